@@ -1,0 +1,270 @@
+"""Every exception that pydatatask raises on purpose.
+
+::
+
+    PydatataskError
+    ├── RepositoryError
+    │   ├── InvalidJobIdError           (ValueError, KeyError)
+    │   ├── JobNotFoundError            (FileNotFoundError, KeyError)
+    │   ├── AmbiguousJobError           (ValueError)
+    │   ├── MalformedValueError         (ValueError)
+    │   ├── UnsupportedValueError       (TypeError, ValueError)
+    │   ├── ReadOnlyRepositoryError     (PermissionError)
+    │   ├── RepositoryConfigurationError (ValueError)
+    │   └── StoreError                  (OSError)
+    │       ├── StorePermissionError    (PermissionError)
+    │       ├── StoreConnectionError    (ConnectionError)
+    │       └── StoreTimeoutError       (TimeoutError)
+    ├── StreamClosedError               (ValueError)
+    ├── SessionError                    (RuntimeError)
+    ├── QuantityError                   (ValueError)
+    ├── TaskError
+    │   ├── TaskConfigurationError      (ValueError)
+    │   ├── TemplateError               (ValueError)
+    │   ├── LaunchRefusedError          (a quota has no room; not a failure)
+    │   └── ProcessManagerError         (OSError)
+    ├── PipelineError                   (RuntimeError)
+    │   ├── PipelineConfigurationError  (ValueError)
+    │   ├── PipelineNotOpenError
+    │   └── PipelineLockedError
+    └── MissingBackendError             (ImportError)
+
+Each class also derives from the builtin that a caller would expect, given in parentheses, so
+``except KeyError`` around a look-up keeps working. All of them survive pickling, since a failure
+in a worker process has to arrive whole.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = [
+    "AmbiguousJobError",
+    "InvalidJobIdError",
+    "JobNotFoundError",
+    "LaunchRefusedError",
+    "MalformedValueError",
+    "MissingBackendError",
+    "PipelineConfigurationError",
+    "PipelineError",
+    "PipelineLockedError",
+    "PipelineNotOpenError",
+    "ProcessManagerError",
+    "PydatataskError",
+    "QuantityError",
+    "ReadOnlyRepositoryError",
+    "RepositoryConfigurationError",
+    "RepositoryError",
+    "SessionError",
+    "StoreConnectionError",
+    "StoreError",
+    "StorePermissionError",
+    "StoreTimeoutError",
+    "StreamClosedError",
+    "TaskConfigurationError",
+    "TaskError",
+    "TemplateError",
+    "UnsupportedValueError",
+]
+
+
+def _rebuild(cls: type[PydatataskError], message: str, state: dict[str, Any]) -> PydatataskError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
+
+
+class PydatataskError(Exception):
+    """The root of the tree.
+
+    :param message: the whole sentence that a user reads.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        # OSError and KeyError have ideas of their own about args and str().
+        self.args = (message,)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = dict(self.__dict__)
+        if isinstance(self, OSError) and self.errno is not None:
+            state["errno"] = self.errno
+        return _rebuild, (type(self), str(self), state)
+
+
+class RepositoryError(PydatataskError):
+    """Something went wrong with a repository."""
+
+
+class InvalidJobIdError(RepositoryError, ValueError, KeyError):
+    """A name was given that cannot be a job id.
+
+    :param job: what was given.
+    :param repository: the repository that was asked.
+    :param rule: what a job id looks like there.
+    """
+
+    def __init__(self, job: object, repository: object, rule: str) -> None:
+        shown = repr(job)
+        if len(shown) > 200:
+            shown = shown[:200] + f"... ({len(shown)} characters)"
+        super().__init__(
+            f"{shown} is not a valid job id for {repository!r}: {rule}. "
+            "pydatatask.encode_job_id() turns any text into a job id"
+        )
+        self.job = job
+
+
+class JobNotFoundError(RepositoryError, FileNotFoundError, KeyError):
+    """A value was asked for that is not there.
+
+    :param job: the absent job.
+    :param repository: where it was looked for.
+    """
+
+    def __init__(self, job: str, repository: object) -> None:
+        super().__init__(f"there is no job {job!r} in {repository!r}")
+        self.job = job
+
+
+class AmbiguousJobError(RepositoryError, ValueError):
+    """Two stored names mean the same job, so neither can be trusted."""
+
+
+class MalformedValueError(RepositoryError, ValueError):
+    """A stored value does not parse.
+
+    :param job: whose value it is.
+    :param repository: where it is stored.
+    :param problem: what is wrong with it, and where (line and column if known).
+    """
+
+    def __init__(self, job: str, repository: object, problem: str) -> None:
+        super().__init__(f"the value of job {job!r} in {repository!r} does not parse: {problem}")
+        self.job = job
+
+
+class UnsupportedValueError(RepositoryError, TypeError, ValueError):
+    """A value was refused before it was written, since it would not come back as it is.
+
+    :param job: whose value it is.
+    :param repository: where it was to be stored.
+    :param problem: which part of it, and why.
+    """
+
+    def __init__(self, job: str, repository: object, problem: str) -> None:
+        super().__init__(f"the value for job {job!r} cannot be stored in {repository!r}: {problem}")
+        self.job = job
+
+
+class ReadOnlyRepositoryError(RepositoryError, PermissionError):
+    """A view was asked to change something that it only shows."""
+
+
+class RepositoryConfigurationError(RepositoryError, ValueError):
+    """A repository cannot work as it is configured; found by ``validate()``."""
+
+
+class StoreError(RepositoryError, OSError):
+    """The store behind a repository failed, so nothing is known about the job.
+
+    :param action: what was attempted, as an infinitive ("list", "read job 'a'").
+    :param repository: which repository.
+    :param cause: what the store said.
+    """
+
+    def __init__(self, action: str, repository: object, cause: object) -> None:
+        super().__init__(f"could not {action} in {repository!r}: {describe(cause)}")
+        if isinstance(cause, OSError):
+            self.errno = cause.errno
+
+
+class StorePermissionError(StoreError, PermissionError):
+    """The store refused access."""
+
+
+class StoreConnectionError(StoreError, ConnectionError):
+    """The store could not be reached, or the connection broke."""
+
+
+class StoreTimeoutError(StoreError, TimeoutError):
+    """The store did not answer in time."""
+
+
+class StreamClosedError(PydatataskError, ValueError):
+    """A stream was used after it was closed."""
+
+
+class SessionError(PydatataskError, RuntimeError):
+    """A session, or one of its resources, was used wrongly or failed to open or close."""
+
+
+class QuantityError(PydatataskError, ValueError):
+    """A quantity of a resource makes no sense."""
+
+
+class TaskError(PydatataskError):
+    """Something went wrong with a task."""
+
+
+class TaskConfigurationError(TaskError, ValueError):
+    """A task cannot work as it is configured; found when it is made or when the pipeline opens."""
+
+
+class TemplateError(TaskError, ValueError):
+    """A template does not parse, or names something that does not exist."""
+
+
+class LaunchRefusedError(TaskError):
+    """A launch was put off because a quota has no room for it; it is no failure of the job.
+
+    :param task: the name of the task.
+    :param job: the job that has to wait.
+    :param resource: which resource is short (a ``ResourceType``).
+    """
+
+    def __init__(self, task: str, job: str, resource: object) -> None:
+        super().__init__(
+            f"{task}: job {job!r} has to wait, the quota of {getattr(resource, 'name', resource)} "
+            "is used up"
+        )
+        self.job = job
+        self.resource = resource
+
+
+class ProcessManagerError(TaskError, OSError):
+    """The target of a process manager cannot be used, or could not be reached."""
+
+
+class PipelineError(PydatataskError, RuntimeError):
+    """Something went wrong with a pipeline."""
+
+
+class PipelineConfigurationError(PipelineError, ValueError):
+    """A pipeline cannot work as it is put together."""
+
+
+class PipelineNotOpenError(PipelineError):
+    """A pipeline was used before it was opened, or after it was closed."""
+
+
+class PipelineLockedError(PipelineError):
+    """Another process drives this pipeline already."""
+
+
+class MissingBackendError(PydatataskError, ImportError):
+    """A documented name was used whose backend is not installed."""
+
+
+def describe(cause: object) -> str:
+    """Say what a foreign exception means in one line, with its type where the text is empty."""
+    if not isinstance(cause, BaseException):
+        return str(cause)
+    if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, PydatataskError):
+        return cause.strerror + (f": {cause.filename!r}" if cause.filename else "")
+    return str(cause) or type(cause).__name__

@@ -1,0 +1,78 @@
+"""Repositories whose values are small and structured."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import Any
+
+from ..errors import UnsupportedValueError
+from .base import Repository
+
+__all__ = ["MetadataRepository", "check_metadata", "copy_metadata"]
+
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes, datetime})
+
+
+class MetadataRepository(Repository, ABC):
+    """A repository of small structured values, loaded entirely into memory.
+
+    The data model: None, bool, int, float, str, bytes, datetimes (aware or naive), and lists and
+    dicts (with string keys) of these. What was dumped is what ``info`` gives; anything else is
+    refused before it is written.
+    """
+
+    @abstractmethod
+    async def info(self, job: str) -> Any:
+        """Retrieve the data with key job from the repository."""
+
+    @abstractmethod
+    async def dump(self, job: str, data: Any) -> None:
+        """Insert data into the repository with key job, in one step.
+
+        :param job: the key.
+        :param data: the value, of the data model above.
+        :raises UnsupportedValueError: if the value would not come back as it is.
+        """
+
+
+def check_metadata(job: str, repository: Repository, data: Any) -> None:
+    """Refuse a value that is not of the data model, before anything is written.
+
+    :raises UnsupportedValueError: naming the part of the value that is at fault.
+    """
+    for path, value in _faults(data, "value", set()):
+        raise UnsupportedValueError(job, repository, f"{path} {value}")
+
+
+def _faults(data: Any, path: str, above: set[int]) -> Any:
+    kind = type(data)
+    if kind in _SCALARS:
+        return
+    if kind is not dict and kind is not list:
+        hint = "; make it a list" if isinstance(data, tuple | set | frozenset) else ""
+        yield path, f"is a {kind.__module__}.{kind.__qualname__}, which is no metadata{hint}"
+        return
+    if id(data) in above:
+        yield path, "contains itself"
+        return
+    above.add(id(data))
+    if kind is dict:
+        for key, value in data.items():
+            if type(key) is not str:
+                yield path, f"has the key {key!r}, and keys have to be strings"
+            yield from _faults(value, f"{path}[{key!r}]", above)
+    else:
+        for index, value in enumerate(data):
+            yield from _faults(value, f"{path}[{index}]", above)
+    above.discard(id(data))
+
+
+def copy_metadata(data: Any) -> Any:
+    """Copy lists and dicts all the way down; anything else is shared."""
+    kind = type(data)
+    if kind is dict:
+        return {key: copy_metadata(value) for key, value in data.items()}
+    if kind is list:
+        return [copy_metadata(value) for value in data]
+    return data
