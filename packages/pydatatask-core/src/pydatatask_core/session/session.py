@@ -1,0 +1,200 @@
+"""Opening and closing resources together."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydatatask_core.errors import SessionError, describe
+from pydatatask_core.utils import OwnerTask
+
+from .failures import being_cancelled, closing_error, joined
+from .resource import ResourceNotOpenError, SessionResource
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+_WHY_NOT = {
+    "closed": "open its session first, with `async with session:` or by opening its pipeline",
+    "opening": "its session opens resources in the order in which they are registered, and this "
+    "one's turn has not come; register it before whatever uses it",
+    "open": "its session was opened without it; name it in open(only=...)",
+    "closing": "its session is closing, in reverse order",
+}
+
+
+class Session:
+    """The session class. See the module's documentation for usage information.
+
+    Resources open in the order in which they are registered, and close in reverse. One task,
+    made for that, enters and leaves all of them.
+    """
+
+    def __init__(self) -> None:
+        self._resources: list[SessionResource[Any]] = []
+        self._owner: OwnerTask[None] | None = None
+        self._phase = "closed"
+
+    @property
+    def resources(self) -> tuple[SessionResource[Any], ...]:
+        """What is registered, in that order."""
+        return tuple(self._resources)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everything that was asked for is live."""
+        return self._phase == "open" and self._live_owner() is not None
+
+    def resource(self, manager: Callable[[], AsyncIterator[T]]) -> Callable[[], T]:
+        """Decorate the manager of a resource.
+
+        The manager may call resources that are registered before it.
+
+        :param manager: an async function that will yield exactly one object, the live resource,
+            and then tear that resource down.
+        :return: a callable that gives the live resource while the session is open.
+        :raises SessionError: if the manager is no such function, or the session is open.
+        """
+        resource = SessionResource(manager, self._why_not)
+        if self._live_owner() is not None:
+            raise SessionError(
+                f"resource {resource.__name__!r} cannot be added while the session is "
+                f"{self._phase}; register it before, or after closing"
+            )
+        self._resources.append(resource)
+        return resource
+
+    async def open(self, *, only: Collection[Callable[[], Any]] | None = None) -> None:
+        """Open the session, initializing all the resources.
+
+        This is automatically called when entering an ``async with session:`` block. If a resource
+        fails, or the call is cancelled, whatever is open already is closed again.
+
+        :param only: which resources to open; those that they call on opening are opened, too, so
+            their managers may be started twice. All of them by default.
+        :raises SessionError: if a resource fails, naming it; if the session is open already; or if
+            one of ``only`` is no resource of this session.
+        """
+        if self._live_owner() is not None:
+            raise SessionError(
+                f"the session is {self._phase} already; close it before opening it again"
+            )
+        for resource in self._resources:
+            resource.forget()
+        owner = OwnerTask(self._opened(self._chosen(only)), name="pydatatask session")
+        self._owner = owner
+        self._phase = "opening"
+        await owner.enter()
+
+    async def close(self) -> None:
+        """Close the session, tearing down all the resources.
+
+        This is automatically called when exiting an ``async with session:`` block. Does nothing
+        if the session is not open. A resource that fails does not keep the others open.
+
+        :raises SessionError: if resources failed, naming them all.
+        """
+        owner = self._owner
+        if owner is None:
+            return
+        try:
+            await owner.exit()
+        finally:
+            if owner.ended and self._owner is owner:
+                self._owner = None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        names = ", ".join(resource.__name__ for resource in self._resources)
+        phase = "closed" if self._live_owner() is None else self._phase
+        return f"<Session of {names or 'nothing'}, {phase}>"
+
+    def _live_owner(self) -> OwnerTask[None] | None:
+        return None if self._owner is None or self._owner.ended else self._owner
+
+    def _chosen(self, only: Collection[Callable[[], Any]] | None) -> list[SessionResource[Any]]:
+        if only is None:
+            return list(self._resources)
+        known = {id(resource) for resource in self._resources}
+        for candidate in only:
+            if id(candidate) not in known:
+                names = ", ".join(repr(resource.__name__) for resource in self._resources)
+                raise SessionError(
+                    f"{candidate!r} is no resource of this session, which has {names or 'none'}"
+                )
+        wanted = {id(candidate) for candidate in only}
+        return [resource for resource in self._resources if id(resource) in wanted]
+
+    @asynccontextmanager
+    async def _opened(self, wanted: list[SessionResource[Any]]) -> AsyncGenerator[None, None]:
+        """Hold resources open; this runs in the owner."""
+        entered: list[SessionResource[Any]] = []
+        try:
+            for resource in wanted:
+                if resource not in entered:
+                    await self._enter(resource, entered)
+            self._phase = "open"
+            yield
+        except BaseException as error:  # noqa: BLE001 - raised, or part of what is
+            raise joined(error, await self._leave_all(entered))  # noqa: B904 - has its cause
+        closing = await self._leave_all(entered)
+        if closing is not None:
+            raise closing
+
+    async def _enter(
+        self, resource: SessionResource[Any], entered: list[SessionResource[Any]]
+    ) -> None:
+        """Make a resource, and those that it turns out to need before it."""
+        while resource not in entered:
+            try:
+                await resource.enter()
+                entered.append(resource)
+            except ResourceNotOpenError as error:
+                if not self._comes_before(error.resource, resource) or error.resource in entered:
+                    raise _opening_error(resource, error) from error
+                await self._enter(error.resource, entered)
+            except asyncio.CancelledError as error:
+                if being_cancelled():
+                    raise
+                raise _opening_error(resource, error) from error
+            except Exception as error:
+                raise _opening_error(resource, error) from error
+
+    async def _leave_all(self, entered: list[SessionResource[Any]]) -> BaseException | None:
+        """Tear down resources in reverse, each of them whatever becomes of the others."""
+        self._phase = "closing"
+        failures: list[tuple[SessionResource[Any], BaseException]] = []
+        for resource in reversed(entered):
+            try:
+                await resource.leave()
+            except BaseException as error:  # noqa: BLE001 - raised when all are closed
+                failures.append((resource, error))
+        self._phase = "closed"
+        return closing_error(failures)
+
+    def _comes_before(self, one: SessionResource[Any], other: SessionResource[Any]) -> bool:
+        return one in self._resources[: self._resources.index(other)]
+
+    def _why_not(self, resource: SessionResource[Any]) -> str:
+        return _WHY_NOT["closed" if self._live_owner() is None else self._phase]
+
+
+def _opening_error(resource: SessionResource[Any], error: BaseException) -> SessionError:
+    return SessionError(f"resource {resource.__name__!r} could not be opened: {describe(error)}")

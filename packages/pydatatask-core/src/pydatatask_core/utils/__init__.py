@@ -1,0 +1,29 @@
+"""What is used throughout and belongs to nobody: streams, and small helpers for asyncio.
+
+The lowest layer: nothing here knows what a job, a repository or a task is.
+"""
+
+from __future__ import annotations
+
+from .aio import finish, roundrobin
+from .copy import async_copyfile, async_copyfile_str
+from .owner import OwnerTask
+from .streams import AAbortable, AReadStream, AWriteStream, ReadStream, WriteStream
+from .text import AReadText, AWriteText
+from .writer import AtomicWriter
+
+__all__ = [
+    "AAbortable",
+    "AReadStream",
+    "AReadText",
+    "AWriteStream",
+    "AWriteText",
+    "AtomicWriter",
+    "OwnerTask",
+    "ReadStream",
+    "WriteStream",
+    "async_copyfile",
+    "async_copyfile_str",
+    "finish",
+    "roundrobin",
+]
