@@ -1,0 +1,67 @@
+"""How the suites question a repository."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from pydatatask_core.repository.base import Repository
+
+__all__ = ["assert_absent", "failure_of", "jobs_of", "outcome", "repository_warnings", "ways"]
+
+
+async def jobs_of(repo: Repository) -> set[str]:
+    """List a repository in the one way that all others are measured by."""
+    return {job async for job in repo}
+
+
+async def ways(repo: Repository) -> dict[str, list[str]]:
+    """List a repository in every way there is, each sorted but with what it repeats."""
+    return {
+        "iteration": sorted([job async for job in repo]),
+        "keys()": sorted(await repo.keys()),
+        "info_all()": sorted(await repo.info_all()),
+    }
+
+
+async def assert_absent(repo: Repository, job: str) -> None:
+    """Hold that no way to ask a repository shows a job."""
+    assert not await repo.contains(job)
+    assert {way for way, jobs in (await ways(repo)).items() if job in jobs} == set()
+
+
+async def outcome(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function, async or not, and give the result of it."""
+    result = function(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+async def failure_of(action: Awaitable[Any] | Callable[[], Any]) -> Exception | None:
+    """Give the exception that something raises, or None if it succeeds."""
+    try:
+        await (outcome(action) if callable(action) else action)
+    except Exception as error:  # noqa: BLE001 - it is the result
+        return error
+    return None
+
+
+@contextmanager
+def repository_warnings() -> Iterator[list[str]]:
+    """Collect the warnings that repositories log meanwhile."""
+    found: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    logger, handler = logging.getLogger("pydatatask.repository"), Collector(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield found
+    finally:
+        logger.removeHandler(handler)
