@@ -1,0 +1,83 @@
+"""The dependency graph of a pipeline. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ..repository.base import Repository
+from ..repository.listing import Combinator
+from ..task.base import Task
+
+if TYPE_CHECKING:
+    from networkx import DiGraph
+
+    Node = Repository | Task
+
+__all__ = ["build_graph", "dependants"]
+
+
+def build_graph(tasks: Iterable[Task]) -> DiGraph[Node]:
+    """Make the graph of tasks and repositories.
+
+    Nodes are the tasks and repositories themselves, with ``kind`` ("task" or "repository") and
+    ``name`` as attributes. An edge leads from what a task waits for to the task, and from the task
+    to what it writes; it carries ``link`` (the link's name) and the link's dispositions. An edge
+    between repositories, with ``derived`` true, leads to a repository that is a view of the other.
+
+    :param tasks: the tasks of the pipeline.
+    """
+    import networkx as nx
+
+    graph: DiGraph[Node] = nx.DiGraph()
+    for task in tasks:
+        graph.add_node(task, kind="task", name=task.name)
+        for name, link in task.links.items():
+            _add_repository(graph, link.repo)
+            attributes = {"link": name, **link.dispositions}
+            if link.is_output or link.is_status:
+                graph.add_edge(task, link.repo, **attributes)
+            if link.is_input or (
+                (link.required_for_start or link.inhibits_start)
+                and not (link.is_output or link.is_status)
+            ):
+                graph.add_edge(link.repo, task, **attributes)
+    return graph
+
+
+def _add_repository(graph: DiGraph[Node], repo: Repository) -> None:
+    if repo in graph:
+        return
+    graph.add_node(repo, kind="repository", name=repr(repo))
+    if isinstance(repo, Combinator):
+        for child in repo.children.values():
+            _add_repository(graph, child)
+            graph.add_edge(child, repo, derived=True)
+
+
+def dependants(graph: DiGraph[Node], node: Node, recursive: bool) -> Iterator[Node]:
+    """Iterate what depends on a node, the nearest first, each once.
+
+    Views of a repository are looked through: what depends on a view depends on it.
+
+    :param graph: the graph of the pipeline.
+    :param node: where to begin.
+    :param recursive: whether to go on to what depends on those.
+    :raises KeyError: if the node is not part of the pipeline.
+    """
+    if node not in graph:
+        raise KeyError(f"{node!r} is not part of this pipeline")
+    seen = {node}
+    front = [node]
+    while front:
+        following = []
+        for current in front:
+            for successor in graph.successors(current):
+                if successor in seen:
+                    continue
+                seen.add(successor)
+                yield successor
+                derived = graph.edges[current, successor].get("derived", False)
+                if recursive or derived:
+                    following.append(successor)
+        front = following

@@ -1,0 +1,145 @@
+"""Jobs that are ready and yet not to be launched for now."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from ..errors import TaskConfigurationError, TemplateError
+from ..task.base import Task
+
+__all__ = ["Holds"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+_ENOUGH_FAILURES = 3
+_LONGEST_WAIT = 60.0
+
+
+@dataclass
+class _Failed:
+    count: int
+    not_before: float
+
+
+@dataclass
+class _Held:
+    watched: bool = False
+    launched: set[str] = field(default_factory=set)
+    again: set[str] = field(default_factory=set)
+    failed: dict[str, _Failed] = field(default_factory=dict)
+
+
+class Holds:
+    """Keeps a run from spinning on jobs whose launch fails, or which nothing marks as done.
+
+    :param clock: gives seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._held: dict[Task, _Held] = {}
+
+    def watch(self, tasks: Iterable[Task]) -> None:
+        """Watch those of the tasks whose ended jobs nothing marks.
+
+        :param tasks: the tasks of the pipeline.
+        """
+        for task in tasks:
+            if not marks_ended_jobs(task):
+                self._held.setdefault(task, _Held()).watched = True
+
+    def launched(self, task: Task, job: str) -> None:
+        """Note that a job was launched."""
+        held = self._held.get(task)
+        if held is not None:
+            held.failed.pop(job, None)
+            if held.watched:
+                held.launched.add(job)
+
+    def failed(self, task: Task, job: str, error: Exception) -> None:
+        """Note that the launch of a job raised; it is tried again, less and less often."""
+        held = self._held.setdefault(task, _Held())
+        failed = held.failed.setdefault(job, _Failed(0, 0.0))
+        lasting = isinstance(error, TemplateError | TaskConfigurationError)
+        failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
+        wait = min(0.5 * 2**failed.count, _LONGEST_WAIT)
+        failed.not_before = self._clock() + wait
+        log.error(
+            "%s: job %s could not be launched, next try in %.0f s: %s",
+            task.name,
+            job,
+            wait,
+            error,
+            extra={"task": task.name, "job": job},
+            exc_info=not lasting,
+        )
+
+    def allowed(
+        self, task: Task, jobs: AbstractSet[str], live: AbstractSet[str]
+    ) -> AbstractSet[str]:
+        """Give those of the ready jobs that may be launched now.
+
+        :param task: whose jobs.
+        :param jobs: the jobs that are ready and have no instance.
+        :param live: the jobs that have one.
+        """
+        held = self._held.get(task)
+        if held is None:
+            return jobs
+        held.launched &= jobs | live  # what was not ready in between is no repetition
+        for job in [job for job in held.failed if job not in jobs]:
+            del held.failed[job]
+        again = (held.launched & jobs) - held.again
+        if again:
+            held.again |= again
+            log.error(
+                "%s: %d jobs have ended and are ready again at once, %r for one; they are not "
+                "launched again in this run. Link a repository that inhibits start and that the "
+                "task writes, such as `done`",
+                task.name,
+                len(again),
+                min(again),
+                extra={"task": task.name, "jobs": len(again)},
+            )
+        held.again &= held.launched
+        now = self._clock()
+        waiting = {job for job, failed in held.failed.items() if failed.not_before > now}
+        return jobs - held.launched - waiting
+
+    def next_try(self) -> float | None:
+        """Give the seconds until the next job whose launch failed is tried again, if any."""
+        times = [f.not_before for held in self._held.values() for f in held.failed.values()]
+        return max(0.0, min(times) - self._clock()) if times else None
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether a job waits whose launch did not fail often enough yet to give it up."""
+        return any(
+            failed.count < _ENOUGH_FAILURES
+            for held in self._held.values()
+            for failed in held.failed.values()
+        )
+
+    def given_up(self) -> dict[str, list[str]]:
+        """Give the jobs of each task that could not be launched, or not again."""
+        return {
+            task.name: sorted(held.again | held.failed.keys())
+            for task, held in self._held.items()
+            if held.again or held.failed
+        }
+
+
+def marks_ended_jobs(task: Task) -> bool:
+    """Tell whether something that outlives a job keeps it from being launched again."""
+    return (
+        task.default_ready
+        and task.metadata
+        and any(
+            link.inhibits_start and (link.is_status or link.is_output) and not link.shows_live_jobs
+            for link in task.links.values()
+        )
+    )

@@ -1,0 +1,118 @@
+"""What is looked at, made, and warned of when a pipeline opens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Iterable, Sequence
+
+from ..errors import PipelineConfigurationError, describe
+from ..repository.base import Repository
+from ..task.base import Task
+from .holds import marks_ended_jobs
+
+__all__ = ["check_tasks", "validate", "warn_of_oddities"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+
+def check_tasks(tasks: Iterable[Task]) -> list[Task]:
+    """Refuse what is no task, and two tasks of one name.
+
+    :param tasks: what the pipeline was given.
+    :raises PipelineConfigurationError: naming the culprit.
+    """
+    try:
+        checked = list(tasks)
+    except TypeError as e:
+        raise PipelineConfigurationError(
+            f"a pipeline is made of tasks, in a list for instance, not of {tasks!r}"
+        ) from e
+    for task in checked:
+        if not isinstance(task, Task):
+            raise PipelineConfigurationError(f"a pipeline is made of tasks, and {task!r} is none")
+    for name, times in Counter(task.name for task in checked).items():
+        if times > 1:
+            raise PipelineConfigurationError(
+                f"{times} tasks are named {name!r}; give each a name of its own"
+            )
+    return checked
+
+
+async def validate(tasks: Sequence[Task], create: bool) -> None:
+    """Validate every task, and every repository that is written to, which creates it.
+
+    A repository that is only read is left alone: what is not there yet is empty until it appears.
+
+    :param tasks: the tasks of the pipeline.
+    :param create: whether anything may be created.
+    :raises Exception: the one thing that is wrong, or a PipelineConfigurationError of several.
+    """
+    checks: list[Awaitable[None]] = []
+    if create:
+        checks += [repo.validate() for repo in _written(tasks)]
+    checks += [task.validate() for task in tasks]
+    problems = [
+        problem
+        for problem in await asyncio.gather(*checks, return_exceptions=True)
+        if problem is not None
+    ]
+    for problem in problems:
+        if not isinstance(problem, Exception):
+            raise problem
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        listed = "".join(f"\n- {describe(problem)}" for problem in problems)
+        group = ExceptionGroup("validation", [p for p in problems if isinstance(p, Exception)])
+        raise PipelineConfigurationError(
+            f"{len(problems)} things are wrong with the pipeline:{listed}"
+        ) from group
+
+
+def _written(tasks: Sequence[Task]) -> list[Repository]:
+    """Give each repository that a task may write to; a link without disposition says nothing."""
+    found: dict[int, Repository] = {}
+    for task in tasks:
+        for link in task.links.values():
+            only_read = link.is_input or link.required_for_start or link.inhibits_start
+            if link.is_output or link.is_status or not only_read:
+                found[id(link.repo)] = link.repo
+    return list(found.values())
+
+
+def warn_of_oddities(tasks: Sequence[Task]) -> None:
+    """Warn of what is allowed and hardly meant.
+
+    :param tasks: the tasks of the pipeline.
+    """
+    writers: dict[int, list[tuple[Task, str]]] = {}
+    for task in tasks:
+        extra = {"task": task.name}
+        if task.disabled:
+            continue
+        if task.default_ready and not task.required_for_start:
+            log.warning(
+                "%s: no link is required for start, so no job of it will ever be ready; it can "
+                "only be launched by hand",
+                task.name,
+                extra=extra,
+            )
+        elif not marks_ended_jobs(task):
+            log.warning(
+                "%s: nothing that outlives a job keeps it from being ready again; link a "
+                "repository that inhibits start and that the task writes, such as `done`",
+                task.name,
+                extra=extra,
+            )
+        for name, link in task.links.items():
+            if link.is_output or link.is_status:
+                writers.setdefault(id(link.repo), []).append((task, name))
+    for places in writers.values():
+        if len({task.name for task, _ in places}) > 1:
+            log.warning(
+                "%s write to one repository, %r; the jobs of the one look like the other's",
+                " and ".join(f"{task.name}.{name}" for task, name in places),
+                places[0][0].links[places[0][1]].repo,
+            )

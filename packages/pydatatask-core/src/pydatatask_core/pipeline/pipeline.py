@@ -1,0 +1,334 @@
+"""The pipeline: tasks, a session, and the rounds that keep them in motion."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Any
+
+from ..errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
+from ..repository.base import Repository
+from ..resource_manager import ResourceManager
+from ..session import Session
+from ..task.base import Task
+from ..task.runtime import FailureHook, OpenMode
+from .backlog import Priority
+from .background import Background
+from .dispatch import Dispatcher
+from .graph import build_graph, dependants
+from .holds import Holds
+from .lock import DriverLock
+from .opening import check_tasks, validate, warn_of_oddities
+from .readiness import Readiness
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from networkx import DiGraph
+
+    from .loop import Progress, RunSummary
+
+__all__ = ["Pipeline"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+
+class Pipeline:
+    """An unordered collection of tasks, and what it takes to keep them in motion.
+
+    Which task follows which is implied by the repositories that they share.
+
+    :param tasks: the tasks which make up this pipeline.
+    :param session: the session to open while this pipeline is active; an empty one by default.
+    :param resources: any resource managers in use besides those that the tasks name themselves.
+    :param priority: gives an integer priority for a task's name and a job. No job is scheduled
+        unless all with a larger number have been.
+    :param on_failure: called with a task's name, a job and its record when a job has failed and
+        is not tried again; sync or async.
+    :param exclusive: whether to refuse to open while another process on this machine drives one
+        of the tasks.
+    :raises PipelineConfigurationError: if something is no task, or two tasks have one name.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        session: Session | None = None,
+        resources: Iterable[ResourceManager] = (),
+        priority: Priority | None = None,
+        *,
+        on_failure: FailureHook | None = None,
+        exclusive: bool = True,
+    ) -> None:
+        checked = check_tasks(tasks)
+        if session is not None and not isinstance(session, Session):
+            raise PipelineConfigurationError(f"session has to be a Session, not {session!r}")
+        if priority is not None and not callable(priority):
+            raise PipelineConfigurationError(
+                f"priority has to be a function of a task's name and a job, not {priority!r}"
+            )
+        self.tasks: dict[str, Task] = {task.name: task for task in checked}
+        self.session = Session() if session is None else session
+        self.priority = priority
+        self.on_failure = on_failure
+        self.exclusive = exclusive
+        self.mode: OpenMode = "drive"
+        self._resources = list(resources)
+        self._open = False
+        self._lock: DriverLock | None = None
+        self._background = Background()
+        self._readiness = Readiness()
+        self._dispatcher = self._new_dispatcher()
+        self._woken: Callable[[Task | None], None] | None = None
+        self._failure_listener: Callable[[Task, str], None] | None = None
+
+    def _new_dispatcher(self) -> Dispatcher:
+        self._holds = Holds()
+        return Dispatcher(self.priority, self._holds, self._news)
+
+    @property
+    def resources(self) -> list[ResourceManager]:
+        """Every quota that the pipeline was given, or that one of its tasks draws on."""
+        found = {id(quota): quota for quota in self._resources}
+        for task in self.tasks.values():
+            found.update({id(quota): quota for quota in task.quotas})
+        return list(found.values())
+
+    def settings(self, synchronous: bool = False, metadata: bool = True) -> None:
+        """Set properties of the current run.
+
+        :param synchronous: whether jobs are started and completed in-process, the launch phase
+            waiting for their completion.
+        :param metadata: whether jobs store their completion metadata.
+        """
+        for task in self.tasks.values():
+            task.synchronous = synchronous
+            task.metadata = metadata
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    async def open(self, mode: OpenMode = "drive") -> None:
+        """Open the pipeline and its session; entering ``async with pipeline`` does so as well.
+
+        :param mode: what for. ``drive`` is to launch and reap; ``inspect`` only looks, and creates
+            nothing; ``one`` is to launch one job by hand.
+        :raises PipelineError: if it is open already.
+        :raises PipelineLockedError: if another process drives it.
+        """
+        if self._open:
+            raise PipelineError("the pipeline is open already; close it before opening it again")
+        if mode not in ("drive", "inspect", "one"):
+            raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
+        self._open = True
+        self.mode = mode
+        try:
+            if mode == "drive" and self.exclusive:
+                self._lock = DriverLock(self.tasks.values())
+                await asyncio.to_thread(self._lock.acquire)
+            await self.session.open()
+            self._readiness = Readiness()
+            self._dispatcher = self._new_dispatcher()
+            for task in self.tasks.values():
+                task.attach(self)
+            for quota in self.resources:
+                quota.add_listener(self._news)
+            await validate(list(self.tasks.values()), create=mode != "inspect")
+            if mode == "drive":
+                warn_of_oddities(list(self.tasks.values()))
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the pipeline and its session; leaving ``async with pipeline`` does so as well.
+
+        What runs elsewhere goes on; functions that run in this process are cancelled.
+        """
+        if not self._open:
+            return
+        try:
+            await self._dispatcher.close()
+            await self._background.close()
+            for quota in self.resources:
+                quota.remove_listener(self._news)
+            for task in self.tasks.values():
+                task.attach(None)
+        finally:
+            self._open = False
+            try:
+                await self.session.close()
+            finally:
+                lock, self._lock = self._lock, None
+                if lock is not None:
+                    lock.release()
+
+    async def __aenter__(self) -> Pipeline:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise PipelineNotOpenError(
+                "the pipeline is not open; use it inside `async with pipeline:`"
+            )
+
+    # -- rounds ----------------------------------------------------------------------------------
+
+    async def update(self) -> bool:
+        """Perform one round of pipeline maintenance, the update phase and then the launch phase.
+
+        :return: whether there is any activity in the pipeline.
+        """
+        live = await self.update_only_update()
+        launched = await self.update_only_launch()
+        return live or launched
+
+    async def update_only_update(self) -> bool:
+        """Perform one round of the update phase of pipeline maintenance.
+
+        :return: whether there were any live jobs.
+        """
+        self._require_open()
+        return await self._update_tasks(self._enabled)
+
+    async def update_only_launch(self) -> bool:
+        """Perform one round of the launch phase of pipeline maintenance.
+
+        :return: whether there were any jobs launched or ready to launch.
+        """
+        self._require_open()
+        before = self._dispatcher.launched.total()
+        unknown = await self._plan()
+        await self._dispatcher.drain(self._enabled)
+        launched = self._dispatcher.launched.total() - before
+        return bool(launched or unknown or self._dispatcher.backlog.tasks() or self._holds.hopeful)
+
+    @property
+    def _enabled(self) -> list[Task]:
+        return [task for task in self.tasks.values() if not task.disabled]
+
+    async def _update_tasks(self, tasks: Iterable[Task]) -> bool:
+        """Update several tasks at once; one that fails is told of and counts as active."""
+        results = await asyncio.gather(*(self._update_task(task) for task in tasks))
+        return any(results)
+
+    async def _update_task(self, task: Task) -> bool:
+        try:
+            return bool(await task.update())
+        except Exception:
+            log.exception("%s: update failed", task.name, extra={"task": task.name})
+            return True
+
+    async def _plan(self) -> bool:
+        """List everything and fill the backlog; tell whether anything remains unknown."""
+        tasks = self._enabled
+        self._dispatcher.begin_listing(tasks)
+        found = await self._readiness.gather(tasks)
+        self._dispatcher.offer(found)
+        return None in found.values()
+
+    async def gather_ready_jobs(self, task: Task) -> set[str]:
+        """Collect all jobs that are ready to be launched for a given task.
+
+        :param task: a task of this pipeline.
+        :raises PydatataskError: if a repository that it depends on cannot be listed.
+        """
+        self._require_open()
+        return set((await Readiness().ask(task)).jobs - task.running)
+
+    async def run(
+        self,
+        *,
+        forever: bool = False,
+        launch_once: bool = False,
+        timeout: float | None = None,
+        poll: float = 1.0,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> RunSummary:
+        """Keep the pipeline in motion until it is quiet.
+
+        It is quiet when no job is live, none was launched, and nothing is unknown. What ends in
+        this process or under our eyes is acted upon at once; ``poll`` is only for stores that
+        change behind our back. Cancellation stops launching at once and leaves work that runs
+        elsewhere running.
+
+        :param forever: whether to go on when it is quiet.
+        :param launch_once: whether to launch only what is ready at the beginning, and then to
+            wait for its end.
+        :param timeout: after how many seconds to give up; what runs is left running.
+        :param poll: how many seconds to wait between rounds in which nothing happens.
+        :param progress: called after every step with how far things are.
+        :raises TimeoutError: if the time is up.
+        """
+        from .loop import Loop
+
+        self._require_open()
+        if poll <= 0:
+            raise ValueError(f"poll has to be a number of seconds above 0, not {poll!r}")
+        if self._woken is not None:
+            raise PipelineError("the pipeline is being run already")
+        loop = Loop(self, forever, launch_once, poll, progress)
+        async with asyncio.timeout(timeout):
+            return await loop.run()
+
+    # -- what tasks and quotas tell --------------------------------------------------------------
+
+    def wake(self, task: Task) -> None:
+        """Note that something of a task has ended."""
+        if self._woken is not None:
+            self._woken(task)
+
+    def _news(self) -> None:
+        if self._woken is not None:
+            self._woken(None)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something beside the loop until the pipeline closes, which cancels it."""
+        self._background.spawn(coroutine, name)
+
+    async def failed(self, task: Task, job: str, record: Mapping[str, Any]) -> None:
+        """Note that a job has failed and is not tried again."""
+        told = record.get("exception") or record.get("reason") or "see its record"
+        log.warning(
+            "%s: job %s failed: %s", task.name, job, told, extra={"task": task.name, "job": job}
+        )
+        if self._failure_listener is not None:
+            self._failure_listener(task, job)
+        if self.on_failure is not None:
+            try:
+                result = self.on_failure(task.name, job, record)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:
+                log.exception("on_failure failed for %s of %s", job, task.name)
+
+    # -- the graph -------------------------------------------------------------------------------
+
+    def graph(self) -> DiGraph[Repository | Task]:
+        """Generate the dependency graph: tasks and repositories are its nodes, links its edges.
+
+        Each edge has the link's name as ``link``, and the link's dispositions.
+        """
+        return build_graph(self.tasks.values())
+
+    def dependants(self, node: Repository | Task, recursive: bool) -> Iterable[Repository | Task]:
+        """Iterate what depends on a node of the dependency graph.
+
+        :param node: the starting point of the graph traversal.
+        :param recursive: whether to go on to what depends on the direct dependants.
+        """
+        return dependants(self.graph(), node, recursive)
+
+    def __repr__(self) -> str:
+        return f"Pipeline([{', '.join(self.tasks)}])"

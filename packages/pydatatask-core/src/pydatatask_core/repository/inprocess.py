@@ -1,0 +1,178 @@
+"""Repositories that live in memory and vanish when the process ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from ..errors import JobNotFoundError, StreamClosedError
+from ..utils import AReadText, AWriteText, WriteStream
+from .base import Repository
+from .blob import BlobMode, BlobRepository, check_mode
+from .metadata import MetadataRepository, copy_metadata
+
+__all__ = ["InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataRepository"]
+
+
+class _InProcessRepository(Repository):
+    """What repositories in memory share: the dict, and knowing whether its keys have changed.
+
+    A dict that was given is the user's: it is used as it is, and it may change behind our back.
+    """
+
+    def __init__(self, data: dict[str, Any] | None = None) -> None:
+        if data is not None and not isinstance(data, dict):
+            raise TypeError(
+                f"{type(self).__name__}(data): expected a dict of job ids to values or None, "
+                f"not {data!r}"
+            )
+        self._data: dict[str, Any] = {} if data is None else data
+        self._shared = data is not None
+        self._dirty = True
+        self._keys: frozenset[str] = frozenset()
+        self._size = 0
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The dict that holds everything; it may be changed by hand."""
+        self._shared = True
+        return self._data
+
+    async def keys(self) -> frozenset[str]:
+        data = self._data
+        if self._dirty or len(data) != self._size or (self._shared and not self._unchanged()):
+            self._keys = frozenset(self.valid_names(list(data)))
+            self._size = len(data)
+            self._dirty = False
+        return self._keys
+
+    def _unchanged(self) -> bool:
+        keys = self._keys
+        return len(keys) == len(self._data) and keys == self._data.keys()
+
+    async def contains(self, item: str) -> bool:
+        return item in self._data and self.is_valid_job_id(item)
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        for job in list(self._data):
+            yield job
+
+    async def delete(self, job: str) -> None:
+        self.check_job_id(job)
+        if self._data.pop(job, _ABSENT) is not _ABSENT:
+            self._dirty = True
+
+    def _store(self, job: str, value: Any) -> None:
+        if job not in self._data:
+            self.check_job_id(job)
+            self._dirty = True
+        self._data[job] = value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(<{len(self._data)} jobs>)"
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"{self!r} lives in the memory of one process and cannot travel to another; "
+            "use a repository in files or on a server instead"
+        )
+
+
+_ABSENT: Any = object()
+
+
+class InProcessMetadataRepository(_InProcessRepository, MetadataRepository):
+    """A metadata repository which stores all its values in a dict.
+
+    It takes any Python object as a value, not only metadata. Lists and dicts are copied on their
+    way in and out, so that what a caller does to them later does not change what is stored.
+
+    :param data: the dict to use; a new one by default.
+    """
+
+    async def info(self, job: str) -> Any:
+        """Give the value, or None if there is none."""
+        value = self._data.get(job, _ABSENT)
+        if value is _ABSENT:
+            self.check_job_id(job)
+            return None
+        return copy_metadata(value)
+
+    async def info_all(self) -> dict[str, Any]:
+        data = self._data
+        return {job: copy_metadata(data[job]) for job in await self.keys()}
+
+    async def dump(self, job: str, data: Any) -> None:
+        self._store(job, copy_metadata(data))
+
+
+class InProcessBlobRepository(_InProcessRepository, BlobRepository):
+    """A blob repository which stores all its values in a dict of bytes.
+
+    :param data: the dict to use; a new one by default.
+    """
+
+    async def info(self, job: str) -> None:
+        """There is no templating info for an in-process blob."""
+        self.check_job_id(job)
+
+    async def info_all(self) -> dict[str, Any]:
+        return dict.fromkeys(await self.keys())
+
+    async def open(self, job: str, mode: BlobMode = "r") -> Any:
+        self.check_job_id(job)
+        check_mode(mode)
+        if mode in ("r", "rb") and job not in self._data:
+            raise JobNotFoundError(job, self)
+        stream = InProcessBlobStream(self, job, write=mode in ("w", "wb"))
+        if mode == "r":
+            return AReadText(stream)
+        return AWriteText(stream) if mode == "w" else stream
+
+
+class InProcessBlobStream(WriteStream):
+    """A stream returned from ``InProcessBlobRepository.open``. Do not construct this manually.
+
+    :param repo: the repository that holds the blob.
+    :param job: whose blob it is.
+    :param write: whether it begins empty and becomes the value when it is closed.
+    """
+
+    def __init__(self, repo: InProcessBlobRepository, job: str, write: bool = False) -> None:
+        self.repo = repo
+        self.job = job
+        self._write = write
+        self._buffer = bytearray() if write else memoryview(repo._data.get(job, b""))
+        self._position = 0
+        self._closed = False
+
+    async def read(self, n: int | None = None) -> bytes:
+        """Read up to n bytes from the stream, or the rest of it."""
+        self._check_open()
+        size = len(self._buffer)
+        end = size if n is None or n < 0 else min(self._position + n, size)
+        data = bytes(self._buffer[self._position : end])
+        self._position = end
+        return data
+
+    async def write(self, data: bytes) -> None:
+        """Write data to the stream."""
+        self._check_open()
+        if not self._write:
+            raise StreamClosedError(f"the blob of job {self.job!r} was opened for reading only")
+        self._buffer += data  # type: ignore[assignment, operator]
+
+    async def close(self) -> None:
+        """Close and release the stream, syncing the data back to the repository."""
+        if not self._closed:
+            self._closed = True
+            if self._write:
+                self.repo._store(self.job, bytes(self._buffer))
+
+    async def abort(self) -> None:
+        """Release the stream and leave the repository as it is."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StreamClosedError(f"the blob of job {self.job!r} was closed already")

@@ -1,0 +1,132 @@
+"""The contract of every task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, ClassVar
+
+from ..errors import TaskConfigurationError
+from ..repository.base import Repository
+from .links import Linked
+from .retry import Retries
+
+if TYPE_CHECKING:
+    from ..resource_manager import ResourceManager
+    from .runtime import Runtime
+
+__all__ = ["Task"]
+
+log = logging.getLogger("pydatatask.task")
+
+
+class Task(Linked, ABC):
+    """One phase of computation, which a job instantiates.
+
+    To write one, implement :meth:`update` and :meth:`launch`. Tell the pipeline of what ended by
+    :meth:`wake` and set ``event_driven``, and it need not poll.
+
+    :param name: the name of the task, one of its own in its pipeline.
+    :param ready: which jobs are to be launched; by default those in every repository that is
+        required for start and in none that inhibits it.
+    :param disabled: whether the pipeline leaves this task alone.
+    :param retries: how often a failed job is tried again before its failure is recorded.
+    :param concurrency: how many jobs of this task may run at once; no limit by default.
+    """
+
+    event_driven: ClassVar[bool] = False
+    """Whether :meth:`wake` is called for everything that ends, so that polling adds nothing."""
+
+    completes_in_launch: ClassVar[bool] = False
+    """Whether the job has ended when :meth:`launch` returns."""
+
+    def __init__(
+        self,
+        name: str,
+        ready: Repository | None = None,
+        disabled: bool = False,
+        *,
+        retries: int | Retries = 0,
+        concurrency: int | None = None,
+    ) -> None:
+        super().__init__(name, ready)
+        if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
+            raise TaskConfigurationError(
+                f"{name}: concurrency has to be a whole number from 1 on, not {concurrency!r}"
+            )
+        self.disabled = disabled
+        self.retries = Retries.of(retries)
+        self.concurrency = concurrency
+        self.synchronous = False
+        self.metadata = True
+        self.runtime: Runtime | None = None
+        self.due: deque[str] = deque()
+        """Jobs whose wait for another attempt is over."""
+        self._waiting: set[str] = set()
+
+
+    async def validate(self) -> None:
+        """Raise an exception if the task is misconfigured.
+
+        Called exactly once for each opening of the pipeline, before anything is launched, so it
+        is safe to use for setup in an async context.
+
+        :raises TaskConfigurationError: if the task cannot work as it is configured.
+        """
+
+    @abstractmethod
+    async def update(self) -> bool:
+        """Do the first part of a round: look after what runs; typically, reap what has ended.
+
+        :return: whether anything interesting happened, or any job is live.
+        """
+
+    @abstractmethod
+    async def launch(self, job: str) -> None:
+        """Begin the execution of a job. What it raises is reported and stops nothing else.
+
+        :param job: the job.
+        :raises LaunchRefusedError: if a quota has no room, so that the job has to wait.
+        """
+
+    @property
+    def quotas(self) -> tuple[ResourceManager, ...]:
+        """The quotas that this task's jobs draw on; a pipeline finds them here."""
+        return ()
+
+    @property
+    def running(self) -> AbstractSet[str]:
+        """The jobs that this process knows to be running, waiting for a retry, or unrecorded."""
+        return self._waiting
+
+    def attach(self, runtime: Runtime | None) -> None:
+        """Tell the task which open pipeline it belongs to; None when the pipeline closes."""
+        self.runtime = runtime
+        self._waiting.clear()
+        self.due.clear()
+
+    def wake(self) -> None:
+        """Tell the pipeline, if there is one, that something of this task ended."""
+        if self.runtime is not None:
+            self.runtime.wake(self)
+
+    def retry_later(self, job: str, delay: float) -> None:
+        """Have the pipeline launch a job again after a wait, during which it counts as live.
+
+        :param job: the job.
+        :param delay: how long to wait, in seconds.
+        """
+        self._waiting.add(job)
+
+        def ready_again() -> None:
+            if job in self._waiting:
+                self.due.append(job)
+                self.wake()
+
+        asyncio.get_running_loop().call_later(delay, ready_again)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"

@@ -1,0 +1,99 @@
+"""Tasks whose body is a Python function."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from ..errors import TaskConfigurationError, describe
+from ..repository.base import Repository
+from .base import Task
+
+__all__ = ["FunctionTask", "FunctionTaskProtocol", "failure"]
+
+LONGEST_TRACEBACK = 64 * 1024
+"""How many characters of a traceback a record keeps, the last ones."""
+
+Self = TypeVar("Self", bound="FunctionTask")
+
+
+class FunctionTaskProtocol(Protocol):
+    """The shape of a task's body: the job, then the links that its parameters name."""
+
+    def __call__(self, job: str, **links: Any) -> Any:
+        """Run the body for one job."""
+
+
+class FunctionTask(Task):
+    """What tasks with a function for a body share: taking it, and matching links to parameters.
+
+    A subclass calls ``super().__init__`` and sets :attr:`func` if one was given to it.
+    """
+
+    func: Callable[..., Any] | None = None
+
+    def __call__(self: Self, func: Callable[..., Any]) -> Self:
+        """Take the function as the body of this task; this makes the task a decorator."""
+        if self.func is not None:
+            raise TaskConfigurationError(
+                f"{self.name} has a body already, {_name(self.func)}; make another task for "
+                f"{_name(func)}"
+            )
+        self.func = self._checked(func)
+        return self
+
+    def _checked(self, func: Any) -> Callable[..., Any]:
+        if not inspect.iscoroutinefunction(func):
+            raise TaskConfigurationError(
+                f"the body of {self.name} has to be an `async def` function, not {func!r}"
+            )
+        return func
+
+    def bind_links(self) -> dict[str, Repository]:
+        """Find the linked repository for each parameter of the body but the first, the job.
+
+        :raises TaskConfigurationError: if there is no body, or a parameter names no link.
+        """
+        if self.func is None:
+            raise TaskConfigurationError(
+                f"{self.name} has no body: use the task as a decorator of an `async def` function, "
+                "or give it as func"
+            )
+        parameters = list(inspect.signature(self.func).parameters.values())
+        if not parameters or parameters[0].kind not in _POSITIONAL:
+            raise TaskConfigurationError(
+                f"the body of {self.name}, {_name(self.func)}, has to take the job as its first "
+                "parameter"
+            )
+        bound: dict[str, Repository] = {}
+        for parameter in parameters[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                bound = {name: link.repo for name, link in self.links.items()} | bound
+            elif parameter.name in self.links and parameter.kind in _BY_NAME:
+                bound[parameter.name] = self.links[parameter.name].repo
+            elif parameter.default is parameter.empty and parameter.kind in _BY_NAME:
+                known = ", ".join(sorted(self.links)) or "none"
+                raise TaskConfigurationError(
+                    f"the body of {self.name} has a parameter {parameter.name!r}, which is no link "
+                    f"of the task; its links are: {known}"
+                )
+        return bound
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def failure(error: BaseException) -> dict[str, str]:
+    """Describe an exception for a ``done`` record: in a line, and with its traceback."""
+    text = "".join(traceback.format_exception(error))
+    return {
+        "exception": f"{type(error).__name__}: {describe(error)}",
+        "traceback": text[-LONGEST_TRACEBACK:],
+    }
+
+
+def _name(func: Any) -> str:
+    return getattr(func, "__qualname__", None) or repr(func)

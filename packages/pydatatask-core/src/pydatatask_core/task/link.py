@@ -1,0 +1,33 @@
+"""How a task and a repository are related."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ..repository.base import Repository
+
+__all__ = ["Link"]
+
+
+@dataclass
+class Link:
+    """A linked repository and its disposition. Made by ``Task.link``, not by hand."""
+
+    repo: Repository
+    is_input: bool = False
+    is_output: bool = False
+    is_status: bool = False
+    inhibits_start: bool = False
+    required_for_start: bool = False
+    inhibits_output: bool = False
+    required_for_output: bool = False
+
+    @property
+    def dispositions(self) -> dict[str, bool]:
+        """Every property of the link but the repository, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "repo"}
+
+    @property
+    def shows_live_jobs(self) -> bool:
+        """Whether the repository holds the jobs that run now, as ``live`` and ``pids`` do."""
+        return self.is_status and self.inhibits_start and self.inhibits_output

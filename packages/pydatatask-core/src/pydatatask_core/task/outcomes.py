@@ -1,0 +1,77 @@
+"""Recording how jobs ended, through a store that may be out of order for a while."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..repository.metadata import MetadataRepository
+
+if TYPE_CHECKING:
+    from .base import Task
+
+__all__ = ["Recorder"]
+
+log = logging.getLogger("pydatatask.task")
+
+_LONGEST_WAIT = 60.0
+
+
+class Recorder:
+    """Writes the ``done`` records of a task, and keeps those that could not be written.
+
+    A job whose record is not written yet counts as live, so that nothing starts it again.
+
+    :param task: whose records these are.
+    :param link: the name of the link that they go to.
+    :param done: the repository that they go to.
+    """
+
+    def __init__(self, task: Task, link: str, done: MetadataRepository) -> None:
+        self.task = task
+        self.link = link
+        self.done = done
+        self.unwritten: dict[str, Mapping[str, Any]] = {}
+        self._wait = 0.0
+        self._not_before = 0.0
+
+    async def record(self, job: str, record: Mapping[str, Any]) -> None:
+        """Write a record, or keep it for :meth:`retry` if the store fails.
+
+        :param job: whose record it is.
+        :param record: what became of the job.
+        """
+        if self.task.metadata:
+            try:
+                await self.done.dump(job, record)
+            except Exception as e:
+                self._postpone(job, record, e)
+                return
+            self.task.note_outcome(self.link, job, record["success"])
+        self.unwritten.pop(job, None)
+        if not record["success"] and self.task.runtime is not None:
+            await self.task.runtime.failed(self.task, job, record)
+
+    def _postpone(self, job: str, record: Mapping[str, Any], error: Exception) -> None:
+        self.unwritten[job] = record
+        self._wait = min(max(2 * self._wait, 0.5), _LONGEST_WAIT)
+        self._not_before = time.monotonic() + self._wait
+        log.error(
+            "%s: the outcome of job %s could not be recorded and is kept; next try in %.1f s: %s",
+            self.task.name,
+            job,
+            self._wait,
+            error,
+            extra={"task": self.task.name, "job": job},
+        )
+
+    async def retry(self) -> None:
+        """Write what could not be written before, if it has waited long enough."""
+        if self.unwritten and time.monotonic() >= self._not_before:
+            for job, record in list(self.unwritten.items()):
+                await self.record(job, record)
+                if job in self.unwritten:
+                    return
+            self._wait = 0.0
