@@ -1,0 +1,130 @@
+"""What is in use of a quota: pure counting, without asking or waiting for anybody."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import QuantityError
+
+from .resources import Resources
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+    from .resources import ResourceType
+
+__all__ = ["Ledger"]
+
+logger = logging.getLogger("pydatatask.resource_manager")
+_NOTHING = Resources(launches=0)
+
+
+class Ledger:
+    """A count of what is in use that never goes over the quota, nor below zero.
+
+    Launches that were given a window leave the count by themselves when that has passed. They are
+    history, which no one can ask for again, so they stay whatever else is forgotten. Where the
+    quota does not limit launches they are not counted at all.
+
+    :param quota: what may be in use at once.
+    :param clock: gives the time in seconds; never goes back.
+    """
+
+    def __init__(self, quota: Resources, clock: Callable[[], float]) -> None:
+        self.quota = quota
+        self._clock = clock
+        self._used = _NOTHING
+        self._recent: list[tuple[float, int]] = []  # a heap: when they leave, how many launches
+        self._recent_count = 0
+
+    def fill(self, reports: Iterable[tuple[Resources, timedelta | None]]) -> None:
+        """Begin anew with what others report.
+
+        Launches reported with a window are partly those that are known here already. As nobody
+        can tell which, the larger number counts; the surplus leaves when the window has passed.
+
+        :param reports: what is in use, and the window of the launches among it, if they have one.
+        """
+        used = _NOTHING
+        dated, longest = 0, 0.0
+        for report, window in reports:
+            if window is None:
+                used += self._counted(report)
+            else:
+                used += report.without_launches()
+                dated += self._counted(report).launches
+                longest = max(longest, window.total_seconds())
+        self._used = used
+        self._expire()
+        if dated > self._recent_count:
+            self._add_recent(self._clock() + longest, dated - self._recent_count)
+
+    def take(self, request: Resources) -> ResourceType | None:
+        """Add to what is in use, or name the resource of which that would be too much."""
+        request = self._counted(request)
+        self._expire()
+        used = self._used + request
+        excess = self._with_recent(used).excess(self.quota)
+        if excess is None:
+            self._used = used
+        return excess
+
+    def give(self, request: Resources) -> None:
+        """Take off what is in use; more than there is empties the ledger and is logged."""
+        request = self._counted(request)
+        used = self._used - request
+        if used.cpu < 0 or used.mem < 0 or used.launches < 0:
+            logger.error(
+                "%s were relinquished and only %s were in use: somebody relinquishes twice, or "
+                "what was never reserved",
+                request,
+                self._used,
+            )
+            zero = _NOTHING.cpu
+            used = Resources(max(used.cpu, zero), max(used.mem, zero), max(used.launches, 0))
+        self._used = used
+
+    def date(self, request: Resources, due: float) -> None:
+        """Let the launches of what was taken leave by themselves.
+
+        :param due: when, as the clock tells it.
+        """
+        launches = self._counted(request).launches
+        if launches:
+            self._used -= Resources(launches=launches)
+            self._add_recent(due, launches)
+
+    def usage(self) -> Resources:
+        """Tell what is in use now."""
+        self._expire()
+        return self._with_recent(self._used)
+
+    def next_release(self) -> float | None:
+        """Tell in how many seconds the next launches leave by themselves; None if none will."""
+        self._expire()
+        return self._recent[0][0] - self._clock() if self._recent else None
+
+    def _counted(self, request: Resources) -> Resources:
+        if request.cpu < 0 or request.mem < 0 or request.launches < 0:
+            raise QuantityError(f"{request} is negative, so it can neither be taken nor given back")
+        return request if self.quota.limits_launches else request.without_launches()
+
+    def _with_recent(self, used: Resources) -> Resources:
+        if not self._recent_count:
+            return used
+        return used + Resources(launches=self._recent_count)
+
+    def _add_recent(self, due: float, launches: int) -> None:
+        heapq.heappush(self._recent, (due, launches))
+        self._recent_count += launches
+
+    def _expire(self) -> None:
+        recent = self._recent
+        if not recent:
+            return
+        now = self._clock()
+        while recent and recent[0][0] <= now:
+            self._recent_count -= heapq.heappop(recent)[1]

@@ -1,0 +1,101 @@
+"""Quantities as Kubernetes writes them."""
+
+from __future__ import annotations
+
+import re
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
+
+from pydatatask_core.errors import QuantityError
+
+__all__ = ["EXACT", "parse_quantity"]
+
+_PLACES = 400  # before and after the decimal point; whatever has more is a mistake
+_LONGEST = 1000  # characters
+
+EXACT = Context(prec=4 * _PLACES, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation])
+"""A context in which sums and products of quantities are exact, whatever the program sets."""
+
+_PREFIXES = "kMGTPE"
+_MULTIPLIERS = {
+    **{"n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3"), "": Decimal(1)},
+    **{prefix: Decimal(1000**power) for power, prefix in enumerate(_PREFIXES, 1)},
+    **{f"{prefix}i": Decimal(1024**power) for power, prefix in enumerate(_PREFIXES.upper(), 1)},
+}
+
+# The grammar of k8s.io/apimachinery/pkg/api/resource/quantity.go. An E is an exponent if a number
+# follows, else exa; fractional exponents are in the grammar, but its own parser refuses them.
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
+    r"(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[KMGTPE]i|[numkMGTPE]?))"
+)
+
+
+def parse_quantity(quantity: str | float | Decimal) -> Decimal:
+    """Parse a Kubernetes canonical form quantity like 200Mi to a decimal number.
+
+    Supported suffixes are, for powers of 1024, Ki Mi Gi Ti Pi Ei, for powers of 1000,
+    n u m k M G T P E, or a decimal exponent like e3 or E-3. The result is exact, while Kubernetes
+    itself rounds up to whole nanos and stops at 2**63 - 1. A float is taken for what it is
+    written as, so that 0.1 is a tenth.
+
+    See https://github.com/kubernetes/apimachinery/blob/master/pkg/api/resource/quantity.go
+
+    :param quantity: the quantity; numbers stand for themselves.
+    :raises QuantityError: if it is no quantity, naming it; this is a ``ValueError``.
+    """
+    if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
+        raise QuantityError(
+            f"{_shown(quantity)} is no quantity: expected a string or a number, not an object of "
+            f"type {type(quantity).__name__}"
+        )
+    if isinstance(quantity, str):
+        result = _parse(quantity)
+    else:
+        result = Decimal(float.__repr__(quantity) if isinstance(quantity, float) else quantity)
+    if not result.is_finite():
+        raise QuantityError(f"{_shown(quantity)} is no quantity: it has to be a finite number")
+    if not result:
+        return Decimal(0)
+    lowest = result.as_tuple().exponent
+    if result.adjusted() > _PLACES or (isinstance(lowest, int) and lowest < -_PLACES):
+        raise _beyond_sense(quantity)
+    return result
+
+
+def _parse(text: str) -> Decimal:
+    match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
+        raise QuantityError(f"{_shown(text)} is no quantity: {_what_is_wrong(text)}")
+    number = Decimal(match["number"])
+    if match["exponent"] is None:
+        return EXACT.multiply(number, _MULTIPLIERS[match["suffix"]])
+    exponent = int(match["exponent"])
+    if number and abs(exponent) > _LONGEST + _PLACES:  # whatever the number is
+        raise _beyond_sense(text)
+    return EXACT.scaleb(number, exponent) if number else number
+
+
+def _beyond_sense(quantity: object) -> QuantityError:
+    return QuantityError(
+        f"{_shown(quantity)} is no sensible quantity: it has more than {_PLACES} places before or "
+        "after the decimal point"
+    )
+
+
+def _what_is_wrong(text: str) -> str:
+    if len(text) > _LONGEST:
+        return f"it is longer than {_LONGEST} characters"
+    if text.strip() != text or " " in text:
+        return "it may not hold white space"
+    return (
+        "expected a number with an optional suffix, one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or "
+        "an exponent, such as 500m, 2, 1.5Gi or 12e6"
+    )
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # an int with more digits than Python likes to write
+        text = f"an enormous {type(value).__name__}"
+    return text if len(text) <= 100 else f"{text[:100]}... ({len(text)} characters)"  # noqa: PLR2004

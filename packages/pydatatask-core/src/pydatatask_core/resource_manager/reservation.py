@@ -1,0 +1,52 @@
+"""A part of a quota that is held while a job is launched."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from types import TracebackType
+
+    from .manager import ResourceManager
+    from .resources import Resources, ResourceType
+
+__all__ = ["Reservation"]
+
+
+class Reservation:
+    """What ``ResourceManager.reservation`` gives: an async context manager, used once.
+
+    :param manager: whose quota it is.
+    :param request: what to hold.
+    :param window: for how long the launches count, if they are to leave by themselves.
+    """
+
+    __slots__ = ("holder", "manager", "refused", "request", "since", "window")
+
+    def __init__(
+        self, manager: ResourceManager, request: Resources, window: timedelta | None
+    ) -> None:
+        self.manager = manager
+        self.request = request
+        self.window = window
+        self.since = 0.0
+        self.refused: ResourceType | None = None
+        self.holder: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> ResourceType | None:
+        self.refused = await self.manager.reserve(self.request)
+        if self.refused is None:
+            self.holder = asyncio.current_task()
+            self.manager.begin(self)
+        return self.refused
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.refused is None:
+            self.manager.settle(self, failed=exc is not None)

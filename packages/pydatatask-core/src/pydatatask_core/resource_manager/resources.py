@@ -1,0 +1,151 @@
+"""An amount of CPU, memory and launches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+
+from pydatatask_core.errors import QuantityError
+
+from .quantity import EXACT, parse_quantity
+
+__all__ = ["ResourceType", "Resources", "UnstatedLaunches"]
+
+_ZERO = Decimal("0")
+_Quantity = str | float | int | Decimal
+
+
+class ResourceType(Enum):
+    """An enum class indicating a type of resource. Presently can be CPU, MEM, or RATE."""
+
+    CPU = 1
+    MEM = 2
+    RATE = 3
+
+
+class UnstatedLaunches(int):
+    """A number of launches that nobody stated: it counts like any number, and limits nothing.
+
+    What is added to it or taken from it does not make it a limit.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: int) -> UnstatedLaunches:
+        return UnstatedLaunches(int(self) + other)
+
+    def __sub__(self, other: int) -> UnstatedLaunches:
+        return UnstatedLaunches(int(self) - other)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """A dataclass containing a quantity of resources.
+
+    Resources can be summed::
+
+        r = pydatatask.Resources.parse(1, 1, 100)
+        r += pydatatask.Resources.parse(2, 3, 0)
+        r -= pydatatask.Resources.parse(1, 1, 0)
+        assert r == pydatatask.Resources.parse(2, 3, 100)
+
+    Sums are exact. A difference may be negative, which says by how much something is short; what
+    is made from numbers may not.
+
+    :param cpu: CPUs.
+    :param mem: bytes.
+    :param launches: for a job, how many launches it counts as; for a quota, how many launches may
+        fall into a task's window. A quota that is made here, without ``parse``, allows one unless
+        told otherwise.
+    :raises QuantityError: if one of them is negative or no number, naming it.
+    """
+
+    cpu: Decimal = Decimal("0")
+    mem: Decimal = Decimal("0")
+    launches: int = 1
+
+    def __post_init__(self) -> None:
+        self.__dict__["cpu"] = _amount("cpu", self.cpu)
+        self.__dict__["mem"] = _amount("mem", self.mem)
+        if not isinstance(self.launches, UnstatedLaunches):
+            self.__dict__["launches"] = _count("launches", self.launches)
+
+    @staticmethod
+    def parse(cpu: _Quantity, mem: _Quantity, launches: _Quantity | None = None) -> Resources:
+        """Construct a ``Resources`` instance by parsing the given quantities.
+
+        :param cpu: CPUs, as ``parse_quantity`` takes them.
+        :param mem: bytes, as ``parse_quantity`` takes them.
+        :param launches: a whole number. Without it, what a job takes counts as one launch, and a
+            quota does not limit launches.
+        :raises QuantityError: if one of them is negative or no quantity, naming it.
+        """
+        unstated = UnstatedLaunches(1)
+        count = unstated if launches is None else _count("launches", launches)
+        return Resources(_amount("cpu", cpu), _amount("mem", mem), count)
+
+    def excess(self, limit: Resources) -> ResourceType | None:
+        """Determine if these resources are over a given limit.
+
+        :return: the ``ResourceType`` of the first resource that is over-limit, in the order CPU,
+            MEM, RATE, or ``None`` if self is under-limit.
+        """
+        if self.cpu > limit.cpu:
+            return ResourceType.CPU
+        if self.mem > limit.mem:
+            return ResourceType.MEM
+        if self.launches > limit.launches and limit.limits_launches:
+            return ResourceType.RATE
+        return None
+
+    @property
+    def limits_launches(self) -> bool:
+        """Whether this limits launches when it is a quota."""
+        return not isinstance(self.launches, UnstatedLaunches)
+
+    def without_launches(self) -> Resources:
+        """Give the same CPU and memory with no launches: what is free again when a job ends."""
+        return _made(self.cpu, self.mem, 0)
+
+    def __add__(self, other: Resources) -> Resources:
+        if not isinstance(other, Resources):
+            return NotImplemented
+        return _made(
+            EXACT.add(self.cpu, other.cpu),
+            EXACT.add(self.mem, other.mem),
+            self.launches + other.launches,
+        )
+
+    def __sub__(self, other: Resources) -> Resources:
+        if not isinstance(other, Resources):
+            return NotImplemented
+        return _made(
+            EXACT.subtract(self.cpu, other.cpu),
+            EXACT.subtract(self.mem, other.mem),
+            self.launches - other.launches,
+        )
+
+
+def _made(cpu: Decimal, mem: Decimal, launches: int) -> Resources:
+    """Make resources of what is known to be numbers, be they negative."""
+    result = object.__new__(Resources)
+    result.__dict__.update(cpu=cpu, mem=mem, launches=launches)
+    return result
+
+
+def _amount(field: str, quantity: _Quantity) -> Decimal:
+    try:
+        result = parse_quantity(quantity)
+    except QuantityError as error:
+        raise QuantityError(f"{field}: {error}") from None
+    if result < 0:
+        raise QuantityError(f"{field}: {quantity!r} is negative, and nothing can take less than 0")
+    return result
+
+
+def _count(field: str, quantity: _Quantity) -> int:
+    result = _amount(field, quantity)
+    if result != int(result):
+        raise QuantityError(f"{field}: {quantity!r} is not a whole number")
+    return int(result)
