@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from ..errors import JobNotFoundError, StreamClosedError
+from ..errors import JobNotFoundError, StreamClosedError, UnsupportedValueError
 from ..utils import AReadText, AWriteText, WriteStream
 from .base import Repository
 from .blob import BlobMode, BlobRepository, check_mode
@@ -51,7 +51,7 @@ class _InProcessRepository(Repository):
         return len(keys) == len(self._data) and keys == self._data.keys()
 
     async def contains(self, item: str) -> bool:
-        return item in self._data and self.is_valid_job_id(item)
+        return isinstance(item, str) and item in self._data and self.is_valid_job_id(item)
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
         for job in list(self._data):
@@ -63,8 +63,8 @@ class _InProcessRepository(Repository):
             self._dirty = True
 
     def _store(self, job: str, value: Any) -> None:
+        self.check_job_id(job)
         if job not in self._data:
-            self.check_job_id(job)
             self._dirty = True
         self._data[job] = value
 
@@ -92,18 +92,20 @@ class InProcessMetadataRepository(_InProcessRepository, MetadataRepository):
 
     async def info(self, job: str) -> Any:
         """Give the value, or None if there is none."""
-        value = self._data.get(job, _ABSENT)
-        if value is _ABSENT:
-            self.check_job_id(job)
-            return None
-        return copy_metadata(value)
+        self.check_job_id(job)
+        return copy_metadata(self._data.get(job))
 
     async def info_all(self) -> dict[str, Any]:
         data = self._data
         return {job: copy_metadata(data[job]) for job in await self.keys()}
 
     async def dump(self, job: str, data: Any) -> None:
-        self._store(job, copy_metadata(data))
+        try:
+            value = copy_metadata(data)
+        except RecursionError:
+            problem = "value contains itself, or is nested too deeply"
+            raise UnsupportedValueError(job, self, problem) from None
+        self._store(job, value)
 
 
 class InProcessBlobRepository(_InProcessRepository, BlobRepository):

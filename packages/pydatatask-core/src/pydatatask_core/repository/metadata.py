@@ -41,8 +41,11 @@ def check_metadata(job: str, repository: Repository, data: Any) -> None:
 
     :raises UnsupportedValueError: naming the part of the value that is at fault.
     """
-    for path, value in _faults(data, "value", set()):
-        raise UnsupportedValueError(job, repository, f"{path} {value}")
+    try:
+        for path, value in _faults(data, "value", set()):
+            raise UnsupportedValueError(job, repository, f"{path} {value}")
+    except RecursionError:
+        raise UnsupportedValueError(job, repository, "value is nested too deeply") from None
 
 
 def _faults(data: Any, path: str, above: set[int]) -> Any:
