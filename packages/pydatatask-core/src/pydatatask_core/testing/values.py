@@ -23,7 +23,10 @@ __all__ = [
     "AWKWARD_KEYS",
     "AWKWARD_VALUES",
     "REFUSED_VALUES",
+    "bottomless",
+    "dict_in_itself",
     "for_all",
+    "list_in_itself",
     "metadata_values",
     "same_metadata",
 ]
@@ -74,6 +77,7 @@ AWKWARD_VALUES: tuple[Any, ...] = (
     {"$date": "2001-01-01"},
     {"$binary": {"base64": "AA==", "subType": "00"}},
     {"__datetime__": "2001-01-01T00:00:00"},
+    [[[[[[[[[[[[[[[[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],
     {"mixed": [{"deep": [[[[{"a.b": {"$c": b"\0", "": -0.0}}]]]]}]},
 )
 """What stores have been seen to change or to lose."""
@@ -87,25 +91,35 @@ class _Text(str):
     __slots__ = ()
 
 
-def _containing_itself(kind: type) -> Any:
-    outer: Any = kind()
-    inner = {"up": outer}
-    if kind is list:
-        outer.append(inner)
-    else:
-        outer["down"] = inner
-    return outer
-
-
 REFUSED_VALUES: tuple[Any, ...] = (
     *((1, 2), {1, 2}, frozenset(), object(), object, 1j, Decimal(1), Fraction(1, 2), bytearray()),
     *(date(2024, 1, 1), time(1), timedelta(1), PurePosixPath("a"), UUID(int=1), _Level.LOW),
     *(_Text("x"), range(3), iter([]), memoryview(b""), len),
     *({1: "a"}, {None: "a"}, {b"a": "a"}, {("a",): "a"}, {_Text("a"): "a"}),
-    _containing_itself(list),
-    _containing_itself(dict),
 )
 """What is no metadata: it would come back as something else, or not at all."""
+
+
+def list_in_itself() -> list[Any]:
+    """Make a list that contains itself, further down."""
+    outer: list[Any] = []
+    outer.append({"up": outer})
+    return outer
+
+
+def dict_in_itself() -> dict[str, Any]:
+    """Make a dict that contains itself, further down."""
+    outer: dict[str, Any] = {}
+    outer["down"] = [outer]
+    return outer
+
+
+def bottomless() -> list[Any]:
+    """Make a list that is nested so deeply that no recursion gets to its end."""
+    outer: list[Any] = []
+    for _ in range(100_000):
+        outer = [outer]
+    return outer
 
 
 def metadata_values() -> st.SearchStrategy[Any]:
