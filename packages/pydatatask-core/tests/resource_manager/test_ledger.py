@@ -1,0 +1,199 @@
+"""Ledger: never over the quota, never below zero, whatever comes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from pydatatask_core.errors import QuantityError
+from pydatatask_core.resource_manager import Resources, ResourceType
+from pydatatask_core.resource_manager.ledger import Ledger
+
+
+class Clock:
+    """A clock that stands until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+QUOTA = Resources.parse(4, 4, 3)
+
+
+def one(launches: int = 1) -> Resources:
+    return Resources.parse(1, 1, launches)
+
+
+def test_what_would_be_too_much_is_refused_and_changes_nothing(clock: Clock) -> None:
+    ledger = Ledger(QUOTA, clock)
+    for _ in range(3):
+        assert ledger.take(one()) is None
+    before = ledger.usage()
+    assert ledger.take(one()) is ResourceType.RATE
+    assert ledger.take(Resources.parse(5, 5, 5)) is ResourceType.CPU
+    assert ledger.take(Resources.parse(1, "3.1", 5)) is ResourceType.MEM
+    assert ledger.usage() == before == Resources.parse(3, 3, 3)
+
+
+def test_giving_back_more_than_there_is_empties_the_ledger_and_is_logged(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(QUOTA, clock)
+    ledger.take(Resources.parse(2, 1, 3))
+    with caplog.at_level(logging.ERROR):
+        ledger.give(Resources.parse(1, 2, 1))
+    assert ledger.usage() == Resources.parse(1, 0, 2)
+    assert "somebody relinquishes twice" in caplog.text
+
+
+@pytest.mark.parametrize("operation", ["take", "give"])
+def test_negative_amounts_are_refused(clock: Clock, operation: str) -> None:
+    ledger = Ledger(QUOTA, clock)
+    with pytest.raises(QuantityError, match="is negative"):
+        getattr(ledger, operation)(one() - Resources.parse(2, 2, 0))
+    assert ledger.usage() == Resources(launches=0)
+
+
+def test_launches_with_a_window_leave_when_it_has_passed(clock: Clock) -> None:
+    ledger = Ledger(QUOTA, clock)
+    for _ in range(3):
+        assert ledger.take(one()) is None
+        ledger.date(one(), clock.now + 60)
+        clock.now += 10
+    ledger.give(Resources.parse(3, 3, 0))
+    assert ledger.take(one()) is ResourceType.RATE
+    assert ledger.next_release() == 30
+    clock.now += 30
+    assert ledger.next_release() == 10
+    assert ledger.take(one()) is None
+    assert ledger.usage() == Resources.parse(1, 1, 3)
+
+
+def test_launches_with_a_window_cannot_be_given_back(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(QUOTA, clock)
+    ledger.take(one())
+    ledger.date(one(), clock.now + 60)
+    ledger.give(one())
+    assert ledger.usage() == Resources.parse(0, 0, 1)
+    assert "somebody relinquishes twice" in caplog.text
+
+
+def test_where_launches_are_not_limited_they_are_not_counted(clock: Clock) -> None:
+    ledger = Ledger(Resources.parse(4, 4), clock)
+    for _ in range(4):
+        assert ledger.take(one()) is None
+        ledger.date(one(), clock.now + 60)
+    ledger.give(one())
+    assert ledger.usage() == Resources.parse(3, 3, 0)
+    assert ledger.next_release() is None
+
+
+def test_filling_forgets_all_but_the_launches_within_their_window(clock: Clock) -> None:
+    ledger = Ledger(QUOTA, clock)
+    ledger.take(one(2))
+    ledger.date(one(2), clock.now + 60)
+    ledger.take(one())
+    ledger.fill([])
+    assert ledger.usage() == Resources.parse(0, 0, 2)
+
+
+def test_launches_that_are_reported_are_not_counted_twice(clock: Clock) -> None:
+    ledger = Ledger(QUOTA, clock)
+    ledger.take(one(2))
+    ledger.date(one(2), clock.now + 10)
+    window = timedelta(seconds=60)
+    # One of the two ended and is seen no more; the other is seen, with one of another driver.
+    ledger.fill([(Resources.parse(2, 2, 2), window), (Resources.parse(1, 1, 1), window)])
+    assert ledger.usage() == Resources.parse(3, 3, 3)
+    clock.now += 10
+    assert ledger.usage().launches == 1
+    clock.now += 50
+    assert ledger.usage() == Resources.parse(3, 3, 0)
+
+
+def test_launches_that_are_reported_without_a_window_stay_until_given_back(clock: Clock) -> None:
+    ledger = Ledger(QUOTA, clock)
+    ledger.fill([(one(2), None)])
+    clock.now += 10**9
+    assert ledger.usage() == one(2)
+    ledger.give(one(2))
+    assert ledger.usage() == Resources(launches=0)
+
+
+def test_what_is_reported_may_be_over_the_quota_and_refuses_everything(clock: Clock) -> None:
+    ledger = Ledger(QUOTA, clock)
+    ledger.fill([(Resources.parse(9, 0, 0), None)])
+    assert ledger.take(Resources.parse(0, 1, 0)) is ResourceType.CPU
+    ledger.give(Resources.parse(5, 0, 0))
+    assert ledger.take(Resources.parse(0, 1, 0)) is None
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """A ledger, beside a list of the jobs that are said to run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Clock()
+        self.quota = Resources.parse("2.5", "4Gi", 5)
+        self.ledger = Ledger(self.quota, self.clock)
+        self.running: list[Resources] = []
+        self.recent: list[float] = []
+
+    @rule(
+        cpu=st.sampled_from(["100m", "0.3", "1"]),
+        mem=st.sampled_from(["1", "1Gi", "700M"]),
+        window=st.integers(0, 50),
+    )
+    def launch(self, cpu: str, mem: str, window: int) -> None:
+        request = Resources.parse(cpu, mem)
+        if self.ledger.take(request) is None:
+            self.ledger.date(request, self.clock.now + window)
+            self.running.append(request)
+            self.recent.append(self.clock.now + window)
+        else:
+            assert (self.expected() + request).excess(self.quota) is not None
+
+    @rule(data=st.data())
+    def end(self, data: st.DataObject) -> None:
+        if self.running:
+            job = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+            self.ledger.give(job.without_launches())
+
+    @rule(seconds=st.integers(1, 30))
+    def wait(self, seconds: int) -> None:
+        self.clock.now += seconds
+
+    @rule()
+    def fill(self) -> None:
+        self.ledger.fill([(job.without_launches(), timedelta(1)) for job in self.running])
+
+    def expected(self) -> Resources:
+        recent = [due for due in self.recent if due > self.clock.now]
+        used = Resources(launches=len(recent))
+        for job in self.running:
+            used += job.without_launches()
+        return used
+
+    @invariant()
+    def the_ledger_holds_what_runs(self) -> None:
+        assert self.ledger.usage() == self.expected()
+        assert self.ledger.usage().excess(self.quota) is None
+        recent = [due for due in self.recent if due > self.clock.now]
+        assert self.ledger.next_release() == (min(recent) - self.clock.now if recent else None)
+
+
+TestLedgerMachine = LedgerMachine.TestCase
