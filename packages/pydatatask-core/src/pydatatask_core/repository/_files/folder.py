@@ -1,0 +1,44 @@
+"""A folder in which each job is an entry called after it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+from operator import methodcaller
+
+from .listing import Kind, list_folder
+
+__all__ = ["Folder"]
+
+
+class Folder:
+    """Turns jobs into paths, and what is in the folder into jobs.
+
+    :param path: where it is.
+    :param extension: what follows the job in an entry's name.
+    :param kind: which entries count.
+    """
+
+    def __init__(self, path: str, extension: str, kind: Kind) -> None:
+        self.path = path
+        self.extension = extension
+        self.kind = kind
+
+    def plain_path(self, job: str) -> str:
+        """Give the path that a job has if it is spelled as it is given."""
+        return os.path.join(self.path, job + self.extension)
+
+    def find(self, job: str) -> str:
+        """Give the path of the entry of a job, or of the one to make."""
+        return self.plain_path(job)
+
+    def jobs(self) -> list[str]:
+        """List the entries with the extension, without it; some may be no job ids."""
+        names = list_folder(self.path, self.kind, methodcaller("endswith", self.extension))
+        cut = len(self.extension)
+        return [name[:-cut] for name in names] if cut else names
+
+    def changing(self) -> AbstractContextManager[object]:
+        """Keep an entry's place from becoming another one while it is filled."""
+        return contextlib.nullcontext()

@@ -1,0 +1,94 @@
+"""A folder whose names match ignoring case, on a file system that tells them apart."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from .folder import Folder
+from .listing import Kind, is_there, list_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+__all__ = ["FoldedFolder", "SeveralFound"]
+
+
+class SeveralFound(Exception):
+    """Several entries are one job but for the case, and none is spelled as asked.
+
+    :param paths: the entries.
+    """
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(*paths)
+        self.paths = paths
+
+
+class FoldedFolder(Folder):
+    """A folder in which an entry is found by any spelling of its name, extension included.
+
+    The spelling as given goes first. For another one the names of the last listing are asked;
+    what they say is looked at before it is believed, and if it does not hold, the folder is
+    listed anew. So a job that is not there costs a listing.
+    """
+
+    def __init__(self, path: str, extension: str, kind: Kind) -> None:
+        super().__init__(path, extension, kind)
+        self._names: dict[str, list[str]] = {}
+        self._lock = threading.RLock()
+
+    def find(self, job: str) -> str:
+        """Give the path of the entry of a job, or of the one to make.
+
+        :raises SeveralFound: if there are several that could be meant.
+        """
+        exact = self.plain_path(job)
+        if is_there(exact, self.kind):
+            return exact
+        found = self._remembered(job)
+        if len(found) != 1:
+            self.jobs()
+            found = self._remembered(job)
+        if len(found) > 1:
+            raise SeveralFound(found)
+        return found[0] if found else exact
+
+    def jobs(self) -> list[str]:
+        cut, folded = len(self.extension), self.extension.casefold()
+        names = list_folder(
+            self.path, self.kind, lambda name: name[len(name) - cut :].casefold() == folded
+        )
+        jobs = [name[: len(name) - cut] for name in names]
+        found: dict[str, list[str]] = {}
+        for job, name in zip(jobs, names, strict=True):
+            found.setdefault(job.casefold(), []).append(name)
+        self._names = found  # in one step, since other threads look
+        return jobs
+
+    def twins(self, is_job: Callable[[str], bool]) -> list[str]:
+        """Give the names, of one job only, that are the same but for the case.
+
+        :param is_job: whether the name without the extension counts at all.
+        """
+        self.jobs()
+        cut = len(self.extension)
+        for names in self._names.values():
+            twins = [name for name in names if is_job(name[: len(name) - cut])]
+            if len(twins) > 1:
+                return sorted(twins)
+        return []
+
+    def changing(self) -> AbstractContextManager[object]:
+        # Without this, two writers of different spellings could both find that there is none.
+        return self._lock
+
+    def _remembered(self, job: str) -> list[str]:
+        names = self._names.get(job.casefold(), ())
+        paths = [os.path.join(self.path, name) for name in names]
+        return [path for path in paths if is_there(path, self.kind)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.extension, self.kind)

@@ -1,0 +1,97 @@
+"""What is in a folder, and what counts as there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Kind", "has_entries", "is_there", "list_folder"]
+
+_LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+
+
+class Kind(Enum):
+    """What an entry has to be, or what a symbolic link has to lead to."""
+
+    ANY = "entry"
+    FILE = "file"
+    DIRECTORY = "directory"
+
+    def matches(self, mode: int) -> bool:
+        """Determine whether a status says so."""
+        if self is Kind.FILE:
+            return stat.S_ISREG(mode)
+        return self is Kind.ANY or stat.S_ISDIR(mode)
+
+
+def is_there(path: str, kind: Kind) -> bool:
+    """Determine whether an entry of the kind is at a path.
+
+    A symbolic link that leads nowhere is not there. Whatever keeps us from looking raises.
+    """
+    try:
+        return kind.matches(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
+    except OSError as e:
+        if e.errno in _LEADS_NOWHERE and os.path.islink(path):
+            return False
+        raise
+
+
+def list_folder(folder: str, kind: Kind, wanted: Callable[[str], bool]) -> list[str]:
+    """List the names of the entries of a kind; only links cost a look at each.
+
+    A folder that does not exist is empty. :func:`is_there` agrees about every entry.
+
+    :param folder: its path.
+    :param kind: what the entries have to be.
+    :param wanted: which names to look at, at all.
+    """
+    holds = _ENTRY_TESTS[kind]
+    try:
+        entries = os.scandir(folder)
+    except FileNotFoundError:
+        return []
+    with entries:
+        return [name for e in entries if wanted(name := e.name) and holds(e)]
+
+
+def has_entries(folder: str) -> bool:
+    """Determine whether a directory has anything in it; one that is gone has not."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(True for _ in entries)
+    except FileNotFoundError:
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return is_there(entry.path, Kind.FILE)
+
+
+def _is_directory(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return is_there(entry.path, Kind.DIRECTORY)
+
+
+def _is_anything(entry: os.DirEntry[str]) -> bool:
+    return not entry.is_symlink() or is_there(entry.path, Kind.ANY)
+
+
+_ENTRY_TESTS = {
+    Kind.ANY: _is_anything,
+    Kind.FILE: _is_file,
+    Kind.DIRECTORY: _is_directory,
+}

@@ -1,0 +1,172 @@
+"""The streams that a file is read and written through, one thread hop a buffer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import StreamClosedError
+from pydatatask_core.utils import AtomicWriter, ReadStream, finish
+
+from .reading import open_regular, read_up_to
+
+if TYPE_CHECKING:
+    from .atomic import AtomicFile
+
+__all__ = ["BUFFER", "FileReadStream", "FileWriteStream"]
+
+BUFFER = 256 * 1024
+"""How many bytes are read ahead, or gathered before they are written."""
+
+LARGEST_READ = 4 * 1024 * 1024
+
+Errors = Callable[[], AbstractContextManager[None]]
+"""Translates what fails inside the context that it makes."""
+
+
+class FileReadStream(ReadStream):
+    """Reads a file, one buffer ahead. To make one blocks; it is done in a thread.
+
+    A file that fits into the buffer is read when it is opened and costs nothing from then on.
+    One task reads at a time; a read that is cancelled loses no bytes.
+
+    :param path: the file.
+    :param errors: translates what fails later.
+    :raises FileNotFoundError: if there is no regular file.
+    """
+
+    def __init__(self, path: str, errors: Errors) -> None:
+        self._path = path
+        self._errors = errors
+        self._closed = False
+        self._buffer = b""
+        self._position = 0
+        # A descriptor must not be closed, and its number reused, while a thread reads from it.
+        self._lock = threading.Lock()
+        self._fd, size = open_regular(path)
+        self._fill(min(size + 1, BUFFER))
+
+    async def read(self, n: int | None = None) -> bytes:
+        """Read up to n bytes from the file, or the rest of it.
+
+        :raises StreamClosedError: if the stream is closed.
+        """
+        self._check_open()
+        if n is None or n < 0:
+            return await self._read_rest()
+        if n and self._position == len(self._buffer) and self._fd >= 0:
+            await finish(asyncio.to_thread(self._fill, min(max(n, BUFFER), LARGEST_READ)))
+        return self._take(n)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._buffer = b""
+            if self._fd >= 0:
+                await finish(asyncio.to_thread(self._release))
+
+    async def _read_rest(self) -> bytes:
+        parts = [self._take(len(self._buffer))]
+        try:
+            while self._fd >= 0:
+                await finish(asyncio.to_thread(self._fill, LARGEST_READ))
+                parts.append(self._take(len(self._buffer)))
+        except BaseException:
+            parts.append(self._take(len(self._buffer)))
+            self._buffer, self._position = b"".join(parts), 0
+            raise
+        return b"".join(parts)
+
+    def _take(self, n: int) -> bytes:
+        start, end = self._position, min(self._position + n, len(self._buffer))
+        self._position = end
+        return self._buffer[start:end]
+
+    def _fill(self, size: int) -> None:
+        """Read the next bytes into the buffer, which is used up; fewer than asked are the last."""
+        with self._lock, self._errors():
+            self._check_open()
+            self._buffer, self._position = read_up_to(self._fd, size), 0
+            if len(self._buffer) < size:
+                self._close_descriptor()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StreamClosedError(f"{self!r} is closed; open it anew to read")
+
+    def _release(self) -> None:
+        with self._lock:
+            self._close_descriptor()
+
+    def _close_descriptor(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_fd"):
+            self._close_descriptor()
+
+    def __repr__(self) -> str:
+        return f"<file {self._path!r} for reading>"
+
+
+class FileWriteStream(AtomicWriter[bytes]):
+    """Writes a file that appears whole when the stream is closed.
+
+    Small pieces are gathered; what fits into one buffer is written when the stream is closed,
+    in one go.
+
+    :param file: what gathers the bytes on the disk.
+    :param publish: puts the file, with the bytes that are given to it, in its place.
+    :param errors: translates what fails.
+    """
+
+    def __init__(
+        self,
+        file: AtomicFile,
+        publish: Callable[[bytearray], None],
+        errors: Errors,
+    ) -> None:
+        self._file = file
+        self._put = publish
+        self._errors = errors
+        self._gathered = bytearray()
+
+    async def _write(self, data: bytes) -> None:
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise TypeError(
+                f"{self!r} takes bytes, not {type(data).__name__}; for text open it with mode 'w'"
+            )
+        if len(self._gathered) + len(data) < BUFFER:
+            self._gathered += data
+            return
+        gathered, self._gathered = self._gathered, bytearray()
+        await finish(asyncio.to_thread(self._append, gathered, data))
+
+    async def _publish(self) -> None:
+        await finish(asyncio.to_thread(self._commit))
+
+    async def _discard(self) -> None:
+        self._gathered = bytearray()
+        if self._file.touched:
+            await finish(asyncio.to_thread(self._drop))
+
+    def _append(self, *chunks: bytes | bytearray) -> None:
+        with self._errors():
+            self._file.append(*chunks)
+
+    def _drop(self) -> None:
+        with self._errors():
+            self._file.discard()
+
+    def _commit(self) -> None:
+        with self._errors():
+            self._put(self._gathered)
+
+    def __repr__(self) -> str:
+        return f"<{self._file!r} for writing>"

@@ -1,0 +1,118 @@
+"""Repositories whose members are directories."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydatatask_core.utils import finish
+from pydatatask_core.utils.streams import discard_after
+
+from ._files.arguments import check_flags
+from ._files.atomic import make_folder, sync_folder
+from ._files.draft import DraftDirectory
+from ._files.listing import Kind, has_entries
+from ._files.removal import remove_directory
+from .file_base import FileRepositoryBase
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+__all__ = ["DirectoryRepository"]
+
+
+class DirectoryRepository(FileRepositoryBase):
+    """A file repository whose members are directories.
+
+    Files are no members, nor removed. What is written through a path that :meth:`fullpath` or
+    :meth:`info` gave appears as it is written; :meth:`build` is for what has to appear whole.
+
+    :param discard_empty: whether only directories containing at least one member should be
+        considered as "present" in the repository.
+    """
+
+    _KIND: ClassVar[Kind] = Kind.DIRECTORY
+
+    def __init__(self, *args: Any, discard_empty: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        check_flags(type(self).__name__, discard_empty=discard_empty)
+        self.discard_empty = discard_empty
+
+    async def mkdir(self, job: str) -> None:
+        """Create an empty directory corresponding to job.
+
+        Do nothing if the directory already exists.
+
+        :param job: the key.
+        """
+        self.check_job_id(job)
+        await finish(asyncio.to_thread(self._mkdir, job))
+
+    @asynccontextmanager
+    async def build(self, job: str) -> AsyncGenerator[Path, None]:
+        """Give an empty private directory that becomes the job's when the block is left.
+
+        It replaces the job's directory, if there is one, which stays as it is until then; in the
+        moment between two renames there is neither. Left by an exception, it is discarded.
+
+        :param job: the key.
+        """
+        self.check_job_id(job)
+        draft = await asyncio.to_thread(self._new_draft, job)
+        try:
+            yield Path(draft.path or "")
+            await finish(asyncio.to_thread(self._publish, job, draft))
+        except BaseException as error:
+            discarding = finish(asyncio.to_thread(self._discard, job, draft))
+            await discard_after(error, discarding, draft)
+            raise
+
+    async def delete(self, job: str) -> None:
+        """Remove the job's directory with all in it.
+
+        It vanishes at once, before its content is removed. A symbolic link is removed itself,
+        nothing that it leads to.
+        """
+        self.check_job_id(job)
+        await finish(asyncio.to_thread(self._delete, job))
+
+    def _contains(self, job: str) -> bool:
+        found = super()._contains(job)
+        if found and self.discard_empty:
+            with self._errors("look into", job):
+                return has_entries(self._path(job))
+        return found
+
+    def _list(self) -> list[str]:
+        jobs = super()._list()
+        if self.discard_empty:
+            with self._errors("list"):
+                return [job for job in jobs if has_entries(self._path(job))]
+        return jobs
+
+    def _mkdir(self, job: str) -> None:
+        with self._errors("create the directory of", job), self._folder.changing():
+            make_folder(self._path(job), self.durable)
+
+    def _new_draft(self, job: str) -> DraftDirectory:
+        with self._errors("build the directory of", job):
+            return DraftDirectory(self._path(job), self.durable)
+
+    def _publish(self, job: str, draft: DraftDirectory) -> None:
+        with self._errors("publish the directory of", job), self._folder.changing():
+            draft.publish(self._path(job))
+
+    def _discard(self, job: str, draft: DraftDirectory) -> None:
+        with self._errors("discard the new directory of", job):
+            draft.discard()
+
+    def _delete(self, job: str) -> None:
+        with self._errors("delete", job), self._folder.changing():
+            path = self._path(job)
+            if remove_directory(path) and self.durable:
+                sync_folder(str(Path(path).parent))
+
+    def _options(self) -> tuple[str, ...]:
+        return (*super()._options(), "discard_empty")

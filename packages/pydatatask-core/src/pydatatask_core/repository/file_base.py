@@ -1,0 +1,221 @@
+"""What repositories share whose members are the entries of a local folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from abc import ABC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydatatask_core.errors import (
+    AmbiguousJobError,
+    InvalidJobIdError,
+    RepositoryConfigurationError,
+)
+
+from ._files.arguments import check_basedir, check_extension, check_flags
+from ._files.errors import store_errors
+from ._files.folder import Folder
+from ._files.folding import FoldedFolder, SeveralFound
+from ._files.listing import Kind, is_there
+from ._files.names import NAME_MAX, is_temporary
+from ._files.prepare import prepare_folder
+from ._files.sweeping import sweep
+from .base import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from contextlib import AbstractContextManager
+
+__all__ = ["FileRepositoryBase"]
+
+log = logging.getLogger("pydatatask.repository")
+
+
+class FileRepositoryBase(Repository, ABC):
+    """A local directory where each job is an entry: its name, then optionally an extension.
+
+    This is an abstract base class for other file repositories which have more to say about what
+    is found at these paths. A folder that does not exist is an empty repository; writing creates
+    it. A relative path is relative to the working directory at the time of each operation.
+
+    A symbolic link counts as what it leads to, and not at all if it leads nowhere. Entries whose
+    names begin with a dot are passed over in silence; what is being written has such a name.
+
+    :param basedir: the folder.
+    :param extension: what the names of the entries end with after the job id, with its dot.
+    :param case_insensitive: whether names match ignoring case, extension included. The spelling
+        that is found is the job id; asking for another spelling finds it, too, and writing to
+        another spelling replaces its value. Two entries that differ in case only are refused by
+        :meth:`validate`. To look for a job that is not there costs a listing.
+    :param durable: whether what is written, and its removal, survives a power cut.
+    :raises TypeError: if an argument has the wrong type.
+    :raises RepositoryConfigurationError: if one can never work.
+    """
+
+    _KIND: ClassVar[Kind] = Kind.ANY
+    _DEFAULT_EXTENSION: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        basedir: str | os.PathLike[str],
+        extension: str = "",
+        case_insensitive: bool = False,
+        *,
+        durable: bool = False,
+    ) -> None:
+        owner = type(self).__name__
+        self._given = check_basedir(owner, basedir)
+        check_extension(owner, extension)
+        check_flags(owner, case_insensitive=case_insensitive, durable=durable)
+        self.basedir = Path(self._given)
+        self.extension = extension
+        self.case_insensitive = case_insensitive
+        self.durable = durable
+        folder = FoldedFolder if case_insensitive else Folder
+        self._folder = folder(str(self.basedir), extension, self._KIND)
+        self._room = NAME_MAX - len(os.fsencode(extension))
+        self._listed: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the bulk look-up true where a subclass has an info of its own."""
+        super().__init_subclass__(**kwargs)
+        if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
+            cls.info_many = Repository.info_many  # type: ignore[method-assign]
+
+    def check_job_id(self, job: str) -> None:
+        super().check_job_id(job)
+        if len(job) > self._room or len(os.fsencode(job)) > self._room:
+            rule = f"with the extension {self.extension!r} it is longer than a file name can be"
+            raise InvalidJobIdError(job, self, rule)
+        if job[0] == "." and is_temporary(job + self.extension):
+            raise InvalidJobIdError(job, self, "names like this one are kept for unfinished values")
+
+    async def contains(self, item: str) -> bool:
+        return self._is_checked(item) and await asyncio.to_thread(self._contains, item)
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        for job in await asyncio.to_thread(self._list):
+            yield job
+
+    async def keys(self) -> frozenset[str]:
+        return await asyncio.to_thread(self._keys)
+
+    def fullpath(self, job: str) -> Path:
+        """Construct the full local path of the file corresponding to job.
+
+        With ``case_insensitive`` this looks for it in the folder, and so takes its time.
+
+        :param job: the key, whether it is there or not.
+        """
+        self.check_job_id(job)
+        try:
+            return Path(self._folder.find(job))
+        except SeveralFound as e:
+            names = " and ".join(repr(os.path.basename(path)) for path in e.paths)
+            raise AmbiguousJobError(
+                f"{self!r}: job {job!r} can be {names}; use one of these"
+            ) from e
+
+    async def info(self, job: str) -> Any:
+        """Give the full path of the corresponding file as a string."""
+        if self.case_insensitive:
+            return await asyncio.to_thread(self._path, job)
+        return str(self.fullpath(job))
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        wanted = list(jobs)
+        return await asyncio.to_thread(lambda: {job: self._path(job) for job in wanted})
+
+    async def validate(self) -> None:
+        """Create the folder, try it out, and remove what writers that died have left in it.
+
+        :raises RepositoryConfigurationError: if the folder cannot be listed or written to.
+        :raises AmbiguousJobError: if two names differ in case only and must not.
+        """
+        await asyncio.to_thread(self._validate)
+
+    @property
+    def identity(self) -> str:
+        return f"{self._KIND.value}:{os.path.realpath(self.basedir)}/*{self.extension}"
+
+    def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
+        return store_errors(self, action if job is None else f"{action} job {job!r}")
+
+    def _is_checked(self, job: str) -> bool:
+        try:
+            self.check_job_id(job)
+        except InvalidJobIdError:
+            return False
+        return True
+
+    def _path(self, job: str) -> str:
+        with self._errors("look for", job):
+            return str(self.fullpath(job))
+
+    def _contains(self, job: str) -> bool:
+        try:
+            with self._errors("look for", job):
+                return is_there(str(self.fullpath(job)), self._KIND)
+        except AmbiguousJobError:
+            return True
+
+    def _list(self) -> list[str]:
+        with self._errors("list"):
+            jobs = self._folder.jobs()
+        if self.case_insensitive:
+            jobs = list(dict.fromkeys(jobs))
+        hidden = [job for job in jobs if job[:1] in ("", ".")]
+        if not hidden:
+            return jobs
+        # Only a class with other rules for job ids has any that begin with a dot.
+        dropped = {job for job in hidden if not self._is_checked(job)}
+        return [job for job in jobs if job not in dropped]
+
+    def _keys(self) -> frozenset[str]:
+        jobs = self._list()
+        last = self._listed
+        if len(jobs) == len(last) and last.issuperset(jobs):
+            return last
+        found = frozenset(self.valid_names(jobs))
+        if found != last:
+            self._listed = found
+        return self._listed
+
+    def _validate(self) -> None:
+        problem = prepare_folder(str(self.basedir), self.durable)
+        if problem is not None:
+            raise RepositoryConfigurationError(f"{self!r} cannot be used: {problem}")
+        if isinstance(self._folder, FoldedFolder):
+            with self._errors("list"):
+                twins = self._folder.twins(self._is_checked)
+            if twins:
+                raise AmbiguousJobError(
+                    f"{self!r}: {twins[0]!r} and {twins[1]!r} differ in case only, so they would "
+                    "be the same job; rename or remove one of them"
+                )
+        with self._errors("sweep"):
+            swept = sweep(str(self.basedir), self._is_entry_name)
+        if swept:
+            log.info("%r: removed %d unfinished values of writers that died", self, swept)
+
+    def _is_entry_name(self, name: str) -> bool:
+        return name.endswith(self.extension) and self._is_checked(
+            name[: len(name) - len(self.extension)]
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what was listed: where a copy is used, it is listed anew."""
+        return self.__dict__ | {"_listed": frozenset()}
+
+    def __repr__(self) -> str:
+        arguments = [repr(self._given)]
+        if self.extension != self._DEFAULT_EXTENSION:
+            arguments.append(repr(self.extension))
+        arguments += [f"{option}=True" for option in self._options() if getattr(self, option)]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def _options(self) -> tuple[str, ...]:
+        return ("case_insensitive", "durable")
