@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._lazy import lazy_names
+from .lazy import lazy_names
 
 if TYPE_CHECKING:
     from .errors import InvalidJobIdError as InvalidJobIdError
@@ -47,10 +47,11 @@ if TYPE_CHECKING:
     from .repository import decode_job_id as decode_job_id
     from .repository import encode_job_id as encode_job_id
     from .resource_manager import ResourceManager as ResourceManager
-    from .resource_manager import ResourceType as ResourceType
     from .resource_manager import Resources as Resources
+    from .resource_manager import ResourceType as ResourceType
     from .resource_manager import parse_quantity as parse_quantity
     from .session import Session as Session
+    from .task import STDOUT as STDOUT
     from .task import ExecutorLiveRepo as ExecutorLiveRepo
     from .task import ExecutorTask as ExecutorTask
     from .task import FunctionTask as FunctionTask
@@ -59,7 +60,6 @@ if TYPE_CHECKING:
     from .task import Link as Link
     from .task import ProcessTask as ProcessTask
     from .task import Retries as Retries
-    from .task import STDOUT as STDOUT
     from .task import Task as Task
     from .utils import AReadStream as AReadStream
     from .utils import AReadText as AReadText
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from .utils import roundrobin as roundrobin
 
 __all__ = [
+    "STDOUT",
     "AReadStream",
     "AReadText",
     "AWriteStream",
@@ -110,7 +111,6 @@ __all__ = [
     "Resources",
     "Retries",
     "RunSummary",
-    "STDOUT",
     "Session",
     "StoreError",
     "SucceededRepository",
@@ -126,16 +126,63 @@ __all__ = [
 ]
 
 _SOURCES = {
-    ".errors": ("InvalidJobIdError", "JobNotFoundError", "MissingBackendError", "PydatataskError", "StoreError"),
+    ".errors": (
+        "InvalidJobIdError",
+        "JobNotFoundError",
+        "MissingBackendError",
+        "PydatataskError",
+        "StoreError",
+    ),
     ".pipeline.loop": ("Progress", "RunSummary"),
     ".pipeline.pipeline": ("Pipeline",),
     ".proc_manager.base": ("AbstractProcessManager",),
     ".proc_manager.local": ("LocalLinuxManager",),
-    ".repository": ("AggregateAndRepository", "AggregateOrRepository", "BlobRepository", "BlockingRepository", "DirectoryRepository", "FileRepository", "FileRepositoryBase", "InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataRepository", "JsonMetadataFileRepository", "JsonMetadataRepository", "MapRepository", "MetadataRepository", "RelatedItemRepository", "Repository", "SucceededRepository", "YamlMetadataFileRepository", "YamlMetadataRepository", "decode_job_id", "encode_job_id"),
+    ".repository": (
+        "AggregateAndRepository",
+        "AggregateOrRepository",
+        "BlobRepository",
+        "BlockingRepository",
+        "DirectoryRepository",
+        "FileRepository",
+        "FileRepositoryBase",
+        "InProcessBlobRepository",
+        "InProcessBlobStream",
+        "InProcessMetadataRepository",
+        "JsonMetadataFileRepository",
+        "JsonMetadataRepository",
+        "MapRepository",
+        "MetadataRepository",
+        "RelatedItemRepository",
+        "Repository",
+        "SucceededRepository",
+        "YamlMetadataFileRepository",
+        "YamlMetadataRepository",
+        "decode_job_id",
+        "encode_job_id",
+    ),
     ".resource_manager": ("ResourceManager", "ResourceType", "Resources", "parse_quantity"),
     ".session": ("Session",),
-    ".task": ("ExecutorLiveRepo", "ExecutorTask", "FunctionTask", "FunctionTaskProtocol", "InProcessSyncTask", "Link", "ProcessTask", "Retries", "STDOUT", "Task"),
-    ".utils": ("AReadStream", "AReadText", "AWriteStream", "AWriteText", "async_copyfile", "async_copyfile_str", "roundrobin"),
+    ".task": (
+        "ExecutorLiveRepo",
+        "ExecutorTask",
+        "FunctionTask",
+        "FunctionTaskProtocol",
+        "InProcessSyncTask",
+        "Link",
+        "ProcessTask",
+        "Retries",
+        "STDOUT",
+        "Task",
+    ),
+    ".utils": (
+        "AReadStream",
+        "AReadText",
+        "AWriteStream",
+        "AWriteText",
+        "async_copyfile",
+        "async_copyfile_str",
+        "roundrobin",
+    ),
 }
 
 if not TYPE_CHECKING:

@@ -68,6 +68,9 @@ __all__ = [
 ]
 
 
+_LONGEST_SHOWN = 200
+
+
 def _rebuild(cls: type[PydatataskError], message: str, state: dict[str, Any]) -> PydatataskError:
     error = cls.__new__(cls, message)
     error.args = (message,)
@@ -111,8 +114,8 @@ class InvalidJobIdError(RepositoryError, ValueError, KeyError):
 
     def __init__(self, job: object, repository: object, rule: str) -> None:
         shown = repr(job)
-        if len(shown) > 200:
-            shown = shown[:200] + f"... ({len(shown)} characters)"
+        if len(shown) > _LONGEST_SHOWN:
+            shown = shown[:_LONGEST_SHOWN] + f"... ({len(shown)} characters)"
         super().__init__(
             f"{shown} is not a valid job id for {repository!r}: {rule}. "
             "pydatatask.encode_job_id() turns any text into a job id"

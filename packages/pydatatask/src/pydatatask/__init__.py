@@ -1,8 +1,303 @@
-"""Every part of pydatatask under one name.
+"""Build data pipelines that do not restrict where data lives or where work runs.
 
-Here belong: names. What the documentation calls ``pydatatask.X`` or ``pydatatask.<module>.X`` is
-the very object that one of the other packages defines, found when it is first asked for.
-
-Here does not belong: logic, nor an import that is not asked for. A name whose package is not
-installed says which command installs it.
+The documented names of every pydatatask package, in one place and without any logic of its own:
+``pydatatask.X`` and ``pydatatask.<module>.X`` are the classes of the packages that hold them,
+loaded when they are first used.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydatatask_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pydatatask_core.errors import (
+        MissingBackendError as MissingBackendError,
+    )
+    from pydatatask_core.errors import (
+        PydatataskError as PydatataskError,
+    )
+    from pydatatask_core.pipeline import (
+        Pipeline as Pipeline,
+    )
+    from pydatatask_core.pipeline import (
+        Progress as Progress,
+    )
+    from pydatatask_core.pipeline import (
+        RunSummary as RunSummary,
+    )
+    from pydatatask_core.proc_manager import (
+        AbstractProcessManager as AbstractProcessManager,
+    )
+    from pydatatask_core.proc_manager import (
+        LocalLinuxManager as LocalLinuxManager,
+    )
+    from pydatatask_core.repository import (
+        AggregateAndRepository as AggregateAndRepository,
+    )
+    from pydatatask_core.repository import (
+        AggregateOrRepository as AggregateOrRepository,
+    )
+    from pydatatask_core.repository import (
+        BlobRepository as BlobRepository,
+    )
+    from pydatatask_core.repository import (
+        BlockingRepository as BlockingRepository,
+    )
+    from pydatatask_core.repository import (
+        DirectoryRepository as DirectoryRepository,
+    )
+    from pydatatask_core.repository import (
+        FileRepository as FileRepository,
+    )
+    from pydatatask_core.repository import (
+        FileRepositoryBase as FileRepositoryBase,
+    )
+    from pydatatask_core.repository import (
+        InProcessBlobRepository as InProcessBlobRepository,
+    )
+    from pydatatask_core.repository import (
+        InProcessBlobStream as InProcessBlobStream,
+    )
+    from pydatatask_core.repository import (
+        InProcessMetadataRepository as InProcessMetadataRepository,
+    )
+    from pydatatask_core.repository import (
+        JsonMetadataFileRepository as JsonMetadataFileRepository,
+    )
+    from pydatatask_core.repository import (
+        JsonMetadataRepository as JsonMetadataRepository,
+    )
+    from pydatatask_core.repository import (
+        MapRepository as MapRepository,
+    )
+    from pydatatask_core.repository import (
+        MetadataRepository as MetadataRepository,
+    )
+    from pydatatask_core.repository import (
+        RelatedItemRepository as RelatedItemRepository,
+    )
+    from pydatatask_core.repository import (
+        Repository as Repository,
+    )
+    from pydatatask_core.repository import (
+        SucceededRepository as SucceededRepository,
+    )
+    from pydatatask_core.repository import (
+        YamlMetadataFileRepository as YamlMetadataFileRepository,
+    )
+    from pydatatask_core.repository import (
+        YamlMetadataRepository as YamlMetadataRepository,
+    )
+    from pydatatask_core.repository import (
+        decode_job_id as decode_job_id,
+    )
+    from pydatatask_core.repository import (
+        encode_job_id as encode_job_id,
+    )
+    from pydatatask_core.resource_manager import (
+        ResourceManager as ResourceManager,
+    )
+    from pydatatask_core.resource_manager import (
+        Resources as Resources,
+    )
+    from pydatatask_core.resource_manager import (
+        ResourceType as ResourceType,
+    )
+    from pydatatask_core.resource_manager import (
+        parse_quantity as parse_quantity,
+    )
+    from pydatatask_core.session import Session as Session
+    from pydatatask_core.task import (
+        STDOUT as STDOUT,
+    )
+    from pydatatask_core.task import (
+        ExecutorLiveRepo as ExecutorLiveRepo,
+    )
+    from pydatatask_core.task import (
+        ExecutorTask as ExecutorTask,
+    )
+    from pydatatask_core.task import (
+        FunctionTask as FunctionTask,
+    )
+    from pydatatask_core.task import (
+        FunctionTaskProtocol as FunctionTaskProtocol,
+    )
+    from pydatatask_core.task import (
+        InProcessSyncTask as InProcessSyncTask,
+    )
+    from pydatatask_core.task import (
+        Link as Link,
+    )
+    from pydatatask_core.task import (
+        ProcessTask as ProcessTask,
+    )
+    from pydatatask_core.task import (
+        Retries as Retries,
+    )
+    from pydatatask_core.task import (
+        Task as Task,
+    )
+    from pydatatask_core.utils import (
+        AReadStream as AReadStream,
+    )
+    from pydatatask_core.utils import (
+        AReadText as AReadText,
+    )
+    from pydatatask_core.utils import (
+        AWriteStream as AWriteStream,
+    )
+    from pydatatask_core.utils import (
+        AWriteText as AWriteText,
+    )
+    from pydatatask_core.utils import (
+        async_copyfile as async_copyfile,
+    )
+    from pydatatask_core.utils import (
+        async_copyfile_str as async_copyfile_str,
+    )
+    from pydatatask_core.utils import (
+        roundrobin as roundrobin,
+    )
+
+    from . import pipeline as pipeline
+    from . import proc_manager as proc_manager
+    from . import repository as repository
+    from . import resource_manager as resource_manager
+    from . import session as session
+    from . import task as task
+    from . import utils as utils
+
+__all__ = [
+    "STDOUT",
+    "AReadStream",
+    "AReadText",
+    "AWriteStream",
+    "AWriteText",
+    "AbstractProcessManager",
+    "AggregateAndRepository",
+    "AggregateOrRepository",
+    "BlobRepository",
+    "BlockingRepository",
+    "DirectoryRepository",
+    "ExecutorLiveRepo",
+    "ExecutorTask",
+    "FileRepository",
+    "FileRepositoryBase",
+    "FunctionTask",
+    "FunctionTaskProtocol",
+    "InProcessBlobRepository",
+    "InProcessBlobStream",
+    "InProcessMetadataRepository",
+    "InProcessSyncTask",
+    "JsonMetadataFileRepository",
+    "JsonMetadataRepository",
+    "Link",
+    "LocalLinuxManager",
+    "MapRepository",
+    "MetadataRepository",
+    "MissingBackendError",
+    "Pipeline",
+    "ProcessTask",
+    "Progress",
+    "PydatataskError",
+    "RelatedItemRepository",
+    "Repository",
+    "ResourceManager",
+    "ResourceType",
+    "Resources",
+    "Retries",
+    "RunSummary",
+    "Session",
+    "SucceededRepository",
+    "Task",
+    "YamlMetadataFileRepository",
+    "YamlMetadataRepository",
+    "async_copyfile",
+    "async_copyfile_str",
+    "decode_job_id",
+    "encode_job_id",
+    "parse_quantity",
+    "roundrobin",
+]
+
+_SOURCES = {
+    "pydatatask_core.errors": (
+        "MissingBackendError",
+        "PydatataskError",
+    ),
+    "pydatatask_core.pipeline": (
+        "Pipeline",
+        "Progress",
+        "RunSummary",
+    ),
+    "pydatatask_core.proc_manager": (
+        "AbstractProcessManager",
+        "LocalLinuxManager",
+    ),
+    "pydatatask_core.repository": (
+        "AggregateAndRepository",
+        "AggregateOrRepository",
+        "BlobRepository",
+        "BlockingRepository",
+        "DirectoryRepository",
+        "FileRepository",
+        "FileRepositoryBase",
+        "InProcessBlobRepository",
+        "InProcessBlobStream",
+        "InProcessMetadataRepository",
+        "JsonMetadataFileRepository",
+        "JsonMetadataRepository",
+        "MapRepository",
+        "MetadataRepository",
+        "RelatedItemRepository",
+        "Repository",
+        "SucceededRepository",
+        "YamlMetadataFileRepository",
+        "YamlMetadataRepository",
+        "decode_job_id",
+        "encode_job_id",
+    ),
+    "pydatatask_core.resource_manager": (
+        "ResourceManager",
+        "ResourceType",
+        "Resources",
+        "parse_quantity",
+    ),
+    "pydatatask_core.session": ("Session",),
+    "pydatatask_core.task": (
+        "ExecutorLiveRepo",
+        "ExecutorTask",
+        "FunctionTask",
+        "FunctionTaskProtocol",
+        "InProcessSyncTask",
+        "Link",
+        "ProcessTask",
+        "Retries",
+        "STDOUT",
+        "Task",
+    ),
+    "pydatatask_core.utils": (
+        "AReadStream",
+        "AReadText",
+        "AWriteStream",
+        "AWriteText",
+        "async_copyfile",
+        "async_copyfile_str",
+        "roundrobin",
+    ),
+}
+
+_MODULES = (
+    "pipeline",
+    "proc_manager",
+    "repository",
+    "resource_manager",
+    "session",
+    "task",
+    "utils",
+)
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(globals(), _SOURCES, _MODULES)

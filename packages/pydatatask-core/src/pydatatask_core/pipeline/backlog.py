@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from ..task.base import Task
+if TYPE_CHECKING:
+    from pydatatask_core.task.base import Task
 
 __all__ = ["Backlog"]
 
@@ -71,6 +73,8 @@ class Backlog:
 
     def scheduled(self, task: Task, job: str) -> None:
         """Say that the launch of a job that was taken has returned or raised."""
+        if self._priority is None:
+            return
         priority = self._priority_of.pop((task, job), None)
         if priority is not None:
             counts = self._scheduling[task]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from time import monotonic
+from typing import TYPE_CHECKING
 
-from ..errors import LaunchRefusedError
-from ..task.base import Task
+from pydatatask_core.errors import LaunchRefusedError
+
 from .backlog import Backlog, Priority
-from .holds import Holds
-from .readiness import Found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.task.base import Task
+
+    from .holds import Holds
+    from .readiness import Found
 
 __all__ = ["Dispatcher"]
 
@@ -37,9 +43,7 @@ class Dispatcher:
     :param news: called when a launch has changed something, so that another round is worth while.
     """
 
-    def __init__(
-        self, priority: Priority | None, holds: Holds, news: Callable[[], None]
-    ) -> None:
+    def __init__(self, priority: Priority | None, holds: Holds, news: Callable[[], None]) -> None:
         self.backlog = Backlog(priority)
         self.launched: Counter[str] = Counter()
         self._holds = holds
@@ -49,6 +53,7 @@ class Dispatcher:
         self._running_before: dict[Task, AbstractSet[str]] = {}
         self._start_is_enough = False
         self._turn_ends = 0.0
+        self._told = False
 
     # -- rounds ----------------------------------------------------------------------------------
 
@@ -69,7 +74,7 @@ class Dispatcher:
             if here is None or task.disabled:
                 continue
             live = here.live | task.running
-            live = live.union(self._running_before.get(task, ()), since.get(task, ()))
+            live = live | self._running_before.get(task, _NOTHING) | since.get(task, _NOTHING)
             fresh[task] = self._holds.allowed(task, here.jobs - live if live else here.jobs, live)
         self._since = None
         self.backlog.held.clear()
@@ -89,12 +94,15 @@ class Dispatcher:
             when it is started, so that one that hangs holds up only itself.
         """
         self._start_is_enough = start_is_enough
+        self._told = False
         for task in tasks:
             waiting = self.backlog.count(task) if task not in self.backlog.held else 0
             waiting += len(task.due)
             workers = self._workers.setdefault(task, set())
             for _ in range(min(waiting, _most_workers(task)) - len(workers)):
-                worker = asyncio.create_task(self._work(task), name=f"pydatatask launch {task.name}")
+                worker = asyncio.create_task(
+                    self._work(task), name=f"pydatatask launch {task.name}"
+                )
                 workers.add(worker)
                 worker.add_done_callback(workers.discard)
 
@@ -134,45 +142,47 @@ class Dispatcher:
                     log.warning("%s does not end although it was cancelled", worker.get_name())
 
     async def _work(self, task: Task) -> None:
+        """Launch one job after the other, until none is left or a quota is used up."""
+        backlog, holds = self.backlog, self._holds
+        name = task.name
         while (job := self._take(task)) is not None:
-            if not await self._launch(task, job):
+            if task.completes_in_launch and self._start_is_enough:
+                backlog.scheduled(task, job)
+            try:
+                await task.launch(job)
+            except LaunchRefusedError:
+                backlog.put_back(task, job)
+                backlog.held.add(task)
                 return
-            now = time.monotonic()
+            except Exception as e:  # noqa: BLE001 - one bad job never stops another
+                holds.failed(task, job, e)
+            else:
+                self.launched[name] += 1
+                if holds.watching:
+                    holds.launched(task, job)
+            backlog.scheduled(task, job)
+            if not self._told:
+                self._told = True
+                self._news()
+            now = monotonic()
             if now > self._turn_ends:
                 await asyncio.sleep(0)
-                self._turn_ends = time.monotonic() + LONGEST_TURN
+                self._turn_ends = monotonic() + LONGEST_TURN
 
     def _take(self, task: Task) -> str | None:
         if task.due:
             return task.due.popleft()
-        if task.concurrency is not None and not task.completes_in_launch:
-            if len(task.running) >= task.concurrency:
-                self.backlog.held.add(task)
-                return None
+        limited = task.concurrency is not None and not task.completes_in_launch
+        if limited and len(task.running) >= (task.concurrency or 0):
+            self.backlog.held.add(task)
+            return None
         job = self.backlog.take(task)
         if job is not None and self._since is not None:
             self._since[task].add(job)
         return job
 
-    async def _launch(self, task: Task, job: str) -> bool:
-        """Launch one job; tell whether the worker may go on with the next."""
-        backlog = self.backlog
-        if task.completes_in_launch and self._start_is_enough:
-            backlog.scheduled(task, job)
-        try:
-            await task.launch(job)
-        except LaunchRefusedError:
-            backlog.put_back(task, job)
-            backlog.held.add(task)
-            return False
-        except Exception as e:  # noqa: BLE001 - one bad job never stops another
-            self._holds.failed(task, job, e)
-        else:
-            self.launched[task.name] += 1
-            self._holds.launched(task, job)
-        backlog.scheduled(task, job)
-        self._news()
-        return True
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 def _most_workers(task: Task) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..repository.base import Repository
-from ..repository.listing import Combinator
-from ..task.base import Task
+from pydatatask_core.repository.listing import Combinator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from networkx import DiGraph
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.task.base import Task
 
     Node = Repository | Task
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ..errors import TaskConfigurationError, TemplateError
-from ..task.base import Task
+from pydatatask_core.errors import TaskConfigurationError, TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.task.base import Task
 
 __all__ = ["Holds"]
 
@@ -114,6 +118,11 @@ class Holds:
         """Give the seconds until the next job whose launch failed is tried again, if any."""
         times = [f.not_before for held in self._held.values() for f in held.failed.values()]
         return max(0.0, min(times) - self._clock()) if times else None
+
+    @property
+    def watching(self) -> bool:
+        """Whether launches have to be told of at all."""
+        return bool(self._held)
 
     @property
     def hopeful(self) -> bool:

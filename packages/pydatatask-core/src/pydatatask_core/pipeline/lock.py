@@ -9,13 +9,17 @@ import socket
 import stat
 import sys
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import PipelineLockedError
-from ..repository.base import Repository
-from ..repository.listing import Combinator
-from ..task.base import Task
+from pydatatask_core.errors import PipelineLockedError
+from pydatatask_core.repository.listing import Combinator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.task.base import Task
 
 __all__ = ["DriverLock"]
 

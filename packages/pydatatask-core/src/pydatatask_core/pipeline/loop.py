@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..task.base import Task
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydatatask_core.task.base import Task
+
     from .pipeline import Pipeline
 
 __all__ = ["Loop", "Progress", "RunSummary"]
@@ -99,9 +100,9 @@ class Loop:
                 launching = launching and not (self._launch_once and not unknown)
                 self._dispatcher.pump(self._tasks)
                 self._report()
-                if not (live or unknown or self._active) and not self._holds.hopeful:
-                    if not self._news and not self._forever:
-                        break
+                active = live or unknown or self._active or self._news or self._holds.hopeful
+                if not active and not self._forever:
+                    break
                 took = time.monotonic() - began
                 await self._between_rounds(took)
         finally:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from ..errors import PipelineConfigurationError, describe
-from ..repository.base import Repository
-from ..task.base import Task
+from pydatatask_core.errors import PipelineConfigurationError, describe
+from pydatatask_core.task.base import Task
+
 from .holds import marks_ended_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterable, Sequence
+
+    from pydatatask_core.repository.base import Repository
 
 __all__ = ["check_tasks", "validate", "warn_of_oddities"]
 

@@ -5,17 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from ..errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
-from ..repository.base import Repository
-from ..resource_manager import ResourceManager
-from ..session import Session
-from ..task.base import Task
-from ..task.runtime import FailureHook, OpenMode
-from .backlog import Priority
+from pydatatask_core.errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
+from pydatatask_core.session import Session
+
 from .background import Background
 from .dispatch import Dispatcher
 from .graph import build_graph, dependants
@@ -25,10 +19,17 @@ from .opening import check_tasks, validate, warn_of_oddities
 from .readiness import Readiness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from types import TracebackType
 
     from networkx import DiGraph
 
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.resource_manager import ResourceManager
+    from pydatatask_core.task.base import Task
+    from pydatatask_core.task.runtime import FailureHook, OpenMode
+
+    from .backlog import Priority
     from .loop import Progress, RunSummary
 
 __all__ = ["Pipeline"]
@@ -80,6 +81,7 @@ class Pipeline:
         self._open = False
         self._lock: DriverLock | None = None
         self._background = Background()
+        self._unlisten: list[Callable[[], None]] = []
         self._readiness = Readiness()
         self._dispatcher = self._new_dispatcher()
         self._woken: Callable[[Task | None], None] | None = None
@@ -133,8 +135,7 @@ class Pipeline:
             self._dispatcher = self._new_dispatcher()
             for task in self.tasks.values():
                 task.attach(self)
-            for quota in self.resources:
-                quota.add_listener(self._news)
+            self._unlisten = [quota.add_listener(self._news) for quota in self.resources]
             await validate(list(self.tasks.values()), create=mode != "inspect")
             if mode == "drive":
                 warn_of_oddities(list(self.tasks.values()))
@@ -152,8 +153,8 @@ class Pipeline:
         try:
             await self._dispatcher.close()
             await self._background.close()
-            for quota in self.resources:
-                quota.remove_listener(self._news)
+            for unlisten in self._unlisten:
+                unlisten()
             for task in self.tasks.values():
                 task.attach(None)
         finally:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..repository.base import Repository
-from ..repository.listing import Listing, by_value, is_combinator, leaves
-from ..task.base import Task
+from pydatatask_core.repository.listing import Listing, by_value, is_combinator, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.task.base import Task
 
 __all__ = ["Found", "Readiness"]
 
@@ -107,8 +110,7 @@ def _volatile(repo: Repository) -> bool:
 
 def _same(new: list[AbstractSet[str] | None], old: list[AbstractSet[str] | None]) -> bool:
     return len(new) == len(old) and all(
-        n is not None and n is o and isinstance(n, frozenset)
-        for n, o in zip(new, old, strict=True)
+        n is not None and n is o and isinstance(n, frozenset) for n, o in zip(new, old, strict=True)
     )
 
 

@@ -7,32 +7,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._lazy import lazy_names
+from pydatatask_core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from .base import Repository as Repository
     from .blob import BlobRepository as BlobRepository
-    from .metadata import MetadataRepository as MetadataRepository
+    from .directory import DirectoryRepository as DirectoryRepository
     from .file import FileRepository as FileRepository
     from .file import FileRepositoryBase as FileRepositoryBase
-    from .directory import DirectoryRepository as DirectoryRepository
-    from .yaml import YamlMetadataFileRepository as YamlMetadataFileRepository
-    from .yaml import YamlMetadataRepository as YamlMetadataRepository
-    from .json import JsonMetadataFileRepository as JsonMetadataFileRepository
-    from .json import JsonMetadataRepository as JsonMetadataRepository
     from .inprocess import InProcessBlobRepository as InProcessBlobRepository
     from .inprocess import InProcessBlobStream as InProcessBlobStream
     from .inprocess import InProcessMetadataRepository as InProcessMetadataRepository
+    from .json import JsonMetadataFileRepository as JsonMetadataFileRepository
+    from .json import JsonMetadataRepository as JsonMetadataRepository
+    from .listing import Combinator as Combinator
+    from .listing import Listing as Listing
+    from .map import MapRepository as MapRepository
+    from .map import SucceededRepository as SucceededRepository
+    from .metadata import MetadataRepository as MetadataRepository
+    from .names import decode_job_id as decode_job_id
+    from .names import encode_job_id as encode_job_id
+    from .related import RelatedItemRepository as RelatedItemRepository
     from .setops import AggregateAndRepository as AggregateAndRepository
     from .setops import AggregateOrRepository as AggregateOrRepository
     from .setops import BlockingRepository as BlockingRepository
-    from .map import MapRepository as MapRepository
-    from .map import SucceededRepository as SucceededRepository
-    from .related import RelatedItemRepository as RelatedItemRepository
-    from .names import decode_job_id as decode_job_id
-    from .names import encode_job_id as encode_job_id
-    from .listing import Combinator as Combinator
-    from .listing import Listing as Listing
+    from .yaml import YamlMetadataFileRepository as YamlMetadataFileRepository
+    from .yaml import YamlMetadataRepository as YamlMetadataRepository
 
 __all__ = [
     "AggregateAndRepository",

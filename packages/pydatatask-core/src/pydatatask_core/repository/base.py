@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import InvalidJobIdError
+from pydatatask_core.errors import InvalidJobIdError
+
 from .names import ALPHANUMERIC, job_id_pattern, job_id_rule
 
 if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Iterable,
+    )
+    from collections.abc import Set as AbstractSet
+
     from .map import MapRepository
     from .setops import AggregateAndRepository, AggregateOrRepository, BlockingRepository
 
@@ -57,8 +66,13 @@ class Repository(ABC):
     @classmethod
     def is_valid_job_id(cls, job: str) -> bool:
         """Determine whether the given name can be a job id (numbers and letters by default)."""
+        if not isinstance(job, str):
+            return False
+        if cls.CHARSET is ALPHANUMERIC and cls.CHARSET_START_END is ALPHANUMERIC:
+            # The same answer as the pattern's, in a quarter of the time.
+            return job.isascii() and job.isalnum() and len(job) <= cls.MAX_JOB_ID_LENGTH
         pattern = job_id_pattern(cls.CHARSET, cls.CHARSET_START_END, cls.MAX_JOB_ID_LENGTH)
-        return isinstance(job, str) and pattern.fullmatch(job) is not None
+        return pattern.fullmatch(job) is not None
 
     def check_job_id(self, job: str) -> None:
         """Refuse a name that cannot be a job id. Every entry that touches a store calls this.
@@ -83,11 +97,12 @@ class Repository(ABC):
                 self.CHARSET, self.CHARSET_START_END, self.MAX_JOB_ID_LENGTH
             ).fullmatch
             split = [(name, match(name)) for name in names]
-            kept = [name for name, good in split if good]
-            if len(kept) != len(split):
-                self._warn_of_names([name for name, good in split if not good])
-            return kept
-        kept, refused = [], []
+            good = [name for name, matched in split if matched]
+            if len(good) != len(split):
+                self._warn_of_names([name for name, matched in split if not matched])
+            return good
+        kept: list[str] = []
+        refused: list[str] = []
         for name in names:
             (kept if valid(name) else refused).append(name)
         self._warn_of_names(refused)
@@ -197,7 +212,7 @@ class Repository(ABC):
             raise e.exceptions[0] from None
         return found
 
-    async def validate(self) -> None:
+    async def validate(self) -> None:  # noqa: B027 - not every store has anything to check
         """Create what the repository needs, and raise if it is misconfigured.
 
         A pipeline calls this when it opens, for every repository that it writes to.
@@ -233,13 +248,21 @@ class Repository(ABC):
         """Combine into the jobs that are in both."""
         from .setops import AggregateAndRepository
 
-        return AggregateAndRepository(left=self, right=other) if isinstance(other, Repository) else NotImplemented
+        return (
+            AggregateAndRepository(left=self, right=other)
+            if isinstance(other, Repository)
+            else NotImplemented
+        )
 
     def __or__(self, other: Repository) -> AggregateOrRepository:
         """Combine into the jobs that are in either."""
         from .setops import AggregateOrRepository
 
-        return AggregateOrRepository(left=self, right=other) if isinstance(other, Repository) else NotImplemented
+        return (
+            AggregateOrRepository(left=self, right=other)
+            if isinstance(other, Repository)
+            else NotImplemented
+        )
 
     def __sub__(self, other: Repository) -> BlockingRepository:
         """Combine into the jobs that are here and not in the other."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from ..utils import AReadStream, AReadText, AWriteStream, AWriteText
 from .base import Repository
+
+if TYPE_CHECKING:
+    from pydatatask_core.utils import AReadStream, AReadText, AWriteStream, AWriteText
 
 __all__ = ["BlobMode", "BlobRepository", "check_mode"]
 
@@ -47,4 +49,6 @@ def check_mode(mode: str) -> None:
     :raises ValueError: naming the modes that it has.
     """
     if mode not in ("r", "rb", "w", "wb"):
-        raise ValueError(f"{mode!r} is no mode of a blob repository; it has 'r', 'rb', 'w' and 'wb'")
+        raise ValueError(
+            f"{mode!r} is no mode of a blob repository; it has 'r', 'rb', 'w' and 'wb'"
+        )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import JobNotFoundError, StreamClosedError, UnsupportedValueError
-from ..utils import AReadText, AWriteText, WriteStream
+from pydatatask_core.errors import JobNotFoundError, StreamClosedError, UnsupportedValueError
+from pydatatask_core.utils import AReadText, AWriteText, WriteStream
+
 from .base import Repository
 from .blob import BlobMode, BlobRepository, check_mode
 from .metadata import MetadataRepository, copy_metadata
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
 
 __all__ = ["InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataRepository"]
 
@@ -41,7 +44,8 @@ class _InProcessRepository(Repository):
     async def keys(self) -> frozenset[str]:
         data = self._data
         if self._dirty or len(data) != self._size or (self._shared and not self._unchanged()):
-            self._keys = frozenset(self.valid_names(list(data)))
+            # What came in by our own methods was checked then.
+            self._keys = frozenset(self.valid_names(list(data)) if self._shared else data)
             self._size = len(data)
             self._dirty = False
         return self._keys

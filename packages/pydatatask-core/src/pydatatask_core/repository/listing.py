@@ -8,12 +8,15 @@ answers out of it.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
-from ..errors import InvalidJobIdError
+from pydatatask_core.errors import InvalidJobIdError
+
 from .base import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Combinator", "Listing"]
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import MalformedValueError
+from pydatatask_core.errors import MalformedValueError
+
 from .base import PARALLEL_READS, Repository
-from .listing import Combinator, Listing
-from .metadata import MetadataRepository
+from .listing import Combinator, by_value, Listing
 from .setops import check_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from .metadata import MetadataRepository
 
 __all__ = ["FilterRepository", "MapRepository", "SucceededRepository"]
 
@@ -127,7 +131,7 @@ class MapRepository(FilterRepository):
 
     @property
     def by_value(self) -> bool:
-        return self.filt is not None or Combinator.by_value.fget(self)  # type: ignore[attr-defined, no-any-return]
+        return self.filt is not None or by_value(self.child)
 
     async def passes(self, job: str) -> bool:
         return True if self.filt is None else bool(await _result(self.filt(job)))

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import Any
 
-from ..errors import UnsupportedValueError
+from pydatatask_core.errors import UnsupportedValueError
+
 from .base import Repository
 
 __all__ = ["MetadataRepository", "check_metadata", "copy_metadata"]
@@ -74,8 +75,17 @@ def _faults(data: Any, path: str, above: set[int]) -> Any:
 def copy_metadata(data: Any) -> Any:
     """Copy lists and dicts all the way down; anything else is shared."""
     kind = type(data)
-    if kind is dict:
-        return {key: copy_metadata(value) for key, value in data.items()}
-    if kind is list:
-        return [copy_metadata(value) for value in data]
+    if kind is dict or kind is list:
+        copied = data.copy()
+        # Most values are flat, and then this is all: a third of the time of a comprehension.
+        for value in copied.values() if kind is dict else copied:
+            if type(value) not in _SCALARS:
+                return _copy_nested(data)
+        return copied
     return data
+
+
+def _copy_nested(data: Any) -> Any:
+    if type(data) is dict:
+        return {key: copy_metadata(value) for key, value in data.items()}
+    return [copy_metadata(value) for value in data]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import JobNotFoundError, MalformedValueError
-from .base import Repository
+from pydatatask_core.errors import JobNotFoundError, MalformedValueError
+
 from .listing import Combinator, Listing
 from .setops import check_repository
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from .base import Repository
 
 __all__ = ["RelatedItemRepository"]
 
@@ -52,8 +56,8 @@ class RelatedItemRepository(Combinator):
         self._lookup: dict[str, str | None] = {}
         self._translated: AbstractSet[str] = frozenset()
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # the idiom of unittest.mock for a stand-in
         """The class of the base as far as ``isinstance`` is concerned."""
         base = self.__dict__.get("base_repository")
         return RelatedItemRepository if base is None else base.__class__
@@ -185,7 +189,9 @@ class RelatedItemRepository(Combinator):
         translated = self._lookup.get(job)
         if translated is None:
             error = JobNotFoundError(job, self)
-            error.add_note("call `await repository.translate(job)` before a method that is not async")
+            error.add_note(
+                "call `await repository.translate(job)` before a method that is not async"
+            )
             raise error
         return translated
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .base import Repository
 from .listing import Combinator, Listing, by_value, is_combinator, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["AggregateAndRepository", "AggregateOrRepository", "BlockingRepository"]
 

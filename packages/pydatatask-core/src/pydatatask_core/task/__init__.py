@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .._lazy import lazy_names
+from pydatatask_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pydatatask_core.proc_manager.base import STDOUT as STDOUT
+
     from .base import Task as Task
-    from .link import Link as Link
-    from .inprocess import InProcessSyncTask as InProcessSyncTask
-    from .function import FunctionTask as FunctionTask
-    from .function import FunctionTaskProtocol as FunctionTaskProtocol
-    from .retry import Retries as Retries
     from .executor import ExecutorLiveRepo as ExecutorLiveRepo
     from .executor import ExecutorTask as ExecutorTask
+    from .function import FunctionTask as FunctionTask
+    from .function import FunctionTaskProtocol as FunctionTaskProtocol
+    from .inprocess import InProcessSyncTask as InProcessSyncTask
+    from .link import Link as Link
     from .process import ProcessTask as ProcessTask
-    from ..proc_manager.base import STDOUT as STDOUT
+    from .retry import Retries as Retries
 
 __all__ = [
+    "STDOUT",
     "ExecutorLiveRepo",
     "ExecutorTask",
     "FunctionTask",
@@ -31,7 +33,6 @@ __all__ = [
     "Link",
     "ProcessTask",
     "Retries",
-    "STDOUT",
     "Task",
 ]
 

@@ -6,16 +6,19 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, ClassVar
 
-from ..errors import TaskConfigurationError
-from ..repository.base import Repository
+from pydatatask_core.errors import TaskConfigurationError
+
 from .links import Linked
 from .retry import Retries
 
 if TYPE_CHECKING:
-    from ..resource_manager import ResourceManager
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.resource_manager import ResourceManager
+
     from .runtime import Runtime
 
 __all__ = ["Task"]
@@ -66,7 +69,6 @@ class Task(Linked, ABC):
         self.due: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
         self._waiting: set[str] = set()
-
 
     async def validate(self) -> None:
         """Raise an exception if the task is misconfigured.

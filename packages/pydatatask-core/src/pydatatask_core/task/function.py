@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import traceback
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..errors import TaskConfigurationError, describe
-from ..repository.base import Repository
+from pydatatask_core.errors import TaskConfigurationError, describe
+
 from .base import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydatatask_core.repository.base import Repository
 
 __all__ = ["FunctionTask", "FunctionTaskProtocol", "failure"]
 
@@ -49,7 +53,8 @@ class FunctionTask(Task):
             raise TaskConfigurationError(
                 f"the body of {self.name} has to be an `async def` function, not {func!r}"
             )
-        return func
+        body: Callable[..., Any] = func
+        return body
 
     def bind_links(self) -> dict[str, Repository]:
         """Find the linked repository for each parameter of the body but the first, the job.

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..errors import TaskError
-from ..repository.base import Repository
-from ..repository.metadata import MetadataRepository
+from pydatatask_core.errors import TaskError
+
 from .function import FunctionTask, FunctionTaskProtocol, failure
 from .outcomes import Recorder
-from .retry import Retries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.metadata import MetadataRepository
+
+    from .retry import Retries
 
 __all__ = ["InProcessSyncTask"]
 
 
 class InProcessSyncTask(FunctionTask):
-    """A task which runs in-process. Typical usage might look like the following::
+    """A task which runs in-process, as in the following example.
+
+    ::
 
         @pydatatask.InProcessSyncTask("my_task", done_repo)
         async def my_task(job: str, inp: MetadataRepository, out: MetadataRepository):
             await out.dump(job, await inp.info(job))
+
 
         my_task.link("inp", repo_input, is_input=True)
         my_task.link("out", repo_output, is_output=True)
@@ -81,37 +89,41 @@ class InProcessSyncTask(FunctionTask):
         In a running pipeline the wait for another attempt does not count; then this returns, and
         the pipeline launches the job again.
         """
-        if self._bound is None:
+        if self._bound is None or self.func is None:
             self._bound = self.bind_links()
+            return await self.launch(job)
         if job in self._now:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         self._waiting.discard(job)
         self._now.add(job)
         try:
-            while (wait := await self._attempt(job)) is not None:
-                if self.runtime is not None and not self.synchronous:
-                    return self.retry_later(job, wait)
-                await asyncio.sleep(wait)
+            attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
+            start = datetime.now(UTC)
+            failed: dict[str, str] = {}
+            try:
+                await self.func(job, **self._bound)
+            except Exception as e:  # noqa: BLE001 - it is what the record is for
+                wait = self.retries.wait_after(attempt)
+                if wait is not None:
+                    self._attempts[job] = attempt
+                    return await self._again(job, wait)
+                failed = failure(e)
+            record = {
+                "success": not failed,
+                "start_time": start,
+                "end_time": datetime.now(UTC),
+                "attempt": attempt,
+                **failed,
+            }
+            await self._recorder.record(job, record)
         finally:
             self._now.discard(job)
 
-    async def _attempt(self, job: str) -> float | None:
-        """Run the body once and record how it ended, or give the time until the next attempt."""
-        assert self.func is not None
-        assert self._bound is not None
-        start = datetime.now(UTC)
-        attempt = self._attempts.pop(job, 0) + 1
-        record: dict[str, Any] = {"success": True, "start_time": start}
-        try:
-            await self.func(job, **self._bound)
-        except Exception as e:
-            wait = self.retries.wait_after(attempt)
-            if wait is not None:
-                self._attempts[job] = attempt
-                return wait
-            record["success"] = False
-            record.update(failure(e))
-        record["end_time"] = datetime.now(UTC)
-        record["attempt"] = attempt
-        await self._recorder.record(job, record)
-        return None
+    async def _again(self, job: str, wait: float) -> None:
+        """See to another attempt after a wait: by the pipeline, or here if there is none."""
+        if self.runtime is not None and not self.synchronous:
+            self.retry_later(job, wait)
+            return
+        self._now.discard(job)
+        await asyncio.sleep(wait)
+        await self.launch(job)

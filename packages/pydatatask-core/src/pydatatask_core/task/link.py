@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-from ..repository.base import Repository
+if TYPE_CHECKING:
+    from pydatatask_core.repository.base import Repository
 
 __all__ = ["Link"]
 

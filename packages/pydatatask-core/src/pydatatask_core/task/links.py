@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ..errors import TaskConfigurationError
-from ..repository.base import Repository
-from ..repository.map import SucceededRepository
-from ..repository.related import RelatedItemRepository
-from ..repository.setops import (
+from pydatatask_core.errors import TaskConfigurationError
+from pydatatask_core.repository.base import Repository
+from pydatatask_core.repository.map import SucceededRepository
+from pydatatask_core.repository.related import RelatedItemRepository
+from pydatatask_core.repository.setops import (
     AggregateAndRepository,
     AggregateOrRepository,
     BlockingRepository,
 )
+
 from .link import Link
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .base import Task
 
 __all__ = ["Linked"]
@@ -40,7 +42,6 @@ class Linked:
         self._ready = ready
         self._default_ready: Repository | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
-
 
     @property
     def ready(self) -> Repository:
@@ -193,9 +194,12 @@ class Linked:
         self.link(name, repo, **(usual | dispositions))
         self._outcomes[name] = SucceededRepository(repo)
 
-    def note_outcome(self, name: str, job: str, success: bool) -> None:
-        """Spare the reading of a record that was just written."""
-        self._outcomes[name].note(job, success)
+    def outcome_view(self, name: str) -> SucceededRepository:
+        """Give the view without failed jobs of a link made by :meth:`link_outcomes`.
+
+        :param name: the name of the link.
+        """
+        return self._outcomes[name]
 
     def _linked(self, disposition: str) -> dict[str, Repository]:
         return {n: link.repo for n, link in self.links.items() if getattr(link, disposition)}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..repository.metadata import MetadataRepository
-
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydatatask_core.repository.metadata import MetadataRepository
+
     from .base import Task
 
 __all__ = ["Recorder"]
@@ -33,6 +34,7 @@ class Recorder:
         self.task = task
         self.link = link
         self.done = done
+        self._succeeded = task.outcome_view(link)
         self.unwritten: dict[str, Mapping[str, Any]] = {}
         self._wait = 0.0
         self._not_before = 0.0
@@ -46,11 +48,12 @@ class Recorder:
         if self.task.metadata:
             try:
                 await self.done.dump(job, record)
-            except Exception as e:
+            except Exception as e:  # noqa: BLE001 - told of, and tried again
                 self._postpone(job, record, e)
                 return
-            self.task.note_outcome(self.link, job, record["success"])
-        self.unwritten.pop(job, None)
+            self._succeeded.note(job, record["success"])
+        if self.unwritten:
+            self.unwritten.pop(job, None)
         if not record["success"] and self.task.runtime is not None:
             await self.task.runtime.failed(self.task, job, record)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import TaskConfigurationError
+from pydatatask_core.errors import TaskConfigurationError
 
 __all__ = ["Retries"]
 

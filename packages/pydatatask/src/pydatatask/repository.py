@@ -1,0 +1,88 @@
+"""Repositories: arbitrary key-value stores whose keys are the names of jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydatatask_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pydatatask_core.repository import (
+        AggregateAndRepository,
+        AggregateOrRepository,
+        BlobRepository,
+        BlockingRepository,
+        DirectoryRepository,
+        FileRepository,
+        FileRepositoryBase,
+        InProcessBlobRepository,
+        InProcessBlobStream,
+        InProcessMetadataRepository,
+        JsonMetadataFileRepository,
+        JsonMetadataRepository,
+        MapRepository,
+        MetadataRepository,
+        RelatedItemRepository,
+        Repository,
+        SucceededRepository,
+        YamlMetadataFileRepository,
+        YamlMetadataRepository,
+        decode_job_id,
+        encode_job_id,
+    )
+    from pydatatask_core.task import ExecutorLiveRepo
+
+__all__ = [
+    "AggregateAndRepository",
+    "AggregateOrRepository",
+    "BlobRepository",
+    "BlockingRepository",
+    "DirectoryRepository",
+    "ExecutorLiveRepo",
+    "FileRepository",
+    "FileRepositoryBase",
+    "InProcessBlobRepository",
+    "InProcessBlobStream",
+    "InProcessMetadataRepository",
+    "JsonMetadataFileRepository",
+    "JsonMetadataRepository",
+    "MapRepository",
+    "MetadataRepository",
+    "RelatedItemRepository",
+    "Repository",
+    "SucceededRepository",
+    "YamlMetadataFileRepository",
+    "YamlMetadataRepository",
+    "decode_job_id",
+    "encode_job_id",
+]
+
+_SOURCES = {
+    "pydatatask_core.repository": (
+        "AggregateAndRepository",
+        "AggregateOrRepository",
+        "BlobRepository",
+        "BlockingRepository",
+        "DirectoryRepository",
+        "FileRepository",
+        "FileRepositoryBase",
+        "InProcessBlobRepository",
+        "InProcessBlobStream",
+        "InProcessMetadataRepository",
+        "JsonMetadataFileRepository",
+        "JsonMetadataRepository",
+        "MapRepository",
+        "MetadataRepository",
+        "RelatedItemRepository",
+        "Repository",
+        "SucceededRepository",
+        "YamlMetadataFileRepository",
+        "YamlMetadataRepository",
+        "decode_job_id",
+        "encode_job_id",
+    ),
+    "pydatatask_core.task": ("ExecutorLiveRepo",),
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
