@@ -166,7 +166,7 @@ class InProcessBlobStream(WriteStream):
         self._check_open()
         if not self._write:
             raise StreamClosedError(f"the blob of job {self.job!r} was opened for reading only")
-        self._buffer += data  # type: ignore[assignment, operator]
+        self._buffer += data  # type: ignore[operator]
 
     async def close(self) -> None:
         """Close and release the stream, syncing the data back to the repository."""

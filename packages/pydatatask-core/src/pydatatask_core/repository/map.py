@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import MalformedValueError
 
 from .base import PARALLEL_READS, Repository
-from .listing import Combinator, by_value, Listing
+from .listing import Combinator, Listing, by_value
 from .setops import check_repository
 
 if TYPE_CHECKING:
