@@ -25,6 +25,9 @@ __all__ = ["BlobRepositoryContract"]
 
 MEBIBYTE = 1 << 20
 
+BLOCK = MEBIBYTE // 4
+"""How much of a large blob is in hand at once."""
+
 SMALL = 7
 """What is read in pieces of up to so many bytes is small itself, to save time."""
 
@@ -101,10 +104,10 @@ class BlobRepositoryContract(PublicationLaws, RepositoryContract):
             async with await repo.open(JOB, "r") as stream:
                 assert await stream.read() == text
 
-        await for_all(st.text(st.characters(codec="utf-8")), check)
+        await for_all(st.text(), check)
 
     async def test_text_that_cannot_be_encoded_is_not_published(self, repo: Any) -> None:
-        """R4: half a surrogate pair is no text."""
+        """R3: half a surrogate pair is no text, so the writer has failed."""
 
         async def write() -> None:
             async with await repo.open(JOB, "w") as stream:
@@ -165,14 +168,14 @@ class BlobRepositoryContract(PublicationLaws, RepositoryContract):
         written, read = sha256(), sha256()
         with _peak_memory() as peak:
             async with await repo.open(JOB, "wb") as stream:
-                for number in range(self.large // MEBIBYTE):
-                    block = number.to_bytes(8, "big") * (MEBIBYTE // 8)
+                for number in range(self.large // BLOCK):
+                    block = number.to_bytes(8, "big") * (BLOCK // 8)
                     written.update(block)
                     await stream.write(block)
             assert peak() < self.memory_bound
         with _peak_memory() as peak:
             async with await repo.open(JOB, "rb") as stream:
-                while block := await stream.read(MEBIBYTE):
+                while block := await stream.read(BLOCK):
                     read.update(block)
             assert peak() < self.memory_bound
         assert read.digest() == written.digest()

@@ -26,9 +26,9 @@ class MembershipLaws(RepositoryHooks):
 
     async def test_every_way_to_list_gives_the_same_jobs(self, repo: Any) -> None:
         """R1: iteration, keys() and info_all() agree."""
-        for job in (JOB, OTHER, *NEIGHBOURS[:3]):
+        jobs = sorted((JOB, OTHER, *NEIGHBOURS[:3], *MANY))
+        for job in jobs:
             await self.populate(repo, job)
-        jobs = sorted((JOB, OTHER, *NEIGHBOURS[:3]))
         assert await ways(repo) == {"iteration": jobs, "keys()": jobs, "info_all()": jobs}
 
     async def test_a_job_that_is_there_is_contained(self, repo: Any) -> None:

@@ -82,7 +82,6 @@ async def is_dropped(repo: Any, mode: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         await _half(repo, mode)
-        gc.collect()
         for _ in range(10):
             await asyncio.sleep(0)
         gc.collect()
