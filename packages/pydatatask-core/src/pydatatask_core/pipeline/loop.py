@@ -123,9 +123,8 @@ class Loop:
         """Reap and launch from the backlog until another round is due."""
         now = time.monotonic()
         latest = now + self._poll
-        again = self._holds.next_try()
-        if again is not None:
-            latest = min(latest, now + again)
+        waits = [self._holds.next_try(), *(q.next_release() for q in self._pipeline.resources)]
+        latest = min([latest, *(now + wait for wait in waits if wait is not None)])
         earliest = now + ROUND_SHARE * took
         while True:
             idle = not self._active

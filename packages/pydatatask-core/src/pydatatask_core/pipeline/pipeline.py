@@ -81,7 +81,6 @@ class Pipeline:
         self._open = False
         self._lock: DriverLock | None = None
         self._background = Background()
-        self._unlisten: list[Callable[[], None]] = []
         self._readiness = Readiness()
         self._dispatcher = self._new_dispatcher()
         self._woken: Callable[[Task | None], None] | None = None
@@ -135,7 +134,8 @@ class Pipeline:
             self._dispatcher = self._new_dispatcher()
             for task in self.tasks.values():
                 task.attach(self)
-            self._unlisten = [quota.add_listener(self._news) for quota in self.resources]
+            for quota in self.resources:
+                quota.add_listener(self._news)
             await validate(list(self.tasks.values()), create=mode != "inspect")
             if mode == "drive":
                 warn_of_oddities(list(self.tasks.values()))
@@ -153,8 +153,8 @@ class Pipeline:
         try:
             await self._dispatcher.close()
             await self._background.close()
-            for unlisten in self._unlisten:
-                unlisten()
+            for quota in self.resources:
+                quota.remove_listener(self._news)
             for task in self.tasks.values():
                 task.attach(None)
         finally:
