@@ -12,8 +12,10 @@ __all__ = ["decode_job_id", "encode_job_id", "job_id_pattern", "job_id_rule"]
 
 ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-_ESCAPE = "Z"
-_PLAIN = frozenset(ALPHANUMERIC) - {_ESCAPE}
+_SHORT = {"Z": "ZZ", ".": "Zd", "_": "Zu", "-": "Zm", "/": "Zs", " ": "Zb"}
+_PLAIN = frozenset(ALPHANUMERIC) - {"Z"}
+_ESCAPES = re.compile(r"Z(?:([Zdumsb])|x([0-9a-f]+)Z)")
+_LONG = {escape[1]: character for character, escape in _SHORT.items()}
 
 
 @lru_cache(maxsize=256)
@@ -46,17 +48,19 @@ def job_id_rule(charset: str, start_end: str, length: int) -> str:
 def encode_job_id(text: str) -> str:
     """Turn any text into a job id, so that different texts never become the same one.
 
-    Letters and digits other than ``Z`` stand for themselves; every other character becomes its
-    code point in hexadecimal between two ``Z`` (``a.txt`` becomes ``aZ2eZtxt``), so what was
-    readable stays readable. :func:`decode_job_id` gives the text back. The result may be longer
-    than the 128 characters that a repository allows by default; the repository then says so.
+    Letters and digits stand for themselves, but ``Z`` begins an escape: ``ZZ`` is a ``Z``, ``Zd``
+    a dot, ``Zu`` an underscore, ``Zm`` a hyphen (minus), ``Zs`` a slash and ``Zb`` a blank; any
+    other character is its code point in hexadecimal between ``Zx`` and ``Z``. So ``os/path.py``
+    becomes ``osZspathZdpy``, which can still be read, and :func:`decode_job_id` gives it back.
+    The result may be longer than the 128 characters that repositories allow by default; they
+    then say so, and a subclass may allow more by ``MAX_JOB_ID_LENGTH``.
 
     :param text: any text but the empty one, a file name for instance.
     :raises ValueError: if the text is empty, since no job id is.
     """
     if not text:
         raise ValueError("an empty text cannot become a job id; give each item a name")
-    return "".join(c if c in _PLAIN else f"{_ESCAPE}{ord(c):x}{_ESCAPE}" for c in text)
+    return "".join(c if c in _PLAIN else _SHORT.get(c) or f"Zx{ord(c):x}Z" for c in text)
 
 
 def decode_job_id(job: str) -> str:
@@ -65,15 +69,15 @@ def decode_job_id(job: str) -> str:
     :param job: the job id.
     :raises ValueError: if no text is encoded as this job id.
     """
-    parts = job.split(_ESCAPE)
+
+    def character(escape: re.Match[str]) -> str:
+        short, code = escape.groups()
+        return _LONG[short] if short else chr(int(code, 16))
+
     try:
-        if len(parts) % 2 == 0:
-            raise ValueError("unpaired escape")
-        text = "".join(
-            chr(int(part, 16)) if index % 2 else part for index, part in enumerate(parts)
-        )
-        if encode_job_id(text) != job:
-            raise ValueError("not canonical")
+        text = _ESCAPES.sub(character, job)
     except (ValueError, OverflowError) as e:
         raise ValueError(f"{job!r} was not made by encode_job_id()") from e
+    if not text or encode_job_id(text) != job:
+        raise ValueError(f"{job!r} was not made by encode_job_id()")
     return text
