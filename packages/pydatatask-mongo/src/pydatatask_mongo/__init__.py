@@ -9,3 +9,9 @@ resource), knowledge of another backend, and any policy that :mod:`pydatatask_co
 ``motor``, ``pymongo`` and ``bson`` are imported in this package and nowhere else; nothing of
 pydatatask but the core is.
 """
+
+from __future__ import annotations
+
+from .metadata import MongoMetadataRepository
+
+__all__ = ["MongoMetadataRepository"]

@@ -1,0 +1,137 @@
+"""Values of metadata as documents, and back: which is stored as what.
+
+A dict whose parts BSON holds exactly becomes a document with just its keys beside ``_id``, so that
+queries find what was dumped. Any other value becomes a document with a mark at the top.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bson.int64 import Int64
+
+from .tags import TAG, escape_key, needs_escape, tagged, untagged
+
+__all__ = ["from_document", "levels", "to_document"]
+
+_INT64 = range(-(2**63), 2**63)
+_READ_AS_STORED = frozenset({type(None), bool, int, float, str, bytes})
+
+
+def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any]:
+    """Make the document of a value.
+
+    :param job: the key, which becomes ``_id``.
+    :param value: a value of the data model of metadata.
+    :param careful: whether the server takes neither lists in lists nor floats that are not finite
+        or a negative zero, and so gets those tagged.
+    """
+    encoder = _Encoder(careful)
+    if type(value) is not dict:
+        return {"_id": job, TAG: "value", "value": encoder.encode(value)}
+    if encoder.is_plain_dict(value, at_top=True):
+        return {"_id": job, **value}
+    fields = {escape_key(key, at_top=True): encoder.encode(item) for key, item in value.items()}
+    return {"_id": job, TAG: "document", **fields}
+
+
+def from_document(document: dict[str, Any]) -> Any:
+    """Give back the value of a document, which may be changed and become part of it.
+
+    What others have written, and BSON types that are no metadata, is left as it is.
+
+    :param document: as read, with dates without a zone; its ``_id`` is no part of the value.
+    :raises ValueError: if it has a mark of ours and is nothing that we write.
+    """
+    document.pop("_id", None)
+    if not _READ_AS_STORED.issuperset(map(type, document.values())):
+        _mend_dict(document)
+    if TAG not in document:
+        return document
+    kind = document.pop(TAG)
+    if kind == "document":
+        return untagged(document)
+    if kind == "value" and "value" in document:
+        return untagged(document["value"])
+    raise ValueError(f"the document is marked {TAG}: {kind!r}, which this version does not know")
+
+
+def levels(value: Any) -> int:
+    """Count how many documents and lists are in one another at most."""
+    if type(value) is dict:
+        return 1 + max(map(levels, value.values()), default=0)
+    if type(value) is list:
+        return 1 + max(map(levels, value), default=0)
+    return 0
+
+
+class _Encoder:
+    """Encodes values for a kind of server."""
+
+    def __init__(self, careful: bool) -> None:
+        self._careful = careful
+
+    def is_plain_dict(self, value: dict[str, Any], *, at_top: bool = False) -> bool:
+        return all(
+            not needs_escape(key, at_top=at_top) and self._is_plain(item)
+            for key, item in value.items()
+        )
+
+    def encode(self, value: Any) -> Any:
+        if type(value) is dict:
+            return {escape_key(key): self.encode(item) for key, item in value.items()}
+        if type(value) is list:
+            items = [self.encode(item) for item in value]
+            return [self._in_list(item) for item in items] if self._careful else items
+        return value if self._is_plain(value) else tagged(value)
+
+    def _in_list(self, encoded: Any) -> Any:
+        return tagged(encoded) if type(encoded) is list else encoded
+
+    def _is_plain(self, value: Any) -> bool:
+        kind = type(value)
+        if kind is int:
+            return value in _INT64
+        if kind is float:
+            return not self._careful or (math.isfinite(value) and not _is_negative_zero(value))
+        if kind is datetime:
+            return not value.microsecond % 1000 and value.utcoffset() == timedelta()
+        if kind is dict:
+            return self.is_plain_dict(value)
+        if kind is list:
+            nested = self._careful and list in map(type, value)
+            return not nested and all(map(self._is_plain, value))
+        return True
+
+
+def _is_negative_zero(value: float) -> bool:
+    return value == 0 and math.copysign(1, value) < 0
+
+
+def _mend_dict(container: dict[str, Any]) -> None:
+    """Make of each value what was written: dates have a zone, and there is one type of int."""
+    for key, value in container.items():
+        if type(value) not in _READ_AS_STORED:
+            container[key] = _mended(value)
+
+
+def _mend_list(container: list[Any]) -> None:
+    if not _READ_AS_STORED.issuperset(map(type, container)):
+        container[:] = [
+            value if type(value) in _READ_AS_STORED else _mended(value) for value in container
+        ]
+
+
+def _mended(value: Any) -> Any:
+    kind = type(value)
+    if kind is datetime:
+        return value.replace(tzinfo=UTC)
+    if kind is Int64:
+        return int(value)
+    if kind is dict:
+        _mend_dict(value)
+    elif kind is list:
+        _mend_list(value)
+    return value

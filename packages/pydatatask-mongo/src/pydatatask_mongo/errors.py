@@ -1,0 +1,112 @@
+"""The edge between the client library's errors and pydatatask's own."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bson.errors import BSONError
+from pymongo import errors as theirs
+
+from pydatatask_core.errors import (
+    RepositoryError,
+    StoreConnectionError,
+    StoreError,
+    StorePermissionError,
+    StoreTimeoutError,
+    UnsupportedValueError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydatatask_core.repository import Repository
+
+__all__ = ["store_errors", "translated"]
+
+_NOT_PRIMARY = "the server is not the primary, or is shutting down"
+_DUPLICATE = "another document has the same value where a unique index allows it once"
+_TOO_LARGE = "the server refuses the document as too large"
+
+# The first line that fits counts; NetworkTimeout, for one, is an AutoReconnect as well. A server
+# tells most of what is wrong by a number only: src/mongo/base/error_codes.yml of MongoDB.
+_BY_CODE: dict[int, tuple[type[StoreError], str]] = {
+    6: (StoreConnectionError, ""),  # HostUnreachable
+    7: (StoreConnectionError, ""),  # HostNotFound
+    11: (StorePermissionError, ""),  # UserNotFound
+    13: (StorePermissionError, ""),  # Unauthorized
+    18: (StorePermissionError, ""),  # AuthenticationFailed
+    50: (StoreTimeoutError, ""),  # MaxTimeMSExpired
+    89: (StoreTimeoutError, ""),  # NetworkTimeout
+    91: (StoreConnectionError, _NOT_PRIMARY),  # ShutdownInProgress
+    189: (StoreConnectionError, _NOT_PRIMARY),  # PrimarySteppedDown
+    262: (StoreTimeoutError, ""),  # ExceededTimeLimit
+    8000: (StorePermissionError, ""),  # of Atlas: AtlasError
+    10107: (StoreConnectionError, _NOT_PRIMARY),  # NotWritablePrimary
+    11600: (StoreConnectionError, _NOT_PRIMARY),  # InterruptedAtShutdown
+    11602: (StoreConnectionError, _NOT_PRIMARY),  # InterruptedDueToReplStateChange
+    13435: (StoreConnectionError, _NOT_PRIMARY),  # NotPrimaryNoSecondaryOk
+    13436: (StoreConnectionError, _NOT_PRIMARY),  # NotPrimaryOrSecondary
+}
+_BY_TYPE: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
+    (theirs.NotPrimaryError, StoreConnectionError, _NOT_PRIMARY),
+    (theirs.ServerSelectionTimeoutError, StoreConnectionError, "no server can be reached"),
+    (theirs.NetworkTimeout, StoreTimeoutError, ""),
+    (theirs.WaitQueueTimeoutError, StoreTimeoutError, ""),
+    (theirs.ConnectionFailure, StoreConnectionError, ""),
+    (theirs.ExecutionTimeout, StoreTimeoutError, ""),
+    (theirs.WTimeoutError, StoreTimeoutError, "not enough members have confirmed the write"),
+    (theirs.DuplicateKeyError, StoreError, _DUPLICATE),
+    (theirs.PyMongoError, StoreError, ""),
+    (BSONError, StoreError, ""),
+)
+_OF_SIZE = frozenset({10334, 17419, 17420})  # BSONObjectTooLarge, and two of updates
+
+
+@contextmanager
+def store_errors(repository: Repository, action: str, job: str | None = None) -> Iterator[None]:
+    """Raise an error of the client library as one that names repository, action and job.
+
+    :param repository: which repository it happens in.
+    :param action: what is attempted, as an infinitive ("read").
+    :param job: with which job, if with one.
+    """
+    try:
+        yield
+    except (theirs.PyMongoError, BSONError) as e:
+        raise translated(e, repository, action, job) from e
+
+
+def translated(
+    error: Exception, repository: Repository, action: str, job: str | None = None
+) -> RepositoryError:
+    """Make of an error of the client library one of ours.
+
+    :param error: what the client library raised.
+    :param repository: which repository it happened in.
+    :param action: what was attempted, as an infinitive ("read").
+    :param job: with which job, if with one.
+    """
+    code = getattr(error, "code", None)
+    if job is not None and (isinstance(error, theirs.DocumentTooLarge) or code in _OF_SIZE):
+        return UnsupportedValueError(job, repository, f"{_TOO_LARGE}: {_said(error)}")
+    if code in _BY_CODE:
+        ours, meaning = _BY_CODE[code]
+    else:
+        ours, meaning = next(
+            (ours, meaning) for kind, ours, meaning in _BY_TYPE if isinstance(error, kind)
+        )
+    cause = _said(error)
+    return ours(
+        action if job is None else f"{action} job {job!r}",
+        repository,
+        f"{meaning}: {cause}" if meaning else cause,
+    )
+
+
+def _said(error: Exception) -> str:
+    """Say what an error says, without what only who debugs the client library wants to read."""
+    text = str(error) or type(error).__name__
+    for appendix in (", full error: {", ", Topology Description: <", " (configured timeouts: "):
+        text = text.partition(appendix)[0]
+    return " ".join(text.split())

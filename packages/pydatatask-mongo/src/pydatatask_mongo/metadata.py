@@ -1,0 +1,256 @@
+"""Metadata repositories whose values are the documents of a collection."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+from collections.abc import Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from bson import json_util
+
+from pydatatask_core.errors import (
+    MalformedValueError,
+    RepositoryConfigurationError,
+    SessionError,
+    StoreConnectionError,
+    StoreError,
+    StoreTimeoutError,
+)
+from pydatatask_core.repository import MetadataRepository, Repository
+from pydatatask_core.utils import finish
+
+from .documents import from_document, to_document
+from .errors import store_errors
+from .source import Source
+from .writing import checked_document, replace, serialized
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from typing import Self
+
+    from .client import Collection
+
+__all__ = ["MongoMetadataRepository"]
+
+log = logging.getLogger("pydatatask.repository")
+
+BATCH = 5000
+"""How many documents are decoded at once, which takes some milliseconds of the event loop."""
+
+PROBE = ".pydatatask-probe"
+"""The ``_id`` of the document by which writing is tried out; it is never listed."""
+
+
+class MongoMetadataRepository(MetadataRepository):
+    """A metadata repository using a MongoDB collection as the backing store.
+
+    A job is a document, and ``_id`` is its name. A dict of what BSON holds exactly has its keys
+    beside that, so it can be queried, and so can documents that others have written be read; the
+    package's README tells how the rest of the data model is stored.
+
+    How far a write has to get before it counts, what is read from where, and how long to wait for
+    it, are set by the collection and its client.
+
+    :param collection: a callable returning a collection of motor or of PyMongo's asynchronous
+        client, such as a resource of a session.
+    :param subcollection: optional: the name of a subcollection within the collection in which to
+        store data.
+    """
+
+    def __init__(
+        self, collection: Callable[[], Collection], subcollection: str | None = None
+    ) -> None:
+        owner = type(self).__name__
+        # The collections of both clients can be called, only to say that they cannot.
+        if not callable(collection) or isinstance(getattr(collection, "full_name", None), str):
+            raise TypeError(
+                f"{owner}(collection): expected a callable that gives the collection, such as a "
+                f"resource of a session, not {type(collection).__name__}"
+            )
+        if subcollection is not None and (not isinstance(subcollection, str) or not subcollection):
+            raise TypeError(f"{owner}(subcollection): expected a name, not {subcollection!r}")
+        self.subcollection = subcollection
+        self._source = Source(collection, subcollection)
+        self._filter: dict[str, Any] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep reading in bulk true where a subclass has an info of its own."""
+        super().__init_subclass__(**kwargs)
+        for single, bulk in (("info", "info_many"), ("info_many", "info_all")):
+            if single in cls.__dict__ and bulk not in cls.__dict__:
+                setattr(cls, bulk, getattr(Repository, bulk))
+
+    @property
+    def collection(self) -> Collection:
+        """The collection data will be stored in, as it was made.
+
+        :raises SessionError: if it is provided by a session that is not open.
+        """
+        return self._source.given()
+
+    def query(self, filter: Mapping[str, Any]) -> Self:
+        """Make a view of the jobs whose documents match a filter, which the server applies.
+
+        It is a repository like this one. What is not in it is absent for it: it is not read, nor
+        deleted. What is dumped is stored in any case, and is in the view if it matches.
+
+        :param filter: a filter as ``find()`` takes it, for documents as they are stored.
+        """
+        if not isinstance(filter, Mapping):
+            raise TypeError(f"a filter is a dict such as {{'status': 'done'}}, not {filter!r}")
+        view = copy.copy(self)
+        view._filter = _both(self._filter, copy.deepcopy(dict(filter)))
+        return view
+
+    async def contains(self, item: str) -> bool:
+        if not self.is_valid_job_id(item):
+            return False
+        with self._errors("look for", item):
+            found = await self._ready().find_one(_both({"_id": item}, self._filter), {"_id": 1})
+        return found is not None
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        async with aclosing(self._batches("list the jobs", self._filter, {"_id": 1})) as batches:
+            async for batch in batches:
+                for name in map(_name, batch):
+                    if name != PROBE:
+                        yield name
+
+    async def keys(self) -> frozenset[str]:
+        names: set[str] = set()
+        async with aclosing(self._batches("list the jobs", self._filter, {"_id": 1})) as batches:
+            async for batch in batches:
+                names.update(map(_name, batch))
+        names.discard(PROBE)
+        return frozenset(self.valid_names(names))
+
+    async def info(self, job: str) -> Any:
+        """Give the value that was dumped, or ``{}`` if there is none."""
+        self.check_job_id(job)
+        with self._errors("read", job):
+            found = await self._ready().find_one(_both({"_id": job}, self._filter))
+        return {} if found is None else self._value(job, found)
+
+    async def info_all(self) -> dict[str, Any]:
+        documents: dict[str, Any] = {}
+        async with aclosing(self._batches("read all jobs", self._filter)) as batches:
+            async for batch in batches:
+                documents.update(zip(map(_name, batch), batch, strict=True))
+        documents.pop(PROBE, None)
+        return await self._values(self.valid_names(documents), documents)
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        wanted = list(dict.fromkeys(jobs))
+        for job in wanted:
+            self.check_job_id(job)
+        documents: dict[str, Any] = {}
+        for some in _slices(wanted):
+            selected = _both({"_id": {"$in": some}}, self._filter)
+            async with aclosing(self._batches(f"read {len(some)} jobs", selected)) as batches:
+                async for batch in batches:
+                    documents.update((document["_id"], document) for document in batch)
+        return await self._values(wanted, documents)
+
+    async def dump(self, job: str, data: Any) -> None:
+        self.check_job_id(job)
+        await self._write(job, data)
+
+    async def delete(self, job: str) -> None:
+        self.check_job_id(job)
+        with self._errors("delete", job):
+            await finish(self._ready().delete_one(_both({"_id": job}, self._filter)))
+
+    async def validate(self) -> None:
+        """Reach the server, and try out whether it lets us read and write.
+
+        :raises RepositoryConfigurationError: if it does not, or cannot make sense of a filter.
+        """
+        collection = self._ready()
+        if not collection.write_concern.acknowledged:
+            log.warning("%r: with a write concern of w=0, no write is known to succeed", self)
+        try:
+            with self._errors("use the server"):
+                await collection.database.command("ping")
+            with self._errors("read"):
+                await collection.find_one(_both({"_id": PROBE}, self._filter))
+            with self._errors("write"):
+                await self._write(PROBE, {})
+                await finish(collection.delete_one({"_id": PROBE}))
+        except (StoreConnectionError, StoreTimeoutError):
+            raise
+        except StoreError as e:
+            raise RepositoryConfigurationError(str(e)) from e.__cause__
+
+    @property
+    def identity(self) -> str | None:
+        """Servers, collection and filter; None while the session that gives them is not open."""
+        try:
+            place = self._source.place(self)
+        except SessionError:
+            return None
+        return f"{place}?{json_util.dumps(self._filter, sort_keys=True)}" if self._filter else place
+
+    def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
+        return store_errors(self, action, job)
+
+    def _ready(self) -> Collection:
+        return self._source.ready(self)
+
+    async def _batches(
+        self, action: str, selected: dict[str, Any], fields: dict[str, Any] | None = None
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Read documents, in one cursor and with a breath for the event loop now and then."""
+        with self._errors(action):
+            cursor = self._ready().find(selected, fields, batch_size=BATCH)
+            try:
+                while batch := await cursor.to_list(BATCH):
+                    yield batch
+            finally:
+                await cursor.close()
+
+    async def _values(self, jobs: list[str], documents: dict[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for some in _slices(jobs):
+            for job in some:
+                values[job] = self._value(job, documents[job]) if job in documents else {}
+            await asyncio.sleep(0)
+        return values
+
+    def _value(self, job: str, document: dict[str, Any]) -> Any:
+        try:
+            return from_document(document)
+        except ValueError as e:
+            raise MalformedValueError(job, self, str(e)) from e
+
+    async def _write(self, job: str, data: Any) -> None:
+        document, portable = checked_document(self, job, data)
+        with self._errors("write", job):
+            if not portable and not await self._source.takes_all_values(self):
+                document = to_document(job, data, careful=True)
+            await finish(replace(self._ready(), job, serialized(self, job, document)))
+
+    def __repr__(self) -> str:
+        arguments = f"<collection {self._source.name}>"
+        if self.subcollection is not None:
+            arguments += f", {self.subcollection!r}"
+        view = f".query({self._filter!r})" if self._filter else ""
+        return f"{type(self).__name__}({arguments}){view}"
+
+
+def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Make a filter that matches what two filters match."""
+    return {"$and": [one, other]} if one.keys() & other.keys() else {**one, **other}
+
+
+def _name(document: dict[str, Any]) -> str:
+    """Give the name of a document; what is no text becomes one that is no job id."""
+    name = document["_id"]
+    return name if type(name) is str else f"<{type(name).__name__} {name!r}>"
+
+
+def _slices(jobs: list[str]) -> Iterator[list[str]]:
+    return (jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH))

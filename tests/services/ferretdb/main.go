@@ -1,0 +1,37 @@
+// Command ferretdb serves MongoDB's wire protocol on a loopback port, with SQLite inside, for tests.
+//
+// It is a module of its own because FerretDB's own command demands a file that its published module lacks
+// (build/version/version.txt) wherever that module is the main one.
+package main
+
+import (
+	"context"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/FerretDB/FerretDB/ferretdb"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		log.Fatal("usage: ferretdb HOST:PORT FOLDER")
+	}
+
+	server, err := ferretdb.New(&ferretdb.Config{
+		Listener:  ferretdb.ListenerConfig{TCP: os.Args[1]},
+		Handler:   "sqlite",
+		SQLiteURL: "file:" + os.Args[2] + "/",
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+
+	if err := server.Run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
