@@ -303,9 +303,12 @@ async def test_listeners_hear_of_room_and_one_that_fails_disturbs_nobody(
     def failing() -> None:
         raise OSError("deaf")
 
+    def hear() -> None:
+        heard.append("room")
+
     heard: list[str] = []
     manager.add_listener(failing)
-    remove = manager.add_listener(lambda: heard.append("room"))
+    manager.add_listener(hear)
     await manager.reserve(cpus(2))
     assert heard == []
     await manager.relinquish(cpus(1))
@@ -315,8 +318,8 @@ async def test_listeners_hear_of_room_and_one_that_fails_disturbs_nobody(
             raise KeyError
     assert heard == ["room"] * 2
     assert "A listener of <ResourceManager" in caplog.text
-    remove()
-    remove()
+    manager.remove_listener(hear)
+    manager.remove_listener(hear)
     await manager.relinquish(cpus(1))
     assert heard == ["room"] * 2
 

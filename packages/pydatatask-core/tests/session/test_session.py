@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import pickle
 from contextlib import asynccontextmanager
 from functools import partial
@@ -169,6 +168,8 @@ def test_a_loop_that_died_does_not_keep_the_session_open(record: Record) -> None
     a = record.add("a")
     loop = asyncio.new_event_loop()
     loop.run_until_complete(record.session.open())
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # it is left on purpose
     loop.close()
 
     async def use() -> None:
@@ -179,7 +180,6 @@ def test_a_loop_that_died_does_not_keep_the_session_open(record: Record) -> None
         await record.session.close()
 
     asyncio.run(use())
-    gc.collect()
 
 
 async def test_an_unopened_session_is_closed_without_harm(record: Record) -> None:
@@ -301,7 +301,9 @@ async def test_a_cancellation_that_escapes_from_a_resource_is_a_failure_of_it(
     assert record.events[-1] == "close a"
 
 
-async def test_cancelling_the_opening_closes_what_was_open(record: Record) -> None:
+async def test_cancelling_the_opening_closes_what_was_open(
+    record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
     record.add("a")
 
     @record.session.resource
@@ -321,6 +323,7 @@ async def test_cancelling_the_opening_closes_what_was_open(record: Record) -> No
         await opener
     assert record.events == ["open a", "slow gave up", "close a"]
     assert not record.session.is_open
+    assert not caplog.records
 
 
 async def test_cancelling_an_opening_that_has_not_begun_leaves_the_session_closed(
@@ -339,7 +342,7 @@ async def test_cancelling_an_opening_that_has_not_begun_leaves_the_session_close
 
 
 async def test_cancelling_the_closing_interrupts_one_resource_and_closes_the_rest(
-    record: Record,
+    record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     record.add("a")
 
@@ -358,6 +361,45 @@ async def test_cancelling_the_closing_interrupts_one_resource_and_closes_the_res
         await closer
     assert record.events == ["open a", "close a"]
     assert not record.session.is_open
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("when", ["opening", "closing"])
+async def test_what_fails_on_the_way_of_a_cancellation_is_logged(
+    record: Record, caplog: pytest.LogCaptureFixture, when: str
+) -> None:
+    record.add("a", closing=OSError("a is stuck"))
+
+    @record.session.resource
+    async def stuck() -> AsyncGenerator[None, None]:
+        if when == "opening":
+            reached.set()
+            await asyncio.Event().wait()
+        yield
+        reached.set()
+        await asyncio.Event().wait()
+
+    async def use() -> None:
+        async with record.session:
+            pass
+
+    reached = asyncio.Event()
+    user = asyncio.create_task(use())
+    await reached.wait()
+    user.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await user
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "pydatatask session: resource 'a' failed to close: a is stuck, after it was cancelled"
+    ]
+
+
+def test_what_fails_at_the_end_of_the_loop_is_logged(
+    record: Record, caplog: pytest.LogCaptureFixture
+) -> None:
+    record.add("a", closing=OSError("a is stuck"))
+    asyncio.run(record.session.open())
+    assert "resource 'a' failed to close: a is stuck" in caplog.text
 
 
 def test_an_interrupt_in_a_resource_still_closes_the_others(record: Record) -> None:

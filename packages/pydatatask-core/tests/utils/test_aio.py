@@ -49,7 +49,8 @@ async def test_one_item_of_each_in_turn(iterables: list[list[int]]) -> None:
 
 async def test_generators_that_are_left_early_are_closed() -> None:
     closed: list[str] = []
-    async with aclosing(roundrobin(drip("ABC", closed), plain("DEF", closed))) as items:
+    generators = drip("ABC", closed), plain("DEF", closed)  # held, so that nobody collects them
+    async with aclosing(roundrobin(*generators)) as items:
         async for item in items:
             if item == "D":
                 break

@@ -80,21 +80,19 @@ class ResourceManager:
         self._callbacks.append((func, window))
         self._wanted += 1
 
-    def add_listener(self, listener: Callable[[], object]) -> Callable[[], None]:
+    def add_listener(self, listener: Callable[[], object]) -> None:
         """Register a function to call whenever something is given back, so has room been made.
 
         Launches whose window passes are not announced; ask ``next_release()`` for them.
 
         :param listener: what to call; it should be quick, and what it raises is logged.
-        :return: a function that takes the listener away again.
         """
         self._listeners.append(listener)
 
-        def remove() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return remove
+    def remove_listener(self, listener: Callable[[], object]) -> None:
+        """Call a function that was added no longer; harmless if it is not called anyway."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
 
     async def fill(self) -> None:
         """Ask the callbacks what is in use, unless that is known.
