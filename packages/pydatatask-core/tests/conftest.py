@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import blockbuster
-import pydatatask_core.testing
 import pytest
 
 if TYPE_CHECKING:

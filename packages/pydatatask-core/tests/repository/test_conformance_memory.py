@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from pydatatask_core.repository import InProcessBlobRepository, InProcessMetadataRepository
 from pydatatask_core.testing import BlobRepositoryContract, MetadataRepositoryContract
 

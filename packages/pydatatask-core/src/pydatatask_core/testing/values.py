@@ -117,7 +117,7 @@ def dict_in_itself() -> dict[str, Any]:
 def bottomless() -> list[Any]:
     """Make a list that is nested so deeply that no recursion gets to its end."""
     outer: list[Any] = []
-    for _ in range(100_000):
+    for _ in range(10_000):
         outer = [outer]
     return outer
 

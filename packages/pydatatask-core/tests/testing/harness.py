@@ -1,0 +1,132 @@
+"""Running a suite over a repository that is broken on purpose, and saying what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+
+class Applied:
+    """Mixed into a contract's subclass: which repository it is applied to, and how to make one.
+
+    The methods stand for the fixtures of the same names, so that no pytest is needed to run it.
+    """
+
+    kind: Any
+
+    def make_repo(self) -> Any:
+        raise NotImplementedError
+
+    def make_broken(self) -> Any:
+        raise NotImplementedError
+
+    def make_missing(self) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A repository with one fault, the laws that it breaks and tests that have to notice."""
+
+    kind: Any
+    laws: frozenset[str]
+    caught_by: frozenset[str]
+    settings: dict[str, Any]
+
+
+class Mutants(list[Mutant]):
+    """The mutants of one suite."""
+
+    def breaks(self, laws: str, *caught_by: str, **settings: Any) -> Callable[[T], T]:
+        """Register a class as a mutant.
+
+        :param laws: the number of the law that it breaks; more than one for a few faults that
+            cannot break a single one.
+        :param caught_by: names of tests, without ``test_``, that have to fail.
+        :param settings: class attributes of the contract that it is run with.
+        """
+
+        def register(kind: T) -> T:
+            names = frozenset(f"test_{name}" for name in caught_by)
+            self.append(Mutant(kind, frozenset(laws.split()), names, settings))
+            return kind
+
+        return register
+
+
+def functions_of(contract: type) -> dict[str, Callable[..., Any]]:
+    """Map the names of a contract's tests to their functions."""
+    return {name: getattr(contract, name) for name in dir(contract) if name.startswith("test_")}
+
+
+def law_of(function: Callable[..., Any]) -> str:
+    """Give the number with which a test's docstring begins."""
+    return (function.__doc__ or "").split(":")[0].split(",")[0]
+
+
+async def failures(contract: type, kind: Any, **settings: Any) -> dict[str, BaseException]:
+    """Run a suite over a repository, and give the first failure of each test that has one.
+
+    :param contract: a subclass of a contract and of :class:`Applied`.
+    :param kind: the class of the repository.
+    :param settings: class attributes to give the contract.
+    """
+    applied = type(contract.__name__, (contract,), {"kind": kind, **settings})
+    found: dict[str, BaseException] = {}
+    for name, function in functions_of(applied).items():
+        for arguments in _cases(function):
+            try:
+                await _run(applied(), function, arguments)
+            except pytest.skip.Exception:
+                pass
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - it is the result
+                found[name] = error
+                break
+    return found
+
+
+async def _run(instance: Any, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+    given = dict(arguments)
+    for name in inspect.signature(function).parameters:
+        if name != "self" and name not in given:
+            given[name] = await getattr(instance, f"make_{name}")()
+    # A fault may be that something never ends, and the other mutants want to be run as well.
+    async with asyncio.timeout(30):
+        await function(instance, **given)
+
+
+def _cases(function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
+    """Expand the parametrize marks of a test."""
+    axes = []
+    for mark in getattr(function, "pytestmark", []):
+        name, values = mark.args
+        axes.append([(name, value) for value in values])
+    for case in itertools.product(*axes):
+        yield dict(case)
+
+
+@pytest.fixture
+def few_examples() -> Iterator[None]:
+    """Have hypothesis try a few examples, the same every time: the point is the suite here."""
+    before = hypothesis.settings.get_current_profile_name()
+    hypothesis.settings.register_profile(
+        "mutation",
+        max_examples=10,
+        derandomize=True,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+    )
+    hypothesis.settings.load_profile("mutation")
+    yield
+    hypothesis.settings.load_profile(before)
