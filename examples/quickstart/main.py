@@ -111,7 +111,9 @@ class ProgressLine:
             f", {progress.failed.get(task, 0)} failed"
             for task, waiting in progress.waiting.items()
         ]
-        print("\r\033[K" * self.live + "  |  ".join(parts), end="" if self.live else "\n", flush=True)
+        print(
+            "\r\033[K" * self.live + "  |  ".join(parts), end="" if self.live else "\n", flush=True
+        )
 
     def clear(self) -> None:
         """Take the line off the terminal."""
