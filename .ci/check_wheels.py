@@ -19,19 +19,38 @@ from zipfile import ZipFile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# Run inside the new environment: what came along, and what it looks like when imported.
+# Run inside the new environment: what came along, and whether every module of it can be imported.
+# The conformance suites are for those who have pytest.
 PROBE = """
-import importlib, json, sys
+import importlib, json, pkgutil, sys
 from importlib.metadata import distributions
+from importlib.util import find_spec
 from pathlib import Path
+
+def modules(package):
+    yield package
+    for found in pkgutil.iter_modules([str(Path(find_spec(package).origin).parent)], package + "."):
+        if found.name.endswith(".__main__"):
+            continue
+        if found.name.endswith(".testing") and find_spec("pytest") is None:
+            continue
+        if found.ispkg:
+            yield from modules(found.name)
+        else:
+            yield found.name
 
 ours = {}
 for dist in distributions():
     name = dist.name.lower().replace("_", "-")
     if name.split("-")[0] == "pydatatask":
+        package = name.replace("-", "_")
+        for module in modules(package):
+            try:
+                importlib.import_module(module)
+            except Exception as error:
+                sys.exit(f"{module} cannot be imported: {type(error).__name__}: {error}")
         origin = json.loads(dist.read_text("direct_url.json") or "{}").get("url")
-        package = importlib.import_module(name.replace("-", "_"))
-        typed = Path(package.__file__).with_name("py.typed").is_file()
+        typed = Path(sys.modules[package].__file__).with_name("py.typed").is_file()
         ours[name] = {"version": dist.version, "origin": origin, "typed": typed}
 print(json.dumps(ours))
 """
