@@ -47,7 +47,7 @@ class ErrorLaws(RepositoryHooks):
         assert look_up is not None
         assert repr(self.culprit(broken)) in str(listing)
         assert repr(self.culprit(broken)) in str(look_up)
-        assert repr(JOB) in str(look_up)
+        assert repr(self.known_as(broken, JOB)) in str(look_up)
         assert listing.__cause__ is not None
         assert look_up.__cause__ is not None
 

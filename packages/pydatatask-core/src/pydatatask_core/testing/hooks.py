@@ -29,6 +29,9 @@ class RepositoryHooks:
     persistent: ClassVar[bool] = True
     """Whether the data outlives the instance; asks for :meth:`reopen`."""
 
+    stores: ClassVar[bool] = True
+    """Whether it stores its data itself, unlike a view; then ``identity`` says where they are."""
+
     breakable: ClassVar[bool] = True
     """Whether the store can fail at all, unlike memory; asks for the fixture ``broken``."""
 
@@ -98,6 +101,10 @@ class RepositoryHooks:
     def culprit(self, broken: Any) -> Any:
         """Give the repository that an error of ``broken`` has to name: itself, or one below it."""
         return broken
+
+    def known_as(self, repo: Any, job: str) -> str:
+        """Give the name that an error has to call a job by; another one if it is translated."""
+        return job
 
     def entries(self, repo: Any) -> dict[str, Callable[[Any], Any]]:
         """List every call by which a job id reaches the store, as functions of the job id (R7).

@@ -1,0 +1,127 @@
+"""The suites over the repositories in local folders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.repository import (
+    DirectoryRepository,
+    FileRepository,
+    JsonMetadataFileRepository,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.testing import (
+    BlobRepositoryContract,
+    MetadataRepositoryContract,
+    RepositoryContract,
+    RepositoryHooks,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class InFolder(RepositoryHooks):
+    """What all of them have in common: a folder that can be absent, broken and littered."""
+
+    kind: Any
+    options: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+
+    @pytest.fixture
+    async def repo(self, tmp_path: Path) -> Any:
+        repo = self.kind(tmp_path / "jobs", **self.options)
+        await repo.validate()
+        return repo
+
+    @pytest.fixture
+    def broken(self, tmp_path: Path) -> Any:
+        # A link to itself fails for root, too, whom no permission stops.
+        (tmp_path / "loop").symlink_to("loop")
+        return self.kind(tmp_path / "loop", **self.options)
+
+    @pytest.fixture
+    def missing(self, tmp_path: Path) -> Any:
+        return self.kind(tmp_path / "not" / "yet", **self.options)
+
+    async def reopen(self, repo: Any) -> Any:
+        return self.kind(repo.basedir, **self.options)
+
+    async def litter(self, repo: Any, name: str) -> None:
+        (repo.basedir / f"{name}{repo.extension}").write_text("{}")
+
+    async def corrupt(self, repo: Any, job: str) -> None:
+        (repo.basedir / f"{job}{repo.extension}").write_text("{ this: [is neither")
+
+    def entries(self, repo: Any) -> Any:
+        return {**super().entries(repo), "fullpath": repo.fullpath}
+
+
+class TestFileRepository(InFolder, BlobRepositoryContract):
+    kind = FileRepository
+
+
+class TestFileRepositoryWithExtension(TestFileRepository):
+    options = {"extension": ".tar.gz"}
+
+
+class TestFileRepositoryIgnoringCase(TestFileRepository):
+    options = {"extension": ".TXT", "case_insensitive": True}
+    case_sensitive = False
+
+
+class TestDurableFileRepository(TestFileRepository):
+    options = {"durable": True}
+
+
+class DottedFiles(FileRepository):
+    """One that allows more characters, as the specification provides for."""
+
+    CHARSET = FileRepository.CHARSET + "-_."
+
+
+class TestFileRepositoryWithMoreCharacters(TestFileRepository):
+    kind = DottedFiles
+    foreign_names = ("no job", "-job", "job.")
+
+
+class TestDirectoryRepository(InFolder, RepositoryContract):
+    kind = DirectoryRepository
+
+    async def populate(self, repo: Any, job: str) -> None:
+        await repo.mkdir(job)
+
+    async def litter(self, repo: Any, name: str) -> None:
+        (repo.basedir / f"{name}{repo.extension}").mkdir()
+
+    def entries(self, repo: Any) -> Any:
+        async def build(job: str) -> None:
+            async with repo.build(job):
+                pass
+
+        return {**super().entries(repo), "mkdir": repo.mkdir, "build": build}
+
+
+class TestDirectoryRepositoryDiscardingTheEmpty(TestDirectoryRepository):
+    options = {"extension": ".d", "discard_empty": True}
+
+    async def populate(self, repo: Any, job: str) -> None:
+        async with repo.build(job) as path:
+            (path / "content").touch()
+
+    async def litter(self, repo: Any, name: str) -> None:
+        await super().litter(repo, name)
+        (repo.basedir / f"{name}{repo.extension}" / "content").touch()
+
+
+class TestYamlMetadataFileRepository(InFolder, MetadataRepositoryContract):
+    kind = YamlMetadataFileRepository
+
+
+class TestYamlMetadataFileRepositoryAsBlobs(InFolder, BlobRepositoryContract):
+    kind = YamlMetadataFileRepository
+
+
+class TestJsonMetadataFileRepository(InFolder, MetadataRepositoryContract):
+    kind = JsonMetadataFileRepository
