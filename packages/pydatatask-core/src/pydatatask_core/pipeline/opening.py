@@ -87,7 +87,7 @@ def _written(tasks: Sequence[Task]) -> list[Repository]:
     return list(found.values())
 
 
-def warn_of_oddities(tasks: Sequence[Task]) -> None:
+async def warn_of_oddities(tasks: Sequence[Task]) -> None:
     """Warn of what is allowed and hardly meant.
 
     :param tasks: the tasks of the pipeline.
@@ -114,6 +114,10 @@ def warn_of_oddities(tasks: Sequence[Task]) -> None:
         for name, link in task.links.items():
             if link.is_output or link.is_status:
                 writers.setdefault(id(link.repo), []).append((task, name))
+    read = {id(link.repo): link.repo for task in tasks for link in task.links.values()}
+    for key, repo in read.items():
+        if key not in writers and await repo.is_missing():
+            log.warning("%r does not exist yet; it is taken to be empty until it appears", repo)
     for places in writers.values():
         if len({task.name for task, _ in places}) > 1:
             log.warning(

@@ -15,6 +15,7 @@ from .dispatch import Dispatcher
 from .graph import build_graph, dependants
 from .holds import Holds
 from .lock import DriverLock
+from .needs import needed_resources
 from .opening import check_tasks, validate, warn_of_oddities
 from .readiness import Readiness
 
@@ -79,6 +80,7 @@ class Pipeline:
         self.mode: OpenMode = "drive"
         self._resources = list(resources)
         self._open = False
+        self._opened: list[Task] = []
         self._lock: DriverLock | None = None
         self._background = Background()
         self._readiness = Readiness()
@@ -111,34 +113,39 @@ class Pipeline:
 
     # -- opening and closing ---------------------------------------------------------------------
 
-    async def open(self, mode: OpenMode = "drive") -> None:
+    async def open(self, mode: OpenMode = "drive", only: Iterable[str] | None = None) -> None:
         """Open the pipeline and its session; entering ``async with pipeline`` does so as well.
 
         :param mode: what for. ``drive`` is to launch and reap; ``inspect`` only looks, and creates
             nothing; ``one`` is to launch one job by hand.
-        :raises PipelineError: if it is open already.
+        :param only: the names of the tasks to open it for, with no more of the session than these
+            need; all by default.
+        :raises PipelineError: if it is open already, or has no task of a name in ``only``.
         :raises PipelineLockedError: if another process drives it.
         """
         if self._open:
             raise PipelineError("the pipeline is open already; close it before opening it again")
         if mode not in ("drive", "inspect", "one"):
             raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
+        tasks = self._named(self.tasks if only is None else only)
         self._open = True
         self.mode = mode
+        self._opened = tasks
         try:
             if mode == "drive" and self.exclusive:
-                self._lock = DriverLock(self.tasks.values())
+                self._lock = DriverLock(tasks)
                 await asyncio.to_thread(self._lock.acquire)
-            await self.session.open()
+            needed = None if only is None else needed_resources(self.session, tasks)
+            await self.session.open(only=needed)
             self._readiness = Readiness()
             self._dispatcher = self._new_dispatcher()
-            for task in self.tasks.values():
+            for task in tasks:
                 task.attach(self)
             for quota in self.resources:
                 quota.add_listener(self._news)
-            await validate(list(self.tasks.values()), create=mode != "inspect")
+            await validate(tasks, create=mode != "inspect")
             if mode == "drive":
-                warn_of_oddities(list(self.tasks.values()))
+                await warn_of_oddities(tasks)
         except BaseException:
             await self.close()
             raise
@@ -155,7 +162,7 @@ class Pipeline:
             await self._background.close()
             for quota in self.resources:
                 quota.remove_listener(self._news)
-            for task in self.tasks.values():
+            for task in self._opened:
                 task.attach(None)
         finally:
             self._open = False
@@ -217,7 +224,14 @@ class Pipeline:
 
     @property
     def _enabled(self) -> list[Task]:
-        return [task for task in self.tasks.values() if not task.disabled]
+        return [task for task in self._opened if not task.disabled]
+
+    def _named(self, names: Iterable[str]) -> list[Task]:
+        try:
+            return [self.tasks[name] for name in names]
+        except KeyError as e:
+            known = ", ".join(self.tasks) or "none"
+            raise PipelineError(f"there is no task {e.args[0]!r}; there are: {known}") from None
 
     async def _update_tasks(self, tasks: Iterable[Task]) -> bool:
         """Update several tasks at once; one that fails is told of and counts as active."""

@@ -220,6 +220,14 @@ class Repository(ABC):
         :raises RepositoryConfigurationError: if it cannot work as it is configured.
         """
 
+    async def is_missing(self) -> bool:
+        """Determine whether the place where the data lives does not exist yet.
+
+        Such a repository is empty until somebody makes its place; a pipeline that only reads it
+        warns of that and does not make it.
+        """
+        return False
+
     @property
     def identity(self) -> str | None:
         """Where the data lives, the same in every process, or None if it ends with this one.

@@ -134,6 +134,11 @@ class Combinator(Repository):
         for job in await self.keys():
             yield job
 
+    async def validate(self) -> None:
+        """Validate the repositories that are written to through this one."""
+        for child in self.children.values():
+            await child.validate()
+
     @property
     def identity(self) -> str | None:
         """A combinator stores nothing itself; its children say where the data lives."""

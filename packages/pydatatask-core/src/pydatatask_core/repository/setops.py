@@ -173,6 +173,9 @@ class BlockingRepository(Combinator):
     async def info_all(self) -> dict[str, Any]:
         return await self.source.info_many(await self.keys())
 
+    async def validate(self) -> None:
+        await self.source.validate()
+
     async def delete(self, job: str) -> None:
         """Delete the job from ``source``."""
         await self.source.delete(job)

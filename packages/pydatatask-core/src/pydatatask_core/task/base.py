@@ -14,6 +14,7 @@ from .links import Linked
 from .retry import Retries
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.repository.base import Repository
@@ -93,6 +94,10 @@ class Task(Linked, ABC):
         :param job: the job.
         :raises LaunchRefusedError: if a quota has no room, so that the job has to wait.
         """
+
+    def needs(self) -> Iterable[object]:
+        """Give the objects that one job of this task works with, to find their live resources."""
+        return [self, *(link.repo for link in self.links.values())]
 
     @property
     def quotas(self) -> tuple[ResourceManager, ...]:

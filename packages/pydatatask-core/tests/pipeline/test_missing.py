@@ -1,0 +1,45 @@
+"""What a pipeline makes when it opens, and what it leaves alone."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from pydatatask_core import FileRepository, InProcessSyncTask, Pipeline, YamlMetadataFileRepository
+
+
+def make(folder: Path) -> Pipeline:
+    async def body(job: str) -> None:
+        """Do nothing."""
+
+    task = InProcessSyncTask("t", YamlMetadataFileRepository(folder / "done"), func=body)
+    task.link("texts", FileRepository(folder / "texts", ".txt"), is_input=True)
+    return Pipeline([task])
+
+
+async def test_what_is_written_to_is_made_and_what_is_only_read_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with make(tmp_path) as pipeline:
+        assert (tmp_path / "done").is_dir()
+        assert not (tmp_path / "texts").exists()
+        (warning,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert "texts" in warning
+        assert "does not exist yet" in warning
+
+        (tmp_path / "texts").mkdir()
+        (tmp_path / "texts" / "a.txt").write_text("x")
+
+        assert (await pipeline.run()).launched == {"t": 1}
+
+
+async def test_a_pipeline_that_is_only_looked_at_makes_nothing(tmp_path: Path) -> None:
+    pipeline = make(tmp_path)
+
+    await pipeline.open("inspect")
+    ready = await pipeline.gather_ready_jobs(pipeline.tasks["t"])
+    await pipeline.close()
+
+    assert ready == set()
+    assert list(tmp_path.iterdir()) == []
