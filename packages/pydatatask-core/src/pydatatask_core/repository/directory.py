@@ -85,12 +85,16 @@ class DirectoryRepository(FileRepositoryBase):
                 return has_entries(self._path(job))
         return found
 
-    def _list(self) -> list[str]:
-        jobs = super()._list()
+    def _list(self) -> tuple[list[str], bool]:
+        jobs, inconstant = super()._list()
         if self.discard_empty:
             with self._errors("list"):
-                return [job for job in jobs if has_entries(self._path(job))]
-        return jobs
+                return [job for job in jobs if self._counts(job)], True
+        return jobs, inconstant
+
+    def _counts(self, job: str) -> bool:
+        # A name that is no job id is let pass; who lists says something about those.
+        return not self._is_checked(job) or has_entries(self._path(job))
 
     def _mkdir(self, job: str) -> None:
         with self._errors("create the directory of", job), self._folder.changing():

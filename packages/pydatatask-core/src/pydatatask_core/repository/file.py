@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, overload
 
 from pydatatask_core.errors import JobNotFoundError
 from pydatatask_core.utils import AReadText, AWriteText, finish
@@ -31,6 +31,14 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
     _KIND: ClassVar[Kind] = Kind.FILE
 
+    @overload
+    async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
+    @overload
+    async def open(self, job: str, mode: Literal["rb"]) -> FileReadStream: ...
+    @overload
+    async def open(self, job: str, mode: Literal["w"]) -> AWriteText: ...
+    @overload
+    async def open(self, job: str, mode: Literal["wb"]) -> FileWriteStream: ...
     async def open(self, job: str, mode: BlobMode = "r") -> Any:
         self.check_job_id(job)
         check_mode(mode)

@@ -22,6 +22,7 @@ from ._files.folding import FoldedFolder, SeveralFound
 from ._files.listing import Kind, is_there
 from ._files.names import NAME_MAX, is_temporary
 from ._files.prepare import prepare_folder
+from ._files.stamp import is_certain, stamp_of
 from ._files.sweeping import sweep
 from .base import Repository
 
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
     from contextlib import AbstractContextManager
 
+    from ._files.stamp import Stamp
+
 __all__ = ["FileRepositoryBase"]
+
+_NOTHING: tuple[None, frozenset[str]] = (None, frozenset())
 
 log = logging.getLogger("pydatatask.repository")
 
@@ -77,7 +82,7 @@ class FileRepositoryBase(Repository, ABC):
         folder = FoldedFolder if case_insensitive else Folder
         self._folder = folder(str(self.basedir), extension, self._KIND)
         self._room = NAME_MAX - len(os.fsencode(extension))
-        self._listed: frozenset[str] = frozenset()
+        self._last: tuple[Stamp | None, frozenset[str]] = _NOTHING
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keep the bulk look-up true where a subclass has an info of its own."""
@@ -97,7 +102,8 @@ class FileRepositoryBase(Repository, ABC):
         return self._is_checked(item) and await asyncio.to_thread(self._contains, item)
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
-        for job in await asyncio.to_thread(self._list):
+        jobs, _ = await asyncio.to_thread(self._list)
+        for job in jobs:
             yield job
 
     async def keys(self) -> frozenset[str]:
@@ -129,6 +135,9 @@ class FileRepositoryBase(Repository, ABC):
         wanted = list(jobs)
         return await asyncio.to_thread(lambda: {job: self._path(job) for job in wanted})
 
+    async def is_missing(self) -> bool:
+        return not await asyncio.to_thread(os.path.lexists, self.basedir)
+
     async def validate(self) -> None:
         """Create the folder, try it out, and remove what writers that died have left in it.
 
@@ -139,7 +148,8 @@ class FileRepositoryBase(Repository, ABC):
 
     @property
     def identity(self) -> str:
-        return f"{self._KIND.value}:{os.path.realpath(self.basedir)}/*{self.extension}"
+        path = self._given if os.path.isabs(self._given) else f"{os.getcwd()}/{self._given}"
+        return f"{self._KIND.value}:{os.path.normpath(path)}/*{self.extension}"
 
     def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
         return store_errors(self, action if job is None else f"{action} job {job!r}")
@@ -162,27 +172,28 @@ class FileRepositoryBase(Repository, ABC):
         except AmbiguousJobError:
             return True
 
-    def _list(self) -> list[str]:
+    def _list(self) -> tuple[list[str], bool]:
+        """List what may be jobs, and tell if that can change while no name in the folder does."""
         with self._errors("list"):
-            jobs = self._folder.jobs()
-        if self.case_insensitive:
-            jobs = list(dict.fromkeys(jobs))
+            jobs, linked = self._folder.jobs()
         hidden = [job for job in jobs if job[:1] in ("", ".")]
-        if not hidden:
-            return jobs
-        # Only a class with other rules for job ids has any that begin with a dot.
-        dropped = {job for job in hidden if not self._is_checked(job)}
-        return [job for job in jobs if job not in dropped]
+        if hidden:
+            # Only a class with other rules for job ids has any that begin with a dot.
+            dropped = {job for job in hidden if not self._is_checked(job)}
+            jobs = [job for job in jobs if job not in dropped]
+        return jobs, linked
 
     def _keys(self) -> frozenset[str]:
-        jobs = self._list()
-        last = self._listed
-        if len(jobs) == len(last) and last.issuperset(jobs):
-            return last
-        found = frozenset(self.valid_names(jobs))
-        if found != last:
-            self._listed = found
-        return self._listed
+        with self._errors("list"):
+            stamp = stamp_of(str(self.basedir))
+            last_stamp, last_keys = self._last
+            if stamp is not None and stamp == last_stamp:
+                return last_keys
+            certain = stamp is not None and is_certain(stamp)
+        jobs, inconstant = self._list()
+        keys = frozenset(self.valid_names(jobs))
+        self._last = (stamp if certain and not inconstant else None, keys)
+        return keys
 
     def _validate(self) -> None:
         problem = prepare_folder(str(self.basedir), self.durable)
@@ -208,7 +219,7 @@ class FileRepositoryBase(Repository, ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave behind what was listed: where a copy is used, it is listed anew."""
-        return self.__dict__ | {"_listed": frozenset()}
+        return self.__dict__ | {"_last": _NOTHING}
 
     def __repr__(self) -> str:
         arguments = [repr(self._given)]

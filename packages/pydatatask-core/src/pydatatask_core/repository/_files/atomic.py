@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 
+from .dropping import drop, end
 from .names import temporary_name
 from .sweeping import hold
 
@@ -98,17 +98,16 @@ class AtomicFile:
         hold(self._fd)
 
     def _release(self) -> None:
+        end(*self._let_go())
+
+    def _let_go(self) -> tuple[str | None, int]:
         self._over = True
-        fd, temporary = self._fd, self._temporary
-        self._fd, self._temporary = -1, None
-        if temporary is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-        if fd >= 0:
-            os.close(fd)
+        held = self._temporary, self._fd
+        self._temporary, self._fd = None, -1
+        return held
 
     def __del__(self) -> None:
-        self._release()
+        drop(*self._let_go())
 
     def __repr__(self) -> str:
         return f"file {self._path!r}"

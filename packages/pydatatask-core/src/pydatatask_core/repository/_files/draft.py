@@ -10,6 +10,7 @@ import stat
 import threading
 
 from .atomic import make_folder, sync_folder
+from .dropping import drop, end
 from .names import temporary_name
 from .removal import remove_any
 from .sweeping import hold
@@ -64,21 +65,18 @@ class DraftDirectory:
             self._release()
 
     def _release(self) -> None:
-        path, self.path = self.path, None
-        fd, self._fd = self._fd, -1
-        try:
-            if path is not None:
-                remove_any(path)
-        finally:
-            if fd >= 0:
-                os.close(fd)
+        end(*self._let_go())
+
+    def _let_go(self) -> tuple[str | None, int]:
+        held = self.path, self._fd
+        self.path, self._fd = None, -1
+        return held
 
     def __repr__(self) -> str:
         return f"directory {self._place!r}"
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError):
-            self._release()
+        drop(*self._let_go())
 
 
 def _replace(new: str, place: str) -> None:

@@ -33,11 +33,15 @@ class Folder:
         """Give the path of the entry of a job, or of the one to make."""
         return self.plain_path(job)
 
-    def jobs(self) -> list[str]:
-        """List the entries with the extension, without it; some may be no job ids."""
-        names = list_folder(self.path, self.kind, methodcaller("endswith", self.extension))
+    def jobs(self) -> tuple[list[str], bool]:
+        """List the entries with the extension, without it; some may be no job ids.
+
+        Tell as well whether there are links, which may lead to something else the next time.
+        """
+        is_wanted = methodcaller("endswith", self.extension)
+        names, linked = list_folder(self.path, self.kind, is_wanted)
         cut = len(self.extension)
-        return [name[:-cut] for name in names] if cut else names
+        return [name[:-cut] for name in names] if cut else names, linked
 
     def changing(self) -> AbstractContextManager[object]:
         """Keep an entry's place from becoming another one while it is filled."""

@@ -56,9 +56,9 @@ class FoldedFolder(Folder):
             raise SeveralFound(found)
         return found[0] if found else exact
 
-    def jobs(self) -> list[str]:
+    def jobs(self) -> tuple[list[str], bool]:
         cut, folded = len(self.extension), self.extension.casefold()
-        names = list_folder(
+        names, linked = list_folder(
             self.path, self.kind, lambda name: name[len(name) - cut :].casefold() == folded
         )
         jobs = [name[: len(name) - cut] for name in names]
@@ -66,7 +66,7 @@ class FoldedFolder(Folder):
         for job, name in zip(jobs, names, strict=True):
             found.setdefault(job.casefold(), []).append(name)
         self._names = found  # in one step, since other threads look
-        return jobs
+        return list(dict.fromkeys(jobs)), linked
 
     def twins(self, is_job: Callable[[str], bool]) -> list[str]:
         """Give the names, of one job only, that are the same but for the case.

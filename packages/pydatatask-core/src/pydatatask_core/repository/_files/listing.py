@@ -45,22 +45,34 @@ def is_there(path: str, kind: Kind) -> bool:
         raise
 
 
-def list_folder(folder: str, kind: Kind, wanted: Callable[[str], bool]) -> list[str]:
-    """List the names of the entries of a kind; only links cost a look at each.
+def list_folder(folder: str, kind: Kind, wanted: Callable[[str], bool]) -> tuple[list[str], bool]:
+    """List the names of the entries of a kind, and tell whether there are links among the wanted.
 
-    A folder that does not exist is empty. :func:`is_there` agrees about every entry.
+    A folder that does not exist is empty. :func:`is_there` agrees about every entry; only links
+    cost a look at each.
 
     :param folder: its path.
     :param kind: what the entries have to be.
     :param wanted: which names to look at, at all.
     """
-    holds = _ENTRY_TESTS[kind]
+    is_plain = _PLAIN[kind]
+    links = 0
+
+    def holds(entry: os.DirEntry[str]) -> bool:
+        nonlocal links
+        if is_plain(entry):
+            return True
+        if not entry.is_symlink():
+            return False
+        links += 1
+        return is_there(entry.path, kind)
+
     try:
         entries = os.scandir(folder)
     except FileNotFoundError:
-        return []
+        return [], False
     with entries:
-        return [name for e in entries if wanted(name := e.name) and holds(e)]
+        return [name for e in entries if wanted(name := e.name) and holds(e)], links > 0
 
 
 def has_entries(folder: str) -> bool:
@@ -72,26 +84,8 @@ def has_entries(folder: str) -> bool:
         return False
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return is_there(entry.path, Kind.FILE)
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return is_there(entry.path, Kind.DIRECTORY)
-
-
-def _is_anything(entry: os.DirEntry[str]) -> bool:
-    return not entry.is_symlink() or is_there(entry.path, Kind.ANY)
-
-
-_ENTRY_TESTS = {
-    Kind.ANY: _is_anything,
-    Kind.FILE: _is_file,
-    Kind.DIRECTORY: _is_directory,
+_PLAIN: dict[Kind, Callable[[os.DirEntry[str]], bool]] = {
+    Kind.ANY: lambda entry: not entry.is_symlink(),
+    Kind.FILE: lambda entry: entry.is_file(follow_symlinks=False),
+    Kind.DIRECTORY: lambda entry: entry.is_dir(follow_symlinks=False),
 }
