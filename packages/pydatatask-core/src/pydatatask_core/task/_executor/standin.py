@@ -1,0 +1,224 @@
+"""Stand-ins for what lives in the driver's event loop, for functions in other threads."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydatatask_core.repository.base import Repository
+from pydatatask_core.repository.blob import BlobRepository, check_mode
+from pydatatask_core.utils import AReadText, AWriteText
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
+    from collections.abc import Set as AbstractSet
+
+    from .hop import Bridge
+
+__all__ = ["RepositoryStandIn", "StandIn", "stand_in"]
+
+MOST_JOBS = 1000
+"""How many jobs of a listing come over at once."""
+
+TEXT_CHUNK = 256 * 1024
+"""How many bytes of a text come over at once."""
+
+_END: Any = object()
+_ASYNC = ("__aenter__", "__anext__", "__aiter__", "__await__")
+
+
+def stand_in(bridge: Bridge, value: Any) -> Any:
+    """Give a stand-in for what has to be awaited in another loop; anything else is itself.
+
+    :param bridge: the way to that loop.
+    :param value: anything.
+    """
+    if isinstance(value, StandIn):
+        return value
+    if isinstance(value, Repository):
+        return RepositoryStandIn(bridge, value)
+    if any(hasattr(type(value), name) for name in _ASYNC):
+        return StandIn(bridge, value)
+    return value
+
+
+class StandIn:
+    """Looks like an object of another event loop, and hops there for what is awaited.
+
+    ``isinstance`` says what it says of the object. Methods that are not async run where they are
+    called.
+
+    :param bridge: the way to that loop.
+    :param target: the object.
+    """
+
+    def __init__(self, bridge: Bridge, target: Any) -> None:
+        self._bridge = bridge
+        self._target = target
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """The class of the object as far as ``isinstance`` is concerned."""
+        target = self.__dict__.get("_target")
+        return StandIn if target is None else target.__class__
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what the object has, methods that are async as ones that hop."""
+        target = self.__dict__.get("_target")
+        if target is None or name.startswith("__"):
+            raise AttributeError(name)
+        value = getattr(target, name)
+        return _method(self._bridge, value) if inspect.isroutine(value) else self._of(value)
+
+    def _of(self, value: Any) -> Any:
+        return self if value is self._target else stand_in(self._bridge, value)
+
+    async def _hop(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return self._of(await self._bridge.run(lambda: method(*args, **kwargs)))
+
+    async def __aenter__(self) -> Any:
+        return await self._hop(type(self._target).__aenter__, self._target)
+
+    async def __aexit__(self, *exc: object) -> Any:
+        return await self._hop(type(self._target).__aexit__, self._target, *exc)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return _iterate(self._bridge, lambda: self._target, 1)
+
+    async def __anext__(self) -> Any:
+        return await self._hop(type(self._target).__anext__, self._target)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        async def awaited() -> Any:
+            return await self._target
+
+        return self._hop(awaited).__await__()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} is of use in one thread only and cannot travel")
+
+    def __repr__(self) -> str:
+        return repr(self.__dict__.get("_target"))
+
+
+class RepositoryStandIn(StandIn, Repository):
+    """A stand-in for a repository: whatever derives from it hops, too."""
+
+    _target: Repository
+
+    def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        return _iterate(self._bridge, self._target.unfiltered_iter, MOST_JOBS)
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return _iterate(self._bridge, lambda: self._target, MOST_JOBS)
+
+    async def contains(self, item: str) -> bool:
+        return bool(await self._hop(self._target.contains, item))
+
+    async def keys(self) -> AbstractSet[str]:
+        found: AbstractSet[str] = await self._hop(self._target.keys)
+        return found
+
+    async def info(self, job: str) -> Any:
+        return await self._hop(self._target.info, job)
+
+    async def info_all(self) -> dict[str, Any]:
+        return dict(await self._hop(self._target.info_all))
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        return dict(await self._hop(self._target.info_many, list(jobs)))
+
+    async def delete(self, job: str) -> None:
+        await self._hop(self._target.delete, job)
+
+    async def validate(self) -> None:
+        await self._hop(self._target.validate)
+
+    def is_valid_job_id(self, job: str) -> bool:  # type: ignore[override] # a class has no target
+        return self._target.is_valid_job_id(job)
+
+    def check_job_id(self, job: str) -> None:
+        self._target.check_job_id(job)
+
+    def valid_names(self, names: Iterable[str]) -> list[str]:
+        return self._target.valid_names(names)
+
+    @property
+    def identity(self) -> str | None:
+        return self._target.identity
+
+    def __getattr__(self, name: str) -> Any:
+        target = self.__dict__.get("_target")
+        if name == "open" and isinstance(target, BlobRepository):
+            return functools.partial(_open, super().__getattr__("open"))
+        return super().__getattr__(name)
+
+
+async def _open(hop: Callable[[str, str], Any], job: str, mode: str = "r") -> Any:
+    """Open a blob; text, which is UTF-8 by contract, is decoded on this side, in large pieces."""
+    check_mode(mode)
+    stream = await hop(job, mode.removesuffix("b") + "b")
+    if mode == "r":
+        return AReadText(stream, chunksize=TEXT_CHUNK)
+    return AWriteText(stream) if mode == "w" else stream
+
+
+def _method(bridge: Bridge, method: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.isasyncgenfunction(method):
+
+        @functools.wraps(method)
+        def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+            return _iterate(bridge, lambda: method(*args, **kwargs), 1)
+
+        return generate
+    if inspect.iscoroutinefunction(method):
+
+        @functools.wraps(method)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return stand_in(bridge, await bridge.run(lambda: method(*args, **kwargs)))
+
+        return call
+
+    @functools.wraps(method)
+    def call_now(*args: Any, **kwargs: Any) -> Any:
+        return stand_in(bridge, method(*args, **kwargs))
+
+    return call_now
+
+
+async def _iterate(
+    bridge: Bridge, iterable: Callable[[], Any], most: int
+) -> AsyncGenerator[Any, None]:
+    """Iterate something of the other loop.
+
+    :param bridge: the way there.
+    :param iterable: gives what to iterate; it is called there.
+    :param most: how many items come over at once; more than one holds back items until it is full.
+    """
+
+    async def begin() -> Any:
+        return aiter(iterable())
+
+    async def take() -> list[Any]:
+        items: list[Any] = []
+        while len(items) < most:
+            item = await anext(iterator, _END)
+            items.append(item)
+            if item is _END:
+                break
+        return items
+
+    async def close() -> None:
+        if hasattr(iterator, "aclose"):
+            await iterator.aclose()
+
+    iterator = await bridge.run(begin)
+    try:
+        while True:
+            for item in await bridge.run(take):
+                if item is _END:
+                    return
+                yield stand_in(bridge, item)
+    finally:
+        await bridge.run(close)

@@ -1,0 +1,220 @@
+"""What runs in a worker of an executor: one job, in the event loop of the worker's thread.
+
+This is imported in other processes, too, where there is neither a pipeline nor a task that runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import os
+import socket
+import threading
+import weakref
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pydatatask_core.errors import describe
+from pydatatask_core.task.function import failure
+
+from .travel import Body, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Ending", "LocalOrder", "Order", "SentOrder", "Stop", "run"]
+
+MOST_BODIES = 32
+"""How many unpacked bodies a thread of a worker keeps."""
+
+
+class Ending(NamedTuple):
+    """What became of a job, in nothing but texts, numbers and times, so that it always arrives."""
+
+    record: dict[str, Any]
+    """What goes into ``done``, except for what only the driver knows."""
+
+    cancelled: bool = False
+    """Whether the job ended because it was asked to."""
+
+    unusable: str | None = None
+    """Why this worker cannot run any job of the task, if so; this one was not begun then."""
+
+
+class Order(Protocol):
+    """What a worker is asked to do."""
+
+    job: str
+    """Which job it is."""
+
+    @property
+    def stop(self) -> Stop | None:
+        """Asks the job to end, where that can be heard."""
+
+    def unpack(self) -> Body:
+        """Give the function and the repositories for it."""
+
+
+class LocalOrder:
+    """An order for a thread of this process, which shares everything with it.
+
+    :param job: which job.
+    :param body: the function and the repositories for it.
+    """
+
+    def __init__(self, job: str, body: Body) -> None:
+        self.job = job
+        self.stop = Stop()
+        self._body = body
+
+    def unpack(self) -> Body:
+        """Give the function and the repositories for it."""
+        return self._body
+
+
+class SentOrder:
+    """An order for any process. It is no tuple: to some executors those mean something.
+
+    :param job: which job.
+    :param packed: what ``travel.pack`` made of the body.
+    """
+
+    stop = None  # nothing reaches a job in another process
+
+    def __init__(self, job: str, packed: bytes) -> None:
+        self.job = job
+        self._packed = packed
+
+    def unpack(self) -> Body:
+        """Unpack the function and the repositories for it, once a thread."""
+        bodies = _here.bodies
+        body = bodies.get(self._packed)
+        if body is None:
+            body = unpack(self._packed)
+            if len(bodies) >= MOST_BODIES:
+                del bodies[next(iter(bodies))]
+            bodies[self._packed] = body
+        return body
+
+
+class Stop:
+    """Asks a job in another thread to end; an async function hears it where it awaits."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._task: asyncio.Task[Any] | None = None
+        self._deaf = False
+        self.requested = False
+
+    def request(self) -> bool:
+        """Ask; tell whether the job can hear it."""
+        with self._lock:
+            self.requested = True
+            if self._task is not None:
+                self._task.get_loop().call_soon_threadsafe(self._task.cancel)
+            return not self._deaf
+
+    def begin(self, task: asyncio.Task[Any] | None) -> None:
+        """Note what the job runs in: a task, or nothing that could be cancelled.
+
+        :raises asyncio.CancelledError: if the job was asked to end before it began.
+        """
+        with self._lock:
+            if self.requested:
+                raise asyncio.CancelledError
+            self._task, self._deaf = task, task is None
+
+    def end(self) -> None:
+        """Note that the job is over, so that what comes late hits nothing."""
+        with self._lock:
+            self._task = None
+
+
+def run(order: Order) -> Ending:
+    """Run a job to its end. What it raises is part of the ending, as text.
+
+    :param order: what to do.
+    """
+    record: dict[str, Any] = {"success": True, "start_time": datetime.now(UTC)}
+    cancelled = False
+    try:
+        body = order.unpack()
+    except Exception as e:  # noqa: BLE001 - it arrives as text, whatever class it has
+        return Ending({}, unusable=f"{describe(e)} (in a worker, {_whereabouts()})")
+    try:
+        _call(body, order.job, order.stop)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
+        asked = order.stop is not None and order.stop.requested
+        cancelled = asked and isinstance(e, asyncio.CancelledError)
+        record["success"] = False
+        record.update(failure(e))
+    record["end_time"] = datetime.now(UTC)
+    record["worker"] = _whereabouts()
+    return Ending(record, cancelled)
+
+
+def _call(body: Body, job: str, stop: Stop | None) -> None:
+    if inspect.iscoroutinefunction(body.func):
+        return _here.loop.run(lambda: body.func(job, **body.links), stop)
+    if stop is not None:
+        stop.begin(None)
+    result = body.func(job, **body.links)
+    if inspect.isawaitable(result):
+        _here.loop.run(lambda: result, stop)
+    return None
+
+
+class _Loop:
+    """The event loop of a thread, which it keeps for all its jobs and closes when it ends."""
+
+    def __init__(self) -> None:
+        loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=lambda: loop)
+        # The runner's own way to close would begin another thread in one that is about to end.
+        weakref.finalize(self, _close, loop)
+
+    def run(self, call: Callable[[], Awaitable[Any]], stop: Stop | None) -> None:
+        """Run one job and what it leaves behind, as ``asyncio.run`` would."""
+        self._runner.run(_to_its_end(call, stop), context=contextvars.copy_context())
+
+
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    if not loop.is_running():  # as it may be in a daemon thread when the process ends
+        loop.close()
+
+
+async def _to_its_end(call: Callable[[], Awaitable[Any]], stop: Stop | None) -> None:
+    task = asyncio.current_task()
+    try:
+        if stop is not None:
+            stop.begin(task)
+        await call()
+    finally:
+        if stop is not None:
+            stop.end()
+        leftover = asyncio.all_tasks() - {task}
+        for other in leftover:
+            other.cancel()
+        await asyncio.gather(*leftover, return_exceptions=True)
+
+
+class _Here(threading.local):
+    """What a thread keeps from one job to the next."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[bytes, Body] = {}
+
+    @cached_property
+    def loop(self) -> _Loop:
+        return _Loop()
+
+
+_here = _Here()
+
+
+def _whereabouts() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"

@@ -1,0 +1,339 @@
+"""Python functions that run in an executor."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError, TaskError
+
+from ._executor.instance import Instance, ended_early
+from ._executor.placement import ExecutorSource, Placement
+from ._executor.roster import Roster
+from ._executor.travel import Body
+from .executor_live import ExecutorLiveRepo
+from .function import FunctionTask, FunctionTaskProtocol
+from .outcomes import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.metadata import MetadataRepository
+
+    from .retry import Retries
+    from .runtime import Runtime
+
+__all__ = ["ExecutorLiveRepo", "ExecutorTask"]
+
+log = logging.getLogger("pydatatask.task")
+
+GRACE = 5.0
+"""Seconds that a cancelled job gets to end before whoever cancelled it is told that it does not."""
+
+FAREWELL = 0.5
+"""Seconds that are spent on ending and recording jobs when the pipeline closes."""
+
+WRITES_AT_ONCE = 16
+"""How many records are written at once."""
+
+
+class ExecutorTask(FunctionTask):
+    """A task which runs python functions in a ``concurrent.futures.Executor``.
+
+    See :class:`InProcessSyncTask` for how to use it as a decorator. The function may be async or
+    not; what it returns is thrown away. A worker keeps one event loop for all its jobs.
+
+    *Threads.* With a ``ThreadPoolExecutor`` any function will do. Repositories in files are used
+    in the thread; every other one through a stand-in that hops to the pipeline's event loop, so
+    give the function what it needs as links and do not reach for repositories another way.
+
+    *Other processes.* With any other executor (``ProcessPoolExecutor``, loky, Dask's
+    ``Client.get_executor()``) the function travels as a reference, so it has to be at the top
+    level of a module that the workers can import, and only repositories that are nothing but the
+    way to their data travel with it, such as those in files. Opening the pipeline fails with what
+    cannot travel.
+
+    *Failures.* What a function raises is in ``done`` with its traceback. If a worker dies, the
+    jobs that may have been in it have failed. A job whose worker cannot find the function or
+    its repositories has not; the task then launches nothing more until the pipeline is opened
+    again. A ``ProcessPoolExecutor`` that is broken stays broken: give a function that makes one
+    (``loky.get_reusable_executor``, say), and it is asked for another.
+
+    *Promise.* While this process lives a job has one instance, also where the pipeline is closed
+    and opened again (Dask runs a job again by itself if its worker dies). If this process dies,
+    its jobs are run again by the next: at least once, each output whole.
+
+    *Closing.* Jobs that have not begun are taken back. Async functions in threads are cancelled.
+    What runs in other processes, and functions in threads that are not async, cannot be stopped:
+    they go on, and their ends are recorded if the pipeline is opened again in this process.
+
+    It is expected that the executor will perform all necessary resource quota management.
+    It has at most 16 jobs more than twice its workers at once, or 1000 if it does not say how many
+    it has; ``concurrency`` stands in the place of both.
+
+    :param name: the name of this task.
+    :param executor: the executor to run jobs in, or a callable that gives it, such as a resource
+        of the session.
+    :param done: a metadata repository to store some information about a job's runtime and
+        termination on completion: ``success``, ``start_time``, ``end_time``, ``attempt``,
+        ``worker`` (host and process), and of a failure ``exception`` and ``traceback``, or
+        ``reason`` where the function did not end by itself.
+    :param ready: a repository from which to read task-ready status.
+    :param func: the function to run as the task body, if the task is not used as a decorator.
+    :param retries: how often a failed job is tried again before its failure is recorded.
+    :param concurrency: how many jobs a running pipeline has in the executor at once.
+    :param disabled: whether the pipeline leaves this task alone.
+    """
+
+    event_driven = True
+
+    def __init__(
+        self,
+        name: str,
+        executor: ExecutorSource,
+        done: MetadataRepository,
+        ready: Repository | None = None,
+        func: FunctionTaskProtocol | Callable[..., Any] | None = None,
+        *,
+        retries: int | Retries = 0,
+        concurrency: int | None = None,
+        disabled: bool = False,
+    ) -> None:
+        super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
+        self.func = None if func is None else self._checked(func)
+        self._placement = Placement(name, executor, self._body)
+        live = ExecutorLiveRepo(self)
+        self.link("live", live, is_status=True, inhibits_start=True, inhibits_output=True)
+        self.link_outcomes("done", done)
+        self._recorder = Recorder(self, "done", done)
+        self._roster = Roster(self.wake)
+        self._instances = self._roster.instances
+        self._attempts: dict[str, int] = {}
+        self._settling = asyncio.Lock()
+        self._unusable: str | None = None
+
+    def _checked(self, func: Any) -> Callable[..., Any]:
+        if not callable(func) or isinstance(func, type):
+            raise TaskConfigurationError(
+                f"the body of {self.name} has to be a function, not {func!r}"
+            )
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise TaskConfigurationError(
+                f"the body of {self.name}, {func!r}, is a generator function: calling it does "
+                "nothing; write one without `yield`"
+            )
+        return func  # type: ignore[no-any-return] # it is callable
+
+    def _body(self) -> Body:
+        links = self.bind_links()
+        assert self.func is not None
+        if "live" not in inspect.signature(self.func).parameters:
+            links.pop("live", None)  # what **links takes is what there is to work with
+        return Body(self.func, links)
+
+    @property
+    def running(self) -> AbstractSet[str]:
+        more = self._recorder.unwritten.keys() | self._waiting
+        return self._instances.keys() | more if more else self._instances.keys()
+
+    # -- opening and closing ---------------------------------------------------------------------
+
+    def attach(self, runtime: Runtime | None) -> None:
+        super().attach(runtime)
+        self._attempts.clear()
+        self._placement.forget()
+        self._unusable = None
+
+    async def validate(self) -> None:
+        """Find the executor, and make sure that everything can travel to its workers.
+
+        :raises TaskConfigurationError: if something cannot.
+        """
+        self._body()
+        self._enter_loop()
+        if self.runtime is not None:
+            if self.runtime.mode == "inspect":
+                return
+            self.runtime.spawn(self._until_closed(), f"pydatatask closing of {self.name}")
+        if not self.disabled:
+            await self._placement.prepare()
+
+    def _enter_loop(self) -> None:
+        if self._roster.enter(asyncio.get_running_loop()):
+            self._placement.forget()
+            self._settling = asyncio.Lock()
+
+    async def _until_closed(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                await self._roster.withdraw(FAREWELL)
+                async with asyncio.timeout(FAREWELL):
+                    await self._settle()
+            except TimeoutError:
+                log.info("%s: not all of its jobs ended when the pipeline closed", self.name)
+
+    # -- launching -------------------------------------------------------------------------------
+
+    async def launch(self, job: str) -> None:
+        """Give a job to the executor; in synchronous mode also wait for its end.
+
+        :raises LaunchRefusedError: if the executor has as many jobs as it may.
+        :raises TaskConfigurationError: if the executor takes no more, or its workers cannot run
+            this task.
+        """
+        self.links["done"].repo.check_job_id(job)
+        self._enter_loop()
+        if job in self._instances:
+            raise TaskError(f"{self.name}: job {job!r} is running already")
+        if self._unusable is None and self._is_full and job not in self._waiting:
+            raise LaunchRefusedError(self.name, job, f"{self.name}'s executor")
+        self._waiting.discard(job)
+        if self._unusable is not None:
+            raise TaskConfigurationError(self._unusable)
+        instance = await self._give(job)
+        while self.synchronous and await self._finish(instance):
+            instance = await self._give(job)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether a pipeline should hold back; what is launched by hand is not held back."""
+        return (
+            self.concurrency is None
+            and self.runtime is not None
+            and self.runtime.mode == "drive"
+            and len(self._instances) >= self._placement.most_in_flight
+        )
+
+    async def _give(self, job: str) -> Instance:
+        # In the table before the first await, so that nothing launches the job beside this.
+        instance = self._instances[job] = Instance(job, self._attempts.pop(job, 0) + 1)
+        instance.awaited = self.synchronous
+        try:
+            await self._placement.prepare()
+            instance.order = self._placement.order(job)
+            await self._placement.submit(instance.order, partial(self._roster.placed, instance))
+        finally:
+            if instance.future is None:
+                del self._instances[job]
+        if instance.cancelled:
+            await asyncio.to_thread(instance.stop)
+        return instance
+
+    async def _finish(self, instance: Instance) -> bool:
+        """Wait for an end and settle it; tell whether the job is to be tried again now."""
+        try:
+            await instance.ended.wait()
+            await self._settle()
+            if instance.retry_after is None:
+                if self._unusable is not None:
+                    raise TaskConfigurationError(self._unusable)
+                return False
+            await asyncio.sleep(instance.retry_after)
+            if instance.cancelled:
+                await self._record_cancelled(instance.job)
+            return not instance.cancelled
+        finally:
+            instance.awaited = False
+            if instance.retry_after is not None:
+                self._instances.pop(instance.job, None)
+
+    # -- ends ------------------------------------------------------------------------------------
+
+    async def update(self) -> bool:
+        self._enter_loop()
+        await self._recorder.retry()
+        await self._settle()
+        while self.runtime is None and self.due:
+            await self.launch(self.due.popleft())
+        return bool(self.running)
+
+    async def _settle(self) -> None:
+        """Record every job that has ended, or see to its next attempt."""
+        async with self._settling, asyncio.TaskGroup() as group:
+            for _ in range(min(WRITES_AT_ONCE, len(self._roster.ends))):
+                group.create_task(self._settle_some())
+
+    async def _settle_some(self) -> None:
+        ends = self._roster.ends
+        while ends:
+            instance = ends.popleft()
+            try:
+                await self._settle_one(instance)
+            except BaseException:
+                ends.appendleft(instance)
+                raise
+
+    async def _settle_one(self, instance: Instance) -> None:
+        job, ending = instance.job, instance.ending()
+        if ending is not None and ending.unusable is not None:
+            self._give_up(ending.unusable)
+        elif ending is not None:
+            wait = None
+            if not (ending.record["success"] or instance.cancelled):
+                wait = self.retries.wait_after(instance.attempt)
+            if wait is None:
+                await self._recorder.record(job, {**ending.record, "attempt": instance.attempt})
+            else:
+                self._attempts[job] = instance.attempt
+                if instance.awaited:
+                    instance.retry_after = wait
+                    return
+                self.retry_later(job, wait)
+        self._instances.pop(job, None)
+
+    def _give_up(self, problem: str) -> None:
+        if self._unusable is None:
+            self._unusable = (
+                f"{self.name} launches nothing until the pipeline is opened again: {problem}"
+            )
+            log.error("%s", self._unusable, extra={"task": self.name})
+
+    async def cancel(self, job: str) -> None:
+        """Stop the current job from running, or do nothing if it is not running.
+
+        A job that was cancelled counts as failed: ``done`` says so with the reason, and keeps
+        it from being launched again. One that ends by itself all the same is recorded as it ended.
+        Dask takes back what it has not begun; what it has begun goes on unheard.
+
+        :raises TaskError: if it has begun where nothing can stop it, or does not end although it
+            was cancelled. It stays live until it ends.
+        """
+        self._enter_loop()
+        instance = self._instances.get(job)
+        if instance is None:
+            if job in self._waiting:
+                self._waiting.discard(job)
+                if job in self.due:
+                    self.due.remove(job)
+                await self._record_cancelled(job)
+            return
+        instance.cancelled = True
+        if instance.retry_after is not None:
+            return
+        if not await asyncio.to_thread(instance.stop):
+            raise TaskError(
+                f"{self.name}: job {job!r} has begun, and nothing can stop it: only an async "
+                "function in a thread can be stopped. It stays live until it ends"
+            )
+        try:
+            async with asyncio.timeout(GRACE):
+                await instance.ended.wait()
+        except TimeoutError:
+            raise TaskError(
+                f"{self.name}: job {job!r} was cancelled and has not ended after {GRACE:.0f} s; it "
+                "stays live until it does"
+            ) from None
+        await self._settle()
+
+    async def _record_cancelled(self, job: str) -> None:
+        record = ended_early(datetime.now(UTC), "cancelled")
+        record["attempt"] = self._attempts.pop(job, 0)
+        await self._recorder.record(job, record)
