@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # Run inside the new environment: what came along, and whether every module of it can be imported.
-# The conformance suites are for those who have pytest.
+# The conformance suites are for those who have pytest, which their extra brings.
 PROBE = """
 import importlib, json, pkgutil, sys
 from importlib.metadata import distributions

@@ -1,0 +1,111 @@
+"""What the tests share: clients of both kinds, a database, a new collection for each test."""
+
+from __future__ import annotations
+
+import inspect
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import blockbuster
+import pydatatask_core.testing
+import pymongo
+import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
+from pydatatask_mongo import MongoMetadataRepository
+from pymongo.monitoring import CommandListener
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from services.mongodb import MongoServer
+
+CLIENTS: dict[str, Any] = {
+    "motor": AsyncIOMotorClient,
+    "pymongo": pymongo.AsyncMongoClient,
+}
+
+
+class Commands(CommandListener):
+    """Notes the commands that a client sends."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def started(self, event: Any) -> None:
+        self.sent.append(event.command)
+
+    def succeeded(self, event: Any) -> None:
+        pass
+
+    def failed(self, event: Any) -> None:
+        pass
+
+
+async def close(client: Any) -> None:
+    """Close a client of either kind."""
+    result = client.close()
+    if inspect.isawaitable(result):
+        await result
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls_in_the_loop() -> Iterator[None]:
+    """Fail a test in which this package, or the core, blocks the event loop."""
+    with blockbuster.blockbuster_ctx(
+        scanned_modules=["pydatatask_core", "pydatatask_mongo"],
+        excluded_modules=["pydatatask_core.testing"],
+    ) as guard:
+        # PyMongo looks whether it is in a container when it connects.
+        guard.functions["os.stat"].can_block_in("pymongo/pool_options.py", "get_container_env_info")
+        yield
+
+
+@pytest.fixture(scope="session")
+def database_name(mongodb: MongoServer) -> Iterator[str]:
+    """Give the name of a database for this run, which vanishes after it."""
+    name = f"pydatatask_test_{uuid.uuid4().hex[:12]}"
+    yield name
+    with pymongo.MongoClient[Any](mongodb.url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture(params=sorted(CLIENTS))
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name the kind of client that the test is to use."""
+    return str(request.param)
+
+
+@pytest.fixture
+def commands() -> Commands:
+    """Give what notes the commands of ``client``."""
+    return Commands()
+
+
+@pytest.fixture
+async def client(kind: str, mongodb: MongoServer, commands: Commands) -> AsyncIterator[Any]:
+    """Give a client of each kind."""
+    client = CLIENTS[kind](
+        mongodb.url, event_listeners=[commands], serverSelectionTimeoutMS=10_000
+    )
+    yield client
+    await close(client)
+
+
+@pytest.fixture
+def collection(client: Any, database_name: str) -> Any:
+    """Give a collection that does not exist yet."""
+    return client[database_name][f"jobs_{uuid.uuid4().hex[:12]}"]
+
+
+@pytest.fixture
+def repo(collection: Any) -> MongoMetadataRepository:
+    """Give a repository in a collection that does not exist yet."""
+    return MongoMetadataRepository(lambda: collection)
+
+
+@pytest.fixture
+async def unreachable(kind: str, unused_tcp_port: int) -> AsyncIterator[Any]:
+    """Give a client of a server that is not there."""
+    client = CLIENTS[kind](f"mongodb://127.0.0.1:{unused_tcp_port}", serverSelectionTimeoutMS=50)
+    yield client
+    await close(client)
