@@ -6,7 +6,17 @@ Nothing here knows a kind of task or repository.
 
 from __future__ import annotations
 
-from .loop import Progress, RunSummary
-from .pipeline import Pipeline
+from typing import TYPE_CHECKING
+
+from pydatatask_core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .loop import Progress, RunSummary
+    from .pipeline import Pipeline
 
 __all__ = ["Pipeline", "Progress", "RunSummary"]
+
+_SOURCES = {".loop": ("Progress", "RunSummary"), ".pipeline": ("Pipeline",)}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import TaskConfigurationError, TemplateError
@@ -23,18 +22,18 @@ _ENOUGH_FAILURES = 3
 _LONGEST_WAIT = 60.0
 
 
-@dataclass
 class _Failed:
-    count: int
-    not_before: float
+    def __init__(self) -> None:
+        self.count = 0
+        self.not_before = 0.0
 
 
-@dataclass
 class _Held:
-    watched: bool = False
-    launched: set[str] = field(default_factory=set)
-    again: set[str] = field(default_factory=set)
-    failed: dict[str, _Failed] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.watched = False
+        self.launched: set[str] = set()
+        self.again: set[str] = set()
+        self.failed: dict[str, _Failed] = {}
 
 
 class Holds:
@@ -67,7 +66,7 @@ class Holds:
     def failed(self, task: Task, job: str, error: Exception) -> None:
         """Note that the launch of a job raised; it is tried again, less and less often."""
         held = self._held.setdefault(task, _Held())
-        failed = held.failed.setdefault(job, _Failed(0, 0.0))
+        failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
         wait = min(0.5 * 2**failed.count, _LONGEST_WAIT)

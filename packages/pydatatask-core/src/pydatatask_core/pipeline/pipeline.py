@@ -11,12 +11,9 @@ from pydatatask_core.errors import PipelineConfigurationError, PipelineError, Pi
 from pydatatask_core.session import Session
 
 from .background import Background
+from .checks import check_tasks
 from .dispatch import Dispatcher
-from .graph import build_graph, dependants
 from .holds import Holds
-from .lock import DriverLock
-from .needs import needed_resources
-from .opening import check_tasks, validate, warn_of_oddities
 from .readiness import Readiness
 
 if TYPE_CHECKING:
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
     from pydatatask_core.task.runtime import FailureHook, OpenMode
 
     from .backlog import Priority
+    from .lock import DriverLock
     from .loop import Progress, RunSummary
 
 __all__ = ["Pipeline"]
@@ -127,6 +125,10 @@ class Pipeline:
             raise PipelineError("the pipeline is open already; close it before opening it again")
         if mode not in ("drive", "inspect", "one"):
             raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
+        from .lock import DriverLock
+        from .needs import needed_resources
+        from .opening import validate, warn_of_oddities
+
         tasks = self._named(self.tasks if only is None else only)
         self._open = True
         self.mode = mode
@@ -335,6 +337,8 @@ class Pipeline:
 
         Each edge has the link's name as ``link``, and the link's dispositions.
         """
+        from .graph import build_graph
+
         return build_graph(self.tasks.values())
 
     def dependants(self, node: Repository | Task, recursive: bool) -> Iterable[Repository | Task]:
@@ -343,6 +347,8 @@ class Pipeline:
         :param node: the starting point of the graph traversal.
         :param recursive: whether to go on to what depends on the direct dependants.
         """
+        from .graph import dependants
+
         return dependants(self.graph(), node, recursive)
 
     def __repr__(self) -> str:

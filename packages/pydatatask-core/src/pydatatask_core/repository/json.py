@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._codecs import json as codec
 from .encoded import EncodedMetadataRepository
 from .encoded_file import EncodedFileRepository
 
@@ -28,10 +27,14 @@ class JsonMetadataRepository(EncodedMetadataRepository, ABC):
 
     @staticmethod
     def _encode(data: Any) -> bytes:
+        from ._codecs import json as codec
+
         return codec.encode(data)
 
     @staticmethod
     def _decode(data: bytes) -> Any:
+        from ._codecs import json as codec
+
         return codec.decode(data)
 
 

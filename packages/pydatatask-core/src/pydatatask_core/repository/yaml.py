@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ._codecs import yaml as codec
 from .encoded import EncodedMetadataRepository
 from .encoded_file import EncodedFileRepository
 
@@ -29,10 +28,16 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
 
     @staticmethod
     def _encode(data: Any) -> bytes:
+        from ._codecs import (
+            yaml as codec,  # its patterns take longer to compile than all else to import
+        )
+
         return codec.encode(data)
 
     @staticmethod
     def _decode(data: bytes) -> Any:
+        from ._codecs import yaml as codec
+
         return codec.decode(data)
 
 
