@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionTask", "FunctionTaskProtocol", "failure"]
 
+LONGEST_TEXT = 4096
+"""How many characters of an exception's text a record keeps, the first ones."""
+
 LONGEST_TRACEBACK = 64 * 1024
 """How many characters of a traceback a record keeps, the last ones."""
 
@@ -92,12 +95,22 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 def failure(error: BaseException) -> dict[str, str]:
-    """Describe an exception for a ``done`` record: in a line, and with its traceback."""
-    text = "".join(traceback.format_exception(error))
+    """Describe an exception for a ``done`` record: in a line, and with its traceback.
+
+    The texts can be written anywhere, whatever is in the exception.
+    """
+    try:
+        text = describe(error)
+    except Exception as e:  # noqa: BLE001 - a class may get its own __str__ wrong
+        text = f"(its text cannot be had: {type(e).__name__})"
     return {
-        "exception": f"{type(error).__name__}: {describe(error)}",
-        "traceback": text[-LONGEST_TRACEBACK:],
+        "exception": _writable(f"{type(error).__name__}: {text[:LONGEST_TEXT]}"),
+        "traceback": _writable("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]),
     }
+
+
+def _writable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _name(func: Any) -> str:
