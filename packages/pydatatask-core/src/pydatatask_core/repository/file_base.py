@@ -148,7 +148,7 @@ class FileRepositoryBase(Repository, ABC):
 
     @property
     def identity(self) -> str:
-        path = self._given if os.path.isabs(self._given) else f"{os.getcwd()}/{self._given}"
+        path = os.path.join(os.fsdecode(os.getcwdb()), self._given)
         return f"{self._KIND.value}:{os.path.normpath(path)}/*{self.extension}"
 
     def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
