@@ -164,30 +164,48 @@ async def test_a_reservation_that_is_refused_gives_nothing_back(manager: Resourc
 
 
 async def test_flushing_waits_for_launches_and_counts_each_once(manager: ResourceManager) -> None:
-    async def launch() -> None:
+    async def launch(launched: asyncio.Event) -> None:
         async with manager.reservation(ONE) as refused:
             assert refused is None
             await launched.wait()
             jobs.alive += 1
 
     jobs = Jobs(1)
-    launched = asyncio.Event()
+    first, second = asyncio.Event(), asyncio.Event()
     manager.register(jobs.report)
-    launches = [asyncio.create_task(launch()) for _ in range(2)]
+    launches = [asyncio.create_task(launch(launched)) for launched in (first, second)]
     await spin()
     flushing = asyncio.create_task(manager.flush())
     late = asyncio.create_task(manager.reserve(ONE))
     await spin()
-    # Reserved, and not seen by the callback yet: whoever counted now would count wrong.
+    first.set()
+    await spin()
+    # One is reserved, and not seen by the callback yet: whoever counted now would count wrong.
     assert not flushing.done()
     assert not late.done()
     assert jobs.asked == 1
-    launched.set()
+    second.set()
     await flushing
     assert await late is None
     assert manager.usage() == cpus(4)
     assert jobs.asked == 2
     await asyncio.gather(*launches)
+
+
+async def test_every_flush_waits(manager: ResourceManager) -> None:
+    async def launch() -> None:
+        async with manager.reservation(ONE):
+            await launched.wait()
+
+    for _ in range(2):
+        launched = asyncio.Event()
+        launching = asyncio.create_task(launch())
+        await spin()
+        flushing = asyncio.create_task(manager.flush())
+        await spin()
+        assert not flushing.done()
+        launched.set()
+        await asyncio.gather(launching, flushing)
 
 
 async def test_a_launch_that_fails_while_a_flush_waits_is_not_counted(

@@ -267,6 +267,7 @@ async def test_a_failed_closing_does_not_keep_the_others_open(record: Record) ->
     assert isinstance(caught.value.__cause__, OSError)
     assert record.events[3:] == ["close c", "close b", "close a"]
     assert not record.session.is_open
+    await record.session.close()
 
 
 async def test_all_failures_to_close_are_reported(record: Record) -> None:

@@ -148,8 +148,7 @@ class Session:
         entered: list[SessionResource[Any]] = []
         try:
             for resource in wanted:
-                if resource not in entered:
-                    await self._enter(resource, entered)
+                await self._enter(resource, entered)
             self._phase = "open"
             yield
         except BaseException as error:  # noqa: BLE001 - raised, or part of what is
