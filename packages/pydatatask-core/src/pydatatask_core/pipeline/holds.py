@@ -34,6 +34,7 @@ class _Held:
         self.launched: set[str] = set()
         self.again: set[str] = set()
         self.failed: dict[str, _Failed] = {}
+        self.told = ""
 
 
 class Holds:
@@ -64,14 +65,20 @@ class Holds:
                 held.launched.add(job)
 
     def failed(self, task: Task, job: str, error: Exception) -> None:
-        """Note that the launch of a job raised; it is tried again, less and less often."""
+        """Note that the launch of a job raised; it is tried again, less and less often.
+
+        What is wrong with every job of a task, an executor that is broken for instance, is told
+        once.
+        """
         held = self._held.setdefault(task, _Held())
         failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
         wait = min(0.5 * 2**failed.count, _LONGEST_WAIT)
         failed.not_before = self._clock() + wait
-        log.error(
+        told, held.told = held.told, str(error)
+        log.log(
+            logging.DEBUG if told == held.told else logging.ERROR,
             "%s: job %s could not be launched, next try in %.0f s: %s",
             task.name,
             job,
