@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -27,7 +27,7 @@ class InFolder(RepositoryHooks):
     """What all of them have in common: a folder that can be absent, broken and littered."""
 
     kind: Any
-    options: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+    options: ClassVar[dict[str, Any]] = {}
 
     @pytest.fixture
     async def repo(self, tmp_path: Path) -> Any:
@@ -63,16 +63,16 @@ class TestFileRepository(InFolder, BlobRepositoryContract):
 
 
 class TestFileRepositoryWithExtension(TestFileRepository):
-    options = {"extension": ".tar.gz"}
+    options: ClassVar = {"extension": ".tar.gz"}
 
 
 class TestFileRepositoryIgnoringCase(TestFileRepository):
-    options = {"extension": ".TXT", "case_insensitive": True}
+    options: ClassVar = {"extension": ".TXT", "case_insensitive": True}
     case_sensitive = False
 
 
 class TestDurableFileRepository(TestFileRepository):
-    options = {"durable": True}
+    options: ClassVar = {"durable": True}
 
 
 class DottedFiles(FileRepository):
@@ -104,7 +104,7 @@ class TestDirectoryRepository(InFolder, RepositoryContract):
 
 
 class TestDirectoryRepositoryDiscardingTheEmpty(TestDirectoryRepository):
-    options = {"extension": ".d", "discard_empty": True}
+    options: ClassVar = {"extension": ".d", "discard_empty": True}
 
     async def populate(self, repo: Any, job: str) -> None:
         async with repo.build(job) as path:
