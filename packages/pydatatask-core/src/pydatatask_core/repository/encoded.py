@@ -9,6 +9,7 @@ from typing import Any
 from pydatatask_core.errors import MalformedValueError, UnsupportedValueError
 
 from ._codecs.problem import DecodeError
+from .base import Repository
 from .blob import BlobRepository
 from .metadata import MetadataRepository, check_metadata
 
@@ -45,6 +46,10 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
         async with stream:
             data = await stream.read()
         return await asyncio.to_thread(self._parse, job, data)
+
+    # Not what the blobs have to say about themselves, which they may say in bulk.
+    info_many = Repository.info_many
+    info_all = Repository.info_all
 
     async def dump(self, job: str, data: Any) -> None:
         """Encode and store a value; it must not be changed before this is done."""
