@@ -26,6 +26,8 @@ class OverStore(Applied, RepositoryContract):
         return self.kind(Store())
 
     async def make_broken(self) -> Any:
+        if not self.breakable:
+            self._demand("nothing", "breakable")
         return self.kind(Store(fails=True))
 
     async def make_missing(self) -> Any:

@@ -123,6 +123,35 @@ class ReferenceRepository(Repository):
         return f"memory:{id(self.store)}"
 
 
+class MinimalRepository(Repository):
+    """A repository as somebody writes it who read the documentation: three methods."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        after = ""
+        while names := await self.store.page(after):
+            for name in names:
+                yield name
+            after = names[-1]
+
+    async def info(self, job: str) -> Any:
+        self.check_job_id(job)
+        return await self.store.get(job)
+
+    async def delete(self, job: str) -> None:
+        self.check_job_id(job)
+        await self.store.remove(job)
+
+    async def put(self, job: str) -> None:
+        self.check_job_id(job)
+        await self.store.put(job, "present")
+
+    async def validate(self) -> None:
+        await self.store.create()
+
+
 class ReferenceMetadata(ReferenceRepository, MetadataRepository):
     """A repository of metadata, which are stored as pickles."""
 

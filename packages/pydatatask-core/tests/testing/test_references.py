@@ -8,7 +8,7 @@ import pytest
 
 from .applied import OverBlobs, OverMetadata, OverNames
 from .harness import failures, few_examples, functions_of, law_of
-from .reference import ReferenceBlobs, ReferenceMetadata, ReferenceRepository
+from .reference import MinimalRepository, ReferenceBlobs, ReferenceMetadata, ReferenceRepository
 
 __all__ = ["few_examples"]
 
@@ -23,6 +23,10 @@ APPLIED = [
 @pytest.mark.parametrize(("contract", "kind"), APPLIED)
 async def test_a_correct_repository_passes(contract: Any, kind: Any) -> None:
     assert await failures(contract, kind) == {}
+
+
+async def test_the_documented_methods_are_enough() -> None:
+    assert await failures(OverNames, MinimalRepository, breakable=False, stores=False) == {}
 
 
 @pytest.mark.parametrize(("contract", "kind"), APPLIED)

@@ -61,7 +61,7 @@ class MembershipLaws(RepositoryHooks):
 
     async def test_info_of_an_absent_job_is_no_error(self, repo: Any) -> None:
         """R1: templates ask for the info of jobs that are not there yet."""
-        await repo.info(ABSENT)
+        assert await repo.info_many([ABSENT]) == {ABSENT: await repo.info(ABSENT)}
         await assert_absent(repo, ABSENT)
 
     async def test_the_longest_job_id_can_be_used(self, repo: Any) -> None:

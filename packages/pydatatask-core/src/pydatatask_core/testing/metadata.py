@@ -99,7 +99,7 @@ class MetadataRepositoryContract(RepositoryContract):
         for job, value in zip(MANY, AWKWARD_VALUES, strict=False):
             assert same_metadata(await other.info(job), value)
 
-    @pytest.mark.parametrize("value", REFUSED_VALUES, ids=_shown)
+    @pytest.mark.parametrize("value", REFUSED_VALUES, ids=lambda value: type(value).__name__)
     async def test_what_is_no_metadata_is_refused_before_it_is_written(
         self, repo: Any, value: Any
     ) -> None:

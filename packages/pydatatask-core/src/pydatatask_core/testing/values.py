@@ -172,6 +172,7 @@ async def for_all(
 ) -> None:
     """Hold a statement to generated values, in the running loop.
 
+    As many as the current profile of hypothesis says; a profile with fewer suits a slow server.
     A test that calls this is an ordinary one: it may use fixtures, be overridden, and be called
     by ``super()``, which a test that hypothesis has decorated may not.
 
