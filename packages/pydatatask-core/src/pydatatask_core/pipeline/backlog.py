@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -26,22 +26,20 @@ class Backlog:
 
     def __init__(self, priority: Priority | None = None) -> None:
         self._priority = priority
-        self._queues: dict[Task, deque[tuple[int, str]]] = {}
-        self._scheduling: dict[Task, Counter[int]] = {}
-        self._priority_of: dict[tuple[Task, str], int] = {}
+        self._queues: dict[Task, deque[str]] = {}
+        # With priorities only: of what waits, and of what was taken and is being scheduled.
+        self._priorities: dict[Task, dict[str, int]] = {}
+        self._scheduling: dict[Task, dict[str, int]] = {}
         self.held: set[Task] = set()
 
     def replace(self, ready: Mapping[Task, Iterable[str]]) -> None:
         """Take what a new round found in the place of what is left of the last one."""
-        self._queues = {}
-        for task, jobs in ready.items():
-            if self._priority is None:
-                queue = [(0, job) for job in sorted(jobs)]
-            else:
-                queue = [(self._priority(task.name, job), job) for job in sorted(jobs)]
-                queue.sort(key=lambda entry: -entry[0])
-            if queue:
-                self._queues[task] = deque(queue)
+        self._queues = {task: deque(sorted(jobs)) for task, jobs in ready.items() if jobs}
+        if self._priority is not None:
+            for task, queue in self._queues.items():
+                priorities = {job: self._priority(task.name, job) for job in queue}
+                self._priorities[task] = priorities
+                self._queues[task] = deque(sorted(queue, key=priorities.__getitem__, reverse=True))
 
     def take(self, task: Task) -> str | None:
         """Take the task's next job if its turn has come; tell of its end by :meth:`scheduled`.
@@ -51,21 +49,22 @@ class Backlog:
         queue = self._queues.get(task)
         if not queue or task in self.held:
             return None
-        priority, job = queue[0]
         if self._priority is not None:
+            job = queue[0]
+            priority = self._priorities[task][job]
             if self._higher_first(task, priority):
                 return None
-            self._scheduling.setdefault(task, Counter())[priority] += 1
-            self._priority_of[task, job] = priority
-        queue.popleft()
-        return job
+            self._scheduling.setdefault(task, {})[job] = priority
+        return queue.popleft()
 
     def _higher_first(self, task: Task, priority: int) -> bool:
-        for other, counts in self._scheduling.items():
-            if counts and max(counts) > priority and (other is task or other not in self.held):
+        for other, scheduling in self._scheduling.items():
+            if any(p > priority for p in scheduling.values()) and (
+                other is task or other not in self.held
+            ):
                 return True
         for other, queue in self._queues.items():
-            if other is not task and queue and queue[0][0] > priority:
+            if other is not task and queue and self._priorities[other][queue[0]] > priority:
                 shares = set(other.quotas) & set(task.quotas)
                 if other not in self.held or shares:
                     return True
@@ -73,20 +72,16 @@ class Backlog:
 
     def scheduled(self, task: Task, job: str) -> None:
         """Say that the launch of a job that was taken has returned or raised."""
-        if self._priority is None:
-            return
-        priority = self._priority_of.pop((task, job), None)
-        if priority is not None:
-            counts = self._scheduling[task]
-            counts[priority] -= 1
-            if not counts[priority]:
-                del counts[priority]
+        if self._scheduling:
+            self._scheduling.get(task, {}).pop(job, None)
 
     def put_back(self, task: Task, job: str) -> None:
         """Put a job whose launch was refused back where it was."""
-        priority = self._priority_of.get((task, job), 0)
-        self.scheduled(task, job)
-        self._queues.setdefault(task, deque()).appendleft((priority, job))
+        if self._priority is not None:
+            taken = self._scheduling.get(task, {}).pop(job, None)
+            known = self._priority(task.name, job) if taken is None else taken
+            self._priorities.setdefault(task, {})[job] = known
+        self._queues.setdefault(task, deque()).appendleft(job)
 
     def count(self, task: Task) -> int:
         """Count the jobs of a task that wait."""

@@ -144,7 +144,6 @@ class Dispatcher:
     async def _work(self, task: Task) -> None:
         """Launch one job after the other, until none is left or a quota is used up."""
         backlog, holds = self.backlog, self._holds
-        name = task.name
         while (job := self._take(task)) is not None:
             if task.completes_in_launch and self._start_is_enough:
                 backlog.scheduled(task, job)
@@ -157,7 +156,7 @@ class Dispatcher:
             except Exception as e:  # noqa: BLE001 - one bad job never stops another
                 holds.failed(task, job, e)
             else:
-                self.launched[name] += 1
+                self.launched[task.name] += 1
                 if holds.watching:
                     holds.launched(task, job)
             backlog.scheduled(task, job)

@@ -67,8 +67,9 @@ class _InProcessRepository(Repository):
             self._dirty = True
 
     def _store(self, job: str, value: Any) -> None:
-        self.check_job_id(job)
-        if job not in self._data:
+        if self._shared or job not in self._data:
+            if not self.is_valid_job_id(job):
+                self.check_job_id(job)
             self._dirty = True
         self._data[job] = value
 

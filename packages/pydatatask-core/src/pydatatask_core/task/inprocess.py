@@ -108,13 +108,15 @@ class InProcessSyncTask(FunctionTask):
                     self._attempts[job] = attempt
                     return await self._again(job, wait)
                 failed = failure(e)
-            record = {
+            end = datetime.now(UTC)
+            record: dict[str, Any] = {
                 "success": not failed,
                 "start_time": start,
-                "end_time": datetime.now(UTC),
+                "end_time": end,
                 "attempt": attempt,
-                **failed,
             }
+            if failed:
+                record.update(failed)
             await self._recorder.record(job, record)
         finally:
             self._now.discard(job)
