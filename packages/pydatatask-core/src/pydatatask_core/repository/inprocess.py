@@ -67,7 +67,7 @@ class _InProcessRepository(Repository):
             self._dirty = True
 
     def _store(self, job: str, value: Any) -> None:
-        if self._shared or job not in self._data:
+        if type(job) is not str or self._shared or job not in self._data:
             if not self.is_valid_job_id(job):
                 self.check_job_id(job)
             self._dirty = True
