@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from pydatatask_core.errors import InvalidJobIdError
 from pydatatask_core.repository import (
     DirectoryRepository,
     FileRepository,
@@ -125,3 +126,19 @@ class TestYamlMetadataFileRepositoryAsBlobs(InFolder, BlobRepositoryContract):
 
 class TestJsonMetadataFileRepository(InFolder, MetadataRepositoryContract):
     kind = JsonMetadataFileRepository
+
+
+class DotsAnywhere(DirectoryRepository):
+    CHARSET = CHARSET_START_END = DirectoryRepository.CHARSET + "."
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+async def test_the_folder_itself_is_no_job_whatever_characters_are_allowed(
+    tmp_path: Path, name: str
+) -> None:
+    repo = DotsAnywhere(tmp_path / "jobs")
+    await repo.validate()
+    with pytest.raises(InvalidJobIdError):
+        await repo.delete(name)
+    assert not await repo.contains(name)
+    assert repo.basedir.is_dir()

@@ -95,6 +95,8 @@ class FileRepositoryBase(Repository, ABC):
         if len(job) > self._room or len(os.fsencode(job)) > self._room:
             rule = f"with the extension {self.extension!r} it is longer than a file name can be"
             raise InvalidJobIdError(job, self, rule)
+        if job + self.extension in (".", ".."):
+            raise InvalidJobIdError(job, self, "this is the name of a folder itself")
         if job[0] == "." and is_temporary(job + self.extension):
             raise InvalidJobIdError(job, self, "names like this one are kept for unfinished values")
 
