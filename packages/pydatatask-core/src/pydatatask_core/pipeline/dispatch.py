@@ -96,8 +96,8 @@ class Dispatcher:
         self._start_is_enough = start_is_enough
         self._told = False
         for task in tasks:
-            waiting = self.backlog.count(task) if task not in self.backlog.held else 0
-            waiting += len(task.due)
+            held = task in self.backlog.held
+            waiting = 0 if held else self.backlog.count(task) + len(task.due)
             workers = self._workers.setdefault(task, set())
             for _ in range(min(waiting, _most_workers(task)) - len(workers)):
                 worker = asyncio.create_task(
@@ -150,7 +150,10 @@ class Dispatcher:
             try:
                 await task.launch(job)
             except LaunchRefusedError:
-                backlog.put_back(task, job)
+                if job in task.running:  # it waits for another attempt, so no round offers it
+                    task.due.appendleft(job)
+                else:
+                    backlog.put_back(task, job)
                 backlog.held.add(task)
                 return
             except Exception as e:  # noqa: BLE001 - one bad job never stops another

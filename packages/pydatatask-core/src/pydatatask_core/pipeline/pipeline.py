@@ -301,6 +301,11 @@ class Pipeline:
 
     # -- what tasks and quotas tell --------------------------------------------------------------
 
+    @property
+    def looping(self) -> bool:
+        """Whether :meth:`run` is at work."""
+        return self._woken is not None
+
     def wake(self, task: Task) -> None:
         """Note that something of a task has ended."""
         if self._woken is not None:

@@ -25,6 +25,10 @@ class Runtime(Protocol):
 
     mode: OpenMode
 
+    @property
+    def looping(self) -> bool:
+        """Whether a loop attends to what tasks tell by :meth:`wake`, so that they need not wait."""
+
     def wake(self, task: Task) -> None:
         """Say that something of this task ended, so that a round is worth while at once."""
 
