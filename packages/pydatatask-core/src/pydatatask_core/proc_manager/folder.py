@@ -1,0 +1,134 @@
+"""The folders of this machine in which jobs run. Everything here blocks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+
+from pydatatask_core.errors import ProcessManagerError
+
+from .streams import manager_errors
+
+__all__ = ["prepare_private_folder", "remove_flat", "remove_tree", "write_new"]
+
+_SHARED = 0o1777
+_PRIVATE = 0o700
+
+
+def prepare_private_folder(root: str, folder: str) -> None:
+    """Make a private folder below a root that several users may share, or say what is wrong.
+
+    Whoever may rename or replace either of them could have this user run what he likes.
+
+    :param root: the root, made with its parents if it is missing.
+    :param folder: the folder in it.
+    :raises ProcessManagerError: if one of them is not what it has to be.
+    """
+    with manager_errors(f"make the folder {folder!r}, in which local processes run"):
+        if not os.path.lexists(root):
+            os.makedirs(os.path.dirname(root) or ".", exist_ok=True)
+            try:
+                os.mkdir(root, _PRIVATE)
+            except FileExistsError:
+                pass  # somebody else's; it is checked like any other
+            else:
+                os.chmod(root, _SHARED)  # mkdir would heed the umask
+        _check_root(root)
+        try:
+            os.mkdir(folder, _PRIVATE)
+        except FileExistsError:
+            _check_private(folder)
+
+
+def _check_root(root: str) -> None:
+    trusted = (0, os.geteuid())
+    link = os.lstat(root)
+    found = os.stat(root) if stat.S_ISLNK(link.st_mode) and link.st_uid in trusted else link
+    problem = None
+    if stat.S_ISLNK(found.st_mode):
+        problem = f"it is a symbolic link that user {link.st_uid} made, to {os.readlink(root)!r}"
+    elif not stat.S_ISDIR(found.st_mode):
+        problem = "it is no directory"
+    elif found.st_uid not in trusted:
+        problem = (
+            f"it belongs to user {found.st_uid}, who could replace what is in it; have root own "
+            "it, with mode 1777, or give `local_path` a folder of your own"
+        )
+    elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        problem = (
+            "others may write to it and so replace what is in it; `chmod +t` makes it safe to share"
+        )
+    if problem:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
+def _check_private(folder: str) -> None:
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        kind = "it is no directory" if not stat.S_ISDIR(found.st_mode) else "it is somebody else's"
+        raise ProcessManagerError(
+            f"local processes cannot run in {folder!r}: {kind} (user {found.st_uid}); remove it "
+            "or give the manager another `app` or `local_path`"
+        )
+    if found.st_mode & 0o077:
+        os.chmod(folder, _PRIVATE)
+
+
+def write_new(path: str, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that does not exist yet.
+
+    :param path: the file.
+    :param data: what it is to hold.
+    :param mode: its permissions.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    finally:
+        os.close(fd)
+
+
+def remove_flat(directory: str) -> None:
+    """Remove a directory that holds files only, as most do, or anything else; it may be gone."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [entry.path for entry in entries]
+        for name in names:
+            os.unlink(name)
+        os.rmdir(directory)
+    except FileNotFoundError:
+        if os.path.lexists(directory):
+            remove_tree(directory)
+    except OSError:
+        remove_tree(directory)
+
+
+def remove_tree(directory: str) -> None:
+    """Remove a directory and all its children; it may be gone, or be removed by others as well.
+
+    What a job leaves may forbid its own removal; such permissions are widened.
+
+    :param directory: the directory. A symbolic link is not followed, but removed itself.
+    """
+    if os.path.islink(directory):
+        os.unlink(directory)
+    while os.path.lexists(directory):
+        try:
+            shutil.rmtree(directory)
+        except FileNotFoundError:
+            continue
+        except PermissionError:
+            _widen(directory)
+            shutil.rmtree(directory)
+
+
+def _widen(tree: str) -> None:
+    folders = [tree]
+    while folders:
+        folder = folders.pop()
+        os.chmod(folder, _PRIVATE)
+        with os.scandir(folder) as entries:
+            folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -1,0 +1,209 @@
+"""Processes of the machine that the driver runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.utils import AReadText, AWriteText, finish
+
+from .base import AbstractProcessManager, OpenMode
+from .folder import prepare_private_folder, remove_tree
+from .identity import BOOT_ID, Identity, boot_id, parse_journal
+from .spawning import reserve_status, setsid_path, spawn_supervisor
+from .streams import LocalReadStream, LocalWriteStream, manager_errors
+from .supervisor import safe_name
+from .watching import reap_child
+
+if TYPE_CHECKING:
+    from .base import _StderrIsStdout
+    from .local_runs import LocalRuns
+
+__all__ = ["LocalLinuxManager"]
+
+
+class LocalLinuxManager(AbstractProcessManager):
+    """A process manager to run tasks on the local linux machine.
+
+    It creates a directory in which to store data; below it, each app of each user has a private
+    one. Processes go on when the driver ends, however it does, and are found again by the next.
+
+    :param app: tells one program's processes from another's; two that share it must not have
+        tasks of one name with the same ``pids``.
+    :param local_path: a directory on a file system of this machine.
+    :param boot_id: the file that tells one boot of the machine from the next.
+    """
+
+    def __init__(
+        self, app: str, local_path: Path | str = "/tmp/pydatatask", *, boot_id: str = BOOT_ID
+    ) -> None:
+        if not isinstance(app, str) or not app:
+            raise ProcessManagerError(
+                f"the app of a LocalLinuxManager has to be a name, not {app!r}"
+            )
+        self.app = app
+        self.local_path = Path(os.path.abspath(local_path))
+        self.boot_id = boot_id
+        self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
+        self._runs: LocalRuns | None = None
+        self._children: dict[str, int] = {}
+
+    @property
+    def basedir(self) -> Path:
+        return self._basedir
+
+    @property
+    def runs(self) -> LocalRuns:
+        if self._runs is None:
+            from .local_runs import LocalRuns
+
+            self._runs = LocalRuns(self)
+        return self._runs
+
+    async def validate(self) -> None:
+        """Make the directory, and check that it is safe and that this machine will do.
+
+        :raises ProcessManagerError: if it is not.
+        """
+        await finish(asyncio.to_thread(self.prepare))
+
+    def prepare(self) -> None:
+        """Do the work of :meth:`validate`, which blocks for a moment."""
+        if sys.platform != "linux" or not os.path.exists("/proc/self/stat"):
+            raise ProcessManagerError(
+                "local processes need Linux with /proc mounted: without it nobody can tell a "
+                "process from another one that has got its number"
+            )
+        setsid_path()
+        prepare_private_folder(str(self.local_path), str(self._basedir))
+
+    async def get_live_pids(self, hint: set[str]) -> set[str]:
+        return await asyncio.to_thread(self._live, list(hint))
+
+    def _live(self, handles: list[str]) -> set[str]:
+        for handle, pid in list(self._children.items()):
+            if reap_child(pid):
+                self._children.pop(handle, None)
+        found = {handle: Identity.parse(handle) for handle in handles}
+        return {
+            handle for handle, identity in found.items() if identity and self.is_alive(identity)
+        }
+
+    def is_alive(self, identity: Identity) -> bool:
+        """Determine whether a process or its supervisor lives; this blocks for a moment.
+
+        :param identity: which process.
+        """
+        if identity.boot != boot_id(self.boot_id):
+            return False
+        return identity.supervisor.lives() or identity.process.lives()
+
+    async def spawn(
+        self,
+        args: list[str],
+        environ: dict[str, str],
+        cwd: str,
+        return_code: str,
+        stdin: str | None,
+        stdout: str | None,
+        stderr: str | _StderrIsStdout | None,
+    ) -> str:
+        return await finish(
+            asyncio.to_thread(self._spawn, args, environ, cwd, return_code, (stdin, stdout, stderr))
+        )
+
+    def _spawn(
+        self,
+        args: list[str],
+        environ: dict[str, str],
+        cwd: str,
+        return_code: str,
+        streams: tuple[str | None, str | None, str | _StderrIsStdout | None],
+    ) -> str:
+        problem = f"could not launch {args[0]!r} in {cwd!r}"
+        reading, writing = os.pipe()
+        try:
+            with manager_errors(f"launch {args[0]!r} in {cwd!r}"):
+                if os.path.lexists(return_code):
+                    os.unlink(return_code)
+                reserve_status(return_code)
+                pid = spawn_supervisor(
+                    args,
+                    environ,
+                    cwd,
+                    return_code,
+                    *streams,
+                    journal="/dev/fd/3",
+                    boot_id=self.boot_id,
+                    journal_fd=writing,
+                )
+        except FileNotFoundError as e:
+            os.close(reading)
+            raise ProcessManagerError(f"{problem}: {e.strerror}, {e.filename!r}") from e
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        with open(reading, "rb", buffering=0) as stream:
+            journal = b""
+            while journal.count(b"\n") < 3 and (more := stream.read(4096)):  # noqa: PLR2004
+                journal += more
+        identity = parse_journal(journal)
+        if identity is None:
+            os.waitpid(pid, 0)
+            raise ProcessManagerError(f"{problem}: its supervisor ended before it began")
+        self._children[str(identity)] = pid
+        return str(identity)
+
+    async def kill(self, pid: str) -> None:
+        """Kill the process and its whole process group."""
+        identity = Identity.parse(pid)
+        if identity is not None:
+            await asyncio.to_thread(self.signal, identity, signal.SIGKILL)
+
+    def signal(self, identity: Identity, number: signal.Signals) -> bool:
+        """Send a signal to a process and its whole group; this blocks for a moment.
+
+        :param identity: which process.
+        :param number: the signal.
+        :return: whether there was any.
+        """
+        # The number of a group is nobody else's while its leader is not waited for, which the
+        # supervisor does, or while the leader lives.
+        if not self.is_alive(identity):
+            return False
+        pid = identity.process.pid
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            # It has no group of its own yet; or it is just over.
+            if not identity.process.lives():
+                return False
+            os.kill(pid, number)
+        return True
+
+    async def open(self, path: Path, mode: OpenMode) -> Any:
+        if mode not in ("r", "rb", "w", "wb"):
+            raise ValueError(f"{mode!r} is no mode; there are 'r', 'rb', 'w' and 'wb'")
+        if mode in ("r", "rb"):
+            source = await asyncio.to_thread(LocalReadStream, str(path))
+            return AReadText(source) if mode == "r" else source
+        target = await asyncio.to_thread(LocalWriteStream, str(path))
+        return AWriteText(target) if mode == "w" else target
+
+    async def mkdir(self, path: Path) -> None:
+        with manager_errors(f"make the directory {str(path)!r}"):
+            await asyncio.to_thread(os.makedirs, path, 0o777, exist_ok=True)
+
+    async def rmtree(self, path: Path) -> None:
+        with manager_errors(f"remove the directory {str(path)!r}"):
+            await finish(asyncio.to_thread(remove_tree, str(path)))
+
+    def __repr__(self) -> str:
+        return f"LocalLinuxManager({self.app!r}, {str(self.local_path)!r})"

@@ -1,0 +1,134 @@
+"""What a task and a process manager tell each other about one job's process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import ProcessManagerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .base import _StderrIsStdout
+
+__all__ = ["INLINE", "TAIL", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
+
+INLINE = 64 * 1024
+"""How many bytes of an output are given whole in a report; what is longer is streamed."""
+
+TAIL = 4096
+"""How many bytes of the end of an output are given in a report."""
+
+
+class RunExistsError(ProcessManagerError):
+    """The directory of a job exists already, so somebody else runs the job, or has."""
+
+
+class State(Enum):
+    """What is known of a job's process."""
+
+    ABSENT = "absent"
+    """There is no directory."""
+
+    PREPARED = "prepared"
+    """Nobody has started the script, but somebody may be about to."""
+
+    NOT_STARTED = "not started"
+    """The script was never started, and never will be."""
+
+    RUNNING = "running"
+    """The process lives, or it is not certain yet that it does not."""
+
+    ENDED = "ended"
+    """The process has ended, and its exit status is known."""
+
+    LOST = "lost"
+    """The process does not live any more, and its exit status is not to be had."""
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """One job's directory on a target, and what is known of its process.
+
+    :param directory: the directory.
+    :param host: the name of the target.
+    :param handle: the manager's identifier of the process, if that is needed to find it again.
+    :param memo: where the number of failed attempts is kept, if anywhere.
+    """
+
+    directory: Path
+    host: str
+    handle: str | None = None
+    memo: Path | None = None
+    pid: int | None = None
+    """The supervisor, if it is a child of this process."""
+    pidfd: int | None = None
+    stopped: str | None = None
+    """Why it was told to end, where only this process knows."""
+    missed: float | None = None
+    """Since when (monotonic) the process is gone without a status, where that takes patience."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be run.
+
+    :param script: the script.
+    :param environ: variables to add to the target's environment.
+    :param stdin: what to feed it, or None for a null file.
+    :param has_stdin: whether a file ``stdin`` is there, or will be before the start.
+    :param stdout: whether to keep its stdout; else that is a null file.
+    :param stderr: whether to keep its stderr, or ``STDOUT``.
+    """
+
+    script: bytes
+    environ: Mapping[str, str]
+    stdin: bytes | None = None
+    has_stdin: bool = False
+    stdout: bool = False
+    stderr: bool | _StderrIsStdout = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a process has written to one of its streams."""
+
+    size: int
+    """How many bytes there are."""
+
+    data: bytes | None
+    """All of them, if they are few."""
+
+    tail: bytes
+    """The last of them."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found out about a job's process."""
+
+    state: State
+    return_code: int | None = None
+    started: float | None = None
+    """When the process began, as the target's clock has it, in seconds since the epoch."""
+
+    ended: float | None = None
+    """When it ended."""
+
+    stopped: str | None = None
+    """Why it was told to end, if it was."""
+
+    reason: str | None = None
+    """Why it is lost."""
+
+    handle: str | None = None
+    """Which process it is."""
+
+    earlier: int = 0
+    """How many attempts of the job failed before, as far as it was remembered."""
+
+    outputs: dict[str, Output] = field(default_factory=dict)
+    """The streams that were asked for, those that exist."""

@@ -1,0 +1,220 @@
+"""What a task launches its jobs by, and what it gets out of a manager without talents."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from .base import STDOUT
+from .run import INLINE, TAIL, Output, Plan, Report, Run, State
+from .supervisor import SCRIPT, STATUS, STDERR, STDIN, STDOUT_FILE, command_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+    from pydatatask_core.utils import AReadStream
+
+    from .base import AbstractProcessManager
+
+__all__ = ["PATIENCE", "Runs"]
+
+log = logging.getLogger("pydatatask.proc_manager")
+
+PATIENCE = 5.0
+"""Seconds after which a process that is gone without a status is taken for lost."""
+
+
+class Runs:
+    """The runs of jobs on a target.
+
+    This class makes do with the documented methods of a manager: it asks which processes live,
+    and whoever dies between the launch and the note of its handle loses the job. A manager that
+    knows better gives a subclass of this by its ``runs``; it keeps what is written in
+    ``supervisor``. Nothing is remembered here: an instance may be made for each call.
+
+    :param manager: whose target it is.
+    """
+
+    exclusive = False
+    """Whether :meth:`make` fails if the directory exists, so that it can be named after the job."""
+
+    def __init__(self, manager: AbstractProcessManager) -> None:
+        self.manager = manager
+
+    @property
+    def host(self) -> str:
+        """The name of the target."""
+        import platform
+
+        return platform.node()
+
+    async def validate(self) -> None:
+        """Make the manager's directory, and check that the target will do.
+
+        :raises ProcessManagerError: if it will not.
+        """
+        await self.manager.mkdir(self.manager.basedir)
+
+    async def make(self, run: Run, plan: Plan) -> None:
+        """Make the directory of a run with all that the plan holds, or nothing.
+
+        :param run: which run.
+        :param plan: what is to be run.
+        :raises RunExistsError: if there is one, provided that this is exclusive.
+        :raises ProcessManagerError: if it cannot be made.
+        """
+        await self.manager.mkdir(run.directory)
+        files = {SCRIPT: plan.script}
+        if plan.stdin is not None:
+            files[STDIN] = plan.stdin
+        for name, data in files.items():
+            async with await self.manager.open(run.directory / name, "wb") as stream:
+                await stream.write(data)
+
+    async def start(self, run: Run, plan: Plan) -> None:
+        """Start what was made.
+
+        :param run: which run. It gets a handle if it can only be found by that.
+        :param plan: what it was made with.
+        :raises ProcessManagerError: if it certainly was not started.
+        """
+        place = run.directory
+        errors = STDOUT if plan.stderr is STDOUT else None
+        run.handle = await self.manager.spawn(
+            command_line(plan.script, str(place / SCRIPT)),
+            dict(plan.environ),
+            str(place),
+            str(place / STATUS),
+            str(place / STDIN) if plan.has_stdin else None,
+            str(place / STDOUT_FILE) if plan.stdout else None,
+            str(place / STDERR) if plan.stderr is True else errors,
+        )
+
+    def watch(self, run: Run, ended: Callable[[], None]) -> Callable[[], None] | None:
+        """Have a function called in the running loop when a run may have ended.
+
+        :param run: which run.
+        :param ended: what to call, once.
+        :return: a function that stops it; None if one has to :meth:`poll`.
+        """
+        return None
+
+    async def poll(self, runs: Collection[Run]) -> list[Run]:
+        """Give those of the runs that may have ended.
+
+        :param runs: runs that nothing watches.
+        """
+        handles = {run.handle for run in runs if run.handle is not None}
+        live = await self.manager.get_live_pids(handles) if handles else set()
+        return [run for run in runs if run.handle not in live]
+
+    async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
+        """Find out what became of a run.
+
+        :param run: which run.
+        :param outputs: which streams to look into if it is over.
+        :param claim: whether to make certain that what was not started never will be.
+        :raises ProcessManagerError: if it cannot be found out now.
+        """
+        if run.handle is None:
+            return Report(
+                State.LOST, reason="nobody noted which process it is, so it may still be running"
+            )
+        if run.handle in await self.manager.get_live_pids({run.handle}):
+            return Report(State.RUNNING, handle=run.handle)
+        report = await self._after_the_end(run)
+        if report.state is not State.RUNNING:
+            for name in outputs:
+                with contextlib.suppress(FileNotFoundError):
+                    report.outputs[name] = await self._output(run, name)
+            report.stopped = run.stopped
+        return report
+
+    async def _after_the_end(self, run: Run) -> Report:
+        try:
+            async with await self.manager.open(run.directory / STATUS, "r") as stream:
+                text = await stream.read()
+        except Exception as e:  # noqa: BLE001 - how a foreign manager says "not found" is not agreed
+            problem = f"{type(e).__name__}: {e}"
+        else:
+            try:
+                return Report(State.ENDED, int(text), ended=time.time(), handle=run.handle)
+            except ValueError:
+                problem = f"it is {text[:50]!r}"
+        now = time.monotonic()
+        run.missed = run.missed or now
+        if now - run.missed < PATIENCE:
+            return Report(State.RUNNING, handle=run.handle)
+        reason = f"its process is gone and its exit status cannot be read ({problem})"
+        return Report(State.LOST, reason=reason, ended=time.time(), handle=run.handle)
+
+    async def _output(self, run: Run, name: str) -> Output:
+        size, kept = 0, b""
+        async with await self.manager.open(run.directory / name, "rb") as stream:
+            while block := await stream.read(INLINE):
+                size += len(block)
+                kept = kept + block if size <= INLINE else (kept + block)[-TAIL:]
+        return Output(size, kept if size <= INLINE else None, kept[-TAIL:])
+
+    async def read(self, run: Run, name: str) -> AReadStream:
+        """Open one of the streams of a run that is over.
+
+        :param run: which run.
+        :param name: the name of the stream.
+        :raises FileNotFoundError: if it is not there.
+        """
+        return await self.manager.open(run.directory / name, "rb")
+
+    async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
+        """Tell a run to end, with all processes of its group.
+
+        :param run: which run.
+        :param reason: a word or more that the next report gives as ``stopped``.
+        :param force: whether it is not asked, but killed.
+        :return: whether anybody was told.
+        """
+        if run.handle is None:
+            return False
+        if run.handle not in await self.manager.get_live_pids({run.handle}):
+            return False
+        run.stopped = run.stopped or reason
+        await self.manager.kill(run.handle)
+        return True
+
+    async def remove(self, run: Run) -> None:
+        """Remove the directory of a run that is over; succeed if it is gone.
+
+        :param run: which run.
+        """
+        try:
+            await self.manager.rmtree(run.directory)
+        except FileNotFoundError:
+            return
+        except Exception as e:  # noqa: BLE001 - nobody uses the directory again
+            log.warning("%s is left behind: %s", run.directory, e)
+
+    async def keep(self, run: Run, place: Path) -> Path:
+        """Put the directory of a run aside for somebody to look at.
+
+        :param run: which run.
+        :param place: where to, if it can be moved; what is there is replaced.
+        :return: where it is now.
+        """
+        return run.directory
+
+    async def found(self, folder: Path) -> set[str] | None:
+        """List the names of the run directories in a folder; None if they cannot be listed.
+
+        :param folder: the folder.
+        """
+        return None
+
+    async def remember(self, run: Run, attempts: int) -> None:
+        """Keep the number of failed attempts, for the report of the next.
+
+        :param run: which run; nothing is kept if it has no memo.
+        :param attempts: how many there were in all; 0 to forget them.
+        """

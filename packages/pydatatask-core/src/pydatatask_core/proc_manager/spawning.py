@@ -1,0 +1,135 @@
+"""Launching a supervisor on this machine. Everything here blocks; it is called in a thread."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import ProcessManagerError
+
+from .base import STDOUT
+from .supervisor import DEFAULT_SHELL, RESERVED_STATUS, SUPERVISOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .base import _StderrIsStdout
+
+__all__ = ["reserve_status", "setsid_path", "spawn_supervisor"]
+
+_READ = os.O_RDONLY
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+_PRIVATE = 0o600
+
+
+def reserve_status(path: str) -> None:
+    """Make a status file that holds no status yet, and has the room for one.
+
+    :param path: the file, which must not exist.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+    try:
+        os.write(fd, RESERVED_STATUS)
+    finally:
+        os.close(fd)
+
+
+def spawn_supervisor(
+    args: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: str,
+    status: str,
+    stdin: str | None,
+    stdout: str | None,
+    stderr: str | _StderrIsStdout | None,
+    *,
+    journal: str,
+    boot_id: str,
+    journal_fd: int | None = None,
+) -> int:
+    """Start a supervisor for a command, and give its process id.
+
+    :param args: the command line.
+    :param environ: variables to add to those of this process.
+    :param cwd: the directory to run in; also what ``journal`` is relative to.
+    :param status: the reserved status file.
+    :param stdin: where to read stdin from, or None for a null file.
+    :param stdout: where to append stdout to, or None for a null file.
+    :param stderr: the same for stderr, or ``STDOUT``.
+    :param journal: where to put the journal.
+    :param boot_id: the file that holds the boot id.
+    :param journal_fd: a descriptor to give to the supervisor as 3.
+    :raises OSError: if it could not be started.
+    """
+    file = os.POSIX_SPAWN_OPEN
+    closing = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited(os.getpid()) if fd != journal_fd]
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
+        *closing,
+        (file, 0, stdin or os.devnull, _READ, 0),
+        (file, 1, stdout or os.devnull, _APPEND, _PRIVATE),
+    ]
+    if stderr is STDOUT:
+        actions.append((os.POSIX_SPAWN_DUP2, 1, 2))
+    else:
+        path = stderr if isinstance(stderr, str) else os.devnull
+        actions.append((file, 2, path, _APPEND, _PRIVATE))
+    if journal_fd is not None:
+        actions.append((os.POSIX_SPAWN_DUP2, journal_fd, 3))
+    # The directory as it is now: should another one take its name before the supervisor looks, it
+    # would run in that.
+    actions += [(file, 4, status, os.O_WRONLY, 0), (file, 5, cwd, _READ | os.O_DIRECTORY, 0)]
+    supervisor = [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", "/proc/self/fd/5", journal, boot_id]
+    return os.posix_spawn(
+        DEFAULT_SHELL,
+        [*supervisor, setsid_path(), *args],
+        {**os.environ, **environ} if environ else os.environ,
+        file_actions=actions,
+        setsid=True,
+        # What this process ignores (SIGPIPE, as all of Python does, or what nohup made it ignore)
+        # is none of the job's business.
+        setsigmask=(),
+        setsigdef=_signals(),
+    )
+
+
+@cache
+def setsid_path() -> str:
+    """Find the program ``setsid``.
+
+    :raises ProcessManagerError: if there is none.
+    """
+    path = shutil.which("setsid") or shutil.which("setsid", path="/usr/bin:/bin")
+    if path is None:
+        raise ProcessManagerError(
+            "there is no program `setsid` on this machine; local processes need it (on most "
+            "systems the package util-linux has it)"
+        )
+    return path
+
+
+@cache
+def _signals() -> frozenset[signal.Signals | int]:
+    return frozenset(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+@cache
+def _inherited(pid: int) -> tuple[int, ...]:
+    """List what this process got from its own parent and would hand on to a job.
+
+    Whoever waits for the end of a pipe, or for a lock, would wait for the job as well. Looked up
+    once: Python opens nothing that is handed on.
+
+    :param pid: the process id of this process, so that a fork of it looks again.
+    """
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        try:
+            if fd > 2 and os.get_inheritable(fd):  # noqa: PLR2004 - the standard streams
+                found.append(fd)
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return tuple(found)

@@ -1,0 +1,161 @@
+"""How a job's directory looks on its target, and the small supervisor that outlives the driver.
+
+A job that runs on a target with a POSIX shell, ``/proc`` and ``setsid`` (1) has one directory,
+named after it. All that is needed to go on with the job after any crash is in there:
+
+``script``
+    what is run, by the interpreter that its first line names.
+``stdin``, ``stdout``, ``stderr``
+    its standard streams, those that it has.
+``status``
+    the exit status, once there is one. Whoever makes the directory *reserves* it: it is written
+    full of blanks, and later overwritten in place by one ``write`` of one terminated line of the
+    same length, which parses as an integer. So it is whole or not there, also on a full disk.
+``journal``
+    whose process it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the
+    supervisor and of the process itself. Process id, start time and boot id together name one
+    process only, ever.
+``stop``
+    why the process was told to end, if it was.
+
+Who decides that a job runs
+    To make the directory is exclusive (``mkdir`` without ``-p``), and so is to make the journal
+    (``O_EXCL``, the shell's ``noclobber``). The process itself makes it, as the last thing before
+    it becomes the script. Whoever wants to know for certain that a directory without a journal
+    will never run makes the journal in its place (:data:`REVOKED`); only one of them can.
+The order of things
+    The directory is made and filled; then the record of the job is written; then the supervisor
+    is started. At the end, what came out is written where it belongs, the record is removed, and
+    the directory last. Whenever a driver dies, therefore: no directory and no record, nothing has
+    happened yet, or all is over; a directory without a record, the script never ran (no journal),
+    all is over (ended), or somebody removed the record (alive: it is put back); a record without
+    a directory, somebody removed the directory, and the job is lost; both, look into the
+    directory.
+The supervisor
+    is a shell: the parent of the job's process, in a session of its own, so that neither the
+    driver's end nor a hang-up or Ctrl-C of the driver's terminal reaches it. The process has a
+    session and a process group of its own in turn, so that what ends the group, SIGKILL included,
+    leaves the supervisor to write the status. If the supervisor itself is killed, the process
+    goes on and is looked after by its identity; only its status is lost.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+__all__ = [
+    "JOURNAL",
+    "PAYLOAD_FAILED",
+    "RESERVED_STATUS",
+    "REVOKED",
+    "SCRIPT",
+    "STATUS",
+    "STDERR",
+    "STDIN",
+    "STDOUT_FILE",
+    "STOP",
+    "SUPERVISOR",
+    "command_line",
+    "parse_status",
+]
+
+SCRIPT = "script"
+STDIN = "stdin"
+STDOUT_FILE = "stdout"
+STDERR = "stderr"
+STATUS = "status"
+JOURNAL = "journal"
+STOP = "stop"
+
+DEFAULT_SHELL = "/bin/sh"
+
+_WIDTH = 7
+RESERVED_STATUS = b" " * _WIDTH + b"\n"
+"""What a status file holds before there is a status: as many bytes, and no integer."""
+
+REVOKED = "revoked\n"
+"""What a journal holds whose process must not run any more."""
+
+PAYLOAD_FAILED = 125
+"""The exit status of a process that did not get as far as its script."""
+
+SUPERVISOR = f"""\
+# pydatatask: waits for the end of one job
+cd -P -- "$1" && exec 5<&- || exit {PAYLOAD_FAILED}
+journal=$2 boot= supervisor= process=
+read -r boot <"$3"
+read -r supervisor </proc/self/stat
+shift 3
+trap : HUP INT TERM
+(
+  read -r process </proc/self/stat
+  set -C
+  printf '%s\\n' "$boot" "$supervisor" "$process" >"$journal" || exit {PAYLOAD_FAILED}
+  exec 3>&- 4>&-
+  exec "$@"
+)
+printf '%{_WIDTH}d\\n' $? >&4
+"""
+"""The supervisor, as a script for ``sh -c`` with the arguments
+
+1. ``$0``, a name; the directory to run in; where to put the journal, relative to that directory;
+   the file that holds the boot id;
+2. the path of ``setsid``, and the command line of the process;
+
+and with the file descriptors 0 to 2 as the process is to have them, and 4 open for writing at the
+beginning of the status file. Whoever launches may use 3 and 5; the process does not get them.
+
+It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
+without a terminal have no job control.
+"""
+
+
+def command_line(script: bytes, path: str) -> list[str]:
+    """Give the command line by which a script is run.
+
+    As the kernel reads it: the first line names an interpreter and at most one argument. It is
+    not left to the kernel, since that refuses a file that anybody has open for writing, if only
+    for the moment between fork and exec of another job, and any file of a file system that is
+    mounted ``noexec``, as ``/tmp`` may be.
+
+    :param script: the script.
+    :param path: where it is on the target.
+    """
+    first, _, _ = script.partition(b"\n")
+    if not first.startswith(b"#!"):
+        return [DEFAULT_SHELL, path]
+    words = first[2:].decode("utf-8", "surrogateescape").strip(" \t\r").split(None, 1)
+    return [*words, path] if words else [DEFAULT_SHELL, path]
+
+
+def parse_status(text: bytes) -> int | None:
+    """Read an exit status; None if there is none yet.
+
+    :param text: what the file holds.
+    """
+    if not text.endswith(b"\n") or not text.strip().isdigit():
+        return None
+    return int(text)
+
+
+def safe_name(name: str) -> str:
+    """Turn a job or an app into the name of a directory, the same for no other.
+
+    :param name: any text.
+    """
+    from urllib.parse import quote
+
+    quoted = quote(name, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def original_name(name: str) -> str:
+    """Undo :func:`safe_name`."""
+    from urllib.parse import unquote
+
+    return unquote(name)
+
+
+def inside(folder: str, name: str) -> str:
+    """Join a path of the target."""
+    return posixpath.join(folder, name)

@@ -1,0 +1,176 @@
+"""How a job of a process task ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.proc_manager.run import Report, State
+from pydatatask_core.utils import async_copyfile
+
+from .outcome import KILLED, describe_outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydatatask_core.proc_manager.run import Output
+    from pydatatask_core.repository.blob import BlobRepository
+    from pydatatask_core.task.process import ProcessTask
+
+    from .jobs import Jobs
+    from .live import LiveJob
+
+__all__ = ["Ender"]
+
+log = logging.getLogger("pydatatask.task")
+
+AT_ONCE = 16
+"""The ends of how many jobs of a task are recorded at once."""
+
+_RESTART_DELAY = 0.2
+
+
+class Ender:
+    """Records the ends of jobs: outputs, ``done``, the record in ``pids``, and the directory last.
+
+    Each step may be repeated. While one fails, the directory and the record stay, and it is tried
+    again, less and less often.
+
+    :param task: whose jobs.
+    :param jobs: the jobs.
+    """
+
+    def __init__(self, task: ProcessTask, jobs: Jobs) -> None:
+        self.task = task
+        self.jobs = jobs
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def end(self, live: LiveJob) -> None:
+        """Record the end of a job as far as possible, or find that it has not ended.
+
+        :param live: the job, whose process may be over.
+        """
+        await self.jobs.give_back(live)
+        try:
+            async with self._slots:
+                await self._end(live)
+        except Exception as e:  # noqa: BLE001 - told of, and tried again
+            delay = live.wait(0.5)
+            live.not_before = time.monotonic() + delay
+            log.error(
+                "%s: the end of job %s could not be recorded; what it left is kept and it is "
+                "tried again in %.1f s: %s",
+                self.task.name,
+                live.job,
+                delay,
+                e,
+                extra={"task": self.task.name, "job": live.job},
+            )
+        finally:
+            self.jobs.tried(live)
+
+    async def _end(self, live: LiveJob) -> None:
+        task = self.task
+        report = await task.runs.report(live.run, task.kept_streams)
+        if live.cancelled:
+            report = Report(State.LOST, stopped=KILLED, earlier=report.earlier)
+        if report.state is State.RUNNING:
+            await self.jobs.take_back(live)
+            self.jobs.run_on(live)
+        elif (
+            live.waiting_for is not None and not live.cancelled
+        ):  # what is there was left by the attempt before
+            await task.runs.remove(live.run)
+            delay = (live.waiting_for - datetime.now(UTC)).total_seconds()
+            self.jobs.wait_again(live, max(0.0, delay))
+        elif report.state is State.NOT_STARTED and report.stopped is None:
+            delay = live.wait(_RESTART_DELAY)
+            await self.put_off(live, delay, "it could not be started", live.attempt)
+        else:
+            if live.attempts is None:
+                live.attempts = report.earlier + live.attempt
+            record = describe_outcome(live, report, task.published, datetime.now(UTC))
+            await self._settle(live, report, record)
+
+    async def _settle(self, live: LiveJob, report: Report, record: Mapping[str, Any]) -> None:
+        task, failed = self.task, not record["success"]
+        if failed and not record.keys() & {"lost", "killed"}:
+            delay = task.retries.wait_after(live.attempt)
+            if delay is not None:
+                log.info(
+                    "%s: job %s failed and is tried again in %.1f s: %s",
+                    *(task.name, live.job, delay, record["reason"]),
+                    extra={"task": task.name, "job": live.job},
+                )
+                return await self.put_off(live, delay, record["reason"], live.attempt + 1)
+        if not failed or task.done is not None:
+            await self._publish(live, report)
+        if task.done is not None and task.metadata:
+            await task.done.dump(live.job, record)
+            task.outcome_view("done").note(live.job, not failed)
+        if failed:
+            await task.runs.remember(live.run, record["attempt"])
+        elif report.earlier:
+            await task.runs.remember(live.run, 0)
+        kept = failed and task.done is None and await self._keep(live)
+        await task.pids.delete(live.job)
+        if not kept:
+            await task.runs.remove(live.run)
+        await self.jobs.finished(live, record)
+
+    async def _publish(self, live: LiveJob, report: Report) -> None:
+        for name, repo in self.task.published.items():
+            output = report.outputs.get(name)
+            if output is not None:
+                await self._copy(live, name, output, repo)
+
+    async def _copy(self, live: LiveJob, name: str, output: Output, repo: BlobRepository) -> None:
+        if output.data is not None:
+            async with await repo.open(live.job, "wb") as target:
+                await target.write(output.data)
+            return
+        async with (
+            await self.task.runs.read(live.run, name) as source,
+            await repo.open(live.job, "wb") as target,
+        ):
+            await async_copyfile(source, target)
+
+    async def _keep(self, live: LiveJob) -> bool:
+        """Put aside what a failed job has written, since nothing would keep it from being taken."""
+        if not self.task.published:
+            return False
+        place = await self.task.runs.keep(live.run, self.task.place("failed", live.job))
+        log.warning(
+            "%s: the output of job %s, which failed, is kept in %s",
+            self.task.name,
+            live.job,
+            place,
+            extra={"task": self.task.name, "job": live.job},
+        )
+        return True
+
+    async def put_off(self, live: LiveJob, delay: float, problem: str, attempt: int) -> None:
+        """Have a job launched again after a wait.
+
+        The record says so first, so that the directory may go.
+
+        :param live: the job, whose process is over.
+        :param delay: how long to wait, in seconds.
+        :param problem: why.
+        :param attempt: which attempt will be next.
+        """
+        before = live.attempt, live.problem
+        live.attempt, live.problem = attempt, problem
+        live.waiting_for = datetime.now(UTC) + timedelta(seconds=delay)
+        try:
+            await self.task.pids.dump(live.job, live.record())
+        except BaseException:
+            live.attempt, live.problem = before
+            live.waiting_for = None
+            raise
+        live.attempts = None
+        await self.task.runs.remove(live.run)
+        self.jobs.wait_again(live, delay)

@@ -1,0 +1,138 @@
+"""The jobs of a process task that this driver looks after."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydatatask_core.proc_manager.run import Run
+
+__all__ = ["LiveJob", "Phase", "recorded_run"]
+
+
+class Phase(Enum):
+    """How far a job is."""
+
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    ENDED = "ended"
+    """Its process is over, and not all of that is recorded yet."""
+    WAITING = "waiting"
+    """It is to be launched again."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveJob:
+    """A job that is launched, runs, waits for another attempt, or is not recorded yet.
+
+    :param job: the job.
+    :param run: its run directory.
+    :param attempt: which attempt it is, counted from 1 when it was first launched.
+    """
+
+    job: str
+    run: Run
+    attempt: int = 1
+    phase: Phase = Phase.LAUNCHING
+    start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    waiting_for: datetime | None = None
+    """When it is to be launched again, if that is noted in its record."""
+    problem: str | None = None
+    """Why the last attempt failed."""
+    counted: bool = False
+    """Whether its process has a share of the quota."""
+    may_live: bool = False
+    """Whether a process may have come to life."""
+    cancelled: bool = False
+    """Whether it is not to be launched again after all."""
+    again: bool = False
+    """Whether it was launched before, so that it has a record already."""
+    left_traces: bool = False
+    """Whether a launch failed that could not be undone."""
+    unnoted: bool = False
+    """Whether its record lacks what it takes to find the process again."""
+    unwatch: Callable[[], None] | None = None
+    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    ending: bool = False
+    """Whether its end is being recorded right now."""
+    attempts: int | None = None
+    """How many attempts there were in all, once that was looked up."""
+    failures: int = 0
+    """How often in a row its end could not be recorded, or it could not be started."""
+    not_before: float = 0.0
+    """When (monotonic) to try that again."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing more is to be done about it."""
+
+    def record(self) -> dict[str, Any]:
+        """Give what ``pids`` says about the job."""
+        record: dict[str, Any] = {
+            "handle": str(self.run.directory),
+            "host": self.run.host,
+            "attempt": self.attempt,
+            "start_time": self.start_time,
+        }
+        if self.run.handle is not None:
+            record["pid"] = self.run.handle
+        if self.waiting_for is not None:
+            record["retry_time"] = self.waiting_for
+            record["reason"] = self.problem
+        return record
+
+    def restore(self, record: Any) -> None:
+        """Take over what ``pids`` says; what it does not say stays as it is.
+
+        :param record: the record, whoever wrote it.
+        """
+        if not isinstance(record, dict):
+            return
+        attempt, start = record.get("attempt"), record.get("start_time")
+        if isinstance(attempt, int) and attempt > 0:
+            self.attempt = attempt
+        if isinstance(start, datetime):
+            self.start_time = start if start.tzinfo is not None else start.replace(tzinfo=UTC)
+        waiting = record.get("retry_time")
+        if isinstance(waiting, datetime):
+            self.waiting_for = waiting if waiting.tzinfo else waiting.replace(tzinfo=UTC)
+            self.problem = str(record.get("reason"))
+
+    def wait(self, seconds: float) -> float:
+        """Give the delay after one more failure to record its end or to start it.
+
+        :param seconds: the first delay.
+        """
+        self.failures += 1
+        return float(min(seconds * 2 ** min(self.failures - 1, 16), 60.0))
+
+    def let_go(self) -> None:
+        """Stop being told of its end."""
+        if self.unwatch is not None:
+            self.unwatch()
+            self.unwatch = None
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()
+
+
+def recorded_run(record: Any, usual: Run) -> Run:
+    """Give the run that a record tells of.
+
+    :param record: the record, whoever wrote it.
+    :param usual: where the run is by default.
+    """
+    if isinstance(record, dict):
+        handle, host, pid = record.get("handle"), record.get("host"), record.get("pid")
+        if isinstance(handle, str) and handle.startswith("/"):
+            usual.directory = Path(handle)
+        if isinstance(host, str):
+            usual.host = host
+        if isinstance(pid, str):
+            usual.handle = pid
+    return usual

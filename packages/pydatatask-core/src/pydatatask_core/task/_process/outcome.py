@@ -1,0 +1,102 @@
+"""What the ``done`` record of a process says. Pure."""
+
+from __future__ import annotations
+
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.proc_manager.run import State
+from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydatatask_core.proc_manager.run import Report
+
+    from .live import LiveJob
+
+__all__ = ["KILLED", "describe_outcome", "timed_out"]
+
+KILLED = "killed on request"
+
+_TIMED_OUT = "timed out"
+_SIGNALLED = 128
+
+
+def timed_out(seconds: float) -> str:
+    """Say why a job that had its time was told to end."""
+    return f"{_TIMED_OUT} after {seconds:g} s"
+
+
+def describe_outcome(
+    live: LiveJob, report: Report, expected: Iterable[str], now: datetime
+) -> dict[str, Any]:
+    """Say how a job ended.
+
+    :param live: the job.
+    :param report: what was found out about its process, which is over.
+    :param expected: the streams that have to be there.
+    :param now: the time, for a process of which nobody knows when it ended.
+    """
+    code = report.return_code
+    signalled = None if code is None else _signal_name(code)
+    start = live.start_time if report.started is None else _time(report.started)
+    end = now if report.ended is None else _time(report.ended)
+    record: dict[str, Any] = {
+        "success": False,
+        "return_code": code,
+        "start_time": start,
+        "end_time": end,
+        "duration": round(max(0.0, (end - start).total_seconds()), 6),
+        "attempt": live.attempt if live.attempts is None else live.attempts,
+        "host": live.run.host,
+        "handle": report.handle or str(live.run.directory),
+    }
+    if signalled:
+        record["signal"] = signalled
+    lost = _loss(report, expected)
+    if report.stopped is not None:
+        record["timed_out" if report.stopped.startswith(_TIMED_OUT) else "killed"] = True
+        record["reason"] = report.stopped
+    elif lost is not None:
+        record["lost"] = True
+        record["reason"] = f"lost: {lost}"
+    elif signalled:
+        record["reason"] = f"killed by {signalled} (exit status {code})"
+    elif code != 0:
+        record["reason"] = f"exit status {code}"
+    else:
+        record["success"] = True
+    if not record["success"]:
+        record.update(_tails(report))
+    return record
+
+
+def _loss(report: Report, expected: Iterable[str]) -> str | None:
+    if report.state is not State.ENDED:
+        return report.reason or "nobody knows what became of it"
+    missing = [name for name in expected if name not in report.outputs]
+    return f"its {' and '.join(missing)} are gone from its run directory" if missing else None
+
+
+def _tails(report: Report) -> dict[str, str]:
+    for name in (STDERR, STDOUT_FILE):
+        output = report.outputs.get(name)
+        if output is not None:
+            return {f"{name}_tail": output.tail.decode(errors="replace")}
+    return {}
+
+
+def _signal_name(code: int) -> str | None:
+    number = code - _SIGNALLED
+    if number <= 0 or number not in signal.valid_signals():
+        return None
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # one of the real-time signals
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

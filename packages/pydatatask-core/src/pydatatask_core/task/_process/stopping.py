@@ -1,0 +1,68 @@
+"""Ending jobs of a process task before they end by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from .live import Phase, recorded_run
+
+if TYPE_CHECKING:
+    from pydatatask_core.task.process import ProcessTask
+
+    from .jobs import Jobs
+    from .live import LiveJob
+
+__all__ = ["GRACE", "stop", "stop_foreign"]
+
+log = logging.getLogger("pydatatask.task")
+
+GRACE = 10.0
+"""Seconds after which a job that was asked to end is killed."""
+
+_LOOK_AGAIN = 0.05
+
+
+async def stop(task: ProcessTask, jobs: Jobs, live: LiveJob, reason: str, grace: float) -> None:
+    """Ask a job that runs to end, and kill it if it does not.
+
+    :param task: whose job.
+    :param jobs: all of them.
+    :param live: the job.
+    :param reason: what its record is to say.
+    :param grace: after how many seconds it is killed.
+    """
+    log.info("%s: job %s is ended: %s", task.name, live.job, reason)
+    deadline, told = time.monotonic() + grace, False
+    while live.phase is Phase.RUNNING:
+        force = time.monotonic() >= deadline
+        if force or not told:
+            # While it is just beginning, nobody is there who could be told.
+            told = await task.runs.stop(live.run, reason, force=force)
+        if live.unwatch is None:
+            await jobs.look_after([live])
+        await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def stop_foreign(task: ProcessTask, job: str, reason: str, grace: float) -> bool:
+    """End a job that another driver looks after, or none; that, or the next one, records it.
+
+    :param task: whose job.
+    :param job: the job.
+    :param reason: what its record is to say.
+    :param grace: after how many seconds it is killed.
+    :return: whether there was one.
+    """
+    if not await task.pids.contains(job):
+        return False
+    run = recorded_run(await task.pids.info(job), task.new_run(job))
+    deadline, told = time.monotonic() + grace, False
+    while True:
+        force = time.monotonic() >= deadline
+        if force or not told:
+            told = await task.runs.stop(run, reason, force=force)
+        if await task.runs.poll([run]):
+            return True
+        await asyncio.sleep(_LOOK_AGAIN)

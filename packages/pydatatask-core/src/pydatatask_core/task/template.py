@@ -1,0 +1,149 @@
+"""Templates of scripts and manifests, in which a job and a task's links can be named."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import TemplateError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import jinja2
+
+    from pydatatask_core.repository.base import Repository
+
+__all__ = ["Template", "gather"]
+
+_LONGEST_NAME = 4096
+
+
+class Template:
+    """A Jinja2 template, read and compiled when it is first needed.
+
+    What is not defined is an error, never an empty string. The filter ``quote`` makes one word of
+    a shell out of anything.
+
+    :param source: the text; or a file, if it is a path, or a string without a line break that
+        names a file that exists when the template is read.
+    :param owner: the name of the task, for messages.
+    """
+
+    def __init__(self, source: str | os.PathLike[str], owner: str) -> None:
+        if not isinstance(source, str | os.PathLike):
+            raise TemplateError(
+                f"{owner}: the template has to be a string or a path, not {source!r}"
+            )
+        self.source = source
+        self.owner = owner
+        self.place = "its template"
+        self._compiled: jinja2.Template | None = None
+        self.names: frozenset[str] = frozenset()
+        """The names that it uses and does not define; known once it is loaded."""
+
+    async def load(self) -> None:
+        """Read and compile the template, unless that has been done.
+
+        :raises TemplateError: if it cannot be read, or is not well-formed.
+        """
+        if self._compiled is None:
+            await asyncio.to_thread(self._load)
+
+    def _load(self) -> None:
+        import jinja2
+        from jinja2 import meta
+
+        text = self._text()
+        environment = jinja2.Environment(
+            undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+        )
+        environment.filters["quote"] = _quote
+        try:
+            self.names = frozenset(meta.find_undeclared_variables(environment.parse(text)))
+            self._compiled = environment.from_string(text)
+        except jinja2.TemplateSyntaxError as e:
+            raise TemplateError(
+                f"{self.owner}: {self.place} is not well-formed, line {e.lineno}: {e.message}"
+            ) from e
+
+    def _text(self) -> str:
+        source = self.source
+        if isinstance(source, str):
+            short = "\n" not in source and 0 < len(source) <= _LONGEST_NAME and "\0" not in source
+            if not short or not os.path.isfile(source):
+                return source
+        path = Path(source)
+        self.place = f"the template {str(path)!r}"
+        try:
+            return path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as e:
+            raise TemplateError(f"{self.owner}: {self.place} cannot be read: {describe(e)}") from e
+
+    def render(self, job: str, values: Mapping[str, Any], known: Iterable[str]) -> str:
+        """Fill in the template.
+
+        :param job: the job, for messages.
+        :param values: what the names mean.
+        :param known: every name that could have been used, for messages.
+        :raises TemplateError: naming job, line and what is wrong with it.
+        """
+        import jinja2
+
+        assert self._compiled is not None
+        try:
+            return self._compiled.render(values)
+        except jinja2.UndefinedError as e:
+            hint = f"; there are: {', '.join(sorted(known))}"
+            raise self._error(job, e, hint) from e
+        except Exception as e:
+            raise self._error(job, e, "") from e
+
+    def _error(self, job: str, error: Exception, hint: str) -> TemplateError:
+        line = _line(error)
+        where = f", line {line}" if line else ""
+        return TemplateError(
+            f"{self.owner}: {self.place} cannot be filled in for job {job!r}{where}: "
+            f"{describe(error)}{hint}"
+        )
+
+
+async def gather(
+    template: Template,
+    job: str,
+    links: Mapping[str, Repository],
+    others: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Look up what a template names: what repositories say about a job, and nothing else.
+
+    :param template: a template that is loaded.
+    :param job: the job.
+    :param links: the repositories by the names of their links.
+    :param others: what else has a name; it is used as it is, and goes before a link.
+    """
+    values: dict[str, Any] = {name: others[name] for name in template.names & others.keys()}
+    wanted = sorted((template.names & links.keys()) - values.keys())
+    if len(wanted) == 1:
+        values[wanted[0]] = await links[wanted[0]].info(job)
+    elif wanted:
+        found = await asyncio.gather(*(links[name].info(job) for name in wanted))
+        values.update(zip(wanted, found, strict=True))
+    return values
+
+
+def _quote(value: object) -> str:
+    import shlex
+
+    return shlex.quote(str(value))
+
+
+def _line(error: BaseException) -> int | None:
+    """Find the line of the template that an error came from; Jinja2 rewrites the traceback."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
