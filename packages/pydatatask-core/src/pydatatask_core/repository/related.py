@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import JobNotFoundError, MalformedValueError
 
 from .listing import Combinator, Listing
+from .metadata import MetadataRepository
 from .setops import check_repository
 
 if TYPE_CHECKING:
@@ -142,13 +143,18 @@ class RelatedItemRepository(Combinator):
     async def info(self, job: str) -> Any:
         translated = await self.translate(job)
         if translated is None:
-            raise JobNotFoundError(job, self.translator_repository)
+            return self._absent_info()
         return await self.base_repository.info(translated)
+
+    def _absent_info(self) -> Any:
+        """Give the info of a job without a translation: what most bases give of absent jobs."""
+        return {} if isinstance(self.base_repository, MetadataRepository) else None
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
         lookup = {job: await self.translate(job) for job in jobs}
         values = await self.base_repository.info_many({t for t in lookup.values() if t is not None})
-        return {job: values[t] for job, t in lookup.items() if t is not None}
+        absent = self._absent_info()
+        return {job: absent if t is None else values[t] for job, t in lookup.items()}
 
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
