@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,9 +12,10 @@ import pytest
 MAIN = Path(__file__).parents[2] / "examples" / "quickstart" / "main.py"
 
 
-def quickstart(*arguments: object) -> subprocess.CompletedProcess[str]:
+def quickstart(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(MAIN), *map(str, arguments)],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=50,
@@ -95,8 +95,8 @@ def test_an_interrupted_run_says_so_and_the_next_one_goes_on(tmp_path: Path) -> 
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    result = quickstart(tmp_path / "nowhere")
+    result = quickstart(tmp_path / "nowhere", cwd=tmp_path)
 
     assert result.returncode == 2
     assert f"{tmp_path / 'nowhere'} is not a folder" in result.stderr
-    assert not os.path.exists("quickstart-output")
+    assert list(tmp_path.iterdir()) == []
