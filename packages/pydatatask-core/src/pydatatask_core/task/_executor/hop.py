@@ -94,9 +94,11 @@ class _Hop(Generic[T]):
         return self._result.result()
 
     def abandon(self) -> None:
-        """Tell who waits that nothing will come; from any thread."""
+        """Tell who waits that nothing will come, and stop what they wait for; from any thread."""
         with contextlib.suppress(RuntimeError):  # that loop has gone as well
             self._here.call_soon_threadsafe(self._fail, _gone())
+        with contextlib.suppress(RuntimeError):
+            self._there.call_soon_threadsafe(self._there_cancel)
 
     def _post(self, callback: Callable[[], None]) -> None:
         try:

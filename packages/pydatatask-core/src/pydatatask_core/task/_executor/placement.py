@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
@@ -113,7 +114,9 @@ class Placement:
                 self._bridge = Bridge(asyncio.get_running_loop())
             links = {name: self._shared(repo) for name, repo in body.links.items()}
             return partial(LocalOrder, body=Body(body.func, links))
-        packed = await asyncio.to_thread(pack, self._task, body, _loads_main(executor))
+        packed = await asyncio.to_thread(
+            lambda: pack(self._task, body, main=_loads_main(executor))
+        )
         return partial(SentOrder, packed=packed)
 
     def _shared(self, repo: Repository) -> Any:
@@ -178,4 +181,5 @@ def _loads_main(executor: Executor) -> bool:
     if context is not None and context.get_start_method() == "fork":
         return True
     main = sys.modules["__main__"]
-    return getattr(main, "__spec__", None) is not None or hasattr(main, "__file__")
+    file = getattr(main, "__file__", None)  # "<stdin>", for instance, is none
+    return getattr(main, "__spec__", None) is not None or (bool(file) and os.path.exists(file))

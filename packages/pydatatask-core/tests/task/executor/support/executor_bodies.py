@@ -1,0 +1,106 @@
+"""Functions for executors. Workers in other processes import this module, so it is a small one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from pydatatask_core import FileRepository, MetadataRepository
+
+
+async def copy(job: str, inp: MetadataRepository, out: MetadataRepository) -> None:
+    await out.dump(job, await inp.info(job))
+
+
+async def tell_where(job: str, inp: MetadataRepository, out: MetadataRepository) -> None:
+    """Write down which process, thread and loop this is."""
+    await inp.info(job)
+    loop = asyncio.get_running_loop()
+    await out.dump(job, [os.getpid(), threading.get_ident(), id(loop)])
+
+
+class Unpicklable(Exception):
+    """An exception that pickles and does not unpickle, like many in the wild."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text for you")
+
+
+async def raise_unpicklable(job: str, inp: MetadataRepository) -> NoReturn:
+    raise Unpicklable(7, f"no luck with {job}")
+
+
+async def raise_unprintable(job: str, inp: MetadataRepository) -> NoReturn:
+    raise Unprintable
+
+
+async def raise_odd_text(job: str, inp: MetadataRepository) -> NoReturn:
+    raise ValueError("a lone surrogate \udc80 and a bell \x07")
+
+
+async def leave(job: str, inp: MetadataRepository) -> NoReturn:
+    raise SystemExit(3)
+
+
+def plainly(job: str, inp: MetadataRepository, marks: FileRepository) -> str:
+    """Do something without a loop, and return what nobody wants."""
+    marks.fullpath(job).write_text(str(os.getpid()))
+    return job
+
+
+def hold(job: str, inp: MetadataRepository, gates: FileRepository) -> None:
+    """Tell that it has begun, then block until it is let go: each by a named pipe."""
+    gate = gates.fullpath(job)
+    Path(f"{gate}begun").open("w").close()
+    Path(f"{gate}go").open().close()
+
+
+def die(job: str, inp: MetadataRepository) -> None:
+    """Take the worker along if the job says so."""
+    if job.startswith("bad"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+
+class HomeBody:
+    """Callable, and pickles; it unpickles in the process alone that made it."""
+
+    def __init__(self, pid: int | None = None) -> None:
+        if pid not in (None, os.getpid()):
+            raise RuntimeError("I do not travel well")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return HomeBody, (os.getpid(),)
+
+    def __call__(self, job: str, inp: MetadataRepository) -> None:
+        raise AssertionError
+
+
+class Methods:
+    @staticmethod
+    async def copy(job: str, inp: MetadataRepository, out: MetadataRepository) -> None:
+        await out.dump(job, await inp.info(job))
+
+
+async def add(job: str, inp: MetadataRepository, out: MetadataRepository, more: int) -> None:
+    await out.dump(job, await inp.info(job) + more)
+
+
+async def everything(job: str, **links: Any) -> None:
+    """Take whatever there is, and tell what it was."""
+    await links["out"].dump(job, sorted(links))
+
+
+async def with_live(job: str, inp: MetadataRepository, live: Any) -> None:
+    """Ask for what cannot travel."""

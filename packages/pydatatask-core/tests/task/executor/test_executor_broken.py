@@ -1,0 +1,222 @@
+"""Executors that break, are shut down, or whose workers cannot do what they are asked to."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dask
+import loky
+import pytest
+from blockbuster import blockbuster
+
+sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
+
+import executor_bodies as bodies  # noqa: E402 - needs the line above
+from executor_stage import Stage, in_files, in_memory  # noqa: E402 - needs the line above
+
+from pydatatask_core import Retries  # noqa: E402
+from pydatatask_core.errors import TaskConfigurationError  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pydatatask_core.pipeline import RunSummary
+
+SPAWN = multiprocessing.get_context("spawn")
+GOOD = [f"good{n}" for n in range(60)]
+
+
+async def run(stage: Stage) -> RunSummary:
+    async with stage.pipeline() as pipeline:
+        return await pipeline.run(timeout=50)
+
+
+async def verdicts(stage: Stage) -> dict[str, bool]:
+    return {job: r["success"] for job, r in (await stage.done.info_all()).items()}
+
+
+async def test_a_pool_that_breaks_fails_what_may_have_run_and_leaves_the_rest_ready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
+        stage = in_files(tmp_path, pool, bodies.die)
+        await stage.feed("bad", *GOOD)
+
+        summary = await run(stage)
+
+    found = await verdicts(stage)
+    record = await stage.done.info("bad")
+    assert record["success"] is False
+    assert record["exception"].startswith("BrokenProcessPool: ")
+    assert "its worker died" in record["reason"]
+    # One in the worker, and as many ahead of it as the pool takes.
+    assert len(found) <= 1 + 1 + 1
+    assert set(summary.given_up["work"]) == {"bad", *GOOD} - found.keys()
+    refusals = [r for r in caplog.records if "takes no more jobs" in r.getMessage()]
+    assert len([r for r in refusals if r.levelno >= logging.ERROR]) == 1
+
+
+async def test_the_jobs_that_a_broken_pool_left_are_done_with_the_next_pool(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
+        stage = in_files(tmp_path, pool, bodies.die)
+        await stage.feed("bad", *GOOD)
+        await run(stage)
+    before = await verdicts(stage)
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
+        stage = in_files(tmp_path, pool, bodies.die)
+
+        await run(stage)
+
+    after = await verdicts(stage)
+    assert after == dict.fromkeys(GOOD, True) | before
+
+
+def remaking(made: list[Any], make: Callable[[], Any]) -> Callable[[], Any]:
+    """Give a function that makes a new executor when it is asked; that may block here."""
+
+    def give() -> Any:
+        blockbuster._skip.value = True
+        try:
+            made.append(make())
+        finally:
+            blockbuster._skip.value = False
+        return made[-1]
+
+    return give
+
+
+@pytest.mark.parametrize("kind", ["own pools", "loky"])
+async def test_a_function_that_makes_executors_is_asked_again_and_retries_do_the_rest(
+    tmp_path: Path, kind: str
+) -> None:
+    made: list[Any] = []
+    make: dict[str, Callable[[], Any]] = {
+        "own pools": lambda: ProcessPoolExecutor(2, mp_context=SPAWN),
+        "loky": lambda: loky.get_reusable_executor(2),
+    }
+    stage = in_files(
+        tmp_path, remaking(made, make[kind]), bodies.die, retries=Retries(2, delay=0.01)
+    )
+    await stage.feed("bad", *GOOD)
+
+    summary = await run(stage)
+
+    for executor in made:
+        executor.shutdown()
+    assert await verdicts(stage) == {"bad": False} | dict.fromkeys(GOOD, True)
+    assert summary.failed == {"work": ["bad"]}
+    assert (await stage.done.info("bad"))["attempt"] == 3
+    assert len({id(executor) for executor in made}) >= 3
+
+
+@pytest.fixture
+def dask_executor() -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client.get_executor()
+
+
+async def test_a_job_that_kills_its_dask_workers_fails_alone(
+    tmp_path: Path, dask_executor: Any
+) -> None:
+    stage = in_files(tmp_path, dask_executor, bodies.die, concurrency=1)
+    await stage.feed("bad", *GOOD[:5])
+
+    await run(stage)
+
+    assert await verdicts(stage) == {"bad": False} | dict.fromkeys(GOOD[:5], True)
+    assert (await stage.done.info("bad"))["exception"].startswith("KilledWorker: ")
+
+
+async def test_an_executor_that_was_shut_down_fails_no_job(tmp_path: Path) -> None:
+    pool = ThreadPoolExecutor(1)
+    stage = in_memory(pool, bodies.copy)
+    await stage.feed("a", "b")
+    pool.shutdown()
+
+    summary = await run(stage)
+
+    assert summary.given_up == {"work": ["a", "b"]}
+    assert summary.failed == {}
+    assert not await stage.done.keys()
+    with pytest.raises(TaskConfigurationError, match="ThreadPoolExecutor takes no more jobs"):
+        await stage.task.launch("a")
+
+
+async def test_jobs_that_the_executor_drops_are_recorded(tmp_path: Path) -> None:
+    import threading
+
+    begun, go = threading.Event(), threading.Event()
+
+    def hold(job: str, inp: Any) -> None:
+        begun.set()
+        go.wait()
+
+    pool = ThreadPoolExecutor(1)
+    stage = in_memory(pool, hold)
+    await stage.feed("a", "b")
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        begun.wait()
+        pool.shutdown(wait=False, cancel_futures=True)
+        go.set()
+        await pipeline.run(timeout=50)
+
+    record = await stage.done.info("b")
+    assert record["success"] is False
+    assert record["reason"] == "cancelled by the executor"
+
+
+async def test_a_failing_initializer_fails_no_more_than_it_has_to(tmp_path: Path) -> None:
+    def stumble() -> None:
+        raise RuntimeError("nothing is set up")
+
+    with ThreadPoolExecutor(1, initializer=stumble) as pool:
+        stage = in_memory(pool, bodies.copy)
+        await stage.feed(*GOOD)
+
+        summary = await run(stage)
+
+    found = await verdicts(stage)
+    assert len(found) <= 1
+    assert set(summary.given_up["work"]) == set(GOOD) - found.keys()
+
+
+async def test_workers_that_cannot_find_the_function_fail_no_job_and_stop_the_task(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
+        stage = in_files(tmp_path, pool, bodies.HomeBody())
+        await stage.feed(*GOOD)
+
+        summary = await run(stage)
+
+    assert not await stage.done.keys()
+    assert set(summary.given_up["work"]) == set(GOOD)
+    told = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert len(told) == 2  # by the task, and by the pipeline that holds its jobs
+    assert "launches nothing until the pipeline is opened again: I do not travel well" in told[0]
+
+
+async def test_one_executor_that_is_none_is_refused_when_it_is_asked_for() -> None:
+    stage = in_memory(lambda: 5, bodies.copy)
+
+    with pytest.raises(TaskConfigurationError, match="callable gave 5, which is no executor"):
+        await run(stage)
+
+
+@pytest.mark.parametrize("wrong", [None, 4, "threads", ThreadPoolExecutor])
+def test_what_is_no_executor_is_refused_when_the_task_is_made(wrong: Any) -> None:
+    with pytest.raises(TaskConfigurationError, match="work: executor has to be"):
+        in_memory(wrong, bodies.copy)

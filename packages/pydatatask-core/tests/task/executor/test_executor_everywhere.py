@@ -1,0 +1,249 @@
+"""What holds for every executor that is promised, each with its real workers."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import loky
+import pytest
+
+sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
+
+import executor_bodies as bodies  # noqa: E402 - needs the line above
+from executor_stage import Gate, in_files  # noqa: E402 - needs the line above
+
+from pydatatask_core.errors import TaskError  # noqa: E402 - sorted below the two
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.filterwarnings(
+    # Since Python 3.12 forking beside threads warns; the fork is the user's choice.
+    "ignore:.*multi-threaded, use of fork.*:DeprecationWarning",
+)
+
+WORKERS = 2
+
+
+@pytest.fixture(
+    scope="module", params=["thread", "spawn", "fork", "forkserver", "loky", "dask", "dask thread"]
+)
+def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Give each kind of executor, with two workers."""
+    kind = request.param
+    if kind == "thread":
+        with ThreadPoolExecutor(WORKERS) as threads:
+            yield threads
+    elif kind == "loky":
+        loky.get_reusable_executor(WORKERS)  # making it blocks, and may do so here
+        yield lambda: loky.get_reusable_executor(WORKERS)
+        loky.get_reusable_executor(WORKERS).shutdown()
+    elif kind.startswith("dask"):
+        from distributed import Client, LocalCluster
+
+        with (
+            LocalCluster(
+                n_workers=WORKERS if kind == "dask" else 1,
+                threads_per_worker=1 if kind == "dask" else WORKERS,
+                processes=kind == "dask",
+                dashboard_address=None,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client.get_executor()
+    else:
+        context = multiprocessing.get_context(kind)
+        with ProcessPoolExecutor(WORKERS, mp_context=context) as processes:
+            yield processes
+
+
+async def test_an_exception_that_does_not_unpickle_arrives_with_type_text_and_traceback(
+    tmp_path: Path, executor: Any
+) -> None:
+    stage = in_files(tmp_path, executor, bodies.raise_unpicklable)
+    await stage.feed("a")
+
+    await stage.run()
+
+    record = await stage.done.info("a")
+    assert record["success"] is False
+    assert record["exception"] == "Unpicklable: no luck with a"
+    assert "in raise_unpicklable" in record["traceback"]
+
+
+async def test_neither_an_exit_nor_an_unprintable_exception_ends_a_worker(
+    tmp_path: Path, executor: Any
+) -> None:
+    leaver = in_files(tmp_path / "leaver", executor, bodies.leave)
+    mute = in_files(tmp_path / "mute", executor, bodies.raise_unprintable)
+    sound = in_files(tmp_path / "sound", executor, bodies.copy)
+    for stage in (leaver, mute, sound):
+        await stage.feed("a", "b", "c")
+        await stage.run()
+
+    assert {r["exception"] for r in (await leaver.done.info_all()).values()} == {"SystemExit: 3"}
+    assert all("Unprintable" in r["exception"] for r in (await mute.done.info_all()).values())
+    assert await sound.out.info_all() == {"a": 1, "b": 1, "c": 1}
+
+
+async def test_text_that_no_file_could_hold_does_not_keep_a_job_from_being_recorded(
+    tmp_path: Path, executor: Any
+) -> None:
+    stage = in_files(tmp_path, executor, bodies.raise_odd_text)
+    await stage.feed("a")
+
+    await stage.run()
+
+    record = await stage.done.info("a")
+    assert record["exception"].startswith("ValueError: a lone surrogate \\udc80 and a bell")
+
+
+async def test_every_job_is_done_and_its_record_says_when_and_where(
+    tmp_path: Path, executor: Any
+) -> None:
+    before = datetime.now(UTC)
+    stage = in_files(tmp_path, executor, bodies.tell_where)
+    jobs = [f"job{n}" for n in range(40)]
+    await stage.feed(*jobs)
+
+    await stage.run()
+
+    records = await stage.done.info_all()
+    places = await stage.out.info_all()
+    assert records.keys() == set(jobs)
+    for job, record in records.items():
+        assert record["success"] is True
+        assert record["attempt"] == 1
+        assert before <= record["start_time"] <= record["end_time"] <= datetime.now(UTC)
+        assert record["start_time"].tzinfo is not None
+        assert record["worker"].endswith(f":{places[job][0]}")
+    assert not stage.task.running
+
+
+async def test_a_worker_keeps_one_loop_for_all_its_jobs(tmp_path: Path, executor: Any) -> None:
+    stage = in_files(tmp_path, executor, bodies.tell_where)
+    await stage.feed(*(f"job{n}" for n in range(40)))
+
+    await stage.run()
+
+    places = {tuple(place) for place in (await stage.out.info_all()).values()}
+    threads = {(pid, thread) for pid, thread, _ in places}
+    assert len(places) == len(threads) <= WORKERS
+
+
+async def test_a_function_that_is_not_async_runs_in_a_worker(tmp_path: Path, executor: Any) -> None:
+    stage = in_files(tmp_path, executor, bodies.plainly)
+    await stage.feed("a")
+
+    await stage.run()
+
+    worker = (await stage.done.info("a"))["worker"]
+    assert worker.endswith(":" + (tmp_path / "marks" / "a").read_text())
+
+
+async def test_what_is_written_in_an_adopted_attempt_counts(tmp_path: Path, executor: Any) -> None:
+    """A pipeline that is closed over a running job and opened again hears of its end."""
+    if "Client" in type(executor).__name__:
+        pytest.skip("Dask does not tell what has begun; it takes everything back")
+    stage = in_files(tmp_path, executor, bodies.hold)
+    gate = Gate(tmp_path, "a")
+    await stage.feed("a")
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        await asyncio.to_thread(gate.wait_until_begun)
+    async with stage.pipeline() as pipeline:
+        assert not await pipeline.gather_ready_jobs(stage.task)
+        await asyncio.to_thread(gate.let_go)
+        await pipeline.run(timeout=50)
+
+    record = await stage.done.info("a")
+    assert record["success"] is True
+    assert record["attempt"] == 1
+
+
+async def test_what_has_begun_and_cannot_be_stopped_says_so_and_stays_live(
+    tmp_path: Path, executor: Any
+) -> None:
+    if "Client" in type(executor).__name__:
+        pytest.skip("Dask does not tell what has begun; it takes everything back")
+    stage = in_files(tmp_path, executor, bodies.hold)
+    gate = Gate(tmp_path, "a")
+    await stage.feed("a")
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        await asyncio.to_thread(gate.wait_until_begun)
+        with pytest.raises(TaskError, match="nothing can stop it"):
+            await stage.task.links["live"].repo.delete("a")
+        assert await stage.task.links["live"].repo.contains("a")
+        await asyncio.to_thread(gate.let_go)
+        await pipeline.run(timeout=50)
+
+    assert (await stage.done.info("a"))["success"] is True
+
+
+async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
+    tmp_path: Path, executor: Any
+) -> None:
+    stage = in_files(tmp_path, executor, bodies.hold, retries=5)
+    blockers = [f"a{n}" for n in range(WORKERS)]
+    gates = [Gate(tmp_path, job) for job in blockers]
+    await stage.feed(*blockers, "b")
+    for n in range(8):  # more than a process pool takes ahead of its workers
+        await stage.feed(f"aa{n}")
+    extra = [Gate(tmp_path, f"aa{n}") for n in range(8)]
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        await stage.task.cancel("b")
+        assert "b" not in stage.task.running
+        assert not await pipeline.gather_ready_jobs(stage.task)
+        gates_open = asyncio.gather(
+            *(asyncio.to_thread(_pass, gate) for gate in [*gates, *extra])
+        )
+        await pipeline.run(timeout=50)
+        await gates_open
+
+    record = await stage.done.info("b")
+    assert record["success"] is False
+    assert record["reason"] == "cancelled"
+    assert "exception" not in record
+    done = await stage.done.info_all()
+    assert [job for job, r in done.items() if not r["success"]] == ["b"]
+
+
+def _pass(gate: Gate) -> None:
+    gate.wait_until_begun()
+    gate.let_go()
+
+
+async def test_in_synchronous_mode_a_launch_returns_when_the_job_is_recorded(
+    tmp_path: Path, executor: Any
+) -> None:
+    stage = in_files(tmp_path, executor, bodies.copy)
+    await stage.feed("a", "b")
+
+    async with stage.pipeline() as pipeline:
+        pipeline.settings(synchronous=True)
+        await pipeline.update_only_launch()
+        assert (await stage.done.keys()) == {"a", "b"}
+        assert not stage.task.running
+
+
+async def test_without_metadata_jobs_run_and_leave_no_record(tmp_path: Path, executor: Any) -> None:
+    stage = in_files(tmp_path, executor, bodies.copy)
+    await stage.feed("a")
+
+    async with stage.pipeline() as pipeline:
+        pipeline.settings(metadata=False)
+        await pipeline.run(timeout=50)
+
+    assert await stage.out.info_all() == {"a": 1}
+    assert not await stage.done.keys()
