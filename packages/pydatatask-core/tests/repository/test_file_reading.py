@@ -86,6 +86,22 @@ async def test_a_read_that_is_cancelled_loses_no_bytes(
     assert b"".join(pieces) == LARGE
 
 
+async def test_a_read_that_is_cancelled_ends_with_its_thread(repo: FileRepository) -> None:
+    """Else the thread would fill the buffer of the read after it."""
+    await put(repo, "job", LARGE)
+    async with await repo.open("job", "rb") as stream:
+        await stream.read(300_000)
+        with stream._lock:
+            reading = asyncio.create_task(stream.read(300_000))
+            await asyncio.sleep(0)
+            reading.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not reading.done()
+        await asyncio.wait({reading})
+        assert reading.cancelled()
+
+
 async def test_streams_leave_no_descriptor_open(repo: FileRepository) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for data in (b"small", LARGE):

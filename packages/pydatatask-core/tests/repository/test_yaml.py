@@ -86,6 +86,13 @@ def test_a_value_that_yaml_has_no_plain_form_for_comes_back(value: Any) -> None:
 
 
 @pytest.mark.usefixtures("_implementation")
+def test_half_a_character_is_refused() -> None:
+    for value in ("\ud800", {"a\udfff": 1}):
+        with pytest.raises(UnicodeEncodeError):
+            codec.encode(value)
+
+
+@pytest.mark.usefixtures("_implementation")
 @pytest.mark.parametrize(
     ("text", "value"),
     [

@@ -19,9 +19,6 @@ _ESCAPED = re.compile(
 _NUMBER_IN_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+")
 """Text that YAML 1.2 takes for a number: quoted, so that readers of both versions agree."""
 
-_BLOCK = re.compile(r"\S(?:[^\t\n]*\S)?(?:\n(?:[^\t\n]*\S)?)*\n[^\t\n]*\S\n?")
-"""Text of several lines, a traceback say, that is safe as a block with its newlines as they are."""
-
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that may stand in no YAML document."""
 
@@ -121,8 +118,8 @@ def _represent_str(dumper: Any, text: str) -> Any:
     style = None
     if _ESCAPED.search(text):
         style = '"'
-    elif _BLOCK.fullmatch(text):
-        style = "|"
+    elif "\n" in text:
+        style = "|"  # lines as they are, where they can stand like that; a traceback say
     elif _NUMBER_IN_1_2.fullmatch(text):
         style = "'"
     return dumper.represent_scalar(_TAG + "str", text, style)

@@ -32,13 +32,9 @@ class AtomicFile:
         self._lock = threading.Lock()
 
     def append(self, *chunks: bytes | bytearray) -> None:
-        """Write all of the chunks; on an error nothing is left but the old value."""
+        """Write all of the chunks."""
         with self._lock:
-            try:
-                self._append(chunks)
-            except BaseException:
-                self._release()
-                raise
+            self._append(chunks)
 
     def commit(self, *chunks: bytes | bytearray, path: str | None = None) -> None:
         """Write the chunks and put the file in its place; on an error the old value stays.

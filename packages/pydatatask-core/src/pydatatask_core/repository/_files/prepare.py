@@ -27,8 +27,7 @@ def prepare_folder(folder: str, durable: bool) -> str | None:
     except OSError as e:
         return _why_not_created(folder, e)
     try:
-        with os.scandir(folder) as entries:
-            next(entries, None)
+        os.scandir(folder).close()
     except OSError as e:
         return f"the folder {folder!r} cannot be listed: {_reason(e)}"
     probe = os.path.join(folder, temporary_name(PROBE))
