@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.errors import InvalidJobIdError
 
+from .bulk import ask_each
 from .names import ALPHANUMERIC, job_id_pattern, job_id_rule
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Repository"]
 
 log = logging.getLogger("pydatatask.repository")
-
-PARALLEL_READS = 16
-"""How many values are read at once where a store has no way to read them all."""
 
 
 class Repository(ABC):
@@ -197,20 +194,7 @@ class Repository(ABC):
 
         :param jobs: the jobs to read.
         """
-        found: dict[str, Any] = {}
-        queue = iter(jobs)
-
-        async def reader() -> None:
-            for job in queue:
-                found[job] = await self.info(job)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(PARALLEL_READS):
-                    group.create_task(reader())
-        except ExceptionGroup as e:
-            raise e.exceptions[0] from None
-        return found
+        return await ask_each(list(jobs), self.info)
 
     async def validate(self) -> None:  # noqa: B027 - not every store has anything to check
         """Create what the repository needs, and raise if it is misconfigured.

@@ -8,6 +8,7 @@ answers out of it.
 from __future__ import annotations
 
 from abc import abstractmethod
+from copy import copy
 from typing import TYPE_CHECKING, TypeGuard
 
 from pydatatask_core.errors import InvalidJobIdError
@@ -15,7 +16,7 @@ from pydatatask_core.errors import InvalidJobIdError
 from .base import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
 __all__ = ["Combinator", "Listing"]
@@ -30,6 +31,17 @@ class Listing:
     def __init__(self) -> None:
         # By id, since a third party's class need not be hashable; the tasks keep them alive.
         self._found: dict[int, AbstractSet[str] | Exception] = {}
+        self.round = object()
+        """The same for this listing and its :attr:`opposite`, another for any other."""
+        self.doubt_counts = False
+        """Whether a job counts as present if nothing can be said of it."""
+
+    @property
+    def opposite(self) -> Listing:
+        """This listing for what holds jobs back, where not to know has to hold them back, too."""
+        other = copy(self)
+        other.doubt_counts = not self.doubt_counts
+        return other
 
     async def keys(self, repo: Repository) -> AbstractSet[str]:
         """Give exactly the jobs that are in a repository.
@@ -85,11 +97,15 @@ class Combinator(Repository):
 
     @abstractmethod
     async def candidates(self, listing: Listing) -> AbstractSet[str]:
-        """Give an upper bound of the keys that asks for no value; exact unless ``by_value``."""
+        """Give an upper bound of the keys that asks for no value; exact unless ``by_value``.
+
+        Every child is asked, whether its answer matters or not: so what remembers something about
+        jobs learns which have vanished.
+        """
 
     @abstractmethod
     async def select(self, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
-        """Give exactly those of the jobs that are present."""
+        """Give exactly those of the jobs that are present; called after :meth:`candidates`."""
 
     @property
     def by_value(self) -> bool:
@@ -126,12 +142,14 @@ class Combinator(Repository):
             raise refusal
         super().check_job_id(job)
 
-    def __aiter__(self) -> AsyncIterator[str]:
-        # The leaves have filtered, each by its own rule.
-        return self.unfiltered_iter()
+    async def filter_jobs(self, iterator: AsyncIterable[str]) -> AsyncIterator[str]:
+        """Let everything pass; the leaves have filtered, each by its own rule."""
+        async for job in iterator:
+            yield job
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
-        for job in await self.keys():
+        # Not by keys(), which in a subclass that changes the iteration is made of this.
+        for job in await self.keys_in(Listing()):
             yield job
 
     async def validate(self) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import MalformedValueError
-
-from .base import PARALLEL_READS, Repository
+from .bulk import ask_each, ask_each_apart, read_each
+from .doubts import Doubts
 from .listing import Combinator, Listing, by_value
 from .setops import check_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from .base import Repository
+    from .bulk import Problems
     from .metadata import MetadataRepository
 
 __all__ = ["FilterRepository", "MapRepository", "SucceededRepository"]
-
-log = logging.getLogger("pydatatask.repository")
 
 
 class FilterRepository(Combinator):
@@ -40,7 +37,8 @@ class FilterRepository(Combinator):
         # Two generations, so that what is no longer asked for is forgotten without a search.
         self._verdicts: dict[str, bool] = {}
         self._older: dict[str, bool] = {}
-        self._listing: Listing | None = None
+        self._doubts = Doubts(self)
+        self._round: object = None
 
     async def passes(self, job: str) -> bool:
         """Tell whether a job of the repository below is in this one; all are by default."""
@@ -55,16 +53,21 @@ class FilterRepository(Combinator):
     def by_value(self) -> bool:
         return True
 
+    @property
+    def volatile(self) -> bool:
+        return bool(self._doubts) or super().volatile
+
     async def contains(self, item: str) -> bool:
         return await self.child.contains(item) and await self.passes(item)
 
     async def candidates(self, listing: Listing) -> AbstractSet[str]:
+        if listing.round is not self._round:
+            self._round, self._older, self._verdicts = listing.round, self._verdicts, {}
+            self._doubts.begin()
         return await listing.candidates(self.child)
 
     async def select(self, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
         jobs = await listing.select(self.child, jobs)
-        if listing is not self._listing:
-            self._listing, self._older, self._verdicts = listing, self._verdicts, {}
         verdicts, older = self._verdicts, self._older
         unknown = []
         for job in jobs:
@@ -74,28 +77,21 @@ class FilterRepository(Combinator):
                 else:
                     unknown.append(job)
         if unknown:
-            await self._judge(unknown, verdicts)
-        return {job for job in jobs if verdicts.get(job)}
+            found, problems = await self._judge(unknown)
+            for job, passed in found.items():
+                verdicts.setdefault(job, passed)  # what was noted meanwhile is newer
+            self._doubts.add(problems)
+        return {job for job in jobs if verdicts.get(job, listing.doubt_counts)}
 
-    async def _judge(self, jobs: list[str], verdicts: dict[str, bool]) -> None:
-        queue = iter(jobs)
-
-        async def judge() -> None:
-            for job in queue:
-                try:
-                    verdicts[job] = await self.passes(job)
-                except MalformedValueError as e:
-                    log.warning("%r: left out job %r: %s", self, job, e, extra={"job": job})
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(PARALLEL_READS, len(jobs))):
-                    group.create_task(judge())
-        except ExceptionGroup as e:
-            raise e.exceptions[0] from None
+    async def _judge(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
+        """Tell which of the jobs pass, and set those apart for which there is no saying."""
+        return await ask_each_apart(jobs, self.passes)
 
     async def info(self, job: str) -> Any:
         return await self.child.info(job)
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        return await self.child.info_many(jobs)
 
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
@@ -139,10 +135,15 @@ class MapRepository(FilterRepository):
     async def info(self, job: str) -> Any:
         return await _result(self.func(await self.child.info(job)))
 
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        return await self._mapped(await self.child.info_many(jobs))
+
     async def info_all(self) -> dict[str, Any]:
         if self.filt is not None:
-            return await self.info_many(await self.keys())
-        found = await self.child.info_all()
+            return await super().info_all()
+        return await self._mapped(await self.child.info_all())
+
+    async def _mapped(self, found: dict[str, Any]) -> dict[str, Any]:
         return {job: await _result(self.func(value)) for job, value in found.items()}
 
 
@@ -160,11 +161,22 @@ class SucceededRepository(FilterRepository):
         super().__init__(child, allow_deletes=True)
 
     async def passes(self, job: str) -> bool:
-        return succeeded(await self.child.info(job))
+        record = await self.child.info(job)
+        # One that was just deleted, a failed one perhaps, reads like an empty one.
+        return succeeded(record) and (bool(record) or await self.child.contains(job))
+
+    async def _judge(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
+        records, problems = await read_each(self.child, jobs)
+        found = {job: succeeded(record) for job, record in records.items()}
+        empty = [job for job, record in records.items() if not record]
+        if empty:
+            found |= await ask_each(empty, self.child.contains)
+        return found, problems
 
     def note(self, job: str, success: bool) -> None:
         """Remember a verdict that is known because the record was just written."""
-        self._verdicts[job] = success
+        if self._round is not None:
+            self._verdicts[job] = success
 
 
 def succeeded(record: Any) -> bool:

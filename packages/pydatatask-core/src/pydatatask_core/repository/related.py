@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-import logging
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import JobNotFoundError, MalformedValueError
+from pydatatask_core.errors import InvalidJobIdError, JobNotFoundError, MalformedValueError
 
+from .bulk import read_each
+from .doubts import Doubts
 from .listing import Combinator, Listing
 from .metadata import MetadataRepository
 from .setops import check_repository
+from .standing_in import job_parameter, translating
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from .base import Repository
+    from .bulk import Problems
 
 __all__ = ["RelatedItemRepository"]
-
-log = logging.getLogger("pydatatask.repository")
-
-_JOB_PARAMETERS = frozenset({"job", "item", "job_id"})
 
 
 class RelatedItemRepository(Combinator):
     """A repository which returns items from another one based on following a related-item look-up.
 
     It has a job if the translator has it and the base has what it translates to. It stands in for
-    its base: ``isinstance`` says that it is one, and every method of the base that takes a job
-    (``open``, ``dump``, those of a class of your own) is there and gets the translated job.
+    its base: ``isinstance`` says that it is one, and every method of the base that takes a
+    parameter ``job`` (``open``, ``dump``, those of a class of your own) is there and gets the
+    translated job. Those that are not async need ``await repository.translate(job)`` first.
 
     :param base_repository: the repository from which to return results based on translated keys.
     :param translator_repository: a repository whose ``info`` gives the translated job.
@@ -55,7 +53,9 @@ class RelatedItemRepository(Combinator):
         self.allow_deletes = allow_deletes
         self.prefetch_lookup = prefetch_lookup
         self._lookup: dict[str, str | None] = {}
-        self._translated: AbstractSet[str] = frozenset()
+        self._present: AbstractSet[str] = frozenset()
+        self._doubts = Doubts(self)
+        self._round: object = None
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # the idiom of unittest.mock for a stand-in
@@ -74,7 +74,7 @@ class RelatedItemRepository(Combinator):
 
     @property
     def volatile(self) -> bool:
-        return not self.prefetch_lookup or super().volatile
+        return not self.prefetch_lookup or bool(self._doubts) or super().volatile
 
     def check_job_id(self, job: str) -> None:
         """Refuse what is no job id of the translator."""
@@ -87,20 +87,34 @@ class RelatedItemRepository(Combinator):
         :raises MalformedValueError: if the translator holds something that is no job id.
         """
         self.check_job_id(job)
-        if self.prefetch_lookup and job in self._lookup:
-            return self._lookup[job]
+        known = self._lookup.get(job) if self.prefetch_lookup else None
+        if known is not None:
+            return known
         translated = self._as_job(job, await self.translator_repository.info(job))
-        if self.prefetch_lookup and translated is not None:
+        if translated is not None:
             self._lookup[job] = translated
+        return translated
+
+    async def translated(self, job: str) -> str:
+        """Give the job of the base that a job stands for.
+
+        :param job: a job of the translator.
+        :raises JobNotFoundError: if there is none.
+        """
+        translated = await self.translate(job)
+        if translated is None:
+            raise JobNotFoundError(job, self.translator_repository)
         return translated
 
     def _as_job(self, job: str, value: Any) -> str | None:
         if value is None or value == {}:
             return None
-        if not isinstance(value, str) or not self.base_repository.is_valid_job_id(value):
+        try:
+            self.base_repository.check_job_id(value)
+        except InvalidJobIdError as e:
             problem = f"expected a job id of {self.base_repository!r}, found {value!r}"
-            raise MalformedValueError(job, self.translator_repository, problem)
-        return value
+            raise MalformedValueError(job, self.translator_repository, problem) from e
+        return str(value)
 
     async def contains(self, item: str) -> bool:
         if not await self.translator_repository.contains(item):
@@ -109,36 +123,41 @@ class RelatedItemRepository(Combinator):
         return translated is not None and await self.base_repository.contains(translated)
 
     async def candidates(self, listing: Listing) -> AbstractSet[str]:
-        return await listing.candidates(self.translator_repository)
+        present = await listing.candidates(self.translator_repository)
+        await listing.candidates(self.base_repository)
+        if listing.round is not self._round:
+            self._round = listing.round
+            self._doubts.begin()
+            if present is not self._present or not isinstance(present, frozenset):
+                self._present = present
+                for job in self._lookup.keys() - present:
+                    del self._lookup[job]
+        return present
 
     async def select(self, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
         jobs = await listing.select(self.translator_repository, jobs)
-        lookup = await self._translations(jobs, listing)
-        pairs = {job: lookup[job] for job in jobs if lookup.get(job) is not None}
-        wanted = {translated for translated in pairs.values() if translated is not None}
+        lookup, problems = await self._translations(jobs)
+        self._doubts.add(problems)
+        wanted = {translated for translated in lookup.values() if translated is not None}
         found = await listing.select(self.base_repository, wanted)
-        return {job for job, translated in pairs.items() if translated in found}
+        present = {job for job, translated in lookup.items() if translated in found}
+        return present | problems.keys() if listing.doubt_counts else present
 
-    async def _translations(
-        self, jobs: AbstractSet[str], listing: Listing
-    ) -> Mapping[str, str | None]:
-        """Read the translations that are not known yet, and forget those whose job is gone."""
-        lookup = self._lookup if self.prefetch_lookup else {}
+    async def _translations(self, jobs: Collection[str]) -> tuple[dict[str, str | None], Problems]:
+        """Look up what jobs stand for; set those apart for which there is no saying."""
+        lookup: dict[str, str | None] = {}
         if self.prefetch_lookup:
-            present = await listing.candidates(self.translator_repository)
-            if present is not self._translated:
-                for job in [job for job in lookup if job not in present]:
-                    del lookup[job]
-                self._translated = present
+            lookup = {job: self._lookup[job] for job in jobs if job in self._lookup}
         unknown = [job for job in jobs if job not in lookup]
-        if unknown:
-            for job, value in (await self.translator_repository.info_many(unknown)).items():
-                try:
-                    lookup[job] = self._as_job(job, value)
-                except MalformedValueError as e:
-                    log.warning("left out: %s", e, extra={"job": job})
-                    lookup[job] = None
-        return lookup
+        if not unknown:
+            return lookup, {}
+        values, problems = await read_each(self.translator_repository, unknown)
+        for job, value in values.items():
+            try:
+                lookup[job] = self._lookup[job] = self._as_job(job, value)
+            except MalformedValueError as e:
+                problems[job] = e
+        return lookup, problems
 
     async def info(self, job: str) -> Any:
         translated = await self.translate(job)
@@ -151,7 +170,12 @@ class RelatedItemRepository(Combinator):
         return {} if isinstance(self.base_repository, MetadataRepository) else None
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
-        lookup = {job: await self.translate(job) for job in jobs}
+        wanted = list(jobs)
+        for job in wanted:
+            self.check_job_id(job)
+        lookup, problems = await self._translations(wanted)
+        for problem in problems.values():
+            raise problem
         values = await self.base_repository.info_many({t for t in lookup.values() if t is not None})
         absent = self._absent_info()
         return {job: absent if t is None else values[t] for job, t in lookup.items()}
@@ -172,7 +196,8 @@ class RelatedItemRepository(Combinator):
         if base is None or name.startswith("__"):
             raise AttributeError(name)
         value = getattr(base, name)
-        return _translating(self, value) if _takes_job(value) else value
+        parameter = job_parameter(value)
+        return value if parameter is None else translating(self, value, parameter)
 
     def __reduce__(self) -> Any:
         return RelatedItemRepository, (
@@ -200,51 +225,3 @@ class RelatedItemRepository(Combinator):
             )
             raise error
         return translated
-
-
-def _takes_job(value: Any) -> bool:
-    if not inspect.ismethod(value) or isinstance(value.__self__, type):
-        return False
-    first = next(iter(inspect.signature(value).parameters), None)
-    return first in _JOB_PARAMETERS
-
-
-def _translating(repo: RelatedItemRepository, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a method of the base so that its first parameter, the job, is translated."""
-    first = next(iter(inspect.signature(method).parameters))
-
-    def split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
-        if args:
-            return args[0], args[1:]
-        return kwargs.pop(first), ()
-
-    async def translated(job: str) -> str:
-        found = await repo.translate(job)
-        if found is None:
-            raise JobNotFoundError(job, repo.translator_repository)
-        return found
-
-    if inspect.isasyncgenfunction(method):
-
-        @functools.wraps(method)
-        async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            job, rest = split(args, kwargs)
-            async for value in method(await translated(job), *rest, **kwargs):
-                yield value
-
-        return generate
-    if inspect.iscoroutinefunction(method):
-
-        @functools.wraps(method)
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            job, rest = split(args, kwargs)
-            return await method(await translated(job), *rest, **kwargs)
-
-        return call
-
-    @functools.wraps(method)
-    def call_now(*args: Any, **kwargs: Any) -> Any:
-        job, rest = split(args, kwargs)
-        return method(repo.known_translation(job), *rest, **kwargs)
-
-    return call_now

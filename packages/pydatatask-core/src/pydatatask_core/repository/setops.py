@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .base import Repository
+from .bulk import ask_each
 from .listing import Combinator, Listing, by_value, is_combinator, leaves
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
 __all__ = ["AggregateAndRepository", "AggregateOrRepository", "BlockingRepository"]
@@ -29,7 +30,7 @@ def check_repository(owner: str, name: str, value: object) -> Repository:
 class _Aggregate(Combinator):
     """What And and Or share: named children."""
 
-    def __init__(self, **children: Repository) -> None:
+    def __init__(self, /, **children: Repository) -> None:
         self._children = {
             name: check_repository(type(self).__name__, name, child)
             for name, child in children.items()
@@ -155,8 +156,9 @@ class BlockingRepository(Combinator):
         found = await listing.candidates(self.source)
         if self.enumerate_unless:
             for part in _disjuncts(self.unless):
+                blocked = await listing.candidates(part)
                 if found and not by_value(part):
-                    found = found - await listing.keys(part)
+                    found = found - blocked
         return found
 
     async def select(self, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
@@ -164,14 +166,15 @@ class BlockingRepository(Combinator):
         if not jobs:
             return jobs
         if self.enumerate_unless:
-            return jobs - await listing.select(self.unless, jobs)
-        return {job for job in jobs if not await self.unless.contains(job)}
+            return jobs - await listing.opposite.select(self.unless, jobs)
+        blocked = await ask_each(jobs, self.unless.contains)
+        return {job for job in jobs if not blocked[job]}
 
     async def info(self, job: str) -> Any:
         return await self.source.info(job)
 
-    async def info_all(self) -> dict[str, Any]:
-        return await self.source.info_many(await self.keys())
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        return await self.source.info_many(jobs)
 
     async def validate(self) -> None:
         await self.source.validate()
@@ -190,7 +193,8 @@ def _cheapest_first(children: Any) -> list[Repository]:
 
 
 def _disjuncts(repo: Repository) -> Iterator[Repository]:
-    if is_combinator(repo) and isinstance(repo, AggregateOrRepository):
+    # Its real type: what stands in for an Or is none.
+    if is_combinator(repo) and issubclass(type(repo), AggregateOrRepository):
         for child in repo.children.values():
             yield from _disjuncts(child)
     else:

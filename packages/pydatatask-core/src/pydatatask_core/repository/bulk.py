@@ -1,0 +1,70 @@
+"""Asking a store about many jobs, several at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydatatask_core.errors import MalformedValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from .base import Repository
+
+__all__ = ["Problems", "ask_each", "ask_each_apart", "read_each"]
+
+PARALLEL_READS = 16
+"""How many values are read at once where a store has no way to read them all."""
+
+T = TypeVar("T")
+
+Problems = dict[str, MalformedValueError]
+"""Why a value cannot be made sense of, by job."""
+
+
+async def ask_each(jobs: Collection[str], ask: Callable[[str], Awaitable[T]]) -> dict[str, T]:
+    """Ask the same about each job.
+
+    :param jobs: the jobs, which come back in the order in which they were answered.
+    :param ask: what to ask.
+    """
+    answers: dict[str, T] = {}
+    queue = iter(jobs)
+
+    async def asker() -> None:
+        for job in queue:
+            answers[job] = await ask(job)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(PARALLEL_READS, len(jobs))):
+                group.create_task(asker())
+    except ExceptionGroup as e:
+        raise e.exceptions[0] from None
+    return answers
+
+
+async def ask_each_apart(
+    jobs: Collection[str], ask: Callable[[str], Awaitable[T]]
+) -> tuple[dict[str, T], Problems]:
+    """Ask the same about each job, and set those apart whose value is malformed."""
+    problems: Problems = {}
+    answers: dict[str, T] = {}
+
+    async def attempt(job: str) -> None:
+        try:
+            answers[job] = await ask(job)
+        except MalformedValueError as e:
+            problems[job] = e
+
+    await ask_each(jobs, attempt)
+    return answers, problems
+
+
+async def read_each(repo: Repository, jobs: Collection[str]) -> tuple[dict[str, Any], Problems]:
+    """Read the values of some jobs, in bulk if none is malformed."""
+    try:
+        return await repo.info_many(jobs), {}
+    except MalformedValueError:
+        return await ask_each_apart(jobs, repo.info)

@@ -1,0 +1,82 @@
+"""Methods that stand in for another repository's, with the job that they take translated."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from .related import RelatedItemRepository
+
+__all__ = ["job_parameter", "translating"]
+
+_ANYWHERE = frozenset({"job", "job_id"})
+_FIRST = frozenset({"item"})
+
+
+def job_parameter(value: Any) -> str | None:
+    """Tell which parameter of a repository's method is the job, or None if there is none.
+
+    :param value: any attribute of a repository.
+    """
+    if not inspect.ismethod(value) or isinstance(value.__self__, type):
+        return None
+    parameters = list(inspect.signature(value).parameters)
+    if parameters and parameters[0] in _FIRST:
+        return parameters[0]
+    return next((name for name in parameters if name in _ANYWHERE), None)
+
+
+def translating(
+    repo: RelatedItemRepository, method: Callable[..., Any], parameter: str
+) -> Callable[..., Any]:
+    """Wrap a method so that it gets the translated job.
+
+    :param repo: what translates.
+    :param method: a method of its base.
+    :param parameter: which of its parameters is the job.
+    """
+    signature = inspect.signature(method)
+
+    async def waiting(args: Any, kwargs: Any) -> inspect.BoundArguments:
+        bound = signature.bind(*args, **kwargs)
+        if parameter in bound.arguments:
+            bound.arguments[parameter] = await repo.translated(bound.arguments[parameter])
+        return bound
+
+    @functools.wraps(method)
+    async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        bound = await waiting(args, kwargs)
+        async for value in method(*bound.args, **bound.kwargs):
+            yield value
+
+    @functools.wraps(method)
+    @asynccontextmanager
+    async def manage(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        bound = await waiting(args, kwargs)
+        async with method(*bound.args, **bound.kwargs) as value:
+            yield value
+
+    @functools.wraps(method)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        bound = await waiting(args, kwargs)
+        return await method(*bound.args, **bound.kwargs)
+
+    @functools.wraps(method)
+    def call_now(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        if parameter in bound.arguments:
+            bound.arguments[parameter] = repo.known_translation(bound.arguments[parameter])
+        return method(*bound.args, **bound.kwargs)
+
+    if inspect.isasyncgenfunction(method):
+        return generate
+    if inspect.iscoroutinefunction(method):
+        return call
+    if inspect.isasyncgenfunction(inspect.unwrap(method)):
+        return manage  # what asynccontextmanager makes of a generator function
+    return call_now
