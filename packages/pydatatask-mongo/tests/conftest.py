@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import uuid
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import blockbuster
-import pydatatask_core.testing
 import pymongo
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
-from pydatatask_mongo import MongoMetadataRepository
 from pymongo.monitoring import CommandListener
+
+from pydatatask_mongo import MongoMetadataRepository
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -60,6 +62,19 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _sockets_that_pymongo_forgets(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Drop, with the loop, the socket with which a closed client was just connecting.
+
+    PyMongo leaves it to be found by the garbage collector, in whichever test that happens.
+    """
+    yield
+    if "unreachable" in request.fixturenames:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+
 @pytest.fixture(scope="session")
 def database_name(mongodb: MongoServer) -> Iterator[str]:
     """Give the name of a database for this run, which vanishes after it."""
@@ -84,9 +99,7 @@ def commands() -> Commands:
 @pytest.fixture
 async def client(kind: str, mongodb: MongoServer, commands: Commands) -> AsyncIterator[Any]:
     """Give a client of each kind."""
-    client = CLIENTS[kind](
-        mongodb.url, event_listeners=[commands], serverSelectionTimeoutMS=10_000
-    )
+    client = CLIENTS[kind](mongodb.url, event_listeners=[commands], serverSelectionTimeoutMS=10_000)
     yield client
     await close(client)
 
@@ -101,6 +114,14 @@ def collection(client: Any, database_name: str) -> Any:
 def repo(collection: Any) -> MongoMetadataRepository:
     """Give a repository in a collection that does not exist yet."""
     return MongoMetadataRepository(lambda: collection)
+
+
+@pytest.fixture
+async def refused(kind: str, mongodb: MongoServer) -> AsyncIterator[Any]:
+    """Give a client that the server does not know."""
+    client = CLIENTS[kind](mongodb.url, username="nobody", password="hunter2")
+    yield client
+    await close(client)
 
 
 @pytest.fixture

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydatatask_core.testing import MetadataRepositoryContract
-from pydatatask_mongo import MongoMetadataRepository
 
-from .conftest import Commands
+from pydatatask_core.testing import (
+    JOBS,
+    MetadataRepositoryContract,
+    for_all,
+    metadata_values,
+    same_metadata,
+)
+from pydatatask_mongo import MongoMetadataRepository
 
 
 class MongoContract(MetadataRepositoryContract):
@@ -16,7 +21,7 @@ class MongoContract(MetadataRepositoryContract):
     bulk_info = True
 
     @pytest.fixture(autouse=True)
-    def _count(self, commands: Commands) -> None:
+    def _count(self, commands: Any) -> None:
         self.commands = commands
 
     @pytest.fixture
@@ -30,8 +35,8 @@ class MongoContract(MetadataRepositoryContract):
         return self.made(collection["missing"])
 
     @pytest.fixture
-    def broken(self, unreachable: Any) -> MongoMetadataRepository:
-        return self.made(unreachable["database"]["jobs"])
+    def broken(self, refused: Any) -> MongoMetadataRepository:
+        return self.made(refused["database"]["jobs"])
 
     def made(self, collection: Any) -> MongoMetadataRepository:
         return MongoMetadataRepository(lambda: collection)
@@ -47,6 +52,22 @@ class MongoContract(MetadataRepositoryContract):
 
     async def requests(self, repo: Any) -> int:
         return len(self.commands.sent)
+
+    async def test_any_value_comes_back_as_it_was(self, repo: Any) -> None:
+        """Does not replace one generated value by another.
+
+        FerretDB 1 takes the replacement of 0 by 0.0 for none, and keeps what was there.
+        """
+        job = JOBS[0]
+
+        async def check(value: Any) -> None:
+            await repo.delete(job)
+            await repo.dump(job, value)
+            found = await repo.info(job)
+            assert same_metadata(found, value), f"{value!r} came back as {found!r}"
+            assert same_metadata((await repo.info_all())[job], found)
+
+        await for_all(metadata_values(), check)
 
 
 class TestCollection(MongoContract):
@@ -68,7 +89,9 @@ class TestView(MongoContract):
     @pytest.fixture
     async def repo(self, collection: Any) -> MongoMetadataRepository:
         await collection.insert_one({"_id": "absent", "hidden": True})
-        return await super().repo.__wrapped__(self, collection)
+        repo = self.made(collection)
+        await repo.validate()
+        return repo
 
     def made(self, collection: Any) -> MongoMetadataRepository:
         return MongoMetadataRepository(lambda: collection).query({"hidden": {"$ne": True}})

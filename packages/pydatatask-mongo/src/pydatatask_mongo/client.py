@@ -56,8 +56,9 @@ def servers_of(collection: Collection) -> str:
 async def takes_all_values(collection: Collection) -> bool:
     """Ask the server whether it holds whatever BSON does.
 
-    FerretDB 1 has neither lists in lists nor floats like infinity, and makes negative zeros
-    positive; it tells its version beside that of the MongoDB that it stands for.
+    FerretDB 1 has neither lists in lists nor floats like infinity, makes negative zeros positive,
+    and stores keys with quotes or control characters so that it cannot read them any more. It
+    tells its version beside that of the MongoDB that it stands for.
 
     :param collection: a collection of that server.
     """

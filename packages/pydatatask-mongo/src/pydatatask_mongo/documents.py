@@ -25,16 +25,15 @@ def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any
 
     :param job: the key, which becomes ``_id``.
     :param value: a value of the data model of metadata.
-    :param careful: whether the server takes neither lists in lists nor floats that are not finite
-        or a negative zero, and so gets those tagged.
+    :param careful: whether the server is one that takes less than MongoDB does: no lists in lists,
+        no floats that are not finite or a negative zero, fewer keys.
     """
     encoder = _Encoder(careful)
     if type(value) is not dict:
         return {"_id": job, TAG: "value", "value": encoder.encode(value)}
     if encoder.is_plain_dict(value, at_top=True):
         return {"_id": job, **value}
-    fields = {escape_key(key, at_top=True): encoder.encode(item) for key, item in value.items()}
-    return {"_id": job, TAG: "document", **fields}
+    return {"_id": job, TAG: "document", **encoder.encode_dict(value, at_top=True)}
 
 
 def from_document(document: dict[str, Any]) -> Any:
@@ -75,13 +74,19 @@ class _Encoder:
 
     def is_plain_dict(self, value: dict[str, Any], *, at_top: bool = False) -> bool:
         return all(
-            not needs_escape(key, at_top=at_top) and self._is_plain(item)
+            not needs_escape(key, at_top=at_top, careful=self._careful) and self._is_plain(item)
             for key, item in value.items()
         )
 
+    def encode_dict(self, value: dict[str, Any], *, at_top: bool = False) -> dict[str, Any]:
+        return {
+            escape_key(key, at_top=at_top, careful=self._careful): self.encode(item)
+            for key, item in value.items()
+        }
+
     def encode(self, value: Any) -> Any:
         if type(value) is dict:
-            return {escape_key(key): self.encode(item) for key, item in value.items()}
+            return self.encode_dict(value)
         if type(value) is list:
             items = [self.encode(item) for item in value]
             return [self._in_list(item) for item in items] if self._careful else items

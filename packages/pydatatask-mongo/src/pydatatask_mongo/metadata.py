@@ -144,9 +144,10 @@ class MongoMetadataRepository(MetadataRepository):
         return await self._values(self.valid_names(documents), documents)
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
-        wanted = list(dict.fromkeys(jobs))
+        wanted = list(jobs)
         for job in wanted:
             self.check_job_id(job)
+        wanted = list(dict.fromkeys(wanted))
         documents: dict[str, Any] = {}
         for some in _slices(wanted):
             selected = _both({"_id": {"$in": some}}, self._filter)

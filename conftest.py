@@ -1,0 +1,3 @@
+"""What the tests of all packages share: the real servers."""
+
+pytest_plugins = ["services.finding", "services.mongodb"]

@@ -1,0 +1,1 @@
+"""FerretDB, built from its Go module."""

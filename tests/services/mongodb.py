@@ -1,0 +1,86 @@
+"""MongoDB: its own server, or FerretDB, which speaks its protocol."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from .ferretdb.build import built_ferretdb
+from .finding import docker, free_port, unavailable, used
+from .server import Container, Program, Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["MongoServer"]
+
+VARIABLE = "PYDATATASK_TEST_MONGODB_URL"
+IMAGE = "mongo:7"
+HINT = (
+    f"{VARIABLE} is not set, there is no mongod on PATH, FerretDB is not built (python "
+    "tests/services/ferretdb/build.py does that once, in some minutes), and no Docker answers"
+)
+
+
+@dataclass(frozen=True)
+class MongoServer:
+    """A server that speaks MongoDB's protocol."""
+
+    url: str
+    what: str
+    process: Server | None = None
+
+    @property
+    def started(self) -> Server:
+        """The server as something that can be killed and started."""
+        assert self.process is not None
+        return self.process
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """Give a server for the whole run; use databases of your own in it, and drop them."""
+    url = os.environ.get(VARIABLE)
+    if url:
+        used("MongoDB", f"{VARIABLE} ({urlsplit(url).hostname})")
+        yield MongoServer(url, VARIABLE)
+        return
+    server = _ours(tmp_path_factory.mktemp("mongodb"))
+    with server.started:
+        used("MongoDB", server.what)
+        yield server
+
+
+@pytest.fixture
+def mongodb_of_its_own(tmp_path: Path) -> Iterator[MongoServer]:
+    """Give a server that serves one test alone, which may kill it."""
+    folder = tmp_path / "mongodb"
+    folder.mkdir()
+    server = _ours(folder)
+    with server.started:
+        yield server
+
+
+def _ours(folder: Path) -> MongoServer:
+    port = free_port()
+    data = folder / "data"
+    data.mkdir()
+    server: Server
+    if mongod := shutil.which("mongod"):
+        options = ("--bind_ip=127.0.0.1", f"--port={port}", f"--dbpath={data}")
+        server, what = Program(port, [mongod, *options], folder / "log"), mongod
+    elif ferretdb := built_ferretdb():
+        command = [str(ferretdb), f"127.0.0.1:{port}", str(data)]
+        server, what = Program(port, command, folder / "log"), f"FerretDB, {ferretdb}"
+    elif engine := docker():
+        server = Container(port, engine, [f"--publish=127.0.0.1:{port}:27017", IMAGE])
+        what = f"Docker's {IMAGE}"
+    else:
+        unavailable("MongoDB", HINT)
+    return MongoServer(f"mongodb://127.0.0.1:{port}", what, server)

@@ -1,0 +1,181 @@
+"""Servers that a test run starts, and may kill."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Self
+
+__all__ = ["Container", "Program", "Server"]
+
+
+class Server(ABC):
+    """A server on a port of the loopback interface; killed and started again, it has its data.
+
+    :param port: the port.
+    """
+
+    patience = 45.0
+    """How many seconds it may take to start."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        self._launch()
+        deadline = time.monotonic() + self.patience
+        while not self._accepts():
+            if self._ended() or time.monotonic() > deadline:
+                output = self.output()[-2000:]
+                self.stop()
+                raise RuntimeError(f"{self!r} does not come up on port {self.port}:\n{output}")
+            time.sleep(0.02)
+
+    def _accepts(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    @abstractmethod
+    def output(self) -> str:
+        """Give what it has printed."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End it by SIGKILL, and wait for that."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it in peace, and leave nothing of it but files."""
+
+    @abstractmethod
+    def _launch(self) -> None: ...
+
+    @abstractmethod
+    def _ended(self) -> bool: ...
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+
+class Program(Server):
+    """A server that is a process of this machine.
+
+    :param port: the port that it is told to listen on.
+    :param command: the program and its arguments.
+    :param log: the file for what it prints.
+    """
+
+    def __init__(self, port: int, command: Sequence[str], log: Path) -> None:
+        super().__init__(port)
+        self._command = list(command)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGSTOP."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def output(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        self._wait()
+
+    def stop(self) -> None:
+        if self._process is None:
+            return
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.send(signal.SIGKILL)
+        self._wait()
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        self._process.wait()
+        self._process = None
+
+    def _launch(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+            )
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def __repr__(self) -> str:
+        return f"Program({self._command[0]!r})"
+
+
+class Container(Server):
+    """A server in a container of Docker.
+
+    :param port: the port of this machine at which it is to be reached.
+    :param docker: the program ``docker``.
+    :param options: the arguments of ``docker run``, with image and command.
+    """
+
+    patience = 300.0  # the image may have to be fetched
+
+    def __init__(self, port: int, docker: str, options: Sequence[str]) -> None:
+        super().__init__(port)
+        self._docker = docker
+        self._options = list(options)
+        self._id: str | None = None
+
+    def output(self) -> str:
+        return "" if self._id is None else self._run("logs", self._id)
+
+    def kill(self) -> None:
+        assert self._id is not None
+        self._run("kill", self._id)
+
+    def stop(self) -> None:
+        if self._id is not None:
+            self._run("rm", "--force", "--volumes", self._id)
+            self._id = None
+
+    def _launch(self) -> None:
+        if self._id is None:
+            self._id = self._run("run", "--detach", *self._options).split()[-1]
+        else:
+            self._run("start", self._id)
+
+    def _ended(self) -> bool:
+        assert self._id is not None
+        return "true" not in self._run("inspect", "--format", "{{.State.Running}}", self._id)
+
+    def _run(self, *arguments: str) -> str:
+        return subprocess.run(
+            [self._docker, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=self.patience,
+            check=True,
+            text=True,
+        ).stdout
+
+    def __repr__(self) -> str:
+        return f"Container({self._options[-1]!r})"
