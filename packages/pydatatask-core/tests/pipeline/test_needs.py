@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from pydatatask_core import (
     InProcessMetadataRepository,
     InProcessSyncTask,
@@ -14,6 +14,9 @@ from pydatatask_core import (
     Session,
 )
 from pydatatask_core.errors import PipelineError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 class Remote(InProcessMetadataRepository):
