@@ -161,6 +161,27 @@ async def test_a_class_with_dots_in_its_job_ids_never_takes_unfinished_values_fo
     assert await repo.keys() == {".hidden", "a.b"}
 
 
+@pytest.mark.parametrize("name", ["../x", "a/b", "/etc/passwd", "a\0b"])
+async def test_no_class_has_job_ids_that_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    class Anything(FileRepository):
+        @classmethod
+        def is_valid_job_id(cls, job: str) -> bool:
+            return True
+
+    repo = Anything(tmp_path / "files")
+    assert not await repo.contains(name)
+    with pytest.raises(InvalidJobIdError, match="a file name contains no"):
+        await repo.delete(name)
+
+
+async def test_a_folder_that_cannot_be_looked_for_is_not_called_missing(tmp_path: Path) -> None:
+    touch(tmp_path / "file")
+    assert await FileRepository(tmp_path / "none").is_missing()
+    assert not await FileRepository(tmp_path).is_missing()
+    with pytest.raises(StoreError, match="look for the folder"):
+        await FileRepository(tmp_path / "file" / "below").is_missing()
+
+
 async def test_a_subclass_that_tells_what_is_there_is_listed_by_that(tmp_path: Path) -> None:
     """Only what the documentation names: a listing, a look-up, a path, a value, a deletion."""
 

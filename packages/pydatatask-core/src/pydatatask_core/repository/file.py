@@ -71,6 +71,9 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         return AtomicFile(path, self.durable)
 
     def _publish(self, job: str, file: AtomicFile, data: bytes | bytearray) -> None:
+        if not self.case_insensitive:
+            file.commit(data)
+            return
         with self._folder.changing():
             file.commit(data, path=str(self.fullpath(job)))
 

@@ -95,6 +95,8 @@ class FileRepositoryBase(Repository, ABC):
         if len(job) > self._room or len(os.fsencode(job)) > self._room:
             rule = f"with the extension {self.extension!r} it is longer than a file name can be"
             raise InvalidJobIdError(job, self, rule)
+        if "/" in job or "\0" in job:
+            raise InvalidJobIdError(job, self, "a file name contains no '/' and no NUL")
         if job + self.extension in (".", ".."):
             raise InvalidJobIdError(job, self, "this is the name of a folder itself")
         if job[0] == "." and is_temporary(job + self.extension):
@@ -134,11 +136,10 @@ class FileRepositoryBase(Repository, ABC):
         return str(self.fullpath(job))
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
-        wanted = list(jobs)
-        return await asyncio.to_thread(lambda: {job: self._path(job) for job in wanted})
+        return await asyncio.to_thread(self._paths, list(jobs))
 
     async def is_missing(self) -> bool:
-        return not await asyncio.to_thread(os.path.lexists, self.basedir)
+        return await asyncio.to_thread(self._is_missing)
 
     async def validate(self) -> None:
         """Create the folder, try it out, and remove what writers that died have left in it.
@@ -167,6 +168,14 @@ class FileRepositoryBase(Repository, ABC):
         with self._errors("look for", job):
             return str(self.fullpath(job))
 
+    def _is_missing(self) -> bool:
+        with self._errors("look for the folder"):
+            return stamp_of(str(self.basedir)) is None
+
+    def _paths(self, jobs: list[str]) -> dict[str, str]:
+        with self._errors("look for jobs"):
+            return {job: str(self.fullpath(job)) for job in jobs}
+
     def _contains(self, job: str) -> bool:
         try:
             with self._errors("look for", job):
@@ -178,11 +187,9 @@ class FileRepositoryBase(Repository, ABC):
         """List what may be jobs, and tell if that can change while no name in the folder does."""
         with self._errors("list"):
             jobs, linked = self._folder.jobs()
-        hidden = [job for job in jobs if job[:1] in ("", ".")]
-        if hidden:
-            # Only a class with other rules for job ids has any that begin with a dot.
-            dropped = {job for job in hidden if not self._is_checked(job)}
-            jobs = [job for job in jobs if job not in dropped]
+        # Nothing and the dot sort before letters and digits, so mostly this one look suffices.
+        if jobs and min(jobs) < "/":
+            jobs = [job for job in jobs if not _is_hidden(job) or self._is_checked(job)]
         return jobs, linked
 
     def _keys(self) -> frozenset[str]:
@@ -193,7 +200,9 @@ class FileRepositoryBase(Repository, ABC):
                 return last_keys
             certain = stamp is not None and is_certain(stamp)
         jobs, inconstant = self._list()
-        keys = frozenset(self.valid_names(jobs))
+        unknown = [job for job in jobs if job not in last_keys]
+        refused = set(unknown).difference(self.valid_names(unknown))
+        keys = frozenset(jobs).difference(refused)
         self._last = (stamp if certain and not inconstant else None, keys)
         return keys
 
@@ -232,3 +241,8 @@ class FileRepositoryBase(Repository, ABC):
 
     def _options(self) -> tuple[str, ...]:
         return ("case_insensitive", "durable")
+
+
+def _is_hidden(job: str) -> bool:
+    """Tell names apart that only a class with other rules for job ids can have."""
+    return not job or job[0] == "."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 
 from .listing import Kind, is_there
@@ -53,6 +52,8 @@ def remove_any(path: str) -> None:
     What a job leaves may forbid its own removal (a folder without write permission); such
     permissions are widened, where they are ours to widen.
     """
+    import shutil  # with all its compressors, too much for who removes nothing
+
     if os.path.islink(path) or not os.path.isdir(path):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
