@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from .folder import write_new
-from .identity import boot_id, parse_journal
+from .identity import parse_identity
 from .run import INLINE, TAIL, Output, Report, State
 from .runs import PATIENCE
-from .supervisor import JOURNAL, REVOKED, STATUS, STOP, parse_status
+from .supervisor import REVOKED, STATUS, parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,66 +19,62 @@ if TYPE_CHECKING:
     from .identity import Identity
     from .local import LocalLinuxManager
 
-__all__ = ["examine", "look_into", "read_identity", "revoke"]
+__all__ = ["examine", "look_into", "note_stop", "read_identity", "revoke"]
 
 _SMALL = 16384
+_STOP = b"stop: "
 
-_Status = tuple[int, float]
 
-
-def examine(place: str, manager: LocalLinuxManager, *, claim: bool = False) -> Report:
+def examine(
+    place: str, manager: LocalLinuxManager, *, claim: bool = False, began: bool = False
+) -> Report:
     """Tell the state of a run, without its outputs.
 
     :param place: its directory.
     :param manager: whose run it is.
     :param claim: whether to make certain that what was not started never will be.
+    :param began: whether it is known that the script was started.
     """
-    # In this order: a status without a journal means that there will be no journal.
-    status = _status(place)
-    journal = _read(os.path.join(place, JOURNAL))
-    if journal is None:
-        return _unclaimed(place, manager, status is not None, claim)
-    text, since = journal
-    identity = parse_journal(text)
+    found = _read(os.path.join(place, STATUS))
+    if found is None:
+        if not os.path.isdir(place):
+            return Report(State.ABSENT, reason=f"its run directory {place!r} is gone")
+        if began:
+            return Report(State.LOST, reason=f"its status is gone from {place!r}, where it ran")
+        if not claim:
+            return Report(State.PREPARED)
+        return Report(State.NOT_STARTED) if revoke(place) else examine(place, manager)
+    report = _judge(place, manager, *found)
+    report.stopped = _stop_reason(found[0])
+    return report
+
+
+def _judge(place: str, manager: LocalLinuxManager, text: bytes, since: float) -> Report:
+    identity, code = parse_identity(text), parse_status(text)
+    if text.startswith(REVOKED) or (identity is None and code is not None):
+        return Report(State.NOT_STARTED)
     if identity is None:
-        return _unbegun(text, since, status is not None)
-    report = _judge(place, manager, identity, status)
-    report.started = since
+        if time.time() - since < PATIENCE:
+            return Report(State.RUNNING)  # between making the file and filling it
+        return Report(State.LOST, reason="it was killed when it was about to begin")
+    report = _outcome(place, manager, identity, code, since)
     report.handle = str(identity)
     return report
 
 
-def _unclaimed(place: str, manager: LocalLinuxManager, over: bool, claim: bool) -> Report:
-    if not os.path.isdir(place):
-        return Report(State.ABSENT, reason=f"its run directory {place!r} is gone")
-    if over:  # the process could not even make its journal
-        return Report(State.NOT_STARTED)
-    if not claim:
-        return Report(State.PREPARED)
-    return Report(State.NOT_STARTED) if revoke(place) else examine(place, manager, claim=claim)
-
-
-def _unbegun(text: bytes, since: float, over: bool) -> Report:
-    """Judge a run whose journal is not complete."""
-    if over or text == REVOKED.encode():
-        return Report(State.NOT_STARTED)
-    if time.time() - since < PATIENCE:
-        return Report(State.RUNNING)
-    return Report(State.LOST, reason="it was killed when it was about to begin")
-
-
-def _judge(
-    place: str, manager: LocalLinuxManager, identity: Identity, status: _Status | None
+def _outcome(
+    place: str, manager: LocalLinuxManager, identity: Identity, code: int | None, since: float
 ) -> Report:
-    if status is None:
+    if code is None:
         if manager.is_alive(identity):
-            return Report(State.RUNNING)
+            return Report(State.RUNNING, started=since)
         # Only what is read after the supervisor was seen dead is its last word.
-        status = _status(place)
-    if status is not None:
-        return Report(State.ENDED, return_code=status[0], ended=status[1])
+        text, since = _read(os.path.join(place, STATUS)) or (b"", since)
+        code = parse_status(text)
+    if code is not None:
+        return Report(State.ENDED, return_code=code, ended=since)
     reason = "its supervisor was killed, so nobody knows its exit status"
-    if identity.boot != boot_id(manager.boot_id):
+    if identity.boot != manager.boot_id:
         reason = "the machine was restarted while it ran"
     return Report(State.LOST, reason=reason)
 
@@ -95,9 +91,6 @@ def look_into(place: str, report: Report, outputs: Iterable[str], memo: Path | N
         output = _output(os.path.join(place, name))
         if output is not None:
             report.outputs[name] = output
-    stopped = _read(os.path.join(place, STOP))
-    if stopped is not None:
-        report.stopped = stopped[0].decode(errors="replace")
     if memo is not None:
         earlier = _read(str(memo))
         report.earlier = int(earlier[0]) if earlier is not None and earlier[0].isdigit() else 0
@@ -109,10 +102,30 @@ def revoke(place: str) -> bool:
     :param place: the directory of the run.
     """
     try:
-        write_new(os.path.join(place, JOURNAL), REVOKED.encode())
+        write_new(os.path.join(place, STATUS), REVOKED)
     except (FileExistsError, FileNotFoundError):
         return False
     return True
+
+
+def note_stop(place: str, reason: str) -> None:
+    """Note why a run is told to end.
+
+    :param place: the directory of the run.
+    :param reason: one line. The first that is noted is the one that counts.
+    """
+    fd = os.open(os.path.join(place, STATUS), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        os.write(fd, _STOP + reason.encode() + b"\n")
+    finally:
+        os.close(fd)
+
+
+def _stop_reason(text: bytes) -> str | None:
+    for line in text.split(b"\n")[1:]:
+        if line.startswith(_STOP):
+            return line[len(_STOP) :].decode(errors="replace")
+    return None
 
 
 def read_identity(place: str) -> Identity | None:
@@ -120,14 +133,8 @@ def read_identity(place: str) -> Identity | None:
 
     :param place: the directory of the run.
     """
-    journal = _read(os.path.join(place, JOURNAL))
-    return None if journal is None else parse_journal(journal[0])
-
-
-def _status(place: str) -> _Status | None:
     found = _read(os.path.join(place, STATUS))
-    code = None if found is None else parse_status(found[0])
-    return None if found is None or code is None else (code, found[1])
+    return None if found is None else parse_identity(found[0])
 
 
 def _read(path: str) -> tuple[bytes, float] | None:
@@ -151,7 +158,7 @@ def _output(path: str) -> Output | None:
         size = os.fstat(fd).st_size
         if size > INLINE:
             return Output(size, None, os.pread(fd, TAIL, size - TAIL))
-        data = os.read(fd, INLINE)
+        data = os.read(fd, INLINE) if size else b""
         return Output(len(data), data, data[-TAIL:])
     finally:
         os.close(fd)

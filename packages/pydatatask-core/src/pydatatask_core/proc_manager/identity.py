@@ -6,13 +6,20 @@ import errno
 import os
 from typing import NamedTuple
 
-__all__ = ["BOOT_ID", "Identity", "Process", "boot_id", "parse_journal", "process_of"]
+__all__ = ["BOOT_ID", "Identity", "Process", "parse_identity", "read_boot_id"]
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Where Linux tells one boot of the machine from the next."""
 
 _DEAD = (b"", b"Z", b"X", b"x")
 """The states of a process that has ended, whether or not its parent has noticed."""
+
+
+class _Stat(NamedTuple):
+    pid: int
+    state: bytes
+    parent: int
+    start: int
 
 
 class Process(NamedTuple):
@@ -27,75 +34,90 @@ class Process(NamedTuple):
 
     def lives(self) -> bool:
         """Determine whether the process lives; one that is a zombie does not."""
-        return self._state() not in _DEAD
-
-    def is_zombie(self) -> bool:
-        """Determine whether the process has ended, and its parent has not noticed yet."""
-        return self._state() == b"Z"
-
-    def _state(self) -> bytes:
-        try:
-            with open(f"/proc/{self.pid}/stat", "rb", buffering=0) as file:
-                line = file.read(4096)
-        except OSError as e:
-            if e.errno in (errno.ENOENT, errno.ESRCH):
-                return b""
-            raise
-        if process_of(line) != self:
-            return b""
-        return line.rpartition(b") ")[2][:1]
+        found = _look_up(self.pid)
+        return found is not None and found.start == self.start and found.state not in _DEAD
 
 
 class Identity(NamedTuple):
     """A job's process and its supervisor, on one boot of one machine.
 
     :param process: the process; it leads a process group, unless it has only just begun.
-    :param supervisor: its parent.
+    :param supervisor: the process id of its parent.
     :param boot: the boot id.
     """
 
     process: Process
-    supervisor: Process
+    supervisor: int
     boot: str
 
     def __str__(self) -> str:
         """Give the handle by which the process manager's users know it."""
-        (pid, start), (parent, parent_start), boot = self
-        return f"{pid}.{start}-{parent}.{parent_start}-{boot}"
+        return f"{self.process.pid}.{self.process.start}-{self.supervisor}-{self.boot}"
 
     @classmethod
     def parse(cls, handle: str) -> Identity | None:
         """Read a handle; None if it is none."""
-        parts = handle.split("-", 2)
-        numbers = [number for part in parts[:2] for number in part.split(".")]
-        if len(parts) != 3 or len(numbers) != 4 or not all(n.isdecimal() for n in numbers):  # noqa: PLR2004
+        process, _, rest = handle.partition("-")
+        supervisor, _, boot = rest.partition("-")
+        pid, _, start = process.partition(".")
+        if not all(number.isdecimal() for number in (pid, start, supervisor)):
             return None
-        pid, start, parent, parent_start = map(int, numbers)
-        return cls(Process(pid, start), Process(parent, parent_start), parts[2])
+        return cls(Process(int(pid), int(start)), int(supervisor), boot)
+
+    def supervisor_lives(self) -> bool:
+        """Determine whether the supervisor lives.
+
+        It is the one with its number that is no younger than its child: nobody else had the
+        number then, and whoever gets it later is younger.
+        """
+        found = self._supervisor()
+        return found is not None and found.state not in _DEAD
+
+    def supervisor_is_zombie(self) -> bool:
+        """Determine whether the supervisor has ended, and its parent has not noticed yet."""
+        found = self._supervisor()
+        return found is not None and found.state == b"Z"
+
+    def _supervisor(self) -> _Stat | None:
+        found = _look_up(self.supervisor)
+        return found if found is not None and found.start <= self.process.start else None
 
 
-def process_of(stat: bytes) -> Process | None:
-    """Read a line of ``/proc/<pid>/stat`` (proc(5)); None if it is not a whole one."""
+def _look_up(pid: int) -> _Stat | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return _parse_stat(file.read(4096))
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ESRCH):
+            return None
+        raise
+
+
+def _parse_stat(line: bytes) -> _Stat | None:
     # The second field is the name in parentheses, in which anything may stand.
-    pid, _, rest = stat.partition(b" (")
+    pid, _, rest = line.partition(b" (")
     fields = rest.rpartition(b") ")[2].split()
     if len(fields) < 20 or not pid.isdigit() or not fields[19].isdigit():  # noqa: PLR2004
         return None
-    return Process(int(pid), int(fields[19]))
+    return _Stat(int(pid), fields[0], int(fields[1]), int(fields[19]))
 
 
-def parse_journal(text: bytes) -> Identity | None:
-    """Read a journal; None if it is not complete (yet)."""
+def parse_identity(text: bytes) -> Identity | None:
+    """Read from a status file which process it is; None if that is not complete (yet).
+
+    :param text: what the file holds.
+    """
     lines = text.split(b"\n")
     if len(lines) < 4:  # noqa: PLR2004 - three lines, each of them terminated
         return None
-    supervisor, process = process_of(lines[1]), process_of(lines[2])
-    if supervisor is None or process is None:
+    found = _parse_stat(lines[2])
+    if found is None:
         return None
-    return Identity(process, supervisor, lines[0].decode(errors="replace").strip())
+    boot = lines[1].decode(errors="replace").strip()
+    return Identity(Process(found.pid, found.start), found.parent, boot)
 
 
-def boot_id(path: str = BOOT_ID) -> str:
+def read_boot_id(path: str = BOOT_ID) -> str:
     """Tell which boot of the machine this is; empty where that is not to be known.
 
     :param path: the file that says so.

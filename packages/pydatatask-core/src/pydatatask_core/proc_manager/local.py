@@ -14,7 +14,7 @@ from pydatatask_core.utils import AReadText, AWriteText, finish
 
 from .base import AbstractProcessManager, OpenMode
 from .folder import prepare_private_folder, remove_tree
-from .identity import BOOT_ID, Identity, boot_id, parse_journal
+from .identity import BOOT_ID, Identity, parse_identity, read_boot_id
 from .spawning import reserve_status, setsid_path, spawn_supervisor
 from .streams import LocalReadStream, LocalWriteStream, manager_errors
 from .supervisor import safe_name
@@ -48,7 +48,8 @@ class LocalLinuxManager(AbstractProcessManager):
             )
         self.app = app
         self.local_path = Path(os.path.abspath(local_path))
-        self.boot_id = boot_id
+        self._boot_id_path = boot_id
+        self._boot_id: str | None = None
         self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
         self._runs: LocalRuns | None = None
         self._children: dict[str, int] = {}
@@ -99,9 +100,16 @@ class LocalLinuxManager(AbstractProcessManager):
 
         :param identity: which process.
         """
-        if identity.boot != boot_id(self.boot_id):
+        if identity.boot != self.boot_id:
             return False
-        return identity.supervisor.lives() or identity.process.lives()
+        return identity.supervisor_lives() or identity.process.lives()
+
+    @property
+    def boot_id(self) -> str:
+        """What tells this boot of the machine from another; looked up once, which blocks."""
+        if self._boot_id is None:
+            self._boot_id = read_boot_id(self._boot_id_path)
+        return self._boot_id
 
     async def spawn(
         self,
@@ -154,7 +162,7 @@ class LocalLinuxManager(AbstractProcessManager):
             journal = b""
             while journal.count(b"\n") < 3 and (more := stream.read(4096)):  # noqa: PLR2004
                 journal += more
-        identity = parse_journal(journal)
+        identity = parse_identity(journal)
         if identity is None:
             os.waitpid(pid, 0)
             raise ProcessManagerError(f"{problem}: its supervisor ended before it began")

@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING
 from pydatatask_core.utils import finish
 
 from .base import STDOUT
-from .examining import examine, look_into, read_identity, revoke
+from .examining import examine, look_into, note_stop, read_identity, revoke
 from .folder import remove_flat, remove_tree, write_new
 from .run import Plan, Report, Run, RunExistsError, State
 from .runs import Runs
-from .spawning import reserve_status, spawn_supervisor
+from .spawning import spawn_supervisor
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
-    JOURNAL,
     SCRIPT,
     STATUS,
     STDERR,
     STDIN,
     STDOUT_FILE,
-    STOP,
     command_line,
     original_name,
 )
-from .watching import open_pidfd, reap_child, reap_zombie, watch_pidfd
+from .watching import PidFd, reap_child, reap_zombie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -71,7 +69,6 @@ class LocalRuns(Runs):
                 write_new(os.path.join(place, SCRIPT), plan.script, 0o700)
                 if plan.stdin is not None:
                     write_new(os.path.join(place, STDIN), plan.stdin)
-                reserve_status(os.path.join(place, STATUS))
             except BaseException:
                 remove_tree(place)
                 raise
@@ -88,25 +85,24 @@ class LocalRuns(Runs):
                 command_line(plan.script, script),
                 plan.environ,
                 place,
-                os.path.join(place, STATUS),
+                STATUS,
                 os.path.join(place, STDIN) if plan.has_stdin else None,
                 os.path.join(place, STDOUT_FILE) if plan.stdout else None,
                 os.path.join(place, STDERR) if plan.stderr is True else errors,
-                journal=JOURNAL,
+                journal=STATUS,
                 boot_id=self.manager.boot_id,
             )
-        run.pidfd = open_pidfd(run.pid)
+        run.descriptor = PidFd.of(run.pid)
 
     def watch(self, run: Run, ended: Callable[[], None]) -> Callable[[], None] | None:
-        fd, run.pidfd = run.pidfd, None
-        if fd is None:
+        if run.descriptor is None or run.ended:
             return None
 
         def notice() -> None:
-            run.pid = None  # it was waited for, and may soon be another one's number
+            run.ended = True
             ended()
 
-        return watch_pidfd(fd, notice)
+        return run.descriptor.watch(notice)
 
     async def poll(self, runs: Collection[Run]) -> list[Run]:
         return await asyncio.to_thread(self._poll, list(runs))
@@ -127,8 +123,9 @@ class LocalRuns(Runs):
 
     def _report(self, run: Run, outputs: tuple[str, ...], claim: bool) -> Report:
         place = str(run.directory)
+        self._wait_for(run)
         with manager_errors(f"look into the run directory {place!r}"):
-            report = examine(place, self.manager, claim=claim)
+            report = examine(place, self.manager, claim=claim, began=run.began)
             if report.state is State.RUNNING:
                 self._find(run)
             elif report.state is not State.PREPARED:
@@ -136,14 +133,22 @@ class LocalRuns(Runs):
                 reap_zombie(report.handle)
         return report
 
+    def _wait_for(self, run: Run) -> None:
+        """Have the kernel forget the child that was seen to end."""
+        if run.ended and run.descriptor is not None:
+            run.began = run.descriptor.reap() == 0 or run.began
+            run.descriptor.close()
+            # Its number may soon be another one's.
+            run.descriptor, run.ended, run.pid = None, False, None
+
     def _find(self, run: Run) -> None:
         """Open a descriptor of whoever lives, for whoever wants to watch it next."""
-        if run.pidfd is None:
+        if run.descriptor is None:
             identity = read_identity(str(run.directory))
             if identity is not None:
-                run.pidfd = open_pidfd(identity.supervisor)
-                if run.pidfd is None:
-                    run.pidfd = open_pidfd(identity.process)
+                run.descriptor = PidFd.of(
+                    identity.supervisor, identity.supervisor_lives
+                ) or PidFd.of(identity.process.pid, identity.process.lives)
 
     async def read(self, run: Run, name: str) -> AReadStream:
         return await asyncio.to_thread(LocalReadStream, str(run.directory / name))
@@ -156,21 +161,20 @@ class LocalRuns(Runs):
             identity = read_identity(place)
             if identity is None:
                 # Whoever has not begun, need not. Whoever is just beginning is told next time.
-                return revoke(place) and self._note_stop(place, reason)
+                if revoke(place):
+                    note_stop(place, reason)
+                    return True
+                return False
             if not self.manager.is_alive(identity):
                 return False
-            self._note_stop(place, reason)
+            # Without room for the reason, the process has to end all the same.
+            with contextlib.suppress(OSError):
+                note_stop(place, reason)
             if force:
                 return self.manager.signal(identity, signal.SIGKILL)
             told = self.manager.signal(identity, signal.SIGTERM)
             self.manager.signal(identity, signal.SIGCONT)  # one that is suspended would not notice
             return told
-
-    def _note_stop(self, place: str, reason: str) -> bool:
-        # The first reason is the one. Without room for it, the process has to end all the same.
-        with contextlib.suppress(OSError):
-            write_new(os.path.join(place, STOP), reason.encode())
-        return True
 
     async def remove(self, run: Run) -> None:
         place = str(run.directory)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .base import _StderrIsStdout
+    from .watching import PidFd
 
 __all__ = ["INLINE", "TAIL", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
 
@@ -65,9 +66,14 @@ class Run:
     memo: Path | None = None
     pid: int | None = None
     """The supervisor, if it is a child of this process."""
-    pidfd: int | None = None
+    descriptor: PidFd | None = None
+    """Of the supervisor, or of the process if that has outlived it."""
+    ended: bool = False
+    """Whether that has ended, and is yet to be waited for."""
     stopped: str | None = None
     """Why it was told to end, where only this process knows."""
+    began: bool = False
+    """Whether the script was started, where the directory may not tell any more."""
     missed: float | None = None
     """Since when (monotonic) the process is gone without a status, where that takes patience."""
 

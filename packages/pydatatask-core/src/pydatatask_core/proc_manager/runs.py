@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from functools import cache
 from typing import TYPE_CHECKING
 
 from .base import STDOUT
@@ -27,6 +28,13 @@ PATIENCE = 5.0
 """Seconds after which a process that is gone without a status is taken for lost."""
 
 
+@cache
+def _host() -> str:
+    import platform
+
+    return platform.node()
+
+
 class Runs:
     """The runs of jobs on a target.
 
@@ -47,9 +55,7 @@ class Runs:
     @property
     def host(self) -> str:
         """The name of the target."""
-        import platform
-
-        return platform.node()
+        return _host()
 
     async def validate(self) -> None:
         """Make the manager's directory, and check that the target will do.

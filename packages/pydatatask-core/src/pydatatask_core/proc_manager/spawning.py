@@ -54,13 +54,13 @@ def spawn_supervisor(
 
     :param args: the command line.
     :param environ: variables to add to those of this process.
-    :param cwd: the directory to run in; also what ``journal`` is relative to.
-    :param status: the reserved status file.
+    :param cwd: the directory to run in; what ``journal`` and ``status`` are relative to.
+    :param status: where to put the status.
     :param stdin: where to read stdin from, or None for a null file.
     :param stdout: where to append stdout to, or None for a null file.
     :param stderr: the same for stderr, or ``STDOUT``.
-    :param journal: where to put the journal.
-    :param boot_id: the file that holds the boot id.
+    :param journal: where to put the identity of the process.
+    :param boot_id: the boot id.
     :param journal_fd: a descriptor to give to the supervisor as 3.
     :raises OSError: if it could not be started.
     """
@@ -80,11 +80,11 @@ def spawn_supervisor(
         actions.append((os.POSIX_SPAWN_DUP2, journal_fd, 3))
     # The directory as it is now: should another one take its name before the supervisor looks, it
     # would run in that.
-    actions += [(file, 4, status, os.O_WRONLY, 0), (file, 5, cwd, _READ | os.O_DIRECTORY, 0)]
-    supervisor = [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", "/proc/self/fd/5", journal, boot_id]
+    actions.append((file, 5, cwd, _READ | os.O_DIRECTORY, 0))
+    where = ["/proc/self/fd/5", journal, status, boot_id]
     return os.posix_spawn(
         DEFAULT_SHELL,
-        [*supervisor, setsid_path(), *args],
+        [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", *where, setsid_path(), *args],
         {**os.environ, **environ} if environ else os.environ,
         file_actions=actions,
         setsid=True,

@@ -1,33 +1,33 @@
 """How a job's directory looks on its target, and the small supervisor that outlives the driver.
 
 A job that runs on a target with a POSIX shell, ``/proc`` and ``setsid`` (1) has one directory,
-named after it. All that is needed to go on with the job after any crash is in there:
+named after it, in which it runs. All that is needed to go on with the job after any crash is in
+there, under names that begin with a dot, so that a script that looks around or cleans up meets
+only what is its own:
 
-``script``
+``.script``
     what is run, by the interpreter that its first line names.
-``stdin``, ``stdout``, ``stderr``
+``.stdin``, ``.stdout``, ``.stderr``
     its standard streams, those that it has.
-``status``
-    the exit status, once there is one. Whoever makes the directory *reserves* it: it is written
-    full of blanks, and later overwritten in place by one ``write`` of one terminated line of the
-    same length, which parses as an integer. So it is whole or not there, also on a full disk.
-``journal``
-    whose process it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the
-    supervisor and of the process itself. Process id, start time and boot id together name one
-    process only, ever.
-``stop``
-    why the process was told to end, if it was.
+``.status``
+    first line: the exit status, once there is one. The line is *reserved*, that is, full of
+    blanks, until it is overwritten in place by one ``write`` of a line of the same length, which
+    parses as an integer. So it is whole or not there, also on a full disk. Below it whose process
+    it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the process (proc(5)),
+    which tells its id, its start time, and its parent, the supervisor. Process id, start time and
+    boot id together name one process only, ever. Below that, why it was told to end, if it was.
 
 Who decides that a job runs
-    To make the directory is exclusive (``mkdir`` without ``-p``), and so is to make the journal
-    (``O_EXCL``, the shell's ``noclobber``). The process itself makes it, as the last thing before
-    it becomes the script. Whoever wants to know for certain that a directory without a journal
-    will never run makes the journal in its place (:data:`REVOKED`); only one of them can.
+    To make the directory is exclusive (``mkdir`` without ``-p``), and so is to make ``.status`` in
+    it (``O_EXCL``, the shell's ``noclobber``). The process itself makes it, as the last thing
+    before it becomes the script. Whoever wants to know for certain that a directory without it
+    will never run makes it in its place (:data:`REVOKED`); only one of them can. A supervisor
+    that comes late stands in a directory that was removed, and can do neither.
 The order of things
     The directory is made and filled; then the record of the job is written; then the supervisor
     is started. At the end, what came out is written where it belongs, the record is removed, and
     the directory last. Whenever a driver dies, therefore: no directory and no record, nothing has
-    happened yet, or all is over; a directory without a record, the script never ran (no journal),
+    happened yet, or all is over; a directory without a record, the script never ran (no status),
     all is over (ended), or somebody removed the record (alive: it is put back); a record without
     a directory, somebody removed the directory, and the job is lost; both, look into the
     directory.
@@ -41,11 +41,9 @@ The supervisor
 
 from __future__ import annotations
 
-import posixpath
-
 __all__ = [
-    "JOURNAL",
-    "PAYLOAD_FAILED",
+    "DEFAULT_SHELL",
+    "NOT_BEGUN",
     "RESERVED_STATUS",
     "REVOKED",
     "SCRIPT",
@@ -53,57 +51,59 @@ __all__ = [
     "STDERR",
     "STDIN",
     "STDOUT_FILE",
-    "STOP",
     "SUPERVISOR",
     "command_line",
+    "original_name",
     "parse_status",
+    "safe_name",
 ]
 
-SCRIPT = "script"
-STDIN = "stdin"
-STDOUT_FILE = "stdout"
-STDERR = "stderr"
-STATUS = "status"
-JOURNAL = "journal"
-STOP = "stop"
+SCRIPT = ".script"
+STDIN = ".stdin"
+STDOUT_FILE = ".stdout"
+STDERR = ".stderr"
+STATUS = ".status"
 
 DEFAULT_SHELL = "/bin/sh"
 
 _WIDTH = 7
 RESERVED_STATUS = b" " * _WIDTH + b"\n"
-"""What a status file holds before there is a status: as many bytes, and no integer."""
+"""What a status file begins with before there is a status: as many bytes, and no integer."""
 
-REVOKED = "revoked\n"
-"""What a journal holds whose process must not run any more."""
+REVOKED = b"revoked\n"
+"""What a status file begins with whose process must not run any more."""
 
-PAYLOAD_FAILED = 125
-"""The exit status of a process that did not get as far as its script."""
+NOT_BEGUN = 125
+"""The exit status of a process, and of its supervisor, that did not get as far as the script."""
 
 SUPERVISOR = f"""\
 # pydatatask: waits for the end of one job
-cd -P -- "$1" && exec 5<&- || exit {PAYLOAD_FAILED}
-journal=$2 boot= supervisor= process=
-read -r boot <"$3"
-read -r supervisor </proc/self/stat
-shift 3
+cd -P -- "$1" && exec 5<&- || exit {NOT_BEGUN}
+journal=$2 status=$3 boot=$4
+shift 4
 trap : HUP INT TERM
 (
   read -r process </proc/self/stat
   set -C
-  printf '%s\\n' "$boot" "$supervisor" "$process" >"$journal" || exit {PAYLOAD_FAILED}
-  exec 3>&- 4>&-
+  printf '%{_WIDTH}s\\n%s\\n%s\\n' '' "$boot" "$process" >"$journal" || exit {NOT_BEGUN}
+  exec 3>&-
   exec "$@"
 )
-printf '%{_WIDTH}d\\n' $? >&4
+result=$? line=
+[ -e "$status" ] || exit $((result == {NOT_BEGUN} ? result : 0))
+IFS= read -r line <"$status"
+case $line in *[!\\ ]*) exit {NOT_BEGUN} ;; esac
+printf '%{_WIDTH}d\\n' $result 1<>"$status"
 """
 """The supervisor, as a script for ``sh -c`` with the arguments
 
-1. ``$0``, a name; the directory to run in; where to put the journal, relative to that directory;
-   the file that holds the boot id;
+1. ``$0``, a name; the directory to run in; where the identity of the process goes, and where its
+   status, relative to that directory (both are ``.status`` for what has a run directory); the
+   boot id;
 2. the path of ``setsid``, and the command line of the process;
 
-and with the file descriptors 0 to 2 as the process is to have them, and 4 open for writing at the
-beginning of the status file. Whoever launches may use 3 and 5; the process does not get them.
+and with the file descriptors 0 to 2 as the process is to have them. Whoever launches may use 3 and
+5; the process does not get them. It ends with 0 if the script ran.
 
 It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
 without a terminal have no job control.
@@ -131,11 +131,10 @@ def command_line(script: bytes, path: str) -> list[str]:
 def parse_status(text: bytes) -> int | None:
     """Read an exit status; None if there is none yet.
 
-    :param text: what the file holds.
+    :param text: what the file begins with.
     """
-    if not text.endswith(b"\n") or not text.strip().isdigit():
-        return None
-    return int(text)
+    line, end, _ = text.partition(b"\n")
+    return int(line) if end and line.strip().isdigit() else None
 
 
 def safe_name(name: str) -> str:
@@ -143,6 +142,8 @@ def safe_name(name: str) -> str:
 
     :param name: any text.
     """
+    if name.isascii() and name.isalnum():
+        return name
     from urllib.parse import quote
 
     quoted = quote(name, safe="")
@@ -153,9 +154,4 @@ def original_name(name: str) -> str:
     """Undo :func:`safe_name`."""
     from urllib.parse import unquote
 
-    return unquote(name)
-
-
-def inside(folder: str, name: str) -> str:
-    """Join a path of the target."""
-    return posixpath.join(folder, name)
+    return unquote(name) if "%" in name else name

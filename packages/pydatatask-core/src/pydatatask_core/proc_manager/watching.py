@@ -7,55 +7,78 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from .identity import Identity, Process
+from .identity import Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["open_pidfd", "reap_child", "reap_zombie", "watch_pidfd"]
+__all__ = ["PidFd", "reap_child", "reap_zombie"]
 
 
-def open_pidfd(process: Process | int) -> int | None:
-    """Open a descriptor that becomes readable when a process ends.
+class PidFd:
+    """A descriptor of a process, which becomes readable when that ends.
 
-    :param process: a process, or the id of a child of this one that nobody has waited for.
-    :return: the descriptor; None if there is no such process any more, or if descriptors are short
-        or the system has none of these, so that one has to ask from time to time.
+    :param fd: the descriptor, which this owns from now on.
     """
-    pid = process if isinstance(process, int) else process.pid
-    try:
-        fd = os.pidfd_open(pid)
-    except (OSError, AttributeError):
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def of(cls, pid: int, lives: Callable[[], bool] | None = None) -> PidFd | None:
+        """Open a descriptor of a process.
+
+        :param pid: the process id.
+        :param lives: tells whether it is still the one that is meant, unless it is a child of this
+            process that nobody has waited for.
+        :return: None if there is no such process any more, or if descriptors are short or the
+            system has none of these, so that one has to ask from time to time.
+        """
+        try:
+            fd = cls(os.pidfd_open(pid))
+        except (OSError, AttributeError):
+            return None
+        # Between whoever read its number and this, it may have ended, and another one begun.
+        return fd if lives is None or lives() else None
+
+    def watch(self, ended: Callable[[], None]) -> Callable[[], None]:
+        """Call a function in the running loop when the process ends.
+
+        :param ended: what to call.
+        :return: a function that stops watching.
+        """
+        loop, fd = asyncio.get_running_loop(), self._fd
+
+        def stop() -> None:
+            if not loop.is_closed():
+                loop.remove_reader(fd)
+
+        def notice() -> None:
+            stop()
+            ended()
+
+        loop.add_reader(fd, notice)
+        return stop
+
+    def reap(self) -> int | None:
+        """Wait for the process, which has ended; give its exit status if it is to be had.
+
+        It is for a child of this process that ended by itself.
+        """
+        with contextlib.suppress(ChildProcessError):
+            result = os.waitid(os.P_PIDFD, self._fd, os.WEXITED | os.WNOHANG)
+            if result is not None and result.si_code == os.CLD_EXITED:
+                return result.si_status
         return None
-    # Between whoever read its number and this, the process may have ended, and another one begun.
-    if isinstance(process, int) or process.lives():
-        return fd
-    os.close(fd)
-    return None
 
+    def close(self) -> None:
+        """Close the descriptor; doing so again does nothing."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
-def watch_pidfd(fd: int, ended: Callable[[], None]) -> Callable[[], None]:
-    """Call a function in the running loop when a process ends; then the descriptor is closed.
-
-    :param fd: what :func:`open_pidfd` gave.
-    :param ended: what to call.
-    :return: a function that stops watching and closes the descriptor.
-    """
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if not loop.is_closed():
-            loop.remove_reader(fd)
-        os.close(fd)
-
-    def notice() -> None:
-        with contextlib.suppress(ChildProcessError):  # it need not be a child of this process
-            os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
-        stop()
-        ended()
-
-    loop.add_reader(fd, notice)
-    return stop
+    def __del__(self) -> None:
+        self.close()
 
 
 def reap_zombie(handle: str | None) -> None:
@@ -64,8 +87,8 @@ def reap_zombie(handle: str | None) -> None:
     :param handle: which; it may have been started when this process had another pipeline open.
     """
     identity = None if handle is None else Identity.parse(handle)
-    if identity is not None and identity.supervisor.is_zombie():
-        reap_child(identity.supervisor.pid)
+    if identity is not None and identity.supervisor_is_zombie():
+        reap_child(identity.supervisor)
 
 
 def reap_child(pid: int) -> bool:

@@ -126,6 +126,7 @@ class ProcessTask(Task):
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         self._check(manager, resource_manager, job_resources)
         self._manager = manager
+        self._open_manager: AbstractProcessManager | None = None
         self.resource_manager = resource_manager
         self.job_resources = job_resources
         self.template = Template(template, name)
@@ -176,12 +177,16 @@ class ProcessTask(Task):
 
         :raises SessionError: if the manager comes from a session which is closed.
         """
+        if self._open_manager is not None:
+            return self._open_manager
         manager = self._manager()
         if not isinstance(manager, AbstractProcessManager):
             raise TaskConfigurationError(
                 f"{self.name}: its manager, {self._manager!r}, gave {manager!r}, which is no "
                 "process manager"
             )
+        if self.runtime is not None:  # its session is open as long as it is
+            self._open_manager = manager
         return manager
 
     @property
@@ -257,6 +262,7 @@ class ProcessTask(Task):
 
     def attach(self, runtime: Runtime | None) -> None:
         super().attach(runtime)
+        self._open_manager = None
         self._jobs.close()
         self._jobs = Jobs(self)
 
@@ -347,9 +353,8 @@ class ProcessTask(Task):
             self.pids.check_job_id(job)
             if not self.drives and await self.pids.contains(job):
                 raise TaskError(f"{self.name}: job {job!r} is running already, as pids says")
-            live = jobs.live[job] = LiveJob(job, self.new_run(job))
+            live = jobs.live[job] = LiveJob(job)
         elif live.phase is Phase.WAITING:
-            live.run = self.new_run(job)
             live.left_traces = False
             self._waiting.discard(job)
             jobs.enter(live, Phase.LAUNCHING)

@@ -64,7 +64,8 @@ class Launcher:
 
     async def _launch(self, live: LiveJob) -> None:
         plan, rest = await self._plan(live.job)
-        runs, run = self.task.runs, live.run
+        runs = self.task.runs
+        run = live.run = self.task.new_run(live.job)
         try:
             if not await self._make(live, plan):
                 return

@@ -9,12 +9,15 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.proc_manager.run import Run
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydatatask_core.proc_manager.run import Run
-
 __all__ = ["LiveJob", "Phase", "recorded_run"]
+
+
+_NOWHERE = Path("/nonexistent")
 
 
 class Phase(Enum):
@@ -33,12 +36,12 @@ class LiveJob:
     """A job that is launched, runs, waits for another attempt, or is not recorded yet.
 
     :param job: the job.
-    :param run: its run directory.
+    :param run: its run directory, once it has one.
     :param attempt: which attempt it is, counted from 1 when it was first launched.
     """
 
     job: str
-    run: Run
+    run: Run = field(default_factory=lambda: Run(_NOWHERE, ""))
     attempt: int = 1
     phase: Phase = Phase.LAUNCHING
     start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
