@@ -23,11 +23,8 @@ class Capitals(FileRepository):
         return super().is_valid_job_id(job) and job.isupper()
 
 
-NAMES = st.text(st.sampled_from("aZ0. \n\0\xe9\u0663\xb2"), max_size=5) | st.sampled_from(
-    ["a" * 128, "a" * 129]
-)
-    ["a" * 128, "a" * 129]
-)
+TEXTS = st.text(st.sampled_from("aZ0. \n\0\xe9\u0663\xb2"), max_size=5)
+NAMES = TEXTS | st.sampled_from(["a" * 128, "a" * 129])
 
 
 @pytest.mark.parametrize("kind", [FileRepository, Short, Dotted, Capitals])
