@@ -12,6 +12,39 @@ from typing import TYPE_CHECKING
 from pydatatask_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pydatatask_cli import (
+        cat_data as cat_data,
+    )
+    from pydatatask_cli import (
+        delete_data as delete_data,
+    )
+    from pydatatask_cli import (
+        inject_data as inject_data,
+    )
+    from pydatatask_cli import (
+        launch as launch,
+    )
+    from pydatatask_cli import (
+        list_data as list_data,
+    )
+    from pydatatask_cli import (
+        make_group as make_group,
+    )
+    from pydatatask_cli import (
+        pass_app as pass_app,
+    )
+    from pydatatask_cli import (
+        print_status as print_status,
+    )
+    from pydatatask_cli import (
+        print_trace as print_trace,
+    )
+    from pydatatask_cli import (
+        run as run,
+    )
+    from pydatatask_cli import (
+        update as update,
+    )
     from pydatatask_core.errors import (
         MissingBackendError as MissingBackendError,
     )
@@ -168,6 +201,9 @@ if TYPE_CHECKING:
     from . import session as session
     from . import task as task
     from . import utils as utils
+    from ._callable import CallableMain
+
+    main: CallableMain
 
 __all__ = [
     "STDOUT",
@@ -216,13 +252,37 @@ __all__ = [
     "YamlMetadataRepository",
     "async_copyfile",
     "async_copyfile_str",
+    "cat_data",
     "decode_job_id",
+    "delete_data",
     "encode_job_id",
+    "inject_data",
+    "launch",
+    "list_data",
+    "make_group",
     "parse_quantity",
+    "pass_app",
+    "print_status",
+    "print_trace",
     "roundrobin",
+    "run",
+    "update",
 ]
 
 _SOURCES = {
+    "pydatatask_cli": (
+        "cat_data",
+        "delete_data",
+        "inject_data",
+        "launch",
+        "list_data",
+        "make_group",
+        "pass_app",
+        "print_status",
+        "print_trace",
+        "run",
+        "update",
+    ),
     "pydatatask_core.errors": (
         "MissingBackendError",
         "PydatataskError",
@@ -290,6 +350,7 @@ _SOURCES = {
 }
 
 _MODULES = (
+    "main",
     "pipeline",
     "proc_manager",
     "repository",

@@ -1,0 +1,84 @@
+"""What every command is given: the pipeline, opened as the command needs it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .errors import CommandLineError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.task.runtime import OpenMode
+
+__all__ = ["App", "pass_app"]
+
+T = TypeVar("T")
+
+
+class App:
+    """A pipeline, or the way to one, for the time of one command.
+
+    :param pipeline: the pipeline, if it is there already.
+    """
+
+    def __init__(self, pipeline: Pipeline | None = None) -> None:
+        self._pipeline = pipeline
+        self.source: str | None = None
+        self.debug = False
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The pipeline, not opened; loaded when it is first asked for.
+
+        :raises CommandLineError: if none was named, or it cannot be loaded.
+        """
+        if self._pipeline is None:
+            if not self.source:
+                raise CommandLineError(
+                    "no pipeline was named: give `-p FILE_OR_MODULE[:NAME]`, as in `-p main.py`, "
+                    "or set PYDATATASK_PIPELINE"
+                )
+            from .loading import load_pipeline
+
+            self._pipeline = load_pipeline(self.source)
+        return self._pipeline
+
+    def run(
+        self,
+        action: Callable[[Pipeline], Awaitable[T]],
+        mode: OpenMode = "inspect",
+        data: Iterable[str] = (),
+        tasks: Iterable[str] = (),
+    ) -> T:
+        """Open the pipeline, do something with it, and close it.
+
+        :param action: what to do.
+        :param mode: what it is opened for.
+        :param data: the links that are needed, by name; with no more than these and ``tasks``
+            the pipeline is opened. All of it by default.
+        :param tasks: the tasks that are needed, by name.
+        """
+        from .lookup import find_data, find_task
+
+        pipeline = self.pipeline
+        only = {find_data(pipeline, name).task.name for name in data}
+        only |= {find_task(pipeline, name).name for name in tasks}
+
+        async def opened() -> T:
+            await pipeline.open(mode, sorted(only) or None)
+            try:
+                return await action(pipeline)
+            finally:
+                await pipeline.close()
+
+        return asyncio.run(opened())
+
+
+def pass_app(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the :class:`App` as its first argument."""
+    return click.make_pass_decorator(App)(function)

@@ -1,0 +1,101 @@
+"""Standard input and output as streams of bytes that may be left at any time.
+
+A read of a terminal or pipe, and a write to a pipe, may take for ever. They are done by threads
+that nobody waits for, on the bare file descriptors, so that Ctrl-C ends the program at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydatatask_core.utils import ReadStream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["CHUNK", "FileInput", "Output", "abandonable"]
+
+T = TypeVar("T")
+
+CHUNK = 1 << 20
+"""Bytes that are held in memory at once."""
+
+
+async def abandonable(function: Callable[[], T]) -> T:
+    """Call a function that may block, in a thread that is left to itself on cancellation.
+
+    :param function: what to call.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def tell(setter: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            setter(value)
+
+    def work() -> None:
+        try:
+            setter, value = future.set_result, function()
+        except BaseException as e:  # noqa: BLE001 - it belongs to whoever awaits
+            setter, value = future.set_exception, e  # type: ignore[assignment]
+        try:
+            loop.call_soon_threadsafe(tell, setter, value)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+    threading.Thread(target=work, daemon=True, name="pydatatask io").start()
+    return await future
+
+
+class FileInput(ReadStream):
+    """A file, or standard input, as a stream.
+
+    :param path: the file; standard input by default.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self._own = path is not None
+        self._descriptor = sys.stdin.fileno() if path is None else os.open(path, os.O_RDONLY)
+
+    async def read(self, n: int | None = None) -> bytes:
+        """Read up to n bytes, or all that is left; only an empty result means the end."""
+        if n is not None:
+            return await abandonable(lambda: os.read(self._descriptor, min(n, CHUNK)))
+        parts = []
+        while part := await self.read(CHUNK):
+            parts.append(part)
+        return b"".join(parts)
+
+    async def close(self) -> None:
+        if self._own:
+            self._own = False
+            os.close(self._descriptor)
+
+
+class Output:
+    """Standard output for bytes, wherever it leads."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        try:
+            self._descriptor: int | None = sys.stdout.fileno()
+        except (OSError, AttributeError, ValueError):
+            self._descriptor = None  # a notebook, for instance
+
+    async def write(self, data: bytes) -> None:
+        """Write all of the data."""
+        if self._descriptor is not None:
+            await abandonable(lambda: self._write(data))
+        elif (binary := getattr(sys.stdout, "buffer", None)) is not None:
+            binary.write(data)
+        else:
+            sys.stdout.write(data.decode(errors="replace"))
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._descriptor or 0, left) :]

@@ -1,0 +1,27 @@
+"""The commands, a module each. What stands here is all that ``--help`` needs of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["COMMANDS", "Entry"]
+
+
+class Entry(NamedTuple):
+    """Where a command is, and what it does in a line."""
+
+    module: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "update": Entry("update", "Keep the pipeline in motion: one round."),
+    "run": Entry("run", "Run updates in a loop until everything is quiet."),
+    "status": Entry("status", "View the pipeline's status."),
+    "trace": Entry("trace", "Track a job's progress through the pipeline."),
+    "rm": Entry("rm", "Delete data from the pipeline."),
+    "ls": Entry("ls", "List the jobs of repositories, or of an expression of them."),
+    "cat": Entry("cat", "Print data from a repository."),
+    "inject": Entry("inject", "Put data into a repository."),
+    "launch": Entry("launch", "Start a task for a job by hand."),
+}

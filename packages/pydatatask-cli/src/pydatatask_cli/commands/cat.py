@@ -1,0 +1,81 @@
+"""``cat``: a value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.bytestream import CHUNK, Output
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_data, complete_job
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_cli.lookup import find_data
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["cat_data", "command"]
+
+
+async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = False) -> None:
+    """Print a value to standard output: a blob as its bytes are, metadata as YAML.
+
+    :param pipeline: an open pipeline.
+    :param data: which repository, as ``task.link``.
+    :param job: which job.
+    :param as_json: whether to print metadata as JSON.
+    :raises CommandLineError: if there is no such repository, or its values cannot be printed.
+    :raises JobNotFoundError: if it has no such job.
+    """
+    from pydatatask_core.errors import JobNotFoundError
+    from pydatatask_core.repository import BlobRepository, MetadataRepository
+    from pydatatask_core.repository.listing import Combinator
+
+    repo = find_data(pipeline, data).repo
+    metadata = isinstance(repo, MetadataRepository | Combinator)
+    if isinstance(repo, BlobRepository) and not (as_json and metadata):
+        if as_json:
+            raise CommandLineError(f"{data} holds bytes, which are no JSON; leave out --json")
+        out = Output()
+        async with await repo.open(job, "rb") as stream:
+            while block := await stream.read(CHUNK):
+                await out.write(block)
+        return
+    if not metadata:
+        raise CommandLineError(
+            f"{data} cannot be printed: the values of {repo!r} are neither bytes nor metadata"
+        )
+    repo.check_job_id(job)
+    if not await repo.contains(job):
+        raise JobNotFoundError(job, repo)
+    value = await repo.info(job)
+    if as_json:
+        output.show_json(value)
+        return
+    from pydatatask_core.repository.markup import metadata_to_yaml
+
+    await Output().write(metadata_to_yaml(value))
+
+
+@click.command(
+    "cat",
+    cls=Command,
+    examples=(
+        "cat count.texts book1",
+        "cat count.done book1 --json",
+    ),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print metadata as JSON.")
+@click.argument("data", shell_complete=complete_data)
+@click.argument("job", shell_complete=complete_job)
+@pass_app
+def command(app: App, as_json: bool, data: str, job: str) -> None:
+    """Print data from a repository.
+
+    DATA is `TASK.LINK`. A blob is printed as it is, byte for byte and however large; metadata as
+    YAML, or as JSON by --json (times in ISO 8601, bytes in base64).
+    """
+    app.run(lambda pipeline: cat_data(pipeline, data, job, as_json=as_json), data=[data])

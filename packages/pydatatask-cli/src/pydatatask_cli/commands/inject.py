@@ -1,0 +1,98 @@
+"""``inject``: a value by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.bytestream import CHUNK, FileInput
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_data, complete_job
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_cli.lookup import find_data
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.repository import Repository
+
+__all__ = ["command", "inject_data", "put"]
+
+
+async def inject_data(
+    pipeline: Pipeline, data: str, job: str, *, file: str | PathLike[str] | None = None
+) -> None:
+    """Put a value into a repository: bytes as they are, metadata as YAML or JSON.
+
+    What fails, or is interrupted, leaves nothing.
+
+    :param pipeline: an open pipeline.
+    :param data: which repository, as ``task.link``.
+    :param job: which job.
+    :param file: where to read; standard input by default.
+    :raises CommandLineError: if there is no such repository, or nothing can be put into it.
+    :raises MalformedValueError: if metadata does not parse, naming line and column.
+    """
+    found = find_data(pipeline, data)
+    found.repo.check_job_id(job)
+    async with FileInput(file) as source:
+        await put(found.repo, data, job, source)
+
+
+async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
+    """Put what a stream has into a repository.
+
+    :param repo: the repository, which is created if need be.
+    :param data: what it is called.
+    :param job: the key.
+    :param source: the bytes.
+    """
+    from pydatatask_core.repository import BlobRepository, MetadataRepository
+
+    if isinstance(repo, MetadataRepository):
+        from pydatatask_core.repository.markup import metadata_from_yaml
+
+        value = metadata_from_yaml(job, repo, await source.read())
+        await repo.validate()
+        await repo.dump(job, value)
+    elif isinstance(repo, BlobRepository):
+        await repo.validate()
+        async with await repo.open(job, "wb") as stream:
+            while block := await source.read(CHUNK):
+                await stream.write(block)
+    else:
+        raise CommandLineError(
+            f"nothing can be injected into {data}: the values of {repo!r} are neither bytes nor "
+            "metadata"
+        )
+
+
+@click.command(
+    "inject",
+    cls=Command,
+    examples=(
+        "inject count.texts book1 < book1.txt",
+        "inject count.texts book1 --file book1.txt",
+        "echo '{words: 3}' | inject count.results book1",
+    ),
+)
+@click.option(
+    "--file",
+    "-f",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Read this file instead of standard input.",
+)
+@click.argument("data", shell_complete=complete_data)
+@click.argument("job", shell_complete=complete_job)
+@pass_app
+def command(app: App, file: str | None, data: str, job: str) -> None:
+    """Put data into a repository.
+
+    DATA is `TASK.LINK`. The value comes from standard input: a blob as it is, byte for byte and
+    however large; metadata as YAML, of which JSON is a part. It appears when it is whole: what
+    fails, or is interrupted, leaves nothing.
+    """
+    app.run(lambda pipeline: inject_data(pipeline, data, job, file=file), data=[data])

@@ -1,0 +1,76 @@
+"""``launch``: one job by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_job, complete_task
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_cli.lookup import find_task
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["command", "launch"]
+
+
+async def launch(
+    pipeline: Pipeline, task_name: str, job: str, sync: bool, meta: bool, force: bool
+) -> None:
+    """Launch a job of a task.
+
+    :param pipeline: an open pipeline.
+    :param task_name: the task.
+    :param job: the job.
+    :param sync: whether to run it in this process, to its end.
+    :param meta: whether to note how it ends, so that it is not launched again.
+    :param force: whether to launch it although it is not ready.
+    :raises CommandLineError: if there is no such task, or the job is not ready and ``force`` is
+        not set.
+    """
+    task = find_task(pipeline, task_name)
+    if not force and not await _ready(pipeline, task_name, job):
+        raise CommandLineError(
+            f"job {job!r} is not ready for {task_name}: `explain {task_name} {job}` says why, "
+            "`launch --force` launches it all the same"
+        )
+    pipeline.settings(synchronous=sync, metadata=meta)
+    await task.launch(job)
+
+
+async def _ready(pipeline: Pipeline, task_name: str, job: str) -> bool:
+    """Look up this one job, which costs no listing."""
+    task = pipeline.tasks[task_name]
+    for live in task.live_repositories:
+        if await live.contains(job):
+            return False
+    return job not in task.running and await task.ready.contains(job)
+
+
+@click.command(
+    "launch",
+    cls=Command,
+    examples=(
+        "launch count book1",
+        "launch -f --sync count book1",
+    ),
+)
+@click.option("-f", "--force", is_flag=True, help="Launch it although it is not ready.")
+@click.option("--sync", is_flag=True, help="Run it in this process, to its end.")
+@click.option(
+    "--meta/--no-meta", default=True, show_default=True, help="Whether to note how it ends."
+)
+@click.argument("task", shell_complete=complete_task)
+@click.argument("job", shell_complete=complete_job)
+@pass_app
+def command(app: App, force: bool, sync: bool, meta: bool, task: str, job: str) -> None:
+    """Start a task for a job by hand.
+
+    Only what this one task needs is opened, so that it works beside a running pipeline. A job that
+    is not ready is refused, unless -f is given.
+    """
+    app.run(lambda pipeline: launch(pipeline, task, job, sync, meta, force), "one", tasks=[task])

@@ -1,0 +1,85 @@
+"""``ls``: the jobs of repositories."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_data
+from pydatatask_cli.expression import parse
+from pydatatask_cli.lookup import find_data, link_names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["command", "list_data", "select_jobs"]
+
+
+async def select_jobs(pipeline: Pipeline, data: Sequence[str]) -> list[str]:
+    """Give the jobs that an expression stands for, sorted.
+
+    :param pipeline: an open pipeline.
+    :param data: the words of the expression, which may be divided at any blank.
+    :raises ExpressionError: if it does not parse, or names something that does not exist.
+    """
+    from pydatatask_core.repository.listing import Listing
+
+    expression = parse(_joined(data), link_names(pipeline))
+    names = list(dict.fromkeys(expression.names()))
+    listing = Listing()
+    found = await asyncio.gather(*(listing.keys(find_data(pipeline, n).repo) for n in names))
+    return sorted(expression.evaluate(dict(zip(names, found, strict=True)).__getitem__))
+
+
+def _joined(data: Sequence[str]) -> str:
+    return " ".join(" ".join(data).split())
+
+
+async def list_data(pipeline: Pipeline, data: Sequence[str], *, as_json: bool = False) -> None:
+    """Print the jobs that an expression over repositories stands for, sorted, one a line.
+
+    :param pipeline: an open pipeline.
+    :param data: the words of the expression.
+    :param as_json: whether to print JSON instead.
+    :raises ExpressionError: if it does not parse, or names something that does not exist.
+    """
+    jobs = await select_jobs(pipeline, data)
+    if as_json:
+        output.show_json({"jobs": jobs})
+    else:
+        for job in jobs:
+            output.line(job)
+
+
+@click.command(
+    "ls",
+    cls=Command,
+    examples=(
+        "ls count.done",
+        "ls count.texts - count.done",
+        "ls '(a.out | b.out) & c.done'",
+    ),
+    context_settings={"ignore_unknown_options": True},
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("data", nargs=-1, required=True, metavar="EXPR...", shell_complete=complete_data)
+@pass_app
+def command(app: App, as_json: bool, data: tuple[str, ...]) -> None:
+    """List the jobs of repositories, or of an expression of them.
+
+    An expression consists of names `TASK.LINK`, the operators & (in both), | (in either), - (in
+    the first only), ^ (in one only) and parentheses; - binds most tightly, then &, ^ and |. Mind
+    that a shell wants & | ( ) in quotes. One job a line, sorted.
+
+    With --json: {"jobs": [JOB]}.
+    """
+    pipeline = app.pipeline
+    names = parse(_joined(data), link_names(pipeline)).names()
+    app.run(lambda opened: list_data(opened, data, as_json=as_json), data=names)

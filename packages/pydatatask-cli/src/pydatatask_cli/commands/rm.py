@@ -1,0 +1,166 @@
+"""``rm``: deleting values, and what was made of them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_data, complete_job
+from pydatatask_cli.lookup import find_data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.repository import Repository
+    from pydatatask_core.task import Task
+
+__all__ = ["Removal", "command", "delete_data", "plan_removal"]
+
+ALL_JOBS = "__all__"
+
+
+class Removal(NamedTuple):
+    """Jobs that are to be deleted from a repository."""
+
+    names: list[str]
+    """What the repository is linked as."""
+
+    repo: Repository
+    jobs: list[str]
+
+    killer: Task | None
+    """The task to end the jobs by first, if these are records of live jobs."""
+
+
+async def plan_removal(
+    pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str]
+) -> list[Removal]:
+    """Find out what there is to delete.
+
+    :param pipeline: an open pipeline.
+    :param data: which repository, as ``task.link``.
+    :param recursive: whether to delete the jobs from everything that depends on it, too.
+    :param job: the jobs; ``__all__`` for all that are there.
+    """
+    start = find_data(pipeline, data).repo
+    for name in job:
+        if name != ALL_JOBS:
+            start.check_job_id(name)
+    jobs = sorted(await start.keys()) if ALL_JOBS in job else list(dict.fromkeys(job))
+    places = [start, *(_downstream(pipeline, start) if recursive else ())]
+    plan = []
+    for repo in places:
+        present = await repo.keys() if recursive else set(jobs)
+        plan.append(
+            Removal(
+                _names(pipeline, repo) if repo is not start else [data],
+                repo,
+                [name for name in jobs if name in present],
+                _killer(pipeline, repo),
+            )
+        )
+    # Records of live jobs go first: what runs would only write again what is deleted meanwhile.
+    plan.sort(key=lambda removal: removal.killer is None)
+    return [removal for removal in plan if removal.jobs]
+
+
+def _downstream(pipeline: Pipeline, start: Repository) -> Iterable[Repository]:
+    """Iterate the repositories that hold data of their own and depend on one, nearest first."""
+    from pydatatask_core.repository import Repository
+    from pydatatask_core.repository.listing import Combinator
+
+    for node in pipeline.dependants(start, True):
+        if isinstance(node, Repository) and not isinstance(node, Combinator):
+            yield node
+
+
+def _names(pipeline: Pipeline, repo: Repository) -> list[str]:
+    return [
+        f"{task.name}.{name}"
+        for task in pipeline.tasks.values()
+        for name, link in task.links.items()
+        if link.repo is repo
+    ]
+
+
+def _killer(pipeline: Pipeline, repo: Repository) -> Task | None:
+    for task in pipeline.tasks.values():
+        for link in task.links.values():
+            if link.repo is repo and link.shows_live_jobs and hasattr(task, "kill"):
+                return task
+    return None
+
+
+async def delete_data(pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str]) -> None:
+    """Delete jobs from a repository; those that are not there count as deleted.
+
+    :param pipeline: an open pipeline.
+    :param data: which repository, as ``task.link``.
+    :param recursive: whether to delete them from everything that depends on it, too.
+    :param job: the jobs; ``__all__`` for all that are there.
+    """
+    await _remove(await plan_removal(pipeline, data, recursive, job))
+
+
+async def _remove(plan: list[Removal]) -> None:
+    for removal in plan:
+        for job in removal.jobs:
+            if removal.killer is not None:
+                await removal.killer.kill(job)  # type: ignore[attr-defined] # it was looked for
+            await removal.repo.delete(job)
+
+
+def _show(plan: list[Removal]) -> None:
+    for removal in plan:
+        output.line(removal.names[0] if removal.names else repr(removal.repo), *removal.jobs)
+
+
+async def _ask_and_delete(
+    pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str], ask: bool, dry_run: bool
+) -> None:
+    plan = await plan_removal(pipeline, data, recursive, job)
+    if dry_run:
+        _show(plan)
+        return
+    if ask and plan:
+        _show(plan)
+        count = sum(len(removal.jobs) for removal in plan)
+        click.confirm(f"Delete these {count} values?", abort=True, err=True)
+    await _remove(plan)
+
+
+@click.command(
+    "rm",
+    cls=Command,
+    examples=(
+        "rm count.done book1",
+        "rm -r count.texts book1 book2",
+        "rm -r --dry-run count.texts __all__",
+    ),
+)
+@click.option("-r", "--recursive", is_flag=True, help="Delete what depends on it as well.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be deleted.")
+@click.argument("data", shell_complete=complete_data)
+@click.argument("job", nargs=-1, required=True, shell_complete=complete_job)
+@pass_app
+def command(
+    app: App, recursive: bool, yes: bool, dry_run: bool, data: str, job: tuple[str, ...]
+) -> None:
+    """Delete data from the pipeline.
+
+    DATA is `TASK.LINK`; `__all__` stands for all jobs in it. With -r, the jobs of these names are
+    deleted from everything that depends on it as well: what the tasks after it wrote, and what
+    they noted. On a terminal, -r shows what that is and asks first. Jobs that run are killed.
+
+    Shown is, a line each, `TASK.LINK JOB...`.
+    """
+    find_data(app.pipeline, data)
+    ask = recursive and not yes and sys.stdin.isatty() and sys.stdout.isatty()
+    app.run(lambda opened: _ask_and_delete(opened, data, recursive, job, ask, dry_run))

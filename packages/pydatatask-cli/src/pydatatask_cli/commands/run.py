@@ -1,0 +1,115 @@
+"""``run``: rounds until everything is quiet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.errors import ExitStatus
+from pydatatask_cli.logs import show_logs
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline, RunSummary
+
+__all__ = ["command", "run"]
+
+NEW_FAILURES = 1
+
+
+async def run(
+    pipeline: Pipeline,
+    forever: bool = False,
+    launch_once: bool = False,
+    timeout: float | None = None,
+    *,
+    poll: float = 1.0,
+) -> RunSummary:
+    """Run updates in a loop until everything is quiet, and show how far things are.
+
+    :param pipeline: an open pipeline.
+    :param forever: whether to go on when it is quiet.
+    :param launch_once: whether to launch only what is ready at the beginning.
+    :param timeout: after how many seconds to give up; what runs is left running.
+    :param poll: how many seconds to wait between rounds in which nothing happens.
+    :raises TimeoutError: if the time is up.
+    """
+    from pydatatask_cli.progress import progress_display
+
+    with progress_display(pipeline) as display:
+        try:
+            return await pipeline.run(
+                forever=forever,
+                launch_once=launch_once,
+                timeout=timeout,
+                poll=poll,
+                progress=display,
+            )
+        except TimeoutError as e:
+            raise TimeoutError(
+                f"the pipeline is not quiet after {timeout:g} s; what runs is left running"
+                if timeout is not None
+                else str(e)
+            ) from e
+
+
+@click.command(
+    "run",
+    cls=Command,
+    examples=(
+        "run",
+        "run --forever --poll 10",
+        "run --launch-once --timeout 3600",
+    ),
+)
+@click.option("--forever", is_flag=True, help="Go on when everything is quiet.")
+@click.option(
+    "--launch-once", is_flag=True, help="Launch only what is ready now, and wait for its end."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Give up after this time; what runs is left running.",
+)
+@click.option(
+    "--poll",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait between rounds in which nothing happens.",
+)
+@click.option("--ok-failures", is_flag=True, help="Exit with 0 even if jobs have failed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@pass_app
+def command(
+    app: App,
+    forever: bool,
+    launch_once: bool,
+    timeout: float | None,
+    poll: float,
+    ok_failures: bool,
+    as_json: bool,
+) -> None:
+    """Run updates in a loop until everything is quiet.
+
+    On a terminal it shows how far each task is, else a line now and then. At the end it names the
+    jobs that failed in this run, and exits with 1 if there are any. Ctrl-C stops it: what runs
+    elsewhere goes on, and the next run takes it up again.
+
+    With --json: {"launched": {TASK: NUMBER}, "failed": {TASK: [JOB]}, "given_up": {TASK: [JOB]},
+    "seconds": NUMBER}.
+    """
+    from pydatatask_cli.summary import print_summary
+
+    if not app.debug:
+        show_logs("INFO")
+    summary = app.run(
+        lambda pipeline: run(pipeline, forever, launch_once, timeout, poll=poll), "drive"
+    )
+    print_summary(summary, as_json=as_json)
+    if (summary.failed or summary.given_up) and not ok_failures:
+        raise ExitStatus(NEW_FAILURES)

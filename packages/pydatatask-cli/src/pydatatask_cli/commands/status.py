@@ -1,0 +1,143 @@
+"""``status``: how many jobs are in each repository."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.errors import ExitStatus
+from pydatatask_cli.lookup import shown_links
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["collect_status", "command", "print_status", "status_table"]
+
+
+async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
+    """Count the jobs of each linked repository, which is listed once however often it is linked.
+
+    :param pipeline: an open pipeline.
+    :param all_repos: whether to count those that are neither input nor status nor output, too.
+    """
+    from pydatatask_core.repository.listing import Listing, leaves
+
+    links = {t.name: list(shown_links(t, all_repos)) for t in pipeline.tasks.values()}
+    listing = Listing()
+    distinct = {
+        id(leaf): leaf
+        for found in links.values()
+        for _, _, link in found
+        for leaf in leaves(link.repo)
+    }
+    await asyncio.gather(*map(listing.keys, distinct.values()), return_exceptions=True)
+    tasks = []
+    for task in pipeline.tasks.values():
+        shown = []
+        for name, kind, link in links[task.name]:
+            entry: dict[str, Any] = {"name": name, "kind": kind, "count": None}
+            try:
+                entry["count"] = len(await listing.keys(link.repo))
+            except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
+                entry["error"] = str(e)
+            shown.append(entry)
+        tasks.append({"name": task.name, "disabled": task.disabled, "links": shown})
+    return {"tasks": tasks}
+
+
+async def print_status(pipeline: Pipeline, all_repos: bool, *, as_json: bool = False) -> None:
+    """Print how many jobs are in each repository: a table on a terminal, else plain lines.
+
+    :param pipeline: an open pipeline.
+    :param all_repos: whether to show those that are neither input nor status nor output, too.
+    :param as_json: whether to print JSON instead.
+    :raises ExitStatus: if a repository could not be listed; the rest has been printed.
+    """
+    found = await collect_status(pipeline, all_repos)
+    if as_json:
+        output.show_json(found)
+    elif output.on_terminal():
+        output.show(status_table(found))
+    else:
+        _print_plain(found)
+    failed = {link["error"] for task in found["tasks"] for link in task["links"] if "error" in link}
+    for error in sorted(failed):
+        output.complain(error)
+    if failed:
+        raise ExitStatus(1)
+
+
+def _print_plain(found: dict[str, Any]) -> None:
+    for task in found["tasks"]:
+        output.line(task["name"])
+        for link in task["links"]:
+            count = "?" if link["count"] is None else link["count"]
+            output.line(f"{task['name']}.{link['name']}", count)
+        output.line()
+
+
+def status_table(found: dict[str, Any]) -> RenderableType:
+    """Make the table for a terminal."""
+    from rich.text import Text
+
+    colours = {"input": "cyan", "status": "yellow", "output": "green"}
+    rows: list[list[object]] = []
+    for task in found["tasks"]:
+        name = task["name"] + (" (disabled)" if task["disabled"] else "")
+        for link in task["links"] or [{"name": "", "kind": "", "count": ""}]:
+            colour = colours.get(link["kind"], "")
+            count = Text("?", "bold red") if link["count"] is None else link["count"]
+            rows.append(
+                [Text(name, "bold"), Text(link["name"], colour), Text(link["kind"], colour), count]
+            )
+            name = ""
+    return output.table(["task", "link", "kind", "#jobs"], rows)
+
+
+@click.command(
+    "status",
+    cls=Command,
+    examples=(
+        "status",
+        "status --watch",
+        "status -a --json",
+    ),
+)
+@click.option(
+    "-a", "--all", "all_repos", is_flag=True, help="Show links that are of no kind as well."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--watch", is_flag=True, help="Show it anew all the time, until interrupted.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look with --watch.",
+)
+@pass_app
+def command(app: App, all_repos: bool, as_json: bool, watch: bool, every: float) -> None:
+    """View the pipeline's status.
+
+    For each task, how many jobs are in its inputs, its status and its outputs. To a pipe: the
+    name of the task on a line, a line `TASK.LINK COUNT` for each link, and a blank line; `?`
+    stands for a repository that could not be listed.
+
+    With --json: {"tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name": LINK, "kind":
+    "input", "status", "output" or "other", "count": NUMBER or null, "error": only if null}]}]};
+    with --watch as well, one such object a line.
+    """
+    if watch:
+        from pydatatask_cli.watch import watch_status
+
+        app.run(lambda pipeline: watch_status(pipeline, all_repos, every, as_json=as_json))
+        return
+    app.run(lambda pipeline: print_status(pipeline, all_repos, as_json=as_json))

@@ -1,0 +1,112 @@
+"""``trace``: in which repositories a job is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_job
+from pydatatask_cli.lookup import shown_links
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.repository import Repository
+
+__all__ = ["collect_trace", "command", "print_trace"]
+
+
+async def collect_trace(pipeline: Pipeline, all_repos: bool, job: Sequence[str]) -> dict[str, Any]:
+    """Find out which of some jobs are in each linked repository.
+
+    :param pipeline: an open pipeline.
+    :param all_repos: whether to look at those that are neither input nor status nor output, too.
+    :param job: the jobs.
+    """
+    jobs = list(dict.fromkeys(job))
+
+    async def present(repo: Repository) -> list[str]:
+        found = await asyncio.gather(*(repo.contains(name) for name in jobs))
+        return [name for name, here in zip(jobs, found, strict=True) if here]
+
+    tasks = []
+    for task in pipeline.tasks.values():
+        links = list(shown_links(task, all_repos))
+        found = await asyncio.gather(*(present(link.repo) for _, _, link in links))
+        shown = [
+            {"name": name, "kind": kind, "jobs": here}
+            for (name, kind, _), here in zip(links, found, strict=True)
+        ]
+        tasks.append({"name": task.name, "disabled": task.disabled, "links": shown})
+    return {"jobs": jobs, "tasks": tasks}
+
+
+async def print_trace(
+    pipeline: Pipeline, all_repos: bool, job: Sequence[str], *, as_json: bool = False
+) -> None:
+    """Print in which repositories jobs are: a table on a terminal, else plain lines.
+
+    :param pipeline: an open pipeline.
+    :param all_repos: whether to show those that are neither input nor status nor output, too.
+    :param job: the jobs.
+    :param as_json: whether to print JSON instead.
+    """
+    found = await collect_trace(pipeline, all_repos, job)
+    if as_json:
+        output.show_json(found)
+    elif output.on_terminal():
+        _print_table(found)
+    else:
+        for task in found["tasks"]:
+            output.line(task["name"])
+            for link in task["links"]:
+                output.line(f"{task['name']}.{link['name']}", *link["jobs"])
+            output.line()
+
+
+def _print_table(found: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    rows: list[list[object]] = []
+    for task in found["tasks"]:
+        name = task["name"]
+        for link in task["links"]:
+            marks = [
+                Text("yes", "green") if job in link["jobs"] else Text("-", "dim")
+                for job in found["jobs"]
+            ]
+            rows.append([Text(name, "bold"), link["name"], link["kind"], *marks])
+            name = ""
+    output.show(output.table(["task", "link", "kind", *found["jobs"]], rows))
+
+
+@click.command(
+    "trace",
+    cls=Command,
+    examples=(
+        "trace book1",
+        "trace -a book1 book2",
+    ),
+)
+@click.option(
+    "-a", "--all", "all_repos", is_flag=True, help="Show links that are of no kind as well."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("job", nargs=-1, required=True, shell_complete=complete_job)
+@pass_app
+def command(app: App, all_repos: bool, as_json: bool, job: tuple[str, ...]) -> None:
+    """Track a job's progress through the pipeline.
+
+    For each task, which of the jobs are in its inputs, its status and its outputs. To a pipe: the
+    name of the task on a line, a line `TASK.LINK JOB...` for each link, and a blank line.
+
+    With --json: {"jobs": [JOB], "tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name":
+    LINK, "kind": as for status, "jobs": [JOB]}]}]}.
+    """
+    app.run(lambda pipeline: print_trace(pipeline, all_repos, job, as_json=as_json))

@@ -1,0 +1,54 @@
+"""The entry of a script, and the console program ``pydatatask``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["console_script", "main"]
+
+
+def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:
+    """Parse ``sys.argv`` and do what it asks of a pipeline; the last thing that a script does.
+
+    It returns if all went well, and ends the program with another exit status than 0 if not.
+
+    :param pipeline: the pipeline, not opened.
+    :param instrument: adds commands of your own: it is called with a sub-parsers action of
+        argparse. What a parser sets as ``func`` by ``set_defaults`` is called as
+        ``func(pipeline, **arguments)``; a coroutine function finds the pipeline open.
+    """
+    from pydatatask_core.pipeline import Pipeline
+
+    from .errors import CommandLineError
+    from .group import make_group
+    from .loading import is_loading
+
+    if not isinstance(pipeline, Pipeline):
+        raise TypeError(f"main(pipeline) takes a Pipeline, not {pipeline!r}")
+    if (place := is_loading()) is not None:
+        raise CommandLineError(
+            f"{place} calls pydatatask.main() when it is imported; put that under "
+            '`if __name__ == "__main__":`'
+        )
+    group = make_group(pipeline)
+    if instrument is not None:
+        from .instrumenting import add_commands
+
+        add_commands(group, instrument)
+    try:
+        group.main()
+    except SystemExit as e:
+        if e.code:
+            raise
+
+
+def console_script() -> None:
+    """Do what ``sys.argv`` asks of the pipeline that it names."""
+    from .group import make_group
+
+    make_group()(prog_name="pydatatask")

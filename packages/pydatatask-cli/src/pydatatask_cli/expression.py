@@ -1,0 +1,165 @@
+"""Set expressions over repositories: ``task.link`` names, ``& | - ^`` and parentheses.
+
+As in Python, ``-`` binds more tightly than ``&``, that than ``^``, and that than ``|``. Nothing
+is ever evaluated as Python. A name may have hyphens in it, or whatever else a task is named by:
+where a known name stands, it is taken whole, the longest that fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+from .errors import CommandLineError
+from .lookup import suggest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["Expression", "ExpressionError", "parse"]
+
+_PRECEDENCE = ("|", "^", "&", "-")
+_SPECIAL = frozenset("&|^-()")
+_DEEPEST = 100
+
+
+class ExpressionError(CommandLineError):
+    """An expression does not parse; the message shows where.
+
+    :param text: the expression.
+    :param position: the index of the character at fault.
+    :param problem: what is wrong, and what to do.
+    """
+
+    def __init__(self, text: str, position: int, problem: str) -> None:
+        super().__init__(f"{problem}\n  {text}\n  {' ' * position}^")
+        self.position = position
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A name, or two expressions and what is between them."""
+
+    name: str = ""
+    operator: str = ""
+    left: Expression | None = None
+    right: Expression | None = None
+
+    def names(self) -> Iterator[str]:
+        """Iterate the names in it, from left to right."""
+        if self.left is None or self.right is None:
+            yield self.name
+        else:
+            yield from self.left.names()
+            yield from self.right.names()
+
+    def evaluate(self, lookup: Callable[[str], AbstractSet[str]]) -> AbstractSet[str]:
+        """Work it out.
+
+        :param lookup: gives the set that a name stands for.
+        """
+        if self.left is None or self.right is None:
+            return lookup(self.name)
+        left, right = self.left.evaluate(lookup), self.right.evaluate(lookup)
+        if self.operator == "&":
+            return left & right
+        if self.operator == "|":
+            return left | right
+        return left - right if self.operator == "-" else left ^ right
+
+
+def parse(text: str, names: Collection[str]) -> Expression:
+    """Parse an expression.
+
+    :param text: the expression.
+    :param names: the names that exist.
+    :raises ExpressionError: if it does not parse, or names something that does not exist.
+    """
+    parser = _Parser(text, names)
+    found = parser.expression()
+    parser.expect_end()
+    return found
+
+
+class _Parser:
+    def __init__(self, text: str, names: Collection[str]) -> None:
+        self._text = text
+        self._names = names
+        self._longest_first = sorted(names, key=len, reverse=True)
+        self._at = 0
+        self._depth = 0
+        self._blanks()
+
+    def expression(self, level: int = 0) -> Expression:
+        if level == len(_PRECEDENCE):
+            return self._operand()
+        left = self.expression(level + 1)
+        while self._next() == _PRECEDENCE[level]:
+            self._advance()
+            left = Expression("", _PRECEDENCE[level], left, self.expression(level + 1))
+        return left
+
+    def expect_end(self) -> None:
+        if self._next() == ")":
+            self._fail("this parenthesis closes nothing")
+        if self._next():
+            self._fail("here one of & | - ^ is missing")
+
+    def _operand(self) -> Expression:
+        following = self._next()
+        if following == "(":
+            opened = self._at
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                self._fail(f"more than {_DEEPEST} parentheses are open")
+            self._advance()
+            inner = self.expression()
+            if self._next() != ")":
+                if self._next():
+                    self._fail("here one of & | - ^ or a closing parenthesis is missing")
+                raise ExpressionError(self._text, opened, "this parenthesis is never closed")
+            self._advance()
+            self._depth -= 1
+            return inner
+        known = self._known()
+        if known is not None:
+            self._advance(len(known))
+            return Expression(known)
+        if not following:
+            self._fail("a name is missing at the end" if self._text.strip() else "it is empty")
+        if following in _SPECIAL:
+            self._fail("here a name is missing, such as `task.link`")
+        word = self._word()
+        self._fail(f"there is no {word!r}; {suggest(word, list(self._names), 'link')}")
+
+    def _known(self) -> str | None:
+        """Find the longest name that exists and stands here as a word of its own."""
+        for name in self._longest_first:
+            if self._text.startswith(name, self._at):
+                after = self._text[self._at + len(name) : self._at + len(name) + 1]
+                if not after or after.isspace() or after in _SPECIAL:
+                    return name
+        return None
+
+    def _word(self) -> str:
+        end = self._at
+        while end < len(self._text) and not (
+            self._text[end].isspace() or self._text[end] in _SPECIAL - {"-"}
+        ):
+            end += 1
+        return self._text[self._at : end]
+
+    def _next(self) -> str:
+        return self._text[self._at : self._at + 1]
+
+    def _advance(self, count: int = 1) -> None:
+        self._at += count
+        self._blanks()
+
+    def _blanks(self) -> None:
+        while self._next().isspace():
+            self._at += 1
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise ExpressionError(self._text, self._at, f"the expression is wrong: {problem}")

@@ -1,0 +1,44 @@
+"""Log lines of the pipeline on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+__all__ = ["show_logs"]
+
+
+class _Handler(logging.Handler):
+    """Writes to what is standard error now, since a live display puts itself in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - as every handler of logging does
+            self.handleError(record)
+
+
+def show_logs(level: str) -> None:
+    """Show what pydatatask logs, unless the script has configured logging itself.
+
+    :param level: the least serious level that is shown.
+    """
+    ours, root = logging.getLogger("pydatatask"), logging.getLogger()
+    shown = [handler for handler in ours.handlers if isinstance(handler, _Handler)]
+    if (root.handlers or ours.handlers) and not shown:
+        return
+    if not shown:
+        handler = _Handler()
+        handler.setFormatter(_Formatter("%(levelname)s: %(message)s"))
+        ours.addHandler(handler)
+    ours.setLevel(level)
+
+
+class _Formatter(logging.Formatter):
+    """Shows tracebacks only where everything is shown."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if logging.getLogger("pydatatask").level > logging.DEBUG and record.exc_info:
+            record = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
+        return super().format(record)

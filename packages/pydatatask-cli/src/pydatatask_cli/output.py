@@ -1,0 +1,98 @@
+"""Everything that is printed goes through here: lines, JSON, tables, raw bytes."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console, RenderableType
+
+__all__ = ["complain", "json_text", "line", "note", "on_terminal", "show", "show_json", "table"]
+
+
+def on_terminal() -> bool:
+    """Tell whether a person is looking at standard output."""
+    return sys.stdout.isatty()
+
+
+def line(*words: object) -> None:
+    """Print a line to standard output.
+
+    :param words: what is in it, to be separated by blanks.
+    """
+    sys.stdout.write(" ".join(str(word) for word in words) + "\n")
+
+
+def note(text: str) -> None:
+    """Print a line about what was done to standard error, where it disturbs no script."""
+    sys.stdout.flush()
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def complain(text: str) -> None:
+    """Print what went wrong to standard error."""
+    note(f"Error: {text}")
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON, times in ISO 8601 and bytes in base64."""
+    line(json_text(value, 2))
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Write a value as JSON.
+
+    :param value: metadata, or what is made of it.
+    :param indent: how deep to indent; on one line by default.
+    """
+    import json
+
+    return json.dumps(value, indent=indent, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, date):  # which a datetime is
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray):
+        from base64 import b64encode
+
+        return b64encode(value).decode()
+    return str(value)
+
+
+def console(**options: Any) -> Console:
+    """Make a console of rich."""
+    from rich.console import Console
+
+    return Console(highlight=False, **options)
+
+
+def show(renderable: RenderableType) -> None:
+    """Print something of rich to the terminal."""
+    sys.stdout.flush()
+    console().print(renderable)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
+    """Make a table of rich.
+
+    :param columns: the headings; a column whose heading begins with ``#`` has numbers.
+    :param rows: the cells, plain text.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in columns:
+        made.add_column(
+            heading.removeprefix("#"), justify="right" if heading.startswith("#") else "left"
+        )
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    return made

@@ -1,0 +1,106 @@
+"""How far a run is: a live table on a terminal, else a log line now and then."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from . import output
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rich.console import RenderableType
+
+    from pydatatask_core.pipeline import Pipeline, Progress
+
+__all__ = ["progress_display"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_FRAMES = 0.1
+
+
+@contextmanager
+def progress_display(pipeline: Pipeline) -> Iterator[Callable[[Progress], None]]:
+    """Give a function to be called with every :class:`Progress` of a run.
+
+    :param pipeline: the pipeline that is run.
+    """
+    if not output.on_terminal():
+        yield _Lines()
+        return
+    from rich.live import Live
+
+    table = _Table(list(pipeline.tasks))
+    with Live(
+        console=output.console(),
+        get_renderable=table.render,
+        refresh_per_second=1 / SECONDS_BETWEEN_FRAMES,
+    ):
+        yield table.take
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._next = 0.0
+        self._told: dict[str, str] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + SECONDS_BETWEEN_LINES
+        for task, waiting in progress.waiting.items():
+            told = (
+                f"{waiting} ready, {progress.running.get(task, 0)} live, "
+                f"{progress.launched.get(task, 0)} launched, {progress.failed.get(task, 0)} failed"
+            )
+            if self._told.get(task) != told:
+                self._told[task] = told
+                log.info("%s: %s", task, told, extra={"task": task})
+
+
+class _Table:
+    def __init__(self, tasks: list[str]) -> None:
+        self._tasks = tasks
+        self._progress: Progress | None = None
+        self._start = time.monotonic()
+
+    def take(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def render(self) -> RenderableType:
+        seconds = time.monotonic() - self._start
+        headings = ["task", "#ready", "#live", "#done", "#failed", "#rate", "#time left"]
+        return output.table(headings, [self._row(task, seconds) for task in self._tasks])
+
+    def _row(self, task: str, seconds: float) -> list[object]:
+        progress = self._progress
+        if progress is None or task not in progress.waiting:
+            return [task, "", "", "", "", "", ""]
+        from rich.text import Text
+
+        ready, live = progress.waiting[task], progress.running.get(task, 0)
+        done = max(0, progress.launched.get(task, 0) - (0 if live is None else live))
+        failed = progress.failed.get(task, 0)
+        rate = done / seconds if seconds else 0.0
+        left = _duration((ready + live) / rate) if rate and ready + live else ""
+        return [
+            task,
+            ready,
+            live,
+            Text(str(done), "green" if done else ""),
+            Text(str(failed), "bold red" if failed else ""),
+            f"{rate:.1f}/s" if rate else "",
+            left,
+        ]
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,272 @@
+"""Every documented command, through pipes, as scripts use it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Program
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["cat", "nope.texts", "a"], "there is no link 'nope.texts'"),
+        (["cat", "count.text", "a"], "did you mean 'count.texts'?"),
+        (["cat", "count", "a"], "'count' names no repository"),
+        (["cat", "count.texts", "zz"], "there is no job 'zz' in FileRepository"),
+        (["cat", "count.counts", "zz"], "there is no job 'zz' in YamlMetadataFile"),
+        (["cat", "re-port.count_done", "zz"], "there is no job 'zz' in SucceededRepository"),
+        (["cat", "count.texts", "../a"], "'../a' is not a valid job id"),
+        (["cat", "count.folders", "a"], "count.folders cannot be printed"),
+        (["cat", "--json", "count.texts", "a"], "which are no JSON"),
+        (["inject", "count.nope", "a"], "there is no link 'count.nope'"),
+        (["inject", "count.texts", "../a"], "'../a' is not a valid job id"),
+        (["inject", "count.folders", "a"], "nothing can be injected into count.folders"),
+        (["ls", "count.nope"], "there is no 'count.nope'"),
+        (["rm", "count.nope", "a"], "there is no link 'count.nope'"),
+        (["rm", "count.texts", "a/b"], "'a/b' is not a valid job id"),
+        (["launch", "nope", "a"], "there is no task 'nope'; There are: count, re-port"),
+        (["launch", "count", "zz"], "job 'zz' is not ready for count"),
+    ],
+)
+def test_what_does_not_exist_is_told_in_a_sentence_naming_what_does(
+    program: Program, words: list[str], told: str
+) -> None:
+    assert told in program.refusal(*words)
+
+
+def test_an_unknown_command_names_the_ones_that_exist(program: Program) -> None:
+    told = program.refusal("statsu", status=2)
+
+    assert "did you mean 'status'?" in told
+    assert "trace" in told
+
+
+def test_bad_yaml_is_told_with_line_and_column_and_nothing_is_written(program: Program) -> None:
+    told = program.refusal("inject", "count.counts", "a", stdin=b"words: 1\nmore: [2\n")
+
+    assert "line 3, column 1" in told
+    assert program.output("ls", "count.counts") == ""
+
+
+def test_a_traceback_is_shown_when_it_is_asked_for_and_only_then(program: Program) -> None:
+    done = program.run("--debug", "cat", "count.nope", "a")
+
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "Error: there is no link 'count.nope'" in done.stderr
+
+
+def test_looking_creates_nothing(program: Program) -> None:
+    for words in (["status", "-a"], ["trace", "a"], ["ls", "count.texts"]):
+        program.output(*words)
+
+    assert not (program.folder / "data").exists()
+
+
+def test_status_prints_a_line_for_each_link_inputs_first(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+    program.put("texts/b.txt", "one")
+    program.put("counts/a.yaml", "words: 2")
+
+    assert program.output("status") == (
+        "count\ncount.texts 2\ncount.done 0\ncount.counts 1\n\n"
+        "re-port\nre-port.counts 1\nre-port.done 0\nre-port.re-ports 0\n\n"
+    )
+
+
+def test_status_shows_links_of_no_kind_when_asked(program: Program) -> None:
+    (program.folder / "data" / "folders" / "x").mkdir(parents=True)
+
+    assert "count.folders 1\n" in program.output("status", "-a")
+    assert "count.folders" not in program.output("status")
+
+
+def test_status_shows_what_can_be_listed_beside_what_cannot(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+    program.put("counts", "a file where a folder belongs")
+
+    done = program.run("status")
+
+    assert done.returncode == 1
+    assert "count.texts 1\n" in done.stdout
+    assert "count.counts ?\n" in done.stdout
+    assert done.stderr.count("Error: could not list") == 1
+
+
+def test_status_as_json_says_the_same(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+
+    found = json.loads(program.output("status", "--json"))
+
+    assert [task["name"] for task in found["tasks"]] == ["count", "re-port"]
+    assert found["tasks"][0] == {
+        "name": "count",
+        "disabled": False,
+        "links": [
+            {"name": "texts", "kind": "input", "count": 1},
+            {"name": "done", "kind": "status", "count": 0},
+            {"name": "counts", "kind": "output", "count": 0},
+        ],
+    }
+
+
+def test_trace_prints_the_jobs_that_are_present(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+    program.put("texts/b.txt", "one")
+    program.put("counts/b.yaml", "words: 2")
+
+    assert program.output("trace", "b", "a", "zz") == (
+        "count\ncount.texts b a\ncount.done\ncount.counts b\n\n"
+        "re-port\nre-port.counts b\nre-port.done\nre-port.re-ports\n\n"
+    )
+    links = json.loads(program.output("trace", "--json", "b"))["tasks"][0]["links"]
+    assert [link["jobs"] for link in links] == [["b"], [], ["b"]]
+
+
+def test_ls_prints_sorted_jobs_of_an_expression_over_any_number_of_words(program: Program) -> None:
+    for job in ("c", "a", "b"):
+        program.put(f"texts/{job}.txt")
+    program.put("counts/b.yaml", "words: 2")
+
+    assert program.output("ls", "count.texts") == "a\nb\nc\n"
+    assert program.output("ls", "count.texts", "-", "count.counts") == "a\nc\n"
+    assert program.output("ls", "count.texts - re-port.counts | re-port.re-ports") == "a\nc\n"
+    assert json.loads(program.output("ls", "--json", "count.counts")) == {"jobs": ["b"]}
+
+
+def test_a_fault_in_an_expression_has_a_caret_under_it(program: Program) -> None:
+    told = program.refusal("ls", "count.texts", "&", "(count.done")
+
+    assert told.endswith("  count.texts & (count.done\n                ^\n")
+
+
+def test_bytes_come_out_as_they_went_in(program: Program) -> None:
+    data = bytes(range(256)) * 9000 + b"\r\n\xff"
+
+    assert program.output("inject", "count.texts", "a", stdin=data) == ""
+
+    assert (program.folder / "data/texts/a.txt").read_bytes() == data
+    (program.folder / "file").write_bytes(data)
+    program.output("inject", "count.texts", "b", "--file", "file")
+    assert (program.folder / "data/texts/b.txt").read_bytes() == data
+
+
+def test_metadata_goes_in_and_comes_out_as_yaml_or_json(program: Program) -> None:
+    program.output("inject", "count.counts", "a", stdin=b"{words: 3, at: 2020-01-02T03:04:05Z}")
+
+    assert "words: 3" in program.output("cat", "count.counts", "a")
+    assert json.loads(program.output("cat", "--json", "count.counts", "a")) == {
+        "words": 3,
+        "at": "2020-01-02T03:04:05+00:00",
+    }
+
+
+def test_run_names_the_jobs_that_failed_and_exits_non_zero_for_new_ones_only(
+    program: Program,
+) -> None:
+    program.put("texts/a.txt", "one two")
+    program.put("texts/b.txt", "")
+
+    first, second = program.run("run"), program.run("run")
+
+    assert first.returncode == 1
+    assert "failed: count 1: b\n" in first.stdout
+    assert "launched: count 2, re-port 1" in first.stdout
+    assert (program.folder / "data/reports/a.txt").read_text() == "2 words\n"
+    assert (second.returncode, second.stdout[:17]) == (0, "launched: nothing")
+
+
+def test_run_takes_failures_for_success_if_told_so(program: Program) -> None:
+    program.put("texts/b.txt", "")
+
+    summary = json.loads(program.output("run", "--ok-failures", "--json"))
+
+    assert (summary["launched"], summary["failed"]) == ({"count": 1}, {"count": ["b"]})
+
+
+def test_run_gives_up_when_the_time_is_up(program: Program) -> None:
+    told = program.refusal("run", "--forever", "--timeout", "0.5")
+
+    assert "not quiet after 0.5 s" in told
+
+
+def test_launch_once_goes_no_further(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+
+    program.output("run", "--launch-once")
+
+    assert program.output("ls", "count.counts") == "a\n"
+    assert program.output("ls", "re-port.re-ports") == ""
+
+
+def test_update_is_one_round(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+
+    program.output("update")
+    assert program.output("ls", "re-port.re-ports") == ""
+    program.output("update")
+
+    assert program.output("ls", "re-port.re-ports") == "a\n"
+
+
+def test_launch_runs_one_job_and_leaves_no_note_if_told_so(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+    program.put("texts/b.txt", "one two")
+
+    program.output("launch", "count", "a")
+    program.output("launch", "--no-meta", "--sync", "count", "b")
+
+    assert program.output("ls", "count.counts") == "a\nb\n"
+    assert program.output("ls", "count.done") == "a\n"
+
+
+def test_launch_refuses_what_is_done_and_obeys_force(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+    program.put("count-done/a.yaml", "{}")
+
+    assert "not ready" in program.refusal("launch", "count", "a")
+    program.output("launch", "-f", "count", "a")
+
+    assert program.output("ls", "count.counts") == "a\n"
+
+
+def test_rm_deletes_from_one_repository_and_an_absent_job_is_no_error(program: Program) -> None:
+    program.put("texts/a.txt")
+    program.put("texts/b.txt")
+    program.put("counts/a.yaml", "words: 2")
+
+    program.output("rm", "count.texts", "a", "zz")
+
+    assert program.output("ls", "count.texts") == "b\n"
+    assert program.output("ls", "count.counts") == "a\n"
+    program.output("rm", "count.texts", "__all__")
+    assert program.output("ls", "count.texts") == ""
+
+
+def test_rm_r_deletes_what_was_made_of_it_without_asking_a_script(program: Program) -> None:
+    for job in ("a", "b"):
+        program.put(f"texts/{job}.txt", "one two")
+    program.output("run")
+
+    shown = program.output("rm", "-r", "-n", "count.counts", "a")
+    program.output("rm", "-r", "count.counts", "a")
+
+    assert sorted(shown.splitlines()) == [
+        "count.counts a",
+        "re-port.done a",
+        "re-port.re-ports a",
+    ]
+    assert program.output("ls", "count.texts & count.done") == "a\nb\n"
+    assert program.output("ls", "count.counts | re-port.re-ports | re-port.done") == "b\n"
+
+
+def test_rm_only_shows_on_a_dry_run(program: Program) -> None:
+    program.put("texts/a.txt")
+
+    assert program.output("rm", "-n", "count.texts", "__all__") == "count.texts a\n"
+    assert program.output("ls", "count.texts") == "a\n"

@@ -1,0 +1,206 @@
+"""What happens to a program that is interrupted, or whose reader goes away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pexpect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Program
+
+LARGE = 64 << 20
+
+
+def test_an_interrupted_inject_leaves_nothing_and_exits_130(program: Program) -> None:
+    running = program.start(
+        "inject", "count.texts", "a", stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdin is not None
+    running.stdin.write(b"x" * (4 << 20))  # more than a pipe holds, so it is being read
+    running.stdin.flush()
+
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+
+    assert running.returncode == 130
+    assert b"Traceback" not in told
+    assert _left(program.folder / "data" / "texts") == []
+
+
+def _left(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+def test_a_reader_that_goes_away_is_no_error(program: Program) -> None:
+    program.put("texts/a.txt").write_bytes(b"x" * LARGE)
+    running = program.start(
+        "cat", "count.texts", "a", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None
+    assert running.stderr is not None
+
+    assert running.stdout.read(10) == b"x" * 10
+    running.stdout.close()
+
+    assert running.stderr.read() == b""
+    assert running.wait(20) == 141
+    running.stderr.close()
+
+
+def test_a_reader_of_lines_that_goes_away_is_no_error(program: Program) -> None:
+    for number in range(3000):
+        program.put(f"texts/{number:0100}.txt")
+
+    command = f"'{sys.executable}' main.py ls count.texts | head -1"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=program.folder, capture_output=True, check=True, timeout=50
+    )
+
+    assert done.stderr == b""
+    assert done.stdout == b"0" * 100 + b"\n"
+
+
+MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+"""
+
+
+def _peak(program: Program, *words: str) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *program.command(*words)],
+        cwd=program.folder,
+        capture_output=True,
+        check=True,
+        timeout=50,
+    )
+    return int(done.stderr.splitlines()[-1])
+
+
+def test_a_value_of_any_size_passes_in_bounded_memory(program: Program) -> None:
+    small = program.put("texts/small.txt", "x")
+    large = program.folder / "large"
+    large.write_bytes(b"x" * LARGE)
+
+    usual = _peak(program, "cat", "count.texts", "small")
+    put = _peak(program, "inject", "count.texts", "large", "--file", str(large))
+    got = _peak(program, "cat", "count.texts", "large")
+
+    assert small.parent.joinpath("large.txt").stat().st_size == LARGE
+    assert max(put, got) - usual < LARGE / 1024 / 2
+
+
+def test_ctrl_c_ends_a_run_with_130(program: Program) -> None:
+    running = program.start("run", "--forever", stderr=subprocess.PIPE)
+    program.put("texts/a.txt", "one two")
+    report = program.folder / "data" / "reports" / "a.txt"
+    while not report.exists():
+        assert running.poll() is None
+
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=20)
+
+    assert running.returncode == 130
+    assert b"Interrupted" in told
+    assert b"Traceback" not in told
+
+
+def terminal(program: Program, *words: str) -> pexpect.spawn[str]:
+    environ = {**program.environment, "TERM": "xterm"}
+    environ.pop("NO_COLOR", None)
+    arguments = program.command(*words)
+    return pexpect.spawn(
+        arguments[0],
+        arguments[1:],
+        cwd=str(program.folder),
+        env=environ,
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(40, 120),
+    )
+
+
+def test_rm_r_on_a_terminal_shows_what_it_would_delete_and_asks(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+    program.put("counts/a.yaml", "words: 2")
+
+    refused = terminal(program, "rm", "-r", "count.texts", "a")
+    refused.expect_exact("count.texts a")
+    refused.expect_exact("count.counts a")
+    refused.expect_exact("Delete these 2 values?")
+    refused.sendline("n")
+    refused.expect(pexpect.EOF)
+    refused.close()
+
+    assert refused.exitstatus == 1
+    assert program.output("ls", "count.texts") == "a\n"
+
+    granted = terminal(program, "rm", "-r", "count.texts", "a")
+    granted.expect_exact("Delete these 2 values?")
+    granted.sendline("y")
+    granted.expect(pexpect.EOF)
+    granted.close()
+
+    assert granted.exitstatus == 0
+    assert program.output("ls", "count.texts | count.counts") == ""
+
+
+def test_rm_r_on_a_terminal_does_not_ask_who_said_yes(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+
+    running = terminal(program, "rm", "-r", "--yes", "count.texts", "a")
+    running.expect(pexpect.EOF)
+    running.close()
+
+    assert running.exitstatus == 0
+    assert "Delete" not in str(running.before)
+    assert program.output("ls", "count.texts") == ""
+
+
+def test_a_terminal_gets_tables_in_colour(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+
+    for words in (["status"], ["trace", "a"]):
+        running = terminal(program, *words)
+        running.expect(pexpect.EOF)
+        running.close()
+
+        assert running.exitstatus == 0
+        assert "\x1b[" in str(running.before)
+        assert "task" in str(running.before)
+
+
+def test_run_on_a_terminal_shows_each_task_live_and_then_a_summary(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+    program.put("texts/b.txt", "")
+
+    running = terminal(program, "run")
+    running.expect_exact("time left")
+    running.expect_exact("launched: count 2, re-port 1")
+    running.expect_exact("failed: count 1: b")
+    running.expect(pexpect.EOF)
+    running.close()
+
+    assert running.exitstatus == 1
+
+
+def test_status_is_watched_until_interrupted(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+    running = terminal(program, "status", "--watch", "--every", "0.2")
+    running.expect("texts.*input.* 1 ")
+
+    program.put("texts/b.txt", "one")
+    running.expect("texts.*input.* 2 ")
+    running.sendintr()
+    running.expect(pexpect.EOF)
+    running.close()
+
+    assert running.exitstatus == 130

@@ -1,0 +1,37 @@
+"""What type checkers take ``pydatatask.main`` for: the module, and the function.
+
+Nothing imports this at run time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pydatatask_cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["CallableMain"]
+
+
+class CallableMain:
+    """The module ``pydatatask.main``, which may be called."""
+
+    cat_data = staticmethod(pydatatask_cli.cat_data)
+    delete_data = staticmethod(pydatatask_cli.delete_data)
+    inject_data = staticmethod(pydatatask_cli.inject_data)
+    launch = staticmethod(pydatatask_cli.launch)
+    list_data = staticmethod(pydatatask_cli.list_data)
+    main = staticmethod(pydatatask_cli.main)
+    make_group = staticmethod(pydatatask_cli.make_group)
+    pass_app = staticmethod(pydatatask_cli.pass_app)
+    print_status = staticmethod(pydatatask_cli.print_status)
+    print_trace = staticmethod(pydatatask_cli.print_trace)
+    run = staticmethod(pydatatask_cli.run)
+    update = staticmethod(pydatatask_cli.update)
+
+    def __call__(self, pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:
+        """Parse ``sys.argv`` and do what it asks of a pipeline."""
