@@ -47,7 +47,7 @@ class LocalLinuxManager(AbstractProcessManager):
                 f"the app of a LocalLinuxManager has to be a name, not {app!r}"
             )
         self.app = app
-        self.local_path = Path(os.path.abspath(local_path))
+        self.local_path = Path(local_path).absolute()
         self._boot_id_path = boot_id
         self._boot_id: str | None = None
         self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
@@ -88,7 +88,7 @@ class LocalLinuxManager(AbstractProcessManager):
 
     def _live(self, handles: list[str]) -> set[str]:
         for handle, pid in list(self._children.items()):
-            if reap_child(pid):
+            if reap_child(pid)[0]:
                 self._children.pop(handle, None)
         found = {handle: Identity.parse(handle) for handle in handles}
         return {

@@ -108,14 +108,14 @@ class LocalRuns(Runs):
         return await asyncio.to_thread(self._poll, list(runs))
 
     def _poll(self, runs: list[Run]) -> list[Run]:
-        ended = []
-        for run in runs:
-            if run.pid is not None:
-                if reap_child(run.pid):
-                    run.pid = None
-                    ended.append(run)
-            elif examine(str(run.directory), self.manager).state is not State.RUNNING:
-                ended.append(run)
+        return [run for run in runs if self._may_have_ended(run)]
+
+    def _may_have_ended(self, run: Run) -> bool:
+        if run.pid is None:
+            return examine(str(run.directory), self.manager).state is not State.RUNNING
+        ended, status = reap_child(run.pid)
+        if ended:
+            self._forget_child(run, status)
         return ended
 
     async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
@@ -125,7 +125,10 @@ class LocalRuns(Runs):
         place = str(run.directory)
         self._wait_for(run)
         with manager_errors(f"look into the run directory {place!r}"):
-            report = examine(place, self.manager, claim=claim, began=run.began)
+            starting = run.pid is not None  # the supervisor lives, and will get there
+            report = examine(place, self.manager, claim=claim and not starting, began=run.began)
+            if starting and report.state is State.PREPARED:
+                report.state = State.RUNNING
             if report.state is State.RUNNING:
                 self._find(run)
             elif report.state is not State.PREPARED:
@@ -136,10 +139,14 @@ class LocalRuns(Runs):
     def _wait_for(self, run: Run) -> None:
         """Have the kernel forget the child that was seen to end."""
         if run.ended and run.descriptor is not None:
-            run.began = run.descriptor.reap() == 0 or run.began
+            self._forget_child(run, run.descriptor.reap())
+
+    def _forget_child(self, run: Run, status: int | None) -> None:
+        run.began = run.began or status == 0
+        if run.descriptor is not None:
             run.descriptor.close()
-            # Its number may soon be another one's.
-            run.descriptor, run.ended, run.pid = None, False, None
+        # Its number may soon be another one's.
+        run.descriptor, run.ended, run.pid = None, False, None
 
     def _find(self, run: Run) -> None:
         """Open a descriptor of whoever lives, for whoever wants to watch it next."""

@@ -91,9 +91,15 @@ def reap_zombie(handle: str | None) -> None:
         reap_child(identity.supervisor)
 
 
-def reap_child(pid: int) -> bool:
-    """Tell whether a child of this process has ended, or was waited for already."""
+def reap_child(pid: int) -> tuple[bool, int | None]:
+    """Tell whether a child of this process has ended, or was waited for already.
+
+    :param pid: its process id.
+    :return: that, and its exit status, if it is to be had and it ended by itself.
+    """
     try:
-        return os.waitpid(pid, os.WNOHANG)[0] == pid
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
-        return True
+        return True, None
+    exited = ended == pid and os.WIFEXITED(status)
+    return ended == pid, os.WEXITSTATUS(status) if exited else None

@@ -1,4 +1,4 @@
-"""The laws of the design as tests, for everybody who writes a repository.
+"""The laws of the design as tests, for everybody who writes a repository or process manager.
 
 One class a capability. A backend's tests are a subclass and a fixture::
 
@@ -44,7 +44,9 @@ pytest.register_assert_rewrite(
             "failure",
             "membership",
             "metadata",
+            "process",
             "publication",
+            "runs",
             "upkeep",
         )
     )
@@ -54,6 +56,7 @@ from .blob import BlobRepositoryContract  # noqa: E402 - see above
 from .hooks import RepositoryHooks  # noqa: E402
 from .jobs import HOSTILE_NAMES, JOBS  # noqa: E402
 from .metadata import MetadataRepositoryContract  # noqa: E402
+from .process import ProcessManagerContract  # noqa: E402
 from .repository import RepositoryContract  # noqa: E402
 from .values import for_all, metadata_values, same_metadata  # noqa: E402
 
@@ -62,6 +65,7 @@ __all__ = [
     "JOBS",
     "BlobRepositoryContract",
     "MetadataRepositoryContract",
+    "ProcessManagerContract",
     "RepositoryContract",
     "RepositoryHooks",
     "for_all",

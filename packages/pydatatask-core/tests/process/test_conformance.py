@@ -1,0 +1,50 @@
+"""The contract of process managers, held against ours and against a minimal one."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.proc_manager import LocalLinuxManager
+from pydatatask_core.testing import ProcessManagerContract
+
+from .plain import PlainManager
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestLocal(ProcessManagerContract):
+    @pytest.fixture
+    async def manager(self, tmp_path: Path) -> LocalLinuxManager:
+        manager = LocalLinuxManager("contract", tmp_path / "root")
+        await manager.validate()
+        return manager
+
+    async def restart(self, manager: Any) -> LocalLinuxManager:
+        return LocalLinuxManager(manager.app, manager.local_path)
+
+
+class TestLocalWithoutDescriptorsOfProcesses(TestLocal):
+    """Old kernels have none, and everybody runs out of them some time."""
+
+    @pytest.fixture(autouse=True)
+    def _no_descriptors(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(pid: int, flags: int = 0) -> int:
+            raise OSError(38, "Function not implemented")
+
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+
+
+class TestPlain(ProcessManagerContract):
+    """What implements the documented methods alone works as well."""
+
+    restarts = False
+
+    @pytest.fixture
+    async def manager(self, tmp_path: Path) -> PlainManager:
+        manager = PlainManager(tmp_path / "root")
+        await manager.runs.validate()
+        return manager
