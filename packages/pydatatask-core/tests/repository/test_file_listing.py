@@ -161,7 +161,7 @@ async def test_a_class_with_dots_in_its_job_ids_never_takes_unfinished_values_fo
     assert await repo.keys() == {".hidden", "a.b"}
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "/etc/passwd", "a\0b"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "/etc/passwd", "a\0b", ""])
 async def test_no_class_has_job_ids_that_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
     class Anything(FileRepository):
         @classmethod
@@ -170,7 +170,7 @@ async def test_no_class_has_job_ids_that_lead_out_of_the_folder(tmp_path: Path, 
 
     repo = Anything(tmp_path / "files")
     assert not await repo.contains(name)
-    with pytest.raises(InvalidJobIdError, match="a file name contains no"):
+    with pytest.raises(InvalidJobIdError, match="a file name has characters"):
         await repo.delete(name)
 
 

@@ -95,8 +95,10 @@ class FileRepositoryBase(Repository, ABC):
         if len(job) > self._room or len(os.fsencode(job)) > self._room:
             rule = f"with the extension {self.extension!r} it is longer than a file name can be"
             raise InvalidJobIdError(job, self, rule)
-        if "/" in job or "\0" in job:
-            raise InvalidJobIdError(job, self, "a file name contains no '/' and no NUL")
+        if not job or "/" in job or "\0" in job:
+            raise InvalidJobIdError(
+                job, self, "a file name has characters, none of them '/' or NUL"
+            )
         if job + self.extension in (".", ".."):
             raise InvalidJobIdError(job, self, "this is the name of a folder itself")
         if job[0] == "." and is_temporary(job + self.extension):
