@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -56,6 +57,14 @@ class Server(ABC):
         """End it by SIGKILL, and wait for that."""
 
     @abstractmethod
+    def freeze(self) -> None:
+        """Keep it from doing anything, with its connections open."""
+
+    @abstractmethod
+    def thaw(self) -> None:
+        """Let it go on."""
+
+    @abstractmethod
     def stop(self) -> None:
         """End it in peace, and leave nothing of it but files."""
 
@@ -87,33 +96,37 @@ class Program(Server):
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
 
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal, such as SIGSTOP."""
-        assert self._process is not None
-        self._process.send_signal(number)
-
     def output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     def kill(self) -> None:
-        self.send(signal.SIGKILL)
-        self._wait()
+        process = self._running()
+        process.kill()
+        process.wait()
+        self._process = None
+
+    def freeze(self) -> None:
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        self._running().send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         if self._process is None:
             return
-        self.send(signal.SIGCONT)
-        self.send(signal.SIGTERM)
+        self._process.terminate()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
-            self.send(signal.SIGKILL)
-        self._wait()
-
-    def _wait(self) -> None:
-        assert self._process is not None
-        self._process.wait()
+            self._process.kill()
+            self._process.wait()
         self._process = None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
 
     def _launch(self) -> None:
         with self._log.open("ab") as log:
@@ -148,8 +161,13 @@ class Container(Server):
         return "" if self._id is None else self._run("logs", self._id)
 
     def kill(self) -> None:
-        assert self._id is not None
-        self._run("kill", self._id)
+        self._run("kill", self._started())
+
+    def freeze(self) -> None:
+        self._run("pause", self._started())
+
+    def thaw(self) -> None:
+        self._run("unpause", self._started())
 
     def stop(self) -> None:
         if self._id is not None:
@@ -163,8 +181,11 @@ class Container(Server):
             self._run("start", self._id)
 
     def _ended(self) -> bool:
+        return "true" not in self._run("inspect", "--format={{.State.Running}}", self._started())
+
+    def _started(self) -> str:
         assert self._id is not None
-        return "true" not in self._run("inspect", "--format", "{{.State.Running}}", self._id)
+        return self._id
 
     def _run(self, *arguments: str) -> str:
         return subprocess.run(

@@ -69,7 +69,7 @@ def _sockets_that_pymongo_forgets(request: pytest.FixtureRequest) -> Iterator[No
     PyMongo leaves it to be found by the garbage collector, in whichever test that happens.
     """
     yield
-    if "unreachable" in request.fixturenames:
+    if {"unreachable", "client_of_its_own"} & set(request.fixturenames):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)
             gc.collect()
@@ -128,5 +128,15 @@ async def refused(kind: str, mongodb: MongoServer) -> AsyncIterator[Any]:
 async def unreachable(kind: str, unused_tcp_port: int) -> AsyncIterator[Any]:
     """Give a client of a server that is not there."""
     client = CLIENTS[kind](f"mongodb://127.0.0.1:{unused_tcp_port}", serverSelectionTimeoutMS=50)
+    yield client
+    await close(client)
+
+
+@pytest.fixture
+async def client_of_its_own(kind: str, mongodb_of_its_own: MongoServer) -> AsyncIterator[Any]:
+    """Give a client of a server that the test may kill; it does not wait long for it."""
+    client = CLIENTS[kind](
+        mongodb_of_its_own.url, serverSelectionTimeoutMS=300, socketTimeoutMS=2000
+    )
     yield client
     await close(client)

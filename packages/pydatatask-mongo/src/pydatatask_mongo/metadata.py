@@ -176,11 +176,13 @@ class MongoMetadataRepository(MetadataRepository):
         try:
             with self._errors("use the server"):
                 await collection.database.command("ping")
-            with self._errors("read"):
-                await collection.find_one(_both({"_id": PROBE}, self._filter))
-            with self._errors("write"):
-                await self._write(PROBE, {})
-                await finish(collection.delete_one({"_id": PROBE}))
+            await self._write(PROBE, {})
+            try:
+                with self._errors("read"):
+                    await collection.find_one(_both({"_id": PROBE}, self._filter))
+            finally:
+                with self._errors("delete"):
+                    await finish(collection.delete_one({"_id": PROBE}))
         except (StoreConnectionError, StoreTimeoutError):
             raise
         except StoreError as e:

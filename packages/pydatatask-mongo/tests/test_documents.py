@@ -1,0 +1,187 @@
+"""How values are stored: without a server, but through real BSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import bson
+import pytest
+from bson.int64 import Int64
+from bson.objectid import ObjectId
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pydatatask_core.testing import metadata_values, same_metadata
+from pydatatask_mongo.client import CODEC_OPTIONS
+from pydatatask_mongo.documents import from_document, levels, to_document
+from pydatatask_mongo.tags import escape_key, unescape_key
+
+TAG = "_pydatatask"
+NEPAL = timezone(timedelta(hours=5, minutes=45))
+
+
+def stored(value: Any, *, careful: bool = False) -> dict[str, Any]:
+    """Give the document of a value as it is read from a server."""
+    data = bson.encode(to_document("job", value, careful=careful), codec_options=CODEC_OPTIONS)
+    return bson.decode(data, codec_options=CODEC_OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {TAG: "of the future", "value": 1},
+        {TAG: "value"},
+        {TAG: None},
+        {TAG: 7, "value": 1},
+        {TAG: {}, "value": 1},
+        {TAG: "document", "when": {TAG: "datetime", "text": "yesterday"}},
+        {TAG: "document", "when": {TAG: "datetime"}},
+        {TAG: "document", "when": {TAG: "datetime", "text": 5}},
+        {TAG: "document", "many": {TAG: "int", "text": "12_"}},
+        {TAG: "document", "list": {TAG: "list"}},
+        {TAG: "document", "x": {TAG: ["list"]}},
+        {TAG: "document", "x": {TAG: "document"}},
+    ],
+)
+def test_what_is_marked_as_ours_and_is_not_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="pydatatask"):
+        from_document({"_id": "job", **document})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"status": "done", "code": 0, "host": None, "ok": True, "log": b"\0\xff"},
+        {"": 1, "100%": 2, "a$b": 3, "%2e": 4, "\n": 5},
+        {"nested": {"_id": 1, TAG: 2, "list": [1, 2.5, {"a": [b"x"]}, [[]]]}},
+        {"large": 2**63 - 1, "small": -(2**63), "huge": 1e300, "nan": float("nan"), "zero": -0.0},
+        {"when": datetime(2024, 2, 29, 23, 59, 59, 123000, tzinfo=UTC)},
+        {"when": datetime(2024, 2, 29, tzinfo=timezone(timedelta(0), "elsewhere"))},
+        {"when": datetime.max.replace(microsecond=999000, tzinfo=UTC)},
+    ],
+)
+def test_a_dict_that_bson_holds_exactly_is_stored_as_it_is(value: dict[str, Any]) -> None:
+    assert to_document("job", value) == {"_id": "job", **value}
+    assert same_metadata(from_document(stored(value)), value)
+
+
+@pytest.mark.parametrize("value", [None, True, 5, 1.5, "text", b"bytes", [], [1, [2]]])
+def test_a_value_that_is_no_dict_stands_below_a_key(value: Any) -> None:
+    assert to_document("job", value) == {"_id": "job", TAG: "value", "value": value}
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**5000], ids=int.bit_length)
+def test_an_integer_beyond_64_bits_is_written_as_text(number: int) -> None:
+    field = {TAG: "int", "text": hex(number)}
+    assert to_document("job", {"n": number}) == {"_id": "job", TAG: "document", "n": field}
+    assert from_document(stored({"n": number})) == {"n": number}
+
+
+@pytest.mark.parametrize(
+    ("when", "text", "date"),
+    [
+        (
+            datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC),
+            "2024-02-29T12:00:00.123456+00:00",
+            datetime(2024, 2, 29, 12, 0, 0, 123456, tzinfo=UTC),
+        ),
+        (
+            datetime(2024, 2, 29, 12, tzinfo=NEPAL),
+            "2024-02-29T12:00:00+05:45",
+            datetime(2024, 2, 29, 6, 15, tzinfo=UTC),
+        ),
+        (
+            datetime(2024, 2, 29, 12),
+            "2024-02-29T12:00:00",
+            datetime(2024, 2, 29, 12, tzinfo=UTC),
+        ),
+    ],
+)
+def test_another_datetime_is_text_with_a_date_for_queries(
+    when: datetime, text: str, date: datetime
+) -> None:
+    field = {TAG: "datetime", "text": text, "date": date}
+    assert to_document("job", {"at": when}) == {"_id": "job", TAG: "document", "at": field}
+    assert same_metadata(from_document(stored({"at": when})), {"at": when})
+
+
+@pytest.mark.parametrize(
+    ("key", "at_top", "nested"),
+    [
+        ("a.b", "a%2Eb", "a%2Eb"),
+        ("$set", "%24set", "%24set"),
+        ("a\0b", "a%00b", "a%00b"),
+        ("_id", "%5Fid", "_id"),
+        (TAG, "%5Fpydatatask", "%5Fpydatatask"),
+        ("%2E", "%252E", "%252E"),
+        ("100%", "100%", "100%"),
+        ("a$b", "a$b", "a$b"),
+        ('"\\\n', '"\\\n', '"\\\n'),
+    ],
+)
+def test_a_key_that_cannot_stand_is_escaped_and_others_are_not(
+    key: str, at_top: str, nested: str
+) -> None:
+    document = to_document("job", {"a.b": 0, key: {key: 1, "a.b": 0}})
+    assert document == {
+        "_id": "job",
+        TAG: "document",
+        "a%2Eb": 0,
+        at_top: {nested: 1, "a%2Eb": 0},
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        ([[1], 2], [{TAG: "list", "items": [1]}, 2]),
+        (float("inf"), {TAG: "float", "text": "inf"}),
+        (-0.0, {TAG: "float", "text": "-0.0"}),
+        ({'"': 1, "\\": 2, "\x1f": 3}, {"%22": 1, "%5C": 2, "%1F": 3}),
+    ],
+)
+def test_a_server_that_takes_less_gets_it_in_other_words(value: Any, field: Any) -> None:
+    document = to_document("job", {"x": value}, careful=True)
+    assert document == {"_id": "job", TAG: "document", "x": field}
+    assert same_metadata(from_document(stored({"x": value}, careful=True)), {"x": value})
+
+
+def test_a_document_of_others_is_read_as_it_is() -> None:
+    oid = ObjectId()
+    document = {
+        "_id": "job",
+        "oid": oid,
+        "long": Int64(7),
+        "list": [Int64(8), {"when": datetime(2024, 1, 1)}],
+        "a%2Eb": {TAG: "int", "text": "0x1"},
+    }
+    value = from_document(document)
+    assert value == {
+        "oid": oid,
+        "long": 7,
+        "list": [8, {"when": datetime(2024, 1, 1, tzinfo=UTC)}],
+        "a%2Eb": {TAG: "int", "text": "0x1"},
+    }
+    assert (type(value["long"]), type(value["list"][0])) == (int, int)
+
+
+@given(value=metadata_values(), careful=st.booleans())
+def test_any_value_comes_back_from_its_document(value: Any, careful: bool) -> None:
+    assert same_metadata(from_document(stored(value, careful=careful)), value)
+
+
+@given(
+    keys=st.lists(st.text(st.sampled_from('a%.$_"\\\0\n0125EFid')), min_size=2, unique=True),
+    careful=st.booleans(),
+)
+def test_different_keys_are_escaped_differently(keys: list[str], careful: bool) -> None:
+    escaped = [escape_key(key, at_top=True, careful=careful) for key in keys]
+    assert len(set(escaped)) == len(keys)
+    assert [unescape_key(key) for key in escaped] == keys
+    assert not any("." in key or "\0" in key or key.startswith("$") for key in escaped)
+
+
+def test_levels_are_counted_with_the_document_itself() -> None:
+    assert [levels(value) for value in (1, {}, {"a": 1}, {"a": [{}, {"b": [1]}]})] == [0, 1, 1, 4]
