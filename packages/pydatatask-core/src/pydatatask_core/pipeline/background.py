@@ -7,11 +7,14 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Collection, Coroutine
 
-__all__ = ["Background"]
+__all__ = ["Background", "end_soon", "observe"]
 
 log = logging.getLogger("pydatatask.pipeline")
+
+LONGEST_FAREWELL = 1.5
+"""Seconds that what runs beside the loop gets to end when the pipeline closes."""
 
 
 class Background:
@@ -28,16 +31,30 @@ class Background:
         """
         task = asyncio.create_task(coroutine, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("%s ended with an error", task.get_name(), exc_info=error)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(observe)
 
     async def close(self) -> None:
-        """Cancel everything and wait for its end."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel everything and wait for its end, though not for ever."""
+        await end_soon(self._tasks, LONGEST_FAREWELL)
+
+
+def observe(task: asyncio.Task[Any]) -> None:
+    """Tell of a task that ended with an error; to be called when it is done."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s ended with an error", task.get_name(), exc_info=error)
+
+
+async def end_soon(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    """Cancel tasks and wait for their end, though not for ever.
+
+    :param tasks: what to cancel.
+    :param seconds: how long to wait; then a warning names what does not end.
+    """
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, deaf = await asyncio.wait(tasks, timeout=seconds)
+        for task in deaf:
+            log.warning("%s does not end although it was cancelled", task.get_name())

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import PipelineConfigurationError
+
 if TYPE_CHECKING:
     from pydatatask_core.task.base import Task
 
@@ -31,44 +33,72 @@ class Backlog:
         self._priorities: dict[Task, dict[str, int]] = {}
         self._scheduling: dict[Task, dict[str, int]] = {}
         self.held: set[Task] = set()
+        """The tasks of which a job was refused, so that no other is worth trying for now."""
+        self.full: set[Task] = set()
+        """The tasks that have as many jobs as they may."""
 
     def replace(self, ready: Mapping[Task, Iterable[str]]) -> None:
         """Take what a new round found in the place of what is left of the last one."""
         self._queues = {task: deque(sorted(jobs)) for task, jobs in ready.items() if jobs}
         if self._priority is not None:
             for task, queue in self._queues.items():
-                priorities = {job: self._priority(task.name, job) for job in queue}
+                priorities = {job: self._priority_of(task, job) for job in queue}
                 self._priorities[task] = priorities
                 self._queues[task] = deque(sorted(queue, key=priorities.__getitem__, reverse=True))
+
+    def _priority_of(self, task: Task, job: str) -> int:
+        assert self._priority is not None
+        found = self._priority(task.name, job)
+        if not isinstance(found, int | float):
+            raise PipelineConfigurationError(
+                f"priority({task.name!r}, {job!r}) has to give a number, and gave {found!r}"
+            )
+        return found
+
+    def has_next(self, task: Task) -> bool:
+        """Tell whether the turn of a job of the task has come.
+
+        :param task: whose job.
+        """
+        queue = self._queues.get(task)
+        if not queue or self._is_held(task):
+            return False
+        if self._priority is None:
+            return True
+        return not self._higher_first(task, self._priorities[task][queue[0]])
 
     def take(self, task: Task) -> str | None:
         """Take the task's next job if its turn has come; tell of its end by :meth:`scheduled`.
 
         :param task: whose job.
         """
-        queue = self._queues.get(task)
-        if not queue or task in self.held:
+        if not self.has_next(task):
             return None
+        job = self._queues[task].popleft()
         if self._priority is not None:
-            job = queue[0]
-            priority = self._priorities[task][job]
-            if self._higher_first(task, priority):
-                return None
-            self._scheduling.setdefault(task, {})[job] = priority
-        return queue.popleft()
+            self._scheduling.setdefault(task, {})[job] = self._priorities[task][job]
+        return job
+
+    def _is_held(self, task: Task) -> bool:
+        return task in self.held or task in self.full
 
     def _higher_first(self, task: Task, priority: int) -> bool:
+        """Tell whether a job of a higher priority has to be scheduled before one of this task."""
         for other, scheduling in self._scheduling.items():
-            if any(p > priority for p in scheduling.values()) and (
-                other is task or other not in self.held
-            ):
+            if any(p > priority for p in scheduling.values()) and self._keeps_back(other, task):
                 return True
         for other, queue in self._queues.items():
-            if other is not task and queue and self._priorities[other][queue[0]] > priority:
-                shares = set(other.quotas) & set(task.quotas)
-                if other not in self.held or shares:
-                    return True
+            higher = other is not task and queue and self._priorities[other][queue[0]] > priority
+            if higher and self._keeps_back(other, task):
+                return True
         return False
+
+    def _keeps_back(self, other: Task, task: Task) -> bool:
+        return (
+            other is task
+            or not self._is_held(other)
+            or not set(other.quotas).isdisjoint(task.quotas)
+        )
 
     def scheduled(self, task: Task, job: str) -> None:
         """Say that the launch of a job that was taken has returned or raised."""
@@ -79,7 +109,7 @@ class Backlog:
         """Put a job whose launch was refused back where it was."""
         if self._priority is not None:
             taken = self._scheduling.get(task, {}).pop(job, None)
-            known = self._priority(task.name, job) if taken is None else taken
+            known = self._priority_of(task, job) if taken is None else taken
             self._priorities.setdefault(task, {})[job] = known
         self._queues.setdefault(task, deque()).appendleft(job)
 

@@ -9,11 +9,13 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import LaunchRefusedError
+from pydatatask_core.utils import being_cancelled
 
+from .background import end_soon, observe
 from .backlog import Backlog, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.task.base import Task
@@ -31,8 +33,10 @@ LAUNCHES_AT_ONCE = 16
 LONGEST_TURN = 0.005
 """Seconds for which jobs that never wait may keep the event loop from everything else."""
 
-LONGEST_FAREWELL = 1.0
-"""Seconds that launches under way get when the loop is left."""
+LONGEST_FAREWELL = 0.5
+"""Seconds that launches under way get when the loop is left, and again when they are cancelled."""
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 class Dispatcher:
@@ -40,26 +44,40 @@ class Dispatcher:
 
     :param priority: gives the priority of a task's name and a job.
     :param holds: which jobs are not to be launched for now.
-    :param news: called when a launch has changed something, so that another round is worth while.
+    :param stir: called with a task when something about its launches has changed, so that others
+        may have their turn, and with whether it may have made more jobs ready.
     """
 
-    def __init__(self, priority: Priority | None, holds: Holds, news: Callable[[], None]) -> None:
+    def __init__(
+        self, priority: Priority | None, holds: Holds, stir: Callable[[Task, bool], None]
+    ) -> None:
         self.backlog = Backlog(priority)
         self.launched: Counter[str] = Counter()
+        self.polled = 0
+        """How many launches there were of tasks that have to be polled for what becomes of it."""
+        self._in_order = priority is not None
         self._holds = holds
-        self._news = news
+        self._stir = stir
         self._workers: dict[Task, set[asyncio.Task[None]]] = {}
+        self._launching: dict[Task, set[str]] = {}
         self._since: dict[Task, set[str]] | None = None
         self._running_before: dict[Task, AbstractSet[str]] = {}
+        self._live: dict[Task, set[str]] = {}
         self._start_is_enough = False
+        self._stopped = False
         self._turn_ends = 0.0
-        self._told = False
 
     # -- rounds ----------------------------------------------------------------------------------
 
-    def begin_listing(self, tasks: list[Task]) -> None:
-        """Note what runs, so that what ends or starts during the listing is not launched again."""
-        self._running_before = {task: set(task.running) for task in tasks}
+    def begin_listing(self, tasks: Iterable[Task]) -> None:
+        """Note what runs, so that what ends or starts during the listing is not launched again.
+
+        A job that was begun before may enter its task's live repository after that was listed,
+        and one that ends may leave it, with all traces, before the rest is.
+        """
+        self._running_before = {
+            task: task.running | self._launching.get(task, _NOTHING) for task in tasks
+        }
         self._since = {task: set() for task in tasks}
         self._holds.watch(tasks)
 
@@ -71,22 +89,31 @@ class Dispatcher:
         since = self._since or {}
         fresh: dict[Task, AbstractSet[str]] = {}
         for task, here in found.items():
-            if here is None or task.disabled:
+            if here is None:
+                self._holds.unknown(task)
                 continue
-            live = here.live | task.running
+            live = here.live | task.running | self._launching.get(task, _NOTHING)
             live = live | self._running_before.get(task, _NOTHING) | since.get(task, _NOTHING)
             fresh[task] = self._holds.allowed(task, here.jobs - live if live else here.jobs, live)
+            if not task.event_driven and task.concurrency is not None:
+                self._live[task] = set(live)
         self._since = None
         self.backlog.held.clear()
         self.backlog.replace(fresh)
 
-    def release(self) -> None:
-        """Try again where a quota had no room."""
-        self.backlog.held.clear()
+    def release(self, tasks: Iterable[Task] | None = None) -> None:
+        """Try again where a quota had no room.
+
+        :param tasks: which tasks; all by default.
+        """
+        if tasks is None:
+            self.backlog.held.clear()
+        else:
+            self.backlog.held.difference_update(tasks)
 
     # -- work ------------------------------------------------------------------------------------
 
-    def pump(self, tasks: list[Task], start_is_enough: bool = True) -> None:
+    def pump(self, tasks: Iterable[Task], start_is_enough: bool = True) -> None:
         """Put workers to what waits.
 
         :param tasks: the tasks to look after.
@@ -94,24 +121,29 @@ class Dispatcher:
             when it is started, so that one that hangs holds up only itself.
         """
         self._start_is_enough = start_is_enough
-        self._told = False
+        self._stopped = False
+        tasks = list(tasks)
         for task in tasks:
-            held = task in self.backlog.held
-            waiting = 0 if held else self.backlog.count(task) + len(task.due)
+            self._note_full(task)
+        for task in tasks:
+            if not self._may_take(task):
+                continue
+            waiting = self.backlog.count(task) + len(task.due)
             workers = self._workers.setdefault(task, set())
-            for _ in range(min(waiting, _most_workers(task)) - len(workers)):
+            for _ in range(min(waiting, _most_workers(task, waiting)) - len(workers)):
                 worker = asyncio.create_task(
                     self._work(task), name=f"pydatatask launch {task.name}"
                 )
                 workers.add(worker)
                 worker.add_done_callback(workers.discard)
+                worker.add_done_callback(observe)
 
     @property
     def busy(self) -> bool:
         """Whether any launch is under way."""
         return any(self._workers.values())
 
-    async def drain(self, tasks: list[Task]) -> None:
+    async def drain(self, tasks: Iterable[Task]) -> None:
         """Launch until nothing more can be, and wait for every launch to return."""
         try:
             self.pump(tasks, start_is_enough=False)
@@ -125,6 +157,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         """Stop launching at once. Launches under way get a moment, running functions end."""
+        self._stopped = True
         self.backlog.clear()
         leaving: set[asyncio.Task[None]] = set()
         for task, workers in self._workers.items():
@@ -133,61 +166,95 @@ class Dispatcher:
                 for worker in workers:
                     worker.cancel()
         if leaving:
-            _, late = await asyncio.wait(leaving, timeout=LONGEST_FAREWELL / 2)
-            for worker in late:
-                worker.cancel()
-            if late:
-                _, deaf = await asyncio.wait(late, timeout=LONGEST_FAREWELL / 2)
-                for worker in deaf:
-                    log.warning("%s does not end although it was cancelled", worker.get_name())
+            _, late = await asyncio.wait(leaving, timeout=LONGEST_FAREWELL)
+            await end_soon(late, LONGEST_FAREWELL)
 
     async def _work(self, task: Task) -> None:
         """Launch one job after the other, until none is left or a quota is used up."""
-        backlog, holds = self.backlog, self._holds
+        launching = self._launching.setdefault(task, set())
         while (job := self._take(task)) is not None:
-            if task.completes_in_launch and self._start_is_enough:
-                backlog.scheduled(task, job)
+            launching.add(job)
             try:
-                await task.launch(job)
-            except LaunchRefusedError:
-                if job in task.running:  # it waits for another attempt, so no round offers it
-                    task.due.appendleft(job)
-                else:
-                    backlog.put_back(task, job)
-                backlog.held.add(task)
+                refused = await self._launch(task, job)
+            finally:
+                launching.discard(job)
+            self._stir(task, task.completes_in_launch)
+            if refused:
                 return
-            except Exception as e:  # noqa: BLE001 - one bad job never stops another
-                holds.failed(task, job, e)
-            else:
-                self.launched[task.name] += 1
-                if holds.watching:
-                    holds.launched(task, job)
-            backlog.scheduled(task, job)
-            if not self._told:
-                self._told = True
-                self._news()
             now = monotonic()
             if now > self._turn_ends:
                 await asyncio.sleep(0)
                 self._turn_ends = monotonic() + LONGEST_TURN
 
+    async def _launch(self, task: Task, job: str) -> bool:
+        """Launch one job, and tell whether it was refused."""
+        holds = self._holds
+        if task.completes_in_launch and self._start_is_enough:
+            self.backlog.scheduled(task, job)
+            if self._in_order:
+                self._stir(task, False)
+        timer = task.timer_of(job)
+        try:
+            await task.launch(job)
+        except LaunchRefusedError:
+            self._put_back(task, job)
+            return True
+        except asyncio.CancelledError as e:
+            if being_cancelled():
+                raise
+            holds.failed(task, job, e)  # something inside was cancelled, which is a failure
+        except Exception as e:  # noqa: BLE001 - one bad job never stops another
+            holds.failed(task, job, e)
+        else:
+            self.launched[task.name] += 1
+            self.polled += not (task.event_driven or task.completes_in_launch)
+            if holds.watching:
+                holds.launched(task, job)
+            if task in self._live:
+                self._live[task].add(job)
+        task.end_wait(job, timer)
+        self.backlog.scheduled(task, job)
+        return False
+
+    def _put_back(self, task: Task, job: str) -> None:
+        self.backlog.held.add(task)
+        if job in task.running:  # it waits for another attempt, so no round offers it
+            task.due.appendleft(job)
+            return
+        if self._since is not None and task in self._since:
+            self._since[task].discard(job)
+        self.backlog.put_back(task, job)
+
     def _take(self, task: Task) -> str | None:
+        if not self._may_take(task):
+            return None
         if task.due:
             return task.due.popleft()
-        limited = task.concurrency is not None and not task.completes_in_launch
-        if limited and len(task.running) >= (task.concurrency or 0):
-            self.backlog.held.add(task)
-            return None
         job = self.backlog.take(task)
-        if job is not None and self._since is not None:
+        if job is not None and self._since is not None and task in self._since:
             self._since[task].add(job)
         return job
 
+    def _may_take(self, task: Task) -> bool:
+        if self._stopped or task in self.backlog.held or self._note_full(task):
+            return False
+        return bool(task.due) or self.backlog.has_next(task)
 
-_NOTHING: frozenset[str] = frozenset()
+    def _note_full(self, task: Task) -> bool:
+        """Note whether the task has as many jobs as it may."""
+        if task.concurrency is None or task.completes_in_launch:
+            return False
+        full = self._occupied(task) >= task.concurrency
+        (self.backlog.full.add if full else self.backlog.full.discard)(task)
+        return full
+
+    def _occupied(self, task: Task) -> int:
+        """Count the jobs that the task has now, those that wait for another attempt apart."""
+        jobs = task.running | self._launching.get(task, _NOTHING) | self._live.get(task, _NOTHING)
+        return len(jobs - task.waiting)
 
 
-def _most_workers(task: Task) -> int:
+def _most_workers(task: Task, waiting: int) -> int:
     if task.completes_in_launch:
-        return task.concurrency or LAUNCHES_AT_ONCE
+        return task.concurrency or waiting
     return min(task.concurrency or LAUNCHES_AT_ONCE, LAUNCHES_AT_ONCE)

@@ -34,6 +34,7 @@ class _Held:
         self.launched: set[str] = set()
         self.again: set[str] = set()
         self.failed: dict[str, _Failed] = {}
+        self.next_try: float | None = None
         self.told = ""
 
 
@@ -64,7 +65,7 @@ class Holds:
             if held.watched:
                 held.launched.add(job)
 
-    def failed(self, task: Task, job: str, error: Exception) -> None:
+    def failed(self, task: Task, job: str, error: BaseException) -> None:
         """Note that the launch of a job raised; it is tried again, less and less often.
 
         What is wrong with every job of a task, an executor that is broken for instance, is told
@@ -74,8 +75,9 @@ class Holds:
         failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
-        wait = min(0.5 * 2**failed.count, _LONGEST_WAIT)
+        wait = min(0.5 * 2 ** min(failed.count, 10), _LONGEST_WAIT)
         failed.not_before = self._clock() + wait
+        held.next_try = min(held.next_try or failed.not_before, failed.not_before)
         told, held.told = held.told, str(error)
         log.log(
             logging.DEBUG if told == held.told else logging.ERROR,
@@ -101,7 +103,7 @@ class Holds:
         if held is None:
             return jobs
         held.launched &= jobs | live  # what was not ready in between is no repetition
-        for job in [job for job in held.failed if job not in jobs]:
+        for job in [job for job in held.failed if job not in jobs and job not in live]:
             del held.failed[job]
         again = (held.launched & jobs) - held.again
         if again:
@@ -117,12 +119,18 @@ class Holds:
             )
         held.again &= held.launched
         now = self._clock()
-        waiting = {job for job, failed in held.failed.items() if failed.not_before > now}
-        return jobs - held.launched - waiting
+        waiting = {job: f.not_before for job, f in held.failed.items() if f.not_before > now}
+        held.next_try = min(waiting.values(), default=None)
+        return jobs - held.launched - waiting.keys()
+
+    def unknown(self, task: Task) -> None:
+        """Note that nothing is known of a task, so that no time is of any use to try it again."""
+        if task in self._held:
+            self._held[task].next_try = None
 
     def next_try(self) -> float | None:
         """Give the seconds until the next job whose launch failed is tried again, if any."""
-        times = [f.not_before for held in self._held.values() for f in held.failed.values()]
+        times = [held.next_try for held in self._held.values() if held.next_try is not None]
         return max(0.0, min(times) - self._clock()) if times else None
 
     @property

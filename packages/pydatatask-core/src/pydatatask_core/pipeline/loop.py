@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from pydatatask_core.resource_manager import ResourceManager
     from pydatatask_core.task.base import Task
 
-    from .pipeline import Pipeline
+    from .drive import Drive
 
 __all__ = ["Loop", "Progress", "RunSummary"]
 
 ROUND_SHARE = 4.0
 """A round is followed by at least this many times its own length without one, while jobs run."""
+
+PATIENCE = 1.0
+"""Seconds that a round waits for updates; a task whose update takes longer is left out of it."""
 
 
 @dataclass
@@ -61,58 +65,82 @@ class Loop:
     and what is still in the backlog is launched, which costs no listing. A round follows when
     something has ended, after a pause in proportion to what a round costs; at once when nothing
     is left to do; and after the poll interval in any case.
+
+    :param drive: what is to be kept in motion.
+    :param quotas: the quotas that launches are subject to.
+    :param forever: whether to go on when it is quiet.
+    :param launch_once: whether to launch only what the first listing shows.
+    :param poll: how many seconds to wait between rounds in which nothing happens.
+    :param progress: called after every step with how far things are.
     """
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        drive: Drive,
+        quotas: Sequence[ResourceManager],
         forever: bool,
         launch_once: bool,
         poll: float,
         progress: Callable[[Progress], None] | None,
     ) -> None:
-        self._pipeline = pipeline
-        self._dispatcher = pipeline._dispatcher
-        self._holds = pipeline._holds
-        self._tasks = pipeline._enabled
+        self._drive = drive
+        self._dispatcher = drive.dispatcher
+        self._holds = drive.holds
+        self._quotas = quotas
+        self._tasks = drive.enabled
         self._forever = forever
         self._launch_once = launch_once
         self._poll = poll
         self._progress = progress
+        self._to_plan = list(self._tasks)
         self._event = asyncio.Event()
         self._woken: set[Task] = set()
         self._news = False
+        self._room = False
+        self._left: Exception | None = None
         self._launched_before = self._dispatcher.launched.copy()
         self._failed: dict[str, list[str]] = {}
 
     async def run(self) -> RunSummary:
         """Go on until the pipeline is quiet, or for ever."""
         start = time.monotonic()
-        pipeline = self._pipeline
-        pipeline._woken, pipeline._failure_listener = self._wake, self._note_failure
         try:
-            launching = True
-            while True:
-                began = time.monotonic()
-                self._news = False
-                live = await pipeline._update_tasks(self._tasks)
-                unknown = await pipeline._plan() if launching else False
-                launching = launching and not (self._launch_once and not unknown)
-                self._dispatcher.pump(self._tasks)
-                self._report()
-                active = live or unknown or self._active or self._news or self._holds.hopeful
-                if not active and not self._forever:
-                    break
-                took = time.monotonic() - began
-                await self._between_rounds(took)
+            await self._rounds()
         finally:
-            await self._dispatcher.close()
-            pipeline._woken = pipeline._failure_listener = None
+            await self._drive.stop()
         self._report()
         return self._summary(time.monotonic() - start)
 
+    async def _rounds(self) -> None:
+        polled = self._dispatcher.polled
+        while True:
+            self._check()
+            began = time.monotonic()
+            self._news = False
+            updated = await self._drive.update(self._tasks, PATIENCE)
+            unknown = await self._plan(updated)
+            self._dispatcher.pump(self._tasks)
+            self._report()
+            live = any(active is not False for active in updated.values())
+            before, polled = polled, self._dispatcher.polled
+            active = live or unknown or self._news or self._occupied or polled != before
+            if not (active or self._forever or (self._to_plan and self._holds.hopeful)):
+                return
+            await self._between_rounds(time.monotonic() - began)
+
+    async def _plan(self, updated: dict[Task, bool | None]) -> bool:
+        """Find what there is to launch, and tell whether anything remains unknown."""
+        if not self._to_plan:
+            return False
+        late = [task for task in self._to_plan if updated[task] is None]
+        tasks = [task for task in self._to_plan if updated[task] is not None]
+        unknown = await self._drive.plan(tasks, without=late)
+        if self._launch_once:
+            self._to_plan = [task for task in self._to_plan if task in unknown]
+        return bool(unknown)
+
     @property
-    def _active(self) -> bool:
+    def _occupied(self) -> bool:
         return (
             self._dispatcher.busy
             or bool(self._dispatcher.backlog.tasks())
@@ -121,46 +149,73 @@ class Loop:
 
     async def _between_rounds(self, took: float) -> None:
         """Reap and launch from the backlog until another round is due."""
-        now = time.monotonic()
-        latest = now + self._poll
-        waits = [self._holds.next_try(), *(q.next_release() for q in self._pipeline.resources)]
-        latest = min([latest, *(now + wait for wait in waits if wait is not None)])
-        earliest = now + ROUND_SHARE * took
+        start = time.monotonic()
         while True:
-            idle = not self._active
-            due = latest if not self._news else (now if idle else min(earliest, latest))
             now = time.monotonic()
+            due = start + self._poll
+            again = self._holds.next_try() if self._to_plan else None
+            if again is not None:
+                due = min(due, now + again)
+            if self._news:
+                due = min(due, start + ROUND_SHARE * took if self._occupied else now)
             if now >= due:
                 return
             await self._wait(due - now)
             await self._attend()
-            now = time.monotonic()
 
     async def _wait(self, seconds: float) -> None:
+        """Wait until something happens, or the window of a launch has passed."""
+        releases = [quota.next_release() for quota in self._quotas]
+        release = min((r for r in releases if r is not None), default=seconds)
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(seconds, release)):
                 await self._event.wait()
         except TimeoutError:
-            return
+            self._room = release <= seconds
 
     async def _attend(self) -> None:
         """Reap what has ended, and launch what there is room for now."""
+        self._check()
         self._event.clear()
         woken, self._woken = self._woken, set()
         if woken:
-            await self._pipeline._update_tasks(woken)
-        self._dispatcher.release()
+            await self._drive.refresh(woken, PATIENCE)
+        room, self._room = self._room, False
+        self._dispatcher.release(None if room else woken)
         self._dispatcher.pump(self._tasks)
         self._report()
 
-    def _wake(self, task: Task | None) -> None:
-        self._news = True
-        if task is not None:
-            self._woken.add(task)
+    # -- what the loop is told -------------------------------------------------------------------
+
+    def stir(self, *, news: bool) -> None:
+        """Attend to what waits, and make a round soon if there is news."""
+        self._news = self._news or news
         self._event.set()
 
-    def _note_failure(self, task: Task, job: str) -> None:
+    def wake(self, task: Task) -> None:
+        """Note that something of a task has ended."""
+        self._woken.add(task)
+        self.stir(news=True)
+
+    def make_room(self) -> None:
+        """Note that a quota has got room."""
+        self._room = True
+        self.stir(news=False)
+
+    def leave(self, error: Exception) -> None:
+        """End the run with an error."""
+        self._left = error
+        self.stir(news=True)
+
+    def _check(self) -> None:
+        if self._left is not None:
+            raise self._left
+
+    def note_failure(self, task: Task, job: str) -> None:
+        """Note that a job has failed for good."""
         self._failed.setdefault(task.name, []).append(job)
+
+    # -- what it tells ---------------------------------------------------------------------------
 
     def _report(self) -> None:
         if self._progress is not None:

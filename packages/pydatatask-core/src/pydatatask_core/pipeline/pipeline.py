@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
 from pydatatask_core.session import Session
+from pydatatask_core.utils import finish
 
-from .background import Background
 from .checks import check_tasks
-from .dispatch import Dispatcher
-from .holds import Holds
-from .readiness import Readiness
+from .drive import Drive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
     from types import TracebackType
 
     from networkx import DiGraph
@@ -78,17 +77,9 @@ class Pipeline:
         self.mode: OpenMode = "drive"
         self._resources = list(resources)
         self._open = False
-        self._opened: list[Task] = []
         self._lock: DriverLock | None = None
-        self._background = Background()
-        self._readiness = Readiness()
-        self._dispatcher = self._new_dispatcher()
-        self._woken: Callable[[Task | None], None] | None = None
-        self._failure_listener: Callable[[Task, str], None] | None = None
-
-    def _new_dispatcher(self) -> Dispatcher:
-        self._holds = Holds()
-        return Dispatcher(self.priority, self._holds, self._news)
+        self._drive = Drive([], None)
+        self._driven_by: str | None = None
 
     @property
     def resources(self) -> list[ResourceManager]:
@@ -132,19 +123,18 @@ class Pipeline:
         tasks = self._named(self.tasks if only is None else only)
         self._open = True
         self.mode = mode
-        self._opened = tasks
+        self._drive = Drive(tasks, self.priority)
         try:
             if mode == "drive" and self.exclusive:
                 self._lock = DriverLock(tasks)
-                await asyncio.to_thread(self._lock.acquire)
+                await finish(asyncio.to_thread(self._lock.acquire))
             needed = None if only is None else needed_resources(self.session, tasks)
             await self.session.open(only=needed)
-            self._readiness = Readiness()
-            self._dispatcher = self._new_dispatcher()
             for task in tasks:
                 task.attach(self)
             for quota in self.resources:
-                quota.add_listener(self._news)
+                quota.add_listener(self._drive.make_room)
+                await quota.flush()
             await validate(tasks, create=mode != "inspect")
             if mode == "drive":
                 await warn_of_oddities(tasks)
@@ -159,12 +149,14 @@ class Pipeline:
         """
         if not self._open:
             return
+        drive = self._drive
         try:
-            await self._dispatcher.close()
-            await self._background.close()
+            if drive.loop is not None:
+                drive.loop.leave(PipelineNotOpenError("the pipeline was closed while it was run"))
+            await drive.close()
             for quota in self.resources:
-                quota.remove_listener(self._news)
-            for task in self._opened:
+                quota.remove_listener(drive.make_room)
+            for task in drive.tasks:
                 task.attach(None)
         finally:
             self._open = False
@@ -193,6 +185,20 @@ class Pipeline:
                 "the pipeline is not open; use it inside `async with pipeline:`"
             )
 
+    @contextmanager
+    def _driving(self, name: str) -> Iterator[Drive]:
+        """Keep out others who would launch what this one is about to launch."""
+        self._require_open()
+        if self._driven_by == "run":
+            raise PipelineError(f"{name}() is of no use now: the pipeline is being run already")
+        if self._driven_by is not None:
+            raise PipelineError(f"{name}() has to wait until {self._driven_by}() has returned")
+        self._driven_by = name
+        try:
+            yield self._drive
+        finally:
+            self._driven_by = None
+
     # -- rounds ----------------------------------------------------------------------------------
 
     async def update(self) -> bool:
@@ -209,24 +215,20 @@ class Pipeline:
 
         :return: whether there were any live jobs.
         """
-        self._require_open()
-        return await self._update_tasks(self._enabled)
+        with self._driving("update_only_update") as drive:
+            return any((await drive.update(drive.enabled)).values())
 
     async def update_only_launch(self) -> bool:
         """Perform one round of the launch phase of pipeline maintenance.
 
         :return: whether there were any jobs launched or ready to launch.
         """
-        self._require_open()
-        before = self._dispatcher.launched.total()
-        unknown = await self._plan()
-        await self._dispatcher.drain(self._enabled)
-        launched = self._dispatcher.launched.total() - before
-        return bool(launched or unknown or self._dispatcher.backlog.tasks() or self._holds.hopeful)
-
-    @property
-    def _enabled(self) -> list[Task]:
-        return [task for task in self._opened if not task.disabled]
+        with self._driving("update_only_launch") as drive:
+            before = drive.launched
+            unknown = await drive.plan(drive.enabled)
+            await drive.launch()
+            waiting = drive.dispatcher.backlog.tasks() or drive.holds.hopeful
+            return bool(unknown or waiting or drive.launched > before)
 
     def _named(self, names: Iterable[str]) -> list[Task]:
         try:
@@ -235,34 +237,20 @@ class Pipeline:
             known = ", ".join(self.tasks) or "none"
             raise PipelineError(f"there is no task {e.args[0]!r}; there are: {known}") from None
 
-    async def _update_tasks(self, tasks: Iterable[Task]) -> bool:
-        """Update several tasks at once; one that fails is told of and counts as active."""
-        results = await asyncio.gather(*(self._update_task(task) for task in tasks))
-        return any(results)
-
-    async def _update_task(self, task: Task) -> bool:
-        try:
-            return bool(await task.update())
-        except Exception:
-            log.exception("%s: update failed", task.name, extra={"task": task.name})
-            return True
-
-    async def _plan(self) -> bool:
-        """List everything and fill the backlog; tell whether anything remains unknown."""
-        tasks = self._enabled
-        self._dispatcher.begin_listing(tasks)
-        found = await self._readiness.gather(tasks)
-        self._dispatcher.offer(found)
-        return None in found.values()
-
     async def gather_ready_jobs(self, task: Task) -> set[str]:
         """Collect all jobs that are ready to be launched for a given task.
 
         :param task: a task of this pipeline.
+        :raises PipelineError: if it is none of this pipeline.
         :raises PydatataskError: if a repository that it depends on cannot be listed.
         """
+        from .readiness import Readiness
+
         self._require_open()
-        return set((await Readiness().ask(task)).jobs - task.running)
+        if task not in self.tasks.values():
+            raise PipelineError(f"{task!r} is no task of this pipeline, which has {self!r}")
+        before = set(task.running)  # one that ends meanwhile may have been seen nowhere
+        return set((await Readiness().ask(task)).jobs - before - task.running)
 
     async def run(
         self,
@@ -290,34 +278,31 @@ class Pipeline:
         """
         from .loop import Loop
 
-        self._require_open()
         if poll <= 0:
             raise ValueError(f"poll has to be a number of seconds above 0, not {poll!r}")
-        if self._woken is not None:
-            raise PipelineError("the pipeline is being run already")
-        loop = Loop(self, forever, launch_once, poll, progress)
-        async with asyncio.timeout(timeout):
-            return await loop.run()
+        with self._driving("run") as drive:
+            loop = Loop(drive, self.resources, forever, launch_once, poll, progress)
+            drive.loop = loop
+            try:
+                async with asyncio.timeout(timeout):
+                    return await loop.run()
+            finally:
+                drive.loop = None
 
-    # -- what tasks and quotas tell --------------------------------------------------------------
+    # -- what tasks tell -------------------------------------------------------------------------
 
     @property
     def looping(self) -> bool:
         """Whether :meth:`run` is at work."""
-        return self._woken is not None
+        return self._drive.loop is not None
 
     def wake(self, task: Task) -> None:
         """Note that something of a task has ended."""
-        if self._woken is not None:
-            self._woken(task)
-
-    def _news(self) -> None:
-        if self._woken is not None:
-            self._woken(None)
+        self._drive.wake(task)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Run something beside the loop until the pipeline closes, which cancels it."""
-        self._background.spawn(coroutine, name)
+        self._drive.background.spawn(coroutine, name)
 
     async def failed(self, task: Task, job: str, record: Mapping[str, Any]) -> None:
         """Note that a job has failed and is not tried again."""
@@ -325,8 +310,8 @@ class Pipeline:
         log.warning(
             "%s: job %s failed: %s", task.name, job, told, extra={"task": task.name, "job": job}
         )
-        if self._failure_listener is not None:
-            self._failure_listener(task, job)
+        if self._drive.loop is not None:
+            self._drive.loop.note_failure(task, job)
         if self.on_failure is not None:
             try:
                 result = self.on_failure(task.name, job, record)

@@ -36,7 +36,7 @@ class Readiness:
     """Finds the ready jobs of tasks, and remembers them while no listing changes."""
 
     def __init__(self) -> None:
-        self._last: dict[Task, tuple[list[AbstractSet[str] | None], Found]] = {}
+        self._last: dict[Task, tuple[list[AbstractSet[str]], Found]] = {}
         self._complaints: dict[Task, str] = {}
 
     async def gather(self, tasks: Sequence[Task]) -> dict[Task, Found | None]:
@@ -47,9 +47,7 @@ class Readiness:
 
         :param tasks: the tasks to ask for.
         """
-        listing = Listing()
-        await _list(listing, (repo for task in tasks for repo in _live(task)))
-        await _list(listing, (repo for task in tasks for repo in leaves(task.ready)))
+        listing = await _listing_of(tasks)
         found: dict[Task, Found | None] = {}
         for task in tasks:
             try:
@@ -67,25 +65,22 @@ class Readiness:
         :param task: the task to ask for.
         :raises Exception: whatever kept a repository it needs from being listed.
         """
-        listing = Listing()
-        await _list(listing, _live(task))
-        return await self._ready(task, listing)
+        return await self._ready(task, await _listing_of([task]))
 
     async def _ready(self, task: Task, listing: Listing) -> Found:
-        repo = task.ready
-        needed = [*_live(task), *leaves(repo)]
-        basis = [listing.known(leaf) for leaf in needed]
+        repo, shows_live = task.ready, task.live_repositories
+        # Each of them, whether it matters or not: one that fails makes the task unknown.
+        basis = [await listing.keys(leaf) for leaf in (*_live(task), *leaves(repo))]
         last = self._last.get(task)
-        if last is not None and not _volatile(repo) and _same(basis, last[0]):
+        if last is not None and _same(basis, last[0]) and not _volatile(repo, *shows_live):
             return last[1]
         jobs = await listing.candidates(repo)
-        live = _NOTHING.union(*[await listing.keys(repo) for repo in task.live_repositories])
+        live = _NOTHING.union(*[await listing.opposite.keys(repo) for repo in shows_live])
         jobs = jobs - live if live else jobs
         if jobs and by_value(repo):
             jobs = await listing.select(repo, jobs)
         found = Found(jobs, live)
-        if None not in basis:
-            self._last[task] = basis, found
+        self._last[task] = basis, found
         return found
 
     def _complain(self, task: Task, error: Exception) -> None:
@@ -104,14 +99,22 @@ def _live(task: Task) -> Iterable[Repository]:
     return (leaf for repo in task.live_repositories for leaf in leaves(repo))
 
 
-def _volatile(repo: Repository) -> bool:
-    return is_combinator(repo) and repo.volatile
+def _volatile(*repos: Repository) -> bool:
+    return any(is_combinator(repo) and repo.volatile for repo in repos)
 
 
-def _same(new: list[AbstractSet[str] | None], old: list[AbstractSet[str] | None]) -> bool:
+def _same(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> bool:
     return len(new) == len(old) and all(
-        n is not None and n is o and isinstance(n, frozenset) for n, o in zip(new, old, strict=True)
+        n is o and isinstance(n, frozenset) for n, o in zip(new, old, strict=True)
     )
+
+
+async def _listing_of(tasks: Sequence[Task]) -> Listing:
+    """List what tasks depend on: what shows live jobs first, then the rest."""
+    listing = Listing()
+    await _list(listing, (repo for task in tasks for repo in _live(task)))
+    await _list(listing, (repo for task in tasks for repo in leaves(task.ready)))
+    return listing
 
 
 async def _list(listing: Listing, repos: Iterable[Repository]) -> None:

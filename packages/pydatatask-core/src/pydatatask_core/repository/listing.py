@@ -77,11 +77,6 @@ class Listing:
             return await repo.select(jobs, self)
         return jobs & await self.keys(repo)
 
-    def known(self, repo: Repository) -> AbstractSet[str] | None:
-        """Give the keys of a leaf if it was listed without an error, else None."""
-        found = self._found.get(id(repo))
-        return None if isinstance(found, Exception) else found
-
 
 class Combinator(Repository):
     """A repository whose keys follow from those of others. It never caches a listing.

@@ -6,19 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import SessionError, describe
+from pydatatask_core.utils import being_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .resource import SessionResource
 
-__all__ = ["being_cancelled", "closing_error", "joined"]
-
-
-def being_cancelled() -> bool:
-    """Tell whether a CancelledError here is meant for this task, or has escaped from a resource."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+__all__ = ["closing_error", "joined"]
 
 
 def closing_error(

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydatatask_core.errors import SessionError, describe
-from pydatatask_core.utils import OwnerTask
+from pydatatask_core.utils import OwnerTask, being_cancelled
 
-from .failures import being_cancelled, closing_error, joined
+from .failures import closing_error, joined
 from .resource import ResourceNotOpenError, SessionResource
 
 if TYPE_CHECKING:

@@ -70,6 +70,7 @@ class Task(Linked, ABC):
         self.due: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
         self._waiting: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def validate(self) -> None:
         """Raise an exception if the task is misconfigured.
@@ -114,14 +115,24 @@ class Task(Linked, ABC):
         self.runtime = runtime
         self._waiting.clear()
         self.due.clear()
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
 
     def wake(self) -> None:
         """Tell the pipeline, if there is one, that something of this task ended."""
         if self.runtime is not None:
             self.runtime.wake(self)
 
+    @property
+    def waiting(self) -> AbstractSet[str]:
+        """The jobs that wait for another attempt."""
+        return self._waiting
+
     def retry_later(self, job: str, delay: float) -> None:
-        """Have the pipeline launch a job again after a wait, during which it counts as live.
+        """Have the pipeline launch a job again after a wait.
+
+        Until that launch has returned, the job counts as live.
 
         :param job: the job.
         :param delay: how long to wait, in seconds.
@@ -133,7 +144,23 @@ class Task(Linked, ABC):
                 self.due.append(job)
                 self.wake()
 
-        asyncio.get_running_loop().call_later(delay, ready_again)
+        if job in self._timers:
+            self._timers[job].cancel()
+        self._timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
+
+    def end_wait(self, job: str, timer: asyncio.TimerHandle | None) -> None:
+        """Have a job wait no longer for another attempt, unless it has begun to do so anew.
+
+        :param job: the job, which was launched.
+        :param timer: what it waited for before.
+        """
+        if timer is not None and self._timers.get(job) is timer:
+            del self._timers[job]
+            self._waiting.discard(job)
+
+    def timer_of(self, job: str) -> asyncio.TimerHandle | None:
+        """Give what a job waits for; for :meth:`end_wait`."""
+        return self._timers.get(job)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"

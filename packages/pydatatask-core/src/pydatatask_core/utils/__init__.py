@@ -5,7 +5,7 @@ The lowest layer: nothing here knows what a job, a repository or a task is.
 
 from __future__ import annotations
 
-from .aio import finish, roundrobin
+from .aio import being_cancelled, finish, roundrobin
 from .copy import async_copyfile, async_copyfile_str
 from .owner import OwnerTask
 from .streams import AAbortable, AReadStream, AWriteStream, ReadStream, WriteStream
@@ -24,6 +24,7 @@ __all__ = [
     "WriteStream",
     "async_copyfile",
     "async_copyfile_str",
+    "being_cancelled",
     "finish",
     "roundrobin",
 ]

@@ -14,10 +14,16 @@ from pydatatask_core.errors import describe
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Iterator
 
-__all__ = ["finish", "roundrobin"]
+__all__ = ["being_cancelled", "finish", "roundrobin"]
 
 logger = logging.getLogger("pydatatask.utils")
 T = TypeVar("T")
+
+
+def being_cancelled() -> bool:
+    """Tell whether a CancelledError here is meant for this task, or has escaped from something."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def finish(awaitable: Awaitable[T]) -> T:

@@ -1,0 +1,105 @@
+"""What is known and under way while a pipeline is open."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from .background import Background
+from .dispatch import Dispatcher
+from .holds import Holds
+from .readiness import Readiness
+from .updates import Updates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pydatatask_core.task.base import Task
+
+    from .backlog import Priority
+    from .loop import Loop
+
+__all__ = ["Drive"]
+
+
+class Drive:
+    """The two phases of a round, and whatever they have to remember from one to the next.
+
+    :param tasks: the tasks for which the pipeline was opened.
+    :param priority: gives the priority of a task's name and a job.
+    """
+
+    def __init__(self, tasks: Sequence[Task], priority: Priority | None) -> None:
+        self.tasks = tasks
+        self.holds = Holds()
+        self.dispatcher = Dispatcher(priority, self.holds, self._launched)
+        self.background = Background()
+        self.loop: Loop | None = None
+        self._readiness = Readiness()
+        self._updates = Updates(self._updated_late)
+
+    @property
+    def enabled(self) -> list[Task]:
+        """The tasks that are to be looked after."""
+        return [task for task in self.tasks if not task.disabled]
+
+    async def update(
+        self, tasks: Iterable[Task], patience: float | None = None
+    ) -> dict[Task, bool | None]:
+        """Update tasks side by side, and tell which are active; see :class:`Updates`."""
+        return await self._updates.round(tasks, patience)
+
+    async def refresh(self, tasks: Iterable[Task], patience: float) -> None:
+        """Update tasks of which something has just ended."""
+        await self._updates.refresh(tasks, patience)
+
+    async def plan(self, tasks: Sequence[Task], without: Iterable[Task] = ()) -> set[Task]:
+        """List what tasks depend on and offer what is ready to be launched.
+
+        :param tasks: the tasks.
+        :param without: tasks of which is known without listing that nothing can be.
+        :return: the tasks of which nothing is known.
+        """
+        self.dispatcher.begin_listing(tasks)
+        found = await self._readiness.gather(tasks)
+        found.update(dict.fromkeys(without))
+        self.dispatcher.offer(found)
+        return {task for task, known in found.items() if known is None}
+
+    async def launch(self) -> None:
+        """Launch what was offered, until nothing more can be."""
+        await self.dispatcher.drain(self.enabled)
+
+    @property
+    def launched(self) -> int:
+        """How many jobs were launched since the pipeline was opened."""
+        return self.dispatcher.launched.total()
+
+    async def stop(self) -> None:
+        """Stop launching and updating, at once as far as that is possible."""
+        await asyncio.gather(self.dispatcher.close(), self._updates.close())
+
+    async def close(self) -> None:
+        """End whatever is under way."""
+        await self.stop()
+        await self.background.close()
+
+    # -- what tasks and quotas tell the loop -----------------------------------------------------
+
+    def wake(self, task: Task) -> None:
+        """Note that something of a task has ended."""
+        if self.loop is not None:
+            self.loop.wake(task)
+
+    def make_room(self) -> None:
+        """Note that a quota has got room."""
+        if self.loop is not None:
+            self.loop.make_room()
+
+    def _launched(self, task: Task, ended: bool) -> None:
+        if self.loop is not None:
+            self.loop.stir(news=ended)
+
+    def _updated_late(self, task: Task, again: bool) -> None:
+        if self.loop is not None:
+            self.loop.wake(task) if again else self.loop.stir(news=True)

@@ -1,0 +1,107 @@
+"""The update phase: every task looks after its jobs, and one that hangs holds up only itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from .background import end_soon
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pydatatask_core.task.base import Task
+
+__all__ = ["Updates"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+LONGEST_FAREWELL = 1.0
+"""Seconds that updates under way get to end when the loop is left."""
+
+
+class Updates:
+    """Runs the updates of tasks side by side.
+
+    One that takes longer than a round waits for goes on, and its task has no other meanwhile.
+
+    :param late: called with a task when such an update has ended, and with whether the task was
+        to be updated again meanwhile.
+    """
+
+    def __init__(self, late: Callable[[Task, bool], None]) -> None:
+        self._late = late
+        self._under_way: dict[Task, asyncio.Task[bool]] = {}
+        self._overdue: set[Task] = set()
+        self._again: set[Task] = set()
+
+    async def round(self, tasks: Iterable[Task], patience: float | None) -> dict[Task, bool | None]:
+        """Update tasks, and tell of each whether it is active, or None if it takes too long.
+
+        :param tasks: the tasks; of those whose update was late the result is taken.
+        :param patience: how many seconds to wait; None is to wait for all, late ones included.
+        """
+        tasks = list(tasks)
+        started = [self._start(task) for task in tasks if task not in self._under_way]
+        awaited = started if patience is not None else [self._under_way[task] for task in tasks]
+        await self._wait(awaited, patience)
+        return {task: self._result(task) for task in tasks}
+
+    async def refresh(self, tasks: Iterable[Task], patience: float) -> None:
+        """Update tasks of which something has just ended.
+
+        :param tasks: the tasks.
+        :param patience: how many seconds to wait.
+        """
+        started = {}
+        for task in tasks:
+            under_way = self._under_way.get(task)
+            if under_way is not None and not under_way.done():
+                self._again.add(task)
+            else:
+                started[task] = self._start(task)
+        await self._wait(started.values(), patience)
+        for task in started:
+            self._result(task)
+
+    def _start(self, task: Task) -> asyncio.Task[bool]:
+        update = asyncio.create_task(_update(task), name=f"pydatatask update {task.name}")
+        self._under_way[task] = update
+        return update
+
+    def _result(self, task: Task) -> bool | None:
+        update = self._under_way[task]
+        if update.done():
+            del self._under_way[task]
+            return update.cancelled() or update.result()
+        if task not in self._overdue:
+            self._overdue.add(task)
+            log.info("%s: its update takes long; the others go on without it", task.name)
+            update.add_done_callback(lambda _: self._tell(task))
+        return None
+
+    def _tell(self, task: Task) -> None:
+        again = task in self._again
+        self._overdue.discard(task)
+        self._again.discard(task)
+        self._late(task, again)
+
+    async def _wait(self, updates: Iterable[asyncio.Task[bool]], patience: float | None) -> None:
+        waiting = [update for update in updates if not update.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=patience)
+
+    async def close(self) -> None:
+        """Cancel what is under way and wait for its end, though not for ever."""
+        under_way, self._under_way = self._under_way, {}
+        self._again.clear()
+        await end_soon(under_way.values(), LONGEST_FAREWELL)
+
+
+async def _update(task: Task) -> bool:
+    try:
+        return bool(await task.update())
+    except Exception:
+        log.exception("%s: update failed", task.name, extra={"task": task.name})
+        return True
