@@ -85,15 +85,15 @@ def look_into(place: str, report: Report, outputs: Iterable[str], memo: Path | N
     :param place: the directory.
     :param report: what is known.
     :param outputs: which streams to look into.
-    :param memo: where the number of failed attempts is kept.
+    :param memo: where the memo is, if anywhere.
     """
     for name in outputs:
         output = _output(os.path.join(place, name))
         if output is not None:
             report.outputs[name] = output
     if memo is not None:
-        earlier = _read(str(memo))
-        report.earlier = int(earlier[0]) if earlier is not None and earlier[0].isdigit() else 0
+        found = _read(str(memo))
+        report.memo = None if found is None else found[0].decode(errors="replace")
 
 
 def revoke(place: str) -> bool:

@@ -209,17 +209,17 @@ class LocalRuns(Runs):
         except FileNotFoundError:
             return set()
 
-    async def remember(self, run: Run, attempts: int) -> None:
+    async def remember(self, run: Run, memo: str | None) -> None:
         if run.memo is not None:
-            with manager_errors(f"note the number of attempts in {str(run.memo)!r}"):
-                await finish(asyncio.to_thread(self._remember, str(run.memo), attempts))
+            with manager_errors(f"make a note in {str(run.memo)!r}"):
+                await finish(asyncio.to_thread(self._remember, str(run.memo), memo))
 
-    def _remember(self, memo: str, attempts: int) -> None:
-        if not attempts:
+    def _remember(self, place: str, memo: str | None) -> None:
+        if memo is None:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(memo)
+                os.unlink(place)
             return
-        os.makedirs(os.path.dirname(memo), 0o700, exist_ok=True)
-        passing = f"{memo}.{time.time_ns()}~"
-        write_new(passing, str(attempts).encode())
-        os.replace(passing, memo)
+        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+        passing = f"{place}.{time.time_ns()}~"
+        write_new(passing, memo.encode())
+        os.replace(passing, place)

@@ -57,7 +57,7 @@ class Run:
     :param directory: the directory.
     :param host: the name of the target.
     :param handle: the manager's identifier of the process, if that is needed to find it again.
-    :param memo: where the number of failed attempts is kept, if anywhere.
+    :param memo: where something is kept from one run of the job to the next, if anywhere.
     """
 
     directory: Path
@@ -133,8 +133,8 @@ class Report:
     handle: str | None = None
     """Which process it is."""
 
-    earlier: int = 0
-    """How many attempts of the job failed before, as far as it was remembered."""
+    memo: str | None = None
+    """What was to be remembered of the job from one run to the next."""
 
     outputs: dict[str, Output] = field(default_factory=dict)
     """The streams that were asked for, those that exist."""

@@ -218,9 +218,9 @@ class Runs:
         """
         return None
 
-    async def remember(self, run: Run, attempts: int) -> None:
-        """Keep the number of failed attempts, for the report of the next.
+    async def remember(self, run: Run, memo: str | None) -> None:
+        """Keep a few words for the reports of this run and of the job's next ones.
 
-        :param run: which run; nothing is kept if it has no memo.
-        :param attempts: how many there were in all; 0 to forget them.
+        :param run: which run; nothing is kept if it has no place for a memo.
+        :param memo: what to keep; None to forget it.
         """

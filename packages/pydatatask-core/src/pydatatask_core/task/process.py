@@ -343,7 +343,7 @@ class ProcessTask(Task):
         """Launch a job; in synchronous mode, to its end.
 
         :raises LaunchRefusedError: if the quota has no room, or too many ends are not recorded.
-        :raises TaskError: if the job is running already.
+        :raises TaskError: if the job is running already, or failed and nothing records that.
         """
         jobs = self._jobs
         await self._find_home()
@@ -351,6 +351,12 @@ class ProcessTask(Task):
         live = jobs.live.get(job)
         if live is None:
             self.pids.check_job_id(job)
+            if job in jobs.unmarked and self.runtime is not None:
+                raise TaskConfigurationError(
+                    f"{self.name}: job {job!r} has failed, and nothing records that, so it would "
+                    "be launched for ever; it is not launched again before the pipeline is opened "
+                    "anew. Give the task a `done` repository"
+                )
             if not self.drives and await self.pids.contains(job):
                 raise TaskError(f"{self.name}: job {job!r} is running already, as pids says")
             live = jobs.live[job] = LiveJob(job)

@@ -219,16 +219,17 @@ class RunLaws:
                 assert await stream.read() == f"{text}\n"
         await runs.make(new_run(manager), Plan(b"exit 0", {}))
 
-    async def test_the_number_of_attempts_is_remembered(self, manager: Any) -> None:
+    async def test_a_memo_is_kept(self, manager: Any) -> None:
         """T2: until it is forgotten, whatever becomes of the directory."""
-        runs = exclusive(manager)
-        for earlier, now in ((0, 1), (1, 2), (2, 0), (0, 0)):
+        runs, before = exclusive(manager), None
+        for memo in ("1 first", "2 second", None, None):
             run = new_run(manager)
-            run.memo = manager.basedir / "attempts" / "job"
+            run.memo = manager.basedir / "memos" / "job"
             report = await finished(runs, run, Plan(b"exit 1", {}))
-            assert report.earlier == earlier
-            await runs.remember(run, now)
+            assert report.memo == before
+            await runs.remember(run, memo)
             await runs.remove(run)
+            before = memo
 
 
 def new_run(manager: Any, name: str = "job") -> Run:

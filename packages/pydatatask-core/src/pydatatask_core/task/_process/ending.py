@@ -76,7 +76,7 @@ class Ender:
         task = self.task
         report = await task.runs.report(live.run, task.kept_streams)
         if live.cancelled:
-            report = Report(State.LOST, stopped=KILLED, earlier=report.earlier)
+            report = Report(State.LOST, stopped=KILLED, memo=report.memo)
         if report.state is State.RUNNING:
             await self.jobs.take_back(live)
             self.jobs.run_on(live)
@@ -90,8 +90,7 @@ class Ender:
             delay = live.wait(_RESTART_DELAY)
             await self.put_off(live, delay, "it could not be started", live.attempt)
         else:
-            if live.attempts is None:
-                live.attempts = report.earlier + live.attempt
+            live.attempts = live.count_attempts(report.memo)
             record = describe_outcome(live, report, task.published, datetime.now(UTC))
             await self._settle(live, report, record)
 
@@ -112,9 +111,9 @@ class Ender:
             await task.done.dump(live.job, record)
             task.outcome_view("done").note(live.job, not failed)
         if failed:
-            await task.runs.remember(live.run, record["attempt"])
-        elif report.earlier:
-            await task.runs.remember(live.run, 0)
+            await task.runs.remember(live.run, live.memo())
+        elif report.memo is not None:
+            await task.runs.remember(live.run, None)
         kept = failed and task.done is None and await self._keep(live)
         await task.pids.delete(live.job)
         if not kept:
@@ -171,6 +170,5 @@ class Ender:
             live.attempt, live.problem = before
             live.waiting_for = None
             raise
-        live.attempts = None
         await self.task.runs.remove(live.run)
         self.jobs.wait_again(live, delay)

@@ -39,6 +39,8 @@ class Jobs:
         """How many jobs have ended and are not recorded yet."""
         self.counted = 0
         """How many processes have a share of the quota."""
+        self.unmarked: set[str] = set()
+        """The jobs that have failed, which nothing but this tells."""
         self._ender = Ender(task, self)
         self._adopted = False
         self._adopting = asyncio.Lock()
@@ -138,7 +140,6 @@ class Jobs:
         :param delay: after how many seconds.
         """
         live.again = True
-        live.attempts = None
         live.not_before = time.monotonic() + delay
         self.enter(live, Phase.WAITING)
         if not self.task.synchronous:  # there, whoever launched it waits for it
@@ -152,8 +153,11 @@ class Jobs:
         """
         self.drop(live)
         live.over.set()
-        if self.task.runtime is not None and not record["success"]:
-            await self.task.runtime.failed(self.task, live.job, record)
+        if not record["success"]:
+            if self.task.done is None:
+                self.unmarked.add(live.job)
+            if self.task.runtime is not None:
+                await self.task.runtime.failed(self.task, live.job, record)
         self.task.wake()
 
     def drop(self, live: LiveJob) -> None:

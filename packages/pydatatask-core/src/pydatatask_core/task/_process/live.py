@@ -65,8 +65,8 @@ class LiveJob:
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     ending: bool = False
     """Whether its end is being recorded right now."""
-    attempts: int | None = None
-    """How many attempts there were in all, once that was looked up."""
+    attempts: int = 1
+    """How many attempts there were in all, whoever launched them, once that was looked up."""
     failures: int = 0
     """How often in a row its end could not be recorded, or it could not be started."""
     not_before: float = 0.0
@@ -105,6 +105,24 @@ class LiveJob:
         if isinstance(waiting, datetime):
             self.waiting_for = waiting if waiting.tzinfo else waiting.replace(tzinfo=UTC)
             self.problem = str(record.get("reason"))
+
+    def count_attempts(self, memo: str | None) -> int:
+        """Count this attempt and those before it, also before ``done`` was deleted to try again.
+
+        :param memo: what an earlier attempt that failed, or this one, has left.
+        """
+        count, _, run = (memo or "").partition(" ")
+        if not count.isdecimal():
+            return self.attempt
+        return int(count) if run == self._launched_at else int(count) + self.attempt
+
+    def memo(self) -> str:
+        """Give what is to be left for the next attempt; leaving it twice changes nothing."""
+        return f"{self.attempts} {self._launched_at}"
+
+    @property
+    def _launched_at(self) -> str:
+        return self.start_time.astimezone(UTC).isoformat()
 
     def wait(self, seconds: float) -> float:
         """Give the delay after one more failure to record its end or to start it.

@@ -49,7 +49,7 @@ def describe_outcome(
         "start_time": start,
         "end_time": end,
         "duration": round(max(0.0, (end - start).total_seconds()), 6),
-        "attempt": live.attempt if live.attempts is None else live.attempts,
+        "attempt": live.attempts,
         "host": live.run.host,
         "handle": report.handle or str(live.run.directory),
     }
@@ -76,15 +76,15 @@ def describe_outcome(
 def _loss(report: Report, expected: Iterable[str]) -> str | None:
     if report.state is not State.ENDED:
         return report.reason or "nobody knows what became of it"
-    missing = [name for name in expected if name not in report.outputs]
-    return f"its {' and '.join(missing)} are gone from its run directory" if missing else None
+    missing = [name.removeprefix(".") for name in expected if name not in report.outputs]
+    return f"its run directory has lost its {' and '.join(missing)}" if missing else None
 
 
 def _tails(report: Report) -> dict[str, str]:
     for name in (STDERR, STDOUT_FILE):
         output = report.outputs.get(name)
         if output is not None:
-            return {f"{name}_tail": output.tail.decode(errors="replace")}
+            return {f"{name.removeprefix('.')}_tail": output.tail.decode(errors="replace")}
     return {}
 
 

@@ -1,0 +1,139 @@
+"""What the tests of process tasks share: a folder with everything in it, and drivers over it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core import (
+    FileRepository,
+    LocalLinuxManager,
+    Pipeline,
+    ProcessTask,
+    ResourceManager,
+    Resources,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.proc_manager import State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from pydatatask_core import AbstractProcessManager, RunSummary
+
+WAIT = "while [ ! -e {go} ]; do sleep 0.02; done"
+
+
+class Lab:
+    """One folder that outlives drivers, and the one driver that there is now.
+
+    :param root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.pids = YamlMetadataFileRepository(root / "pids")
+        self.done = YamlMetadataFileRepository(root / "done")
+        self.inp = FileRepository(root / "inp")
+        self.out = FileRepository(root / "out")
+        self.err = FileRepository(root / "err")
+        self.go = root / "go"
+        self.log = root / "log"
+        self.manager: AbstractProcessManager = LocalLinuxManager("lab", root / "processes")
+        self.quota = ResourceManager(Resources.parse(4, 4))
+        self.pipelines: list[Pipeline] = []
+
+    def again(self) -> Lab:
+        """Give the same folder to another driver, which knows nothing."""
+        return Lab(self.root)
+
+    def task(self, template: Any, name: str = "task", **options: Any) -> ProcessTask:
+        """Make a task whose jobs are those in ``inp``, with ``done``.
+
+        :param template: its template; ``{go}`` is the file that :data:`WAIT` waits for, ``{log}``
+            a file to which scripts append.
+        """
+        if isinstance(template, str):
+            wait = WAIT.format(go=self.go)
+            template = template.replace("WAIT", wait).replace("LOG", str(self.log))
+        options = {"done": self.done, "job_resources": Resources.parse(1, 1), **options}
+        task = ProcessTask(
+            name,
+            options.pop("manager", lambda: self.manager),
+            options.pop("quota", self.quota),
+            options.pop("job_resources"),
+            options.pop("pids", self.pids),
+            template,
+            **options,
+        )
+        if "inp" not in task.links:
+            task.link("inp", self.inp, is_input=True)
+        return task
+
+    def pipeline(self, *tasks: ProcessTask, **options: Any) -> Pipeline:
+        """Make a pipeline that other drivers in this process do not keep from opening."""
+        options = {"exclusive": False, **options}
+        return Pipeline(tasks, **options)
+
+    async def run(self, *tasks: ProcessTask, **options: Any) -> RunSummary:
+        """Run a pipeline of tasks until it is quiet."""
+        async with self.pipeline(*tasks) as pipeline:
+            return await pipeline.run(poll=0.05, **options)
+
+    async def add(self, *names: str, content: str = "") -> None:
+        """Add jobs."""
+        await self.inp.validate()
+        for name in names:
+            async with await self.inp.open(name, "w") as stream:
+                await stream.write(content or f"input of {name}\n")
+
+    async def text(self, repo: Any, job: str = "a") -> str:
+        """Read a blob."""
+        async with await repo.open(job, "r") as stream:
+            text: str = await stream.read()
+            return text
+
+    def lines(self) -> list[str]:
+        """Give what scripts have appended to the log, sorted."""
+        return sorted(self.log.read_text().splitlines()) if self.log.exists() else []
+
+    def directories(self) -> list[Path]:
+        """List what run directories there are."""
+        return sorted((self.root / "processes").glob("*/*/*/runs/*"))
+
+    async def quiet(self, task: ProcessTask) -> None:
+        """Update a task until it has no jobs left."""
+        await until(lambda: _not(task.update()))
+
+    async def running(self, task: ProcessTask, *names: str) -> None:
+        """Wait until the scripts of jobs run."""
+        for name in names:
+            run = task.new_run(name)
+
+            async def lives() -> bool:
+                report = await task.runs.report(run, claim=False)  # noqa: B023
+                return report.state is State.RUNNING
+
+            await until(lives)
+
+    def empty(self) -> bool:
+        """Tell whether nothing is left of any job but what it has made."""
+        usage = self.quota.usage()
+        return (
+            not self.directories()
+            and not list((self.root / "pids").glob("*"))
+            and (usage is None or not (usage.cpu or usage.mem))
+        )
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that happens elsewhere; the test's time limit ends what never comes."""
+    while True:
+        if await condition():
+            return
+        await asyncio.sleep(0.01)
+
+
+async def _not(condition: Awaitable[bool]) -> bool:
+    return not await condition

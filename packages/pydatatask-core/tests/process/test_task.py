@@ -1,0 +1,302 @@
+"""What a process task does with a script, and what it records."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core import (
+    STDOUT,
+    InProcessBlobRepository,
+    InProcessMetadataRepository,
+    Resources,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.errors import TaskConfigurationError, TaskError, TemplateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .lab import Lab
+
+
+async def test_a_script_that_fails_is_recorded_with_what_it_said(lab: Lab) -> None:
+    await lab.add("a")
+    summary = await lab.run(lab.task("echo working\necho 'went wrong' >&2\nexit 3"))
+    record = await lab.done.info("a")
+    assert summary.failed == {"task": ["a"]}
+    assert (record["success"], record["return_code"]) == (False, 3)
+    assert (record["reason"], record["stderr_tail"]) == ("exit status 3", "went wrong\n")
+    assert lab.empty()
+
+
+async def test_a_script_that_is_killed_is_recorded_with_the_signal(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("kill -KILL $$"))
+    record = await lab.done.info("a")
+    assert (record["success"], record["return_code"]) == (False, 137)
+    assert record["signal"] == "SIGKILL"
+    assert record["reason"] == "killed by SIGKILL (exit status 137)"
+
+
+async def test_a_supervisor_that_is_killed_leaves_a_job_that_is_lost(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("echo ran >>LOG; kill -KILL $PPID", stdout=lab.out))
+    record = await lab.done.info("a")
+    assert record["success"] is False
+    assert record["lost"] is True
+    assert record["return_code"] is None
+    assert "supervisor was killed" in record["reason"]
+    assert lab.lines() == ["ran"]
+    assert lab.empty()
+
+
+async def test_the_end_of_long_error_output_is_kept(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("seq 100000 >&2; echo the end >&2; false"))
+    tail = (await lab.done.info("a"))["stderr_tail"]
+    assert len(tail) == 4096
+    assert tail.endswith("100000\nthe end\n")
+
+
+async def test_interleaved_error_output_is_kept_for_a_failure(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("echo out; echo err >&2; false", stderr=STDOUT))
+    assert (await lab.done.info("a"))["stdout_tail"] == "out\nerr\n"
+
+
+async def test_output_that_is_no_text_can_be_recorded(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task(r"printf 'a\377\000\033b' >&2; false"))
+    assert (await lab.done.info("a"))["stderr_tail"] == "a\N{REPLACEMENT CHARACTER}\0\x1bb"
+
+
+async def test_a_script_that_succeeds_is_recorded(lab: Lab) -> None:
+    await lab.add("a")
+    before = datetime.now(UTC)
+    summary = await lab.run(lab.task("echo fine >&2"))
+    record = await lab.done.info("a")
+    assert summary.launched == {"task": 1}
+    assert summary.failed == {}
+    assert (record["success"], record["return_code"], record["attempt"]) == (True, 0, 1)
+    assert not record.keys() & {"reason", "signal", "lost", "stderr_tail"}
+    start, end = record["start_time"], record["end_time"]
+    slack = timedelta(seconds=0.1)  # the clock of a file system ticks more slowly
+    assert before <= start <= end + slack <= datetime.now(UTC) + slack
+    assert start.tzinfo is not None
+    assert record["duration"] == pytest.approx(max(0, (end - start).total_seconds()))
+    assert lab.empty()
+
+
+async def test_outputs_are_published(lab: Lab) -> None:
+    await lab.add("a", "b")
+    template = "echo out of {{ job }}; echo err of {{ job }} >&2"
+    await lab.run(lab.task(template, stdout=lab.out, stderr=lab.err))
+    assert [await lab.text(lab.out, job) for job in "ab"] == ["out of a\n", "out of b\n"]
+    assert [await lab.text(lab.err, job) for job in "ab"] == ["err of a\n", "err of b\n"]
+
+
+async def test_stderr_is_interleaved_into_stdout(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo 1; echo 2 >&2; echo 3", stdout=lab.out, stderr=STDOUT)
+    await lab.run(task)
+    assert await lab.text(lab.out) == "1\n2\n3\n"
+    assert task.stderr is lab.out
+
+
+async def test_stdin_is_preloaded(lab: Lab) -> None:
+    await lab.add("a", content="some input\n")
+    await lab.run(lab.task("cat; echo end", stdin=lab.inp, stdout=lab.out))
+    assert await lab.text(lab.out) == "some input\nend\n"
+
+
+async def test_without_stdin_there_is_nothing_to_read(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("cat; echo end", stdout=lab.out))
+    assert await lab.text(lab.out) == "end\n"
+
+
+@pytest.mark.parametrize("size", [65536, 65537, 300_000])
+async def test_long_streams_pass_through_any_repository(lab: Lab, size: int) -> None:
+    source, target = InProcessBlobRepository(), InProcessBlobRepository()
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    async with await source.open("a", "wb") as stream:
+        await stream.write(data)
+    await lab.add("a")
+    await lab.run(lab.task("cat", stdin=source, stdout=target))
+    assert target.data["a"] == data
+
+
+async def test_the_shebang_is_honoured(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("#!/usr/bin/env python3\nprint('python', 1 + 1)\n", stdout=lab.out))
+    assert await lab.text(lab.out) == "python 2\n"
+
+
+async def test_a_script_may_call_itself(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task('#!/bin/sh\n[ "$1" ] || exec "$0" again\necho $1', stdout=lab.out))
+    assert await lab.text(lab.out) == "again\n"
+
+
+async def test_the_environment_is_added_to(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEPT", "kept")
+    await lab.add("a")
+    task = lab.task('echo "$ADDED|$KEPT"', environ={"ADDED": "a b 'c'"}, stdout=lab.out)
+    await lab.run(task)
+    assert await lab.text(lab.out) == "a b 'c'|kept\n"
+
+
+async def test_a_script_runs_in_a_directory_of_its_own(lab: Lab) -> None:
+    await lab.add("a", "b")
+    await lab.run(lab.task("ls; echo {{ job }} >mark; cat *", stdout=lab.out))
+    assert [await lab.text(lab.out, job) for job in "ab"] == ["a\n", "b\n"]
+
+
+async def test_templates_see_the_links_that_they_name(lab: Lab, tmp_path: Path) -> None:
+    class Untouched(InProcessMetadataRepository):
+        async def info(self, job: str) -> Any:
+            raise AssertionError("nobody asked for this")
+
+    template = tmp_path / "script.sh"
+    template.write_text("cat {{ inp | quote }}\necho {{ task }} {{ job }} {{ more.x | quote }}\n")
+    more = InProcessMetadataRepository({"a": {"x": "it's"}})
+    await lab.add("a")
+    task = lab.task(template, stdout=lab.out)
+    task.link("more", more)
+    task.link("other", Untouched())
+    await lab.run(task)
+    assert await lab.text(lab.out) == "input of a\ntask a it's\n"
+
+
+async def test_a_template_that_fails_launches_nothing(lab: Lab, caplog: Any) -> None:
+    await lab.add("a")
+    task = lab.task("echo {{ imp }}")
+    with pytest.raises(TemplateError, match=r"'imp' is undefined; there are: .*inp"):
+        await task.launch("a")
+    assert lab.directories() == []
+    assert await lab.pids.keys() == set()
+    assert not task.running
+    with caplog.at_level(logging.ERROR):
+        summary = await lab.run(task)
+    assert summary.given_up == {"task": ["a"]}
+    assert caplog.text.count("'imp' is undefined") == 1
+    assert lab.empty()
+
+
+async def test_a_template_that_is_not_well_formed_is_found_at_opening(lab: Lab) -> None:
+    with pytest.raises(TemplateError, match=r"task: .* line 2"):
+        await lab.run(lab.task("echo\n{% if %}"))
+
+
+async def test_an_input_that_is_gone_launches_nothing(lab: Lab) -> None:
+    task = lab.task("cat", stdin=lab.inp)
+    with pytest.raises(FileNotFoundError):
+        await task.launch("a")
+    assert lab.directories() == []
+    assert not task.running
+
+
+async def test_a_job_is_not_launched_twice(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo ran >>LOG; WAIT")
+    await task.launch("a")
+    with pytest.raises(TaskError, match="'a' is running already"):
+        await task.launch("a")
+    lab.go.touch()
+    await lab.quiet(task)
+    assert lab.lines() == ["ran"]
+
+
+async def test_several_launches_of_a_job_at_once_start_it_once(lab: Lab) -> None:
+    import asyncio
+
+    await lab.add("a")
+    task = lab.task("echo ran >>LOG")
+    results = await asyncio.gather(*(task.launch("a") for _ in range(5)), return_exceptions=True)
+    await lab.quiet(task)
+    assert [type(result) for result in results].count(TaskError) == 4
+    assert lab.lines() == ["ran"]
+
+
+async def test_a_failed_job_does_not_start_the_next_stage(lab: Lab) -> None:
+    await lab.add("good", "bad")
+    first = lab.task("echo {{ job }}; [ {{ job }} = good ]", "first", stdout=lab.out)
+    second = lab.task(
+        "cat {{ stdout }} >>LOG",
+        "second",
+        pids=YamlMetadataFileRepository(lab.root / "pids2"),
+        done=YamlMetadataFileRepository(lab.root / "done2"),
+    )
+    second.plug(first)
+    await lab.run(first, second)
+    assert lab.lines() == ["good"]
+    assert await lab.text(lab.out, "bad") == "bad\n"
+
+
+async def test_without_done_outputs_mark_what_is_over(lab: Lab, caplog: Any) -> None:
+    await lab.add("good", "bad")
+    task = lab.task("echo {{ job }} >>LOG; echo {{ job }}; [ {{ job }} = good ]",
+                    stdout=lab.out, done=None)  # fmt: skip
+    with caplog.at_level(logging.WARNING):
+        await lab.run(task)
+        await lab.run(task)
+    assert await lab.out.keys() == {"good"}
+    assert lab.lines() == ["bad", "bad", "good"]
+    kept = next((lab.root / "processes").glob("*/*/*/failed/bad/.stdout"))
+    assert kept.read_text() == "bad\n"
+    assert str(kept.parent) in caplog.text
+    assert lab.empty()
+
+
+async def test_without_metadata_done_is_not_written(lab: Lab) -> None:
+    await lab.add("a")
+    pipeline = lab.pipeline(lab.task("echo x", stdout=lab.out))
+    pipeline.settings(metadata=False)
+    async with pipeline:
+        await pipeline.run(launch_once=True, poll=0.05)
+    assert await lab.done.keys() == set()
+    assert await lab.text(lab.out) == "x\n"
+
+
+async def test_synchronous_launches_wait_for_the_end(lab: Lab) -> None:
+    await lab.add("a", "b")
+    task = lab.task("echo {{ job }}; [ {{ job }} = a ]", stdout=lab.out)
+    pipeline = lab.pipeline(task)
+    pipeline.settings(synchronous=True)
+    async with pipeline:
+        await pipeline.update_only_launch()
+        assert not task.running
+        assert (await lab.done.info("a"))["success"] is True
+        assert (await lab.done.info("b"))["success"] is False
+    assert lab.empty()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": timedelta(seconds=-1)}, "timeout"),
+        ({"environ": {"a=b": "c"}}, "'a=b'"),
+        ({"environ": {"a": 1}}, "variable a"),
+        ({"manager": 5}, "callable"),
+        ({"job_resources": 5}, "job_resources"),
+        ({"retries": -1}, "retries"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(lab: Lab, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(TaskConfigurationError, match=message):
+        lab.task("true", **wrong)
+
+
+async def test_a_request_that_never_fits_is_refused_at_opening(lab: Lab) -> None:
+    with pytest.raises(TaskConfigurationError, match="no job can ever be launched"):
+        await lab.run(lab.task("true", job_resources=Resources.parse(5, 1)))
+
+
+async def test_the_base_directory_is_below_that_of_the_manager(lab: Lab) -> None:
+    task = lab.task("true", "some task")
+    assert task.basedir == lab.manager.basedir / "some task"
