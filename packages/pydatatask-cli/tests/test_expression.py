@@ -83,9 +83,7 @@ NAMES = {"n0": "13", "n1": "12", "n2": "012"}
     )
 )
 def test_any_expression_has_the_value_that_python_gives_it(text: str) -> None:
-    sets = {
-        name: frozenset(str(i) for i in range(4) if bits >> i & 1) for name, bits in NAMES.items()
-    }
+    sets = {name: frozenset(elements) for name, elements in NAMES.items()}
 
     found = parse(text, NAMES).evaluate(sets.__getitem__)
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .commands.ls import list_data
     from .commands.rm import delete_data
     from .commands.run import run
+    from .commands.shell import shell
     from .commands.status import print_status
     from .commands.trace import print_trace
     from .commands.update import update
@@ -45,6 +46,7 @@ __all__ = [
     "print_status",
     "print_trace",
     "run",
+    "shell",
     "update",
 ]
 
@@ -56,6 +58,7 @@ _SOURCES = {
     ".commands.ls": ("list_data",),
     ".commands.rm": ("delete_data",),
     ".commands.run": ("run",),
+    ".commands.shell": ("shell",),
     ".commands.status": ("print_status",),
     ".commands.trace": ("print_trace",),
     ".commands.update": ("update",),

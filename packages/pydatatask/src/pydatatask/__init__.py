@@ -43,6 +43,9 @@ if TYPE_CHECKING:
         run as run,
     )
     from pydatatask_cli import (
+        shell as shell,
+    )
+    from pydatatask_cli import (
         update as update,
     )
     from pydatatask_core.errors import (
@@ -266,6 +269,7 @@ __all__ = [
     "print_trace",
     "roundrobin",
     "run",
+    "shell",
     "update",
 ]
 
@@ -281,6 +285,7 @@ _SOURCES = {
         "print_status",
         "print_trace",
         "run",
+        "shell",
         "update",
     ),
     "pydatatask_core.errors": (

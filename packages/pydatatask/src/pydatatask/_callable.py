@@ -31,6 +31,7 @@ class CallableMain:
     print_status = staticmethod(pydatatask_cli.print_status)
     print_trace = staticmethod(pydatatask_cli.print_trace)
     run = staticmethod(pydatatask_cli.run)
+    shell = staticmethod(pydatatask_cli.shell)
     update = staticmethod(pydatatask_cli.update)
 
     def __call__(self, pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         print_status,
         print_trace,
         run,
+        shell,
         update,
     )
     from pydatatask_core.pipeline import Pipeline
@@ -43,6 +44,7 @@ __all__ = [
     "print_status",
     "print_trace",
     "run",
+    "shell",
     "update",
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +14,7 @@ from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_data, complete_job
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_data
+from pydatatask_cli.output import note
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
     from pydatatask_core.repository import Repository
 
-__all__ = ["command", "inject_data", "put"]
+__all__ = ["command", "inject_data", "inject_folder", "put"]
 
 
 async def inject_data(
@@ -70,12 +73,40 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
         )
 
 
+async def inject_folder(pipeline: Pipeline, data: str, folder: Path) -> list[str]:
+    """Put each file of a folder into a repository, under its name without the extension.
+
+    Hidden files are passed over. All names are checked before anything is written.
+
+    :param pipeline: an open pipeline.
+    :param data: which repository, as ``task.link``.
+    :param folder: the folder.
+    :return: the jobs.
+    :raises CommandLineError: if two files mean one job.
+    :raises InvalidJobIdError: if a file's name is no job id.
+    """
+    repo = find_data(pipeline, data).repo
+    files: dict[str, Path] = {}
+    for path in await asyncio.to_thread(lambda: sorted(folder.iterdir())):
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        repo.check_job_id(path.stem)
+        if path.stem in files:
+            raise CommandLineError(f"{files[path.stem]} and {path} mean one job, {path.stem!r}")
+        files[path.stem] = path
+    for job, path in files.items():
+        async with FileInput(path) as source:
+            await put(repo, data, job, source)
+    return list(files)
+
+
 @click.command(
     "inject",
     cls=Command,
     examples=(
         "inject count.texts book1 < book1.txt",
         "inject count.texts book1 --file book1.txt",
+        "inject count.texts --from books/",
         "echo '{words: 3}' | inject count.results book1",
     ),
 )
@@ -85,14 +116,30 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
     type=click.Path(exists=True, dir_okay=False),
     help="Read this file instead of standard input.",
 )
+@click.option(
+    "--from",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Put each file of this folder in, under its name without the extension.",
+)
 @click.argument("data", shell_complete=complete_data)
-@click.argument("job", shell_complete=complete_job)
+@click.argument("job", required=False, shell_complete=complete_job)
 @pass_app
-def command(app: App, file: str | None, data: str, job: str) -> None:
+def command(app: App, file: str | None, folder: Path | None, data: str, job: str | None) -> None:
     """Put data into a repository.
 
     DATA is `TASK.LINK`. The value comes from standard input: a blob as it is, byte for byte and
     however large; metadata as YAML, of which JSON is a part. It appears when it is whole: what
     fails, or is interrupted, leaves nothing.
     """
-    app.run(lambda pipeline: inject_data(pipeline, data, job, file=file), data=[data])
+    if folder is not None:
+        if job is not None or file is not None:
+            raise click.UsageError("--from names the jobs itself: leave out JOB and --file")
+        source = folder
+        done = app.run(lambda pipeline: inject_folder(pipeline, data, source), data=[data])
+        note(f"{len(done)} values were put into {data}")
+        return
+    if job is None:
+        raise click.UsageError("name the job, or give --from FOLDER")
+    name = job
+    app.run(lambda pipeline: inject_data(pipeline, data, name, file=file), data=[data])

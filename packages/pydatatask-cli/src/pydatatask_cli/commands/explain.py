@@ -1,0 +1,120 @@
+"""``explain``: why a job is ready or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_job, complete_task
+from pydatatask_cli.explanation import Node, blame, explain
+from pydatatask_cli.holdups import holdup
+from pydatatask_cli.lookup import find_task
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["collect_explanation", "command", "print_explanation"]
+
+_MEANING = {"all": "all of:", "any": "any of:", "not": "not:"}
+
+
+async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> dict[str, Any]:
+    """Find out why a job is ready for a task, or not.
+
+    :param pipeline: an open pipeline.
+    :param task_name: the task.
+    :param job: the job.
+    """
+    task = find_task(pipeline, task_name)
+    task.ready.check_job_id(job)
+    root = await explain(task, job)
+    blamed, alone = blame(root)
+    ready = root.holds()
+    held = await holdup(task) if ready else None
+    return {
+        "task": task_name,
+        "job": job,
+        "ready": ready,
+        "held": held,
+        "blame": [_fact(leaf) for leaf in blamed],
+        "one_is_enough": alone,
+        "tree": root.as_dict(),
+    }
+
+
+def _fact(leaf: Node) -> str:
+    if leaf.repo is None:
+        return f"{leaf.label}: {'yes' if leaf.fact else 'no'}"
+    has = "has" if leaf.fact else "does not have"
+    return f"{leaf.label} {has} {leaf.job}: {leaf.repo!r}"
+
+
+async def print_explanation(
+    pipeline: Pipeline, task_name: str, job: str, *, as_json: bool = False
+) -> None:
+    """Print why a job is ready for a task, or not.
+
+    :param pipeline: an open pipeline.
+    :param task_name: the task.
+    :param job: the job.
+    :param as_json: whether to print JSON instead.
+    """
+    found = await collect_explanation(pipeline, task_name, job)
+    if as_json:
+        output.show_json(found)
+        return
+    output.line(f"job {job} is {'ready' if found['ready'] else 'not ready'} for {task_name}")
+    if found["held"]:
+        output.line(f"it is not launched, since {found['held']}")
+    if not found["ready"]:
+        _print_blame(found)
+    for child in found["tree"]["children"]:
+        _print_tree(child, 1)
+
+
+def _print_blame(found: dict[str, Any]) -> None:
+    if not found["blame"]:
+        output.line("no change of any repository would make it ready")
+        return
+    several = len(found["blame"]) > 1
+    if found["one_is_enough"]:
+        output.line("because" + (" (one of these has to change)" if several else "") + ":")
+    else:
+        output.line("because (all of these have to change):")
+    for fact in found["blame"]:
+        output.line(f"  {fact}")
+    output.line("in full:")
+
+
+def _print_tree(node: dict[str, Any], depth: int) -> None:
+    mark = "yes" if node["holds"] else "no "
+    what = _MEANING.get(node["kind"], node.get("repository", ""))
+    output.line(f"{'  ' * depth}{mark} {node['label']} {what}".rstrip())
+    for child in node.get("children", ()):
+        _print_tree(child, depth + 1)
+
+
+@click.command(
+    "explain", cls=Command, examples=("explain count book1", "explain count book1 --json")
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("task", shell_complete=complete_task)
+@click.argument("job", shell_complete=complete_job)
+@pass_app
+def command(app: App, as_json: bool, task: str, job: str) -> None:
+    """Say why a job is ready for a task, or is not.
+
+    First the verdict, then what is to blame for it, then all that it follows from: which
+    repositories have the job and which do not, down to the ones that store something. A job that
+    is ready and yet not launched is held by a quota, or its task is disabled; that is said, too.
+
+    With --json: {"task": TASK, "job": JOB, "ready": BOOL, "held": REASON or null, "blame":
+    [SENTENCE], "one_is_enough": whether one of them alone would change the verdict, "tree":
+    {"kind": "all", "any", "not" or "leaf", "label": TEXT, "holds": BOOL, "repository": TEXT,
+    "job": JOB, "children": [...]}}.
+    """
+    app.run(lambda pipeline: print_explanation(pipeline, task, job, as_json=as_json), tasks=[task])

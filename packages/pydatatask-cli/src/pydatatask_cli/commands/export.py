@@ -1,0 +1,83 @@
+"""``export``: all values of a repository as files."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.bytestream import CHUNK
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_data
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_cli.lookup import find_data
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.repository import Repository
+
+__all__ = ["command", "export_data"]
+
+
+async def export_data(pipeline: Pipeline, data: str, folder: Path) -> int:
+    """Write all values of a repository into a folder: blobs as they are, metadata as YAML.
+
+    A file appears when it is whole, and replaces one of its name.
+
+    :param pipeline: an open pipeline.
+    :param data: which repository, as ``task.link``.
+    :param folder: the folder, which is made if need be.
+    :return: how many values it were.
+    :raises CommandLineError: if there is no such repository, or its values cannot be written.
+    """
+    from pydatatask_core.repository import (
+        BlobRepository,
+        FileRepository,
+        MetadataRepository,
+        YamlMetadataFileRepository,
+    )
+    from pydatatask_core.repository.markup import metadata_to_yaml
+
+    repo = find_data(pipeline, data).repo
+    jobs = sorted(await repo.keys())
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    if isinstance(repo, MetadataRepository):
+        target = YamlMetadataFileRepository(folder)
+        for job in jobs:
+            target.check_job_id(job)
+            async with await target.open(job, "wb") as sink:
+                await sink.write(metadata_to_yaml(await repo.info(job)))
+    elif isinstance(repo, BlobRepository):
+        blobs = FileRepository(folder, _extension(repo))
+        for job in jobs:
+            async with await repo.open(job, "rb") as source, await blobs.open(job, "wb") as sink:
+                while block := await source.read(CHUNK):
+                    await sink.write(block)
+    else:
+        raise CommandLineError(
+            f"{data} cannot be exported: the values of {repo!r} are neither bytes nor metadata"
+        )
+    return len(jobs)
+
+
+def _extension(repo: Repository) -> str:
+    found = getattr(repo, "extension", "")
+    return found if isinstance(found, str) else ""
+
+
+@click.command("export", cls=Command, examples=("export count.reports reports/",))
+@click.argument("data", shell_complete=complete_data)
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@pass_app
+def command(app: App, data: str, folder: Path) -> None:
+    """Write all values of a repository into a folder.
+
+    A file for each job, named by it: a blob as it is, metadata as YAML. `inject DATA --from FOLDER`
+    is the way back.
+    """
+    count = app.run(lambda pipeline: export_data(pipeline, data, folder), data=[data])
+    output.note(f"{count} values of {data} are in {folder}")

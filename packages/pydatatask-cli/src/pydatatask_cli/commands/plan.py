@@ -1,0 +1,73 @@
+"""``plan``: what the next round would launch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.holdups import Budget
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["collect_plan", "command", "print_plan"]
+
+
+async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
+    """Find out what the next round would launch, and what would hold back the rest.
+
+    :param pipeline: an open pipeline.
+    """
+    ready = [
+        (task, job)
+        for task in pipeline.tasks.values()
+        for job in sorted(await pipeline.gather_ready_jobs(task))
+    ]
+    priority = pipeline.priority
+    if priority is not None:
+        ready.sort(key=lambda pair: priority(pair[0].name, pair[1]), reverse=True)
+    budget = Budget()
+    launch, wait = [], []
+    for task, job in ready:
+        reason = await budget.take(task)
+        if reason is None:
+            launch.append({"task": task.name, "job": job})
+        else:
+            wait.append({"task": task.name, "job": job, "reason": reason})
+    return {"launch": launch, "wait": wait}
+
+
+async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
+    """Print what the next round would launch, and what would hold back the rest.
+
+    :param pipeline: an open pipeline.
+    :param as_json: whether to print JSON instead.
+    """
+    found = await collect_plan(pipeline)
+    if as_json:
+        output.show_json(found)
+        return
+    for each in found["launch"]:
+        output.line("launch", each["task"], each["job"])
+    for each in found["wait"]:
+        output.line("wait", each["task"], each["job"], each["reason"])
+
+
+@click.command("plan", cls=Command, examples=("plan", "plan --json"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_app
+def command(app: App, as_json: bool) -> None:
+    """Show what the next round would launch, and launch nothing.
+
+    A line `launch TASK JOB` each, by priority, and a line `wait TASK JOB REASON` for a job that is
+    ready and would be held back by a quota, the concurrency of its task, or since that is
+    disabled. A quota that only says at launch what a job takes is not foreseen.
+
+    With --json: {"launch": [{"task": TASK, "job": JOB}], "wait": [{"task": TASK, "job": JOB,
+    "reason": TEXT}]}.
+    """
+    app.run(lambda pipeline: print_plan(pipeline, as_json=as_json))

@@ -1,0 +1,85 @@
+"""``retry``: having jobs run again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+from pydatatask_cli.completing import complete_job, complete_task
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_cli.lookup import find_task
+from pydatatask_cli.outcomes import failed_jobs, marks_of, outcome_repositories
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.task import Task
+
+__all__ = ["command", "retry"]
+
+
+async def retry(
+    pipeline: Pipeline, task_name: str, job: Sequence[str] = (), *, failed: bool = False
+) -> list[str]:
+    """Take away exactly what keeps ended jobs from being launched again.
+
+    :param pipeline: an open pipeline.
+    :param task_name: the task.
+    :param job: the jobs.
+    :param failed: whether to take those that have failed as well.
+    :return: the jobs that can run again now.
+    :raises CommandLineError: if a job is live, or the task has left nothing of it; then nothing
+        was taken away.
+    """
+    task = find_task(pipeline, task_name)
+    jobs = list(dict.fromkeys([*job, *(await failed_jobs(task) if failed else ())]))
+    marks = marks_of(task)
+    if not marks:
+        raise CommandLineError(
+            f"nothing that {task_name} writes keeps a job of it from being launched again"
+        )
+    for name in job:
+        await _check(task, name)
+    outcomes = list(outcome_repositories(task))
+    for name in jobs:
+        # What tells of the end goes last: until then, nothing is launched.
+        for repo in sorted(marks.values(), key=lambda repo: repo in outcomes):
+            await repo.delete(name)
+    return jobs
+
+
+async def _check(task: Task, job: str) -> None:
+    task.ready.check_job_id(job)
+    for repo in task.live_repositories:
+        if await repo.contains(job):
+            raise CommandLineError(
+                f"job {job!r} of {task.name} is live; `kill {task.name} {job}` ends it"
+            )
+    if not any([await repo.contains(job) for repo in marks_of(task).values()]):
+        raise CommandLineError(
+            f"job {job!r} of {task.name} has not ended, so there is nothing to take away; "
+            f"`explain {task.name} {job}` says why it does not run"
+        )
+
+
+@click.command("retry", cls=Command, examples=("retry count book1 book2", "retry count --failed"))
+@click.option("--failed", is_flag=True, help="All jobs that have failed.")
+@click.argument("task", shell_complete=complete_task)
+@click.argument("job", nargs=-1, shell_complete=complete_job)
+@pass_app
+def command(app: App, failed: bool, task: str, job: tuple[str, ...]) -> None:
+    """Have ended jobs run again.
+
+    What is taken away is exactly what keeps them from it: the record of their end, and outputs if
+    they inhibit. What later tasks made of them stays; `rm -r` deletes that. Prints the jobs, one a
+    line; they run when the pipeline does.
+    """
+    if not job and not failed:
+        raise click.UsageError("name jobs, or give --failed")
+    for name in app.run(lambda pipeline: retry(pipeline, task, job, failed=failed), tasks=[task]):
+        output.line(name)

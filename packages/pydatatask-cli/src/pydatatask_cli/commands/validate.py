@@ -1,0 +1,37 @@
+"""``validate``: whether a pipeline is put together well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from pydatatask_cli import output
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.command import Command
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["command"]
+
+
+async def _report(pipeline: Pipeline) -> None:
+    from pydatatask_core.pipeline.opening import warn_of_oddities
+
+    await warn_of_oddities(list(pipeline.tasks.values()))
+    repos = {id(link.repo): link.repo for t in pipeline.tasks.values() for link in t.links.values()}
+    for repo in repos.values():
+        await repo.keys()
+    output.line(f"{len(pipeline.tasks)} tasks, {len(repos)} repositories: nothing is wrong")
+
+
+@click.command("validate", cls=Command, examples=("validate",))
+@pass_app
+def command(app: App) -> None:
+    """Open the pipeline, look at all of it, and launch nothing.
+
+    What is wrong is told, with a non-zero exit status; what is allowed and hardly meant is warned
+    of. Every repository is listed once. Nothing is created.
+    """
+    app.run(_report)

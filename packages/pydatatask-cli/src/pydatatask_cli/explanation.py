@@ -1,0 +1,201 @@
+"""Why a job is ready for a task, or not: a formula over the repositories, and what to blame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import MalformedValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository import Repository
+    from pydatatask_core.task import Task
+
+__all__ = ["Node", "blame", "explain"]
+
+
+@dataclass(eq=False)
+class Node:
+    """A part of the formula.
+
+    ``all`` and ``any`` are true if all, or any, of their children are, and false without any;
+    ``not`` is the opposite of its child; a ``leaf`` is a fact about a job and a repository.
+    """
+
+    kind: str
+    label: str
+    children: list[Node] = field(default_factory=list)
+    fact: bool = False
+    key: object = None
+    """What the fact is about: leaves with one key are one fact in several places."""
+
+    repo: Repository | None = None
+    job: str = ""
+
+    def holds(self, flipped: AbstractSet[object] = frozenset()) -> bool:
+        """Tell whether this is true.
+
+        :param flipped: the keys of the facts that are to be taken for their opposite.
+        """
+        if self.kind == "leaf":
+            return self.fact != (self.key in flipped)
+        values = [child.holds(flipped) for child in self.children]
+        if self.kind == "not":
+            return not values[0]
+        return bool(values) and (all(values) if self.kind == "all" else any(values))
+
+    def leaves(self) -> Iterable[Node]:
+        """Iterate the facts, one that stands in several places as often."""
+        if self.kind == "leaf":
+            yield self
+        for child in self.children:
+            yield from child.leaves()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as JSON knows it."""
+        found: dict[str, Any] = {"kind": self.kind, "label": self.label, "holds": self.holds()}
+        if self.repo is not None:
+            found |= {"repository": repr(self.repo), "job": self.job}
+        if self.children:
+            found["children"] = [child.as_dict() for child in self.children]
+        return found
+
+
+async def explain(task: Task, job: str) -> Node:
+    """Find out what the readiness of a job consists of.
+
+    :param task: the task.
+    :param job: the job.
+    """
+    ready = await _explain(task.ready, job, "ready")
+    names = [name for name, link in task.links.items() if link.shows_live_jobs]
+    live = [await _explain(task.links[name].repo, job, name) for name in names]
+    root = Node("all", f"ready for {task.name}", [ready])
+    if live:
+        running = Node("any", "it is live", live)
+        root.children.append(Node("not", "it must not be live", [running]))
+    return root
+
+
+async def _explain(repo: Repository, job: str, name: str, doubt: bool = False) -> Node:
+    """Take a repository apart.
+
+    :param repo: the repository.
+    :param job: the job.
+    :param name: what it is called.
+    :param doubt: what a pipeline takes for true where a value cannot be read, so that nothing is
+        launched.
+    """
+    from pydatatask_core.repository import (
+        AggregateAndRepository,
+        AggregateOrRepository,
+        BlockingRepository,
+        RelatedItemRepository,
+    )
+    from pydatatask_core.repository.listing import is_combinator
+    from pydatatask_core.repository.map import FilterRepository
+
+    if not is_combinator(repo):
+        return await _leaf(repo, job, name)
+    # A related repository passes for its base as far as isinstance is concerned, so it is first.
+    kind = type(repo)
+    if issubclass(kind, RelatedItemRepository):
+        return await _related(repo, job, name, doubt)
+    if issubclass(kind, BlockingRepository):
+        source = await _explain(repo.children["source"], job, f"{name}.source", doubt)
+        unless = await _explain(repo.children["unless"], job, f"{name}.unless", not doubt)
+        return Node("all", name, [source, Node("not", f"{name}: unless", [unless])])
+    if issubclass(kind, AggregateAndRepository | AggregateOrRepository):
+        children = [await _explain(c, job, label, doubt) for label, c in repo.children.items()]
+        return Node("all" if issubclass(kind, AggregateAndRepository) else "any", name, children)
+    if issubclass(kind, FilterRepository):
+        return await _filtered(repo, job, name, doubt)
+    return await _leaf(repo, job, name)
+
+
+async def _leaf(repo: Repository, job: str, name: str) -> Node:
+    fact = await repo.contains(job)
+    return Node("leaf", name, [], fact, (id(repo), job), repo, job)
+
+
+async def _filtered(repo: Any, job: str, name: str, doubt: bool) -> Node:
+    from pydatatask_core.repository import SucceededRepository
+
+    child = await _explain(repo.child, job, name, doubt)
+    try:
+        passes = bool(await repo.passes(job)) if child.holds() else True
+    except MalformedValueError:
+        passes = doubt
+    succeeded = isinstance(repo, SucceededRepository)
+    label = f"{name}: " + ("it has not failed there" if succeeded else "it passes the filter")
+    return Node("all", name, [child, Node("leaf", label, [], passes, ("passes", id(repo), job))])
+
+
+async def _related(repo: Any, job: str, name: str, doubt: bool) -> Node:
+    translator = await _explain(repo.translator_repository, job, f"{name}: translator", doubt)
+    translated, fact = None, False
+    try:
+        translated = await repo.translate(job) if translator.holds() else None
+    except MalformedValueError:
+        fact = doubt
+    if translated is None:
+        label = f"{name}: it is translated to a job"
+        base = Node("leaf", label, [], fact, ("translated", id(repo), job))
+    else:
+        base = await _explain(repo.base_repository, translated, name, doubt)
+    return Node("all", name, [translator, base])
+
+
+def blame(root: Node) -> tuple[list[Node], bool]:
+    """Find the facts to blame for a verdict.
+
+    :param root: the formula.
+    :return: the facts, each once, and whether one of them alone would change the verdict; else
+        all of them have to change, and fewer would not do. None if nothing changes it.
+    """
+    facts = {leaf.key: leaf for leaf in root.leaves()}
+    verdict = root.holds()
+    alone = [leaf for key, leaf in facts.items() if root.holds({key}) != verdict]
+    if alone:
+        return alone, True
+    chosen = _changing(root, facts, verdict)
+    for key in list(chosen):
+        if root.holds(chosen - {key}) != verdict:
+            chosen = chosen - {key}
+    return [leaf for key, leaf in facts.items() if key in chosen], False
+
+
+_MOST_TRIED = 16
+
+
+def _changing(root: Node, facts: dict[object, Node], verdict: bool) -> frozenset[object]:
+    """Find some facts that change the verdict together, not more than need be if they are few."""
+    for wanted in (_wanted(root, not verdict), frozenset(facts)):
+        if root.holds(wanted) != verdict:
+            return wanted
+    keys = list(facts)
+    if len(keys) <= _MOST_TRIED:  # facts that stand in several places may contradict each other
+        for bits in range(1 << len(keys)):
+            chosen = frozenset(key for at, key in enumerate(keys) if bits >> at & 1)
+            if root.holds(chosen) != verdict:
+                return chosen
+    return frozenset()
+
+
+def _wanted(node: Node, value: bool) -> frozenset[object]:
+    """Give the facts that have to change for a value if each stood in one place only."""
+    if node.holds() == value:
+        return frozenset()
+    if node.kind == "leaf":
+        return frozenset({node.key})
+    if node.kind == "not":
+        return _wanted(node.children[0], not value)
+    needed = [_wanted(child, value) for child in node.children]
+    if not needed:
+        return frozenset()
+    if (node.kind == "all") == value:
+        return frozenset().union(*needed)
+    return min(needed, key=len)

@@ -1,0 +1,68 @@
+"""What keeps a job that is ready from being launched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydatatask_core.resource_manager import ResourceManager, Resources
+    from pydatatask_core.task import Task
+
+__all__ = ["Budget", "holdup"]
+
+
+class Budget:
+    """What is left of the quotas and the concurrency of tasks, for launches that are imagined."""
+
+    def __init__(self) -> None:
+        self._used: dict[ResourceManager, Resources] = {}
+        self._live: dict[Task, int] = {}
+
+    async def take(self, task: Task) -> str | None:
+        """Imagine that one more job of a task is launched, or say why it would not be.
+
+        :param task: the task.
+        """
+        if task.disabled:
+            return "the task is disabled"
+        if task.concurrency is not None and not task.completes_in_launch:
+            live = await self._count_live(task)
+            if live >= task.concurrency:
+                return f"{live} jobs of the task are live, and its concurrency is no more"
+        request: Resources | None = getattr(task, "job_resources", None)
+        if request is None:
+            return None
+        for quota in task.quotas:
+            used = await self._usage(quota) + request
+            short = used.excess(quota.quota)
+            if short is not None:
+                return f"the quota of {short.name} is used up"
+        for quota in task.quotas:
+            self._used[quota] += request
+        if task in self._live:
+            self._live[task] += 1
+        return None
+
+    async def _count_live(self, task: Task) -> int:
+        if task not in self._live:
+            live: set[str] = set(task.running)
+            for repo in task.live_repositories:
+                live |= set(await repo.keys())
+            self._live[task] = len(live)
+        return self._live[task]
+
+    async def _usage(self, quota: ResourceManager) -> Resources:
+        if quota not in self._used:
+            await quota.fill()
+            used = quota.usage()
+            assert used is not None  # it was just filled
+            self._used[quota] = used
+        return self._used[quota]
+
+
+async def holdup(task: Task) -> str | None:
+    """Say what keeps a job of a task from being launched now, if anything does.
+
+    :param task: the task.
+    """
+    return await Budget().take(task)

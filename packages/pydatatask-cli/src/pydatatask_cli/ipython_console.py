@@ -1,0 +1,36 @@
+"""IPython with the pipeline open."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from . import output
+from .console_names import BANNER, names
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["run_console"]
+
+
+def run_console(pipeline: Pipeline) -> None:
+    """Open the pipeline, show IPython until its end, and close the pipeline.
+
+    The pipeline is opened in the loop that IPython runs the prompt in, so that tasks go on while
+    somebody types.
+
+    :param pipeline: the pipeline.
+    """
+    helpers = import_module("IPython.core.async_helpers")  # these have no types
+    embed = import_module("IPython.terminal.embed")
+    loop = helpers.get_asyncio_loop()
+    loop.run_until_complete(pipeline.open("one"))
+    try:
+        console = embed.InteractiveShellEmbed(banner1="")
+        console.confirm_exit = False
+        output.line(BANNER)
+        console.enable_gui("asyncio")
+        console.mainloop(local_ns=names(pipeline))
+    finally:
+        loop.run_until_complete(pipeline.close())

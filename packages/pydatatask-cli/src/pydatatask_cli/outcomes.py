@@ -1,0 +1,46 @@
+"""How jobs ended, as their tasks recorded it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.repository.map import succeeded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydatatask_core.repository import Repository
+    from pydatatask_core.task import Task
+
+__all__ = ["failed_jobs", "marks_of", "outcome_repositories"]
+
+
+def outcome_repositories(task: Task) -> Iterable[Repository]:
+    """Iterate the repositories in which a task records how its jobs ended."""
+    for name, link in task.links.items():
+        if task.gated(name) is not link.repo:
+            yield link.repo
+
+
+async def failed_jobs(task: Task) -> dict[str, dict[str, Any]]:
+    """Give the record of each job of a task that has failed.
+
+    :param task: the task.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for repo in outcome_repositories(task):
+        records = await repo.info_all()
+        found |= {job: record for job, record in records.items() if not succeeded(record)}
+    return dict(sorted(found.items()))
+
+
+def marks_of(task: Task) -> dict[str, Repository]:
+    """Give what a task leaves behind that keeps a job from being launched again, by link.
+
+    What says that a job is live is not among it.
+    """
+    return {
+        name: link.repo
+        for name, link in task.links.items()
+        if link.inhibits_start and (link.is_status or link.is_output) and not link.shows_live_jobs
+    }

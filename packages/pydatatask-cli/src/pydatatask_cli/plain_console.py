@@ -1,0 +1,106 @@
+"""The console of the standard library, with ``await``, as ``python -m asyncio`` has it.
+
+The event loop has the main thread; the console is in another, and hands over what it has compiled.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import code
+import concurrent.futures
+import contextlib
+import inspect
+import signal
+import threading
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from .console_names import BANNER, names
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["run_console"]
+
+
+class _Console(code.InteractiveConsole):
+    def __init__(self, variables: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(variables)
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self._loop = loop
+        self._running: asyncio.Task[Any] | None = None
+
+    def runcode(self, code: CodeType) -> None:
+        """Run what was typed in the event loop, and wait for it."""
+        future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self._loop.call_soon_threadsafe(self._begin, code, future)
+        try:
+            future.result()
+        except SystemExit:
+            raise
+        except (KeyboardInterrupt, asyncio.CancelledError, concurrent.futures.CancelledError):
+            self.write("\nKeyboardInterrupt\n")
+        except BaseException:  # noqa: BLE001 - it is shown, as every console does
+            self.showtraceback()
+
+    def _begin(self, code: CodeType, future: concurrent.futures.Future[Any]) -> None:
+        try:
+            found = FunctionType(code, self.locals)()
+        except BaseException as e:  # noqa: BLE001 - handed to the console's thread
+            future.set_exception(e)
+            return
+        if not inspect.iscoroutine(found):
+            future.set_result(found)
+            return
+        self._running = self._loop.create_task(found)
+
+        def ended(task: asyncio.Task[Any]) -> None:
+            self._running = None
+            if task.cancelled():
+                future.cancel()
+            elif (error := task.exception()) is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(task.result())
+
+        self._running.add_done_callback(ended)
+
+    def interrupt(self) -> None:
+        """End what runs, because of Ctrl-C."""
+        if self._running is not None:
+            self._running.cancel()
+
+
+async def _run(pipeline: Pipeline) -> None:
+    loop = asyncio.get_running_loop()
+    await pipeline.open("one")
+    try:
+        console = _Console(names(pipeline), loop)
+        ended = asyncio.Event()
+
+        def interact() -> None:
+            try:
+                with contextlib.suppress(SystemExit):
+                    console.interact(BANNER, "")
+            finally:
+                loop.call_soon_threadsafe(ended.set)
+
+        loop.add_signal_handler(signal.SIGINT, console.interrupt)
+        threading.Thread(target=interact, daemon=True, name="pydatatask console").start()
+        await ended.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        await pipeline.close()
+
+
+def run_console(pipeline: Pipeline) -> None:
+    """Open the pipeline, show the console until its end, and close the pipeline.
+
+    :param pipeline: the pipeline.
+    """
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives the prompt its history
+    asyncio.run(_run(pipeline))

@@ -1,0 +1,196 @@
+"""The commands that say why, and those that mend."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Program
+
+PROCESSES = Path(__file__).parent / "support" / "processes.py"
+
+
+@pytest.fixture
+def failed(program: Program) -> Program:
+    """Run a pipeline, in which job ``a`` goes well and job ``b`` fails."""
+    program.put("texts/a.txt", "one two")
+    program.put("texts/b.txt", "")
+    program.output("run", "--ok-failures")
+    return program
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["explain", "nope", "a"], "there is no task 'nope'"),
+        (["explain", "count", "a/b"], "'a/b' is not a valid job id"),
+        (["failed", "nope"], "there is no task 'nope'"),
+        (["retry", "nope", "a"], "there is no task 'nope'"),
+        (["retry", "count", "zz"], "job 'zz' of count has not ended"),
+        (["kill", "nope", "a"], "there is no task 'nope'"),
+        (["kill", "count", "a"], "run inside the process that drives them"),
+        (["export", "count.nope", "out"], "there is no link 'count.nope'"),
+        (["export", "count.folders", "out"], "cannot be exported"),
+    ],
+)
+def test_what_does_not_exist_is_told_in_a_sentence(
+    program: Program, words: list[str], told: str
+) -> None:
+    assert told in program.refusal(*words)
+
+
+def test_explain_blames_the_missing_and_the_inhibiting_repository(failed: Program) -> None:
+    lines = failed.output("explain", "re-port", "b").splitlines()
+
+    assert lines[0] == "job b is not ready for re-port"
+    assert lines[1] == "because (all of these have to change):"
+    assert sorted(lines[2:4]) == [
+        "  count_done: it has not failed there: no",
+        "  counts does not have b: YamlMetadataFileRepository('data/counts')",
+    ]
+
+    lines = failed.output("explain", "count", "a").splitlines()
+
+    assert lines[1:3] == [
+        "because:",
+        "  done has a: YamlMetadataFileRepository('data/count-done')",
+    ]
+
+
+def test_explain_says_that_a_job_is_ready(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+
+    assert program.output("explain", "count", "a").startswith("job a is ready for count\n")
+    found = json.loads(program.output("explain", "--json", "count", "a"))
+    assert (found["ready"], found["held"], found["tree"]["holds"]) == (True, None, True)
+
+
+def test_failed_says_which_and_why_and_shows_the_end_of_what_was_written(failed: Program) -> None:
+    lines = failed.output("failed").splitlines()
+
+    assert lines[0].startswith("count b 2")
+    assert lines[0].endswith("ValueError: there are no words in it")
+    assert lines[-1] == "    ValueError: there are no words in it"
+    assert len(failed.output("failed", "-n", "0", "count").splitlines()) == 1
+    assert failed.output("failed", "re-port") == ""
+    (found,) = json.loads(failed.output("failed", "--json"))["failed"]
+    assert (found["task"], found["job"]) == ("count", "b")
+
+
+def test_retry_takes_away_exactly_what_makes_a_job_run_again(failed: Program) -> None:
+    assert failed.output("retry", "count", "--failed") == "b\n"
+
+    assert failed.output("ls", "count.done") == "a\n"
+    assert failed.output("plan") == "launch count b\n"
+    failed.put("texts/b.txt", "one two three")
+    failed.output("run")
+    assert failed.output("ls", "re-port.re-ports") == "a\nb\n"
+    assert failed.output("failed") == ""
+
+
+def test_retry_of_one_unknown_job_takes_nothing_away(failed: Program) -> None:
+    failed.refusal("retry", "count", "b", "zz")
+
+    assert failed.output("ls", "count.done") == "a\nb\n"
+    assert "name jobs, or give --failed" in failed.refusal("retry", "count", status=2)
+
+
+def test_validate_creates_and_launches_nothing_and_names_what_is_wrong(program: Program) -> None:
+    done = program.run("validate")
+
+    assert done.stdout == "2 tasks, 7 repositories: nothing is wrong\n"
+    assert "does not exist yet" in done.stderr
+    assert not (program.folder / "data").exists()
+
+    program.put("counts", "a file where a folder belongs")
+
+    assert "counts" in program.refusal("validate")
+
+
+def test_graph_is_drawn_for_mermaid_and_for_graphviz_with_counts(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+
+    mermaid = program.output("graph", "--counts")
+    assert mermaid.startswith("flowchart LR\n")
+    assert '(["count.texts 1"])' in mermaid
+    assert '["re-port"]' in mermaid
+    dot = program.output("graph", "--format", "dot")
+    assert dot.startswith("digraph pipeline {\n")
+    assert '[label="count.texts", shape=ellipse];' in dot
+    found = json.loads(program.output("graph", "--json"))
+    ids = {node["id"] for node in found["nodes"]}
+    assert {edge["from"] for edge in found["edges"]} <= ids
+
+
+def test_a_folder_goes_in_and_comes_out(program: Program) -> None:
+    source = program.folder / "in"
+    source.mkdir()
+    for name in ("a.txt", "b.txt", ".hidden"):
+        (source / name).write_bytes(name.encode() + b"\r\n\xff")
+
+    program.output("inject", "count.texts", "--from", "in")
+    program.output("export", "count.texts", "out")
+
+    out = program.folder / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["a.txt", "b.txt"]
+    assert (out / "b.txt").read_bytes() == b"b.txt\r\n\xff"
+    program.output("inject", "count.counts", "a", stdin=b"words: 2")
+    program.output("export", "count.counts", "out")
+    assert (out / "a.yaml").read_text() == "words: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(["a-b.txt", "c.txt"], "valid job id"), (["a.x", "a.y"], "mean one job")]
+)
+def test_a_folder_with_a_bad_name_is_refused_as_a_whole(
+    program: Program, names: list[str], told: str
+) -> None:
+    source = program.folder / "in"
+    source.mkdir()
+    for name in names:
+        (source / name).write_text("x")
+
+    assert told in program.refusal("inject", "count.texts", "--from", "in")
+    assert program.output("ls", "count.texts") == ""
+
+
+def test_a_quota_and_a_disabled_task_are_foreseen(program: Program) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    for job in ("a", "b", "c"):
+        program.put(f"jobs/{job}")
+
+    lines = program.output("plan").splitlines()
+
+    assert lines[:2] == ["launch sleep a", "launch sleep b"]
+    assert lines[2] == "wait sleep c the quota of CPU is used up"
+    assert lines[3:] == [f"wait later {job} the task is disabled" for job in "abc"]
+    assert "since the task is disabled" in program.output("explain", "later", "a")
+
+
+def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Program) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    program.put("jobs/a")
+    driver = program.start("run", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while not program.output("ls", "sleep.pids"):
+            assert driver.poll() is None
+
+        assert "is live" in program.refusal("retry", "sleep", "a")
+        program.output("kill", "sleep", "a")
+
+        driver.communicate(timeout=30)
+        assert driver.returncode == 1
+    finally:
+        if driver.poll() is None:
+            driver.send_signal(signal.SIGINT)
+            driver.communicate()
+    shown = program.output("failed", "sleep")
+    assert "killed on request" in shown
+    assert "    oh no\n" in shown
+    assert "is not live" in program.refusal("kill", "sleep", "a")

@@ -1,0 +1,84 @@
+"""The interactive shells, at a terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import pexpect
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import Program
+
+WITHOUT_IPYTHON = "import sys; sys.modules['IPython'] = None\n"
+TICKING = "ticks = []"
+TICKER = "exec('async def tick():\\n while True:\\n  ticks.append(1); await asyncio.sleep(0.01)')"
+START = "ticker = asyncio.get_running_loop().create_task(tick())"
+
+
+def shell(program: Program, *, plain: bool) -> pexpect.spawn[str]:
+    if plain:
+        program.script.write_text(WITHOUT_IPYTHON + program.script.read_text())
+    else:
+        pytest.importorskip("IPython")
+    environ = {**program.environment, "TERM": "dumb", "IPYTHONDIR": str(program.folder / "ipython")}
+    running = pexpect.spawn(
+        sys.executable,
+        [str(program.script), "shell"],
+        cwd=str(program.folder),
+        env=environ,
+        encoding="utf-8",
+        timeout=30,
+        dimensions=(40, 200),
+    )
+    running.expect_exact("`pipeline` is open")
+    return running
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["standard library", "IPython"])
+def test_await_works_at_the_prompt_and_tasks_go_on_in_the_background(
+    program: Program, plain: bool
+) -> None:
+    program.put("texts/a.txt", "one two")
+    running = shell(program, plain=plain)
+
+    running.sendline("await pipeline.update()")
+    running.expect_exact("True")
+    running.sendline("sorted(await count.links['counts'].repo.keys())")
+    running.expect_exact("['a']")
+    for line in (TICKING, TICKER, START):
+        running.sendline(line)
+    running.sendline("print('now', 'ready')")
+    running.expect_exact("now ready")
+    # Nothing is typed meanwhile: the loop has to go on by itself.
+    running.expect(pexpect.TIMEOUT, timeout=1)
+    running.sendline("print('ticks:', len(ticks))")
+    running.expect(re.compile(r"ticks: (\d+)"))
+    assert int(running.match[1]) > 20
+    running.sendline("ticker.cancel()")
+    running.sendline("1 / 0")
+    running.expect_exact("ZeroDivisionError")
+    running.sendeof()
+    running.expect(pexpect.EOF)
+    running.close()
+
+    assert running.exitstatus == 0
+    assert program.output("ls", "count.done") == "a\n"
+
+
+def test_ctrl_c_ends_what_is_awaited_and_not_the_shell(program: Program) -> None:
+    running = shell(program, plain=True)
+
+    running.sendline("print('waits'); await asyncio.sleep(600)")
+    running.expect(r"waits\r")
+    running.sendintr()
+    running.expect_exact("KeyboardInterrupt")
+    running.sendline("print('still', 'here')")
+    running.expect_exact("still here")
+    running.sendline("exit()")
+    running.expect(pexpect.EOF)
+    running.close()
+
+    assert running.exitstatus == 0
