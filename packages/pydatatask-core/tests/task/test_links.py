@@ -275,3 +275,23 @@ async def test_a_view_through_a_translator_stands_in_for_its_base() -> None:
     assert isinstance(view, Marked)
     assert isinstance(view, BlobRepository)
     assert await view.mark("part", with_="x") == "whole:x"
+
+
+def test_a_clash_leaves_no_link_behind() -> None:
+    before, after = InProcessSyncTask("before", repo()), InProcessSyncTask("after", repo())
+    before.link("out", repo(), is_output=True)
+    before.link("result", repo(), is_output=True)
+    after.link("result", repo())
+
+    with pytest.raises(TaskConfigurationError, match=r"plugging before\.result into after"):
+        after.plug(before)
+
+    assert after.links.keys() == {"done", "result"}
+
+
+def test_two_links_of_one_task_that_would_get_one_name_clash() -> None:
+    before, after = InProcessSyncTask("before", repo()), InProcessSyncTask("after", repo())
+    before.link("before_done", repo(), is_output=True)
+
+    with pytest.raises(TaskConfigurationError, match="needs the link name 'before_done'"):
+        after.plug(before)

@@ -19,6 +19,7 @@ __all__ = ["Holds"]
 log = logging.getLogger("pydatatask.pipeline")
 
 _ENOUGH_FAILURES = 3
+_FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
 
 
@@ -75,7 +76,7 @@ class Holds:
         failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
-        wait = min(0.5 * 2 ** min(failed.count, 10), _LONGEST_WAIT)
+        wait = min(_FIRST_WAIT * 2 ** min(failed.count - 1, 10), _LONGEST_WAIT)
         failed.not_before = self._clock() + wait
         held.next_try = min(held.next_try or failed.not_before, failed.not_before)
         told, held.told = held.told, str(error)

@@ -52,7 +52,8 @@ class FunctionTask(Task):
         return self
 
     def _checked(self, func: Any) -> Callable[..., Any]:
-        if not inspect.iscoroutinefunction(func):
+        called = type(func).__call__ if callable(func) else None
+        if not any(map(inspect.iscoroutinefunction, (inspect.unwrap(func), called))):
             raise TaskConfigurationError(
                 f"the body of {self.name} has to be an `async def` function, not {func!r}"
             )
@@ -75,13 +76,18 @@ class FunctionTask(Task):
                 f"the body of {self.name}, {_name(self.func)}, has to take the job as its first "
                 "parameter"
             )
+        job = parameters[0]
         bound: dict[str, Repository] = {}
         for parameter in parameters[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 bound = {name: link.repo for name, link in self.links.items()} | bound
+                if job.kind is job.POSITIONAL_OR_KEYWORD:
+                    bound.pop(job.name, None)  # the name is taken, by the job
             elif parameter.name in self.links and parameter.kind in _BY_NAME:
                 bound[parameter.name] = self.links[parameter.name].repo
-            elif parameter.default is parameter.empty and parameter.kind in _BY_NAME:
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            elif parameter.default is parameter.empty:
                 known = ", ".join(sorted(self.links)) or "none"
                 raise TaskConfigurationError(
                     f"the body of {self.name} has a parameter {parameter.name!r}, which is no link "
@@ -90,7 +96,11 @@ class FunctionTask(Task):
         return bound
 
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_POSITIONAL = (
+    inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.POSITIONAL_OR_KEYWORD,
+    inspect.Parameter.VAR_POSITIONAL,
+)
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
+from pydatatask_core.utils import being_cancelled
 
 from .function import FunctionTask, FunctionTaskProtocol, failure
 from .outcomes import Recorder
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.metadata import MetadataRepository
 
     from .retry import Retries
+    from .runtime import Runtime
 
 __all__ = ["InProcessSyncTask"]
 
@@ -76,6 +78,10 @@ class InProcessSyncTask(FunctionTask):
     def running(self) -> AbstractSet[str]:
         return self._now | self._waiting | self._recorder.unwritten.keys()
 
+    def attach(self, runtime: Runtime | None) -> None:
+        super().attach(runtime)
+        self._attempts.clear()
+
     async def validate(self) -> None:
         self._bound = self.bind_links()
 
@@ -86,46 +92,53 @@ class InProcessSyncTask(FunctionTask):
     async def launch(self, job: str) -> None:
         """Run the body for one job, to its end.
 
-        In a running pipeline the wait for another attempt does not count; then this returns, and
-        the pipeline launches the job again.
+        Where a pipeline drives the task, the wait for another attempt does not count; then this
+        returns, and the pipeline launches the job again.
         """
-        if self._bound is None or self.func is None:
+        if self._bound is None:
             self._bound = self.bind_links()
-            return await self.launch(job)
         if job in self._now:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         self._waiting.discard(job)
         self._now.add(job)
         try:
-            attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
-            start = datetime.now(UTC)
-            failed: dict[str, str] = {}
-            try:
-                await self.func(job, **self._bound)
-            except Exception as e:  # noqa: BLE001 - it is what the record is for
-                wait = self.retries.wait_after(attempt)
-                if wait is not None:
-                    self._attempts[job] = attempt
-                    return await self._again(job, wait)
-                failed = failure(e)
-            end = datetime.now(UTC)
-            record: dict[str, Any] = {
-                "success": not failed,
-                "start_time": start,
-                "end_time": end,
-                "attempt": attempt,
-            }
-            if failed:
-                record.update(failed)
-            await self._recorder.record(job, record)
+            wait = await self._attempt(job, self._bound)
+            while wait is not None and not self._is_driven:
+                await asyncio.sleep(wait)
+                wait = await self._attempt(job, self._bound)
+            if wait is not None:
+                self.retry_later(job, wait)
         finally:
             self._now.discard(job)
 
-    async def _again(self, job: str, wait: float) -> None:
-        """See to another attempt after a wait: by the pipeline, or here if there is none."""
-        if self.runtime is not None and not self.synchronous:
-            self.retry_later(job, wait)
-            return
-        self._now.discard(job)
-        await asyncio.sleep(wait)
-        await self.launch(job)
+    @property
+    def _is_driven(self) -> bool:
+        """Whether somebody launches jobs again that are to be tried again."""
+        return not self.synchronous and self.runtime is not None and self.runtime.mode == "drive"
+
+    async def _attempt(self, job: str, links: dict[str, Repository]) -> float | None:
+        """Run the body once, and record the outcome or give the seconds until the next attempt."""
+        assert self.func is not None
+        attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
+        start = datetime.now(UTC)
+        failed: dict[str, str] | None = None
+        try:
+            await self.func(job, **links)
+        except (Exception, SystemExit, asyncio.CancelledError) as e:
+            if isinstance(e, asyncio.CancelledError) and being_cancelled():
+                raise
+            wait = self.retries.wait_after(attempt)
+            if wait is not None:
+                self._attempts[job] = attempt
+                return wait
+            failed = failure(e)
+        record: dict[str, Any] = {
+            "success": failed is None,
+            "start_time": start,
+            "end_time": datetime.now(UTC),
+            "attempt": attempt,
+        }
+        if failed is not None:
+            record.update(failed)
+        await self._recorder.record(job, record)
+        return None

@@ -149,22 +149,25 @@ class Linked:
         if not isinstance(output, Linked):
             raise TaskConfigurationError(f"{self.name}: only a task can be plugged, not {output!r}")
         wanted = None if output_links is None else _checked_links(output, output_links)
-        for name, link in list(output.links.items()):
+        plugged: dict[str, tuple[Link, Repository]] = {}
+        for name, link in output.links.items():
             transfers = meta and (link.required_for_output or link.inhibits_output)
             if (wanted is not None and name not in wanted) or not (link.is_output or transfers):
                 continue
+            own_name = name if link.is_output else f"{output.name}_{name}"
+            taken = self.links.get(own_name) or plugged.get(own_name, [None])[0]
+            if taken is not None:
+                raise TaskConfigurationError(
+                    f"plugging {output.name}.{name} into {self.name} needs the link name "
+                    f"{own_name!r}, which {self.name} has already, for {taken.repo!r}"
+                )
             repo = link.repo if failed_counts else output.gated(name)
             if translator is not None:
                 repo = RelatedItemRepository(
                     repo, translator, translate_allow_deletes, translate_prefetch_lookup
                 )
-            own_name = name if link.is_output else f"{output.name}_{name}"
-            if own_name in self.links:
-                raise TaskConfigurationError(
-                    f"plugging {output.name}.{name} into {self.name} needs the link name "
-                    f"{own_name!r}, which {self.name} has already, "
-                    f"for {self.links[own_name].repo!r}"
-                )
+            plugged[own_name] = link, repo
+        for own_name, (link, repo) in plugged.items():
             self.link(
                 own_name,
                 repo,
@@ -190,6 +193,11 @@ class Linked:
         :param repo: a metadata repository.
         :param dispositions: as of :meth:`link`; those of ``done`` by default.
         """
+        if isinstance(repo, Repository) and not callable(getattr(repo, "dump", None)):
+            raise TaskConfigurationError(
+                f"{self.name}.{name}: records are stored in a metadata repository, and {repo!r} "
+                "is none"
+            )
         usual = {"is_status": True, "inhibits_start": True, "required_for_output": True}
         self.link(name, repo, **(usual | dispositions))
         self._outcomes[name] = SucceededRepository(repo)

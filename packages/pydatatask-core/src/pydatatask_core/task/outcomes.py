@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ __all__ = ["Recorder"]
 
 log = logging.getLogger("pydatatask.task")
 
+_FIRST_WAIT = 0.5
 _LONGEST_WAIT = 60.0
 
 
@@ -58,9 +60,15 @@ class Recorder:
             await self.task.runtime.failed(self.task, job, record)
 
     def _postpone(self, job: str, record: Mapping[str, Any], error: Exception) -> None:
-        self.unwritten[job] = record
-        self._wait = min(max(2 * self._wait, 0.5), _LONGEST_WAIT)
+        again = job in self.unwritten
+        if self.unwritten and not again:  # of those before is told, and they are tried again
+            self.unwritten[job] = record
+            return
+        self.unwritten.pop(job, None)
+        self.unwritten[job] = record  # behind the others, which it is not to keep waiting
+        self._wait = min(max(2 * self._wait, _FIRST_WAIT), _LONGEST_WAIT)
         self._not_before = time.monotonic() + self._wait
+        asyncio.get_running_loop().call_later(self._wait, self.task.wake)
         log.error(
             "%s: the outcome of job %s could not be recorded and is kept; next try in %.1f s: %s",
             self.task.name,
@@ -77,4 +85,5 @@ class Recorder:
                 await self.record(job, record)
                 if job in self.unwritten:
                     return
+        if not self.unwritten:
             self._wait = 0.0

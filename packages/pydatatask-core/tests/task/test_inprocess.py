@@ -1,0 +1,452 @@
+"""Functions that run in the driver's own loop: what they may be, and what is recorded of them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pydatatask_core import (
+    FileRepository,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    Pipeline,
+    Retries,
+)
+from pydatatask_core.errors import TaskConfigurationError, TaskError
+from pydatatask_core.task import function, outcomes
+
+FAR = 3600.0
+
+
+def task_of(body: Any, *names: str, **arguments: Any) -> InProcessSyncTask:
+    """Make a task over the given jobs."""
+    task = InProcessSyncTask("t", InProcessMetadataRepository(), func=body, **arguments)
+    task.link("source", InProcessMetadataRepository(dict.fromkeys(names)), is_input=True)
+    return task
+
+
+async def record_of(task: InProcessSyncTask, job: str = "a") -> Any:
+    """Run everything and give what is recorded of a job."""
+    async with Pipeline([task]) as pipeline:
+        await pipeline.run(poll=FAR)
+    return await task.links["done"].repo.info(job)
+
+
+# -- what a body may be ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [print, lambda job: job, "text", 3, InProcessSyncTask])
+def test_what_is_no_async_function_is_refused_at_once(body: Any) -> None:
+    with pytest.raises(TaskConfigurationError, match="the body of t has to be an `async def`"):
+        InProcessSyncTask("t", InProcessMetadataRepository(), func=body)
+    with pytest.raises(TaskConfigurationError, match="has to be an `async def`"):
+        InProcessSyncTask("t", InProcessMetadataRepository())(body)
+
+
+def test_a_second_body_is_refused_naming_both() -> None:
+    async def one(job: str) -> None: ...
+    async def two(job: str) -> None: ...
+
+    task = InProcessSyncTask("t", InProcessMetadataRepository())(one)
+    with pytest.raises(TaskConfigurationError, match=r"body already, .*one; .*two"):
+        task(two)
+
+
+async def test_a_task_without_a_body_says_so_when_the_pipeline_opens() -> None:
+    with pytest.raises(TaskConfigurationError, match="t has no body"):
+        await Pipeline([InProcessSyncTask("t", InProcessMetadataRepository())]).open()
+
+
+async def no_job() -> None: ...
+async def job_by_keyword_only(*, job: str) -> None: ...
+async def unknown_link(job: str, source: Any, sink: Any) -> None: ...
+async def positional_link(job: str, source: Any, /) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (no_job, "has to take the job as its first parameter"),
+        (job_by_keyword_only, "has to take the job as its first parameter"),
+        (
+            unknown_link,
+            "parameter 'sink', which is no link of the task; its links are: done, source",
+        ),
+        (positional_link, "parameter 'source', which is no link"),
+    ],
+)
+async def test_a_body_that_cannot_be_called_is_refused_when_the_pipeline_opens(
+    body: Any, complaint: str
+) -> None:
+    with pytest.raises(TaskConfigurationError, match=complaint):
+        await Pipeline([task_of(body, "a")]).open()
+
+
+def test_a_repository_that_takes_no_records_cannot_be_done(tmp_path: Any) -> None:
+    with pytest.raises(TaskConfigurationError, match=r"t\.done: .*metadata.*FileRepository"):
+        InProcessSyncTask("t", FileRepository(tmp_path))  # type: ignore[arg-type]
+
+
+class Bodies:
+    """Several ways to write a body, each of which notes what it was given."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, set[str]]] = []
+
+    async def method(self, job: str, source: Any) -> None:
+        self.seen.append((job, {"source"}))
+
+    async def everything(self, job: str, **links: Any) -> None:
+        self.seen.append((job, set(links)))
+
+    async def anything(self, *args: Any, **links: Any) -> None:
+        self.seen.append((args[0], set(links)))
+
+    async def with_default(self, job: str, source: Any, limit: int = 3) -> None:
+        self.seen.append((job, {"source"} if limit == 3 else set()))
+
+    async def keyword_only(self, job: str, *, source: Any) -> None:
+        self.seen.append((job, {"source"}))
+
+    async def one_too_many(self, limit: int, job: str, source: Any) -> None:
+        self.seen.append((job, {"source"} if limit == 5 else set()))
+
+    async def __call__(self, name: str, source: Any) -> None:
+        self.seen.append((name, {"source"}))
+
+    @property
+    def wrapped(self) -> Any:
+        @functools.wraps(self.method)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            return self.method(*args, **kwargs)
+
+        return wrapper
+
+    @property
+    def partial(self) -> Any:
+        return functools.partial(self.one_too_many, 5)
+
+    @property
+    def itself(self) -> Any:
+        return self
+
+
+@pytest.mark.parametrize(
+    ("kind", "links"),
+    [
+        ("method", {"source"}),
+        ("everything", {"source", "done"}),
+        ("anything", {"source", "done"}),
+        ("with_default", {"source"}),
+        ("keyword_only", {"source"}),
+        ("partial", {"source"}),
+        ("wrapped", {"source"}),
+        ("itself", {"source"}),
+    ],
+)
+async def test_a_body_gets_the_job_and_the_links_that_its_parameters_name(
+    kind: str, links: set[str]
+) -> None:
+    bodies = Bodies()
+
+    record = await record_of(task_of(getattr(bodies, kind), "a"))
+
+    assert bodies.seen == [("a", links)]
+    assert record["success"] is True
+
+
+async def test_a_link_that_is_named_like_the_job_is_not_given_twice() -> None:
+    bodies = Bodies()
+    task = task_of(bodies.everything, "a")
+    task.link("job", InProcessMetadataRepository())
+
+    assert (await record_of(task))["success"] is True
+    assert bodies.seen == [("a", {"source", "done"})]
+
+
+# -- what is recorded ------------------------------------------------------------------------------
+
+
+async def test_a_success_is_recorded_with_its_times_and_attempt() -> None:
+    async def body(job: str) -> str:
+        return "thrown away"
+
+    before = datetime.now(UTC)
+    record = await record_of(task_of(body, "a"))
+
+    assert record.keys() == {"success", "start_time", "end_time", "attempt"}
+    assert (record["success"], record["attempt"]) == (True, 1)
+    assert before <= record["start_time"] <= record["end_time"] <= datetime.now(UTC)
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no good"), "ValueError: no good"),
+        (ValueError(), "ValueError: ValueError"),
+        (SystemExit(2), "SystemExit: 2"),
+        (asyncio.CancelledError("inside"), "CancelledError: inside"),
+        (TimeoutError(), "TimeoutError: TimeoutError"),
+        (Unspeakable(), "Unspeakable: (its text cannot be had: RuntimeError)"),
+        (ValueError("\udc80"), "ValueError: \\udc80"),
+        (ExceptionGroup("both", [ValueError("1"), KeyError("2")]), "both (2 sub-exceptions)"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_whatever_a_body_raises_is_a_failure_of_its_job_alone(
+    error: BaseException, text: str
+) -> None:
+    async def body(job: str) -> None:
+        if job == "a":
+            raise error
+
+    task = task_of(body, "a", "b")
+    record = await record_of(task)
+
+    assert record["success"] is False
+    assert text in record["exception"]
+    assert record["traceback"].startswith(("Traceback", "  + Exception Group Traceback"))
+    record["traceback"].encode()
+    assert (await task.links["done"].repo.info("b"))["success"] is True
+
+
+async def test_the_texts_of_a_record_are_bounded() -> None:
+    async def body(job: str) -> None:
+        raise ValueError("x" * 1_000_000)
+
+    record = await record_of(task_of(body, "a"))
+
+    assert len(record["exception"]) <= function.LONGEST_TEXT + 100
+    assert len(record["traceback"]) <= function.LONGEST_TRACEBACK
+
+
+async def test_endless_recursion_is_a_failure_like_any_other() -> None:
+    async def body(job: str) -> None:
+        await body(job)
+
+    assert "RecursionError" in (await record_of(task_of(body, "a")))["exception"]
+
+
+async def test_only_the_last_attempt_is_recorded_with_its_number() -> None:
+    async def body(job: str) -> None:
+        raise ValueError(job)
+
+    record = await record_of(task_of(body, "a", retries=Retries(3, delay=0)))
+
+    assert record["attempt"] == 4
+
+
+# -- outside a loop --------------------------------------------------------------------------------
+
+
+async def test_a_launch_by_hand_waits_for_all_attempts_itself() -> None:
+    attempts = []
+
+    async def body(job: str) -> None:
+        attempts.append(sorted(task.running))
+        raise ValueError
+
+    task = task_of(body, "a", retries=Retries(2, delay=0.001))
+    await task.launch("a")
+    assert attempts == [["a"]] * 3
+    assert (await task.links["done"].repo.info("a"))["attempt"] == 3
+
+    async with Pipeline([task]) as pipeline:
+        pipeline.settings(synchronous=True)
+        await task.links["done"].repo.delete("a")
+        assert await pipeline.update_only_launch()
+    assert len(attempts) == 6
+
+    pipeline.settings()
+    await pipeline.open("one")
+    await task.launch("a")
+    await pipeline.close()
+    assert len(attempts) == 9
+
+
+async def test_step_by_step_a_failed_job_is_live_until_its_next_attempt() -> None:
+    attempts = 0
+
+    async def body(job: str) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise ValueError
+
+    task = task_of(body, "a", retries=Retries(1, delay=0.01))
+    async with Pipeline([task]) as pipeline:
+        await pipeline.update_only_launch()
+        assert await pipeline.update_only_update()
+        assert await pipeline.gather_ready_jobs(task) == set()
+        while not task.due:  # noqa: ASYNC110 - only a loop is told
+            await asyncio.sleep(0)
+        await pipeline.update_only_launch()
+        assert not await pipeline.update_only_update()
+    assert attempts == 2
+
+
+async def test_a_job_that_runs_cannot_be_launched_beside_itself() -> None:
+    gate = asyncio.Event()
+
+    async def body(job: str) -> None:
+        await gate.wait()
+
+    task = task_of(body, "a")
+    first = asyncio.create_task(task.launch("a"))
+    await asyncio.sleep(0)
+    with pytest.raises(TaskError, match="'a' is running already"):
+        await task.launch("a")
+    gate.set()
+    await first
+
+
+async def test_a_wait_for_another_attempt_does_not_outlive_the_pipeline() -> None:
+    runs = []
+
+    async def body(job: str) -> None:
+        runs.append(job)
+        raise ValueError
+
+    task = task_of(body, "a", retries=Retries(5, delay=0.02))
+    pipeline = Pipeline([task])
+    async with pipeline:
+        await pipeline.update_only_launch()
+    assert not task.running
+    async with pipeline:
+        await pipeline.update_only_launch()
+        await asyncio.sleep(0.05)
+        assert list(task.due) == ["a"]
+
+
+async def test_a_job_that_is_cancelled_leaves_no_record_and_runs_again() -> None:
+    started = asyncio.Event()
+    runs = []
+
+    async def body(job: str) -> None:
+        runs.append(job)
+        started.set()
+        if len(runs) == 1:
+            await asyncio.Event().wait()
+
+    task = task_of(body, "a")
+    async with Pipeline([task]) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=FAR))
+        await started.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert not await task.links["done"].repo.contains("a")
+        assert not task.running
+        await pipeline.run(poll=FAR)
+    assert runs == ["a", "a"]
+
+
+# -- a store that is out of order ------------------------------------------------------------------
+
+
+class Failing(InProcessMetadataRepository):
+    """A repository that refuses to store anything of some jobs, as often as it is told."""
+
+    def __init__(self, **refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    async def dump(self, job: str, data: Any) -> None:
+        if self.refusals.get(job):
+            self.refusals[job] -= 1
+            raise OSError(28, "No space left on device")
+        await super().dump(job, data)
+
+
+@pytest.fixture
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outcomes, "_FIRST_WAIT", 0.001)
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_an_outcome_that_could_not_be_stored_is_tried_again_without_any_polling() -> None:
+    ran = []
+
+    async def body(job: str) -> None:
+        ran.append(job)
+
+    done = Failing(a=3)
+    task = InProcessSyncTask("t", done, func=body)
+    task.link("source", InProcessMetadataRepository({"a": 1}), is_input=True)
+    async with Pipeline([task]) as pipeline:
+        await pipeline.run(poll=FAR)
+
+    assert ran == ["a"]
+    assert (await done.info("a"))["success"] is True
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_one_record_that_is_refused_for_ever_does_not_keep_others_from_being_stored() -> None:
+    ran: list[str] = []
+    stored = asyncio.Event()
+
+    async def body(job: str) -> None:
+        ran.append(job)
+
+    class Watched(Failing):
+        async def dump(self, job: str, data: Any) -> None:
+            await super().dump(job, data)
+            if len(self.data) == 2:
+                stored.set()
+
+    done = Watched(a=sys.maxsize, b=1, c=1)
+    task = InProcessSyncTask("t", done, func=body)
+    task.link("source", InProcessMetadataRepository(dict.fromkeys("abc")), is_input=True)
+    async with Pipeline([task]) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=FAR))
+        await stored.wait()
+        assert task.running == {"a"}
+        assert await pipeline.gather_ready_jobs(task) == set()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    assert sorted(ran) == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("quickly")
+async def test_a_store_that_fails_is_complained_of_once_and_not_for_each_job(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def body(job: str) -> None: ...
+
+    names = [f"j{number}" for number in range(20)]
+    done = Failing(**dict.fromkeys(names, 1))
+    task = InProcessSyncTask("t", done, func=body, concurrency=None)
+    task.link("source", InProcessMetadataRepository(dict.fromkeys(names)), is_input=True)
+    async with Pipeline([task]) as pipeline:
+        await pipeline.run(poll=FAR)
+
+    assert len(done.data) == 20
+    assert sum("could not be recorded" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_without_metadata_nothing_is_recorded_and_failures_are_told_all_the_same() -> None:
+    told = []
+
+    async def body(job: str) -> None:
+        raise ValueError
+
+    task = task_of(body, "a")
+    async with Pipeline([task], on_failure=lambda *args: told.append(args)) as pipeline:
+        pipeline.settings(metadata=False)
+        summary = await pipeline.run(poll=FAR)
+
+    assert not await task.links["done"].repo.contains("a")
+    assert summary.failed == {"t": ["a"]}
+    assert [(name, job) for name, job, _ in told] == [("t", "a")]
