@@ -1,4 +1,4 @@
-module pydatatask.test/versitygw
+module pydatatask.tests/versitygw
 
 go 1.25.0
 

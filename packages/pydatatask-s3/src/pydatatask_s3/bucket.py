@@ -1,0 +1,241 @@
+"""Repositories whose values are the objects of a bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+from botocore.exceptions import ClientError
+
+from pydatatask_core.errors import InvalidJobIdError, SessionError
+from pydatatask_core.repository import BlobRepository
+from pydatatask_core.repository.blob import check_mode
+from pydatatask_core.utils import AReadText, AWriteText, finish
+
+from .arguments import check_client, check_part_size, check_texts
+from .errors import is_absent, store_errors
+from .info import S3BucketInfo
+from .multipart import PART_SIZE
+from .place import ObjectPlace
+from .preparing import BucketPreparation
+from .reading import ObjectReader
+from .writing import ObjectWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from types_aiobotocore_s3 import S3Client
+
+    from pydatatask_core.repository.blob import BlobMode
+
+__all__ = ["S3BucketRepository"]
+
+LONGEST_KEY = 1024
+"""How many bytes of UTF-8 a key may have ("Naming Amazon S3 objects", User Guide)."""
+
+_TEXT_CHUNK = 64 * 1024
+
+
+class S3BucketRepository(BlobRepository):
+    """A repository where keys are paths in an S3 bucket.
+
+    It provides a streaming interface to the corresponding blobs. A value appears when its stream
+    is closed; until then a large one is held by the server as an unfinished upload, which is in
+    no listing. Objects below further slashes are no members, and listing passes over them by the
+    folder.
+
+    How long to wait for the server, how often to retry, and how many connections to have, is set
+    by the client.
+
+    :param client: a callable returning an aiobotocore S3 client, connected and authenticated to
+        the server you wish to store things on, such as a resource of a session.
+    :param bucket: the name of the bucket from which to load and store.
+    :param prefix: a prefix to put on the job name before translating it into a bucket path. If
+        this is meant to be a directory name it should end with a slash character.
+    :param suffix: a suffix to put on the job name before translating it into a bucket path. If
+        this is meant to be a file extension it should start with a dot.
+    :param mimetype: the MIME type to set the content when adding data.
+    :param incluster_endpoint: optional: an endpoint URL to provide as the result of ``info()``
+        queries instead of extracting the URL from client.
+    :param part_size: how many bytes to gather before they are sent, at least 5 MiB. An object that
+        is not larger is put in one request; of a larger one, up to four parts are in memory.
+        Some servers take equal parts only, and thus at most 5000 of them.
+    :raises TypeError: if an argument has the wrong type.
+    :raises RepositoryConfigurationError: if one can never work.
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], S3Client],
+        bucket: str,
+        prefix: str = "",
+        suffix: str = "",
+        mimetype: str = "application/octet-stream",
+        incluster_endpoint: str | None = None,
+        *,
+        part_size: int = PART_SIZE,
+    ) -> None:
+        owner = type(self).__name__
+        check_client(owner, client)
+        check_texts(owner, bucket=bucket, prefix=prefix, suffix=suffix, mimetype=mimetype)
+        if incluster_endpoint is not None:
+            check_texts(owner, incluster_endpoint=incluster_endpoint)
+        check_part_size(owner, part_size)
+        self._client = client
+        self.bucket = bucket
+        self.prefix = prefix
+        self.suffix = suffix
+        self.mimetype = mimetype
+        self.incluster_endpoint = incluster_endpoint
+        self.part_size = part_size
+        self._room = LONGEST_KEY - len(f"{prefix}{suffix}".encode())
+
+    @property
+    def client(self) -> S3Client:
+        """The aiobotocore S3 client.
+
+        :raises SessionError: if it comes from a session which is not opened.
+        """
+        return self._client()
+
+    def check_job_id(self, job: str) -> None:
+        super().check_job_id(job)
+        if len(job) > self._room or len(job.encode()) > self._room:
+            rule = f"with prefix and suffix it is longer than the {LONGEST_KEY} bytes of a key"
+            raise InvalidJobIdError(job, self, rule)
+
+    def object_name(self, job: str) -> str:
+        """Return the object name for the given job."""
+        self.check_job_id(job)
+        return f"{self.prefix}{job}{self.suffix}"
+
+    async def contains(self, item: str) -> bool:
+        if not self.is_valid_job_id(item):
+            return False
+        place = self._place(item)
+        with place.errors("look for"):
+            try:
+                await place.client.head_object(**place.address)
+            except ClientError as e:
+                if is_absent(e, head=True):
+                    return False
+                raise
+        return True
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        async for names in self._pages():
+            for name in names:
+                yield name
+
+    async def keys(self) -> frozenset[str]:
+        found: list[str] = []
+        async for names in self._pages():
+            found += names
+        return frozenset(self.valid_names(found))
+
+    @overload
+    async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
+    @overload
+    async def open(self, job: str, mode: Literal["rb"]) -> ObjectReader: ...
+    @overload
+    async def open(self, job: str, mode: Literal["w"]) -> AWriteText: ...
+    @overload
+    async def open(self, job: str, mode: Literal["wb"]) -> ObjectWriter: ...
+    async def open(self, job: str, mode: BlobMode = "r") -> Any:
+        self.check_job_id(job)
+        check_mode(mode)
+        place = self._place(job)
+        if mode in ("r", "rb"):
+            source = await ObjectReader.open(place)
+            return AReadText(source, chunksize=_TEXT_CHUNK) if mode == "r" else source
+        target = ObjectWriter(place, self.mimetype, self.part_size)
+        return AWriteText(target) if mode == "w" else target
+
+    async def info(self, job: str) -> Any:
+        """Return an :class:`S3BucketInfo` corresponding to the given job."""
+        name = self.object_name(job)
+        endpoint = self.incluster_endpoint
+        return S3BucketInfo(
+            endpoint=self.client.meta.endpoint_url if endpoint is None else endpoint,
+            uri=f"s3://{self.bucket}/{name}",
+            bucket=self.bucket,
+            prefix=self.prefix,
+            suffix=self.suffix,
+        )
+
+    async def delete(self, job: str) -> None:
+        self.check_job_id(job)
+        await finish(self._delete(self._place(job)))
+
+    async def validate(self) -> None:
+        """Create the bucket, try out whether it can be written to, and clear up.
+
+        What writers that died have left unfinished is aborted once it is a day old.
+
+        :raises RepositoryConfigurationError: if credentials, permissions or the bucket's name are
+            wrong.
+        """
+        await self._preparation().run(
+            f"{self.prefix}{self._PROBE}{self.suffix}",
+            lambda key: self.is_valid_job_id(self._name_in(key)),
+        )
+
+    async def is_missing(self) -> bool:
+        return await self._preparation().is_missing()
+
+    @property
+    def identity(self) -> str | None:
+        """Server, bucket, prefix and suffix; None while the session of the client is not open."""
+        try:
+            endpoint = self.client.meta.endpoint_url
+        except SessionError:
+            return None
+        return f"s3:{endpoint}/{self.bucket}/{self.prefix}*{self.suffix}"
+
+    _PROBE: ClassVar[str] = ".pydatatask-probe"
+
+    def _place(self, job: str) -> ObjectPlace:
+        return ObjectPlace(self, self.client, self.bucket, self.object_name(job), job)
+
+    def _preparation(self) -> BucketPreparation:
+        return BucketPreparation(self, self.client, self.bucket, self.prefix)
+
+    async def _pages(self) -> AsyncGenerator[list[str], None]:
+        """List the names between prefix and suffix, a page at a time."""
+        options: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
+        flat = "/" not in self.CHARSET
+        if flat and "/" not in self.suffix:
+            options["Delimiter"] = "/"
+        more = True
+        while more:
+            # Not by the library's paginator, which reads a file in the event loop.
+            with store_errors(self, "list", f"s3://{self.bucket}/{self.prefix}"):
+                try:
+                    page = await self.client.list_objects_v2(**options)
+                except ClientError as e:
+                    if is_absent(e):
+                        return
+                    raise
+            names = (self._name_in(entry["Key"]) for entry in page.get("Contents", ()))
+            yield [name for name in names if name and not (flat and "/" in name)]
+            options["ContinuationToken"] = page.get("NextContinuationToken", "")
+            more = bool(options["ContinuationToken"]) and page.get("IsTruncated", False)
+
+    def _name_in(self, key: str) -> str:
+        """Give what stands between prefix and suffix in a key, or ``""``."""
+        start, end = len(self.prefix), len(key) - len(self.suffix)
+        if key.startswith(self.prefix) and key.endswith(self.suffix):
+            return key[start:end]
+        return ""
+
+    async def _delete(self, place: ObjectPlace) -> None:
+        # One at a time: servers of some age refuse to delete several without an MD5 digest, which
+        # newer client libraries do not send.
+        with place.errors("delete"):
+            try:
+                await place.client.delete_object(**place.address)
+            except ClientError as e:
+                if not is_absent(e):
+                    raise
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(..., {self.bucket!r}, {self.prefix!r}, {self.suffix!r})"

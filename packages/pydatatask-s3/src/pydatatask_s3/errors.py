@@ -1,0 +1,191 @@
+"""The edge between the client library's errors and pydatatask's own."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from botocore import exceptions as theirs
+from botocore.parsers import ResponseParserError
+
+from pydatatask_core.errors import (
+    PydatataskError,
+    RepositoryConfigurationError,
+    RepositoryError,
+    StoreConnectionError,
+    StoreError,
+    StorePermissionError,
+    StoreTimeoutError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydatatask_core.repository import Repository
+
+__all__ = ["code_of", "is_absent", "is_misconfigured", "store_errors", "translated"]
+
+_CREDENTIALS = "the server does not accept the credentials"
+_PERMISSION = "the credentials do not permit this"
+_REPLACED = "the object was replaced meanwhile"
+
+# "Error responses", Amazon S3 API Reference.
+_BY_CODE: dict[str, tuple[type[StoreError], str]] = {
+    "AccessDenied": (StorePermissionError, _PERMISSION),
+    "AccountProblem": (StorePermissionError, _CREDENTIALS),
+    "AllAccessDisabled": (StorePermissionError, _PERMISSION),
+    "AuthorizationHeaderMalformed": (StorePermissionError, _CREDENTIALS),
+    "BucketAlreadyExists": (StorePermissionError, "the bucket belongs to somebody else"),
+    "ExpiredToken": (StorePermissionError, _CREDENTIALS),
+    "InvalidAccessKeyId": (StorePermissionError, _CREDENTIALS),
+    "InvalidSecurity": (StorePermissionError, _CREDENTIALS),
+    "InvalidToken": (StorePermissionError, _CREDENTIALS),
+    "NoSuchBucket": (StoreError, "there is no such bucket"),
+    "NoSuchKey": (StoreError, "the object was deleted meanwhile"),
+    "NotSignedUp": (StorePermissionError, _CREDENTIALS),
+    "PreconditionFailed": (StoreError, _REPLACED),
+    "RequestTimeTooSkewed": (StorePermissionError, "the clocks differ too much"),
+    "RequestTimeout": (StoreTimeoutError, ""),
+    "SignatureDoesNotMatch": (StorePermissionError, _CREDENTIALS),
+    "SlowDown": (StoreError, "the server asks for fewer requests"),
+    "XAmzContentSHA256Mismatch": (StoreError, "the data changed on its way"),
+}
+_BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
+    401: (StorePermissionError, _CREDENTIALS),
+    403: (StorePermissionError, _PERMISSION),
+    404: (StoreError, ""),
+    408: (StoreTimeoutError, ""),
+    412: (StoreError, _REPLACED),
+    429: (StoreError, "the server asks for fewer requests"),
+    503: (StoreError, "the server is overloaded"),
+    504: (StoreTimeoutError, ""),
+}
+# The first line that fits counts; ReadTimeoutError, for one, is an HTTPClientError as well.
+_BY_TYPE: tuple[tuple[type[Exception], type[RepositoryError], str], ...] = (
+    (theirs.ParamValidationError, RepositoryConfigurationError, ""),
+    (theirs.NoCredentialsError, StorePermissionError, "the client has no credentials"),
+    (theirs.PartialCredentialsError, StorePermissionError, "the client lacks credentials"),
+    (theirs.CredentialRetrievalError, StorePermissionError, "the client gets no credentials"),
+    (theirs.ConnectTimeoutError, StoreTimeoutError, ""),
+    (theirs.ReadTimeoutError, StoreTimeoutError, ""),
+    (theirs.FlexibleChecksumError, StoreError, "the data changed on its way"),
+    (theirs.HTTPClientError, StoreConnectionError, ""),
+    (theirs.ConnectionError, StoreConnectionError, ""),
+    (theirs.BotoCoreError, StoreError, ""),
+    (ResponseParserError, StoreError, "the server's answer makes no sense"),
+    (TimeoutError, StoreTimeoutError, ""),
+    (aiohttp.ClientError, StoreConnectionError, ""),
+    (OSError, StoreConnectionError, ""),
+)
+_FOREIGN: tuple[type[Exception], ...] = (theirs.ClientError, *(kind for kind, _, _ in _BY_TYPE))
+_OF_CONFIGURATION = frozenset(
+    {"BucketAlreadyExists", "IllegalLocationConstraintException", "InvalidBucketName"}
+)
+
+
+@contextmanager
+def store_errors(repository: Repository, action: str, place: str) -> Iterator[None]:
+    """Raise an error of the client library as one that says what failed, where, and why.
+
+    :param repository: which repository it happens in.
+    :param action: what is attempted, as an infinitive ("read job 'a'").
+    :param place: the URI of the object or bucket.
+    """
+    try:
+        yield
+    except PydatataskError:
+        raise
+    except _FOREIGN as e:
+        raise translated(e, repository, action, place) from e
+
+
+def translated(
+    error: Exception, repository: Repository, action: str, place: str
+) -> RepositoryError:
+    """Make of an error of the client library one of ours, which knows its ``request_id``.
+
+    :param error: what the client library raised.
+    :param repository: which repository it happened in.
+    :param action: what was attempted, as an infinitive.
+    :param place: the URI of the object or bucket.
+    """
+    kind, meaning = _meaning(error)
+    cause = f"{place}: {f'{meaning}: ' if meaning else ''}{_said(error)}"
+    ours: RepositoryError
+    if issubclass(kind, StoreError):
+        ours = kind(action, repository, cause)
+    else:
+        ours = kind(f"could not {action} in {repository!r}: {cause}")
+    vars(ours)["request_id"] = _request_id(error)
+    return ours
+
+
+def code_of(error: BaseException | None) -> str:
+    """Give the code by which the server has refused a request, or ``""``."""
+    if not isinstance(error, theirs.ClientError):
+        return ""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def is_absent(error: theirs.ClientError, *, head: bool = False) -> bool:
+    """Tell whether the server says that there is no such object, or not even the bucket.
+
+    :param error: the refusal.
+    :param head: whether it answers HEAD, and so has a status and nothing else. To any other
+        request a store gives a reason: a 404 without one comes from something in between.
+    """
+    code = code_of(error)
+    return code in ("NoSuchKey", "NoSuchBucket") or (head and code in ("404", "NotFound"))
+
+
+def is_misconfigured(error: StoreError) -> bool:
+    """Tell whether an error says that the configuration is wrong, not that the store fails."""
+    cause = error.__cause__
+    return isinstance(error, StorePermissionError) or code_of(cause) in _OF_CONFIGURATION
+
+
+def _meaning(error: Exception) -> tuple[type[RepositoryError], str]:
+    if isinstance(error, theirs.ClientError):
+        status = _metadata(error).get("HTTPStatusCode", 0)
+        return _BY_CODE.get(code_of(error)) or _BY_STATUS.get(status, (StoreError, ""))
+    if isinstance(error, theirs.EndpointConnectionError) and _has_no_host(error):
+        return StoreConnectionError, "there is no such host"
+    return next(
+        ((kind, meaning) for theirs, kind, meaning in _BY_TYPE if isinstance(error, theirs)),
+        (StoreConnectionError, ""),
+    )
+
+
+def _metadata(error: Exception) -> dict[str, Any]:
+    if isinstance(error, theirs.ClientError):
+        return dict(error.response.get("ResponseMetadata", {}))
+    return {}
+
+
+def _request_id(error: Exception) -> str | None:
+    """Give the identity that the server has given to the request, where it has answered at all."""
+    metadata = _metadata(error)
+    found = metadata.get("RequestId") or metadata.get("HTTPHeaders", {}).get("x-amz-request-id")
+    return str(found) if found else None
+
+
+def _said(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    if not isinstance(error, theirs.ClientError):
+        return text
+    answer, metadata = error.response.get("Error", {}), _metadata(error)
+    code, message = code_of(error), str(answer.get("Message") or "").rstrip(".")
+    text = ": ".join(part for part in (code if not code.isdigit() else "", message) if part)
+    facts = [f"HTTP {metadata.get('HTTPStatusCode', '?')}"]
+    if request_id := _request_id(error):
+        facts.append(f"request id {request_id}")
+    if metadata.get("RetryAttempts"):
+        facts.append(f"tried {metadata['RetryAttempts'] + 1} times")
+    return f"{text} ({', '.join(facts)})".strip()
+
+
+def _has_no_host(error: theirs.EndpointConnectionError) -> bool:
+    cause: Any = error.kwargs.get("error")
+    return isinstance(getattr(cause, "os_error", cause), socket.gaierror)

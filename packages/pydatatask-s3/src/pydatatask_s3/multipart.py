@@ -1,0 +1,171 @@
+"""Uploading a large object in parts, which nobody sees before they are put together."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from pydatatask_core.errors import StoreError
+from pydatatask_core.utils import finish
+
+from .errors import code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
+
+    from .place import ObjectPlace
+
+__all__ = ["MIN_PART_SIZE", "PARALLEL", "PART_SIZE", "MultipartUpload", "part_size"]
+
+MIN_PART_SIZE = 5 * 1024 * 1024
+PART_SIZE = 8 * 1024 * 1024
+MOST_PARTS = 10_000
+"""The limits are Amazon's ("multipart upload limits", User Guide), and everybody else's."""
+
+PARALLEL = 3
+"""How many parts are on their way at once."""
+
+_EQUAL_PARTS = 5000
+_GROWTH = 1000
+_ABORTIONS = 3
+
+
+def part_size(number: int, first: int) -> int:
+    """Give the size of a part in bytes.
+
+    The parts of the first half are equal. Then they double every thousand, so that an object of
+    500 GiB has room, however small its first part was.
+
+    :param number: which part, counting from one.
+    :param first: the size of the first one.
+    """
+    grown = max(0, number - _EQUAL_PARTS + _GROWTH - 1) // _GROWTH
+    return first << grown
+
+
+class MultipartUpload:
+    """An upload in progress. Parts are sent beside the writer, a few at once.
+
+    :param place: where the object is to be.
+    :param content_type: its MIME type.
+    """
+
+    def __init__(self, place: ObjectPlace, content_type: str) -> None:
+        self._place = place
+        self._content_type = content_type
+        self._id: str | None = None
+        self._number = 0
+        self._tags: dict[int, str] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+
+    @property
+    def next_number(self) -> int:
+        """The number of the part that is sent next."""
+        return self._number + 1
+
+    async def send(self, data: bytes | bytearray) -> None:
+        """Send a part as soon as there is room; to have it sent, wait for :meth:`complete`.
+
+        :param data: the part, which must not be changed any more.
+        :raises StoreError: if an earlier one could not be sent, or there are too many.
+        """
+        if self._id is None:
+            # To its end, since an upload whose identity is lost could not be aborted.
+            await finish(self._create())
+        while len(self._sending) >= PARALLEL:
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+        self._check()
+        if self._number == MOST_PARTS:
+            raise StoreError(
+                f"write job {self._place.job!r}",
+                self._place.repository,
+                f"{self._place}: an object has at most {MOST_PARTS} parts, and these are used up; "
+                "give the repository a larger part_size",
+            )
+        self._number += 1
+        name = f"part {self._number} of {self._place}"
+        task = asyncio.create_task(self._send(self._number, data), name=name)
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def complete(self) -> None:
+        """Wait until all parts are there and let the object appear.
+
+        :raises StoreError: if a part could not be sent, or they could not be put together.
+        """
+        while self._sending:
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            self._check()
+        self._check()
+        # To its end, since the server may act on a request that was given up.
+        await finish(self._put_together())
+
+    async def abort(self) -> None:
+        """Stop sending and let the server forget all parts; nothing if there are none."""
+        for task in self._sending:
+            task.cancel()
+        if self._sending:
+            await asyncio.wait(self._sending)
+        identity, self._id = self._id, None
+        if identity is not None:
+            await finish(self._abort(identity))
+
+    async def _create(self) -> None:
+        with self._place.errors("write"):
+            answer = await self._place.client.create_multipart_upload(
+                **self._place.address, ContentType=self._content_type
+            )
+        self._id = answer["UploadId"]
+
+    async def _send(self, number: int, data: bytes | bytearray) -> None:
+        """Send a part; a failure waits for whoever comes next, as nobody awaits this task."""
+        assert self._id is not None
+        try:
+            with self._place.errors("write"):
+                answer = await self._place.client.upload_part(
+                    **self._place.address,
+                    UploadId=self._id,
+                    PartNumber=number,
+                    Body=io.BytesIO(data),
+                )
+            self._tags[number] = answer["ETag"]
+        except Exception as e:  # noqa: BLE001 - raised by _check()
+            self._failure = self._failure or e
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _put_together(self) -> None:
+        assert self._id is not None
+        parts: Sequence[CompletedPartTypeDef] = [
+            {"PartNumber": number, "ETag": tag} for number, tag in sorted(self._tags.items())
+        ]
+        with self._place.errors("write"):
+            await self._place.client.complete_multipart_upload(
+                **self._place.address, UploadId=self._id, MultipartUpload={"Parts": parts}
+            )
+        self._id = None
+
+    async def _abort(self, identity: str) -> None:
+        with self._place.errors("discard what was written of"):
+            for _ in range(_ABORTIONS):
+                try:
+                    # A part that was on its way may arrive after it, and then it is in need of
+                    # another one ("Aborting a multipart upload", User Guide).
+                    await self._place.client.abort_multipart_upload(
+                        **self._place.address, UploadId=identity
+                    )
+                    await self._place.client.list_parts(
+                        **self._place.address, UploadId=identity, MaxParts=1
+                    )
+                except ClientError as e:
+                    if code_of(e) in ("NoSuchUpload", "NoSuchBucket", "NoSuchKey"):
+                        return
+                    raise

@@ -1,0 +1,134 @@
+"""Making a bucket ready to be written to: creating it, trying it out, clearing up."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from pydatatask_core.errors import RepositoryConfigurationError, StoreError, describe
+
+from .errors import code_of, is_absent, is_misconfigured, store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from types_aiobotocore_s3 import S3Client
+
+    from pydatatask_core.repository import Repository
+
+__all__ = ["BucketPreparation"]
+
+log = logging.getLogger("pydatatask.repository")
+
+STALE = timedelta(days=1)
+"""How old an upload has to be for its writer to be taken for dead."""
+
+_NO_LOCATION = frozenset({"", "us-east-1", "aws-global"})
+"""Regions that are not asked for when a bucket is created ("CreateBucket", API Reference)."""
+
+
+class BucketPreparation:
+    """What ``validate()`` does for a repository.
+
+    :param repository: the repository.
+    :param client: its client.
+    :param bucket: the name of its bucket.
+    :param prefix: what its keys begin with.
+    """
+
+    def __init__(self, repository: Repository, client: S3Client, bucket: str, prefix: str) -> None:
+        self._repository = repository
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+
+    async def run(self, probe: str, is_ours: Callable[[str], bool]) -> None:
+        """Do all of it.
+
+        :param probe: a key to which an upload is begun and given up, to see if that is allowed.
+        :param is_ours: tells whether a key is one that the repository writes to.
+        :raises RepositoryConfigurationError: if it cannot work as it is configured.
+        :raises StoreError: if the store cannot be reached, or fails.
+        """
+        try:
+            if await self.is_missing():
+                await self._create()
+            await self._try_writing(probe)
+        except StoreError as e:
+            if is_misconfigured(e):
+                raise RepositoryConfigurationError(str(e)) from e.__cause__
+            raise
+        try:
+            await self._clear_up(lambda key: key == probe or is_ours(key))
+        except StoreError as e:
+            # They cost room and nothing else, and not everybody may look for them.
+            log.warning(
+                "%r: did not look for unfinished uploads: %s", self._repository, describe(e)
+            )
+
+    async def is_missing(self) -> bool:
+        """Determine whether the bucket does not exist."""
+        # A HEAD of the bucket would do, but has no body to tell why something is refused.
+        with self._errors("list"):
+            try:
+                await self._client.list_objects_v2(
+                    Bucket=self._bucket, Prefix=self._prefix, MaxKeys=1
+                )
+            except ClientError as e:
+                if is_absent(e):
+                    return True
+                raise
+        return False
+
+    async def _create(self) -> None:
+        region: Any = self._client.meta.region_name or ""
+        with self._errors("create the bucket"):
+            try:
+                if region in _NO_LOCATION:
+                    await self._client.create_bucket(Bucket=self._bucket)
+                else:
+                    await self._client.create_bucket(
+                        Bucket=self._bucket,
+                        CreateBucketConfiguration={"LocationConstraint": region},
+                    )
+            except ClientError as e:
+                if code_of(e) != "BucketAlreadyOwnedByYou":  # somebody was faster
+                    raise
+
+    async def _try_writing(self, probe: str) -> None:
+        """Begin an upload, which nobody sees, and give it up."""
+        with self._errors("write"):
+            answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=probe)
+            await self._abort(probe, answer["UploadId"])
+
+    async def _clear_up(self, is_ours: Callable[[str], bool]) -> None:
+        """Abort what writers that died have left."""
+        too_old = datetime.now(UTC) - STALE
+        options: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix}
+        more = True
+        while more:
+            with self._errors("look for unfinished uploads"):
+                page = await self._client.list_multipart_uploads(**options)
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] < too_old and is_ours(upload["Key"]):
+                        await self._abort(upload["Key"], upload["UploadId"])
+                        log.info("%r: aborted an upload to %r", self._repository, upload["Key"])
+            options["KeyMarker"] = page.get("NextKeyMarker", "")
+            options["UploadIdMarker"] = page.get("NextUploadIdMarker", "")
+            more = bool(options["KeyMarker"]) and page.get("IsTruncated", False)
+
+    async def _abort(self, key: str, identity: str) -> None:
+        try:
+            await self._client.abort_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=identity
+            )
+        except ClientError as e:
+            if code_of(e) != "NoSuchUpload":
+                raise
+
+    def _errors(self, action: str) -> AbstractContextManager[None]:
+        return store_errors(self._repository, action, f"s3://{self._bucket}/{self._prefix}")

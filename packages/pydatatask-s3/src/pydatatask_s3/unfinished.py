@@ -1,0 +1,60 @@
+"""The uploads that were begun through a client and are not finished."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .errors import code_of
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+__all__ = ["UnfinishedUploads"]
+
+log = logging.getLogger("pydatatask.repository")
+
+_ENDS = ("AbortMultipartUpload", "CompleteMultipartUpload")
+
+
+class UnfinishedUploads:
+    """Watches a client's requests to know which uploads are open.
+
+    :param client: the client, from now on.
+    """
+
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+        self._open: dict[str, tuple[str, str]] = {}
+        events: Any = client.meta.events
+        events.register("after-call.s3.CreateMultipartUpload", self._begun)
+        for operation in _ENDS:
+            events.register(f"before-parameter-build.s3.{operation}", self._about_to_end)
+            events.register(f"after-call.s3.{operation}", self._ended)
+
+    async def abort(self) -> None:
+        """Abort all of them; one that cannot be is left to the next opening, with a warning."""
+        for identity, (bucket, key) in list(self._open.items()):
+            try:
+                await self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=identity)
+            except (BotoCoreError, ClientError) as e:
+                if code_of(e) != "NoSuchUpload":
+                    log.warning(
+                        "An unfinished upload to s3://%s/%s could not be aborted: %s",
+                        bucket,
+                        key,
+                        e,
+                    )
+
+    def _begun(self, parsed: dict[str, Any], **_: Any) -> None:
+        if "UploadId" in parsed:
+            self._open[parsed["UploadId"]] = parsed["Bucket"], parsed["Key"]
+
+    def _about_to_end(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["upload_id"] = params.get("UploadId")
+
+    def _ended(self, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if "Error" not in parsed or parsed["Error"].get("Code") == "NoSuchUpload":
+            self._open.pop(context.get("upload_id", ""), None)

@@ -1,0 +1,48 @@
+"""What the tests share: a server of each kind, a client, a new bucket for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import blockbuster
+import pytest
+
+from .clients import connected, emptied, new_bucket_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from services.s3 import S3Server
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls_in_the_loop() -> Iterator[None]:
+    """Fail a test in which this package, or the core, blocks the event loop."""
+    with blockbuster.blockbuster_ctx(
+        scanned_modules=["pydatatask_core", "pydatatask_s3"],
+        excluded_modules=["pydatatask_core.testing"],
+    ):
+        yield
+
+
+@pytest.fixture(params=["moto", "real"])
+def server(request: pytest.FixtureRequest) -> S3Server:
+    """Give a server of each kind."""
+    found: S3Server = request.getfixturevalue(f"s3_{request.param}")
+    return found
+
+
+@pytest.fixture
+async def client(server: S3Server) -> AsyncIterator[Any]:
+    """Give a client; moto's server fails now and then when a key is written by several at once."""
+    async with connected(server, retries=5) as client:
+        yield client
+
+
+@pytest.fixture
+async def bucket(client: Any) -> AsyncIterator[str]:
+    """Give a bucket that is empty."""
+    name = new_bucket_name()
+    await client.create_bucket(Bucket=name)
+    yield name
+    await emptied(client, name)
