@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 WITHOUT_IPYTHON = "import sys; sys.modules['IPython'] = None\n"
 TICKING = "ticks = []"
 TICKER = "exec('async def tick():\\n while True:\\n  ticks.append(1); await asyncio.sleep(0.01)')"
-START = "ticker = asyncio.get_running_loop().create_task(tick())"
+START = "ticker = asyncio.create_task(tick()); await asyncio.sleep(0)"
 
 
 def shell(program: Program, *, plain: bool) -> pexpect.spawn[str]:
@@ -56,11 +56,12 @@ def test_await_works_at_the_prompt_and_tasks_go_on_in_the_background(
     running.expect(pexpect.TIMEOUT, timeout=1)
     running.sendline("print('ticks:', len(ticks))")
     running.expect(re.compile(r"ticks: (\d+)"))
+    assert isinstance(running.match, re.Match)
     assert int(running.match[1]) > 20
     running.sendline("ticker.cancel()")
     running.sendline("1 / 0")
     running.expect_exact("ZeroDivisionError")
-    running.sendeof()
+    running.sendline("exit()")
     running.expect(pexpect.EOF)
     running.close()
 

@@ -197,6 +197,7 @@ if TYPE_CHECKING:
         roundrobin as roundrobin,
     )
 
+    from . import fuse as fuse
     from . import pipeline as pipeline
     from . import proc_manager as proc_manager
     from . import repository as repository
@@ -355,6 +356,7 @@ _SOURCES = {
 }
 
 _MODULES = (
+    "fuse",
     "main",
     "pipeline",
     "proc_manager",

@@ -25,6 +25,7 @@ COMMANDS: dict[str, Entry] = {
     "inject": Entry("inject", "Put data into a repository."),
     "launch": Entry("launch", "Start a task for a job by hand."),
     "shell": Entry("shell", "Launch an interactive shell to interrogate the pipeline."),
+    "fuse": Entry("fuse", "Mount the repositories as folders and files."),
     "explain": Entry("explain", "Say why a job is ready for a task, or is not."),
     "failed": Entry("failed", "Show which jobs failed, when, and why."),
     "retry": Entry("retry", "Have ended jobs run again."),

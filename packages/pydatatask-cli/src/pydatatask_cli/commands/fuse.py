@@ -1,0 +1,110 @@
+"""``fuse``: the repositories as folders and files."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pydatatask_cli.app import App, pass_app
+from pydatatask_cli.bytestream import abandonable
+from pydatatask_cli.command import Command
+from pydatatask_cli.errors import CommandLineError, ExitStatus
+from pydatatask_cli.output import note
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["command", "mount"]
+
+
+def _load() -> Any:
+    try:
+        import mfusepy  # type: ignore[import-untyped]
+    except ImportError as e:
+        raise CommandLineError(
+            "mounting needs mfusepy: `pip install pydatatask[fuse]` installs it"
+        ) from e
+    except OSError as e:
+        raise CommandLineError(
+            "mounting needs the library libfuse, which is not on this machine: `apt install "
+            "libfuse3-3 fuse3` or its like installs it"
+        ) from e
+    return mfusepy
+
+
+async def mount(pipeline: Pipeline, mountpoint: Path) -> None:
+    """Show the repositories as folders and files until it is unmounted, or this is cancelled.
+
+    :param pipeline: an open pipeline.
+    :param mountpoint: an existing folder.
+    :raises CommandLineError: if FUSE is not to be had here, or refuses.
+    """
+    library = _load()
+    mountpoint = await asyncio.to_thread(mountpoint.absolute)
+    if not await asyncio.to_thread(mountpoint.is_dir):
+        raise CommandLineError(f"{mountpoint} is no folder; make it first")
+    from pydatatask_cli.fuse_operations import RepositoryFiles
+
+    files = RepositoryFiles(pipeline, asyncio.get_running_loop())
+
+    def serve() -> None:
+        library.FUSE(files, str(mountpoint), foreground=True, direct_io=True, fsname="pydatatask")
+
+    serving = asyncio.ensure_future(abandonable(serve))
+    try:
+        await asyncio.shield(serving)
+    except RuntimeError as e:
+        raise CommandLineError(f"{mountpoint} could not be mounted: FUSE says {e}") from e
+    except asyncio.CancelledError:
+        await asyncio.to_thread(_unmount, mountpoint)
+        await serving
+        raise
+
+
+def _unmount(mountpoint: Path) -> None:
+    for words in (["fusermount3", "-u", "-z"], ["fusermount", "-u", "-z"], ["umount", "-l"]):
+        if shutil.which(words[0]) is not None:
+            done = subprocess.run([*words, str(mountpoint)], check=False, capture_output=True)
+            if done.returncode == 0:
+                return
+    note(f"{mountpoint} could not be unmounted; `umount {mountpoint}` as root does it")
+
+
+async def _until_told(pipeline: Pipeline, mountpoint: Path) -> None:
+    task = asyncio.current_task()
+    told = asyncio.Event()
+
+    def end() -> None:
+        told.set()
+        if task is not None:
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
+    try:
+        await mount(pipeline, mountpoint)
+    except asyncio.CancelledError:
+        if not told.is_set():
+            raise
+        raise ExitStatus(128 + signal.SIGTERM) from None
+
+
+@click.command("fuse", cls=Command, examples=("fuse mnt/",))
+@click.argument("mountpoint", type=click.Path(path_type=Path))
+@pass_app
+def command(app: App, mountpoint: Path) -> None:
+    """Mount the repositories as folders and files.
+
+    Each task is a folder, in it each link, in it each job a file, named by the job: a blob as it
+    is, metadata as YAML. Files can be read, written and deleted; what is written appears in the
+    repository when the file is closed. Until it is unmounted (umount, fusermount3 -u) or Ctrl-C.
+
+    It needs the extra: pip install pydatatask[fuse], and the library libfuse.
+    """
+    _load()
+    app.run(lambda pipeline: _until_told(pipeline, mountpoint))
