@@ -148,6 +148,7 @@ class ExecutorTask(FunctionTask):
         super().attach(runtime)
         self._attempts.clear()
         self._placement.forget()
+        self._roster.reopen()
         self._unusable = None
 
     async def validate(self) -> None:
@@ -288,6 +289,7 @@ class ExecutorTask(FunctionTask):
                     return
                 self.retry_later(job, wait)
         self._instances.pop(job, None)
+        instance.future = None  # which leads back here, and to whatever its executor keeps for it
 
     def _give_up(self, problem: str) -> None:
         if self._unusable is None:

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import loky
 import pytest
 
 sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
 
-import executor_bodies as bodies  # noqa: E402 - needs the line above
-from executor_stage import Gate, in_files  # noqa: E402 - needs the line above
+import executor_bodies as bodies
+from executor_kinds import dask_cluster, reusable
+from executor_stage import Gate, in_files
 
-from pydatatask_core.errors import TaskError  # noqa: E402 - sorted below the two
+from pydatatask_core.errors import TaskError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,10 +30,16 @@ pytestmark = pytest.mark.filterwarnings(
 
 WORKERS = 2
 
+TELLING = ["thread", "spawn", "fork", "forkserver", "loky"]
+"""The executors that tell what has begun."""
 
-@pytest.fixture(
-    scope="module", params=["thread", "spawn", "fork", "forkserver", "loky", "dask", "dask thread"]
-)
+DASK = ["dask", "dask thread"]
+
+telling = pytest.mark.parametrize("executor", TELLING, indirect=True, scope="module")
+dask = pytest.mark.parametrize("executor", DASK, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", params=[*TELLING, *DASK])
 def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give each kind of executor, with two workers."""
     kind = request.param
@@ -41,21 +47,14 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
         with ThreadPoolExecutor(WORKERS) as threads:
             yield threads
     elif kind == "loky":
-        loky.get_reusable_executor(WORKERS)  # making it blocks, and may do so here
-        yield lambda: loky.get_reusable_executor(WORKERS)
-        loky.get_reusable_executor(WORKERS).shutdown()
-    elif kind.startswith("dask"):
-        from distributed import Client, LocalCluster
-
-        with (
-            LocalCluster(
-                n_workers=WORKERS if kind == "dask" else 1,
-                threads_per_worker=1 if kind == "dask" else WORKERS,
-                processes=kind == "dask",
-                dashboard_address=None,
-            ) as cluster,
-            Client(cluster) as client,
-        ):
+        reusable(WORKERS)  # making it blocks, and may do so here
+        yield lambda: reusable(WORKERS)
+        reusable(WORKERS).shutdown()
+    elif kind == "dask":
+        with dask_cluster(WORKERS) as client:
+            yield client.get_executor()
+    elif kind == "dask thread":
+        with dask_cluster(1, threads=WORKERS, processes=False) as client:
             yield client.get_executor()
     else:
         context = multiprocessing.get_context(kind)
@@ -147,10 +146,10 @@ async def test_a_function_that_is_not_async_runs_in_a_worker(tmp_path: Path, exe
     assert worker.endswith(":" + (tmp_path / "marks" / "a").read_text())
 
 
-async def test_what_is_written_in_an_adopted_attempt_counts(tmp_path: Path, executor: Any) -> None:
-    """A pipeline that is closed over a running job and opened again hears of its end."""
-    if "Client" in type(executor).__name__:
-        pytest.skip("Dask does not tell what has begun; it takes everything back")
+@telling
+async def test_a_pipeline_that_was_closed_over_a_running_job_hears_of_its_end_when_it_is_open_again(
+    tmp_path: Path, executor: Any
+) -> None:
     stage = in_files(tmp_path, executor, bodies.hold)
     gate = Gate(tmp_path, "a")
     await stage.feed("a")
@@ -168,11 +167,10 @@ async def test_what_is_written_in_an_adopted_attempt_counts(tmp_path: Path, exec
     assert record["attempt"] == 1
 
 
+@telling
 async def test_what_has_begun_and_cannot_be_stopped_says_so_and_stays_live(
     tmp_path: Path, executor: Any
 ) -> None:
-    if "Client" in type(executor).__name__:
-        pytest.skip("Dask does not tell what has begun; it takes everything back")
     stage = in_files(tmp_path, executor, bodies.hold)
     gate = Gate(tmp_path, "a")
     await stage.feed("a")
@@ -187,6 +185,40 @@ async def test_what_has_begun_and_cannot_be_stopped_says_so_and_stays_live(
         await pipeline.run(timeout=50)
 
     assert (await stage.done.info("a"))["success"] is True
+
+
+@dask
+async def test_dask_takes_back_what_it_may_have_begun_and_does_not_call_it_failed(
+    tmp_path: Path, executor: Any
+) -> None:
+    stage = in_files(tmp_path, executor, bodies.hold)
+    gate = Gate(tmp_path, "a")
+    await stage.feed("a")
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        await asyncio.to_thread(gate.wait_until_begun)
+    await asyncio.to_thread(gate.let_go)
+
+    assert not await stage.done.keys()
+    async with stage.pipeline() as pipeline:
+        assert await pipeline.gather_ready_jobs(stage.task) == {"a"}
+
+
+@dask
+async def test_cancelling_what_dask_has_begun_records_that(tmp_path: Path, executor: Any) -> None:
+    stage = in_files(tmp_path, executor, bodies.hold)
+    gate = Gate(tmp_path, "a")
+    await stage.feed("a")
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        await asyncio.to_thread(gate.wait_until_begun)
+        await stage.task.links["live"].repo.delete("a")
+        assert not stage.task.running
+    await asyncio.to_thread(gate.let_go)
+
+    assert (await stage.done.info("a"))["reason"] == "cancelled"
 
 
 async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
@@ -205,9 +237,7 @@ async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
         await stage.task.cancel("b")
         assert "b" not in stage.task.running
         assert not await pipeline.gather_ready_jobs(stage.task)
-        gates_open = asyncio.gather(
-            *(asyncio.to_thread(_pass, gate) for gate in [*gates, *extra])
-        )
+        gates_open = asyncio.gather(*(asyncio.to_thread(_pass, gate) for gate in [*gates, *extra]))
         await pipeline.run(timeout=50)
         await gates_open
 

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import sys
 import threading
-from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent / "support"))
 
-from executor_stage import in_files, in_memory  # noqa: E402 - needs the line above
+from executor_stage import in_files, in_memory
 
-from pydatatask_core import (  # noqa: E402 - sorted below
+from pydatatask_core import (
     BlobRepository,
     InProcessBlobRepository,
     InProcessMetadataRepository,
@@ -27,11 +26,13 @@ from pydatatask_core import (  # noqa: E402 - sorted below
     Repository,
     Session,
 )
-from pydatatask_core.errors import JobNotFoundError, TaskError  # noqa: E402
-from pydatatask_core.utils import AReadText  # noqa: E402
+from pydatatask_core.errors import JobNotFoundError, TaskError
+from pydatatask_core.utils import AReadText
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
+
+    from pydatatask_core.utils import AWriteText
 
 
 @pytest.fixture
@@ -234,6 +235,11 @@ async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothin
     blobs = InProcessBlobRepository()
     text = "".join(f"line {n} \N{SNOWMAN}\r\n" for n in range(5000))
 
+    async def fail_half_way(writer: AWriteText) -> None:
+        async with writer:
+            await writer.write("half")
+            raise ZeroDivisionError
+
     async def body(job: str, blobs: BlobRepository) -> Any:
         async with await blobs.open("text", "w") as writer:
             for piece in (text[:1000], text[1000:]):
@@ -241,9 +247,7 @@ async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothin
         async with await blobs.open("bytes", "wb") as raw:
             await raw.write(b"\x00\xff")
         with pytest.raises(ZeroDivisionError):
-            async with await blobs.open("never", "w") as writer:
-                await writer.write("half")
-                raise ZeroDivisionError
+            await fail_half_way(await blobs.open("never", "w"))
         with pytest.raises(JobNotFoundError):
             await blobs.open("never")
         with pytest.raises(ValueError, match="mode"):
@@ -618,12 +622,9 @@ def test_a_task_can_be_used_in_one_loop_after_another(threads: ThreadPoolExecuto
     async def once(job: str) -> None:
         await stage.feed(job)
         await stage.task.launch(job)
-        while await stage.task.update():
-            await asyncio.sleep(0)
+        await stage.finish()
 
     for job in ("a", "b"):
         asyncio.run(once(job))
 
     assert asyncio.run(stage.out.info_all()) == {"a": 1, "b": 1}
-
-

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,10 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
 
-import executor_bodies as bodies  # noqa: E402 - needs the line above
-from executor_stage import in_files, in_memory  # noqa: E402 - needs the line above
+import executor_bodies as bodies
+from executor_stage import in_files, in_memory
 
-from pydatatask_core import (  # noqa: E402 - sorted below the two
+from pydatatask_core import (
     ExecutorTask,
     FileRepository,
     InProcessMetadataRepository,
@@ -27,10 +26,10 @@ from pydatatask_core import (  # noqa: E402 - sorted below the two
     Session,
     YamlMetadataFileRepository,
 )
-from pydatatask_core.errors import TaskConfigurationError  # noqa: E402
+from pydatatask_core.errors import TaskConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
 SPAWN = multiprocessing.get_context("spawn")
 ELSEWHERE = "cannot travel to a worker in another process"
@@ -91,7 +90,7 @@ async def test_a_function_that_nothing_holds_any_more_is_refused(
 
 
 async def test_a_partial_of_what_does_not_pickle_is_refused(tmp_path: Path, pool: Any) -> None:
-    stage = in_files(tmp_path, pool, functools.partial(bodies.add, more=lambda: 1))
+    stage = in_files(tmp_path, pool, functools.partial(bodies.everything, more=lambda: 1))
 
     told = await refusal(stage)
 

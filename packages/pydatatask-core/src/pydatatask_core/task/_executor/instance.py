@@ -29,8 +29,11 @@ class Instance:
     cancelled: bool = False
     """Whether somebody asked for its end."""
 
+    closing: bool = False
+    """Whether the pipeline was closed before it was recorded."""
+
     abandoned: bool = False
-    """Whether the pipeline was closed over it."""
+    """Whether the pipeline was closed before it ended."""
 
     unbegun: bool = False
     """Whether it was still waiting when its executor broke."""
@@ -83,7 +86,9 @@ class Instance:
 
     def _without_worker(self, error: BaseException) -> Ending | None:
         """Judge an exception, which never is the function's own: those arrive as text."""
-        if isinstance(error, BrokenExecutor) and self.unbegun:
+        if self.closing and isinstance(error, KeyboardInterrupt | BrokenExecutor):
+            return None  # Ctrl-C, of which all processes of a terminal hear
+        if self.unbegun and isinstance(error, BrokenExecutor):
             return None
         told = f"{type(error).__name__}: {describe(error)}"
         if isinstance(error, ImportError | AttributeError | pickle.PickleError):

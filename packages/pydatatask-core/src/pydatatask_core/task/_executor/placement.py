@@ -114,9 +114,7 @@ class Placement:
                 self._bridge = Bridge(asyncio.get_running_loop())
             links = {name: self._shared(repo) for name, repo in body.links.items()}
             return partial(LocalOrder, body=Body(body.func, links))
-        packed = await asyncio.to_thread(
-            lambda: pack(self._task, body, main=_loads_main(executor))
-        )
+        packed = await asyncio.to_thread(lambda: pack(self._task, body, main=_loads_main(executor)))
         return partial(SentOrder, packed=packed)
 
     def _shared(self, repo: Repository) -> Any:
@@ -181,5 +179,5 @@ def _loads_main(executor: Executor) -> bool:
     if context is not None and context.get_start_method() == "fork":
         return True
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)  # "<stdin>", for instance, is none
-    return getattr(main, "__spec__", None) is not None or (bool(file) and os.path.exists(file))
+    file = getattr(main, "__file__", None) or ""  # "<stdin>", for instance, is none
+    return getattr(main, "__spec__", None) is not None or os.path.exists(file)

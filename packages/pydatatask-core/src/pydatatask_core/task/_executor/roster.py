@@ -70,15 +70,21 @@ class Roster:
         instance.ended.set()
         self._wake()
 
+    def reopen(self) -> None:
+        """Take what is left of an earlier opening for jobs of this one."""
+        for instance in self.instances.values():
+            instance.closing = False
+
     async def withdraw(self, seconds: float) -> None:
         """Take back what has not begun, and cancel what can be cancelled, as the pipeline closes.
 
         :param seconds: how long to try.
         :raises TimeoutError: if something is still about to end after that.
         """
-        left = [i for i in self.instances.values() if not i.ended.is_set()]
-        for instance in left:
-            instance.abandoned = True
+        for instance in self.instances.values():
+            instance.closing = True
+            instance.abandoned = not instance.ended.is_set()
+        left = [instance for instance in self.instances.values() if instance.abandoned]
         deadline = time.monotonic() + seconds
         async with asyncio.timeout(seconds):
             # The last ones first: they are the least likely to have begun.

@@ -9,8 +9,10 @@ import asyncio
 import contextvars
 import inspect
 import os
+import signal
 import socket
 import threading
+import time
 import weakref
 from datetime import UTC, datetime
 from functools import cached_property
@@ -85,10 +87,17 @@ class SentOrder:
 
     def __init__(self, job: str, packed: bytes) -> None:
         self.job = job
+        self.given = time.time()
         self._packed = packed
 
     def unpack(self) -> Body:
-        """Unpack the function and the repositories for it, once a thread."""
+        """Unpack the function and the repositories for it, once a thread.
+
+        :raises KeyboardInterrupt: if this thread was interrupted since the order was given, which
+            was meant for all that it had to do.
+        """
+        if self.given <= _here.interrupted:
+            raise KeyboardInterrupt
         bodies = _here.bodies
         body = bodies.get(self._packed)
         if body is None:
@@ -146,6 +155,7 @@ def run(order: Order) -> Ending:
     try:
         _call(body, order.job, order.stop)
     except KeyboardInterrupt:
+        _here.interrupted = time.time()
         raise
     except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
         asked = order.stop is not None and order.stop.requested
@@ -202,11 +212,28 @@ async def _to_its_end(call: Callable[[], Awaitable[Any]], stop: Stop | None) -> 
         await asyncio.gather(*leftover, return_exceptions=True)
 
 
+def _hear_interrupts() -> None:
+    """Undo what a forked worker has inherited of the driver's event loop.
+
+    There Ctrl-C cancels the main task, of which a copy is all that there is here.
+    """
+    runner = getattr(getattr(signal.getsignal(signal.SIGINT), "func", None), "__self__", None)
+    if isinstance(runner, asyncio.Runner):
+        from multiprocessing import parent_process
+
+        if parent_process() is not None:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class _Here(threading.local):
     """What a thread keeps from one job to the next."""
 
     def __init__(self) -> None:
         self.bodies: dict[bytes, Body] = {}
+        self.interrupted = 0.0
+        if threading.current_thread() is threading.main_thread():
+            _hear_interrupts()
 
     @cached_property
     def loop(self) -> _Loop:

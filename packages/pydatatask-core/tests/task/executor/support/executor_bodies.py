@@ -72,6 +72,13 @@ def die(job: str, inp: MetadataRepository) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_once(job: str, inp: MetadataRepository, marks: FileRepository) -> None:
+    """Take the worker along the first time."""
+    mark = marks.fullpath(job)
+    if not mark.exists():
+        mark.touch()
+        die(job, inp)
+
 
 class HomeBody:
     """Callable, and pickles; it unpickles in the process alone that made it."""

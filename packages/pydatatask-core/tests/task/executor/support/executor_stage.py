@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydatatask_core import (
     ExecutorTask,
@@ -17,6 +16,9 @@ from pydatatask_core import (
     Pipeline,
     YamlMetadataFileRepository,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
@@ -37,6 +39,11 @@ class Stage:
     async def run(self) -> None:
         async with self.pipeline() as pipeline:
             await pipeline.run(timeout=50)
+
+    async def finish(self) -> None:
+        """Wait for the end of what was launched by hand."""
+        while await self.task.update():  # noqa: ASYNC110 - a task on its own has to be asked
+            await asyncio.sleep(0)
 
 
 def _stage(

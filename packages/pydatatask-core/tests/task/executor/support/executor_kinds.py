@@ -1,0 +1,36 @@
+"""Executors that other distributions bring."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dask
+import loky  # type: ignore[import-untyped] # it has no types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def reusable(workers: int) -> Any:
+    """Give loky's executor for this thread, another one if that is broken. This may block."""
+    return loky.get_reusable_executor(workers)
+
+
+@contextmanager
+def dask_cluster(workers: int, threads: int = 1, processes: bool = True) -> Iterator[Any]:
+    """Run a cluster on this machine, and give a client of it.
+
+    A job that ends its worker is not tried again by Dask, which by itself does so three times.
+    """
+    from distributed import Client, LocalCluster  # before the settings, to which it adds its own
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
+        cluster = LocalCluster(  # type: ignore[no-untyped-call] # half of its types are missing
+            n_workers=workers,
+            threads_per_worker=threads,
+            processes=processes,
+            dashboard_address=None,
+        )
+        with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call] # as above
+            yield client
