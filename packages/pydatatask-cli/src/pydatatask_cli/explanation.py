@@ -71,6 +71,13 @@ async def explain(task: Task, job: str) -> Node:
     :param job: the job.
     """
     ready = await _explain(task.ready, job, "ready")
+    if task.default_ready and task.inhibits_start:
+        required, allowed = ready.children
+        required.label, allowed.label, allowed.children[0].label = (
+            "required for start",
+            "not inhibited",
+            "inhibits start",
+        )
     names = [name for name, link in task.links.items() if link.shows_live_jobs]
     live = [await _explain(task.links[name].repo, job, name) for name in names]
     root = Node("all", f"ready for {task.name}", [ready])
