@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .ferretdb.build import built_ferretdb
+from .ferretdb.build import FERRETDB
 from .finding import docker, free_port, unavailable, used
 from .server import Container, Program, Server
 
@@ -75,7 +75,7 @@ def _ours(folder: Path) -> MongoServer:
     if mongod := shutil.which("mongod"):
         options = ("--bind_ip=127.0.0.1", f"--port={port}", f"--dbpath={data}")
         server, what = Program(port, [mongod, *options], folder / "log"), mongod
-    elif ferretdb := built_ferretdb():
+    elif ferretdb := FERRETDB.built:
         command = [str(ferretdb), f"127.0.0.1:{port}", str(data)]
         server, what = Program(port, command, folder / "log"), f"FerretDB, {ferretdb}"
     elif engine := docker():

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from pydatatask_core.testing import metadata_values, same_metadata
 from pydatatask_mongo.client import CODEC_OPTIONS
-from pydatatask_mongo.documents import from_document, levels, to_document
-from pydatatask_mongo.tags import escape_key, unescape_key
+from pydatatask_mongo.decoding import from_document
+from pydatatask_mongo.encoding import levels, to_document
+from pydatatask_mongo.keys import escape_key, unescape_key
 
 TAG = "_pydatatask"
 NEPAL = timezone(timedelta(hours=5, minutes=45))

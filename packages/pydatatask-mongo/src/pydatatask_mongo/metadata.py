@@ -22,7 +22,8 @@ from pydatatask_core.errors import (
 from pydatatask_core.repository import MetadataRepository, Repository
 from pydatatask_core.utils import finish
 
-from .documents import from_document, to_document
+from .decoding import from_document
+from .encoding import to_document
 from .errors import store_errors
 from .source import Source
 from .writing import checked_document, replace, serialized

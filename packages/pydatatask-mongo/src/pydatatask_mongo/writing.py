@@ -13,7 +13,7 @@ from pydatatask_core.errors import UnsupportedValueError
 from pydatatask_core.repository.metadata import check_metadata
 
 from .client import CODEC_OPTIONS
-from .documents import levels, to_document
+from .encoding import levels, to_document
 
 if TYPE_CHECKING:
     from pydatatask_core.repository import Repository

@@ -1,4 +1,4 @@
-"""Values of metadata as documents, and back: which is stored as what.
+"""Values of metadata as documents: which is stored as what.
 
 A dict whose parts BSON holds exactly becomes a document with just its keys beside ``_id``, so that
 queries find what was dumped. Any other value becomes a document with a mark at the top.
@@ -10,14 +10,11 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bson.int64 import Int64
+from .keys import TAG, escape_key, needs_escape
 
-from .tags import TAG, escape_key, needs_escape, tagged, untagged
-
-__all__ = ["from_document", "levels", "to_document"]
+__all__ = ["levels", "to_document"]
 
 _INT64 = range(-(2**63), 2**63)
-_READ_AS_STORED = frozenset({type(None), bool, int, float, str, bytes})
 
 
 def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any]:
@@ -34,27 +31,6 @@ def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any
     if encoder.is_plain_dict(value, at_top=True):
         return {"_id": job, **value}
     return {"_id": job, TAG: "document", **encoder.encode_dict(value, at_top=True)}
-
-
-def from_document(document: dict[str, Any]) -> Any:
-    """Give back the value of a document, which may be changed and become part of it.
-
-    What others have written, and BSON types that are no metadata, is left as it is.
-
-    :param document: as read, with dates without a zone; its ``_id`` is no part of the value.
-    :raises ValueError: if it has a mark of ours and is nothing that we write.
-    """
-    document.pop("_id", None)
-    if not _READ_AS_STORED.issuperset(map(type, document.values())):
-        _mend_dict(document)
-    if TAG not in document:
-        return document
-    kind = document.pop(TAG)
-    if kind == "document":
-        return untagged(document)
-    if kind == "value" and "value" in document:
-        return untagged(document["value"])
-    raise ValueError(f"the document is marked {TAG}: {kind!r}, which this version does not know")
 
 
 def levels(value: Any) -> int:
@@ -90,10 +66,10 @@ class _Encoder:
         if type(value) is list:
             items = [self.encode(item) for item in value]
             return [self._in_list(item) for item in items] if self._careful else items
-        return value if self._is_plain(value) else tagged(value)
+        return value if self._is_plain(value) else _tagged(value)
 
     def _in_list(self, encoded: Any) -> Any:
-        return tagged(encoded) if type(encoded) is list else encoded
+        return _tagged(encoded) if type(encoded) is list else encoded
 
     def _is_plain(self, value: Any) -> bool:
         kind = type(value)
@@ -115,28 +91,22 @@ def _is_negative_zero(value: float) -> bool:
     return value == 0 and math.copysign(1, value) < 0
 
 
-def _mend_dict(container: dict[str, Any]) -> None:
-    """Make of each value what was written: dates have a zone, and there is one type of int."""
-    for key, value in container.items():
-        if type(value) not in _READ_AS_STORED:
-            container[key] = _mended(value)
+def _tagged(value: int | float | datetime | list[Any]) -> dict[str, Any]:
+    """Write down a value as a document from which it can be made again exactly.
 
-
-def _mend_list(container: list[Any]) -> None:
-    if not _READ_AS_STORED.issuperset(map(type, container)):
-        container[:] = [
-            value if type(value) in _READ_AS_STORED else _mended(value) for value in container
-        ]
-
-
-def _mended(value: Any) -> Any:
-    kind = type(value)
-    if kind is datetime:
-        return value.replace(tzinfo=UTC)
-    if kind is Int64:
-        return int(value)
-    if kind is dict:
-        _mend_dict(value)
-    elif kind is list:
-        _mend_list(value)
-    return value
+    :param value: what BSON, or the server, would change; the items of a list are encoded already.
+    """
+    if isinstance(value, int):
+        return {TAG: "int", "text": hex(value)}  # decimal text has a limit in Python
+    if isinstance(value, float):
+        return {TAG: "float", "text": repr(value)}
+    if isinstance(value, list):
+        return {TAG: "list", "items": value}
+    document: dict[str, Any] = {TAG: "datetime", "text": value.isoformat()}
+    try:
+        # For queries; as if it were UTC where it does not say.
+        naive = value.utcoffset() is None
+        document["date"] = value.replace(tzinfo=UTC) if naive else value.astimezone(UTC)
+    except OverflowError:
+        pass  # within a day of the first or last that there is
+    return document
