@@ -34,6 +34,8 @@ def failed(program: Program) -> Program:
         (["retry", "nope", "a"], "there is no task 'nope'"),
         (["retry", "count", "zz"], "job 'zz' of count has not ended"),
         (["kill", "nope", "a"], "there is no task 'nope'"),
+        (["logs", "nope", "a"], "there is no task 'nope'"),
+        (["logs", "count", "zz"], "nothing is known of what job 'zz' of count wrote"),
         (["kill", "count", "a"], "run inside the process that drives them"),
         (["export", "count.nope", "out"], "there is no link 'count.nope'"),
         (["export", "count.folders", "out"], "cannot be exported"),
@@ -182,7 +184,14 @@ def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Pr
             assert driver.poll() is None
 
         assert "is live" in program.refusal("retry", "sleep", "a")
+        while program.output("logs", "sleep", "a") != "oh no\n":
+            assert driver.poll() is None
+        following = program.start("logs", "-f", "sleep", "a", stdout=subprocess.PIPE)
+        assert following.stdout is not None
+        assert following.stdout.readline() == b"oh no\n"
         program.output("kill", "sleep", "a")
+        following.communicate(timeout=30)
+        assert following.returncode == 0
 
         driver.communicate(timeout=30)
         assert driver.returncode == 1
@@ -193,4 +202,5 @@ def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Pr
     shown = program.output("failed", "sleep")
     assert "killed on request" in shown
     assert "    oh no\n" in shown
+    assert program.output("logs", "sleep", "a").startswith("oh no\n")
     assert "is not live" in program.refusal("kill", "sleep", "a")

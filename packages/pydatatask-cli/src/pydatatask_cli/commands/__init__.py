@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "failed": Entry("failed", "Show which jobs failed, when, and why."),
     "retry": Entry("retry", "Have ended jobs run again."),
     "kill": Entry("kill", "End a job that is live."),
+    "logs": Entry("logs", "Print what a job wrote."),
     "plan": Entry("plan", "Show what the next round would launch, and launch nothing."),
     "validate": Entry("validate", "Open the pipeline, look at all of it, and launch nothing."),
     "graph": Entry("graph", "Draw the pipeline, for Mermaid or Graphviz."),
