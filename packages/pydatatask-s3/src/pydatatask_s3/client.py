@@ -82,11 +82,7 @@ def _prepared() -> tuple[Any, Any]:
     from aiobotocore.session import get_session
 
     session: Any = get_session()
-    loader = session.get_component("data_loader")
-    loader.load_service_model("s3", "service-2")
-    loader.load_service_model("s3", "paginators-1")
-    loader.load_service_model("s3", "endpoint-rule-set-1")
-    loader.load_data("endpoints")
+    asyncio.run(_rehearse(session))
     config: Any = AioConfig(
         max_pool_connections=50,
         retries={"mode": "standard", "max_attempts": 5},
@@ -95,3 +91,10 @@ def _prepared() -> tuple[Any, Any]:
         s3={"addressing_style": "path"},
     )
     return session, config
+
+
+async def _rehearse(session: Any) -> None:
+    """Make a client that nobody uses, so that the session reads and keeps what it needs for one."""
+    nobody = {"aws_access_key_id": "-", "aws_secret_access_key": "-", "region_name": "us-east-1"}
+    async with session.create_client("s3", verify=False, **nobody):
+        pass

@@ -50,6 +50,7 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "RequestTimeout": (StoreTimeoutError, ""),
     "SignatureDoesNotMatch": (StorePermissionError, _CREDENTIALS),
     "SlowDown": (StoreError, "the server asks for fewer requests"),
+    "XAdminUserNotFound": (StorePermissionError, _CREDENTIALS),  # versitygw's
     "XAmzContentSHA256Mismatch": (StoreError, "the data changed on its way"),
 }
 _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {

@@ -1,0 +1,65 @@
+"""What is asked of the server, by count."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pydatatask_core.pipeline import Pipeline
+from pydatatask_core.task import InProcessSyncTask
+from pydatatask_s3 import S3BucketRepository, YamlMetadataS3Repository
+
+from .clients import Requests, connected
+from .listing import crowded_server
+
+KEYS = 100_000
+
+
+async def test_a_hundred_thousand_keys_are_listed_in_a_hundred_requests() -> None:
+    keys = [f"jobs/job{number}.txt" for number in range(KEYS)]
+    async with crowded_server(keys) as server, connected(server) as client:
+        sent = Requests(client).sent
+        repo = S3BucketRepository(lambda: client, "crowded", "jobs/", ".txt")
+        found = await repo.keys()
+    assert len(found) == KEYS
+    assert sent == ["ListObjectsV2"] * 100
+
+
+@pytest.mark.parametrize("jobs", [2, 40])
+async def test_an_idle_round_costs_a_listing_of_each_repository(
+    client: Any, bucket: str, jobs: int
+) -> None:
+    texts = S3BucketRepository(lambda: client, bucket, "texts/", ".txt")
+    counts = YamlMetadataS3Repository(lambda: client, bucket, "counts/")
+    done = YamlMetadataS3Repository(lambda: client, bucket, "done/")
+
+    @InProcessSyncTask("count", done)
+    async def count(job: str, texts: Any, counts: Any) -> None:
+        async with await texts.open(job) as text:
+            await counts.dump(job, {"words": len((await text.read()).split())})
+
+    count.link("texts", texts, is_input=True)
+    count.link("counts", counts, is_output=True)
+    for number in range(jobs):
+        async with await texts.open(f"job{number}", "w") as stream:
+            await stream.write("some words")
+
+    async with Pipeline([count]) as pipeline:
+        await pipeline.run()
+        assert await counts.info_all() == {f"job{n}": {"words": 2} for n in range(jobs)}
+        sent = Requests(client).sent
+        await pipeline.update()
+        assert set(sent) == {"ListObjectsV2"}
+        assert len(sent) <= 3
+
+
+async def test_folders_of_other_repositories_are_passed_over_in_one_page_and_quietly(
+    client: Any, bucket: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    repo = S3BucketRepository(lambda: client, bucket, "jobs/")
+    for key in ("jobs/one", "jobs/other/", "jobs/other/two", "jobs/other/deeper/three", "jobs/"):
+        await client.put_object(Bucket=bucket, Key=key, Body=b"")
+    assert await repo.keys() == {"one"}
+    assert [job async for job in repo] == ["one"]
+    assert caplog.records == []
