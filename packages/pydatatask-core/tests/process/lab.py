@@ -118,13 +118,21 @@ class Lab:
             await until(lives)
 
     def empty(self) -> bool:
-        """Tell whether nothing is left of any job but what it has made."""
+        """Tell whether nothing is left of any job but what it has made, nor of its quota."""
         usage = self.quota.usage()
         return (
             not self.directories()
             and not list((self.root / "pids").glob("*"))
             and (usage is None or not (usage.cpu or usage.mem))
         )
+
+    async def logged(self) -> None:
+        """Wait until a script has appended something to the log."""
+
+        async def any_line() -> bool:
+            return bool(self.lines())
+
+        await until(any_line)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -301,10 +301,18 @@ class ProcessTask(Task):
         """Tell what the live jobs take of the quota."""
         await self._find_home()
         await self._jobs.adopt()
-        job, live = self.job_resources, self._jobs.live.values()
-        count = self._jobs.counted if self.drives else len(await self.pids.keys())
-        since = datetime.now(UTC) - self.window
-        recent = sum(1 for it in live if it.phase is not Phase.WAITING and it.start_time > since)
+        job, since = self.job_resources, datetime.now(UTC) - self.window
+        if self.drives:
+            begun = (Phase.RUNNING, Phase.ENDED)
+            starts = [it.start_time for it in self._jobs.live.values() if it.phase in begun]
+            count = self._jobs.counted
+        else:
+            records = await self.pids.info_all()
+            live = [LiveJob(name) for name in records]
+            for one in live:
+                one.restore(records[one.job])
+            starts, count = [one.start_time for one in live], len(live)
+        recent = sum(start > since for start in starts)
         return Resources(
             EXACT.multiply(job.cpu, count), EXACT.multiply(job.mem, count), job.launches * recent
         )
@@ -421,7 +429,7 @@ class ProcessTask(Task):
             return not self.drives and await stop_foreign(self, job, KILLED, grace)
         if live.phase is Phase.WAITING:
             self._waiting.discard(job)
-            live.cancelled = True
+            live.cancelled, live.not_before = True, 0.0
             self._jobs.enter(live, Phase.ENDED)
         await stop(self, self._jobs, live, KILLED, grace)
         while not live.over.is_set():

@@ -56,6 +56,7 @@ class Jobs:
             task.cancel()
         for live in self.live.values():
             live.let_go()
+            live.over.set()
         self.live.clear()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], live: LiveJob) -> None:
@@ -152,7 +153,6 @@ class Jobs:
         :param record: how it ended.
         """
         self.drop(live)
-        live.over.set()
         if not record["success"]:
             if self.task.done is None:
                 self.unmarked.add(live.job)
@@ -166,6 +166,7 @@ class Jobs:
         :param live: the job.
         """
         live.let_go()
+        live.over.set()
         self.unrecorded -= live.phase is Phase.ENDED
         if self.live.get(live.job) is live:
             del self.live[live.job]

@@ -36,9 +36,9 @@ async def stop(task: ProcessTask, jobs: Jobs, live: LiveJob, reason: str, grace:
     """
     log.info("%s: job %s is ended: %s", task.name, live.job, reason)
     deadline, told = time.monotonic() + grace, False
-    while live.phase is Phase.RUNNING:
+    while live.phase in (Phase.LAUNCHING, Phase.RUNNING) and not live.over.is_set():
         force = time.monotonic() >= deadline
-        if force or not told:
+        if live.phase is Phase.RUNNING and (force or not told):
             # While it is just beginning, nobody is there who could be told.
             told = await task.runs.stop(live.run, reason, force=force)
         if live.unwatch is None:

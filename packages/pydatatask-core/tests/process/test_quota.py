@@ -1,0 +1,180 @@
+"""No launch exceeds a quota, and none leaks."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core import ResourceManager, Resources, Retries, YamlMetadataFileRepository
+from pydatatask_core.errors import LaunchRefusedError, TemplateError
+
+from .lab import until
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+
+class Untouchable:
+    """Fails whoever does anything with it."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was used for a job that was not launched")
+
+
+async def test_who_is_refused_costs_nothing(lab: Lab) -> None:
+    """Neither is a template rendered for it, nor anything looked up."""
+    await lab.add("a", "b")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    task = lab.task("WAIT; {{ inp }}")
+    await task.launch("a")
+    template, task.template = task.template, Untouchable()  # type: ignore[assignment]
+    with pytest.raises(LaunchRefusedError, match="'b' has to wait, the quota of CPU is used up"):
+        await task.launch("b")
+    assert task.running == {"a"}
+    task.template = template
+    lab.go.touch()
+    await lab.quiet(task)
+    await task.launch("b")
+    await lab.quiet(task)
+    assert lab.empty()
+
+
+async def test_no_more_run_at_once_than_there_is_room_for(lab: Lab) -> None:
+    await lab.add(*(f"job{number}" for number in range(12)))
+    lab.quota = ResourceManager(Resources.parse(3, 100))
+    task = lab.task("echo begin >>LOG; sleep 0.1; echo end >>LOG")
+    await lab.run(task)
+    now, most = 0, 0
+    for line in lab.log.read_text().splitlines():
+        now += 1 if line == "begin" else -1
+        most = max(most, now)
+    assert most == 3
+    assert lab.empty()
+
+
+async def test_tasks_share_a_quota(lab: Lab) -> None:
+    await lab.add("a", "b", "c")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    tasks = [
+        lab.task(
+            "echo begin >>LOG; sleep 0.05; echo end >>LOG",
+            name,
+            pids=YamlMetadataFileRepository(lab.root / f"pids of {name}"),
+            done=YamlMetadataFileRepository(lab.root / f"done of {name}"),
+        )
+        for name in ("first", "second")
+    ]
+    await lab.run(*tasks)
+    assert lab.log.read_text() == "begin\nend\n" * 6
+    assert lab.empty()
+
+
+async def test_a_launch_that_fails_gives_its_share_back(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("{{ 1 / 0 }}")
+    for _ in range(5):
+        with pytest.raises(TemplateError):
+            await task.launch("a")
+    usage = lab.quota.usage()
+    assert usage is not None
+    assert usage.cpu == 0
+
+
+async def test_the_room_of_a_process_is_free_when_it_ends(lab: Lab) -> None:
+    """Not only when all is recorded: a slow store leaves no machine idle."""
+    gate = asyncio.Event()
+
+    class Slow(YamlMetadataFileRepository):
+        async def dump(self, job: str, data: Any) -> None:
+            await gate.wait()
+            await super().dump(job, data)
+
+    await lab.add("a", "b")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    task = lab.task("echo ran >>LOG", done=Slow(lab.root / "done"))
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+
+        async def both() -> bool:
+            return lab.lines() == ["ran", "ran"]
+
+        await until(both)
+        assert task.running == {"a", "b"}
+        gate.set()
+        await run
+    assert lab.empty()
+
+
+async def test_launches_are_limited_in_a_span_of_time(lab: Lab) -> None:
+    await lab.add("a", "b", "c")
+    lab.quota = ResourceManager(Resources.parse(9, 9, 2))
+    task = lab.task("true", window=timedelta(hours=1))
+    for job in ("a", "b"):
+        await task.launch(job)
+    await lab.quiet(task)
+    with pytest.raises(LaunchRefusedError, match="RATE"):
+        await task.launch("c")
+    assert await lab.pids.keys() == set()
+
+
+async def test_launches_before_a_restart_count(lab: Lab) -> None:
+    await lab.add("a", "b")
+    lab.quota = ResourceManager(Resources.parse(9, 9, 1))
+    task = lab.task("WAIT")
+    await task.launch("a")
+    task.attach(None)
+    other = lab.again()
+    other.quota = ResourceManager(Resources.parse(9, 9, 1))
+    again = other.task("WAIT")
+    with pytest.raises(LaunchRefusedError, match="RATE"):
+        await again.launch("b")
+    lab.go.touch()
+    await other.quiet(again)
+
+
+async def test_as_many_run_as_the_task_may_have(lab: Lab) -> None:
+    await lab.add(*(f"job{number}" for number in range(6)))
+    await lab.run(lab.task("echo begin >>LOG; sleep 0.05; echo end >>LOG", concurrency=1))
+    assert lab.log.read_text() == "begin\nend\n" * 6
+
+
+async def test_a_job_that_waits_for_another_attempt_takes_no_room(lab: Lab) -> None:
+    await lab.add("a", "b")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    template = "echo {{ job }} >>LOG; [ {{ job }} = b ] || [ $(grep -c a LOG) = 2 ]"
+    task = lab.task(template, retries=Retries(1, delay=0.2))
+    summary = await lab.run(task)
+    assert summary.failed == {}
+    assert lab.log.read_text().split() == ["a", "b", "a"]
+    assert (await lab.done.info("a"))["attempt"] == 2
+    assert lab.empty()
+
+
+async def test_another_attempt_waits_for_room(lab: Lab) -> None:
+    await lab.add("a", "b")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    template = (
+        "echo {{ job }} >>LOG; if [ {{ job }} = b ]; then sleep 0.4; exit; fi; "
+        "[ $(grep -c a LOG) = 2 ]"
+    )
+    await lab.run(lab.task(template, retries=Retries(1, delay=0.05)))
+    assert lab.log.read_text().split() == ["a", "b", "a"]
+    assert (await lab.done.info("a"))["success"] is True
+    assert lab.empty()
+
+
+async def test_the_count_of_attempts_goes_on_after_done_was_deleted(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo ran >>LOG; [ $(wc -l <LOG) = 4 ]", retries=Retries(1, delay=0.01))
+    await lab.run(task)
+    assert (await lab.done.info("a"))["attempt"] == 2
+    await lab.done.delete("a")
+    await lab.run(task)
+    record = await lab.done.info("a")
+    assert (record["success"], record["attempt"]) == (True, 4)
+    await lab.done.delete("a")
+    await lab.run(task)
+    assert (await lab.done.info("a"))["attempt"] == 2, "it counts from the last success on"

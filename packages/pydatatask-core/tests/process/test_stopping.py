@@ -1,0 +1,174 @@
+"""Jobs that are ended before they end by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pydatatask_core import Retries
+from pydatatask_core.task._process import jobs
+
+from .lab import until
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+STUBBORN = "trap '' TERM; echo $$ >>LOG; sleep 600 & echo $! >>LOG; WAIT"
+
+
+@pytest.fixture
+def _no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "GRACE", 0.1)
+
+
+def alive(pid: str) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_a_job_that_takes_too_long_is_asked_to_end(lab: Lab) -> None:
+    await lab.add("a")
+    template = "trap 'echo leaving; exit 0' TERM; echo here; WAIT"
+    await lab.run(lab.task(template, stdout=lab.out, timeout=timedelta(seconds=0.5)))
+    record = await lab.done.info("a")
+    assert (record["success"], record["timed_out"]) == (False, True)
+    assert (record["return_code"], record["reason"]) == (0, "timed out after 0.5 s")
+    assert await lab.text(lab.out) == "here\nleaving\n"
+    assert lab.empty()
+
+
+@pytest.mark.usefixtures("_no_grace")
+async def test_a_job_that_does_not_listen_is_killed_with_its_children(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task(STUBBORN, timeout=0.5))
+    record = await lab.done.info("a")
+    assert (record["timed_out"], record["signal"]) == (True, "SIGKILL")
+    pids = lab.lines()
+    assert len(pids) == 2
+    await until(lambda: _none_alive(pids))
+    assert lab.empty()
+
+
+async def _none_alive(pids: list[str]) -> bool:
+    return not any(alive(pid) for pid in pids)
+
+
+async def test_a_job_that_is_suspended_ends_in_time(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("kill -STOP $$; WAIT", timeout=0.5))
+    assert (await lab.done.info("a"))["timed_out"] is True
+
+
+async def test_the_time_of_a_job_goes_on_when_the_driver_does_not(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("WAIT", timeout=3600)
+    await task.launch("a")
+    task.attach(None)
+    record = await lab.pids.info("a")
+    record["start_time"] -= timedelta(hours=2)
+    await lab.pids.dump("a", record)
+    await lab.run(lab.again().task("WAIT", timeout=3600))
+    assert (await lab.done.info("a"))["reason"] == "timed out after 3600 s"
+
+
+async def test_a_job_that_timed_out_is_tried_again(lab: Lab) -> None:
+    await lab.add("a")
+    template = "echo ran >>LOG; [ $(wc -l <LOG) = 2 ] && exit; WAIT"
+    await lab.run(lab.task(template, timeout=0.5, retries=Retries(1, delay=0.01)))
+    record = await lab.done.info("a")
+    assert (record["success"], record["attempt"]) == (True, 2)
+
+
+async def test_a_job_can_be_killed(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo ready >>LOG; WAIT", retries=3)
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        await lab.logged()
+        assert await task.kill("a")
+        await run
+        assert not await task.kill("a")
+        assert not await task.kill("unheard")
+    record = await lab.done.info("a")
+    assert (record["success"], record["killed"]) == (False, True)
+    assert (record["signal"], record["reason"]) == ("SIGTERM", "killed on request")
+    assert lab.empty()
+
+
+async def test_a_job_that_another_driver_runs_can_be_killed(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("trap '' TERM; echo ready >>LOG; WAIT")
+    other = lab.again().task("trap '' TERM; WAIT")
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        await lab.logged()
+        looking = lab.pipeline(other)
+        await looking.open("inspect")
+        assert await other.kill("a", grace=0.1)
+        await looking.close()
+        await run
+    record = await lab.done.info("a")
+    assert (record["killed"], record["signal"]) == (True, "SIGKILL")
+    assert lab.empty()
+
+
+async def test_a_job_that_nobody_drives_can_be_killed(lab: Lab) -> None:
+    await lab.add("a")
+    first, second, third = lab.task("WAIT"), lab.again().task("WAIT"), lab.again().task("WAIT")
+    await first.launch("a")
+    await lab.running(first, "a")
+    first.attach(None)
+    looking = lab.pipeline(second)
+    await looking.open("inspect")
+    assert await second.kill("a")
+    await looking.close()
+    lab.quota = third.resource_manager
+    await lab.run(third)
+    assert (await lab.done.info("a"))["killed"] is True
+    assert lab.empty()
+
+
+async def test_a_job_that_is_only_beginning_can_be_killed(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo ran >>LOG; WAIT")
+    await task.launch("a")
+    assert await task.kill("a")
+    assert (await lab.done.info("a"))["killed"] is True
+    assert lab.empty()
+
+
+async def test_a_job_that_waits_for_another_attempt_can_be_killed(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("false", retries=Retries(1, delay=3600))
+    await task.launch("a")
+
+    async def waits() -> bool:
+        await task.update()
+        return task.waiting == {"a"}
+
+    await until(waits)
+    assert await task.kill("a")
+    record = await lab.done.info("a")
+    assert (record["killed"], record["attempt"]) == (True, 2)
+    assert not task.running
+    assert lab.empty()
+
+
+async def test_who_kills_the_group_is_named_in_the_record(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo $$ >>LOG; WAIT")
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        await lab.logged()
+        os.killpg(int(lab.lines()[0]), signal.SIGKILL)
+        await run
+    assert (await lab.done.info("a"))["signal"] == "SIGKILL"
+    assert lab.empty()
