@@ -1,0 +1,135 @@
+"""The folders in which processes run: shared safely, private, and removed whatever is in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pydatatask_core import LocalLinuxManager
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.folder import remove_flat, remove_tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files to other users")
+
+SOMEBODY = 12345
+
+
+async def refused(root: Path, match: str) -> None:
+    with pytest.raises(ProcessManagerError, match=match):
+        await LocalLinuxManager("app", root).validate()
+
+
+@ROOT
+async def test_a_root_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    os.chmod(root, 0o1777)
+    os.chown(root, SOMEBODY, SOMEBODY)
+    await refused(root, f"belongs to user {SOMEBODY}")
+
+
+@ROOT
+async def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    manager = LocalLinuxManager("app", tmp_path / "root")
+    await manager.validate()
+    os.chown(manager.basedir, SOMEBODY, SOMEBODY)
+    await refused(tmp_path / "root", "somebody else's")
+
+
+@ROOT
+async def test_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    root = tmp_path / "root"
+    root.symlink_to(tmp_path / "elsewhere")
+    os.lchown(root, SOMEBODY, SOMEBODY)
+    await refused(root, "symbolic link")
+
+
+async def test_a_link_in_the_place_of_the_private_folder_is_refused(tmp_path: Path) -> None:
+    manager = LocalLinuxManager("app", tmp_path / "root")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "victim").mkdir()
+    manager.basedir.symlink_to(tmp_path / "victim")
+    await refused(tmp_path / "root", "no directory")
+
+
+async def test_a_root_that_others_may_empty_is_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    os.chmod(root, 0o777)
+    await refused(root, r"chmod \+t")
+
+
+async def test_a_file_in_the_place_of_the_root_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "root").write_text("")
+    await refused(tmp_path / "root", "no directory")
+
+
+async def test_a_root_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    await refused(tmp_path / "file" / "root", "could not make the folder")
+
+
+async def test_the_root_is_shared_and_what_is_in_it_private(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        manager = LocalLinuxManager("app", tmp_path / "root")
+        await manager.validate()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "root").stat().st_mode) == 0o1777
+    assert stat.S_IMODE(manager.basedir.stat().st_mode) == 0o700
+
+
+async def test_a_private_folder_is_made_private_again(tmp_path: Path) -> None:
+    manager = LocalLinuxManager("app", tmp_path / "root")
+    await manager.validate()
+    os.chmod(manager.basedir, 0o755)
+    await manager.validate()
+    assert stat.S_IMODE(manager.basedir.stat().st_mode) == 0o700
+
+
+async def test_a_link_of_the_user_may_be_the_root(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "elsewhere")
+    await LocalLinuxManager("app", tmp_path / "root").validate()
+
+
+@pytest.mark.parametrize("app", ["../x", "..", ".", "a/b", "a b", "\N{SNOWMAN}", "a%2Fb"])
+async def test_any_app_has_a_folder_of_its_own(tmp_path: Path, app: str) -> None:
+    manager = LocalLinuxManager(app, tmp_path / "root")
+    await manager.validate()
+    assert manager.basedir.parent == tmp_path / "root"
+    assert [path.name for path in (tmp_path / "root").iterdir()] == [manager.basedir.name]
+    assert manager.basedir != LocalLinuxManager("a_b", tmp_path / "root").basedir
+
+
+def test_an_app_needs_a_name() -> None:
+    with pytest.raises(ProcessManagerError, match="app"):
+        LocalLinuxManager("")
+
+
+def test_what_a_job_leaves_is_removed(tmp_path: Path) -> None:
+    for remove in (remove_flat, remove_tree):
+        place = tmp_path / "place"
+        (place / "locked" / "deep").mkdir(parents=True)
+        (place / "locked" / "deep" / "file").write_text("")
+        (place / "link").symlink_to(tmp_path)
+        os.chmod(place / "locked", 0)
+        remove(str(place))
+        assert list(tmp_path.iterdir()) == []
+        remove(str(place))
+
+
+def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "kept")
+    remove_tree(str(tmp_path / "link"))
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "kept"]

@@ -1,0 +1,259 @@
+"""The supervisor, what the process gets from it, and how both are known again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pydatatask_core.proc_manager.identity import (
+    Identity,
+    Process,
+    parse_identity,
+    read_boot_id,
+)
+from pydatatask_core.proc_manager.spawning import reserve_status, setsid_path, spawn_supervisor
+from pydatatask_core.proc_manager.supervisor import (
+    RESERVED_STATUS,
+    REVOKED,
+    STATUS,
+    SUPERVISOR,
+    command_line,
+    original_name,
+    parse_status,
+    safe_name,
+)
+
+SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
+
+
+def supervise(shell: str, place: Path, *command: str) -> int:
+    """Run a supervisor in a shell as it is started elsewhere, by hand."""
+    start = [shell, *(["sh"] if shell == "busybox" else [])]
+    script = f'cd "$0" && exec 5<. && {" ".join(start)} -c "$SUPERVISOR" sh "$@"'
+    ended = subprocess.run(
+        ["/bin/sh", "-c", script, str(place), ".", STATUS, STATUS, "boot", setsid_path(), *command],
+        env={**os.environ, "SUPERVISOR": SUPERVISOR},
+        start_new_session=True,
+        check=False,
+    )
+    return ended.returncode
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("exit 0", 0),
+        ("exit 7", 7),
+        ("exit 125", 125),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("kill -KILL -$$", 137),
+        ("kill -TERM $PPID; kill -HUP $PPID; kill -INT $PPID; exit 4", 4),
+    ],
+)
+def test_any_shell_writes_the_status(tmp_path: Path, shell: str, script: str, code: int) -> None:
+    assert supervise(shell, tmp_path, "/bin/sh", "-c", script) == 0
+    text = (tmp_path / STATUS).read_bytes()
+    assert parse_status(text) == code
+    first, _, rest = text.partition(b"\n")
+    assert len(first) + 1 == len(RESERVED_STATUS)
+    assert int(first) == code
+    identity = parse_identity(text)
+    assert identity is not None
+    assert identity.boot == "boot"
+    assert not identity.process.lives()
+    assert rest.count(b"\n") == 2
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
+    (tmp_path / STATUS).write_bytes(REVOKED)
+    assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == 125
+    assert (tmp_path / STATUS).read_bytes() == REVOKED
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_process_that_cannot_say_who_it_is_does_not_run(tmp_path: Path, shell: str) -> None:
+    """As on a disk that is full: the file is there, and nothing is in it."""
+    (tmp_path / STATUS).write_bytes(b"")
+    supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran")
+    text = (tmp_path / STATUS).read_bytes()
+    assert (parse_status(text), parse_identity(text)) == (125, None)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_supervisor_that_comes_late_does_nothing(tmp_path: Path, shell: str) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    gone = os.open(place, os.O_RDONLY)
+    place.rmdir()
+    try:
+        place.mkdir()
+        ended = subprocess.run(
+            [
+                *[shell, *(["sh"] if shell == "busybox" else []), "-c", SUPERVISOR, "sh"],
+                *[f"/proc/self/fd/{gone}", STATUS, STATUS, "boot", setsid_path()],
+                *["/bin/sh", "-c", f"echo >{tmp_path}/ran"],
+            ],
+            pass_fds=[gone],
+            check=False,
+            capture_output=True,
+        )
+    finally:
+        os.close(gone)
+    assert ended.returncode in (0, 125)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["place"]
+
+
+async def test_the_process_gets_nothing_that_is_the_drivers_own(tmp_path: Path) -> None:
+    """Neither its open files, nor the signals that it ignores, nor its session."""
+    program = """
+import os, signal, sys
+sys.path[:] = eval(sys.argv[2])
+from pydatatask_core.proc_manager.spawning import spawn_supervisor
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+read, write = os.pipe()
+os.set_inheritable(write, True)
+place = sys.argv[1]
+script = 'ls /proc/self/fd; grep -E "Sig(Blk|Ign)" /proc/self/status; ps -o pgid=,sid= -p $$'
+pid = spawn_supervisor(["/bin/sh", "-c", f"echo $$; {script}"], {}, place, ".status", None,
+    place + "/out", place + "/err", journal=".status", boot_id="boot")
+os.waitpid(pid, 0)
+print(os.getpgid(0), os.getsid(0))
+"""
+    ended = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, str(tmp_path), repr(sys.path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    drivers = (await ended.communicate())[0].decode().split()
+    lines = (tmp_path / "out").read_text().split("\n")
+    assert lines[1:5] == ["0", "1", "2", "3"]  # the last one is the directory that ls reads
+    masks = {line.split()[0]: int(line.split()[1], 16) for line in lines if line[:3] == "Sig"}
+    ignored = {n for n in range(1, 32) if masks["SigIgn:"] >> (n - 1) & 1}
+    assert masks["SigBlk:"] == 0
+    assert not ignored
+    group, session = lines[-2].split()
+    assert group == session == lines[0]
+    assert not {group, session} & set(drivers)
+
+
+async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> None:
+    """ETXTBSY: a script is not executed itself, so nobody may have it open for writing."""
+    script = tmp_path / ".script"
+    script.write_text("#!/bin/sh -e\nexit 3\n")
+    with script.open("r+"):
+        place = str(tmp_path)
+        pid = await asyncio.to_thread(
+            lambda: spawn_supervisor(
+                command_line(script.read_bytes(), str(script)),
+                *({}, place, STATUS, None, None, None),
+                journal=STATUS,
+                boot_id="boot",
+            )
+        )
+        await asyncio.to_thread(os.waitpid, pid, 0)
+    assert parse_status((tmp_path / STATUS).read_bytes()) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (b"", ["/bin/sh", "s"]),
+        (b"echo\n#!/bin/false", ["/bin/sh", "s"]),
+        (b"#!", ["/bin/sh", "s"]),
+        (b"#! \t\r\nx", ["/bin/sh", "s"]),
+        (b"#!/usr/bin/env python3", ["/usr/bin/env", "python3", "s"]),
+        (b"#!  /bin/bash \t -e -u  \nx", ["/bin/bash", "-e -u", "s"]),
+    ],
+)
+def test_the_first_line_is_read_as_the_kernel_does(script: bytes, expected: list[str]) -> None:
+    assert command_line(script, "s") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"", None),
+        (RESERVED_STATUS, None),
+        (RESERVED_STATUS + b"boot\n1 (sh)\n", None),
+        (REVOKED, None),
+        (b"    137", None),
+        (b"    137\n", 137),
+        (b"      0\nboot\n", 0),
+        (b"     -1\n", None),
+    ],
+)
+def test_a_status_is_there_or_it_is_not(text: bytes, status: int | None) -> None:
+    assert parse_status(text) == status
+
+
+def test_a_status_is_reserved_once(tmp_path: Path) -> None:
+    reserve_status(str(tmp_path / "rc"))
+    assert (tmp_path / "rc").read_bytes() == RESERVED_STATUS
+    with pytest.raises(FileExistsError):
+        reserve_status(str(tmp_path / "rc"))
+
+
+def test_a_process_is_known_by_its_start() -> None:
+    stat = Path(f"/proc/{os.getpid()}/stat").read_bytes()
+    found = parse_identity(b"       \nboot\n" + stat)
+    assert found is not None
+    me = found.process
+    assert me.pid == os.getpid()
+    assert found.supervisor == os.getppid()
+    assert me.lives()
+    assert not Process(me.pid, me.start - 1).lives()
+    assert found.supervisor_lives()
+    assert not found._replace(process=Process(me.pid, 0)).supervisor_lives(), "it is younger"
+    assert Identity.parse(str(found)) == found
+
+
+def test_a_zombie_is_dead() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    stat = Path(f"/proc/{child.pid}/stat").read_bytes()
+    found = parse_identity(b"\nboot\n" + stat)
+    assert found is not None
+    assert not found.process.lives()
+    child.wait()
+    assert not found.process.lives()
+
+
+@pytest.mark.parametrize("handle", ["", "1", "a.b-c-d", "1.2-x-y", "-", "1.-2-"])
+def test_what_is_no_handle_is_nobody(handle: str) -> None:
+    assert Identity.parse(handle) is None
+
+
+@pytest.mark.parametrize("text", [b"", b"\n\n\n", b" \nboot\n12 (sh) S 1 2", b"x\nb\n7 sh S\n"])
+def test_what_is_not_whole_is_nobody(text: bytes) -> None:
+    assert parse_identity(text) is None
+
+
+def test_names_of_processes_may_hold_anything() -> None:
+    line = b"77 (a) b (c\x20) S 5 " + b" ".join(b"%d" % n for n in range(5, 50))
+    found = parse_identity(b"       \nboot id\n" + line + b"\n")
+    assert found == Identity(Process(77, 22), 5, "boot id")
+
+
+def test_a_machine_without_boot_ids_has_one_boot(tmp_path: Path) -> None:
+    assert read_boot_id(str(tmp_path / "absent")) == ""
+    assert len(read_boot_id()) > 10
+
+
+@pytest.mark.parametrize("name", ["a", "A1", "..", ".", ".a", "a/b", "a%b", "\N{SNOWMAN}", "a b"])
+def test_names_of_directories_lead_back(name: str) -> None:
+    safe = safe_name(name)
+    assert original_name(safe) == name
+    assert "/" not in safe
+    assert safe.strip(".")
