@@ -35,7 +35,7 @@ def instrument(action):
     parser.set_defaults(func=jobs_of)
 
 
-pydatatask.main(pipeline, instrument)
+pydatatask_cli.main(pipeline, instrument)
 print("and on it goes")
 """
 
@@ -81,11 +81,11 @@ def test_a_command_that_a_script_adds_by_argparse_is_one_of_the_commands(program
 def test_a_command_of_click_is_added_to_the_group(program: Program) -> None:
     program.script.write_text(
         program.script.read_text().replace(
-            "    pydatatask.main(pipeline)",
+            "    pydatatask_cli.main(pipeline)",
             "    import click\n"
-            "    group = pydatatask.make_group(pipeline)\n"
+            "    group = pydatatask_cli.make_group(pipeline)\n"
             "    @group.command(help='Count the tasks.')\n"
-            "    @pydatatask.pass_app\n"
+            "    @pydatatask_cli.pass_app\n"
             "    def tasks(app):\n"
             "        click.echo(len(app.pipeline.tasks))\n"
             "    group()",
@@ -184,6 +184,7 @@ asyncio.run(work())
 
 
 def test_the_functions_work_from_code_on_an_open_pipeline(program: Program) -> None:
+    pytest.importorskip("pydatatask")
     program.put("texts/a.txt", "one two")
 
     done = subprocess.run(
@@ -202,6 +203,7 @@ def test_the_functions_work_from_code_on_an_open_pipeline(program: Program) -> N
 
 
 def test_the_module_main_may_be_called(program: Program) -> None:
+    pytest.importorskip("pydatatask")
     start = "import sys; sys.argv = ['x', 'status']; import pydatatask.main as m; "
     start += "from main import pipeline; m(pipeline); m.main(pipeline)"
 

@@ -2,17 +2,20 @@
 
 from typing import Any
 
-import pydatatask
+import pydatatask_cli
+import pydatatask_core
 
-texts = pydatatask.FileRepository("data/texts", ".txt")
-counts = pydatatask.YamlMetadataFileRepository("data/counts")
-folders = pydatatask.DirectoryRepository("data/folders")
-reports = pydatatask.FileRepository("data/reports", ".txt")
+texts = pydatatask_core.FileRepository("data/texts", ".txt")
+counts = pydatatask_core.YamlMetadataFileRepository("data/counts")
+folders = pydatatask_core.DirectoryRepository("data/folders")
+reports = pydatatask_core.FileRepository("data/reports", ".txt")
 
 
-@pydatatask.InProcessSyncTask("count", pydatatask.YamlMetadataFileRepository("data/count-done"))
+@pydatatask_core.InProcessSyncTask(
+    "count", pydatatask_core.YamlMetadataFileRepository("data/count-done")
+)
 async def count(
-    job: str, texts: pydatatask.FileRepository, counts: pydatatask.MetadataRepository
+    job: str, texts: pydatatask_core.FileRepository, counts: pydatatask_core.MetadataRepository
 ) -> None:
     async with await texts.open(job, "r") as text:
         words = (await text.read()).split()
@@ -26,8 +29,10 @@ count.link("counts", counts, is_output=True)
 count.link("folders", folders)
 
 
-@pydatatask.InProcessSyncTask("re-port", pydatatask.YamlMetadataFileRepository("data/report-done"))
-async def report(job: str, counts: pydatatask.MetadataRepository, **links: Any) -> None:
+@pydatatask_core.InProcessSyncTask(
+    "re-port", pydatatask_core.YamlMetadataFileRepository("data/report-done")
+)
+async def report(job: str, counts: pydatatask_core.MetadataRepository, **links: Any) -> None:
     async with await links["re-ports"].open(job, "w") as text:
         await text.write(f"{(await counts.info(job))['words']} words\n")
 
@@ -35,7 +40,7 @@ async def report(job: str, counts: pydatatask.MetadataRepository, **links: Any) 
 report.plug(count)
 report.link("re-ports", reports, is_output=True)
 
-pipeline = pydatatask.Pipeline([count, report])
+pipeline = pydatatask_core.Pipeline([count, report])
 
 if __name__ == "__main__":
-    pydatatask.main(pipeline)
+    pydatatask_cli.main(pipeline)
