@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydatatask_core.lazy import lazy_names
+from pydatatask_core.lazy import installed_names, lazy_names
 
 if TYPE_CHECKING:
     from pydatatask_cli import (
@@ -196,6 +196,15 @@ if TYPE_CHECKING:
     from pydatatask_core.utils import (
         roundrobin as roundrobin,
     )
+    from pydatatask_s3 import (
+        S3BucketInfo as S3BucketInfo,
+    )
+    from pydatatask_s3 import (
+        S3BucketRepository as S3BucketRepository,
+    )
+    from pydatatask_s3 import (
+        YamlMetadataS3Repository as YamlMetadataS3Repository,
+    )
 
     from . import fuse as fuse
     from . import pipeline as pipeline
@@ -249,11 +258,14 @@ __all__ = [
     "Resources",
     "Retries",
     "RunSummary",
+    "S3BucketInfo",
+    "S3BucketRepository",
     "Session",
     "SucceededRepository",
     "Task",
     "YamlMetadataFileRepository",
     "YamlMetadataRepository",
+    "YamlMetadataS3Repository",
     "async_copyfile",
     "async_copyfile_str",
     "cat_data",
@@ -353,6 +365,11 @@ _SOURCES = {
         "async_copyfile_str",
         "roundrobin",
     ),
+    "pydatatask_s3": (
+        "S3BucketInfo",
+        "S3BucketRepository",
+        "YamlMetadataS3Repository",
+    ),
 }
 
 _MODULES = (
@@ -367,5 +384,8 @@ _MODULES = (
     "utils",
 )
 
+_BACKENDS = {"pydatatask_s3": "pydatatask[s3]"}
+
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES, _MODULES)
+    __all__[:] = installed_names(__all__, _SOURCES, _BACKENDS)
+    __getattr__, __dir__ = lazy_names(globals(), _SOURCES, _MODULES, _BACKENDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydatatask_core.lazy import lazy_names
+from pydatatask_core.lazy import installed_names, lazy_names
 
 if TYPE_CHECKING:
     from pydatatask_core.repository import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         encode_job_id,
     )
     from pydatatask_core.task import ExecutorLiveRepo
+    from pydatatask_s3 import S3BucketInfo, S3BucketRepository, YamlMetadataS3Repository
 
 __all__ = [
     "AggregateAndRepository",
@@ -50,9 +51,12 @@ __all__ = [
     "MetadataRepository",
     "RelatedItemRepository",
     "Repository",
+    "S3BucketInfo",
+    "S3BucketRepository",
     "SucceededRepository",
     "YamlMetadataFileRepository",
     "YamlMetadataRepository",
+    "YamlMetadataS3Repository",
     "decode_job_id",
     "encode_job_id",
 ]
@@ -82,7 +86,11 @@ _SOURCES = {
         "encode_job_id",
     ),
     "pydatatask_core.task": ("ExecutorLiveRepo",),
+    "pydatatask_s3": ("S3BucketInfo", "S3BucketRepository", "YamlMetadataS3Repository"),
 }
 
+_BACKENDS = {"pydatatask_s3": "pydatatask[s3]"}
+
 if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
+    __all__[:] = installed_names(__all__, _SOURCES, _BACKENDS)
+    __getattr__, __dir__ = lazy_names(globals(), _SOURCES, backends=_BACKENDS)
