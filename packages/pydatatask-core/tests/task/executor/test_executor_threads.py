@@ -27,6 +27,8 @@ from pydatatask_core import (
     Session,
 )
 from pydatatask_core.errors import JobNotFoundError, TaskError
+from pydatatask_core.task._executor import hop
+from pydatatask_core.task._executor.hop import Bridge
 from pydatatask_core.utils import AReadText
 
 if TYPE_CHECKING:
@@ -253,7 +255,7 @@ async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothin
         with pytest.raises(ValueError, match="mode"):
             await blobs.open("text", "x")  # type: ignore[call-overload]
         async with await blobs.open("text") as reader:
-            assert isinstance(reader, AReadText)
+            assert type(reader) is AReadText  # decoded in this thread, so a line costs no hop
             lines = [line async for line in reader]
         async with await blobs.open("bytes", "rb") as stream:
             some = await stream.read(1)
@@ -586,6 +588,82 @@ def test_a_loop_that_ends_without_closing_the_pipeline_lets_go_of_threads_as_wel
         asyncio.run(forget())
 
     assert len(told) == 1
+
+
+def test_a_hop_that_a_loop_never_got_to_ends_when_the_loop_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(hop, "CHECK", 0.01)
+    loop = asyncio.new_event_loop()
+    posted = threading.Event()
+    post = loop.call_soon_threadsafe
+
+    def noting(*args: Any) -> Any:
+        handle = post(*args)
+        posted.set()
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", noting)
+    bridge = Bridge(loop)
+
+    async def never() -> None:
+        raise AssertionError
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(asyncio.run, bridge.run(never))
+        posted.wait()
+        loop.close()
+
+        with pytest.raises(TaskError, match="was closed"):
+            waiting.result()
+
+
+def test_an_end_that_comes_between_two_loops_is_recorded_in_the_second(
+    threads: ThreadPoolExecutor,
+) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def body(job: str, inp: Any) -> None:
+        started.set()
+        go.wait()
+
+    stage = in_memory(threads, body)
+
+    async def launch() -> None:
+        await stage.feed("a")
+        async with stage.pipeline() as pipeline:
+            await pipeline.update()
+            await begun(started)
+
+    async def cancel() -> None:
+        async with stage.pipeline():
+            await stage.task.cancel("a")
+
+    asyncio.run(launch())
+    go.set()
+    threads.shutdown()
+    asyncio.run(cancel())
+
+    assert asyncio.run(stage.done.info("a"))["success"] is True
+
+
+async def test_an_interrupt_fails_a_job_unless_it_ends_the_pipeline_as_well(
+    threads: ThreadPoolExecutor,
+) -> None:
+    def body(job: str, inp: Any) -> None:
+        raise KeyboardInterrupt
+
+    stage = in_memory(threads, body)
+    await stage.feed("a")
+
+    async with stage.pipeline() as pipeline:
+        await pipeline.update()
+        await stage.task._instances["a"].ended.wait()
+    after_closing = await stage.done.keys()
+    await stage.run()
+
+    assert not after_closing
+    assert (await stage.done.info("a"))["exception"].startswith("KeyboardInterrupt")
 
 
 async def test_ends_that_come_while_nobody_listens_are_recorded_at_the_next_opening(
