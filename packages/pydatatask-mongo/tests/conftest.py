@@ -133,10 +133,15 @@ async def unreachable(kind: str, unused_tcp_port: int) -> AsyncIterator[Any]:
 
 
 @pytest.fixture
-async def client_of_its_own(kind: str, mongodb_of_its_own: MongoServer) -> AsyncIterator[Any]:
+async def client_of_its_own(
+    kind: str, mongodb_of_its_own: MongoServer, commands: Commands
+) -> AsyncIterator[Any]:
     """Give a client of a server that the test may kill; it does not wait long for it."""
     client = CLIENTS[kind](
-        mongodb_of_its_own.url, serverSelectionTimeoutMS=300, socketTimeoutMS=2000
+        mongodb_of_its_own.url,
+        event_listeners=[commands],
+        serverSelectionTimeoutMS=300,
+        socketTimeoutMS=2000,
     )
     yield client
     await close(client)

@@ -286,6 +286,21 @@ async def test_a_collection_comes_from_a_session(collection: Any) -> None:
         assert repo.identity.startswith(f"mongodb:{collection.full_name}.part@")
 
 
+async def test_a_session_that_is_opened_again_gives_another_collection(collection: Any) -> None:
+    session, given = Session(), iter([collection["first"], collection["second"]])
+
+    @session.resource
+    async def jobs() -> Any:
+        yield next(given)
+
+    repo = MongoMetadataRepository(jobs)
+    async with session:
+        await repo.dump("job", 1)
+    async with session:
+        assert await repo.keys() == set()
+        assert str(repo.identity).startswith(f"mongodb:{collection.full_name}.second@")
+
+
 async def test_a_view_has_an_identity_of_its_own(repo: Any) -> None:
     view = repo.query({"b": 1, "a": {"$gt": datetime(2024, 1, 1, tzinfo=UTC)}})
     assert view.identity == repo.query(dict(reversed(view._filter.items()))).identity

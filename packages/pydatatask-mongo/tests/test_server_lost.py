@@ -38,6 +38,30 @@ async def test_a_server_that_hangs_is_a_time_out_until_it_goes_on(
     assert await until_it_answers(repo) == {"job": "old"}
 
 
+async def test_a_write_that_is_cancelled_ends_when_the_server_has_answered(
+    jobs: Any, mongodb_of_its_own: MongoServer, commands: Any
+) -> None:
+    server = mongodb_of_its_own.started
+    repo = MongoMetadataRepository(lambda: jobs)
+    for change, value in ((repo.dump("job", "new"), "new"), (repo.delete("job"), {})):
+        await repo.dump("job", "old")
+        commands.sent.clear()
+        server.freeze()
+        try:
+            task = asyncio.create_task(change)
+            while not commands.sent:  # noqa: ASYNC110 - motor notes them in a thread
+                await asyncio.sleep(0)
+            task.cancel()
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not task.done()
+        finally:
+            server.thaw()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert await repo.info("job") == value
+
+
 async def test_a_server_that_is_killed_loses_nothing_that_was_acknowledged(
     jobs: Any, mongodb_of_its_own: MongoServer
 ) -> None:
