@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError, TaskError
 
-from ._executor.instance import Instance, ended_early
+from ._executor.instance import Instance
 from ._executor.placement import ExecutorSource, Placement
 from ._executor.roster import Roster
+from ._executor.settling import Settling
 from ._executor.travel import Body
 from .executor_live import ExecutorLiveRepo
 from .function import FunctionTask, FunctionTaskProtocol
@@ -38,9 +38,6 @@ GRACE = 5.0
 
 FAREWELL = 0.5
 """Seconds that are spent on ending and recording jobs when the pipeline closes."""
-
-WRITES_AT_ONCE = 16
-"""How many records are written at once."""
 
 
 class ExecutorTask(FunctionTask):
@@ -71,7 +68,9 @@ class ExecutorTask(FunctionTask):
 
     *Closing.* Jobs that have not begun are taken back. Async functions in threads are cancelled.
     What runs in other processes, and functions in threads that are not async, cannot be stopped:
-    they go on, and their ends are recorded if the pipeline is opened again in this process.
+    they go on, and their ends are recorded if the pipeline is opened again in this process. (Dask
+    does not tell what it has begun, and lets go of everything.) What Ctrl-C interrupts has not
+    failed.
 
     It is expected that the executor will perform all necessary resource quota management.
     It has at most 16 jobs more than twice its workers at once, or 1000 if it does not say how many
@@ -114,9 +113,7 @@ class ExecutorTask(FunctionTask):
         self._recorder = Recorder(self, "done", done)
         self._roster = Roster(self.wake)
         self._instances = self._roster.instances
-        self._attempts: dict[str, int] = {}
-        self._settling = asyncio.Lock()
-        self._unusable: str | None = None
+        self._settling = Settling(self, self._roster, self._recorder)
 
     def _checked(self, func: Any) -> Callable[..., Any]:
         if not callable(func) or isinstance(func, type):
@@ -146,10 +143,9 @@ class ExecutorTask(FunctionTask):
 
     def attach(self, runtime: Runtime | None) -> None:
         super().attach(runtime)
-        self._attempts.clear()
         self._placement.forget()
         self._roster.reopen()
-        self._unusable = None
+        self._settling.reset()
 
     async def validate(self) -> None:
         """Find the executor, and make sure that everything can travel to its workers.
@@ -168,7 +164,7 @@ class ExecutorTask(FunctionTask):
     def _enter_loop(self) -> None:
         if self._roster.enter(asyncio.get_running_loop()):
             self._placement.forget()
-            self._settling = asyncio.Lock()
+            self._settling.enter_loop()
 
     async def _until_closed(self) -> None:
         try:
@@ -177,7 +173,7 @@ class ExecutorTask(FunctionTask):
             try:
                 await self._roster.withdraw(FAREWELL)
                 async with asyncio.timeout(FAREWELL):
-                    await self._settle()
+                    await self._settling.settle()
             except TimeoutError:
                 log.info("%s: not all of its jobs ended when the pipeline closed", self.name)
 
@@ -194,11 +190,12 @@ class ExecutorTask(FunctionTask):
         self._enter_loop()
         if job in self._instances:
             raise TaskError(f"{self.name}: job {job!r} is running already")
-        if self._unusable is None and self._is_full and job not in self._waiting:
+        unusable = self._settling.unusable
+        if unusable is None and self._is_full and job not in self._waiting:
             raise LaunchRefusedError(self.name, job, f"{self.name}'s executor")
         self._waiting.discard(job)
-        if self._unusable is not None:
-            raise TaskConfigurationError(self._unusable)
+        if unusable is not None:
+            raise TaskConfigurationError(unusable)
         instance = await self._give(job)
         while self.synchronous and await self._finish(instance):
             instance = await self._give(job)
@@ -215,7 +212,7 @@ class ExecutorTask(FunctionTask):
 
     async def _give(self, job: str) -> Instance:
         # In the table before the first await, so that nothing launches the job beside this.
-        instance = self._instances[job] = Instance(job, self._attempts.pop(job, 0) + 1)
+        instance = self._instances[job] = Instance(job, self._settling.next_attempt(job))
         instance.awaited = self.synchronous
         try:
             await self._placement.prepare()
@@ -232,14 +229,14 @@ class ExecutorTask(FunctionTask):
         """Wait for an end and settle it; tell whether the job is to be tried again now."""
         try:
             await instance.ended.wait()
-            await self._settle()
+            await self._settling.settle()
+            if instance.unusable:
+                raise TaskConfigurationError(str(self._settling.unusable))
             if instance.retry_after is None:
-                if self._unusable is not None:
-                    raise TaskConfigurationError(self._unusable)
                 return False
             await asyncio.sleep(instance.retry_after)
             if instance.cancelled:
-                await self._record_cancelled(instance.job)
+                await self._settling.cancel_waiting(instance.job)
             return not instance.cancelled
         finally:
             instance.awaited = False
@@ -251,52 +248,10 @@ class ExecutorTask(FunctionTask):
     async def update(self) -> bool:
         self._enter_loop()
         await self._recorder.retry()
-        await self._settle()
+        await self._settling.settle()
         while self.runtime is None and self.due:
             await self.launch(self.due.popleft())
         return bool(self.running)
-
-    async def _settle(self) -> None:
-        """Record every job that has ended, or see to its next attempt."""
-        async with self._settling, asyncio.TaskGroup() as group:
-            for _ in range(min(WRITES_AT_ONCE, len(self._roster.ends))):
-                group.create_task(self._settle_some())
-
-    async def _settle_some(self) -> None:
-        ends = self._roster.ends
-        while ends:
-            instance = ends.popleft()
-            try:
-                await self._settle_one(instance)
-            except BaseException:
-                ends.appendleft(instance)
-                raise
-
-    async def _settle_one(self, instance: Instance) -> None:
-        job, ending = instance.job, instance.ending()
-        if ending is not None and ending.unusable is not None:
-            self._give_up(ending.unusable)
-        elif ending is not None:
-            wait = None
-            if not (ending.record["success"] or instance.cancelled):
-                wait = self.retries.wait_after(instance.attempt)
-            if wait is None:
-                await self._recorder.record(job, {**ending.record, "attempt": instance.attempt})
-            else:
-                self._attempts[job] = instance.attempt
-                if instance.awaited:
-                    instance.retry_after = wait
-                    return
-                self.retry_later(job, wait)
-        self._instances.pop(job, None)
-        instance.future = None  # which leads back here, and to whatever its executor keeps for it
-
-    def _give_up(self, problem: str) -> None:
-        if self._unusable is None:
-            self._unusable = (
-                f"{self.name} launches nothing until the pipeline is opened again: {problem}"
-            )
-            log.error("%s", self._unusable, extra={"task": self.name})
 
     async def cancel(self, job: str) -> None:
         """Stop the current job from running, or do nothing if it is not running.
@@ -315,7 +270,7 @@ class ExecutorTask(FunctionTask):
                 self._waiting.discard(job)
                 if job in self.due:
                     self.due.remove(job)
-                await self._record_cancelled(job)
+                await self._settling.cancel_waiting(job)
             return
         instance.cancelled = True
         if instance.retry_after is not None:
@@ -333,9 +288,4 @@ class ExecutorTask(FunctionTask):
                 f"{self.name}: job {job!r} was cancelled and has not ended after {GRACE:.0f} s; it "
                 "stays live until it does"
             ) from None
-        await self._settle()
-
-    async def _record_cancelled(self, job: str) -> None:
-        record = ended_early(datetime.now(UTC), "cancelled")
-        record["attempt"] = self._attempts.pop(job, 0)
-        await self._recorder.record(job, record)
+        await self._settling.settle()

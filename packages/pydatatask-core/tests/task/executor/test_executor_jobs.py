@@ -342,7 +342,7 @@ async def test_finished_jobs_leave_nothing_behind(threads: Counting) -> None:
     assert left == []
     assert not stage.task._instances
     assert not stage.task._roster.ends
-    assert not stage.task._attempts
+    assert not stage.task._settling._attempts
 
 
 async def test_an_end_wakes_the_loop_at_once(threads: Counting) -> None:

@@ -41,6 +41,9 @@ class Instance:
     awaited: bool = False
     """Whether its launch waits for its end, and launches it again if need be."""
 
+    unusable: bool = False
+    """Whether it was not begun, since its worker cannot run the task."""
+
     retry_after: float | None = None
     """How many seconds such a launch has to wait first."""
 

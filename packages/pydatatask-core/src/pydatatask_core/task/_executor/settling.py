@@ -1,0 +1,111 @@
+"""Seeing to the jobs that have ended: a record, another attempt, or neither."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .instance import Instance, ended_early
+
+if TYPE_CHECKING:
+    from pydatatask_core.task.base import Task
+    from pydatatask_core.task.outcomes import Recorder
+
+    from .roster import Roster
+
+__all__ = ["Settling"]
+
+log = logging.getLogger("pydatatask.task")
+
+WRITES_AT_ONCE = 16
+"""How many records are written at once."""
+
+
+class Settling:
+    """Settles the instances of a task that have ended; until then a job counts as running.
+
+    :param task: whose jobs they are.
+    :param roster: knows the instances and which have ended.
+    :param recorder: writes the records.
+    """
+
+    def __init__(self, task: Task, roster: Roster, recorder: Recorder) -> None:
+        self._task = task
+        self._roster = roster
+        self._recorder = recorder
+        self._attempts: dict[str, int] = {}
+        self._lock = asyncio.Lock()
+        self.unusable: str | None = None
+        """Why no worker can run any job of the task, once one has said so."""
+
+    def reset(self) -> None:
+        """Forget attempts and verdicts, as the pipeline opens or closes."""
+        self._attempts.clear()
+        self.unusable = None
+
+    def enter_loop(self) -> None:
+        """Work in another event loop from now on."""
+        self._lock = asyncio.Lock()
+
+    def next_attempt(self, job: str) -> int:
+        """Count the attempts of a job; give the number of the one that begins."""
+        return self._attempts.pop(job, 0) + 1
+
+    async def settle(self) -> None:
+        """Record every job that has ended, or see to its next attempt."""
+        async with self._lock, asyncio.TaskGroup() as group:
+            for _ in range(min(WRITES_AT_ONCE, len(self._roster.ends))):
+                group.create_task(self._settle_some())
+
+    async def _settle_some(self) -> None:
+        ends = self._roster.ends
+        while ends:
+            instance = ends.popleft()
+            try:
+                await self._settle_one(instance)
+            except BaseException:
+                ends.appendleft(instance)
+                raise
+
+    async def _settle_one(self, instance: Instance) -> None:
+        job, ending = instance.job, instance.ending()
+        if ending is not None and ending.unusable is not None:
+            instance.unusable = True
+            self._give_up(ending.unusable)
+        elif ending is not None:
+            wait = None
+            if not (ending.record["success"] or instance.cancelled):
+                wait = self._task.retries.wait_after(instance.attempt)
+            if wait is None:
+                await self._recorder.record(job, {**ending.record, "attempt": instance.attempt})
+            else:
+                self._attempts[job] = instance.attempt
+                if instance.awaited:
+                    instance.retry_after = wait
+                    return
+                self._task.retry_later(job, wait)
+        self._roster.instances.pop(job, None)
+        instance.future = None  # which leads back here, and to whatever its executor keeps for it
+
+    def _give_up(self, problem: str) -> None:
+        if self.unusable is None:
+            name = self._task.name
+            self.unusable = f"{name} launches nothing until the pipeline is opened again: {problem}"
+            log.error("%s", self.unusable, extra={"task": name})
+
+    async def cancel_waiting(self, job: str) -> None:
+        """Record that a job was cancelled while it waited for another attempt.
+
+        :param job: a job that runs nowhere; nothing launches it meanwhile.
+        """
+        instances = self._roster.instances
+        attempt = self._attempts.pop(job, 0)
+        instance = instances.setdefault(job, Instance(job, attempt))
+        instance.ended.set()
+        try:
+            record = ended_early(datetime.now(UTC), "cancelled")
+            await self._recorder.record(job, {**record, "attempt": attempt})
+        finally:
+            instances.pop(job, None)
