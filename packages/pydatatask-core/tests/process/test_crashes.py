@@ -10,7 +10,8 @@ import pytest
 
 from pydatatask_core import Retries
 
-from .freezing import Freezer, FreezingBlobs, FreezingManager, FreezingMetadata
+from .chaos.points import WatchedBlobs, WatchedManager, WatchedMetadata
+from .freezing import Freezer
 from .lab import Lab
 
 if TYPE_CHECKING:
@@ -53,12 +54,12 @@ class FreezingLab(Lab):
 
     def __init__(self, root: Path, freezer: Freezer) -> None:
         super().__init__(root)
-        self.pids = FreezingMetadata(root / "pids")
-        self.done = FreezingMetadata(root / "done")
-        self.out = FreezingBlobs(root / "out")
-        for repo in (self.pids, self.done, self.out):
-            repo.freezer = freezer
-        self.manager = FreezingManager("lab", root / "processes", freezer)
+        self.pids = pids = WatchedMetadata(root / "pids")
+        self.done = done = WatchedMetadata(root / "done")
+        self.out = out = WatchedBlobs(root / "out")
+        for repo in (pids, done, out):
+            repo.passage = freezer
+        self.manager = WatchedManager("lab", root / "processes", freezer)
 
 
 def make_task(lab: Lab, scenario: dict[str, Any]) -> ProcessTask:

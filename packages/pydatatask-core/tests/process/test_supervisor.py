@@ -19,8 +19,10 @@ from pydatatask_core.proc_manager.identity import (
 )
 from pydatatask_core.proc_manager.spawning import reserve_status, setsid_path, spawn_supervisor
 from pydatatask_core.proc_manager.supervisor import (
+    NOT_BEGUN,
     RESERVED_STATUS,
     REVOKED,
+    SCRIPT,
     STATUS,
     SUPERVISOR,
     command_line,
@@ -75,7 +77,7 @@ def test_any_shell_writes_the_status(tmp_path: Path, shell: str, script: str, co
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
     (tmp_path / STATUS).write_bytes(REVOKED)
-    assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == 125
+    assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
     assert (tmp_path / STATUS).read_bytes() == REVOKED
     assert not (tmp_path / "ran").exists()
 
@@ -84,9 +86,10 @@ def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
 def test_a_process_that_cannot_say_who_it_is_does_not_run(tmp_path: Path, shell: str) -> None:
     """As on a disk that is full: the file is there, and nothing is in it."""
     (tmp_path / STATUS).write_bytes(b"")
-    supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran")
-    text = (tmp_path / STATUS).read_bytes()
-    assert (parse_status(text), parse_identity(text)) == (125, None)
+    (tmp_path / SCRIPT).write_text("echo >ran; exit 1\n")
+    assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
+    assert (tmp_path / STATUS).read_bytes() == b""
+    assert (tmp_path / SCRIPT).read_text() == "revokedan; exit 1\n"
     assert not (tmp_path / "ran").exists()
 
 
@@ -110,7 +113,7 @@ def test_a_supervisor_that_comes_late_does_nothing(tmp_path: Path, shell: str) -
         )
     finally:
         os.close(gone)
-    assert ended.returncode in (0, 125)
+    assert ended.returncode in (0, NOT_BEGUN)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["place"]
 
 

@@ -6,11 +6,10 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from .folder import write_new
 from .identity import parse_identity
 from .run import INLINE, TAIL, Output, Report, State
 from .runs import PATIENCE
-from .supervisor import REVOKED, STATUS, parse_status
+from .supervisor import REVOKED, SCRIPT, STATUS, parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,14 +25,14 @@ _STOP = b"stop: "
 
 
 def examine(
-    place: str, manager: LocalLinuxManager, *, claim: bool = False, began: bool = False
+    place: str, manager: LocalLinuxManager, *, claim: bool = False, began: bool | None = None
 ) -> Report:
     """Tell the state of a run, without its outputs.
 
     :param place: its directory.
     :param manager: whose run it is.
     :param claim: whether to make certain that what was not started never will be.
-    :param began: whether it is known that the script was started.
+    :param began: whether the script was started, if that is known.
     """
     found = _read(os.path.join(place, STATUS))
     if found is None:
@@ -44,22 +43,31 @@ def examine(
         if not claim:
             return Report(State.PREPARED)
         return Report(State.NOT_STARTED) if revoke(place) else examine(place, manager)
-    report = _judge(place, manager, *found)
+    report = _judge(place, manager, *found, began)
     report.stopped = _stop_reason(found[0])
     return report
 
 
-def _judge(place: str, manager: LocalLinuxManager, text: bytes, since: float) -> Report:
-    identity, code = parse_identity(text), parse_status(text)
-    if text.startswith(REVOKED) or (identity is None and code is not None):
+def _judge(
+    place: str, manager: LocalLinuxManager, text: bytes, since: float, began: bool | None
+) -> Report:
+    if text.startswith(REVOKED):
         return Report(State.NOT_STARTED)
+    identity = parse_identity(text)
     if identity is None:
+        if began is False or _could_not_begin(place):
+            return Report(State.NOT_STARTED)
         if time.time() - since < PATIENCE:
             return Report(State.RUNNING)  # between making the file and filling it
         return Report(State.LOST, reason="it was killed when it was about to begin")
-    report = _outcome(place, manager, identity, code, since)
+    report = _outcome(place, manager, identity, parse_status(text), since)
     report.handle = str(identity)
     return report
+
+
+def _could_not_begin(place: str) -> bool:
+    script = _read(os.path.join(place, SCRIPT))
+    return script is not None and script[0].startswith(REVOKED.strip())
 
 
 def _outcome(
@@ -101,11 +109,27 @@ def revoke(place: str) -> bool:
 
     :param place: the directory of the run.
     """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        write_new(os.path.join(place, STATUS), REVOKED)
+        fd = os.open(os.path.join(place, STATUS), flags, 0o600)
     except (FileExistsError, FileNotFoundError):
         return False
+    try:
+        os.write(fd, REVOKED)
+    except OSError:
+        _spoil(place)  # there is no room; that the file exists is what counts
+    finally:
+        os.close(fd)
     return True
+
+
+def _spoil(place: str) -> None:
+    """Say over the script that it did not run, for which there is room; as supervisors do."""
+    fd = os.open(os.path.join(place, SCRIPT), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, REVOKED.strip())
+    finally:
+        os.close(fd)
 
 
 def note_stop(place: str, reason: str) -> None:

@@ -19,6 +19,7 @@ from .runs import Runs
 from .spawning import spawn_supervisor
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
+    NOT_BEGUN,
     SCRIPT,
     STATUS,
     STDERR,
@@ -66,7 +67,7 @@ class LocalRuns(Runs):
                 os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
                 return self._make(place, plan)
             try:
-                write_new(os.path.join(place, SCRIPT), plan.script, 0o700)
+                write_new(os.path.join(place, SCRIPT), plan.script or b"\n", 0o700)
                 if plan.stdin is not None:
                     write_new(os.path.join(place, STDIN), plan.stdin)
             except BaseException:
@@ -142,7 +143,8 @@ class LocalRuns(Runs):
             self._forget_child(run, run.descriptor.reap())
 
     def _forget_child(self, run: Run, status: int | None) -> None:
-        run.began = run.began or status == 0
+        if status in (0, NOT_BEGUN):
+            run.began = status == 0
         if run.descriptor is not None:
             run.descriptor.close()
         # Its number may soon be another one's.

@@ -72,8 +72,8 @@ class Run:
     """Whether that has ended, and is yet to be waited for."""
     stopped: str | None = None
     """Why it was told to end, where only this process knows."""
-    began: bool = False
-    """Whether the script was started, where the directory may not tell any more."""
+    began: bool | None = None
+    """Whether the script was started, if that is known, and the directory may not tell."""
     missed: float | None = None
     """Since when (monotonic) the process is gone without a status, where that takes patience."""
 

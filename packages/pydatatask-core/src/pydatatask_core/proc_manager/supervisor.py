@@ -71,7 +71,10 @@ RESERVED_STATUS = b" " * _WIDTH + b"\n"
 """What a status file begins with before there is a status: as many bytes, and no integer."""
 
 REVOKED = b"revoked\n"
-"""What a status file begins with whose process must not run any more."""
+"""What a status file begins with whose process must not run any more.
+
+Without the line break, it is also what the script of a process begins with that could not run.
+"""
 
 NOT_BEGUN = 125
 """The exit status of a process, and of its supervisor, that did not get as far as the script."""
@@ -90,9 +93,15 @@ trap : HUP INT TERM
   exec "$@"
 )
 result=$? line=
-[ -e "$status" ] || exit $((result == {NOT_BEGUN} ? result : 0))
+[ -e "$status" ] || exit 0
 IFS= read -r line <"$status"
-case $line in *[!\\ ]*) exit {NOT_BEGUN} ;; esac
+case $line in
+'')
+  [ "$journal" = "$status" ] && printf '%s' '{REVOKED.decode().strip()}' 1<>{SCRIPT}
+  exit {NOT_BEGUN}
+  ;;
+*[!\\ ]*) exit {NOT_BEGUN} ;;
+esac
 printf '%{_WIDTH}d\\n' $result 1<>"$status"
 """
 """The supervisor, as a script for ``sh -c`` with the arguments
@@ -103,7 +112,9 @@ printf '%{_WIDTH}d\\n' $result 1<>"$status"
 2. the path of ``setsid``, and the command line of the process;
 
 and with the file descriptors 0 to 2 as the process is to have them. Whoever launches may use 3 and
-5; the process does not get them. It ends with 0 if the script ran.
+5; the process does not get them. It ends with :data:`NOT_BEGUN` only if the script did not run: the
+process was revoked, or had no room to say who it is. Then that is written over the beginning of
+the script, for which there is room.
 
 It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
 without a terminal have no job control.

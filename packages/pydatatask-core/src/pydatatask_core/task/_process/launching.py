@@ -129,7 +129,7 @@ class Launcher:
             except RunExistsError:
                 report = await runs.report(live.run, claim=True)
                 if report.state is not State.RUNNING:
-                    await runs.remove(live.run)
+                    await self._clear(live)
                     continue
                 if not self.task.drives:
                     raise TaskError(
@@ -171,14 +171,20 @@ class Launcher:
     async def _undo(self, live: LiveJob) -> None:
         """Leave nothing of a launch that failed."""
         live.left_traces = True
-        if live.again:
-            return  # its record was there before, and says now what is not true
         try:
-            await self.task.pids.delete(live.job)
-            await self.task.runs.remove(live.run)
+            if not live.again:
+                await self.task.pids.delete(live.job)
+            await self._clear(live)
             live.left_traces = False
         except Exception:
             log.exception("%s: the launch of job %s left traces", self.task.name, live.job)
+
+    async def _clear(self, live: LiveJob) -> None:
+        """Remove a directory in which nothing runs, nor is said to by a record of its own."""
+        if live.again:
+            live.waiting_for = datetime.now(UTC)
+            await self.task.pids.dump(live.job, live.record())
+        await self.task.runs.remove(live.run)
 
 
 async def _beginning(stream: AReadStream) -> tuple[bytes, AReadStream | None]:

@@ -1,0 +1,199 @@
+"""What happens to a machine while a pipeline runs on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.proc_manager.identity import parse_identity
+from pydatatask_core.proc_manager.supervisor import STATUS
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator
+
+    from .world import World
+
+_ENOUGH_POINTS = 60
+
+
+class Chaos:
+    """One story: drivers that die, processes that are killed, directories that vanish.
+
+    :param world: where.
+    :param dice: what decides.
+    :param server: the program that makes drivers.
+    """
+
+    def __init__(self, world: World, dice: random.Random, server: DriverServer) -> None:
+        self.world = world
+        self.dice = dice
+        self.server = server
+        self.attacked: set[tuple[str, str]] = set()
+        """The stage and job of each process that something was done to."""
+        self.filled = False
+        """Whether there was no room at some time."""
+
+    def attack(self) -> None:
+        """Do something to one of the processes that there are, if there is any."""
+        directories = self.world.directories()
+        if not directories:
+            return
+        directory = self.dice.choice(directories)
+        self.attacked.add((directory.parents[2].name, directory.name))
+        self.dice.choice([kill_supervisor, kill_process, kill_group, shutil_rmtree])(directory)
+
+    def fill(self) -> None:
+        """Leave no room in the file system of the processes, for a moment."""
+        self.filled = True
+        ballast = self.world.processes / f"ballast{self.dice.random()}"
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        time.sleep(self.dice.random() / 5)
+        ballast.unlink()
+
+    def live(self, drivers: int, events: list[Callable[[], None]]) -> dict[str, Any]:
+        """Have drivers die one after the other, and give what the last one tells.
+
+        :param drivers: how many of them die.
+        :param events: what may happen meanwhile.
+        """
+        for number in range(drivers):
+            at = self.dice.randrange(1, _ENOUGH_POINTS) if self.dice.random() < 0.6 else 0
+            driver = self.server.start(self.world, f"result{number}", at)
+            deadline = time.monotonic() + self.dice.random() * (1.5 if at else 0.6)
+            while driver.lives() and time.monotonic() < deadline:
+                if events and self.dice.random() < 0.3:
+                    self.dice.choice(events)()
+                time.sleep(0.02)
+            driver.kill()
+            if (result := driver.result()) is not None:
+                assert "error" not in result, result["error"]
+        driver = self.server.start(self.world, "result", 0)
+        while driver.lives():
+            time.sleep(0.02)
+        result = driver.result()
+        assert result is not None, "the last driver died by itself"
+        assert "error" not in result, result["error"]
+        return result
+
+
+class Driver:
+    """A driver of its own process.
+
+    :param pid: the process id.
+    :param result: where it leaves its result.
+    """
+
+    def __init__(self, pid: int, result: Path) -> None:
+        self._pid = pid
+        self._result = result
+
+    def lives(self) -> bool:
+        """Determine whether it lives."""
+        return Path(f"/proc/{self._pid}").exists()
+
+    def kill(self) -> None:
+        """Kill it, and wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        while self.lives():
+            time.sleep(0.002)
+
+    def result(self) -> dict[str, Any] | None:
+        """Give what it tells, if it came to its end."""
+        if not self._result.exists():
+            return None
+        result: dict[str, Any] = json.loads(self._result.read_text())
+        return result
+
+
+class DriverServer:
+    """Starts drivers; see ``driver``."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("driver.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, world: World, name: str, die_at: int) -> Driver:
+        """Start a driver.
+
+        :param world: where.
+        :param name: what to call its result.
+        :param die_at: the number of the point at which it kills itself; 0 for none.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        result = world.root / name
+        order = {"world": str(world.root), "die_at": die_at, "result": str(result)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return Driver(int(self._process.stdout.readline()), result)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+@contextlib.contextmanager
+def tiny_disk(place: Path) -> Iterator[bool]:
+    """Have a small file system in a place, and tell whether that was possible."""
+    place.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(place)]
+    mounted = os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def kill_supervisor(directory: Path) -> None:
+    """Kill the parent of a process."""
+    identity = _identity(directory)
+    if identity is not None and identity.supervisor_lives():
+        _kill(os.kill, identity.supervisor)
+
+
+def kill_process(directory: Path) -> None:
+    """Kill a process alone."""
+    identity = _identity(directory)
+    if identity is not None and identity.process.lives():
+        _kill(os.kill, identity.process.pid)
+
+
+def kill_group(directory: Path) -> None:
+    """Kill a process and its whole group."""
+    identity = _identity(directory)
+    if identity is not None and identity.process.lives():
+        _kill(os.killpg, identity.process.pid)
+
+
+def shutil_rmtree(directory: Path) -> None:
+    """Remove a run directory behind everybody's back."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def _identity(directory: Path) -> Any:
+    try:
+        return parse_identity((directory / STATUS).read_bytes())
+    except OSError:
+        return None
+
+
+def _kill(how: Callable[[int, int], None], pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        how(pid, signal.SIGKILL)

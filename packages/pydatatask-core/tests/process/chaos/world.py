@@ -1,0 +1,111 @@
+"""A pipeline of two stages of scripts, and the folder in which it leaves its marks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core import (
+    FileRepository,
+    Pipeline,
+    ProcessTask,
+    ResourceManager,
+    Resources,
+    Retries,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydatatask_core import LocalLinuxManager
+
+STAGES = ("first", "second")
+OUT_OF_ROOM = 9
+"""The exit status of a script that could not write its output."""
+
+ATTEMPTS = 3
+"""How often a job is run at most."""
+
+SCRIPT = """\
+echo 'begin {stage} {{{{ job }}}}' >>'{log}'
+sleep 0.0{{{{ job | length }}}}
+code=0
+cat || code=9
+echo 'end of {{{{ job }}}} in {stage}' || code=9
+case '{stage} {{{{ job }}}}' in
+'first bad'*) code=3 ;;
+*' flaky'*) [ $(grep -cx 'begin {stage} {{{{ job }}}}' '{log}') -ge 2 ] || code=4 ;;
+esac
+echo 'finish {stage} {{{{ job }}}}' >>'{log}'
+exit $code
+"""
+
+
+class World:
+    """Everything that outlives the drivers.
+
+    :param root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.log = root / "log"
+        self.processes = root / "processes"
+
+    def populate(self, jobs: list[str]) -> None:
+        """Make the jobs."""
+        (self.root / "inp").mkdir(parents=True)
+        for job in jobs:
+            (self.root / "inp" / job).write_text(self.input(job))
+        self.log.touch()
+
+    @staticmethod
+    def input(job: str) -> str:
+        """Give the input of a job."""
+        return f"input of {job}\n" * 3
+
+    def output(self, stage: str, job: str) -> str:
+        """Give what a stage makes of a job."""
+        before = self.input(job) if stage == "first" else self.output("first", job)
+        return f"{before}end of {job} in {stage}\n"
+
+    def expected(self, stage: str, job: str) -> tuple[int, int]:
+        """Give how often a script is to run for a job, and its last exit status."""
+        if job.startswith("bad"):
+            return (ATTEMPTS, 3) if stage == "first" else (0, 0)
+        return (2, 0) if job.startswith("flaky") else (1, 0)
+
+    def pipeline(
+        self, metadata: type[Any], blobs: type[FileRepository], manager: LocalLinuxManager
+    ) -> tuple[Pipeline, ResourceManager]:
+        """Make the pipeline and its quota.
+
+        :param metadata: the type of metadata repositories.
+        :param blobs: the type of blob repositories.
+        :param manager: the process manager.
+        """
+        quota = ResourceManager(Resources.parse(4, 4))
+        tasks: list[ProcessTask] = []
+        source: FileRepository = FileRepository(self.root / "inp")
+        for stage in STAGES:
+            target = blobs(self.root / f"{stage} out")
+            task = ProcessTask(
+                stage,
+                lambda: manager,
+                quota,
+                Resources.parse(1, 1),
+                metadata(self.root / f"{stage} pids"),
+                SCRIPT.format(stage=stage, log=self.log),
+                done=metadata(self.root / f"{stage} done"),
+                stdin=source,
+                stdout=target,
+                retries=Retries(ATTEMPTS - 1, delay=0.05, factor=1),
+            )
+            if tasks:
+                task.plug(tasks[0], output_links=["done", "pids"])
+            tasks.append(task)
+            source = target
+        return Pipeline(tasks), quota
+
+    def directories(self) -> list[Path]:
+        """List the run directories."""
+        return sorted(self.processes.glob("*/*/*/runs/*"))
