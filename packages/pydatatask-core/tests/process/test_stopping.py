@@ -69,13 +69,14 @@ async def test_a_job_that_is_suspended_ends_in_time(lab: Lab) -> None:
 
 async def test_the_time_of_a_job_goes_on_when_the_driver_does_not(lab: Lab) -> None:
     await lab.add("a")
-    task = lab.task("WAIT", timeout=3600)
+    task = lab.task("echo ready >>LOG; WAIT", timeout=3600)
     await task.launch("a")
+    await lab.logged()  # one that is only about to begin is begun anew, and so is its time
     task.attach(None)
     record = await lab.pids.info("a")
     record["start_time"] -= timedelta(hours=2)
     await lab.pids.dump("a", record)
-    await lab.run(lab.again().task("WAIT", timeout=3600))
+    await lab.run(lab.again().task("echo ready >>LOG; WAIT", timeout=3600))
     assert (await lab.done.info("a"))["reason"] == "timed out after 3600 s"
 
 

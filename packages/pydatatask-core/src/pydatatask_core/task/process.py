@@ -4,56 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
-import secrets
 import time
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import (
     LaunchRefusedError,
     TaskConfigurationError,
     TaskError,
 )
-from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
-from pydatatask_core.proc_manager.run import Run
-from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
-from pydatatask_core.resource_manager import ResourceManager, Resources
+from pydatatask_core.resource_manager import Resources
 from pydatatask_core.resource_manager.quantity import EXACT
 
 from ._process.jobs import Jobs
 from ._process.launching import Launcher
 from ._process.live import LiveJob, Phase
 from ._process.outcome import KILLED
+from ._process.setting import ProcessSetting
 from ._process.stopping import GRACE, stop, stop_foreign
-from .base import Task
-from .template import Template
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
-    from pydatatask_core.proc_manager.base import _StderrIsStdout
-    from pydatatask_core.proc_manager.runs import Runs
-    from pydatatask_core.repository.base import Repository
-    from pydatatask_core.repository.blob import BlobRepository
-    from pydatatask_core.repository.metadata import MetadataRepository
-
-    from .retry import Retries
     from .runtime import Runtime
 
 __all__ = ["ProcessTask"]
 
 log = logging.getLogger("pydatatask.task")
 
+_LOOK_AGAIN = 0.05
+
 MOST_UNRECORDED = 64
 """While the ends of as many jobs are not recorded, nothing is launched."""
 
 
-class ProcessTask(Task):
+class ProcessTask(ProcessSetting):
     """A task that runs a script.
 
     The interpreter is specified by the shebang, or the default shell if none present. The
@@ -102,161 +88,10 @@ class ProcessTask(Task):
 
     event_driven = True
 
-    def __init__(
-        self,
-        name: str,
-        manager: Callable[[], AbstractProcessManager],
-        resource_manager: ResourceManager,
-        job_resources: Resources,
-        pids: MetadataRepository,
-        template: str | os.PathLike[str],
-        window: timedelta = timedelta(seconds=60),
-        environ: Mapping[str, str] | None = None,
-        done: MetadataRepository | None = None,
-        stdin: BlobRepository | None = None,
-        stdout: BlobRepository | None = None,
-        stderr: BlobRepository | _StderrIsStdout | None = None,
-        ready: Repository | None = None,
-        *,
-        timeout: timedelta | float | None = None,
-        retries: int | Retries = 0,
-        concurrency: int | None = None,
-        disabled: bool = False,
-    ) -> None:
-        super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
-        self._check(manager, resource_manager, job_resources)
-        self._manager = manager
-        self._open_manager: AbstractProcessManager | None = None
-        self.resource_manager = resource_manager
-        self.job_resources = job_resources
-        self.template = Template(template, name)
-        self.window = window
-        self.environ = _checked_environ(name, environ)
-        self.timeout = _seconds(name, timeout)
-        self.pids = pids
-        self.done = done
-        self.stdin = stdin
-        self.stdout = stdout
-        self.interleaves = stderr is STDOUT
-        self._stderr: Any = None if self.interleaves else stderr
-        self._link_all()
-        resource_manager.register(self._usage, window=window)
-        self._home = ""
+    def _prepare(self) -> None:
         self._launcher = Launcher(self)
         self._jobs = Jobs(self)
-
-    def _check(self, manager: object, quota: object, resources: object) -> None:
-        if not callable(manager):
-            raise TaskConfigurationError(
-                f"{self.name}: manager has to be a callable that gives a process manager, such as "
-                f"`lambda: {manager!r}`, not {manager!r} itself"
-            )
-        if not isinstance(quota, ResourceManager) or not isinstance(resources, Resources):
-            raise TaskConfigurationError(
-                f"{self.name}: resource_manager has to be a ResourceManager and job_resources "
-                f"Resources, not {quota!r} and {resources!r}"
-            )
-
-    def _link_all(self) -> None:
-        self.link("pids", self.pids, is_status=True, inhibits_start=True, inhibits_output=True)
-        if self.done is not None:
-            self.link_outcomes("done", self.done)
-        if self.stdin is not None:
-            self.link("stdin", self.stdin, is_input=True)
-        alone = self.done is None
-        if self.stdout is not None:
-            self.link("stdout", self.stdout, is_output=True, inhibits_start=alone)
-        if self._stderr is not None:
-            self.link("stderr", self._stderr, is_output=True, inhibits_start=alone)
-
-    # -- what follows from the configuration -----------------------------------------------------
-
-    @property
-    def manager(self) -> AbstractProcessManager:
-        """The process manager for this task.
-
-        :raises SessionError: if the manager comes from a session which is closed.
-        """
-        if self._open_manager is not None:
-            return self._open_manager
-        manager = self._manager()
-        if not isinstance(manager, AbstractProcessManager):
-            raise TaskConfigurationError(
-                f"{self.name}: its manager, {self._manager!r}, gave {manager!r}, which is no "
-                "process manager"
-            )
-        if self.runtime is not None:  # its session is open as long as it is
-            self._open_manager = manager
-        return manager
-
-    @property
-    def runs(self) -> Runs:
-        """What the manager launches jobs by."""
-        return self.manager.runs
-
-    @property
-    def stderr(self) -> BlobRepository | None:
-        """The repository into which stderr will be dumped, or None if it goes to the null device.
-
-        Without one, but with ``done``, the end of it is kept there.
-        """
-        return self.stdout if self.interleaves else self._stderr
-
-    @property
-    def basedir(self) -> Path:
-        """The path in the target environment that is used to store information about this task."""
-        return self.manager.basedir / self.name
-
-    @property
-    def quotas(self) -> tuple[ResourceManager, ...]:
-        return (self.resource_manager,)
-
-    @property
-    def drives(self) -> bool:
-        """Whether it is for this process to look after all jobs of the task."""
-        return self.runtime is None or self.runtime.mode == "drive"
-
-    def plan_streams(self) -> tuple[bool, bool | _StderrIsStdout]:
-        """Tell whether stdout and stderr are kept on the target while a job runs."""
-        stdout = self.stdout is not None or (self.interleaves and self.done is not None)
-        if self.interleaves:
-            return stdout, STDOUT if stdout else False
-        return stdout, self._stderr is not None or self.done is not None
-
-    @property
-    def kept_streams(self) -> list[str]:
-        """The names of the streams that are kept on the target while a job runs."""
-        stdout, stderr = self.plan_streams()
-        return [STDOUT_FILE] * stdout + [STDERR] * (stderr is True)
-
-    @property
-    def published(self) -> dict[str, BlobRepository]:
-        """Where which of the streams goes in the end."""
-        targets = {STDOUT_FILE: self.stdout, STDERR: self._stderr}
-        return {name: repo for name, repo in targets.items() if repo is not None}
-
-    def place(self, kind: str, job: str | None = None) -> Path:
-        """Give the folder on the target for one kind of thing, or a job's entry in it.
-
-        Two pipelines that only happen to have tasks of one name do not meet there.
-
-        :param kind: which kind.
-        :param job: the job.
-        """
-        folder = self.basedir / self._home / kind
-        return folder if job is None else folder / safe_name(job)
-
-    def new_run(self, job: str) -> Run:
-        """Give the run that a job is to have.
-
-        :param job: the job.
-        """
-        runs = self.runs
-        directory = self.place("runs", job)
-        if not runs.exclusive:
-            directory = directory.with_name(f"{directory.name}.{secrets.token_hex(8)}")
-        memo = None if self.done is None else self.place("attempts", job)
-        return Run(directory, runs.host, memo=memo)
+        self.resource_manager.register(self._usage, window=self.window)
 
     # -- opening ---------------------------------------------------------------------------------
 
@@ -288,18 +123,13 @@ class ProcessTask(Task):
                 extra={"task": self.name},
             )
         if self.drives:
-            await self._find_home()
+            await self.find_home()
             await self.runs.validate()
             await self._jobs.adopt()
 
-    async def _find_home(self) -> None:
-        if not self._home:
-            identity = await asyncio.to_thread(lambda: self.pids.identity)
-            self._home = hashlib.sha256((identity or "").encode()).hexdigest()[:12]
-
     async def _usage(self) -> Resources:
         """Tell what the live jobs take of the quota."""
-        await self._find_home()
+        await self.find_home()
         await self._jobs.adopt()
         job, since = self.job_resources, datetime.now(UTC) - self.window
         if self.drives:
@@ -330,7 +160,7 @@ class ProcessTask(Task):
         nobody tells.
         """
         jobs = self._jobs
-        await self._find_home()
+        await self.find_home()
         await jobs.adopt()
         live = list(jobs.live.values())
         if not live:
@@ -354,7 +184,7 @@ class ProcessTask(Task):
         :raises TaskError: if the job is running already, or failed and nothing records that.
         """
         jobs = self._jobs
-        await self._find_home()
+        await self.find_home()
         await jobs.adopt()
         live = jobs.live.get(job)
         if live is None:
@@ -422,7 +252,7 @@ class ProcessTask(Task):
         :param grace: after how many seconds it is killed.
         :return: whether there was anything to end.
         """
-        await self._find_home()
+        await self.find_home()
         await self._jobs.adopt()
         live = self._jobs.live.get(job)
         if live is None:
@@ -437,25 +267,3 @@ class ProcessTask(Task):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(live.over.wait(), _LOOK_AGAIN)
         return True
-
-
-_LOOK_AGAIN = 0.05
-
-
-def _checked_environ(name: str, environ: Mapping[str, str] | None) -> dict[str, str]:
-    checked = dict(environ or {})
-    for key, value in checked.items():
-        if not isinstance(key, str) or not key or "=" in key or "\0" in key:
-            raise TaskConfigurationError(f"{name}: {key!r} cannot be an environment variable")
-        if not isinstance(value, str) or "\0" in value:
-            raise TaskConfigurationError(
-                f"{name}: the environment variable {key} has to be a string, not {value!r}"
-            )
-    return checked
-
-
-def _seconds(name: str, timeout: timedelta | float | None) -> float | None:
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if seconds is not None and (isinstance(seconds, bool) or not seconds > 0):
-        raise TaskConfigurationError(f"{name}: timeout has to be a time above 0, not {timeout!r}")
-    return seconds
