@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.son import SON
 
-from pydatatask_core import Session
+from pydatatask_core import InProcessSyncTask, Pipeline, Session
 from pydatatask_core.errors import (
     RepositoryConfigurationError,
     SessionError,
@@ -299,6 +299,26 @@ async def test_a_session_that_is_opened_again_gives_another_collection(collectio
     async with session:
         assert await repo.keys() == set()
         assert str(repo.identity).startswith(f"mongodb:{collection.full_name}.second@")
+
+
+async def test_a_pipeline_opens_the_resource_of_a_task_that_it_is_opened_for(
+    collection: Any,
+) -> None:
+    session = Session()
+
+    @session.resource
+    async def jobs() -> Any:
+        yield collection
+
+    async def body(job: str) -> None: ...
+
+    done = MongoMetadataRepository(jobs, "done")
+    task = InProcessSyncTask("task", done.query({"a": 1}), func=body)
+    async with AsyncExitStack() as stack:
+        pipeline = Pipeline([task], session)
+        await pipeline.open("one", only=["task"])
+        stack.push_async_callback(pipeline.close)
+        assert await done.keys() == set()
 
 
 async def test_a_view_has_an_identity_of_its_own(repo: Any) -> None:

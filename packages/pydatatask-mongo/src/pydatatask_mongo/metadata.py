@@ -75,6 +75,7 @@ class MongoMetadataRepository(MetadataRepository):
         if subcollection is not None and (not isinstance(subcollection, str) or not subcollection):
             raise TypeError(f"{owner}(subcollection): expected a name, not {subcollection!r}")
         self.subcollection = subcollection
+        self._give = collection  # where a pipeline looks for the resources that it has to open
         self._source = Source(collection, subcollection)
         self._filter: dict[str, Any] = {}
 

@@ -196,6 +196,7 @@ if TYPE_CHECKING:
     from pydatatask_core.utils import (
         roundrobin as roundrobin,
     )
+    from pydatatask_mongo import MongoMetadataRepository as MongoMetadataRepository
     from pydatatask_s3 import (
         S3BucketInfo as S3BucketInfo,
     )
@@ -247,6 +248,7 @@ __all__ = [
     "MapRepository",
     "MetadataRepository",
     "MissingBackendError",
+    "MongoMetadataRepository",
     "Pipeline",
     "ProcessTask",
     "Progress",
@@ -365,6 +367,7 @@ _SOURCES = {
         "async_copyfile_str",
         "roundrobin",
     ),
+    "pydatatask_mongo": ("MongoMetadataRepository",),
     "pydatatask_s3": (
         "S3BucketInfo",
         "S3BucketRepository",
@@ -384,7 +387,7 @@ _MODULES = (
     "utils",
 )
 
-_BACKENDS = {"pydatatask_s3": "pydatatask[s3]"}
+_BACKENDS = {"pydatatask_mongo": "pydatatask[mongo]", "pydatatask_s3": "pydatatask[s3]"}
 
 if not TYPE_CHECKING:
     __all__[:] = installed_names(__all__, _SOURCES, _BACKENDS)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         encode_job_id,
     )
     from pydatatask_core.task import ExecutorLiveRepo
+    from pydatatask_mongo import MongoMetadataRepository
     from pydatatask_s3 import S3BucketInfo, S3BucketRepository, YamlMetadataS3Repository
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "JsonMetadataRepository",
     "MapRepository",
     "MetadataRepository",
+    "MongoMetadataRepository",
     "RelatedItemRepository",
     "Repository",
     "S3BucketInfo",
@@ -86,10 +88,11 @@ _SOURCES = {
         "encode_job_id",
     ),
     "pydatatask_core.task": ("ExecutorLiveRepo",),
+    "pydatatask_mongo": ("MongoMetadataRepository",),
     "pydatatask_s3": ("S3BucketInfo", "S3BucketRepository", "YamlMetadataS3Repository"),
 }
 
-_BACKENDS = {"pydatatask_s3": "pydatatask[s3]"}
+_BACKENDS = {"pydatatask_mongo": "pydatatask[mongo]", "pydatatask_s3": "pydatatask[s3]"}
 
 if not TYPE_CHECKING:
     __all__[:] = installed_names(__all__, _SOURCES, _BACKENDS)
