@@ -78,6 +78,35 @@ CLASSES: dict[str, dict[str, tuple[dict[str, Any], list[str]]]] = {
             ["Repository"],
         ),
         "MapRepository": ({}, ["Repository"]),
+        "S3BucketRepository": (
+            {
+                "client": NO,
+                "bucket": NO,
+                "prefix": "",
+                "suffix": "",
+                "mimetype": "application/octet-stream",
+                "incluster_endpoint": None,
+            },
+            ["BlobRepository"],
+        ),
+        "S3BucketInfo": (
+            {"endpoint": NO, "uri": NO, "bucket": NO, "prefix": NO, "suffix": NO},
+            ["object"],
+        ),
+        "YamlMetadataS3Repository": (
+            {
+                "client": NO,
+                "bucket": NO,
+                "prefix": NO,
+                "suffix": ".yaml",
+                "mimetype": "text/yaml",
+            },
+            ["YamlMetadataRepository", "S3BucketRepository"],
+        ),
+        "MongoMetadataRepository": (
+            {"collection": NO, "subcollection": None},  # required in 0.4.3, optional here
+            ["MetadataRepository"],
+        ),
     },
     "resource_manager": {
         "ResourceType": ({}, ["object"]),
