@@ -15,15 +15,10 @@ from pydatatask_core.errors import LaunchRefusedError
 from pydatatask_core.pipeline import loop
 
 from .fakes import Detached, Gated
+from .waiting import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-
-async def settled() -> None:
-    """Let everything go on that waits for nothing."""
-    for _ in range(100):
-        await asyncio.sleep(0)
 
 
 class SlowToShow(Detached):

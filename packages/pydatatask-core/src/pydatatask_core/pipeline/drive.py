@@ -75,6 +75,12 @@ class Drive:
         """How many jobs were launched since the pipeline was opened."""
         return self.dispatcher.launched.total()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any job is ready to be launched, or will be tried again."""
+        due = any(task.due for task in self.tasks)
+        return due or self.holds.hopeful or bool(self.dispatcher.backlog.tasks())
+
     async def stop(self) -> None:
         """Stop launching and updating, at once as far as that is possible."""
         await asyncio.gather(self.dispatcher.close(), self._updates.close())

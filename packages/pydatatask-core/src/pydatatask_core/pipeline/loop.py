@@ -166,12 +166,13 @@ class Loop:
     async def _wait(self, seconds: float) -> None:
         """Wait until something happens, or the window of a launch has passed."""
         releases = [quota.next_release() for quota in self._quotas]
-        release = min((r for r in releases if r is not None), default=seconds)
+        release = min((r for r in releases if r is not None), default=None)
+        passes = release is not None and release <= seconds
         try:
-            async with asyncio.timeout(min(seconds, release)):
+            async with asyncio.timeout(release if passes else seconds):
                 await self._event.wait()
         except TimeoutError:
-            self._room = release <= seconds
+            self._room = passes
 
     async def _attend(self) -> None:
         """Reap what has ended, and launch what there is room for now."""

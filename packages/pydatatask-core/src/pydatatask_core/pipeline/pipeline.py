@@ -125,11 +125,12 @@ class Pipeline:
         self.mode = mode
         self._drive = Drive(tasks, self.priority)
         try:
-            if mode == "drive" and self.exclusive:
-                self._lock = DriverLock(tasks)
-                await finish(asyncio.to_thread(self._lock.acquire))
             needed = None if only is None else needed_resources(self.session, tasks)
             await self.session.open(only=needed)
+            if mode == "drive" and self.exclusive:
+                # Only now does a repository on a server know where its data lives.
+                self._lock = DriverLock(tasks)
+                await finish(asyncio.to_thread(self._lock.acquire))
             for task in tasks:
                 task.attach(self)
             for quota in self.resources:
@@ -227,8 +228,7 @@ class Pipeline:
             before = drive.launched
             unknown = await drive.plan(drive.enabled)
             await drive.launch()
-            waiting = drive.dispatcher.backlog.tasks() or drive.holds.hopeful
-            return bool(unknown or waiting or drive.launched > before)
+            return bool(unknown) or drive.is_waiting or drive.launched > before
 
     def _named(self, names: Iterable[str]) -> list[Task]:
         try:
