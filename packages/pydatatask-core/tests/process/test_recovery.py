@@ -247,3 +247,15 @@ async def test_a_pipeline_can_be_opened_again(lab: Lab) -> None:
     assert (await lab.done.info("a"))["success"] is True
     assert lab.lines() == ["ran"]
     assert lab.empty()
+
+
+async def test_a_job_that_is_over_is_not_recorded_again(lab: Lab) -> None:
+    """Whoever looks through all jobs may still hold one that has been recorded meanwhile."""
+    await lab.add("a")
+    task = lab.task("true", stdout=lab.out)
+    await task.launch("a")
+    live = task._jobs.live["a"]
+    await lab.quiet(task)
+    task._jobs.attend([live])
+    await task._jobs.settle()
+    assert (await lab.done.info("a"))["success"] is True

@@ -207,7 +207,9 @@ class Jobs:
         """
         now = time.monotonic()
         for live in jobs:
-            if live.phase is Phase.ENDED and not live.ending and now >= live.not_before:
+            if live.over.is_set() or live.ending:
+                continue  # the caller's list may be older than the end of the job
+            if live.phase is Phase.ENDED and now >= live.not_before:
                 live.ending = True
                 self._trying += 1
                 self._quiet.clear()
