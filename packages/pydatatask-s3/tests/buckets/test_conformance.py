@@ -81,8 +81,14 @@ class TestBlobs(InBucket, BlobRepositoryContract):
 
 
 class TestBlobsInABucketOfTheirOwn(InBucket, BlobRepositoryContract):
+    """Without prefix and suffix, on one server, since that makes no difference to servers."""
+
     kind = S3BucketRepository
     memory_bound = 64 * MEBIBYTE
+
+    @pytest.fixture
+    def server(self, s3_real: S3Server) -> S3Server:
+        return s3_real
 
 
 class TestYaml(InBucket, MetadataRepositoryContract):
@@ -96,3 +102,7 @@ class TestYamlAsBlobs(InBucket, BlobRepositoryContract):
     prefix = "results-"
     suffix = "/output.yaml"
     memory_bound = 64 * MEBIBYTE
+
+    @pytest.fixture
+    def server(self, s3_moto: S3Server) -> S3Server:
+        return s3_moto
