@@ -1,4 +1,7 @@
-"""Scripts that run as processes, here or wherever their manager has them run."""
+"""Scripts that run as processes, here or wherever their manager has them run.
+
+To name the class costs little: what it takes to run something is imported when one is made.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +17,15 @@ from pydatatask_core.errors import (
     TaskConfigurationError,
     TaskError,
 )
-from pydatatask_core.resource_manager import Resources
-from pydatatask_core.resource_manager.quantity import EXACT
 
-from ._process.jobs import Jobs
-from ._process.launching import Launcher
-from ._process.live import LiveJob, Phase
-from ._process.outcome import KILLED
 from ._process.setting import ProcessSetting
-from ._process.stopping import GRACE, stop, stop_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from pydatatask_core.resource_manager import Resources
+
+    from ._process.live import LiveJob
     from .runtime import Runtime
 
 __all__ = ["ProcessTask"]
@@ -89,6 +88,9 @@ class ProcessTask(ProcessSetting):
     event_driven = True
 
     def _prepare(self) -> None:
+        from ._process.jobs import Jobs
+        from ._process.launching import Launcher
+
         self._launcher = Launcher(self)
         self._jobs = Jobs(self)
         self.resource_manager.register(self._usage, window=self.window)
@@ -96,6 +98,8 @@ class ProcessTask(ProcessSetting):
     # -- opening ---------------------------------------------------------------------------------
 
     def attach(self, runtime: Runtime | None) -> None:
+        from ._process.jobs import Jobs
+
         super().attach(runtime)
         self._open_manager = None
         self._jobs.close()
@@ -129,6 +133,11 @@ class ProcessTask(ProcessSetting):
 
     async def _usage(self) -> Resources:
         """Tell what the live jobs take of the quota."""
+        from pydatatask_core.resource_manager import Resources
+        from pydatatask_core.resource_manager.quantity import EXACT
+
+        from ._process.live import LiveJob, Phase
+
         await self.find_home()
         await self._jobs.adopt()
         job, since = self.job_resources, datetime.now(UTC) - self.window
@@ -159,6 +168,8 @@ class ProcessTask(ProcessSetting):
         Beside a running loop this waits for none of it. It only asks for those jobs of whose end
         nobody tells.
         """
+        from ._process.live import Phase
+
         jobs = self._jobs
         await self.find_home()
         await jobs.adopt()
@@ -183,6 +194,8 @@ class ProcessTask(ProcessSetting):
         :raises LaunchRefusedError: if the quota has no room, or too many ends are not recorded.
         :raises TaskError: if the job is running already, or failed and nothing records that.
         """
+        from ._process.live import LiveJob, Phase
+
         jobs = self._jobs
         await self.find_home()
         await jobs.adopt()
@@ -209,6 +222,8 @@ class ProcessTask(ProcessSetting):
             await self._complete(live)
 
     async def _begin(self, live: LiveJob) -> None:
+        from ._process.live import Phase
+
         jobs = self._jobs
         try:
             if jobs.unrecorded >= MOST_UNRECORDED:
@@ -233,6 +248,8 @@ class ProcessTask(ProcessSetting):
 
     async def _complete(self, live: LiveJob) -> None:
         """Wait until a job is over, and do what otherwise a pipeline would."""
+        from ._process.live import Phase
+
         while not live.over.is_set():
             await self._jobs.look_after([live])
             self._jobs.attend([live])
@@ -242,16 +259,21 @@ class ProcessTask(ProcessSetting):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(live.over.wait(), _LOOK_AGAIN)
 
-    async def kill(self, job: str, *, grace: float = GRACE) -> bool:
+    async def kill(self, job: str, *, grace: float | None = None) -> bool:
         """End a job that is live: ask it to, and kill it with all processes of its group if not.
 
         If this process drives the task, this returns when the end is recorded, as ``killed``; else
         when the process is gone, and the driver records it, now or when there is one.
 
         :param job: the job.
-        :param grace: after how many seconds it is killed.
+        :param grace: after how many seconds it is killed; ten by default.
         :return: whether there was anything to end.
         """
+        from ._process.live import Phase
+        from ._process.outcome import KILLED
+        from ._process.stopping import GRACE, stop, stop_foreign
+
+        grace = GRACE if grace is None else grace
         await self.find_home()
         await self._jobs.adopt()
         live = self._jobs.live.get(job)

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import secrets
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
-from pydatatask_core.proc_manager.run import Run
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
-from pydatatask_core.resource_manager import ResourceManager, Resources
 from pydatatask_core.task.base import Task
 from pydatatask_core.task.template import Template
 
@@ -23,10 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
+    from pydatatask_core.proc_manager.run import Run
     from pydatatask_core.proc_manager.runs import Runs
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.repository.metadata import MetadataRepository
+    from pydatatask_core.resource_manager import ResourceManager, Resources
     from pydatatask_core.task.retry import Retries
 
 __all__ = ["ProcessSetting"]
@@ -86,6 +84,8 @@ class ProcessSetting(Task, ABC):
                 f"{self.name}: manager has to be a callable that gives a process manager, such as "
                 f"`lambda: {manager!r}`, not {manager!r} itself"
             )
+        from pydatatask_core.resource_manager import ResourceManager, Resources
+
         if not isinstance(quota, ResourceManager) or not isinstance(resources, Resources):
             raise TaskConfigurationError(
                 f"{self.name}: resource_manager has to be a ResourceManager and job_resources "
@@ -189,14 +189,20 @@ class ProcessSetting(Task, ABC):
         runs = self.runs
         directory = self.place("runs", job)
         if not runs.exclusive:
+            import secrets
+
             directory = directory.with_name(f"{directory.name}.{secrets.token_hex(8)}")
         memo = None if self.done is None else self.place("attempts", job)
+        from pydatatask_core.proc_manager.run import Run
+
         return Run(directory, runs.host, memo=memo)
 
     async def find_home(self) -> None:
         """Look up what keeps the task apart from others of its name; :meth:`place` needs it."""
         if not self._home:
             identity = await asyncio.to_thread(lambda: self.pids.identity)
+            import hashlib
+
             self._home = hashlib.sha256((identity or "").encode()).hexdigest()[:12]
 
 
