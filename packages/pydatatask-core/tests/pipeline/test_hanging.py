@@ -11,7 +11,7 @@ from pydatatask_core import (
     Pipeline,
     Progress,
 )
-from pydatatask_core.pipeline import holds
+from pydatatask_core.pipeline import holds, loop
 from pydatatask_core.pipeline.dispatch import Dispatcher
 from pydatatask_core.pipeline.holds import Holds
 
@@ -320,3 +320,16 @@ def test_a_failed_launch_counts_on_while_its_job_is_taken_for_live() -> None:
 
     held.allowed(task, set(), set())
     assert not held.hopeful
+
+
+async def test_when_nothing_is_left_to_do_a_round_follows_at_once_whatever_rounds_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loop, "ROUND_SHARE", 1e9)
+    first = function_task("first", quiet, jobs(*(f"j{number}" for number in range(100))))
+    second = function_task("second", quiet)
+    second.plug(first)
+    async with Pipeline([first, second]) as pipeline:
+        summary = await pipeline.run(poll=FAR)
+
+    assert summary.launched == {"first": 100, "second": 100}

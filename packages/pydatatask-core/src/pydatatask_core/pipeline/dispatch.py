@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -135,8 +136,7 @@ class Dispatcher:
                     self._work(task), name=f"pydatatask launch {task.name}"
                 )
                 workers.add(worker)
-                worker.add_done_callback(workers.discard)
-                worker.add_done_callback(observe)
+                worker.add_done_callback(partial(self._worker_ended, task))
 
     @property
     def busy(self) -> bool:
@@ -185,6 +185,12 @@ class Dispatcher:
             if now > self._turn_ends:
                 await asyncio.sleep(0)
                 self._turn_ends = monotonic() + LONGEST_TURN
+
+    def _worker_ended(self, task: Task, worker: asyncio.Task[None]) -> None:
+        self._workers[task].discard(worker)
+        observe(worker)
+        if not self._workers[task]:  # the last launch may have been all that was going on
+            self._stir(task, False)
 
     async def _launch(self, task: Task, job: str) -> bool:
         """Launch one job, and tell whether it was refused."""
