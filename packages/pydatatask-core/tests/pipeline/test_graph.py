@@ -84,3 +84,15 @@ def test_a_linked_repository_that_nothing_depends_on_is_a_node_without_edges() -
 
     assert aside in graph
     assert list(graph.successors(aside)) == list(graph.predecessors(aside)) == []
+
+
+def test_two_links_that_lead_the_same_way_are_one_edge_that_says_what_either_says() -> None:
+    source = jobs("a")
+    task = function_task("t", quiet, source)
+    task.link("blocks", source, inhibits_start=True)
+
+    edge = Pipeline([task]).graph().edges[source, task]
+
+    assert edge["link"] == "source"
+    assert edge["is_input"]
+    assert edge["inhibits_start"]

@@ -29,6 +29,11 @@ def check_tasks(tasks: Iterable[Task]) -> list[Task]:
     for task in checked:
         if not isinstance(task, Task):
             raise PipelineConfigurationError(f"a pipeline is made of tasks, and {task!r} is none")
+        if type(task).__hash__ is None:
+            raise PipelineConfigurationError(
+                f"task {task.name} cannot be told from others, since its class defines == and no "
+                "hash; a dataclass that is a task needs @dataclass(eq=False)"
+            )
     for name, times in Counter(task.name for task in checked).items():
         if times > 1:
             raise PipelineConfigurationError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import PipelineConfigurationError
 from pydatatask_core.repository.listing import Combinator
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
+    from pydatatask_core.task.link import Link
 
     Node = Repository | Task
 
@@ -24,10 +26,12 @@ def build_graph(tasks: Iterable[Task]) -> DiGraph[Node]:
 
     Nodes are the tasks and repositories themselves, with ``kind`` ("task" or "repository") and
     ``name`` as attributes. An edge leads from what a task waits for to the task, and from the task
-    to what it writes; it carries ``link`` (the link's name) and the link's dispositions. An edge
+    to what it writes; it carries ``link`` (the link's name) and the link's dispositions; where
+    several links lead the same way, the first one's name and what any of them says. An edge
     between repositories, with ``derived`` true, leads to a repository that is a view of the other.
 
     :param tasks: the tasks of the pipeline.
+    :raises PipelineConfigurationError: if a repository cannot be a node.
     """
     import networkx as nx
 
@@ -36,18 +40,28 @@ def build_graph(tasks: Iterable[Task]) -> DiGraph[Node]:
         graph.add_node(task, kind="task", name=task.name)
         for name, link in task.links.items():
             _add_repository(graph, link.repo)
-            attributes = {"link": name, **link.dispositions}
             if link.is_output or link.is_status:
-                graph.add_edge(task, link.repo, **attributes)
+                _add_link(graph, task, link.repo, name, link)
             if link.is_input or (
                 (link.required_for_start or link.inhibits_start)
                 and not (link.is_output or link.is_status)
             ):
-                graph.add_edge(link.repo, task, **attributes)
+                _add_link(graph, link.repo, task, name, link)
     return graph
 
 
+def _add_link(graph: DiGraph[Node], start: Node, end: Node, name: str, link: Link) -> None:
+    known = graph.get_edge_data(start, end, default={})
+    dispositions = {key: value or known.get(key, False) for key, value in link.dispositions.items()}
+    graph.add_edge(start, end, link=known.get("link", name), **dispositions)
+
+
 def _add_repository(graph: DiGraph[Node], repo: Repository) -> None:
+    if type(repo).__hash__ is None:
+        raise PipelineConfigurationError(
+            f"{repo!r} cannot be a node of a graph, since its class defines == and no hash; a "
+            "dataclass that is a repository needs @dataclass(eq=False)"
+        )
     if repo in graph:
         return
     graph.add_node(repo, kind="repository", name=repr(repo))

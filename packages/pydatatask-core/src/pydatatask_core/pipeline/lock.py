@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydatatask_core.errors import PipelineLockedError
+from pydatatask_core.errors import PipelineLockedError, describe
 from pydatatask_core.repository.listing import Combinator
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class DriverLock:
     :param tasks: the tasks that are to be driven.
     """
 
-    _ours: set[Path] = set()  # noqa: RUF012 - a record lock belongs to the process as well
+    # By the process that took them: a fork inherits this table, and none of the locks.
+    _ours: dict[Path, int] = {}  # noqa: RUF012 - a record lock belongs to the process as well
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._keys = {key: task for task in tasks if (key := _key(task)) is not None}
@@ -56,7 +57,7 @@ class DriverLock:
 
     def _take(self, path: Path, task: Task) -> None:
         here = f"process {os.getpid()} on {socket.gethostname()}"
-        if path in self._ours:
+        if self._ours.get(path) == os.getpid():
             raise _locked(task, f"another pipeline of this process ({here})")
         # Opened and closed only when the lock is to be had: closing any descriptor of the file
         # would give up a lock that this process holds on it.
@@ -70,14 +71,15 @@ class DriverLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{here} ({' '.join(sys.argv)[:500]})\n".encode(), 0)
         self._held[path] = descriptor
-        self._ours.add(path)
+        self._ours[path] = os.getpid()
 
     def release(self) -> None:
         """Give the locks back."""
         for path, descriptor in self._held.items():
-            os.ftruncate(descriptor, 0)
+            if self._ours.get(path) == os.getpid():  # what a fork holds is its parent's
+                os.ftruncate(descriptor, 0)
+                del self._ours[path]
             os.close(descriptor)
-            self._ours.discard(path)
         self._held.clear()
 
 
@@ -114,8 +116,14 @@ def _written(repo: Repository) -> Iterable[Repository]:
 
 def _folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"pydatatask-locks-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as e:
+        raise PipelineLockedError(
+            f"{folder}, where drivers are kept apart, cannot be made: {describe(e)}; set TMPDIR to "
+            "another folder, or make the pipeline with exclusive=False"
+        ) from e
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise PipelineLockedError(
             f"{folder} is not a directory of this user, so no lock can be trusted there; remove it "

@@ -11,7 +11,7 @@ from pydatatask_core.errors import PipelineConfigurationError, describe
 from .holds import marks_ended_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
@@ -37,7 +37,7 @@ async def validate(tasks: Sequence[Task], create: bool) -> None:
     problems = [
         problem
         for problem in await asyncio.gather(*checks, return_exceptions=True)
-        if problem is not None
+        if isinstance(problem, BaseException)  # a third party's validate may return anything
     ]
     for problem in problems:
         if not isinstance(problem, Exception):
@@ -68,7 +68,7 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
 
     :param tasks: the tasks of the pipeline.
     """
-    writers: dict[int, list[tuple[Task, str]]] = {}
+    written: list[tuple[Task, str, Repository]] = []
     for task in tasks:
         extra = {"task": task.name}
         if task.disabled:
@@ -89,15 +89,24 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
             )
         for name, link in task.links.items():
             if link.is_output or link.is_status:
-                writers.setdefault(id(link.repo), []).append((task, name))
+                written.append((task, name, link.repo))
+    known = {id(repo) for _, _, repo in written}
     read = {id(link.repo): link.repo for task in tasks for link in task.links.values()}
     for key, repo in read.items():
-        if key not in writers and await repo.is_missing():
+        if key not in known and await repo.is_missing():
             log.warning("%r does not exist yet; it is taken to be empty until it appears", repo)
-    for places in writers.values():
-        if len({task.name for task, _ in places}) > 1:
+    await asyncio.to_thread(_warn_of_shared, written)
+
+
+def _warn_of_shared(written: Iterable[tuple[Task, str, Repository]]) -> None:
+    """Warn where several tasks write to one place, by one repository or by several."""
+    places: dict[object, list[tuple[Task, str, Repository]]] = {}
+    for task, name, repo in written:
+        places.setdefault(repo.identity or id(repo), []).append((task, name, repo))
+    for writers in places.values():
+        if len({task.name for task, _, _ in writers}) > 1:
             log.warning(
                 "%s write to one repository, %r; the jobs of the one look like the other's",
-                " and ".join(f"{task.name}.{name}" for task, name in places),
-                places[0][0].links[places[0][1]].repo,
+                " and ".join(f"{task.name}.{name}" for task, name, _ in writers),
+                writers[0][2],
             )

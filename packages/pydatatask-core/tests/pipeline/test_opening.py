@@ -1,0 +1,268 @@
+"""What is checked, made and warned of when a pipeline opens, and who may open it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core import (
+    AggregateAndRepository,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    Pipeline,
+    Repository,
+    Session,
+    Task,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.errors import PipelineConfigurationError, PipelineLockedError, StoreError
+
+from .fakes import Detached, function_task, jobs, quiet
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+    from pathlib import Path
+
+
+class Validated(InProcessMetadataRepository):
+    """A repository that counts its validations, or fails them."""
+
+    def __init__(self, problem: Exception | None = None) -> None:
+        super().__init__()
+        self.validations = 0
+        self.problem = problem
+
+    async def validate(self) -> Any:
+        self.validations += 1
+        if self.problem is not None:
+            raise self.problem
+        return "a third party may return anything"
+
+
+async def test_several_problems_are_told_at_once_and_the_session_is_closed_again() -> None:
+    closed: list[str] = []
+    session = Session()
+
+    @session.resource
+    async def thing() -> AsyncIterator[None]:
+        yield
+        closed.append("thing")
+
+    tasks = [
+        InProcessSyncTask(name, Validated(StoreError("make", name, "no space")), func=quiet)
+        for name in ("one", "two")
+    ]
+    pipeline = Pipeline(tasks, session)
+
+    with pytest.raises(PipelineConfigurationError, match="2 things are wrong") as caught:
+        await pipeline.open()
+
+    assert str(caught.value).count("could not make in") == 2
+    assert closed == ["thing"]
+    assert not session.is_open
+
+
+async def test_one_problem_is_raised_as_it_is() -> None:
+    problem = StoreError("make", "x", "no space")
+    with pytest.raises(StoreError) as caught:
+        await Pipeline([InProcessSyncTask("t", Validated(problem), func=quiet)]).open()
+    assert caught.value is problem
+
+
+async def test_tasks_and_what_they_write_are_validated_once_for_each_opening() -> None:
+    validated: list[str] = []
+
+    class Noting(Detached):
+        async def validate(self) -> None:
+            validated.append(self.name)
+
+    done, source = Validated(), Validated()
+    tasks = [Noting(name, source) for name in ("one", "two")]
+    for task in tasks:
+        task.link("shared", done, is_status=True)
+    pipeline = Pipeline(tasks)
+    for number in (1, 2):
+        async with pipeline:
+            await pipeline.update()
+        assert sorted(validated) == sorted(["one", "two"] * number)
+        assert done.validations == number
+        assert source.validations == 0
+
+    await pipeline.open("inspect")
+    await pipeline.close()
+    assert done.validations == 2
+
+
+async def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="'drive', 'inspect' or 'one', not 'look'"):
+        await Pipeline([]).open("look")  # type: ignore[arg-type]
+
+
+async def test_two_objects_for_one_folder_are_one_repository_to_warn_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = []
+    for name in ("one", "two"):
+        task = InProcessSyncTask(name, YamlMetadataFileRepository(tmp_path), func=quiet)
+        task.link("source", jobs("a"), is_input=True)
+        tasks.append(task)
+    async with Pipeline(tasks, exclusive=False):
+        pass
+
+    assert "one.done and two.done write to one repository" in caplog.text
+
+
+async def test_a_task_that_nothing_marks_as_done_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    task = Detached("t", jobs("a"))
+    task.links.pop("done")
+    async with Pipeline([task]):
+        pass
+    assert "t: nothing that outlives a job" in caplog.text
+
+
+# -- classes of third parties ------------------------------------------------------------------
+
+
+@dataclass
+class Values(Repository):
+    """A repository of the three documented methods, equal by value and so without a hash."""
+
+    names: list[str] = field(default_factory=list)
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        for name in list(self.names):
+            yield name
+
+    async def info(self, job: str) -> Any:
+        return job.upper()
+
+    async def delete(self, job: str) -> None:
+        self.names.remove(job)
+
+
+class Either(Repository):
+    """A combinator that knows nothing of listings and candidates."""
+
+    def __init__(self, *below: Repository) -> None:
+        self.below = below
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        for repo in self.below:
+            async for job in repo:
+                yield job
+
+    async def info(self, job: str) -> Any:
+        return [await repo.info(job) for repo in self.below]
+
+    async def delete(self, job: str) -> None:
+        for repo in self.below:
+            await repo.delete(job)
+
+
+async def test_repositories_of_the_documented_methods_drive_a_pipeline() -> None:
+    ran: list[str] = []
+
+    async def body(job: str, source: Any) -> None:
+        ran.append(f"{job}{await source.info(job)}")
+
+    source = Either(Values(["a"]), Values(["b", "no job id", "a"]))
+    task = InProcessSyncTask("t", InProcessMetadataRepository(), func=body)
+    task.link("source", source, is_input=True)
+    task.link("also", AggregateAndRepository(x=source, y=Values(["a", "b", "c"])), is_input=True)
+    async with Pipeline([task]) as pipeline:
+        await pipeline.run(poll=3600)
+
+    assert sorted(ran) == ["a['A', 'A']", "b['B', 'B']"]
+
+
+def test_a_repository_without_a_hash_cannot_be_a_node_and_the_error_says_what_to_do() -> None:
+    task = function_task("t", quiet)
+    task.link("source", Values(["a"]), is_input=True)
+    with pytest.raises(PipelineConfigurationError, match=r"dataclass\(eq=False\)"):
+        Pipeline([task]).graph()
+
+
+def test_a_task_without_a_hash_is_refused_and_the_error_says_what_to_do() -> None:
+    class Equal(Detached):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        __hash__ = None  # type: ignore[assignment]
+
+    with pytest.raises(PipelineConfigurationError, match=r"task t cannot be told from others"):
+        Pipeline([Equal("t", jobs())])
+
+
+# -- who drives --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _private_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "locks"))
+    monkeypatch.setattr("tempfile.tempdir", None)
+
+
+def stored(name: str, folder: Path) -> Task:
+    task = InProcessSyncTask(name, YamlMetadataFileRepository(folder), func=quiet)
+    task.link("source", jobs("a"), is_input=True)
+    return task
+
+
+@pytest.mark.usefixtures("_private_locks")
+async def test_two_pipelines_that_share_a_task_are_kept_apart_and_others_are_not(
+    tmp_path: Path,
+) -> None:
+    shared = tmp_path / "shared"
+    async with Pipeline([stored("a", tmp_path / "a"), stored("shared", shared)]):
+        with pytest.raises(PipelineLockedError, match="task shared is driven already"):
+            await Pipeline([stored("b", tmp_path / "b"), stored("shared", shared)]).open()
+        async with Pipeline([stored("b", tmp_path / "b"), stored("shared", tmp_path / "other")]):
+            pass
+    async with Pipeline([stored("b", tmp_path / "b"), stored("shared", shared)]):
+        pass
+
+
+@pytest.mark.usefixtures("_private_locks")
+async def test_an_opening_that_fails_leaves_no_lock(tmp_path: Path) -> None:
+    broken = stored("t", tmp_path / "done")
+    broken.link("out", Validated(StoreError("make", "x", "no space")), is_output=True)
+    with pytest.raises(StoreError):
+        await Pipeline([broken]).open()
+
+    async with Pipeline([stored("t", tmp_path / "done")]):
+        pass
+
+
+@pytest.mark.usefixtures("_private_locks")
+async def test_a_fork_neither_holds_nor_gives_up_what_its_parent_drives(tmp_path: Path) -> None:
+    pipeline = Pipeline([stored("t", tmp_path / "done")])
+    await pipeline.open()
+    lock = pipeline._lock
+    assert lock is not None
+    child = os.fork()
+    if child == 0:
+        lock.release()
+        os._exit(0)
+    assert (await asyncio.to_thread(os.waitpid, child, 0))[1] == 0
+
+    with pytest.raises(PipelineLockedError, match=f"process {os.getpid()} on"):
+        await Pipeline([stored("t", tmp_path / "done")]).open()
+    (file,) = (tmp_path / "locks").glob("*/*.lock")
+    assert f"process {os.getpid()} on" in file.read_text()
+    await pipeline.close()
+
+
+async def test_a_place_for_locks_that_cannot_be_made_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    with pytest.raises(PipelineLockedError, match=r"cannot be made: .*set TMPDIR"):
+        await Pipeline([stored("t", tmp_path / "done")]).open()
