@@ -1,0 +1,106 @@
+"""The documented names in one place, each of them the object that a package of ours holds."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+import pydatatask
+
+MODULES = (
+    "pipeline",
+    "proc_manager",
+    "repository",
+    "resource_manager",
+    "session",
+    "task",
+    "utils",
+)
+HEAVY = [
+    "IPython",
+    "aiobotocore",
+    "asyncssh",
+    "botocore",
+    "bson",
+    "click",
+    "docker_registry_client_async",
+    "jinja2",
+    "kubernetes_asyncio",
+    "motor",
+    "networkx",
+    "pymongo",
+    "rich",
+    "yaml",
+]
+
+
+def in_a_new_process(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["Pipelines", "_SOURCES_", "core", "os"])
+def test_an_unknown_name_is_an_attribute_error_that_names_it(name: str) -> None:
+    with pytest.raises(AttributeError, match=f"'pydatatask' has no attribute '{name}'"):
+        getattr(pydatatask, name)
+    assert not hasattr(pydatatask, name)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_an_unknown_name_of_a_module_is_an_attribute_error(module: str) -> None:
+    with pytest.raises(AttributeError, match=f"'pydatatask.{module}' has no attribute 'Nothing'"):
+        _ = importlib.import_module(f"pydatatask.{module}").Nothing
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_name_is_the_same_object_wherever_it_is_taken_from(module: str) -> None:
+    documented = importlib.import_module(f"pydatatask.{module}")
+    for name in documented.__all__:
+        value = getattr(documented, name)
+        assert value is getattr(pydatatask, name, value)
+        assert name in dir(documented)
+
+
+def test_every_public_name_is_there_listed_and_sorted_for_readers() -> None:
+    for name in pydatatask.__all__:
+        assert hasattr(pydatatask, name)
+        assert name in dir(pydatatask)
+    assert len(set(pydatatask.__all__)) == len(pydatatask.__all__)
+    assert set(MODULES) <= set(dir(pydatatask))
+
+
+def test_import_star_gives_every_public_name() -> None:
+    found = in_a_new_process(
+        "from pydatatask import *\nimport pydatatask\n"
+        "print([name for name in pydatatask.__all__ if name not in globals()])"
+    )
+    assert found == "[]"
+
+
+def test_classes_keep_their_real_module_and_unpickle_where_only_the_core_is() -> None:
+    for name in ("Pipeline", "FileRepository", "InProcessSyncTask", "Session", "Resources"):
+        kind = getattr(pydatatask, name)
+        assert kind.__module__.startswith("pydatatask_core.")
+        assert pickle.loads(pickle.dumps(kind)) is kind
+        assert b"pydatatask_core" in pickle.dumps(kind)
+
+
+def test_the_first_names_load_no_client_library_nor_anything_else_that_is_heavy() -> None:
+    loaded = in_a_new_process(
+        "import sys, pydatatask\n"
+        "pydatatask.Pipeline, pydatatask.ProcessTask, pydatatask.YamlMetadataFileRepository\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+def test_importing_alone_loads_no_module_of_the_core_but_the_one_for_lazy_names() -> None:
+    loaded = in_a_new_process(
+        "import sys, pydatatask\n"
+        "print(sorted(name for name in sys.modules if name.startswith('pydatatask_core.')))"
+    )
+    assert set(eval(loaded)) <= {"pydatatask_core.lazy", "pydatatask_core.errors"}
