@@ -9,11 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
-from pydatatask_core.session import Session
-from pydatatask_core.utils import finish
-
-from .checks import check_tasks
-from .drive import Drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -23,10 +18,12 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.resource_manager import ResourceManager
+    from pydatatask_core.session import Session
     from pydatatask_core.task.base import Task
     from pydatatask_core.task.runtime import FailureHook, OpenMode
 
     from .backlog import Priority
+    from .drive import Drive
     from .lock import DriverLock
     from .loop import Progress, RunSummary
 
@@ -62,6 +59,12 @@ class Pipeline:
         on_failure: FailureHook | None = None,
         exclusive: bool = True,
     ) -> None:
+        # Here, so that to name the class costs little.
+        from pydatatask_core.session import Session
+
+        from .checks import check_tasks
+        from .drive import Drive
+
         checked = check_tasks(tasks)
         if session is not None and not isinstance(session, Session):
             raise PipelineConfigurationError(f"session has to be a Session, not {session!r}")
@@ -116,6 +119,9 @@ class Pipeline:
             raise PipelineError("the pipeline is open already; close it before opening it again")
         if mode not in ("drive", "inspect", "one"):
             raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
+        from pydatatask_core.utils import finish
+
+        from .drive import Drive
         from .lock import DriverLock
         from .needs import needed_resources
         from .opening import validate, warn_of_oddities

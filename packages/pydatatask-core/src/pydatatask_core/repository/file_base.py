@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 from abc import ABC
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.errors import (
@@ -29,6 +28,7 @@ from .base import Repository
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from ._files.stamp import Stamp
 
@@ -75,6 +75,9 @@ class FileRepositoryBase(Repository, ABC):
         self._given = check_basedir(owner, basedir)
         check_extension(owner, extension)
         check_flags(owner, case_insensitive=case_insensitive, durable=durable)
+        # pathlib takes longer to import than all of this module.
+        from pathlib import Path
+
         self.basedir = Path(self._given)
         self.extension = extension
         self.case_insensitive = case_insensitive
@@ -124,6 +127,8 @@ class FileRepositoryBase(Repository, ABC):
         """
         self.check_job_id(job)
         try:
+            from pathlib import Path
+
             return Path(self._folder.find(job))
         except SeveralFound as e:
             names = " and ".join(repr(os.path.basename(path)) for path in e.paths)

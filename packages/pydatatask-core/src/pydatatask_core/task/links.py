@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.repository.base import Repository
-from pydatatask_core.repository.map import SucceededRepository
-from pydatatask_core.repository.related import RelatedItemRepository
-from pydatatask_core.repository.setops import (
-    AggregateAndRepository,
-    AggregateOrRepository,
-    BlockingRepository,
-)
 
 from .link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pydatatask_core.repository.map import SucceededRepository
 
     from .base import Task
 
@@ -53,6 +48,13 @@ class Linked:
         if self._ready is not None:
             return self._ready
         if self._default_ready is None:
+            # Views are imported where one is made: to name a task costs little.
+            from pydatatask_core.repository.setops import (
+                AggregateAndRepository,
+                AggregateOrRepository,
+                BlockingRepository,
+            )
+
             required = AggregateAndRepository(**self.required_for_start)
             inhibiting = self.inhibits_start
             self._default_ready = (
@@ -163,6 +165,8 @@ class Linked:
                 )
             repo = link.repo if failed_counts else output.gated(name)
             if translator is not None:
+                from pydatatask_core.repository.related import RelatedItemRepository
+
                 repo = RelatedItemRepository(
                     repo, translator, translate_allow_deletes, translate_prefetch_lookup
                 )
@@ -200,6 +204,8 @@ class Linked:
             )
         usual = {"is_status": True, "inhibits_start": True, "required_for_output": True}
         self.link(name, repo, **(usual | dispositions))
+        from pydatatask_core.repository.map import SucceededRepository
+
         self._outcomes[name] = SucceededRepository(repo)
 
     def outcome_view(self, name: str) -> SucceededRepository:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TemplateError, describe
@@ -75,6 +74,8 @@ class Template:
             short = "\n" not in source and 0 < len(source) <= _LONGEST_NAME and "\0" not in source
             if not short or not os.path.isfile(source):
                 return source
+        from pathlib import Path
+
         path = Path(source)
         self.place = f"the template {str(path)!r}"
         try:
