@@ -189,4 +189,6 @@ def _said(error: Exception) -> str:
 
 def _has_no_host(error: theirs.EndpointConnectionError) -> bool:
     cause: Any = error.kwargs.get("error")
-    return isinstance(getattr(cause, "os_error", cause), socket.gaierror)
+    # Which resolver aiohttp asks, and so what that raises, depends on whether aiodns is installed.
+    by_aiohttp = isinstance(cause, aiohttp.ClientConnectorDNSError)
+    return by_aiohttp or isinstance(getattr(cause, "os_error", cause), socket.gaierror)

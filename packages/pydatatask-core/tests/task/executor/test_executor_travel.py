@@ -222,16 +222,12 @@ async def test_what_can_be_found_elsewhere_travels(tmp_path: Path, pool: Any, bo
 
 async def test_a_view_of_files_travels(tmp_path: Path, pool: Any) -> None:
     stage = in_files(tmp_path, pool, bodies.copy)
-    stage.task.links["inp"].repo = stage.inp.map(_doubled) | stage.inp
+    stage.task.links["inp"].repo = stage.inp.map(bodies.doubled) | stage.inp
     await stage.feed("a", value=2)
 
     await stage.run()
 
     assert await stage.out.info("a") == {"left": 4, "right": 2}
-
-
-def _doubled(value: int) -> int:
-    return 2 * value
 
 
 async def test_whoever_takes_all_links_gets_those_that_are_there_to_work_with(

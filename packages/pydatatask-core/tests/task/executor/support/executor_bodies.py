@@ -111,3 +111,7 @@ async def everything(job: str, **links: Any) -> None:
 
 async def with_live(job: str, inp: MetadataRepository, live: Any) -> None:
     """Ask for what cannot travel."""
+
+
+def doubled(value: int) -> int:
+    return 2 * value
