@@ -213,12 +213,14 @@ class Dispatcher:
             holds.failed(task, job, e)
         else:
             self.launched[task.name] += 1
-            self.polled += not (task.event_driven or task.completes_in_launch)
+            if not task.event_driven and not task.completes_in_launch:
+                self.polled += 1
             if holds.watching:
                 holds.launched(task, job)
             if task in self._live:
                 self._live[task].add(job)
-        task.end_wait(job, timer)
+        if timer is not None:
+            task.end_wait(job, timer)
         self.backlog.scheduled(task, job)
         return False
 
@@ -232,7 +234,7 @@ class Dispatcher:
         self.backlog.put_back(task, job)
 
     def _take(self, task: Task) -> str | None:
-        if not self._may_take(task):
+        if not self._may_launch(task):
             return None
         if task.due:
             return task.due.popleft()
@@ -242,9 +244,10 @@ class Dispatcher:
         return job
 
     def _may_take(self, task: Task) -> bool:
-        if self._stopped or task in self.backlog.held or self._note_full(task):
-            return False
-        return bool(task.due) or self.backlog.has_next(task)
+        return self._may_launch(task) and (bool(task.due) or self.backlog.has_next(task))
+
+    def _may_launch(self, task: Task) -> bool:
+        return not (self._stopped or task in self.backlog.held or self._note_full(task))
 
     def _note_full(self, task: Task) -> bool:
         """Note whether the task has as many jobs as it may."""
