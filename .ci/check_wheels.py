@@ -44,9 +44,14 @@ for dist in distributions():
     name = dist.name.lower().replace("_", "-")
     if name.split("-")[0] == "pydatatask":
         package = name.replace("-", "_")
+        extras = " ".join(r for r in dist.requires or () if "extra ==" in r).lower()
         for module in modules(package):
             try:
                 importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                # What only an extra brings may be missing, and nothing else.
+                if (error.name or "?").split(".")[0].lower() not in extras:
+                    sys.exit(f"{module} cannot be imported: {type(error).__name__}: {error}")
             except Exception as error:
                 sys.exit(f"{module} cannot be imported: {type(error).__name__}: {error}")
         origin = json.loads(dist.read_text("direct_url.json") or "{}").get("url")
