@@ -27,7 +27,9 @@
     │   ├── PipelineConfigurationError  (ValueError)
     │   ├── PipelineNotOpenError
     │   └── PipelineLockedError
-    └── MissingBackendError             (ImportError)
+    └── MissingBackendError
+        ├── MissingBackendImportError   (ImportError)
+        └── MissingBackendAttributeError (AttributeError)
 
 Each class also derives from the builtin that a caller would expect, given in parentheses, so
 ``except KeyError`` around a look-up keeps working. All of them survive pickling, since a failure
@@ -44,7 +46,9 @@ __all__ = [
     "JobNotFoundError",
     "LaunchRefusedError",
     "MalformedValueError",
+    "MissingBackendAttributeError",
     "MissingBackendError",
+    "MissingBackendImportError",
     "PipelineConfigurationError",
     "PipelineError",
     "PipelineLockedError",
@@ -260,8 +264,19 @@ class PipelineLockedError(PipelineError):
     """Another process drives this pipeline already."""
 
 
-class MissingBackendError(PydatataskError, ImportError):
-    """A documented name was used whose backend is not installed."""
+class MissingBackendError(PydatataskError):
+    """Something was used whose backend is not installed; the message has the command that does."""
+
+
+class MissingBackendImportError(MissingBackendError, ImportError):
+    """It was asked for by ``import``, or by ``from ... import``."""
+
+
+class MissingBackendAttributeError(MissingBackendError, AttributeError):
+    """It was asked for as an attribute, so that ``hasattr`` answers and ``getattr`` may default.
+
+    No class can be an ImportError as well as an AttributeError.
+    """
 
 
 def describe(cause: object) -> str:

@@ -20,6 +20,8 @@ __all__ = ["CallableMain"]
 class CallableMain:
     """The module ``pydatatask.main``, which may be called."""
 
+    App = pydatatask_cli.App
+    CommandLineError = pydatatask_cli.CommandLineError
     cat_data = staticmethod(pydatatask_cli.cat_data)
     delete_data = staticmethod(pydatatask_cli.delete_data)
     inject_data = staticmethod(pydatatask_cli.inject_data)

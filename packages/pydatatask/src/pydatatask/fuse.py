@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydatatask_core.lazy import lazy_names
+from ._documented import documented_names
 
 if TYPE_CHECKING:
-    from pydatatask_cli.commands.fuse import mount
-
-__all__ = ["mount"]
-
-_SOURCES = {"pydatatask_cli.commands.fuse": ("mount",)}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
+    from pydatatask_cli.commands.fuse import mount as mount
+else:
+    __getattr__, __dir__ = documented_names(
+        globals(), (), {"mount": "pydatatask_cli.commands.fuse"}
+    )

@@ -10,45 +10,15 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.lazy import lazy_names
+from ._documented import documented_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydatatask_cli import (
-        cat_data,
-        delete_data,
-        inject_data,
-        launch,
-        list_data,
-        main,
-        make_group,
-        pass_app,
-        print_status,
-        print_trace,
-        run,
-        shell,
-        update,
-    )
+    from pydatatask_cli import *
     from pydatatask_core.pipeline import Pipeline
-
-__all__ = [
-    "cat_data",
-    "delete_data",
-    "inject_data",
-    "launch",
-    "list_data",
-    "main",
-    "make_group",
-    "pass_app",
-    "print_status",
-    "print_trace",
-    "run",
-    "shell",
-    "update",
-]
-
-_SOURCES = {"pydatatask_cli": tuple(__all__)}
+else:
+    __getattr__, __dir__ = documented_names(globals(), ("pydatatask_cli",))
 
 
 class CallableModule(ModuleType):
@@ -58,8 +28,5 @@ class CallableModule(ModuleType):
         """Parse ``sys.argv`` and do what it asks of a pipeline; see ``main``."""
         self.main(pipeline, instrument)
 
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
 
 sys.modules[__name__].__class__ = CallableModule

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydatatask_core.lazy import lazy_names
+from ._documented import documented_names
 
 if TYPE_CHECKING:
-    from pydatatask_core.session import Session
-
-__all__ = [
-    "Session",
-]
-
-_SOURCES = {
-    "pydatatask_core.session": ("Session",),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
+    from pydatatask_core.session import *
+else:
+    __getattr__, __dir__ = documented_names(globals(), ("pydatatask_core.session",))

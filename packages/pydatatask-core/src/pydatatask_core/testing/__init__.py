@@ -22,14 +22,14 @@ pytest, pytest-asyncio and hypothesis: ``pip install 'pydatatask-core[testing]'`
 
 from __future__ import annotations
 
-from pydatatask_core.errors import MissingBackendError
+from pydatatask_core.errors import MissingBackendImportError
 
 try:
     import hypothesis  # noqa: F401 - only here, so that what is missing is said once and well
     import pytest
     import pytest_asyncio  # noqa: F401 - likewise
 except ImportError as e:
-    raise MissingBackendError(
+    raise MissingBackendImportError(
         f"pydatatask_core.testing needs {e.name}, which is not installed: "
         "pip install 'pydatatask-core[testing]'"
     ) from e
