@@ -1,0 +1,19 @@
+"""What is measured, a module for each case of the benchmark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .chain import CHAIN
+from .latency import LATENCY
+from .scripts import NOTHING, SCRIPTS
+from .start import COMMAND, IMPORT
+
+if TYPE_CHECKING:
+    from harness.case import Case
+
+__all__ = ["CASES"]
+
+_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND)
+CASES: dict[str, Case] = {case.name: case for case in _ALL}
+"""Every case by its name, in the order in which they are done."""

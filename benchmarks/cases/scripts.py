@@ -1,0 +1,154 @@
+"""Cases 2 and 3: a script for each file of a folder, and nothing to do after all is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.case import OURS, PEAK, SECONDS, Case, Contestant, Size, Target, program, shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.table import Table
+
+__all__ = ["NOTHING", "SCRIPTS"]
+
+SNAKEMAKE = (
+    "snakemake --quiet all --nolock --cores {at_once} --snakefile {programs}/scripts.smk "
+    "--rerun-triggers mtime"
+)
+MAKE = "make --silent --jobs={at_once} --file={programs}/scripts.mk"
+BY_HAND = "xargs, records by hand"
+RECORD = "success: true\nreturn_code: 0\n"
+
+
+def files(folder: Path, size: Size) -> None:
+    """Make the files to work on."""
+    for name in ("in", "out", "done"):
+        (folder / name).mkdir()
+    for i in range(size.items):
+        (folder / "in" / f"file{i:06}.txt").write_text(f"This is the text of file {i}.\n")
+
+
+def files_done(folder: Path, size: Size) -> None:
+    """Make the files, and what is there after all the work was done."""
+    files(folder, size)
+    for path in (folder / "in").iterdir():
+        (folder / "out" / path.name).write_text("32\n")
+        (folder / "done" / f"{path.stem}.yaml").write_text(RECORD)
+
+
+def _one_at_a_time(line: str) -> Callable[[Size], list[str]]:
+    return shell(line.replace("{at_once}", "1"))
+
+
+def _to_by_hand(items: int, at_once: int) -> Callable[[Table], float | None]:
+    def value(table: Table) -> float | None:
+        ratio = table.middle_ratio(Size(items, at_once), BY_HAND, "seconds")
+        return 1 / ratio if ratio else None
+
+    return value
+
+
+def _behind(sizes: list[Size], peers: list[str]) -> Callable[[Table], float | None]:
+    """Give the least ratio of any peer at any size; above 1 we are ahead of all of them."""
+
+    def value(table: Table) -> float | None:
+        ratios = [table.middle_ratio(size, peer, "seconds") for size in sizes for peer in peers]
+        return min((ratio for ratio in ratios if ratio is not None), default=None)
+
+    return value
+
+
+_ENOUGH = 1_000  # with fewer, the start of the interpreter is what is seen
+_SIZES = [Size(items, at_once) for items in (100, 1_000, 10_000) for at_once in (2, 8)]
+_MANY = [Size(items) for items in (1_000, 10_000, 100_000)]
+
+SCRIPTS = Case(
+    "scripts",
+    "a small script for each file of a folder, its output kept in another",
+    note="Seconds of the whole process. `xargs, records by hand` publishes each output by a rename "
+    "and writes a record of how and when the job ended, as we do; the other tools write "
+    "no such record (doit, Snakemake and Luigi keep a data base of their own, or none). "
+    "0.4.7 with its own `run`, which waits a second after each round.",
+    contestants=[
+        Contestant(OURS, program("scripts_pydatatask")),
+        Contestant(
+            "pydatatask 0.4.7", program("scripts_pydatatask"), "pydatatask-0.4.7", most=1_000
+        ),
+        Contestant(
+            "xargs",
+            shell("ls in | xargs -P {at_once} -I N sh -c 'wc -c <in/N >out/N'"),
+            tool=("xargs", "findutils"),
+        ),
+        Contestant(
+            BY_HAND,
+            shell("ls in | xargs -P {at_once} -n 1 sh {programs}/by_hand.sh"),
+            tool=("xargs", "findutils"),
+        ),
+        Contestant("make", shell(MAKE), tool=("make", "make")),
+        Contestant(
+            "GNU parallel",
+            shell("ls in | parallel --will-cite -j {at_once} 'wc -c <in/{{}} >out/{{}}'"),
+            tool=("parallel", "parallel"),
+        ),
+        Contestant("doit", program("scripts_doit"), "doit"),
+        Contestant("Luigi", program("scripts_luigi"), "luigi", most=1_000),
+        Contestant("Snakemake", shell(SNAKEMAKE), "snakemake", most=1_000),
+    ],
+    sizes=_SIZES,
+    quick=[Size(20, 8)],
+    figures=[SECONDS, PEAK],
+    targets=[
+        *(
+            Target(
+                f"times as long as xargs with records by hand, {size}, at most 2",
+                _to_by_hand(size.items, size.at_once),
+                most=2,
+            )
+            for size in _SIZES
+            if size.items >= _ENOUGH
+        ),
+        Target(
+            "the least ratio of any pipeline tool at any size, at least 1",
+            _behind(_SIZES, ["pydatatask 0.4.7", "doit", "Luigi", "Snakemake"]),
+            least=1,
+        ),
+    ],
+    prepare=files,
+    rounds=3,
+)
+
+NOTHING = Case(
+    "nothing",
+    "the same once more, after all is done",
+    note="Seconds of the whole process, which finds that there is nothing to do.",
+    contestants=[
+        Contestant(OURS, program("scripts_pydatatask", "8")),
+        Contestant("pydatatask 0.4.7", program("scripts_pydatatask", "8"), "pydatatask-0.4.7"),
+        Contestant("make", _one_at_a_time(MAKE), tool=("make", "make")),
+        Contestant(
+            "doit",
+            program("scripts_doit", "8"),
+            "doit",
+            before=program("scripts_doit", "8", "nothing"),
+        ),
+        Contestant("Luigi", program("scripts_luigi", "1"), "luigi", most=10_000),
+        Contestant("Snakemake", _one_at_a_time(SNAKEMAKE), "snakemake", most=10_000),
+    ],
+    sizes=_MANY,
+    quick=[Size(20)],
+    figures=[SECONDS, PEAK],
+    targets=[
+        Target(
+            f"the least ratio of any peer with {size} files, at least 1",
+            _behind([size], ["pydatatask 0.4.7", "make", "doit", "Luigi", "Snakemake"]),
+            least=1,
+        )
+        for size in _MANY
+    ],
+    prepare=files_done,
+    shared=True,
+    rounds=3,
+)

@@ -1,0 +1,141 @@
+"""Doing a case: every contestant in turn, round after round."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .measure import ContestantFailedError, TooSlowError, measure
+from .peers import UnavailableError, python_of, tool
+from .table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from .case import Case, Contestant, Size
+
+__all__ = ["Pace", "do_case"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How much time there is.
+
+    :param rounds: how many rounds; None is as many as the case wants.
+    :param limit: how many seconds a contestant gets for one size in one round.
+    :param budget: after how many seconds of all its rounds a contestant does no more of them.
+    """
+
+    rounds: int | None
+    limit: float
+    budget: float
+
+
+def do_case(case: Case, sizes: Sequence[Size], pace: Pace) -> Table:
+    """Measure a case.
+
+    :param case: the case.
+    :param sizes: how much work there is.
+    :param pace: how much time there is.
+    """
+    table = Table(case)
+    pythons, out = _found(case)
+    for size in sizes:
+        with _folder(case, size) if case.shared else nullcontext() as shared:
+            _do_size(_Turns(table, size, pace, pythons, shared), out)
+    return table
+
+
+@dataclass(frozen=True)
+class _Turns:
+    table: Table
+    size: Size
+    pace: Pace
+    pythons: dict[str, Path]
+    shared: Path | None
+
+
+def _do_size(turns: _Turns, out: dict[str, str]) -> None:
+    """Do all rounds of one size.
+
+    :param out: why contestants are out, by name; to be added to.
+    """
+    case, size = turns.table.case, turns.size
+    remarks = turns.table.remarks[size]
+    remarks.update(out)
+    spent = dict.fromkeys(turns.pythons, 0.0)
+    for number in range(turns.pace.rounds or case.rounds):
+        for contestant in case.contestants:
+            name = contestant.name
+            if name in out or (number and spent[name] > turns.pace.budget):
+                continue
+            if contestant.most is not None and size.items > contestant.most:
+                remarks[name] = "takes too long for so many"
+                continue
+            began = time.monotonic()
+            failure = _turn(turns, contestant, first=not number)
+            spent[name] += time.monotonic() - began
+            if failure is not None:
+                out[name] = remarks[name] = failure
+            told = failure or _told(turns.table, size, name)
+            print(f"{case.name} {size}, round {number + 1}: {name}: {told}", file=sys.stderr)
+
+
+def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
+    """Measure one contestant once, and say what went wrong if anything did."""
+    case, size, python = turns.table.case, turns.size, turns.pythons[contestant.name]
+    with nullcontext(turns.shared) if turns.shared else _folder(case, size) as folder:
+        try:
+            if contestant.before is not None and (first or not case.shared):
+                before = replace(contestant, command=contestant.before)
+                measure(before, size, python, folder, turns.pace.limit)
+            figures = measure(contestant, size, python, folder, turns.pace.limit)
+        except TooSlowError:
+            return f"takes more than {turns.pace.limit:.0f} s for {size}"
+        except ContestantFailedError as e:
+            print(f"{contestant.name} failed: {e}", file=sys.stderr)
+            return f"failed for {size}"
+    turns.table.rounds[size][contestant.name].append(figures)
+    return None
+
+
+@contextmanager
+def _folder(case: Case, size: Size) -> Iterator[Path]:
+    """Give a new folder with what the work begins with, and remove it afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="pydatatask-bench-"))
+    try:
+        if case.prepare is not None:
+            case.prepare(folder, size)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(table: Table, size: Size, name: str) -> str:
+    figures = table.rounds[size][name][-1]
+    return ", ".join(
+        f"{figures[figure.key] * figure.scale:,.{figure.digits}f} {figure.title}"
+        for figure in table.case.figures
+        if figure.key in figures
+    )
+
+
+def _found(case: Case) -> tuple[dict[str, Path], dict[str, str]]:
+    """Find what contestants need; those whose needs cannot be met are named with the reason."""
+    pythons: dict[str, Path] = {}
+    absent: dict[str, str] = {}
+    for contestant in case.contestants:
+        try:
+            if contestant.tool is not None:
+                tool(*contestant.tool)
+            pythons[contestant.name] = python_of(contestant.peer)
+        except UnavailableError as e:
+            absent[contestant.name] = str(e)
+            print(f"{case.name}: {contestant.name} is left out: {e}", file=sys.stderr)
+    return pythons, absent

@@ -1,0 +1,57 @@
+"""The same chain by hand: a pool of workers of asyncio, with the records or without them.
+
+Usage: chain_asyncio.py ITEMS [records]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from datetime import UTC, datetime
+
+from memory import resident
+
+STAGES = 3
+WORKERS = 15
+
+
+async def nothing(job: str) -> None:
+    """Do the work of a job."""
+
+
+async def stage(jobs: list[str], done: dict[str, object] | None) -> None:
+    """Run a job after the other, in a few workers."""
+    waiting = iter(jobs)
+
+    async def work() -> None:
+        for job in waiting:
+            start = datetime.now(UTC) if done is not None else None
+            await nothing(job)
+            if done is not None:
+                done[job] = {
+                    "success": True,
+                    "start_time": start,
+                    "end_time": datetime.now(UTC),
+                    "attempt": 1,
+                }
+
+    await asyncio.gather(*(work() for _ in range(WORKERS)))
+
+
+async def measure(items: int, records: bool) -> dict[str, float]:
+    """Run all stages."""
+    jobs = [f"item{i:07}" for i in range(items)]
+    dones: list[dict[str, object]] = [{} for _ in range(STAGES)]
+    before, began = resident(), time.perf_counter()
+    for done in dones:
+        await stage(jobs, done if records else None)
+    seconds = time.perf_counter() - began
+    figures = {"loop": seconds, "rate": items * STAGES / seconds}
+    if records:
+        figures["per_job"] = (resident() - before) / (items * STAGES)
+    return figures
+
+
+print(json.dumps(asyncio.run(measure(int(sys.argv[1]), "records" in sys.argv))))

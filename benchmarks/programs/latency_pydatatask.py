@@ -1,0 +1,61 @@
+"""A chain of process tasks, each of which waits for the one before; with ours and with 0.4.7.
+
+Usage: latency_pydatatask.py STEPS
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from latencies import tell
+
+import pydatatask
+
+SCRIPT = "date +%s%N\ndate +%s%N\n"
+
+
+def chain(steps: int) -> pydatatask.Pipeline:
+    """Make the pipeline."""
+    manager = pydatatask.LocalLinuxManager("bench", Path("running").resolve())
+    quota = pydatatask.ResourceManager(pydatatask.Resources.parse(2, "64Gi", 1_000_000))
+    tasks: list[pydatatask.ProcessTask] = []
+    dones: list[pydatatask.YamlMetadataFileRepository] = []
+    for number in range(steps):
+        done = pydatatask.YamlMetadataFileRepository(f"done/{number}")
+        task = pydatatask.ProcessTask(
+            f"step{number}",
+            lambda: manager,
+            quota,
+            pydatatask.Resources.parse(1, "1Mi"),
+            pydatatask.YamlMetadataFileRepository(f"pids/{number}"),
+            SCRIPT,
+            done=done,
+            stdout=pydatatask.FileRepository(f"out/{number}", ".txt"),
+        )
+        if tasks:
+            task.link("before", dones[-1], is_input=True)
+        else:
+            begin = pydatatask.InProcessMetadataRepository({"job": {}})
+            task.link("begin", begin, is_input=True)
+        tasks.append(task)
+        dones.append(done)
+    return pydatatask.Pipeline(tasks, pydatatask.Session(), [quota])
+
+
+async def run(steps: int) -> None:
+    """Run until all is done."""
+    pipeline = chain(steps)
+    async with pipeline:
+        if hasattr(pipeline, "run"):
+            await pipeline.run()
+        else:  # 0.4.7
+            from pydatatask.main import run as run_to_the_end
+
+            await run_to_the_end(pipeline, False, False, None)
+
+
+count = int(sys.argv[1])
+asyncio.run(run(count))
+tell([Path("out", str(number), "job.txt") for number in range(count)])

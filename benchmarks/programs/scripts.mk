@@ -1,0 +1,2 @@
+all: $(patsubst in/%,out/%,$(wildcard in/*.txt))
+out/%.txt: in/%.txt ; @wc -c <$< >$@

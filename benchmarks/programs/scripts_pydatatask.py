@@ -1,0 +1,46 @@
+"""A script for each file of a folder; run with ours and with the published 0.4.7.
+
+Usage: scripts_pydatatask.py ITEMS AT_ONCE, in the folder that has ``in``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pydatatask
+
+
+def counting(at_once: int) -> pydatatask.Pipeline:
+    """Make the pipeline."""
+    manager = pydatatask.LocalLinuxManager("bench", Path("running").resolve())
+    quota = pydatatask.ResourceManager(pydatatask.Resources.parse(at_once, "64Gi", 1_000_000))
+    task = pydatatask.ProcessTask(
+        "count",
+        lambda: manager,
+        quota,
+        pydatatask.Resources.parse(1, "1Mi"),
+        pydatatask.YamlMetadataFileRepository("pids"),
+        "wc -c < {{ text }}\n",
+        done=pydatatask.YamlMetadataFileRepository("done"),
+        stdout=pydatatask.FileRepository("out", ".txt"),
+    )
+    task.link("text", pydatatask.FileRepository(Path("in").resolve(), ".txt"), is_input=True)
+    return pydatatask.Pipeline([task], pydatatask.Session(), [quota])
+
+
+async def run(at_once: int) -> None:
+    """Run until all is done."""
+    pipeline = counting(at_once)
+    async with pipeline:
+        if hasattr(pipeline, "run"):
+            await pipeline.run()
+        else:  # 0.4.7
+            from pydatatask.main import run as run_to_the_end
+
+            await run_to_the_end(pipeline, False, False, None)
+
+
+asyncio.run(run(int(sys.argv[2])))
+assert len(list(Path("out").glob("*.txt"))) == int(sys.argv[1])
