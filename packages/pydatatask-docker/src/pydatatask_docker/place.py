@@ -1,0 +1,96 @@
+"""Which registry is meant and which repository in it, and what the images there are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pydatatask_core.errors import RepositoryConfigurationError
+
+__all__ = ["Place"]
+
+_HUB = "docker.io"
+_HUB_HOST = "registry-1.docker.io"
+_HUB_NAMES = frozenset({_HUB, "index.docker.io", _HUB_HOST})
+
+_DOMAIN = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?"
+)
+# "Pulling manifests", OCI Distribution Specification 1.1.
+_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A repository of a registry, as the user names it and as requests do.
+
+    :param domain: the registry's host, and port if need be.
+    :param repository: the name of the repository there.
+    """
+
+    domain: str
+    repository: str
+
+    @classmethod
+    def checked(cls, owner: str, domain: str, repository: str) -> Place:
+        """Make one, and say what is wrong with a name that can be none.
+
+        :param owner: what it is for, as messages call it.
+        :param domain: the registry's host, and port if need be.
+        :param repository: the name of the repository there.
+        :raises TypeError: if one of them is no text.
+        :raises RepositoryConfigurationError: if one of them can never be right.
+        """
+        for name, value in (("domain", domain), ("repository", repository)):
+            if not isinstance(value, str):
+                raise TypeError(f"{owner}({name}): expected a str, not {type(value).__name__}")
+        if "@" in domain:
+            # Without the value: there may be a password in it.
+            raise RepositoryConfigurationError(
+                f"{owner}(domain): expected a host such as 'docker.example.com:5000' and found an "
+                "'@'; credentials are given to the client"
+            )
+        if _DOMAIN.fullmatch(domain) is None:
+            raise RepositoryConfigurationError(
+                f"{owner}(domain): expected a host such as 'docker.example.com:5000', without "
+                f"scheme or path, not {domain!r}"
+            )
+        if _REPOSITORY.fullmatch(repository) is None:
+            raise RepositoryConfigurationError(
+                f"{owner}(repository): expected a name in small letters such as 'myname/myrepo', "
+                f"without tag or digest, not {repository!r}"
+            )
+        return cls(domain, repository)
+
+    @property
+    def host(self) -> str:
+        """Where requests go; Docker Hub's is none of the names by which it is known."""
+        return _HUB_HOST if self._is_hub else self.domain
+
+    @property
+    def path(self) -> str:
+        """The repository's name in requests; Docker Hub's own images are in ``library/``."""
+        if self._is_hub and "/" not in self.repository:
+            return f"library/{self.repository}"
+        return self.repository
+
+    @property
+    def known_as(self) -> tuple[str, ...]:
+        """The names under which a client may have credentials for the registry."""
+        if not self._is_hub:
+            return (self.domain,)
+        return tuple(dict.fromkeys((self.domain, "index.docker.io", *sorted(_HUB_NAMES))))
+
+    @property
+    def canonical(self) -> str:
+        """The same for every spelling of the same place."""
+        host = _HUB if self._is_hub else self.domain.lower()
+        return f"{host}/{self.path}"
+
+    @property
+    def _is_hub(self) -> bool:
+        return self.domain.lower() in _HUB_NAMES
+
+    def __str__(self) -> str:
+        return f"{self.domain}/{self.repository}"

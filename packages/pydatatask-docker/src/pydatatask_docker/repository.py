@@ -1,0 +1,212 @@
+"""The repository whose keys are the tags of an image."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from docker_registry_client_async import DockerRegistryClientAsync
+
+from pydatatask_core.errors import (
+    JobNotFoundError,
+    RepositoryConfigurationError,
+    StorePermissionError,
+)
+from pydatatask_core.repository import Repository
+from pydatatask_core.utils import finish
+
+from .channel import Channel, usable
+from .deleting import Deleter, digest_in
+from .errors import store_errors
+from .place import Place
+from .registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractContextManager
+
+__all__ = ["DockerRepository"]
+
+
+class _Known(NamedTuple):
+    """What is known of a registry, as long as the client is the same."""
+
+    client: DockerRegistryClientAsync
+    registry: Registry
+    deleter: Deleter
+
+
+class DockerRepository(Repository):
+    """A repository of a registry of container images. Keys translate to tags of it.
+
+    A job is there when its image is: whatever builds an image pushes it under the job's name, and
+    what comes next starts. Nothing is pushed or pulled here.
+
+    Credentials, certificates, proxies and how long to wait are set by the client. A token that a
+    registry gives for a while is renewed in time.
+
+    :param registry: a callable returning a ``docker_registry_client_async`` client object with
+        appropriate authentication information, such as a resource of a session.
+    :param domain: the registry domain to connect to, with a port if need be, e.g.
+        ``index.docker.io``.
+    :param repository: the repository to store images in within the domain, e.g. ``myname/myrepo``.
+    :param protocol: ``http`` or ``https``; by default the client's ``DEFAULT_PROTOCOL``, which is
+        the latter unless the variable ``DRCA_DEFAULT_PROTOCOL`` says otherwise.
+    :raises TypeError: if an argument has the wrong type.
+    :raises RepositoryConfigurationError: if one can never work.
+    """
+
+    def __init__(
+        self,
+        registry: Callable[[], DockerRegistryClientAsync],
+        domain: str,
+        repository: str,
+        *,
+        protocol: Literal["http", "https"] | None = None,
+    ) -> None:
+        owner = type(self).__name__
+        if not callable(registry):
+            raise TypeError(
+                f"{owner}(registry): expected a callable that gives the client, such as a resource "
+                f"of a session, not {type(registry).__name__}"
+            )
+        if protocol not in ("http", "https", None):
+            raise RepositoryConfigurationError(
+                f"{owner}(protocol): expected 'http' or 'https', not {protocol!r}"
+            )
+        self._place = Place.checked(owner, domain, repository)
+        self._registry = registry
+        self._protocol = protocol
+        self._known: _Known | None = None
+
+    @property
+    def registry(self) -> DockerRegistryClientAsync:
+        """The ``docker_registry_client_async`` client object.
+
+        :raises SessionError: if it is provided by a session that is not open.
+        """
+        return self._registry()
+
+    @property
+    def domain(self) -> str:
+        """The registry's domain, as it was given."""
+        return self._place.domain
+
+    @property
+    def repository(self) -> str:
+        """The repository's name within the domain, as it was given."""
+        return self._place.repository
+
+    async def contains(self, item: str) -> bool:
+        if not self.is_valid_job_id(item):
+            return False
+        with self._errors("look for", item):
+            return await self._ready().registry.manifest("HEAD", item) is not None
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        async with aclosing(self._pages()) as pages:
+            async for tags in pages:
+                for tag in tags:
+                    yield tag
+
+    async def keys(self) -> frozenset[str]:
+        found: list[str] = []
+        async with aclosing(self._pages()) as pages:
+            async for tags in pages:
+                found += tags
+        return frozenset(self.valid_names(found))
+
+    async def info(self, job: str) -> dict[str, str]:
+        """Give the names of the job's image, whether it is there or not, without a request.
+
+        The info provided by a docker repository is a dict with two keys, "withdomain" and
+        "withoutdomain", e.g.::
+
+            {
+                "withdomain": "docker.example.com/myname/myrepo:job",
+                "withoutdomain": "myname/myrepo:job",
+            }
+        """
+        self.check_job_id(job)
+        return {
+            "withdomain": f"{self.domain}/{self.repository}:{job}",
+            "withoutdomain": f"{self.repository}:{job}",
+        }
+
+    async def digest(self, job: str) -> str:
+        """Give the digest of the job's image, such as ``sha256:0123...``.
+
+        A tag may be moved; ``NAME@DIGEST`` is always the same image.
+
+        :param job: the job.
+        :raises JobNotFoundError: if its image is not there.
+        """
+        self.check_job_id(job)
+        with self._errors("look for", job):
+            registry = self._ready().registry
+            found = await registry.manifest("HEAD", job)
+            if found is not None and "Docker-Content-Digest" not in found.headers:
+                found = await registry.manifest("GET", job)
+        if found is None:
+            raise JobNotFoundError(job, self)
+        return digest_in(found)
+
+    async def delete(self, job: str) -> None:
+        """Delete the job's tag if it is there, and no other tag of the same image.
+
+        Where a registry deletes whole manifests only, the tag is first moved to an empty image,
+        which somebody may see for a moment. If it then refuses to delete that, the tag is moved
+        back.
+
+        :raises StorePermissionError: if the registry deletes nothing; the tag is as it was.
+        """
+        self.check_job_id(job)
+        await finish(self._delete(job))
+
+    async def validate(self) -> None:
+        """Reach the registry, and see whether it lets us list; the first push makes a repository.
+
+        :raises RepositoryConfigurationError: if it does not.
+        """
+        try:
+            with self._errors("use the registry"):
+                await self._ready().registry.exists()
+        except StorePermissionError as e:
+            raise RepositoryConfigurationError(str(e)) from e.__cause__
+
+    async def is_missing(self) -> bool:
+        with self._errors("use the registry"):
+            return not await self._ready().registry.exists()
+
+    @property
+    def identity(self) -> str:
+        """The registry and the repository there, the same for every spelling of them."""
+        return f"docker:{self._place.canonical}"
+
+    async def _delete(self, job: str) -> None:
+        with self._errors("delete", job):
+            await self._ready().deleter.delete(job)
+
+    async def _pages(self) -> AsyncGenerator[list[str], None]:
+        with self._errors("list the jobs"):
+            async with aclosing(self._ready().registry.pages()) as pages:
+                async for page in pages:
+                    yield page
+
+    def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
+        return store_errors(self, self._place, action, job)
+
+    def _ready(self) -> _Known:
+        client = usable(self.registry, self)
+        if self._known is None or self._known.client is not client:
+            protocol = self._protocol or DockerRegistryClientAsync.DEFAULT_PROTOCOL
+            registry = Registry(Channel(client, self._place, protocol))
+            self._known = _Known(client, registry, Deleter(registry))
+        return self._known
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A connection belongs to one process and one loop.
+        return {**self.__dict__, "_known": None}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(..., {self.domain!r}, {self.repository!r})"

@@ -1,0 +1,70 @@
+"""What the tests share: a registry of each kind, a client, a new repository for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import blockbuster
+import pytest
+
+from pydatatask_docker import DockerRepository
+
+from .clients import Requests, connected, new_name
+from .images import Images
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from docker_registry_client_async import DockerRegistryClientAsync
+    from services.registry import RegistryServer
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls_in_the_loop() -> Iterator[None]:
+    """Fail a test in which this package, or the core, blocks the event loop."""
+    with blockbuster.blockbuster_ctx(
+        scanned_modules=["pydatatask_core", "pydatatask_docker"],
+        excluded_modules=["pydatatask_core.testing"],
+    ):
+        yield
+
+
+@pytest.fixture(params=["2", "3"])
+def server(request: pytest.FixtureRequest) -> RegistryServer:
+    """Give a registry of each kind that deletes."""
+    found: RegistryServer = request.getfixturevalue(f"registry_{request.param}")
+    return found
+
+
+@pytest.fixture
+def requests() -> Requests:
+    """Give what notes the requests of ``client``."""
+    return Requests()
+
+
+@pytest.fixture
+async def client(
+    server: RegistryServer, requests: Requests
+) -> AsyncIterator[DockerRegistryClientAsync]:
+    """Give a client."""
+    async with connected(server, requests) as client:
+        yield client
+
+
+@pytest.fixture
+def images(server: RegistryServer) -> Images:
+    """Give a repository that is not there yet, as the server has it."""
+    return Images(server, new_name())
+
+
+@pytest.fixture
+def repo(client: DockerRegistryClientAsync, images: Images) -> DockerRepository:
+    """Give the same repository, as we see it."""
+    return made(client, images)
+
+
+def made(client: Any, images: Images) -> DockerRepository:
+    """Give a repository as we see it."""
+    server = images.server
+    protocol: Any = server.protocol
+    return DockerRepository(lambda: client, server.domain, images.repository, protocol=protocol)

@@ -1,0 +1,26 @@
+"""Build distribution's registry into the cache, unless it is there: ``python .../build.py``.
+
+Prints the path of the program.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from services.golang import GoProgram
+
+__all__ = ["DISTRIBUTION"]
+
+DISTRIBUTION = GoProgram(
+    "distribution",
+    Path(__file__).resolve().parent,
+    "github.com/distribution/distribution/v3/cmd/registry",
+    go=(1, 26),
+)
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{DISTRIBUTION.build()}\n")
