@@ -103,6 +103,10 @@ CLASSES: dict[str, dict[str, tuple[dict[str, Any], list[str]]]] = {
             },
             ["YamlMetadataRepository", "S3BucketRepository"],
         ),
+        "DockerRepository": (
+            {"registry": NO, "domain": NO, "repository": NO},
+            ["Repository"],
+        ),
         "MongoMetadataRepository": (
             {"collection": NO, "subcollection": None},  # required in 0.4.3, optional here
             ["MetadataRepository"],

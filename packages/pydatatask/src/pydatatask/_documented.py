@@ -20,6 +20,7 @@ __all__ = ["BACKENDS", "documented_names"]
 
 # The extra that installs a backend: its documented names, and the module that has each.
 BACKENDS: dict[str, dict[str, str]] = {
+    "docker": {"DockerRepository": "repository"},
     "mongo": {"MongoMetadataRepository": "repository"},
     "s3": {
         "S3BucketInfo": "repository",
