@@ -135,6 +135,61 @@ async def test_a_directory_of_a_job_that_is_over_is_discarded(lab: Lab) -> None:
     assert not other.running
 
 
+def not_begun(lab: Lab, task: ProcessTask, status: bytes | None) -> Path:
+    """Make the directory of a process that died, or had no room to go on, before it began."""
+    place = task.new_run("a").directory
+    place.mkdir(parents=True)
+    (place / ".script").write_text(SCRIPT)
+    if status is not None:
+        (place / ".status").write_bytes(status)
+    return place
+
+
+DEAD = b"       \nboot\n1 (sh) R" + b" 1" * 30 + b"\n"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("status", [None, b"", b"       \nbo", DEAD])
+async def test_what_had_no_room_to_begin_is_begun_again(
+    lab: Lab, status: bytes | None, recorded: bool
+) -> None:
+    await lab.add("a")
+    lab.go.touch()
+    task = lab.task("echo ran >>LOG", stdout=lab.out)
+    await task.find_home()
+    place = not_begun(lab, task, status)
+    if recorded:
+        await lab.pids.validate()
+        await lab.pids.dump("a", {"handle": str(place), "attempt": 1})
+    async with lab.pipeline(task) as pipeline:
+        assert task.running == ({"a"} if recorded else set())
+        await pipeline.run(poll=0.05)
+    record = await lab.done.info("a")
+    assert (record["success"], record["attempt"]) == (True, 1)
+    assert lab.lines() == ["ran"]
+    assert lab.empty()
+
+
+@pytest.mark.parametrize("gone", [".begun", ".script", ".status", ".stderr", ".stdout"])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_directory_that_is_half_removed_is_removed(lab: Lab, gone: str, order: int) -> None:
+    """A driver died while it removed what it had recorded."""
+    task = await left_running(lab)
+    lab.go.touch()
+    place = lab.directories()[0]
+    await status_written(place / ".status")
+    await lab.pids.delete("a")
+    await lab.inp.delete("a")
+    names = sorted(path.name for path in place.iterdir())[::order]
+    assert gone in names
+    for name in names[: names.index(gone) + 1]:
+        (place / name).unlink()
+    async with lab.pipeline(task):
+        assert not task.running
+        assert lab.directories() == []
+    assert await lab.pids.keys() == set()
+
+
 async def test_a_process_that_only_has_the_number_is_not_taken_for_it(lab: Lab) -> None:
     task = await left_running(lab)
     status = lab.directories()[0] / ".status"

@@ -19,10 +19,9 @@ from pydatatask_core.proc_manager.identity import (
 )
 from pydatatask_core.proc_manager.spawning import reserve_status, setsid_path, spawn_supervisor
 from pydatatask_core.proc_manager.supervisor import (
+    BEGUN,
     NOT_BEGUN,
     RESERVED_STATUS,
-    REVOKED,
-    SCRIPT,
     STATUS,
     SUPERVISOR,
     command_line,
@@ -32,6 +31,7 @@ from pydatatask_core.proc_manager.supervisor import (
 )
 
 SHELLS = [shell for shell in ("dash", "bash", "ksh", "busybox") if shutil.which(shell)]
+FILES = [STATUS, BEGUN, STATUS]
 
 
 def supervise(shell: str, place: Path, *command: str) -> int:
@@ -39,7 +39,7 @@ def supervise(shell: str, place: Path, *command: str) -> int:
     start = [shell, *(["sh"] if shell == "busybox" else [])]
     script = f'cd "$0" && exec 5<. && {" ".join(start)} -c "$SUPERVISOR" sh "$@"'
     ended = subprocess.run(
-        ["/bin/sh", "-c", script, str(place), ".", STATUS, STATUS, "boot", setsid_path(), *command],
+        [*("/bin/sh", "-c", script, str(place), "."), *FILES, "boot", setsid_path(), *command],
         env={**os.environ, "SUPERVISOR": SUPERVISOR},
         start_new_session=True,
         check=False,
@@ -76,21 +76,24 @@ def test_any_shell_writes_the_status(tmp_path: Path, shell: str, script: str, co
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
-    (tmp_path / STATUS).write_bytes(REVOKED)
+    (tmp_path / BEGUN).mkdir()
     assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
-    assert (tmp_path / STATUS).read_bytes() == REVOKED
+    assert parse_status((tmp_path / STATUS).read_bytes()) is None
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_process_that_cannot_say_who_it_is_does_not_run(tmp_path: Path, shell: str) -> None:
-    """As on a disk that is full: the file is there, and nothing is in it."""
-    (tmp_path / STATUS).write_bytes(b"")
-    (tmp_path / SCRIPT).write_text("echo >ran; exit 1\n")
+    (tmp_path / STATUS).symlink_to("/dev/full")
     assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
-    assert (tmp_path / STATUS).read_bytes() == b""
-    assert (tmp_path / SCRIPT).read_text() == "revokedan; exit 1\n"
+    assert not (tmp_path / BEGUN).exists()
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_script_may_end_as_one_that_was_not_begun(tmp_path: Path, shell: str) -> None:
+    assert supervise(shell, tmp_path, "/bin/sh", "-c", f"exit {NOT_BEGUN}") == 0
+    assert parse_status((tmp_path / STATUS).read_bytes()) == NOT_BEGUN
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -104,7 +107,7 @@ def test_a_supervisor_that_comes_late_does_nothing(tmp_path: Path, shell: str) -
         ended = subprocess.run(
             [
                 *[shell, *(["sh"] if shell == "busybox" else []), "-c", SUPERVISOR, "sh"],
-                *[f"/proc/self/fd/{gone}", STATUS, STATUS, "boot", setsid_path()],
+                *[f"/proc/self/fd/{gone}", *FILES, "boot", setsid_path()],
                 *["/bin/sh", "-c", f"echo >{tmp_path}/ran"],
             ],
             pass_fds=[gone],
@@ -131,7 +134,8 @@ os.set_inheritable(write, True)
 place = sys.argv[1]
 script = 'ls /proc/self/fd; grep -E "Sig(Blk|Ign)" /proc/self/status; ps -o pgid=,sid= -p $$'
 pid = spawn_supervisor(["/bin/sh", "-c", f"echo $$; {script}"], {}, place, ".status", None,
-    place + "/out", place + "/err", journal=".status", boot_id="boot")
+    place + "/out", place + "/err", journal=".status", begun=".begun",
+    boot_id="boot")
 os.waitpid(pid, 0)
 print(os.getpgid(0), os.getsid(0))
 """
@@ -162,6 +166,7 @@ async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> No
                 command_line(script.read_bytes(), str(script)),
                 *({}, place, STATUS, None, None, None),
                 journal=STATUS,
+                begun=BEGUN,
                 boot_id="boot",
             )
         )
@@ -190,7 +195,6 @@ def test_the_first_line_is_read_as_the_kernel_does(script: bytes, expected: list
         (b"", None),
         (RESERVED_STATUS, None),
         (RESERVED_STATUS + b"boot\n1 (sh)\n", None),
-        (REVOKED, None),
         (b"    137", None),
         (b"    137\n", 137),
         (b"      0\nboot\n", 0),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
+import stat
 from typing import TYPE_CHECKING
 
 from .identity import parse_identity
 from .run import INLINE, TAIL, Output, Report, State
-from .runs import PATIENCE
-from .supervisor import REVOKED, SCRIPT, STATUS, parse_status
+from .supervisor import BEGUN, STATUS, parse_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,57 +33,49 @@ def examine(
     :param claim: whether to make certain that what was not started never will be.
     :param began: whether the script was started, if that is known.
     """
-    found = _read(os.path.join(place, STATUS))
-    if found is None:
-        if not os.path.isdir(place):
-            return Report(State.ABSENT, reason=f"its run directory {place!r} is gone")
-        if began:
-            return Report(State.LOST, reason=f"its status is gone from {place!r}, where it ran")
-        if not claim:
-            return Report(State.PREPARED)
-        return Report(State.NOT_STARTED) if revoke(place) else examine(place, manager)
-    report = _judge(place, manager, *found, began)
-    report.stopped = _stop_reason(found[0])
-    return report
-
-
-def _judge(
-    place: str, manager: LocalLinuxManager, text: bytes, since: float, began: bool | None
-) -> Report:
-    if text.startswith(REVOKED):
-        return Report(State.NOT_STARTED)
+    begun = _begun(place)  # looked up first: if it has begun, its status is whole
+    text, since = _status(place)
     identity = parse_identity(text)
-    if identity is None:
-        if began is False or _could_not_begin(place):
-            return Report(State.NOT_STARTED)
-        if time.time() - since < PATIENCE:
-            return Report(State.RUNNING)  # between making the file and filling it
-        return Report(State.LOST, reason="it was killed when it was about to begin")
-    report = _outcome(place, manager, identity, parse_status(text), since)
-    report.handle = str(identity)
+    alive = parse_status(text) is None and identity is not None and manager.is_alive(identity)
+    if parse_status(text) is None and not alive:
+        text, since = _status(place)  # its last word, since nobody writes any more
+    code = parse_status(text)
+    if begun is None:
+        begun = began
+    if code is not None:
+        report = Report(State.ENDED, return_code=code, ended=since)
+    elif alive:
+        report = Report(State.RUNNING, started=since)
+    elif not os.path.isdir(place):
+        report = Report(State.ABSENT, reason=f"its run directory {place!r} is gone")
+    elif begun:
+        report = Report(State.LOST, reason=_loss(place, manager, identity))
+    elif begun is None and not claim:
+        report = Report(State.PREPARED)
+    elif begun is None and not revoke(place):
+        return examine(place, manager)  # it has begun meanwhile
+    else:
+        report = Report(State.NOT_STARTED)
+    report.handle = None if identity is None else str(identity)
+    report.stopped = _stop_reason(text)
     return report
 
 
-def _could_not_begin(place: str) -> bool:
-    script = _read(os.path.join(place, SCRIPT))
-    return script is not None and script[0].startswith(REVOKED.strip())
-
-
-def _outcome(
-    place: str, manager: LocalLinuxManager, identity: Identity, code: int | None, since: float
-) -> Report:
-    if code is None:
-        if manager.is_alive(identity):
-            return Report(State.RUNNING, started=since)
-        # Only what is read after the supervisor was seen dead is its last word.
-        text, since = _read(os.path.join(place, STATUS)) or (b"", since)
-        code = parse_status(text)
-    if code is not None:
-        return Report(State.ENDED, return_code=code, ended=since)
-    reason = "its supervisor was killed, so nobody knows its exit status"
+def _loss(place: str, manager: LocalLinuxManager, identity: Identity | None) -> str:
+    if identity is None:
+        return f"its status is gone from {place!r}, where it ran"
     if identity.boot != manager.boot_id:
-        reason = "the machine was restarted while it ran"
-    return Report(State.LOST, reason=reason)
+        return "the machine was restarted while it ran"
+    return "its supervisor was killed, so nobody knows its exit status"
+
+
+def _begun(place: str) -> bool | None:
+    """Tell whether a run has begun; None if that is not decided yet."""
+    try:
+        mode = os.stat(os.path.join(place, BEGUN)).st_mode
+    except FileNotFoundError:
+        return None
+    return not stat.S_ISDIR(mode)
 
 
 def look_into(place: str, report: Report, outputs: Iterable[str], memo: Path | None) -> None:
@@ -109,27 +100,11 @@ def revoke(place: str) -> bool:
 
     :param place: the directory of the run.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     try:
-        fd = os.open(os.path.join(place, STATUS), flags, 0o600)
+        os.mkdir(os.path.join(place, BEGUN), 0o700)
     except (FileExistsError, FileNotFoundError):
         return False
-    try:
-        os.write(fd, REVOKED)
-    except OSError:
-        _spoil(place)  # there is no room; that the file exists is what counts
-    finally:
-        os.close(fd)
     return True
-
-
-def _spoil(place: str) -> None:
-    """Say over the script that it did not run, for which there is room; as supervisors do."""
-    fd = os.open(os.path.join(place, SCRIPT), os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, REVOKED.strip())
-    finally:
-        os.close(fd)
 
 
 def note_stop(place: str, reason: str) -> None:
@@ -138,9 +113,10 @@ def note_stop(place: str, reason: str) -> None:
     :param place: the directory of the run.
     :param reason: one line. The first that is noted is the one that counts.
     """
-    fd = os.open(os.path.join(place, STATUS), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    fd = os.open(os.path.join(place, STATUS), flags, 0o600)
     try:
-        os.write(fd, _STOP + reason.encode() + b"\n")
+        os.write(fd, b"\n" + _STOP + reason.encode() + b"\n")  # never in the first line
     finally:
         os.close(fd)
 
@@ -159,6 +135,10 @@ def read_identity(place: str) -> Identity | None:
     """
     found = _read(os.path.join(place, STATUS))
     return None if found is None else parse_identity(found[0])
+
+
+def _status(place: str) -> tuple[bytes, float]:
+    return _read(os.path.join(place, STATUS)) or (b"", 0.0)
 
 
 def _read(path: str) -> tuple[bytes, float] | None:

@@ -147,6 +147,7 @@ class LocalLinuxManager(AbstractProcessManager):
                     return_code,
                     *streams,
                     journal="/dev/fd/3",
+                    begun=os.devnull,
                     boot_id=self.boot_id,
                     journal_fd=writing,
                 )

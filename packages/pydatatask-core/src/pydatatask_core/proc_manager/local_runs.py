@@ -19,6 +19,7 @@ from .runs import Runs
 from .spawning import spawn_supervisor
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
+    BEGUN,
     NOT_BEGUN,
     SCRIPT,
     STATUS,
@@ -91,6 +92,7 @@ class LocalRuns(Runs):
                 os.path.join(place, STDOUT_FILE) if plan.stdout else None,
                 os.path.join(place, STDERR) if plan.stderr is True else errors,
                 journal=STATUS,
+                begun=BEGUN,
                 boot_id=self.manager.boot_id,
             )
         run.descriptor = PidFd.of(run.pid)
@@ -170,10 +172,9 @@ class LocalRuns(Runs):
             identity = read_identity(place)
             if identity is None:
                 # Whoever has not begun, need not. Whoever is just beginning is told next time.
-                if revoke(place):
+                with contextlib.suppress(FileNotFoundError):
                     note_stop(place, reason)
-                    return True
-                return False
+                return revoke(place)
             if not self.manager.is_alive(identity):
                 return False
             # Without room for the reason, the process has to end all the same.

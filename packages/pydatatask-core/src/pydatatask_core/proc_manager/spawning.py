@@ -47,6 +47,7 @@ def spawn_supervisor(
     stderr: str | _StderrIsStdout | None,
     *,
     journal: str,
+    begun: str,
     boot_id: str,
     journal_fd: int | None = None,
 ) -> int:
@@ -54,12 +55,13 @@ def spawn_supervisor(
 
     :param args: the command line.
     :param environ: variables to add to those of this process.
-    :param cwd: the directory to run in; what ``journal`` and ``status`` are relative to.
+    :param cwd: the directory to run in; what the other three are relative to.
     :param status: where to put the status.
     :param stdin: where to read stdin from, or None for a null file.
     :param stdout: where to append stdout to, or None for a null file.
     :param stderr: the same for stderr, or ``STDOUT``.
     :param journal: where to put the identity of the process.
+    :param begun: what to make, if it is not there, as the process becomes the command.
     :param boot_id: the boot id.
     :param journal_fd: a descriptor to give to the supervisor as 3.
     :raises OSError: if it could not be started.
@@ -81,7 +83,7 @@ def spawn_supervisor(
     # The directory as it is now: should another one take its name before the supervisor looks, it
     # would run in that.
     actions.append((file, 5, cwd, _READ | os.O_DIRECTORY, 0))
-    where = ["/proc/self/fd/5", journal, status, boot_id]
+    where = ["/proc/self/fd/5", journal, begun, status, boot_id]
     return os.posix_spawn(
         DEFAULT_SHELL,
         [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", *where, setsid_path(), *args],

@@ -16,21 +16,26 @@ only what is its own:
     it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the process (proc(5)),
     which tells its id, its start time, and its parent, the supervisor. Process id, start time and
     boot id together name one process only, ever. Below that, why it was told to end, if it was.
+``.begun``
+    an empty file once the process becomes the script, or a directory if it never will.
 
 Who decides that a job runs
-    To make the directory is exclusive (``mkdir`` without ``-p``), and so is to make ``.status`` in
-    it (``O_EXCL``, the shell's ``noclobber``). The process itself makes it, as the last thing
-    before it becomes the script. Whoever wants to know for certain that a directory without it
-    will never run makes it in its place (:data:`REVOKED`); only one of them can. A supervisor
-    that comes late stands in a directory that was removed, and can do neither.
+    To make the directory is exclusive (``mkdir`` without ``-p``), and so is to make ``.begun`` in
+    it. The process writes ``.status``, which has to succeed, makes the file ``.begun`` (``O_EXCL``,
+    the shell's ``noclobber``), and becomes the script. Whoever wants to know for certain that a
+    directory without it will never run makes a directory of that name (:data:`BEGUN`). Only one of
+    them can; either happens at once, takes no room that a full disk might not have, and tells
+    afterwards which one it was, whoever is killed when. Where ``.begun`` is a file, ``.status`` is
+    whole, so it is to be read in this order. A supervisor that comes late stands in a directory
+    that was removed, and can make neither.
 The order of things
     The directory is made and filled; then the record of the job is written; then the supervisor
     is started. At the end, what came out is written where it belongs, the record is removed, and
     the directory last. Whenever a driver dies, therefore: no directory and no record, nothing has
-    happened yet, or all is over; a directory without a record, the script never ran (no status),
-    all is over (ended), or somebody removed the record (alive: it is put back); a record without
-    a directory, somebody removed the directory, and the job is lost; both, look into the
-    directory.
+    happened yet, or all is over; a directory without a record, the script never ran (not begun),
+    all is over (ended, and perhaps half removed), or somebody removed the record (alive: it is put
+    back); a record without a directory, somebody removed the directory, and the job is lost; both,
+    look into the directory.
 The supervisor
     is a shell: the parent of the job's process, in a session of its own, so that neither the
     driver's end nor a hang-up or Ctrl-C of the driver's terminal reaches it. The process has a
@@ -42,10 +47,10 @@ The supervisor
 from __future__ import annotations
 
 __all__ = [
+    "BEGUN",
     "DEFAULT_SHELL",
     "NOT_BEGUN",
     "RESERVED_STATUS",
-    "REVOKED",
     "SCRIPT",
     "STATUS",
     "STDERR",
@@ -63,6 +68,7 @@ STDIN = ".stdin"
 STDOUT_FILE = ".stdout"
 STDERR = ".stderr"
 STATUS = ".status"
+BEGUN = ".begun"
 
 DEFAULT_SHELL = "/bin/sh"
 
@@ -70,51 +76,44 @@ _WIDTH = 7
 RESERVED_STATUS = b" " * _WIDTH + b"\n"
 """What a status file begins with before there is a status: as many bytes, and no integer."""
 
-REVOKED = b"revoked\n"
-"""What a status file begins with whose process must not run any more.
-
-Without the line break, it is also what the script of a process begins with that could not run.
-"""
-
 NOT_BEGUN = 125
 """The exit status of a process, and of its supervisor, that did not get as far as the script."""
 
 SUPERVISOR = f"""\
 # pydatatask: waits for the end of one job
 cd -P -- "$1" && exec 5<&- || exit {NOT_BEGUN}
-journal=$2 status=$3 boot=$4
-shift 4
+journal=$2 begun=$3 status=$4 boot=$5
+shift 5
 trap : HUP INT TERM
 (
   read -r process </proc/self/stat
   set -C
   printf '%{_WIDTH}s\\n%s\\n%s\\n' '' "$boot" "$process" >"$journal" || exit {NOT_BEGUN}
+  printf '' >"$begun" || exit {NOT_BEGUN}
   exec 3>&-
   exec "$@"
 )
 result=$? line=
+if [ $result = {NOT_BEGUN} ]; then
+  [ -e "$begun" ] && [ ! -d "$begun" ] || exit {NOT_BEGUN}
+fi
 [ -e "$status" ] || exit 0
 IFS= read -r line <"$status"
 case $line in
-'')
-  [ "$journal" = "$status" ] && printf '%s' '{REVOKED.decode().strip()}' 1<>{SCRIPT}
-  exit {NOT_BEGUN}
-  ;;
-*[!\\ ]*) exit {NOT_BEGUN} ;;
+*[!\\ ]*) exit 0 ;;
 esac
 printf '%{_WIDTH}d\\n' $result 1<>"$status"
 """
 """The supervisor, as a script for ``sh -c`` with the arguments
 
-1. ``$0``, a name; the directory to run in; where the identity of the process goes, and where its
-   status, relative to that directory (both are ``.status`` for what has a run directory); the
-   boot id;
+1. ``$0``, a name; the directory to run in; relative to that, where the identity of the process
+   goes, what is made when it becomes the script, and where its status goes (``.status``,
+   ``.begun`` and ``.status`` for what has a run directory); the boot id;
 2. the path of ``setsid``, and the command line of the process;
 
 and with the file descriptors 0 to 2 as the process is to have them. Whoever launches may use 3 and
 5; the process does not get them. It ends with :data:`NOT_BEGUN` only if the script did not run: the
-process was revoked, or had no room to say who it is. Then that is written over the beginning of
-the script, for which there is room.
+process was revoked, or had no room to say who it is.
 
 It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
 without a terminal have no job control.
