@@ -213,8 +213,10 @@ async def test_a_process_of_another_boot_is_not_taken_for_a_live_one(
     boot = tmp_path / "boot"
     boot.write_text("another\n")
     rebooted = LocalLinuxManager("lab", lab.root / "processes", boot_id=str(boot))
-    again = lab.again().task(SCRIPT, stdout=lab.out, manager=lambda: rebooted)
-    record = await finish(lab, again)
+    lab.quota = lab.again().quota
+    await lab.run(lab.task(SCRIPT, stdout=lab.out, manager=lambda: rebooted))
+    lab.go.touch()
+    record = await lab.done.info("a")
     assert record["reason"] == "lost: the machine was restarted while it ran"
     assert lab.empty()
 
