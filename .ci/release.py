@@ -104,14 +104,14 @@ def write_changelog(member: Member, new: str) -> None:
     path.write_text(f"{head.rstrip()}\n\n{new}{mark}{older}", encoding="utf-8")
 
 
-def build(member: Member, version: Version) -> list[Path]:
+def build(member: Member, version: Version, folder: Path) -> list[Path]:
     """Build a package's sdist, and its wheel from that, and see that they have the version."""
-    command = ["uv", "build", "--quiet", "--out-dir", str(DIST), str(member.folder)]
+    command = ["uv", "build", "--quiet", "--out-dir", str(folder), str(member.folder)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise Problem(f"{member.name} does not build:\n{ran.stderr.strip()}")
     stem = f"{member.name.replace('-', '_')}-{version}"
-    built = [DIST / f"{stem}.tar.gz", DIST / f"{stem}-py3-none-any.whl"]
+    built = [folder / f"{stem}.tar.gz", folder / f"{stem}-py3-none-any.whl"]
     for path in built:
         if not path.is_file():
             raise Problem(f"{member.name} builds, but not {path}")
@@ -129,7 +129,7 @@ def release(member: Member, version: Version, fragments: list[Fragment]) -> list
         write_version(member, version)
         write_changelog(member, notes)
         git("rm", "--quiet", *(str(each.path) for each in fragments))
-        built = build(member, version)
+        built = build(member, version, DIST)
         git("add", str(member.folder))
         git("commit", "--quiet", "--message", f"Release {member.name} {version}")
     except BaseException:

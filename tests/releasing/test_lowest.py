@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .conftest import Checkout
 
 pytest.importorskip("packaging", reason="the development environment has it")
+pytestmark = pytest.mark.timeout(300)  # wheels are built and installed
 TEST = """
 import pydatatask_core
 
@@ -42,7 +43,6 @@ def declare(checkout: Checkout, needed: str, number: int) -> None:
     checkout.write("packages/pydatatask-s3/tests/test_core.py", TEST.format(number=number))
 
 
-@pytest.mark.timeout(300)
 def test_the_oldest_release_within_the_range_is_taken(checkout: Checkout) -> None:
     declare(checkout, ">=1.1,<2", 2)
 
@@ -53,7 +53,6 @@ def test_the_oldest_release_within_the_range_is_taken(checkout: Checkout) -> Non
     assert "1 passed" in ran.stdout
 
 
-@pytest.mark.timeout(300)
 def test_a_package_that_needs_more_than_it_declares_fails(checkout: Checkout) -> None:
     declare(checkout, ">=1.0,<2", 3)
 
@@ -64,7 +63,6 @@ def test_a_package_that_needs_more_than_it_declares_fails(checkout: Checkout) ->
     assert ran.stdout.endswith("lowest core that it declares: pydatatask-s3\n")
 
 
-@pytest.mark.timeout(300)
 def test_before_a_fitting_release_the_core_of_the_checkout_is_taken(checkout: Checkout) -> None:
     declare(checkout, ">=1.2,<2", 3)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .conftest import Checkout
 
 pytest.importorskip("packaging", reason="the development environment has it")
+pytestmark = pytest.mark.timeout(300)  # distributions are built, which takes what it takes
 
 
 def refused(checkout: Checkout, package: str, version: str) -> str:
@@ -133,6 +134,11 @@ def test_an_unreleased_section_is_not_mixed_with_fragments(checkout: Checkout) -
     assert "make fragments of it" in refused(checkout, "pydatatask-s3", "minor")
 
 
+def files(checkout: Checkout, folder: str) -> list[str]:
+    """Name the distributions in a folder."""
+    return sorted(path.name for path in (checkout.folder / folder).glob("pydatatask*"))
+
+
 def test_one_command_bumps_writes_builds_commits_and_tags_one_package_alone(
     checkout: Checkout,
 ) -> None:
@@ -166,8 +172,10 @@ def test_one_command_bumps_writes_builds_commits_and_tags_one_package_alone(
     assert "### Added" in checkout.git("tag", "-l", "-n99", "pydatatask-s3-v1.1.0")
     assert checkout.git("cat-file", "-t", "pydatatask-s3-v1.1.0") == "tag"
     assert checkout.git("status", "--porcelain") == ""
-    built = sorted(path.name for path in (checkout.folder / "dist").glob("pydatatask*"))
-    assert built == ["pydatatask_s3-1.1.0-py3-none-any.whl", "pydatatask_s3-1.1.0.tar.gz"]
+    built = ["pydatatask_s3-1.1.0-py3-none-any.whl", "pydatatask_s3-1.1.0.tar.gz"]
+    assert files(checkout, "dist") == built
+    assert checkout.run("build_tag.py", "pydatatask-s3-v1.1.0", "published").returncode == 0
+    assert files(checkout, "published") == built
 
 
 def test_the_first_release_keeps_its_version_and_names_what_has_to_be_published_before(
@@ -221,3 +229,16 @@ def test_a_release_leaves_nothing_to_tell(checkout: Checkout) -> None:
     assert checkout.run("release.py", "pydatatask-core", "1.0.0").returncode == 0
 
     assert check(checkout).returncode == 0
+
+
+def test_a_tag_that_is_not_what_the_checkout_holds_is_not_published(checkout: Checkout) -> None:
+    ran = checkout.run("build_tag.py", "pydatatask-s3-v1.1.0", "published")
+    assert "pydatatask-s3-v1.1.0 is not the version of any package here" in ran.stderr
+
+    ran = checkout.run("build_tag.py", "pydatatask-s3-v1.0.0", "published")
+    assert "CHANGELOG.md does not tell of 1.0.0" in ran.stderr
+
+    checkout.fragment("pydatatask-s3", "7.added.md")
+    ran = checkout.run("build_tag.py", "pydatatask-s3-v1.0.0", "published")
+    assert "changes/7.added.md has not gone into the changelog" in ran.stderr
+    assert files(checkout, "published") == []
