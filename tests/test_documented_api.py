@@ -39,6 +39,10 @@ CLASSES: dict[str, dict[str, tuple[dict[str, Any], list[str]]]] = {
             {"app": NO, "local_path": "/tmp/pydatatask"},
             ["AbstractProcessManager"],
         ),
+        "SSHLinuxManager": (
+            {"app": NO, "ssh": NO, "remote_path": "/tmp/pydatatask"},
+            ["AbstractProcessManager"],
+        ),
     },
     "repository": {
         "Repository": ({}, ["object"]),
@@ -260,7 +264,12 @@ FUNCTIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 PROPERTIES = {
-    "proc_manager": ["AbstractProcessManager.basedir", "LocalLinuxManager.basedir"],
+    "proc_manager": [
+        "AbstractProcessManager.basedir",
+        "LocalLinuxManager.basedir",
+        "SSHLinuxManager.basedir",
+        "SSHLinuxManager.ssh",
+    ],
     "task": [
         *(
             f"Task.{name}"

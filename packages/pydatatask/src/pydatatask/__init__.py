@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from . import task as task
     from . import utils as utils
     from ._callable import CallableMain
+    from .proc_manager import SSHLinuxManager as SSHLinuxManager
     from .repository import MongoMetadataRepository as MongoMetadataRepository
     from .repository import S3BucketInfo as S3BucketInfo
     from .repository import S3BucketRepository as S3BucketRepository

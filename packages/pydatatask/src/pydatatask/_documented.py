@@ -27,6 +27,7 @@ BACKENDS: dict[str, dict[str, str]] = {
         "S3BucketRepository": "repository",
         "YamlMetadataS3Repository": "repository",
     },
+    "ssh": {"SSHLinuxManager": "proc_manager"},
 }
 
 

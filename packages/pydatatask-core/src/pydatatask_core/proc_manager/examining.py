@@ -7,7 +7,8 @@ import stat
 from typing import TYPE_CHECKING
 
 from .identity import parse_identity
-from .run import INLINE, TAIL, Output, Report, State
+from .judging import STOP, Seen, judge
+from .run import INLINE, TAIL, Output, State
 from .supervisor import BEGUN, STATUS, parse_status
 
 if TYPE_CHECKING:
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
     from .identity import Identity
     from .local import LocalLinuxManager
+    from .run import Report
 
 __all__ = ["examine", "look_into", "note_stop", "read_identity", "revoke"]
 
 _SMALL = 16384
-_STOP = b"stop: "
 
 
 def examine(
@@ -33,40 +34,28 @@ def examine(
     :param claim: whether to make certain that what was not started never will be.
     :param began: whether the script was started, if that is known.
     """
-    begun = _begun(place)  # looked up first: if it has begun, its status is whole
-    text, since = _status(place)
-    identity = parse_identity(text)
-    alive = parse_status(text) is None and identity is not None and manager.is_alive(identity)
-    if parse_status(text) is None and not alive:
-        text, since = _status(place)  # its last word, since nobody writes any more
-    code = parse_status(text)
-    if begun is None:
-        begun = began
-    if code is not None:
-        report = Report(State.ENDED, return_code=code, ended=since)
-    elif alive:
-        report = Report(State.RUNNING, started=since)
-    elif not os.path.isdir(place):
-        report = Report(State.ABSENT, reason=f"its run directory {place!r} is gone")
-    elif begun:
-        report = Report(State.LOST, reason=_loss(place, manager, identity))
-    elif begun is None and not claim:
-        report = Report(State.PREPARED)
-    elif begun is None and not revoke(place):
-        return examine(place, manager)  # it has begun meanwhile
-    else:
-        report = Report(State.NOT_STARTED)
-    report.handle = None if identity is None else str(identity)
-    report.stopped = _stop_reason(text)
+    seen = _see(place, manager)
+    if seen.begun is None:
+        seen.begun = began
+    report = judge(seen)
+    if report.state is State.PREPARED and claim:
+        if not revoke(place):
+            return examine(place, manager)  # it has begun meanwhile
+        report.state = State.NOT_STARTED
     return report
 
 
-def _loss(place: str, manager: LocalLinuxManager, identity: Identity | None) -> str:
-    if identity is None:
-        return f"its status is gone from {place!r}, where it ran"
-    if identity.boot != manager.boot_id:
-        return "the machine was restarted while it ran"
-    return "its supervisor was killed, so nobody knows its exit status"
+def _see(place: str, manager: LocalLinuxManager) -> Seen:
+    seen = Seen(place, manager.boot_id)
+    seen.begun = _begun(place)  # looked up first: if it has begun, its status is whole
+    seen.status, seen.written = _status(place)
+    if parse_status(seen.status) is None:
+        identity = parse_identity(seen.status)
+        seen.lives = identity is not None and manager.is_alive(identity)
+        if not seen.lives:
+            seen.status, seen.written = _status(place)  # its last word: nobody writes any more
+            seen.exists = os.path.isdir(place)
+    return seen
 
 
 def _begun(place: str) -> bool | None:
@@ -116,16 +105,9 @@ def note_stop(place: str, reason: str) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     fd = os.open(os.path.join(place, STATUS), flags, 0o600)
     try:
-        os.write(fd, b"\n" + _STOP + reason.encode() + b"\n")  # never in the first line
+        os.write(fd, b"\n" + STOP + reason.encode() + b"\n")  # never in the first line
     finally:
         os.close(fd)
-
-
-def _stop_reason(text: bytes) -> str | None:
-    for line in text.split(b"\n")[1:]:
-        if line.startswith(_STOP):
-            return line[len(_STOP) :].decode(errors="replace")
-    return None
 
 
 def read_identity(place: str) -> Identity | None:

@@ -10,7 +10,14 @@ from pydatatask_core.errors import ProcessManagerError
 
 from .streams import manager_errors
 
-__all__ = ["prepare_private_folder", "remove_flat", "remove_tree", "write_new"]
+__all__ = [
+    "prepare_private_folder",
+    "private_problem",
+    "remove_flat",
+    "remove_tree",
+    "root_problem",
+    "write_new",
+]
 
 _SHARED = 0o1777
 _PRIVATE = 0o700
@@ -42,37 +49,59 @@ def prepare_private_folder(root: str, folder: str) -> None:
 
 
 def _check_root(root: str) -> None:
-    trusted = (0, os.geteuid())
     link = os.lstat(root)
-    found = os.stat(root) if stat.S_ISLNK(link.st_mode) and link.st_uid in trusted else link
-    problem = None
-    if stat.S_ISLNK(found.st_mode):
-        problem = f"it is a symbolic link that user {link.st_uid} made, to {os.readlink(root)!r}"
-    elif not stat.S_ISDIR(found.st_mode):
-        problem = "it is no directory"
-    elif found.st_uid not in trusted:
-        problem = (
-            f"it belongs to user {found.st_uid}, who could replace what is in it; have root own "
-            "it, with mode 1777, or give `local_path` a folder of your own"
-        )
-    elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
-        problem = (
-            "others may write to it and so replace what is in it; `chmod +t` makes it safe to share"
-        )
+    trusted = link.st_uid in (0, os.geteuid())
+    found = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
+    problem = root_problem(found.st_mode, found.st_uid, os.geteuid(), "local_path")
     if problem:
         raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
 
 
+def root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
+    """Tell what keeps a root from being shared safely, if anything does.
+
+    :param mode: its type and permissions, those of the target of a link if the link can be trusted.
+    :param owner: the user who owns it.
+    :param user: the user whose processes are to run in it.
+    :param parameter: which parameter of the manager names it.
+    """
+    if stat.S_ISLNK(mode):
+        return f"it is a symbolic link that user {owner} made"
+    if not stat.S_ISDIR(mode):
+        return "it is no directory"
+    if owner not in (0, user):
+        return (
+            f"it belongs to user {owner}, who could replace what is in it; have root own it, with "
+            f"mode 1777, or give `{parameter}` a folder of your own"
+        )
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        return (
+            "others may write to it and so replace what is in it; `chmod +t` makes it safe to share"
+        )
+    return None
+
+
 def _check_private(folder: str) -> None:
     found = os.lstat(folder)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        kind = "it is no directory" if not stat.S_ISDIR(found.st_mode) else "it is somebody else's"
-        raise ProcessManagerError(
-            f"local processes cannot run in {folder!r}: {kind} (user {found.st_uid}); remove it "
-            "or give the manager another `app` or `local_path`"
-        )
+    problem = private_problem(found.st_mode, found.st_uid, os.geteuid(), "local_path")
+    if problem:
+        raise ProcessManagerError(f"local processes cannot run in {folder!r}: {problem}")
     if found.st_mode & 0o077:
         os.chmod(folder, _PRIVATE)
+
+
+def private_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
+    """Tell what keeps a folder from being private to a user, if anything but permissions does.
+
+    :param mode: its type and permissions; a link is not followed.
+    :param owner: the user who owns it.
+    :param user: the user whose processes are to run in it.
+    :param parameter: which parameter of the manager names the folder that it is in.
+    """
+    if stat.S_ISDIR(mode) and owner == user:
+        return None
+    kind = "it is somebody else's" if stat.S_ISDIR(mode) else "it is no directory"
+    return f"{kind} (user {owner}); remove it or give the manager another `app` or `{parameter}`"
 
 
 def write_new(path: str, data: bytes, mode: int = 0o600) -> None:

@@ -1,0 +1,219 @@
+"""A connection that is made again when it breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+import time
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from pydatatask_core.errors import ProcessManagerError, describe
+
+from .errors import SSHConnectionError, SSHLoginError, connect_error
+from .hostkeys import host_key_problem
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["SSHConnection", "ssh_connection"]
+
+log = logging.getLogger("pydatatask.proc_manager")
+
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 15.0
+
+
+def ssh_connection(
+    host: str, port: int | None = None, **options: Any
+) -> Callable[[], AsyncIterator[SSHConnection]]:
+    """Make what :meth:`Session.resource` takes, to have a connection while the session is open.
+
+    For example::
+
+        ssh = session.resource(ssh_connection("build1", username="me"))
+        manager = pydatatask.SSHLinuxManager("app", ssh)
+
+    See :class:`SSHConnection` for the parameters.
+    """
+
+    async def ssh_connection() -> AsyncIterator[SSHConnection]:
+        async with SSHConnection(host, port, **options) as connection:
+            yield connection
+
+    return ssh_connection
+
+
+class SSHConnection:
+    """A connection to one machine that is made again, with back-off, whenever it breaks.
+
+    Whatever is not given is looked up where OpenSSH does: user, port, keys and jump hosts in
+    ``~/.ssh/config``, keys in ``~/.ssh`` and of the agent, host keys in ``~/.ssh/known_hosts``. A
+    host whose key is not in there is refused.
+
+    :param host: the name or address of the machine, or its alias in ``~/.ssh/config``.
+    :param port: the port.
+    :param keepalive: after how many seconds of silence the machine is asked whether it is there.
+        After three times as much without an answer the connection counts as broken.
+    :param patience: how many seconds an operation waits for a connection before it fails.
+    :param optional: whether opening succeeds if the machine does not answer; it is then tried
+        again whenever something is to be done there. For a pool of machines.
+    :param options: anything else that ``asyncssh.connect`` takes, such as ``username``,
+        ``client_keys``, ``password``, ``known_hosts`` or ``tunnel`` (a jump host).
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        *,
+        keepalive: float = 15.0,
+        patience: float = 30.0,
+        optional: bool = False,
+        **options: Any,
+    ) -> None:
+        if not isinstance(host, str) or not host:
+            raise ProcessManagerError(
+                f"the host of an SSH connection has to be a name, not {host!r}"
+            )
+        self.name = host if port in (None, 22) else f"{host}:{port}"
+        self.username: str | None = None
+        """Who is logged in, once that is looked up."""
+        self.patience = patience
+        self.optional = optional
+        self._options: dict[str, Any] = {
+            "host": host,
+            "keepalive_interval": keepalive,
+            "keepalive_count_max": 3,
+            "connect_timeout": max(keepalive, 1.0),
+            "login_timeout": max(2 * keepalive, 1.0),
+            **({} if port is None else {"port": port}),
+            **options,
+        }
+        self._raw: asyncssh.SSHClientConnection | None = None
+        self._lock = asyncio.Lock()
+        self._failure: ProcessManagerError | None = None
+        self._failures = 0
+        self._not_before = 0.0
+        self._closed = True
+
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection now."""
+        return self._raw is not None and not self._raw.is_closed()
+
+    @property
+    def raw(self) -> asyncssh.SSHClientConnection:
+        """The connection of the client library that there is now.
+
+        :raises SSHConnectionError: if there is none.
+        """
+        if self._raw is None or self._raw.is_closed():
+            raise self._failure or SSHConnectionError(f"there is no connection to {self.name} now")
+        return self._raw
+
+    async def get(self, *, patience: float | None = None) -> asyncssh.SSHClientConnection:
+        """Give a connection that is up; make it if need be.
+
+        :param patience: how many seconds to wait for one, if not as long as usual.
+        :raises SSHConnectionError: if the machine does not answer for as long.
+        :raises SSHLoginError: if it refuses the login, or shows another host key.
+        """
+        if self._raw is not None and not self._raw.is_closed():
+            return self._raw
+        if self._closed:
+            raise SSHConnectionError(f"the connection to {self.name} is closed")
+        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        async with self._lock:
+            while self._raw is None or self._raw.is_closed():
+                delay = self._not_before - time.monotonic()
+                if delay > 0:
+                    if self._failure is not None and time.monotonic() + delay > deadline:
+                        raise self._failure
+                    await asyncio.sleep(delay)
+                await self._try()
+                if isinstance(self._failure, SSHLoginError):
+                    raise self._failure
+            return self._raw
+
+    async def _try(self) -> None:
+        if self._raw is not None:
+            log.warning("the connection to %s is lost; it is made again", self.name)
+            self._raw = None
+        try:
+            self._raw = await self._connect()
+        except ProcessManagerError as e:
+            self._failures += 1
+            delay = min(_FIRST_DELAY * 2 ** min(self._failures, 10), _LONGEST_DELAY)
+            self._failure, self._not_before = e, time.monotonic() + delay
+        else:
+            if self._failures:
+                log.warning("%s answers again", self.name)
+            self._failure, self._failures, self._not_before = None, 0, 0.0
+
+    async def _connect(self) -> asyncssh.SSHClientConnection:
+        try:
+            # Configuration, keys and known hosts are files.
+            options = await asyncio.to_thread(self._prepare)
+            self.username = options.username
+            raw = await asyncssh.connect(options.host, options.port, options=options)
+        except asyncssh.HostKeyNotVerifiable as e:
+            problem = await asyncio.to_thread(host_key_problem, options, self.name)
+            raise SSHLoginError(problem) from e
+        except (asyncssh.Error, OSError, ValueError) as e:
+            raise connect_error(e, self.name) from e
+        _linger(raw, forget=True)
+        return raw
+
+    def _prepare(self) -> asyncssh.SSHClientConnectionOptions:
+        return asyncssh.SSHClientConnectionOptions(**self._options)
+
+    async def __aenter__(self) -> Self:
+        self._closed = False
+        self._lock = asyncio.Lock()
+        try:
+            await self.get()
+        except SSHConnectionError as e:
+            if not self.optional:
+                self._closed = True
+                raise
+            log.warning("%s", describe(e))
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._closed = True
+        raw, self._raw = self._raw, None
+        if raw is None or raw.is_closed():
+            return
+        _linger(raw, forget=False)
+        raw.close()
+        try:
+            async with asyncio.timeout(1.0):
+                await raw.wait_closed()
+        except TimeoutError:
+            raw.abort()  # it does not answer any more
+
+    def __repr__(self) -> str:
+        return f"<SSHConnection to {self.name}, {'up' if self.is_up else 'down'}>"
+
+
+def _linger(raw: asyncssh.SSHClientConnection, *, forget: bool) -> None:
+    """Choose what becomes of data that was not delivered when the connection ends.
+
+    A connection that breaks must not deliver an order later, when another one is made already.
+    """
+    found: socket.socket | None = raw.get_extra_info("socket")
+    if found is not None:
+        with contextlib.suppress(OSError):  # it has ended by itself
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", forget, 0))

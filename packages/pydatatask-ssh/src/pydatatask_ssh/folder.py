@@ -1,0 +1,57 @@
+"""The folders of the other machine in which jobs run."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.folder import private_problem, root_problem
+
+from .script import words
+
+if TYPE_CHECKING:
+    import asyncssh
+
+    from .target import Target
+
+__all__ = ["prepare_private_folder"]
+
+
+async def prepare_private_folder(target: Target, root: str, folder: str) -> None:
+    """Make a private folder below a root that several users may share, or say what is wrong.
+
+    :param target: the machine.
+    :param root: the root, made with its parents if it is missing.
+    :param folder: the folder in it.
+    :raises ProcessManagerError: if one of them is not what it has to be.
+    """
+    here, where = words(root), f"{folder!r} of {target.host}"
+    # Whoever is faster, it is checked like any other.
+    await target.ask(
+        f"[ -e {here} ] || [ -L {here} ] || mkdir -p -m 1777 -- {here} || [ -e {here} ]"
+    )
+    link = await target.sftp.lstat(root)
+    trusted = stat.S_ISLNK(_mode(link)) and link.uid in (0, target.user)
+    found = await target.sftp.stat(root) if trusted else link
+    problem = root_problem(_mode(found), _owner(found), target.user, "remote_path")
+    if problem:
+        raise ProcessManagerError(
+            f"{root!r} of {target.host} cannot hold the folders of processes: {problem}"
+        )
+    it = words(folder)
+    await target.ask(f"[ -d {it} ] || mkdir -m 700 -- {it} || [ -e {it} ]")
+    found = await target.sftp.lstat(folder)
+    problem = private_problem(_mode(found), _owner(found), target.user, "remote_path")
+    if problem:
+        raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
+    # Beside what we own, what we may write: a file system may be mounted for reading only.
+    await target.ask(f"chmod 700 -- {it} && true >{words(f'{folder}/.probe')}")
+
+
+def _mode(attributes: asyncssh.SFTPAttrs) -> int:
+    return attributes.permissions or 0
+
+
+def _owner(attributes: asyncssh.SFTPAttrs) -> int:
+    return -1 if attributes.uid is None else attributes.uid

@@ -1,0 +1,170 @@
+"""What the helper on the other side knows: functions for a POSIX shell.
+
+Each line for us begins with a record separator (0x1e) and a letter that says what it is; any other
+line is what a program, or the shell itself, has to say about what went wrong. Nothing that comes
+from a file is ever a command, and every word that we send is quoted.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+from pydatatask_core.proc_manager.judging import STOP
+from pydatatask_core.proc_manager.supervisor import BEGUN, STATUS, SUPERVISOR
+
+__all__ = ["FUNCTIONS", "MARK", "REPORTER", "TELLING_SUPERVISOR", "words"]
+
+MARK = "\x1e"
+"""What lines for us begin with."""
+
+TELLING_SUPERVISOR = (
+    """\
+pydatatask_ends=$1 pydatatask_run=$2
+shift 2
+trap 'printf "%s %s\\n" "$?" "$pydatatask_run" 2>/dev/null >>"$pydatatask_ends"' EXIT
+"""
+    + SUPERVISOR
+)
+"""The supervisor of the core, which at its end adds a line to a file, for whoever reads that.
+
+The line is its exit status, and a word. Its first two arguments are the file and the word; then
+come those of the core's.
+"""
+
+FUNCTIONS = f"""\
+set -f
+tell() {{ printf '{MARK}%s\\n' "$1"; }}
+boot= tellers={shlex.quote(TELLING_SUPERVISOR)}
+
+# stat_of PID: the state, parent and start of a process; fails if there is none
+stat_of() {{
+  case $1 in '' | *[!0-9]*) return 1 ;; esac
+  {{ IFS= read -r line <"/proc/$1/stat"; }} 2>/dev/null || return 1
+  set -- ${{line##*) }}
+  state=$1 parent=$2 start=${{20}}
+}}
+
+# lives PID START SUPERVISOR BOOT: whether a process or its supervisor does
+lives() {{
+  [ "$4" = "$boot" ] || return 1
+  if stat_of "$3" && [ "$start" -le "$2" ]; then
+    case $state in [ZXx]) ;; *) return 0 ;; esac
+  fi
+  stat_of "$1" && [ "$start" -eq "$2" ] && case $state in [ZXx]) false ;; esac
+}}
+
+# identify DIR [TELL]: read a status file
+identify() {{
+  count=0 text= rest= first= second= third=
+  while IFS= read -r rest; do
+    count=$((count + 1))
+    case $count in 1) first=$rest ;; 2) second=$rest ;; 3) third=$rest ;; esac
+    text="$text{MARK}S$rest
+"
+  done <"$1/{STATUS}"
+  set -- ${{third##*) }}
+  pid=${{third%% *}} sup=${{2-}} begun=${{20-}}
+  case $begun in '' | *[!0-9]*) return 1 ;; esac
+}}
+
+# see DIR: read a status file, and tell whether the process lives; fails if it has not ended
+see() {{
+  text= rest= first= pid=
+  [ -e "$1/{STATUS}" ] || return 0
+  identify "$1" || return 0
+  case $first in *[!\\ ]*) return 0 ;; esac
+  if lives "$pid" "$begun" "$sup" "$second"; then return 1; fi
+  [ ! -e "$1/{STATUS}" ] || identify "$1" || return 0  # its last word: nobody writes any more
+}}
+
+# over DIR NUMBER: tell the number of a run that may have ended, with "-" if it has not begun
+over() {{
+  see "$1" || return 0
+  if [ -e "$1/{BEGUN}" ]; then tell "$2"; else tell "$2-"; fi
+}}
+
+# revoke DIR: make certain that what was not started never will be, and tell if that is so
+revoke() {{
+  if mkdir -m 700 -- "$1/{BEGUN}"; then tell K; else [ -e "$1/{BEGUN}" ] || [ ! -d "$1" ]; fi
+}}
+
+# look DIR: tell all that is to be seen of a run
+look() {{
+  if [ -d "$1/{BEGUN}" ]; then tell R; elif [ -e "$1/{BEGUN}" ]; then tell Y; fi
+  see "$1" || tell L
+  printf '%s' "$text"
+  [ -z "$rest" ] || tell "U$rest"
+  if [ -e "$1/{STATUS}" ]; then
+    stat -c '{MARK}M%Y %y' -- "$1/{STATUS}"
+  elif ! [ -d "$1" ]; then
+    tell N
+  elif ! [ -x "$1" ]; then
+    ls -- "$1/." >/dev/null
+  fi
+}}
+
+# sizes FILE...: tell how long those are that exist
+sizes() {{
+  for file; do
+    if ! [ -e "$file" ]; then tell Z-
+    elif [ -s "$file" ]; then stat -c '{MARK}Z%s' -- "$file"
+    else tell Z0
+    fi
+  done
+}}
+
+# strike SIGNAL PID START SUPERVISOR BOOT: signal a process and its whole group, if it lives
+strike() {{
+  lives "$2" "$3" "$4" "$5" || return 0
+  if kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null; then tell K; fi
+}}
+
+# note DIR REASON: note why a run is told to end, never in the first line
+note() {{ [ ! -d "$1" ] || printf '\\n{STOP.decode()}%s\\n' "$2" >>"$1/{STATUS}"; }}
+
+# fence PID START: have a helper that we have lost do nothing any more
+fence() {{
+  stat_of "$1" && [ "$start" = "$2" ] || return 0
+  kill -s KILL -- "-$1" 2>/dev/null || kill -s KILL "$1"
+  tries=0
+  while stat_of "$1" && [ "$start" = "$2" ] && [ "$state" != Z ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 500 ] || return 1
+    sleep 0.01 || sleep 1
+  done
+}}
+
+# begin BOOT-ID: tell who we are, and what is missing here
+begin() {{
+  IFS= read -r boot <"$1" || boot=
+  for tool in date env id ls mkdir rm setsid sleep stat tail uname; do
+    command -v "$tool" >/dev/null || tell "X$tool"
+  done
+  setsid=$(command -v setsid) detach=
+  stat_of $$ || tell X/proc
+  if setsid -f true 2>/dev/null; then detach=-f; fi
+  machine=
+  [ ! -r /etc/machine-id ] || IFS= read -r machine </etc/machine-id
+  tell "B$boot"
+  tell "P$$ $start"
+  tell "I$(id -u)"
+  tell "F$detach"
+  tell "G$machine$(uname -n)"
+}}
+"""
+"""What every helper is taught when it begins."""
+
+REPORTER = """\
+tail -c +{start} -F -- {ends} 2>/dev/null &
+while IFS= read -r line; do :; done
+kill $!
+"""
+"""A helper that tells of the lines that are added to a file, until its own stdin ends."""
+
+
+def words(*arguments: object) -> str:
+    """Give arguments as words of a shell command.
+
+    :param arguments: anything.
+    """
+    return " ".join(shlex.quote(str(argument)) for argument in arguments)

@@ -1,0 +1,310 @@
+"""The runs of jobs on another machine."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from pydatatask_core.proc_manager import STDOUT, Report, RunExistsError, Runs, State
+from pydatatask_core.proc_manager.identity import parse_identity
+from pydatatask_core.proc_manager.judging import judge
+from pydatatask_core.proc_manager.run import INLINE, TAIL, Output
+from pydatatask_core.proc_manager.runs import PATIENCE
+from pydatatask_core.proc_manager.supervisor import (
+    BEGUN,
+    SCRIPT,
+    STATUS,
+    STDERR,
+    STDIN,
+    STDOUT_FILE,
+    command_line,
+    original_name,
+)
+
+from .errors import SSHConnectionError, UncertainStartError
+from .launching import launch_text
+from .script import words
+from .sight import parse_sight
+from .streams import write_new
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+    from pydatatask_core.proc_manager import Plan, Run
+    from pydatatask_core.proc_manager.judging import Seen
+    from pydatatask_core.utils import AReadStream
+
+    from .manager import SSHLinuxManager
+    from .target import Target
+
+__all__ = ["SSHRuns"]
+
+
+class SSHRuns(Runs):
+    """Keeps the protocol of ``supervisor`` through a helper shell and SFTP.
+
+    :param manager: the manager.
+    """
+
+    exclusive = True
+    manager: SSHLinuxManager
+
+    @property
+    def host(self) -> str:
+        return self.manager.reach.host
+
+    async def validate(self) -> None:
+        await self.manager.validate()
+
+    # -- beginning -------------------------------------------------------------------------------
+
+    async def make(self, run: Run, plan: Plan) -> None:
+        place = str(run.directory)
+        await self.manager.reach.perform(
+            f"make the run directory {place!r}",
+            lambda target: self._make(target, place, plan),
+            path=place,
+            repeat=False,
+        )
+
+    async def _make(self, target: Target, place: str, plan: Plan) -> None:
+        sftp = target.sftp
+        private = asyncssh.SFTPAttrs(permissions=0o700)
+        try:
+            await sftp.mkdir(place, private)
+        except asyncssh.SFTPNoSuchFile:
+            await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
+            return await self._make(target, place, plan)
+        except asyncssh.SFTPFailure:
+            if await sftp.lexists(place):
+                raise RunExistsError(
+                    f"there is a run directory {place!r} on {target.host} already"
+                ) from None
+            raise
+        try:
+            await write_new(sftp, f"{place}/{SCRIPT}", plan.script or b"\n", 0o700)
+            if plan.stdin is not None:
+                await write_new(sftp, f"{place}/{STDIN}", plan.stdin)
+        except asyncssh.SFTPError:
+            await target.throw_away(place, self.manager.rubbish)
+            raise
+
+    async def start(self, run: Run, plan: Plan) -> None:
+        place = str(run.directory)
+        script = f"{place}/{SCRIPT}"
+
+        def text(target: Target) -> str:
+            return launch_text(
+                target,
+                command_line(plan.script, script),
+                plan.environ,
+                place,
+                (
+                    f"{place}/{STDIN}" if plan.has_stdin else None,
+                    f"{place}/{STDOUT_FILE}" if plan.stdout else None,
+                    f"{place}/{STDERR}"
+                    if plan.stderr is True
+                    else STDOUT
+                    if plan.stderr is STDOUT
+                    else None,
+                ),
+                journal=STATUS,
+                begun=BEGUN,
+                status=STATUS,
+                line=place,
+                ends=self.manager.ends,
+            )
+
+        target = await self.manager.reach.target()
+        self.manager.watch.expect(place)
+        run.missed = time.monotonic()
+        try:
+            async with self.manager.reach.explaining(target, f"start {script!r}", None):
+                await target.ask(text(target))
+        except SSHConnectionError as e:
+            raise UncertainStartError(f"{e}; whether the job runs is looked up") from e
+
+    # -- watching --------------------------------------------------------------------------------
+
+    def watch(self, run: Run, ended: Callable[[], None]) -> Callable[[], None] | None:
+        return self.manager.watch.add(str(run.directory), ended)
+
+    async def poll(self, runs: Collection[Run]) -> list[Run]:
+        found = await self.manager.ended_among(str(run.directory) for run in runs)
+
+        def may_have_ended(run: Run) -> bool:
+            begun = found.get(str(run.directory))
+            return begun is True or (begun is False and not self._is_starting(run))
+
+        return [run for run in runs if may_have_ended(run)]
+
+    async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
+        place, names = str(run.directory), tuple(outputs)
+        return await self.manager.reach.perform(
+            f"look into the run directory {place!r}",
+            lambda target: self._report(target, run, place, names, claim),
+        )
+
+    def _is_starting(self, run: Run) -> bool:
+        """Tell whether a run was started a moment ago, so that it is yet to begin."""
+        if run.missed is None or self.manager.watch.began(str(run.directory)) is not None:
+            return False
+        return time.monotonic() - run.missed < PATIENCE
+
+    async def _report(
+        self, target: Target, run: Run, place: str, names: tuple[str, ...], claim: bool
+    ) -> Report:
+        starting = self._is_starting(run)
+        seen = await self._look(target, place)
+        if seen.begun is None:
+            seen.begun = self.manager.watch.began(place)
+        report = judge(seen)
+        if report.state is State.PREPARED and starting:
+            report.state = State.RUNNING
+        elif report.state is State.PREPARED and claim:
+            if not await target.ask(f"revoke {words(place)}"):
+                return await self._report(target, run, place, names, claim)
+            report.state = State.NOT_STARTED
+        if report.state in (State.RUNNING, State.PREPARED):
+            return report
+        if report.state is not State.ABSENT:
+            sizes = await self._sizes(target, place, names)
+            for name, size in sizes.items():
+                if (output := await _output(target, f"{place}/{name}", size)) is not None:
+                    report.outputs[name] = output
+        if run.memo is not None:
+            report.memo = await _memo(target, str(run.memo))
+        return report
+
+    async def _look(self, target: Target, place: str) -> Seen:
+        seen = parse_sight(await target.ask(f"look {words(place)}"), place, target.boot)
+        if not seen.exists:
+            # A shell does not tell what is not there from what it may not see.
+            try:
+                await target.sftp.lstat(place)
+            except asyncssh.SFTPNoSuchFile:
+                return seen
+            return await self._look(target, place)
+        return seen
+
+    async def _sizes(self, target: Target, place: str, names: tuple[str, ...]) -> dict[str, int]:
+        if not names:
+            return {}
+        lines = await target.ask(f"sizes {words(*(f'{place}/{name}' for name in names))}")
+        found = dict(zip(names, lines, strict=True))
+        return {name: int(line[1:]) for name, line in found.items() if line != "Z-"}
+
+    async def read(self, run: Run, name: str) -> AReadStream:
+        stream: AReadStream = await self.manager.open(run.directory / name, "rb")
+        return stream
+
+    # -- ending ----------------------------------------------------------------------------------
+
+    async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
+        place = str(run.directory)
+        return await self.manager.reach.perform(
+            f"end what runs in {place!r}",
+            lambda target: self._stop(target, place, reason, force),
+        )
+
+    async def _stop(self, target: Target, place: str, reason: str, force: bool) -> bool:
+        note = f"note {words(place, reason)}"
+        seen = await self._look(target, place)
+        identity = parse_identity(seen.status)
+        if identity is None:
+            # Whoever has not begun, need not. Whoever is just beginning is told next time.
+            return bool(seen.exists and await target.ask(f"{note}; revoke {words(place)}"))
+        if not seen.lives:
+            return False
+        process = identity.process
+        facts = words(process.pid, process.start, identity.supervisor, identity.boot)
+        signals = ["KILL"] if force else ["TERM", "CONT"]  # who is suspended would not notice
+        strikes = "; ".join(f"strike {signal} {facts}" for signal in signals)
+        # Without room for the reason, the process has to end all the same.
+        return bool(await target.ask(f"{note}; {strikes}"))
+
+    async def remove(self, run: Run) -> None:
+        place = str(run.directory)
+        await self.manager.reach.perform(
+            f"remove the run directory {place!r}",
+            lambda target: target.throw_away(place, self.manager.rubbish),
+        )
+
+    async def keep(self, run: Run, place: Path) -> Path:
+        await self.manager.reach.perform(
+            f"put the run directory {str(run.directory)!r} aside",
+            lambda target: self._keep(target, str(run.directory), str(place)),
+        )
+        return place
+
+    async def _keep(self, target: Target, source: str, place: str) -> None:
+        if not await target.sftp.lexists(source):
+            return
+        await target.throw_away(place, self.manager.rubbish)
+        await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
+        await target.sftp.posix_rename(source, place)
+
+    async def found(self, folder: Path) -> set[str] | None:
+        async def listed(target: Target) -> set[str]:
+            try:
+                names = await target.sftp.listdir(str(folder))
+            except asyncssh.SFTPNoSuchFile:
+                return set()
+            return {original_name(name) for name in names if name not in (".", "..")}
+
+        return await self.manager.reach.perform(
+            f"list the run directories in {str(folder)!r}", listed
+        )
+
+    async def remember(self, run: Run, memo: str | None) -> None:
+        if run.memo is None:
+            return
+        place = str(run.memo)
+        await self.manager.reach.perform(
+            f"make a note in {place!r}",
+            lambda target: _remember(target, place, memo),
+            path=place,
+        )
+
+
+async def _output(target: Target, path: str, size: int) -> Output | None:
+    if not size:
+        return Output(0, b"", b"")
+    try:
+        async with target.sftp.open(path, "rb") as file:
+            if size > INLINE:
+                tail: Any = await file.read(TAIL, size - TAIL)
+                return Output(size, None, tail)
+            data: Any = await file.read(INLINE, 0)
+    except asyncssh.SFTPNoSuchFile:
+        return None
+    return Output(len(data), data, data[-TAIL:])
+
+
+async def _memo(target: Target, path: str) -> str | None:
+    try:
+        async with target.sftp.open(path, "rb") as file:
+            data: Any = await file.read(TAIL, 0)
+    except asyncssh.SFTPNoSuchFile:
+        return None
+    return str(data, errors="replace")
+
+
+async def _remember(target: Target, place: str, memo: str | None) -> None:
+    if memo is None:
+        try:
+            await target.sftp.remove(place)
+        except asyncssh.SFTPNoSuchFile:
+            return
+        return
+    passing = f"{place}.{secrets.token_hex(8)}~"
+    try:
+        await write_new(target.sftp, passing, memo.encode())
+    except asyncssh.SFTPNoSuchFile:
+        await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
+        await write_new(target.sftp, passing, memo.encode())
+    await target.sftp.posix_rename(passing, place)

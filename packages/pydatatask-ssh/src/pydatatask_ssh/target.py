@@ -1,0 +1,210 @@
+"""One machine, for as long as one connection to it holds: four channels, and what was found out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from pydatatask_core.errors import ProcessManagerError
+
+from .errors import SSHConnectionError
+from .helper import Channel, Helper, open_channel
+from .script import REPORTER, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Target"]
+
+log = logging.getLogger("pydatatask.proc_manager")
+
+_MUCH = 1 << 20
+
+
+class Target:
+    """The four channels to a machine: two shells, one for what may take long, files, and ends.
+
+    :param raw: the connection.
+    :param host: the name of the machine.
+    :param shell: its POSIX shell.
+    :param boot_id: the file that tells one boot of it from the next.
+    """
+
+    sftp: asyncssh.SFTPClient
+
+    def __init__(
+        self, raw: asyncssh.SSHClientConnection, host: str, shell: str, boot_id: str
+    ) -> None:
+        self.raw = raw
+        self.host = host
+        self.boot = ""
+        self.user = -1
+        self.machine = ""
+        """What tells the machine from another that has taken its address."""
+        self.detach = ""
+        self._shell = shell
+        self._boot_id = boot_id
+        self._quick = Helper()
+        self._slow = Helper()
+        self._reporter: Channel | None = None
+        self._helpers: list[str] = []
+        self._rubbish: set[str] = set()
+        self._emptying: asyncio.Task[None] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing more can be done through this one."""
+        return self._quick.is_lost or self._slow.is_lost or self.raw.is_closed()
+
+    async def open(self) -> None:
+        """Open the channels, and find out whether the machine will do.
+
+        :raises ProcessManagerError: if it will not.
+        """
+        await self._quick.open(self.raw, self._shell)
+        await self._introduce(self._quick)
+        await self._slow.open(self.raw, self._shell)
+        await self._introduce(self._slow)
+        try:
+            self.sftp = await self.raw.start_sftp_client()
+        except asyncssh.Error as e:
+            if self.raw.is_closed():
+                raise
+            raise ProcessManagerError(
+                f"{self.host} has no SFTP, by which files are carried ({e}); its sshd needs a line "
+                "`Subsystem sftp internal-sftp`"
+            ) from e
+
+    async def _introduce(self, helper: Helper) -> None:
+        missing = []
+        for line in await helper.ask(words("begin", self._boot_id)):
+            kind, rest = line[:1], line[1:]
+            if kind == "X":
+                missing.append(rest)
+            elif kind == "B":
+                self.boot = rest.strip()
+            elif kind == "I":
+                self.user = int(rest)
+            elif kind == "F":
+                self.detach = rest
+            elif kind == "G":
+                self.machine = rest
+            elif kind == "P":
+                self._helpers.append(rest)
+        if missing:
+            raise ProcessManagerError(
+                f"{self.host} will not do for processes, since it lacks {', '.join(missing)}; it "
+                "takes Linux with /proc, a POSIX shell, coreutils and setsid (of util-linux)"
+            )
+
+    async def succeed(self, before: Target) -> None:
+        """Take the place of one whose connection broke: nothing that it asked for happens any more.
+
+        :param before: the one before.
+        """
+        if before.machine != self.machine:
+            raise ProcessManagerError(
+                f"another machine answers as {self.host} now than before, so nothing is known of "
+                "the jobs; a process manager is for one machine, and a name behind which there are "
+                "several will not do"
+            )
+        if before.boot == self.boot:
+            for helper in before._helpers:
+                await self._quick.ask(f"fence {helper}")
+        self._rubbish |= before._rubbish
+
+    async def ask(self, command: str) -> list[str]:
+        """Have a shell do something that takes no time; see :meth:`Helper.ask`.
+
+        :param command: text for the shell.
+        """
+        return await self._quick.ask(command)
+
+    async def ask_slowly(self, command: str) -> list[str]:
+        """Have a shell do something that may take long.
+
+        :param command: text for the shell.
+        """
+        return await self._slow.ask(command)
+
+    async def report_ends(self, path: str, told: Callable[[str], None]) -> None:
+        """Have somebody told of the lines that are added to a file from now on.
+
+        :param path: the file, which is made if need be, and emptied when it has become long.
+        :param told: what to call with each line.
+        """
+        file = words(path)
+        size = await self.ask(f"[ -e {file} ] || true >{file} && sizes {file}")
+        start = int(size[0][1:]) + 1
+        if start > _MUCH:
+            await self.ask(f"true >{file}")
+            start = 1
+
+        def receive(line: bytes) -> None:
+            told(line.decode("utf-8", "surrogateescape"))
+
+        self._reporter = await open_channel(
+            self.raw, lambda: Channel(receive, lambda: None), self._shell
+        )
+        self._reporter.write(REPORTER.format(start=start, ends=file))
+
+    # -- rubbish ---------------------------------------------------------------------------------
+
+    async def throw_away(self, place: str, bin_: str) -> None:
+        """Move something out of the way at once, and remove it when there is time.
+
+        Nobody uses the name that it has then, so the removal may come late without any harm.
+
+        :param place: what to remove; it may be gone.
+        :param bin_: the directory to move it to.
+        """
+        name = f"{bin_}/{secrets.token_hex(8)}"
+        try:
+            await self.sftp.posix_rename(place, name)
+        except asyncssh.SFTPNoSuchFile:
+            if not await self.sftp.lexists(place):
+                return
+            await self.ask(f"mkdir -p -m 700 -- {words(bin_)}")
+            await self.sftp.posix_rename(place, name)
+        self._rubbish.add(name)
+        self.take_out()
+
+    def take_out(self) -> None:
+        """Remove, beside everything else, what was thrown away."""
+        if self._rubbish and (self._emptying is None or self._emptying.done()):
+            self._emptying = asyncio.create_task(self._empty(), name=f"pydatatask rm {self.host}")
+
+    async def _empty(self) -> None:
+        while self._rubbish and not self.is_lost:
+            names = list(self._rubbish)[:50]
+            with contextlib.suppress(SSHConnectionError):  # the next connection goes on with it
+                try:
+                    await self.remove(*names)
+                except ProcessManagerError as e:
+                    log.warning("%s: something is left behind: %s", self.host, e)
+                self._rubbish.difference_update(names)
+
+    async def remove(self, *places: str) -> None:
+        """Remove directories with all that is in them, whatever their permissions.
+
+        :param places: the directories.
+        """
+        them = words(*places)
+        await self.ask_slowly(
+            f"rm -rf -- {them} 2>/dev/null || "
+            f"{{ chmod -R u+rwX -- {them} 2>/dev/null; rm -rf -- {them}; }}"
+        )
+
+    def close(self) -> None:
+        """Close the channels."""
+        if self._emptying is not None:
+            self._emptying.cancel()
+        for helper in (self._quick, self._slow):
+            helper.close()
+        if self._reporter is not None:
+            self._reporter.close()

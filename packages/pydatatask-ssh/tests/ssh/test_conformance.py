@@ -1,0 +1,26 @@
+"""The contract of process managers, over a real server and over the stand-in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.testing import ProcessManagerContract
+from pydatatask_ssh import SSHLinuxManager
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydatatask_ssh import SSHConnection
+
+
+class TestSSH(ProcessManagerContract):
+    @pytest.fixture
+    async def manager(self, connection: SSHConnection, tmp_path: Path) -> SSHLinuxManager:
+        manager = SSHLinuxManager("contract", lambda: connection, tmp_path / "root")
+        await manager.validate()
+        return manager
+
+    async def restart(self, manager: Any) -> SSHLinuxManager:
+        return SSHLinuxManager(manager.app, manager.reach.ssh, manager.remote_path)

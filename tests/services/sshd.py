@@ -1,0 +1,151 @@
+"""SSH: OpenSSH's server, and asyncssh's as the embedded stand-in."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .finding import free_port, unavailable, used
+from .server import Program
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .server import Server
+
+__all__ = ["SSHServer"]
+
+HINT = "there is no sshd (Debian's package openssh-server has it)"
+STANDIN = Path(__file__).with_name("asyncssh_server.py")
+
+
+@dataclass(frozen=True)
+class SSHServer:
+    """A server that lets this user in by a key.
+
+    :param folder: where its keys are, and ``known_hosts`` with its host key.
+    :param server: the server itself, which may be killed.
+    :param what: what it is.
+    """
+
+    folder: Path
+    server: Server
+    what: str
+    host: str = "127.0.0.1"
+    user: str = field(default_factory=getpass.getuser)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self.server.port
+
+    @property
+    def login(self) -> dict[str, Any]:
+        """What ``asyncssh.connect`` takes to log in."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "username": self.user,
+            "client_keys": [str(self.folder / "key")],
+            "known_hosts": str(self.folder / "known_hosts"),
+            "config": None,
+            "agent_path": None,
+        }
+
+    def log(self) -> str:
+        """Give what it has printed."""
+        return self.server.output()
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """Give OpenSSH's server, with its own defaults, for the whole run."""
+    found = _sshd(tmp_path_factory.mktemp("sshd"))
+    with found.server:
+        used("SSH", f"sshd, {_program()}")
+        yield found
+
+
+@pytest.fixture
+def new_sshd(tmp_path: Path) -> Iterator[Callable[..., SSHServer]]:
+    """Give a function that starts an OpenSSH server of the test's own, with options of its own."""
+    running: list[SSHServer] = []
+
+    def start(*options: str, host: str = "127.0.0.1") -> SSHServer:
+        folder = tmp_path / f"sshd{len(running)}"
+        folder.mkdir()
+        found = _sshd(folder, *options, host=host)
+        found.server.start()
+        running.append(found)
+        return found
+
+    yield start
+    for found in running:
+        found.server.stop()
+
+
+@pytest.fixture(scope="session")
+def asyncssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """Give asyncssh's server for the whole run."""
+    if importlib.util.find_spec("asyncssh") is None:
+        unavailable("SSH server of asyncssh", "asyncssh is not installed")
+    folder = tmp_path_factory.mktemp("asyncssh")
+    port = free_port()
+    _make_keys(folder, "127.0.0.1", port)
+    program = Program(port, [sys.executable, str(STANDIN), str(port), str(folder)], folder / "log")
+    with program:
+        yield SSHServer(folder, program, "asyncssh")
+
+
+def _program() -> str:
+    program = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+    if program is None or shutil.which("ssh-keygen") is None:
+        unavailable("SSH", HINT)
+    return program
+
+
+def _sshd(folder: Path, *options: str, host: str = "127.0.0.1") -> SSHServer:
+    program = _program()
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd does not begin without
+    port = free_port()
+    _make_keys(folder, host, port)
+    settings = [
+        f"HostKey={folder / 'host'}",
+        f"ListenAddress={host}",
+        f"PidFile={folder / 'pid'}",
+        f"AuthorizedKeysFile={folder / 'authorized_keys'}",
+        "StrictModes=no",
+        "UsePAM=no",
+        "PasswordAuthentication=no",
+        "KbdInteractiveAuthentication=no",
+        "LogLevel=VERBOSE",
+        "PermitRootLogin=yes",
+        *options,
+    ]
+    if not any(option.startswith("Subsystem") for option in options):
+        settings.append("Subsystem=sftp internal-sftp")
+    command = [program, "-D", "-e", "-f", "/dev/null", "-p", str(port)]
+    for setting in settings:
+        command += ["-o", setting]
+    return SSHServer(folder, Program(port, command, folder / "log"), "sshd", host)
+
+
+def _make_keys(folder: Path, host: str, port: int) -> None:
+    for name in ("host", "key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        if shutil.which("ssh-keygen") is None:
+            unavailable("SSH", HINT)
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    shutil.copy(folder / "key.pub", folder / "authorized_keys")
+    trusted = (folder / "host.pub").read_text()
+    (folder / "known_hosts").write_text(f"[{host}]:{port} {trusted}")
