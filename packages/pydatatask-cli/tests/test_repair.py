@@ -115,6 +115,22 @@ def test_validate_creates_and_launches_nothing_and_names_what_is_wrong(program: 
     assert "counts" in program.refusal("validate")
 
 
+def test_a_task_that_is_put_together_wrongly_keeps_nobody_from_looking_at_the_others(
+    program: Program,
+) -> None:
+    script = PROCESSES.read_text().replace('"true"', '"echo {{ job"')
+    program.script.write_text(script)
+    program.put("jobs/a")
+
+    status = program.run("status", "--all")
+
+    assert status.returncode == 0
+    assert "sleep.jobs 1\n" in status.stdout
+    assert "WARNING: later: " in status.stderr
+    for strict in ("validate", "run"):
+        assert "later: " in program.refusal(strict)
+
+
 def test_graph_is_drawn_for_mermaid_and_for_graphviz_with_counts(program: Program) -> None:
     program.put("texts/a.txt", "one")
 

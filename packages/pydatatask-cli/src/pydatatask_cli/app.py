@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from pydatatask_core.errors import describe
 
 from .errors import CommandLineError
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pydatatask_core.task.runtime import OpenMode
 
 __all__ = ["App", "pass_app"]
+
+log = logging.getLogger("pydatatask.main")
 
 T = TypeVar("T")
 
@@ -54,6 +58,7 @@ class App:
         mode: OpenMode = "inspect",
         data: Iterable[str] = (),
         tasks: Iterable[str] = (),
+        strict: bool = False,
     ) -> T:
         """Open the pipeline, do something with it, and close it.
 
@@ -62,7 +67,11 @@ class App:
         :param data: the links that are needed, by name; with no more than these and ``tasks``
             the pipeline is opened. All of it by default.
         :param tasks: the tasks that are needed, by name.
+        :param strict: whether a task that is put together wrongly is an error also where it is
+            only looked at; else that is warned of.
         """
+        from pydatatask_core.pipeline.opening import raise_problems
+
         from .lookup import find_data, find_task
 
         pipeline = self.pipeline
@@ -72,6 +81,10 @@ class App:
         async def opened() -> T:
             await pipeline.open(mode, sorted(only) or None)
             try:
+                if strict:
+                    raise_problems(pipeline.problems)
+                for problem in pipeline.problems:
+                    log.warning("%s", describe(problem))
                 return await action(pipeline)
             finally:
                 await pipeline.close()

@@ -34,4 +34,4 @@ def command(app: App) -> None:
     What is wrong is told, with a non-zero exit status; what is allowed and hardly meant is warned
     of. Every repository is listed once. Nothing is created.
     """
-    app.run(_report)
+    app.run(_report, strict=True)

@@ -16,40 +16,46 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
 
-__all__ = ["validate", "warn_of_oddities"]
+__all__ = ["find_problems", "raise_problems", "warn_of_oddities"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
 
-async def validate(tasks: Sequence[Task], create: bool) -> None:
+async def find_problems(tasks: Sequence[Task], create: bool) -> list[Exception]:
     """Validate every task, and every repository that is written to, which creates it.
 
     A repository that is only read is left alone: what is not there yet is empty until it appears.
 
     :param tasks: the tasks of the pipeline.
     :param create: whether anything may be created.
-    :raises Exception: the one thing that is wrong, or a PipelineConfigurationError of several.
+    :return: what is wrong.
     """
     checks: list[Awaitable[None]] = []
     if create:
         checks += [repo.validate() for repo in _written(tasks)]
     checks += [task.validate() for task in tasks]
-    problems = [
-        problem
-        for problem in await asyncio.gather(*checks, return_exceptions=True)
-        if isinstance(problem, BaseException)  # a third party's validate may return anything
-    ]
-    for problem in problems:
-        if not isinstance(problem, Exception):
+    problems: list[Exception] = []
+    for problem in await asyncio.gather(*checks, return_exceptions=True):
+        if isinstance(problem, Exception):
+            problems.append(problem)
+        elif isinstance(problem, BaseException):  # a third party's validate may return anything
             raise problem
+    return problems
+
+
+def raise_problems(problems: Sequence[Exception]) -> None:
+    """Raise what was found to be wrong, if anything was.
+
+    :param problems: what was found.
+    :raises Exception: the one thing that is wrong, or a PipelineConfigurationError of several.
+    """
     if len(problems) == 1:
         raise problems[0]
     if problems:
         listed = "".join(f"\n- {describe(problem)}" for problem in problems)
-        group = ExceptionGroup("validation", [p for p in problems if isinstance(p, Exception)])
         raise PipelineConfigurationError(
             f"{len(problems)} things are wrong with the pipeline:{listed}"
-        ) from group
+        ) from ExceptionGroup("validation", problems)
 
 
 def _written(tasks: Sequence[Task]) -> list[Repository]:

@@ -78,6 +78,8 @@ class Pipeline:
         self.on_failure = on_failure
         self.exclusive = exclusive
         self.mode: OpenMode = "drive"
+        self.problems: list[Exception] = []
+        """What was found to be wrong when it was opened to be inspected."""
         self._resources = list(resources)
         self._open = False
         self._lock: DriverLock | None = None
@@ -108,8 +110,9 @@ class Pipeline:
     async def open(self, mode: OpenMode = "drive", only: Iterable[str] | None = None) -> None:
         """Open the pipeline and its session; entering ``async with pipeline`` does so as well.
 
-        :param mode: what for. ``drive`` is to launch and reap; ``inspect`` only looks, and creates
-            nothing; ``one`` is to launch one job by hand.
+        :param mode: what for. ``drive`` is to launch and reap; ``inspect`` only looks: it creates
+            nothing, and what is wrong with a task keeps nobody from looking at the others, but is
+            noted in :attr:`problems`; ``one`` is to launch one job by hand.
         :param only: the names of the tasks to open it for, with no more of the session than these
             need; all by default.
         :raises PipelineError: if it is open already, or has no task of a name in ``only``.
@@ -124,7 +127,7 @@ class Pipeline:
         from .drive import Drive
         from .lock import DriverLock
         from .needs import needed_resources
-        from .opening import validate, warn_of_oddities
+        from .opening import find_problems, raise_problems, warn_of_oddities
 
         tasks = self._named(self.tasks if only is None else only)
         self._open = True
@@ -142,7 +145,9 @@ class Pipeline:
             for quota in self.resources:
                 quota.add_listener(self._drive.make_room)
                 await quota.flush()
-            await validate(tasks, create=mode != "inspect")
+            self.problems = await find_problems(tasks, create=mode != "inspect")
+            if mode != "inspect":
+                raise_problems(self.problems)
             if mode == "drive":
                 await warn_of_oddities(tasks)
         except BaseException:
