@@ -1,9 +1,10 @@
-"""What the tests of all packages share: the real servers."""
+"""What the tests of all packages share: the real servers, and how tests are spread."""
 
 pytest_plugins = [
     "services.finding",
     "services.mongodb",
     "services.registry",
     "services.s3",
+    "services.spreading",
     "services.sshd",
 ]

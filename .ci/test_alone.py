@@ -33,7 +33,8 @@ def main() -> int:
         print(f"pydatatask-{name} imports alone; it has no tests yet", flush=True)
         return 0
     chosen = any(Path(argument.split("::")[0]).exists() for argument in arguments)
-    pytest = [sys.executable, "-m", "pytest", *([] if chosen else [str(tests)]), *arguments]
+    where = [] if chosen else [str(tests)]
+    pytest = [sys.executable, "-m", "pytest", "-n", "auto", *where, *arguments]
     return subprocess.run(pytest, check=False).returncode
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 from functools import cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -23,6 +23,19 @@ def used(service: str, what: str) -> None:
     :param what: the server, and where it is.
     """
     _USED[service] = what
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In one of several processes that run tests, send what was used to the one that tells."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["used"] = _USED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what was used from a process that ran tests."""
+    _USED.update(getattr(node, "workeroutput", {}).get("used", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
 from pydatatask_core.errors import describe
 
 from .errors import CommandLineError

@@ -68,6 +68,8 @@ def decode(data: bytes) -> Any:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         problem = ", ".join(part for part in (e.context, e.problem) if part)
+        if "nesting depth" in problem:  # some releases of libyaml have a limit of their own
+            problem = "it is nested too deeply"
         if mark is None:
             raise DecodeError(problem) from e
         raise DecodeError(problem, mark.line + 1, mark.column + 1) from e

@@ -1,0 +1,48 @@
+"""How tests are spread over processes (pytest-xdist), so that they take as long as the longest."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+__all__: list[str] = []
+
+LONG = ("pydatatask-kube", "pydatatask-ssh", "process", "pydatatask-cli", "executor", "examples")
+"""Parts of the paths of tests that take minutes; they begin first, in this order."""
+
+ONE_BY_ONE = ("packages/pydatatask-kube/",)
+"""Folders whose tests share something of which a machine has one, such as a cluster."""
+
+
+def _rank(item: pytest.Item) -> int:
+    parts = item.path.parts
+    return next((number for number, part in enumerate(LONG) if part in parts), len(LONG))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    items.sort(key=_rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start a process more than there are processors, since many tests wait for something."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a process whole classes and modules, in the order in which they were collected."""
+    from xdist.scheduler import (  # type: ignore[import-untyped]
+        LoadScopeScheduling,
+    )
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # which has no types
+        def _split_scope(self, nodeid: str) -> str:
+            alone = (folder for folder in ONE_BY_ONE if nodeid.startswith(folder))
+            return next(alone, super()._split_scope(nodeid))
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
