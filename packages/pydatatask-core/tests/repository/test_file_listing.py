@@ -292,14 +292,17 @@ async def test_a_foreign_file_system_is_always_listed_anew(
     assert await repo.keys() is not await repo.keys()
 
 
-async def test_info_is_the_path_whether_the_job_is_there_or_not(
+async def test_info_is_the_absolute_path_whether_the_job_is_there_or_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     repo = FileRepository("./reports", ".txt")
-    assert await repo.info("job") == str(repo.fullpath("job")) == "reports/job.txt"
+    assert str(repo.fullpath("job")) == "reports/job.txt"
+    assert await repo.info("job") == str(tmp_path / "reports/job.txt")
     assert repo.fullpath("job") == Path("reports/job.txt")
-    assert await repo.info_many(["a", "b"]) == {"a": "reports/a.txt", "b": "reports/b.txt"}
+    assert await repo.info_many(["a", "b"]) == {
+        name: str(tmp_path / "reports" / f"{name}.txt") for name in "ab"
+    }
     assert repo.identity == f"file:{tmp_path}/reports/*.txt"
     assert FileRepository(tmp_path / "x" / ".." / "reports", ".txt").identity == repo.identity
     assert YamlMetadataFileRepository("reports").identity != repo.identity

@@ -137,9 +137,12 @@ class FileRepositoryBase(Repository, ABC):
             ) from e
 
     async def info(self, job: str) -> Any:
-        """Give the full path of the corresponding file as a string."""
-        if self.case_insensitive:
-            return await asyncio.to_thread(self._path, job)
+        """Give the absolute path of the corresponding file as a string.
+
+        Absolute, since whatever a template hands it to runs in a folder of its own.
+        """
+        if self.case_insensitive or not os.path.isabs(self._given):
+            return (await asyncio.to_thread(self._paths, [job]))[job]
         return str(self.fullpath(job))
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
@@ -181,7 +184,8 @@ class FileRepositoryBase(Repository, ABC):
 
     def _paths(self, jobs: list[str]) -> dict[str, str]:
         with self._errors("look for jobs"):
-            return {job: str(self.fullpath(job)) for job in jobs}
+            here = os.fsdecode(os.getcwdb())
+            return {job: os.path.join(here, self.fullpath(job)) for job in jobs}
 
     def _contains(self, job: str) -> bool:
         try:
