@@ -21,7 +21,7 @@ from pydatatask_cli.commands import COMMANDS
 if TYPE_CHECKING:
     from conftest import Program
 
-PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
+PAGE = Path(__file__).parents[3] / "docs" / "command-line.md"
 REWRITE = os.environ.get("PYDATATASK_REWRITE_DOCS") == "1"
 CHANGING = (
     (re.compile(r"\(\d+\.\d s\)"), "(0.1 s)"),
@@ -99,7 +99,7 @@ def test_the_page_has_pictures_of_a_terminal(program: Program, command: str) -> 
 
     assert "re-port" in text
     assert ("time left" if command == "run" else "re-ports") in text
-    picture = PAGE.parent / f"{command}.svg"
+    picture = PAGE.parent / "_static" / f"{command}.svg"
     if REWRITE:
         picture.write_text(console.export_svg(title=f"python main.py {command}", unique_id=command))
     assert "re-port" in picture.read_text()

@@ -56,9 +56,9 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
     from pydatatask_core.repository import BlobRepository, MetadataRepository
 
     if isinstance(repo, MetadataRepository):
-        from pydatatask_core.repository.markup import metadata_from_yaml
+        from pydatatask_core.repository.markup import decode_metadata
 
-        value = metadata_from_yaml(job, repo, await source.read())
+        value = decode_metadata(job, repo, await source.read())
         await repo.validate()
         await repo.dump(job, value)
     elif isinstance(repo, BlobRepository):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .listing import Listing as Listing
     from .map import MapRepository as MapRepository
     from .map import SucceededRepository as SucceededRepository
+    from .markup import decode_metadata as decode_metadata
+    from .markup import encode_metadata as encode_metadata
     from .metadata import MetadataRepository as MetadataRepository
     from .names import decode_job_id as decode_job_id
     from .names import encode_job_id as encode_job_id
@@ -57,12 +59,15 @@ __all__ = [
     "YamlMetadataFileRepository",
     "YamlMetadataRepository",
     "decode_job_id",
+    "decode_metadata",
     "encode_job_id",
+    "encode_metadata",
 ]
 
 _SOURCES = {
     ".base": ("Repository",),
     ".blob": ("BlobRepository",),
+    ".markup": ("decode_metadata", "encode_metadata"),
     ".metadata": ("MetadataRepository",),
     ".file": ("FileRepository", "FileRepositoryBase"),
     ".directory": ("DirectoryRepository",),

@@ -6,12 +6,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Any
 
-from pydatatask_core.errors import MalformedValueError, UnsupportedValueError
+from pydatatask_core.errors import MalformedValueError
 
 from ._codecs.problem import DecodeError
 from .base import Repository
 from .blob import BlobRepository
-from .metadata import MetadataRepository, check_metadata
+from .metadata import MetadataRepository, encode_checked
 
 __all__ = ["EncodedMetadataRepository"]
 
@@ -70,12 +70,4 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
             raise MalformedValueError(job, self, f"{place}, {e}" if place else str(e)) from e
 
     def _serialise(self, job: str, data: Any) -> bytes:
-        try:
-            check_metadata(job, self, data)
-            return self._encode(data)
-        except UnicodeEncodeError as e:
-            character = e.object[e.start]
-            problem = f"it has a string with {character!r}, which is half a character"
-            raise UnsupportedValueError(job, self, problem) from e
-        except RecursionError as e:
-            raise UnsupportedValueError(job, self, "it is nested too deeply") from e
+        return encode_checked(job, self, data, self._encode)

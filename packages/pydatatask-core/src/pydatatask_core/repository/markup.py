@@ -1,4 +1,4 @@
-"""Metadata as text for people, whatever the format that a repository keeps it in."""
+"""Metadata as YAML: for people, and for repositories that have no format of their own."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import MalformedValueError
 
 from ._codecs.problem import DecodeError
+from .metadata import encode_checked
 
 if TYPE_CHECKING:
     from .base import Repository
 
-__all__ = ["metadata_from_yaml", "metadata_to_yaml"]
+__all__ = ["decode_metadata", "encode_metadata", "metadata_to_yaml"]
 
 
 def metadata_to_yaml(data: Any) -> bytes:
-    """Write a value of the data model as YAML.
+    """Write a value of the data model as YAML, for somebody to read.
 
     :param data: the value.
     """
@@ -24,7 +25,20 @@ def metadata_to_yaml(data: Any) -> bytes:
     return codec.encode(data)
 
 
-def metadata_from_yaml(job: str, repository: Repository, data: bytes) -> Any:
+def encode_metadata(job: str, repository: Repository, data: Any) -> bytes:
+    """Write a value of the data model as YAML, so that :func:`decode_metadata` gives it back.
+
+    :param job: whose value it is, for the message.
+    :param repository: where it is meant for.
+    :param data: the value.
+    :raises UnsupportedValueError: if it would not come back as it is.
+    """
+    from ._codecs import yaml as codec
+
+    return encode_checked(job, repository, data, codec.encode)
+
+
+def decode_metadata(job: str, repository: Repository, data: bytes) -> Any:
     """Read a value that somebody wrote as YAML, of which JSON is a part.
 
     :param job: whose value it is, for the message.

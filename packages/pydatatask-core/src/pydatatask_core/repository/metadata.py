@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import UnsupportedValueError
 
 from .base import Repository
 
-__all__ = ["MetadataRepository", "check_metadata", "copy_metadata"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MetadataRepository", "check_metadata", "copy_metadata", "encode_checked"]
 
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes, datetime})
 
@@ -47,6 +50,25 @@ def check_metadata(job: str, repository: Repository, data: Any) -> None:
             raise UnsupportedValueError(job, repository, f"{path} {value}")
     except RecursionError:
         raise UnsupportedValueError(job, repository, "value is nested too deeply") from None
+
+
+def encode_checked(
+    job: str, repository: Repository, data: Any, encode: Callable[[Any], bytes]
+) -> bytes:
+    """Turn a value of the data model into bytes, or refuse it.
+
+    :param encode: writes it in some format.
+    :raises UnsupportedValueError: naming what of the value would not come back as it is.
+    """
+    try:
+        check_metadata(job, repository, data)
+        return encode(data)
+    except UnicodeEncodeError as e:
+        character = e.object[e.start]
+        problem = f"it has a string with {character!r}, which is half a character"
+        raise UnsupportedValueError(job, repository, problem) from e
+    except RecursionError as e:
+        raise UnsupportedValueError(job, repository, "it is nested too deeply") from e
 
 
 def _faults(data: Any, path: str, above: set[int]) -> Any:

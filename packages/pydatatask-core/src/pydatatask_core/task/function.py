@@ -36,7 +36,7 @@ class FunctionTaskProtocol(Protocol):
 class FunctionTask(Task):
     """What tasks with a function for a body share: taking it, and matching links to parameters.
 
-    A subclass calls ``super().__init__`` and sets :attr:`func` if one was given to it.
+    A subclass calls ``super().__init__`` and sets ``func`` if one was given to it.
     """
 
     func: Callable[..., Any] | None = None

@@ -37,7 +37,7 @@ HOSTILE_TEXT = (
 class ProcessManagerContract(RunLaws):
     """What holds for any process manager, and for its ``runs``.
 
-    Give the fixture ``manager``: a manager whose :attr:`basedir` is there, is empty, and is removed
+    Give the fixture ``manager``: a manager whose ``basedir`` is there, is empty, and is removed
     after the test, on a target with a POSIX shell. What the manager launched is ended by the test
     that had it launched.
     """

@@ -1,0 +1,180 @@
+"""Names of Python objects in the documentation: the meta-package's, and those in annotations.
+
+``pydatatask.X`` and ``pydatatask.module.X`` lead to where X is described. A name that stands in an
+annotation without its module is looked for among ours; what belongs to others is not linked. What
+remains is an error, since the documentation is built with ``-n``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections.abc
+import importlib
+import pkgutil
+import typing
+from typing import TYPE_CHECKING, Any
+
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docutils import nodes
+    from docutils.nodes import Element, TextElement
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+log = logging.getLogger(__name__)
+
+FACADE = "pydatatask"
+OURS = (
+    "pydatatask",
+    "pydatatask_cli",
+    "pydatatask_core",
+    "pydatatask_docker",
+    "pydatatask_kube",
+    "pydatatask_mongo",
+    "pydatatask_s3",
+    "pydatatask_ssh",
+)
+FOREIGN = {
+    *dir(builtins),
+    *dir(collections.abc),
+    *dir(typing),
+    *("ABC", "AbstractAsyncContextManager", "AbstractSet", "Decimal", "Enum", "Path", "PathLike"),
+    *("TracebackType", "datetime", "deque", "timedelta"),
+    *("AioBaseClient", "AioConfig", "S3Client"),  # aiobotocore's
+    *("AsyncCollection", "Collection"),  # PyMongo's
+    *("Context", "Group"),  # click's
+    *("ArgumentParser", "Namespace", "_SubParsersAction"),  # argparse's
+    "DiGraph",  # networkx's
+}
+"""Names of others that annotations use without a module."""
+
+INTERNAL = {
+    *("BlobMode", "ExecutorSource", "FailureHook", "Identity", "LocalRuns", "OpenMode", "PidFd"),
+    *("PipelineGroup", "Priority", "Runtime"),
+}
+"""Names of ours that annotations use without a module, and that no package gives as its own."""
+
+
+def find(name: str) -> Any:
+    """Give the object of a dotted name; None if there is none."""
+    parts = name.split(".") if name else []
+    for cut in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:cut]))
+        except ImportError:
+            continue
+        try:
+            for part in parts[cut:]:
+                found = getattr(found, part)
+        except AttributeError:
+            return None
+        return found
+    return None
+
+
+def described(env: BuildEnvironment, target: str) -> str | None:
+    """Give the name under which something is described, if it is."""
+    objects = env.domains.python_domain.objects
+    if target in objects:
+        return target
+    last = target.rpartition(".")[2]
+    alike = [
+        name
+        for name, entry in objects.items()
+        if name.rpartition(".")[2] == last
+        and entry.objtype in ("class", "exception", "function", "data", "type")
+    ]
+    if target == last:  # it has to be unambiguous
+        places = {objects[name].node_id for name in alike}
+        return alike[0] if len(places) == 1 else None
+    found = find(target)
+    return next((name for name in alike if found is not None and find(name) is found), None)
+
+
+def described_member(env: BuildEnvironment, node: Element) -> str | None:
+    """Give the name under which a member is described that a docstring may have inherited."""
+    owner = find(f"{node.get('py:module')}.{node.get('py:class')}")
+    for base in getattr(owner, "__mro__", ()):
+        ending = f".{base.__name__}.{node['reftarget']}"
+        for name in env.domains.python_domain.objects:
+            if name.endswith(ending):
+                return name
+    return None
+
+
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: Element, content: TextElement
+) -> Element | None:
+    """Resolve what Sphinx could not."""
+    if node.get("refdomain") != "py":
+        return None
+    target = node["reftarget"]
+    name = described(env, target) or described_member(env, node)
+    if name is not None:
+        entry = env.domains.python_domain.objects[name]
+        return make_refnode(
+            app.builder, node["refdoc"], entry.docname, entry.node_id, content, name
+        )
+    return content if needs_no_description(target) else None
+
+
+def needs_no_description(target: str) -> bool:
+    """Tell whether a name is one of others, or one of ours that no package gives as its own."""
+    if not all(part.isidentifier() for part in target.split(".")):
+        return True  # a piece of an annotation
+    last = target.rpartition(".")[2]
+    if last == target:
+        return target in FOREIGN | INTERNAL or last.startswith("_")
+    if not target.startswith(OURS):
+        return True
+    found = find(target)
+    return found is not None and not any(
+        getattr(importlib.import_module(face), last, None) is found for face in faces()
+    )
+
+
+def faces() -> Iterator[str]:
+    """Give the modules whose ``__all__`` is public: packages, and the modules that users know."""
+    yield from OURS
+    for package, only_packages in ((FACADE, False), ("pydatatask_core", True)):
+        for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+            if module.ispkg or not (only_packages or module.name.startswith("_")):
+                yield f"{package}.{module.name}"
+    yield "pydatatask_core.errors"
+
+
+def check_names(app: Sphinx, env: BuildEnvironment) -> None:
+    """Hold that every public name is described."""
+    for face in faces():
+        for name in getattr(importlib.import_module(face), "__all__", ()):
+            if described(env, f"{face}.{name}") is None:
+                log.warning("%s.%s is public and not in the reference", face, name)
+
+
+class FacadeNames(SphinxDirective):
+    """List the names of a module of the meta-package, each with where it leads and what it is."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Make the list."""
+        module = self.arguments[0]
+        lines = []
+        for name in sorted(importlib.import_module(module).__all__, key=str.lower):
+            found = find(f"{module}.{name}")
+            summary = (found.__doc__ or "").strip().split("\n")[0] if callable(found) else ""
+            lines.append(f"* :py:obj:`{name} <{module}.{name}>` -- {summary}".rstrip(" -"))
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Tell Sphinx of all this."""
+    app.connect("missing-reference", resolve)
+    app.connect("env-check-consistency", check_names)
+    app.add_directive("facade-names", FacadeNames)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

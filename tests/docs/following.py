@@ -1,0 +1,130 @@
+"""Doing what a page says, in an empty folder."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+
+from .pages import blocks, commands, same
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .pages import Block
+
+__all__ = ["Reader"]
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 100.0
+REWRITE = os.environ.get("PYDATATASK_REWRITE_DOCS") == "1"
+"""Whether what is printed is to be written into the pages instead of being compared."""
+
+
+class Reader:
+    """Somebody who does what a page says.
+
+    :param page: the page.
+    :param folder: the empty folder to do it in.
+    :param environ: variables to set besides those that there are.
+    """
+
+    def __init__(self, page: Path, folder: Path, environ: Mapping[str, str] | None = None) -> None:
+        self._page = page
+        self._folder = folder
+        self._written: dict[int, tuple[int, str]] = {}
+        programs = str(Path(sys.executable).parent)
+        self._environ = {
+            **os.environ,
+            "COLUMNS": "80",
+            "HOME": str(folder),
+            "NO_COLOR": "1",
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            **(environ or {}),
+        }
+
+    def follow(self) -> None:
+        """Do it all."""
+        program: Block | None = None
+        for block in blocks(self._page):
+            shown = block.text if block.language == "text" and block.follows else ""
+            if program is not None:
+                self._run(program.line, ["python", "-c", program.text], shown)
+            program = None
+            if block.caption:
+                self._write(block.caption, block.text)
+            elif block.language == "console":
+                for line, command, printed in commands(block):
+                    self._type(line, command, printed)
+            elif block.language == "python":
+                program = block
+        if program is not None:
+            self._run(program.line, ["python", "-c", program.text], "")
+        if REWRITE:
+            self._rewrite()
+
+    def _write(self, caption: str, text: str) -> None:
+        name, continued, _ = caption.partition(", continued")
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text(encoding="utf-8") + "\n\n" if continued else ""
+        path.write_text(before + text, encoding="utf-8")
+
+    def _type(self, line: int, command: str, shown: str) -> None:
+        if re.match(r"(python -m )?pip install ", command):
+            check_installable(command)
+            return
+        printed = self._run(line, ["bash", "-c", command], None if REWRITE else shown)
+        if REWRITE and not same(shown, printed):
+            self._written[line + command.count("\n")] = shown.count("\n"), printed
+
+    def _run(self, line: int, command: list[str], shown: str | None) -> str:
+        done = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=PATIENCE,
+            text=True,
+        )
+        if shown is not None and not same(shown, done.stdout):
+            raise AssertionError(
+                f"{self._page}:{line}: {command[-1]}\nthe page shows:\n"
+                f"{textwrap.indent(shown, '    ')}\nand this was printed:\n"
+                f"{textwrap.indent(done.stdout, '    ')}"
+            )
+        return done.stdout
+
+    def _rewrite(self) -> None:
+        lines = self._page.read_text(encoding="utf-8").splitlines()
+        for line, (length, printed) in sorted(self._written.items(), reverse=True):
+            lines[line : line + length] = [text.rstrip() for text in printed.splitlines()]
+        self._page.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def check_installable(command: str) -> None:
+    """Check that what pip is told to install is ours, extras included, or is installed here.
+
+    :param command: a command line of pip.
+    :raises AssertionError: if it is not.
+    """
+    for word in command.partition("install ")[2].split():
+        requirement = Requirement(word.strip("'\""))
+        folder = ROOT / "packages" / requirement.name
+        if not folder.is_dir():
+            importlib.metadata.version(requirement.name)
+            continue
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        missing = requirement.extras - project.get("optional-dependencies", {}).keys()
+        assert not missing, f"{command}: {requirement.name} has no extras {missing}"
