@@ -94,7 +94,7 @@ class Channel:
         for name in self.place.known_as:
             try:
                 found: str | None = await self._client._get_credentials(endpoint=name)
-            except (LookupError, TypeError, ValueError, OSError) as e:
+            except (AttributeError, LookupError, TypeError, ValueError, OSError) as e:
                 raise RepositoryConfigurationError(
                     f"{self._client.credentials_store} does not hold credentials as the client "
                     'reads them, {"auths": {HOST: {"auth": BASE64}}}; helpers are not supported'

@@ -105,8 +105,10 @@ class Registry:
         if answer.status == HTTPStatus.BAD_REQUEST:
             # More than it is willing to give at once, where it says so instead of giving less.
             answer = await self.send("GET", "tags/list")
+        if answer.is_absence:
+            return
         seen = set()
-        while not answer.is_absence:
+        while True:
             yield _tags(answer)
             if answer.next is None:
                 return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import uuid
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,6 @@ async def connected(
         ssl=trusted,
     ) as client:
         if password != "":
-            from dataclasses import replace
-
             known = server if password is None else replace(server, password=password)
             await client.add_credentials(credentials=credentials(known), endpoint=server.domain)
         yield client

@@ -25,7 +25,11 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     with blockbuster.blockbuster_ctx(
         scanned_modules=["pydatatask_core", "pydatatask_docker"],
         excluded_modules=["pydatatask_core.testing"],
-    ):
+    ) as guard:
+        # The client looks once whether there are stored passwords.
+        guard.functions["os.stat"].can_block_in(
+            "docker_registry_client_async/dockerregistryclientasync.py", "_load_credentials"
+        )
         yield
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from . import utils as utils
     from ._callable import CallableMain
     from .proc_manager import SSHLinuxManager as SSHLinuxManager
+    from .repository import DockerRepository as DockerRepository
     from .repository import MongoMetadataRepository as MongoMetadataRepository
     from .repository import S3BucketInfo as S3BucketInfo
     from .repository import S3BucketRepository as S3BucketRepository

@@ -1,0 +1,283 @@
+"""What becomes of a repository's users when the registry refuses, fails or talks nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from docker_registry_client_async import DockerRegistryClientAsync
+
+from pydatatask_core.errors import (
+    RepositoryConfigurationError,
+    StoreConnectionError,
+    StoreError,
+    StorePermissionError,
+    StoreTimeoutError,
+)
+from pydatatask_docker import DockerRepository
+
+from .fake import Fake, error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TAGS = ("a", "b", "c", "d", "e")
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[Fake]:
+    async with Fake(TAGS) as fake:
+        yield fake
+
+
+@pytest.fixture
+async def repo(fake: Fake) -> AsyncIterator[DockerRepository]:
+    async with anonymous(fake) as client:
+        yield DockerRepository(lambda: client, fake.domain, "jobs", protocol="http")
+
+
+def anonymous(fake: Fake, **options: Any) -> DockerRegistryClientAsync:
+    nowhere = Path("/nonexistent/config.json")
+    return DockerRegistryClientAsync(credentials_store=nowhere, no_proxy=fake.domain, **options)
+
+
+# -- listing ---------------------------------------------------------------------------------------
+
+
+async def test_pages_are_asked_for_where_we_know_the_registry_and_not_where_it_thinks_it_is(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    assert await repo.keys() == {*TAGS}
+    assert fake.seen == [
+        "GET /v2/jobs/tags/list?n=1000",
+        "GET /v2/jobs/tags/list?last=b&n=2",
+        "GET /v2/jobs/tags/list?last=d&n=2",
+    ]
+
+
+async def test_a_page_that_fails_is_no_end_of_the_list(fake: Fake, repo: DockerRepository) -> None:
+    fake.answers.append(
+        lambda request: error(404, "NOT_FOUND") if request.query.get("last") == "d" else None
+    )
+    with pytest.raises(StoreError, match="NOT_FOUND"):
+        await repo.keys()
+
+
+async def test_pages_that_go_round_in_a_circle_are_told(fake: Fake, repo: DockerRepository) -> None:
+    target = "/v2/jobs/tags/list?last=b"
+    link = {"Link": f'<{target}>; rel="next"'}
+    fake.answers.append(lambda request: web.json_response({"tags": ["a"]}, headers=link))
+    with pytest.raises(StoreError, match="circle"):
+        await repo.keys()
+
+
+async def test_one_that_gives_no_pages_so_large_is_asked_for_what_it_likes(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    fake.answers.append(
+        lambda request: (
+            error(400, "PAGINATION_NUMBER_INVALID") if request.query.get("n") == "1000" else None
+        )
+    )
+    assert await repo.keys() == {*TAGS}
+
+
+@pytest.mark.parametrize(
+    "body", ["<html>", "[]", '{"tags": 7}', '{"tags": [7]}', '{"name": "jobs"}'], ids=repr
+)
+async def test_a_list_that_is_none_is_no_empty_one(
+    fake: Fake, repo: DockerRepository, body: str
+) -> None:
+    fake.answers.append(lambda request: web.Response(text=body))
+    with pytest.raises(StoreError, match=r"list the jobs.*makes no sense"):
+        await repo.keys()
+
+
+async def test_a_404_that_no_registry_gives_is_no_absence(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    fake.answers.append(lambda request: web.Response(status=404, text="nothing here"))
+    for attempt in (repo.keys(), repo.contains("a"), repo.is_missing(), repo.delete("a")):
+        with pytest.raises(StoreError, match="404"):
+            await attempt
+
+
+# -- looking up ------------------------------------------------------------------------------------
+
+
+async def test_a_digest_that_the_registry_does_not_tell_is_computed(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    assert await repo.digest("a") == f"sha256:{sha256(fake.tags['a']).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (401, "UNAUTHORIZED", StorePermissionError, "does not accept the credentials"),
+        (403, "DENIED", StorePermissionError, "do not permit"),
+        (429, "TOOMANYREQUESTS", StoreError, "fewer requests"),
+        (408, "OTHER", StoreTimeoutError, "HTTP 408"),
+        (418, "OTHER", StoreError, "OTHER: on purpose"),
+    ],
+)
+async def test_a_refusal_is_told_with_what_it_means(
+    fake: Fake, repo: DockerRepository, status: int, code: str, kind: type[Exception], words: str
+) -> None:
+    fake.answers.append(lambda request: error(status, code))
+    with pytest.raises(kind, match=words) as caught:
+        await repo.keys()
+    assert type(caught.value) is kind
+    assert f"{fake.domain}/jobs" in str(caught.value)
+
+
+async def test_one_that_fails_for_a_moment_is_asked_again(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    failures = [error(503, "UNKNOWN"), error(500, "UNKNOWN")]
+    fake.answers.append(lambda request: failures.pop() if failures else None)
+    assert await repo.contains("a")
+
+
+async def test_one_that_goes_on_failing_is_told(fake: Fake, repo: DockerRepository) -> None:
+    fake.answers.append(lambda request: error(503, "UNKNOWN"))
+    with pytest.raises(StoreError, match="overloaded"):
+        await repo.contains("a")
+    assert len(fake.seen) == 5
+
+
+async def test_a_connection_that_breaks_is_told(fake: Fake, repo: DockerRepository) -> None:
+    def cut(request: web.Request) -> None:
+        assert request.transport is not None
+        request.transport.abort()
+
+    fake.answers.append(cut)
+    with pytest.raises(StoreConnectionError, match="look for job 'a'"):
+        await repo.contains("a")
+
+
+async def test_one_that_does_not_answer_in_time_is_told(fake: Fake) -> None:
+    class Slow(Fake):
+        async def _get(self, request: web.Request) -> web.Response:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with Slow(TAGS) as slow:
+        impatient = {"timeout": aiohttp.ClientTimeout(total=0.3)}
+        async with anonymous(slow, client_session_kwargs=impatient) as client:
+            repo = DockerRepository(lambda: client, slow.domain, "jobs", protocol="http")
+            with pytest.raises(StoreTimeoutError, match="in time"):
+                await repo.contains("a")
+
+
+async def test_a_client_that_was_closed_is_an_error_of_the_store(fake: Fake) -> None:
+    async with anonymous(fake) as client:
+        repo = DockerRepository(lambda: client, fake.domain, "jobs", protocol="http")
+        await repo.keys()
+    with pytest.raises(StoreError, match="closed"):
+        await repo.keys()
+
+
+async def test_a_registry_that_refuses_is_a_matter_of_configuration_when_validating(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    fake.answers.append(lambda request: error(403, "DENIED"))
+    with pytest.raises(RepositoryConfigurationError, match=r"do not permit.*DENIED"):
+        await repo.validate()
+
+
+# -- deleting --------------------------------------------------------------------------------------
+
+
+async def test_a_tag_is_left_alone_if_manifests_are_not_deleted(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    fake.refuse("DELETE", "/manifests/", 405, "UNSUPPORTED")
+    before = dict(fake.tags)
+    with pytest.raises(StorePermissionError, match=r"delete job 'a'.*UNSUPPORTED"):
+        await repo.delete("a")
+    assert fake.tags == before
+    assert not [request for request in fake.seen if request.startswith("PUT") and "/a" in request]
+
+
+async def test_a_tag_is_moved_back_if_its_deletion_is_refused_after_all(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    await repo.delete("b")  # now it is known to delete
+    fake.refuse("DELETE", "/manifests/", 405, "UNSUPPORTED")
+    before = dict(fake.tags)
+    with pytest.raises(StorePermissionError, match="UNSUPPORTED"):
+        await repo.delete("a")
+    assert fake.tags == before
+    assert "PUT /v2/jobs/manifests/a" in fake.seen
+
+
+async def test_a_tag_that_cannot_be_moved_back_is_told_with_what_it_named(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    await repo.delete("b")
+    digest = await repo.digest("a")
+    puts: list[str] = []
+
+    def no_second_put(request: web.Request) -> web.Response | None:
+        if request.method == "PUT" and request.path.endswith("/a"):
+            puts.append(request.path)
+            return error(403, "DENIED") if len(puts) > 1 else None
+        return None
+
+    fake.answers.append(no_second_put)
+    fake.refuse("DELETE", "/manifests/", 405, "UNSUPPORTED")
+    with pytest.raises(StoreError, match=rf"instead of {digest}.*DENIED"):
+        await repo.delete("a")
+
+
+async def test_what_somebody_pushes_meanwhile_is_not_replaced_by_what_was_there(
+    fake: Fake, repo: DockerRepository
+) -> None:
+    await repo.delete("b")
+
+    def pushed(request: web.Request) -> web.Response | None:
+        if request.method == "DELETE" and "sha256" in request.path:
+            fake.tags["a"] = b'{"schemaVersion": 2, "new": true}'
+            return error(405, "UNSUPPORTED")
+        return None
+
+    fake.answers.append(pushed)
+    with pytest.raises(StorePermissionError):
+        await repo.delete("a")
+    assert b"new" in fake.tags["a"]
+
+
+async def test_an_upload_may_be_taken_elsewhere_and_the_password_is_not_told_there(
+    fake: Fake,
+) -> None:
+    async with Fake() as elsewhere, anonymous(fake) as client:
+        await client.add_credentials(endpoint=fake.domain, credentials="c2VjcmV0")
+        fake.answers.append(
+            lambda request: (
+                web.Response(
+                    status=202,
+                    headers={"Location": f"http://{elsewhere.domain}/v2/x/blobs/uploads/one"},
+                )
+                if request.method == "POST"
+                else None
+            )
+        )
+        fake.answers.insert(
+            0,
+            lambda request: (
+                None
+                if "Authorization" in request.headers
+                else fake.challenge('Basic realm="tests"')
+            ),
+        )
+        repo = DockerRepository(lambda: client, fake.domain, "jobs", protocol="http")
+        await repo.delete("a")
+    assert set(fake.tags) == {*TAGS} - {"a"}
+    assert len(elsewhere.seen) == 1
+    assert "Authorization" not in elsewhere.headers[0]
