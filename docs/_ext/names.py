@@ -1,17 +1,14 @@
 """Names of Python objects in the documentation: the meta-package's, and those in annotations.
 
 ``pydatatask.X`` and ``pydatatask.module.X`` lead to where X is described. A name that stands in an
-annotation without its module is looked for among ours; what belongs to others is not linked. What
-remains is an error, since the documentation is built with ``-n``.
+annotation without its module is looked for among ours, and is not linked if it is none of them. In
+a text, a name of ours that is described nowhere is an error, since warnings are.
 """
 
 from __future__ import annotations
 
-import builtins
-import collections.abc
 import importlib
 import pkgutil
-import typing
 from typing import TYPE_CHECKING, Any
 
 from sphinx.util import logging
@@ -39,25 +36,6 @@ OURS = (
     "pydatatask_s3",
     "pydatatask_ssh",
 )
-FOREIGN = {
-    *dir(builtins),
-    *dir(collections.abc),
-    *dir(typing),
-    *("ABC", "AbstractAsyncContextManager", "AbstractSet", "Decimal", "Enum", "Path", "PathLike"),
-    *("TracebackType", "datetime", "deque", "timedelta"),
-    *("AioBaseClient", "AioConfig", "S3Client"),  # aiobotocore's
-    *("AsyncCollection", "Collection"),  # PyMongo's
-    *("Context", "Group"),  # click's
-    *("ArgumentParser", "Namespace", "_SubParsersAction"),  # argparse's
-    "DiGraph",  # networkx's
-}
-"""Names of others that annotations use without a module."""
-
-INTERNAL = {
-    *("BlobMode", "ExecutorSource", "FailureHook", "Identity", "LocalRuns", "OpenMode", "PidFd"),
-    *("PipelineGroup", "Priority", "Runtime"),
-}
-"""Names of ours that annotations use without a module, and that no package gives as its own."""
 
 
 def find(name: str) -> Any:
@@ -120,18 +98,15 @@ def resolve(
         return make_refnode(
             app.builder, node["refdoc"], entry.docname, entry.node_id, content, name
         )
-    return content if needs_no_description(target) else None
+    in_annotation = "refexplicit" not in node  # which a role in a text always sets
+    return content if in_annotation or needs_no_description(target) else None
 
 
 def needs_no_description(target: str) -> bool:
     """Tell whether a name is one of others, or one of ours that no package gives as its own."""
-    if not all(part.isidentifier() for part in target.split(".")):
-        return True  # a piece of an annotation
-    last = target.rpartition(".")[2]
-    if last == target:
-        return target in FOREIGN | INTERNAL or last.startswith("_")
-    if not target.startswith(OURS):
+    if "." in target and not target.startswith(OURS):
         return True
+    last = target.rpartition(".")[2]
     found = find(target)
     return found is not None and not any(
         getattr(importlib.import_module(face), last, None) is found for face in faces()
