@@ -11,7 +11,10 @@ from .case import OURS
 if TYPE_CHECKING:
     from .case import Case, Size
 
-__all__ = ["Spread", "Table"]
+__all__ = ["FAILED", "Spread", "Table"]
+
+FAILED = "failed"
+"""What the remark on a contestant begins with that was there and did not do its work."""
 
 
 class Spread(NamedTuple):
@@ -62,13 +65,12 @@ class Table:
         return None if spread is None else spread.median
 
     def failed(self) -> list[str]:
-        """Name those of ours that did not do their work."""
-        own = [c.name for c in self.case.contestants if c.peer is None and c.tool is None]
+        """Name those that were there and did not do their work."""
         return [
-            f"{self.case.name} {size}: {name} {remarks[name]}"
-            for size, remarks in self.remarks.items()
-            for name in own
-            if name in remarks
+            f"{self.case.name}: {name} {remark}"
+            for remarks in self.remarks.values()
+            for name, remark in remarks.items()
+            if remark.startswith(FAILED)
         ]
 
     def sizes(self) -> list[Size]:
@@ -76,14 +78,10 @@ class Table:
         return list(dict.fromkeys([*self.rounds, *self.remarks]))
 
     def verdicts(self) -> list[str]:
-        """Say of each target that was measured whether it was met, and by how much not."""
-        told = []
-        for target in self.case.targets:
-            value = target.value(self)
-            if value is None:
-                told.append(f"not measured: {target.title}")
-            elif target.met(value):
-                told.append(f"met: {target.title}: {value:,.4g}")
-            else:
-                told.append(f"**missed**: {target.title}: {value:,.4g}")
-        return told
+        """Say of each target that was measured whether it was met, and with what value."""
+        values = [(target, target.value(self)) for target in self.case.targets]
+        return [
+            f"{'met' if target.met(value) else '**missed**'}: {target.title}: {value:,.4g}"
+            for target, value in values
+            if value is not None
+        ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from .measure import ContestantFailedError, TooSlowError, measure
 from .peers import UnavailableError, python_of, tool
-from .table import Table
+from .table import FAILED, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,7 +100,7 @@ def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
             return f"takes more than {turns.pace.limit:.0f} s for {size}"
         except ContestantFailedError as e:
             print(f"{contestant.name} failed: {e}", file=sys.stderr)
-            return f"failed for {size}"
+            return f"{FAILED} for {size}"
     turns.table.rounds[size][contestant.name].append(figures)
     return None
 
