@@ -42,13 +42,13 @@ async def measure(items: int) -> dict[str, float]:
     """Run all jobs, and then some rounds in which there is nothing to do."""
     pipeline, dones = chain(items)
     async with pipeline:
-        before, began = resident(), time.perf_counter()
+        before, began, used = resident(), time.perf_counter(), time.process_time()
         if hasattr(pipeline, "run"):
             await pipeline.run()
         else:  # 0.4.7: its loop, without the second that it waits after each round
             while await pipeline.update():
                 pass
-        seconds = time.perf_counter() - began
+        seconds, processor = time.perf_counter() - began, time.process_time() - used
         grown = resident() - before
         idle = []
         for _ in range(5):
@@ -59,6 +59,7 @@ async def measure(items: int) -> dict[str, float]:
         assert len(await done.info_all()) == items
     return {
         "loop": seconds,
+        "processor": processor,
         "rate": items * STAGES / seconds,
         "idle": sorted(idle)[2],
         "per_job": grown / (items * STAGES),

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from .background import Background
-from .dispatch import Dispatcher
+from .dispatch import Dispatcher, tell_nobody
 from .holds import Holds
 from .readiness import Readiness
 from .updates import Updates
@@ -32,7 +32,7 @@ class Drive:
     def __init__(self, tasks: Sequence[Task], priority: Priority | None) -> None:
         self.tasks = tasks
         self.holds = Holds()
-        self.dispatcher = Dispatcher(priority, self.holds, self._launched)
+        self.dispatcher = Dispatcher(priority, self.holds)
         self.background = Background()
         self.loop: Loop | None = None
         self._readiness = Readiness()
@@ -92,6 +92,11 @@ class Drive:
 
     # -- what tasks and quotas tell the loop -----------------------------------------------------
 
+    def attend(self, loop: Loop | None) -> None:
+        """Have a loop attend to whatever changes, or nothing any more."""
+        self.loop = loop
+        self.dispatcher.stir = tell_nobody if loop is None else loop.stir
+
     def wake(self, task: Task) -> None:
         """Note that something of a task has ended."""
         if self.loop is not None:
@@ -102,10 +107,6 @@ class Drive:
         if self.loop is not None:
             self.loop.make_room()
 
-    def _launched(self, task: Task, ended: bool) -> None:
-        if self.loop is not None:
-            self.loop.stir(news=ended)
-
     def _updated_late(self, task: Task, again: bool) -> None:
         if self.loop is not None:
-            self.loop.wake(task) if again else self.loop.stir(news=True)
+            self.loop.wake(task) if again else self.loop.stir(True)

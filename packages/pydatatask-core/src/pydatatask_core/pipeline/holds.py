@@ -31,7 +31,7 @@ class _Failed:
 
 class _Held:
     def __init__(self) -> None:
-        self.watched = False
+        self.unmarked = False
         self.launched: set[str] = set()
         self.again: set[str] = set()
         self.failed: dict[str, _Failed] = {}
@@ -47,7 +47,8 @@ class Holds:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._held: dict[Task, _Held] = {}
+        self.watched: dict[Task, _Held] = {}
+        """What is known of a task; without an entry its launches need not be told of."""
 
     def watch(self, tasks: Iterable[Task]) -> None:
         """Watch those of the tasks whose ended jobs nothing marks.
@@ -56,14 +57,14 @@ class Holds:
         """
         for task in tasks:
             if not marks_ended_jobs(task):
-                self._held.setdefault(task, _Held()).watched = True
+                self.watched.setdefault(task, _Held()).unmarked = True
 
     def launched(self, task: Task, job: str) -> None:
         """Note that a job was launched."""
-        held = self._held.get(task)
+        held = self.watched.get(task)
         if held is not None:
             held.failed.pop(job, None)
-            if held.watched:
+            if held.unmarked:
                 held.launched.add(job)
 
     def failed(self, task: Task, job: str, error: BaseException) -> None:
@@ -72,7 +73,7 @@ class Holds:
         What is wrong with every job of a task, an executor that is broken for instance, is told
         once.
         """
-        held = self._held.setdefault(task, _Held())
+        held = self.watched.setdefault(task, _Held())
         failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
@@ -100,7 +101,7 @@ class Holds:
         :param jobs: the jobs that are ready and have no instance.
         :param live: the jobs that have one.
         """
-        held = self._held.get(task)
+        held = self.watched.get(task)
         if held is None:
             return jobs
         held.launched &= jobs | live  # what was not ready in between is no repetition
@@ -126,25 +127,20 @@ class Holds:
 
     def unknown(self, task: Task) -> None:
         """Note that nothing is known of a task, so that no time is of any use to try it again."""
-        if task in self._held:
-            self._held[task].next_try = None
+        if task in self.watched:
+            self.watched[task].next_try = None
 
     def next_try(self) -> float | None:
         """Give the seconds until the next job whose launch failed is tried again, if any."""
-        times = [held.next_try for held in self._held.values() if held.next_try is not None]
+        times = [held.next_try for held in self.watched.values() if held.next_try is not None]
         return max(0.0, min(times) - self._clock()) if times else None
-
-    @property
-    def watching(self) -> bool:
-        """Whether launches have to be told of at all."""
-        return bool(self._held)
 
     @property
     def hopeful(self) -> bool:
         """Whether a job waits whose launch did not fail often enough yet to give it up."""
         return any(
             failed.count < _ENOUGH_FAILURES
-            for held in self._held.values()
+            for held in self.watched.values()
             for failed in held.failed.values()
         )
 
@@ -152,7 +148,7 @@ class Holds:
         """Give the jobs of each task that could not be launched, or not again."""
         return {
             task.name: sorted(held.again | held.failed.keys())
-            for task, held in self._held.items()
+            for task, held in self.watched.items()
             if held.again or held.failed
         }
 

@@ -98,7 +98,7 @@ class Loop:
         self._news = False
         self._room = False
         self._left: Exception | None = None
-        self._launched_before = self._dispatcher.launched.copy()
+        self._launched_before = self._dispatcher.launched
         self._failed: dict[str, list[str]] = {}
 
     async def run(self) -> RunSummary:
@@ -188,25 +188,26 @@ class Loop:
 
     # -- what the loop is told -------------------------------------------------------------------
 
-    def stir(self, *, news: bool) -> None:
+    def stir(self, news: bool) -> None:
         """Attend to what waits, and make a round soon if there is news."""
-        self._news = self._news or news
+        if news:
+            self._news = True
         self._event.set()
 
     def wake(self, task: Task) -> None:
         """Note that something of a task has ended."""
         self._woken.add(task)
-        self.stir(news=True)
+        self.stir(True)
 
     def make_room(self) -> None:
         """Note that a quota has got room."""
         self._room = True
-        self.stir(news=False)
+        self.stir(False)
 
     def leave(self, error: Exception) -> None:
         """End the run with an error."""
         self._left = error
-        self.stir(news=True)
+        self.stir(True)
 
     def _check(self) -> None:
         if self._left is not None:

@@ -293,12 +293,12 @@ class Pipeline:
             raise ValueError(f"poll has to be a number of seconds above 0, not {poll!r}")
         with self._driving("run") as drive:
             loop = Loop(drive, self.resources, forever, launch_once, poll, progress)
-            drive.loop = loop
+            drive.attend(loop)
             try:
                 async with asyncio.timeout(timeout):
                     return await loop.run()
             finally:
-                drive.loop = None
+                drive.attend(None)
 
     # -- what tasks tell -------------------------------------------------------------------------
 

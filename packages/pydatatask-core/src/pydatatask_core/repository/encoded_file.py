@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.utils import finish
 
-from ._files.reading import read_regular
 from .encoded import EncodedMetadataRepository
 from .file import FileRepository
 
@@ -56,6 +55,8 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
         await finish(asyncio.to_thread(self._store, job, data))
 
     def _load(self, job: str) -> Any:
+        from ._files.reading import read_regular
+
         with self._errors("read", job):
             data = read_regular(str(self.fullpath(job)))
         return _ABSENT if data is None else self._parse(job, data)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from pydatatask_core.errors import JobNotFoundError
 from pydatatask_core.utils import AReadText, AWriteText, finish
 
-from ._files.atomic import AtomicFile, sync_folder
 from ._files.listing import Kind, is_there
-from ._files.removal import remove_file
-from ._files.streams import FileReadStream, FileWriteStream
 from .blob import BlobMode, BlobRepository, check_mode
 from .file_base import FileRepositoryBase
+
+if TYPE_CHECKING:
+    from ._files.atomic import AtomicFile
+    from ._files.streams import FileReadStream, FileWriteStream
 
 __all__ = ["FileRepository", "FileRepositoryBase"]
 
@@ -45,6 +46,8 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         if mode in ("r", "rb"):
             source = await asyncio.to_thread(self._open_to_read, job)
             return AReadText(source, chunksize=_TEXT_CHUNK) if mode == "r" else source
+        from ._files.streams import FileWriteStream
+
         file = self._new_file(job)
         target = FileWriteStream(
             file, partial(self._publish, job, file), partial(self._errors, "write", job)
@@ -56,6 +59,8 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         await finish(asyncio.to_thread(self._delete, job))
 
     def _open_to_read(self, job: str) -> FileReadStream:
+        from ._files.streams import FileReadStream
+
         with self._errors("read", job):
             path = str(self.fullpath(job))
             try:
@@ -66,6 +71,8 @@ class FileRepository(FileRepositoryBase, BlobRepository):
                 raise JobNotFoundError(job, self) from None
 
     def _new_file(self, job: str) -> AtomicFile:
+        from ._files.atomic import AtomicFile
+
         # Which spelling it replaces is looked up when it is published; the folder is the same.
         path = self._folder.plain_path(job) if self.case_insensitive else str(self.fullpath(job))
         return AtomicFile(path, self.durable)
@@ -78,6 +85,9 @@ class FileRepository(FileRepositoryBase, BlobRepository):
             file.commit(data, path=str(self.fullpath(job)))
 
     def _delete(self, job: str) -> None:
+        from ._files.atomic import sync_folder
+        from ._files.removal import remove_file
+
         with self._errors("delete", job), self._folder.changing():
             path = self.fullpath(job)
             if remove_file(str(path)) and self.durable:

@@ -16,13 +16,10 @@ from pydatatask_core.errors import (
 
 from ._files.arguments import check_basedir, check_extension, check_flags
 from ._files.errors import store_errors
-from ._files.folder import Folder
-from ._files.folding import FoldedFolder, SeveralFound
+from ._files.folder import Folder, SeveralFound
 from ._files.listing import Kind, is_there
 from ._files.names import NAME_MAX, is_temporary
-from ._files.prepare import prepare_folder
 from ._files.stamp import is_certain, stamp_of
-from ._files.sweeping import sweep
 from .base import Repository
 
 if TYPE_CHECKING:
@@ -75,14 +72,17 @@ class FileRepositoryBase(Repository, ABC):
         self._given = check_basedir(owner, basedir)
         check_extension(owner, extension)
         check_flags(owner, case_insensitive=case_insensitive, durable=durable)
-        # pathlib takes longer to import than all of this module.
+        # pathlib takes longer to import than all of this module. What only an operation needs is
+        # imported there as well, here and in `file`: that is 5 of 35 ms of `import pydatatask`.
         from pathlib import Path
 
         self.basedir = Path(self._given)
         self.extension = extension
         self.case_insensitive = case_insensitive
         self.durable = durable
-        folder = FoldedFolder if case_insensitive else Folder
+        folder = Folder
+        if case_insensitive:
+            from ._files.folding import FoldedFolder as folder
         self._folder = folder(str(self.basedir), extension, self._KIND)
         self._room = NAME_MAX - len(os.fsencode(extension))
         self._last: tuple[Stamp | None, frozenset[str]] = _NOTHING
@@ -218,17 +218,19 @@ class FileRepositoryBase(Repository, ABC):
         return keys
 
     def _validate(self) -> None:
+        from ._files.prepare import prepare_folder
+        from ._files.sweeping import sweep
+
         problem = prepare_folder(str(self.basedir), self.durable)
         if problem is not None:
             raise RepositoryConfigurationError(f"{self!r} cannot be used: {problem}")
-        if isinstance(self._folder, FoldedFolder):
-            with self._errors("list"):
-                twins = self._folder.twins(self._is_checked)
-            if twins:
-                raise AmbiguousJobError(
-                    f"{self!r}: {twins[0]!r} and {twins[1]!r} differ in case only, so they would "
-                    "be the same job; rename or remove one of them"
-                )
+        with self._errors("list"):
+            twins = self._folder.twins(self._is_checked)
+        if twins:
+            raise AmbiguousJobError(
+                f"{self!r}: {twins[0]!r} and {twins[1]!r} differ in case only, so they would "
+                "be the same job; rename or remove one of them"
+            )
         with self._errors("sweep"):
             swept = sweep(str(self.basedir), self._is_entry_name)
         if swept:

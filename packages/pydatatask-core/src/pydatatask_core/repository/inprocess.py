@@ -67,11 +67,13 @@ class _InProcessRepository(Repository):
             self._dirty = True
 
     def _store(self, job: str, value: Any) -> None:
-        if type(job) is not str or self._shared or job not in self._data:
-            if not self.is_valid_job_id(job):
-                self.check_job_id(job)
+        if not self.is_valid_job_id(job):
+            self.check_job_id(job)
+        data = self._data
+        before = len(data)
+        data[job] = value
+        if len(data) != before:
             self._dirty = True
-        self._data[job] = value
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(<{len(self._data)} jobs>)"

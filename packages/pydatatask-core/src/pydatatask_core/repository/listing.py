@@ -75,7 +75,8 @@ class Listing:
         """
         if is_combinator(repo):
             return await repo.select(jobs, self)
-        return jobs & await self.keys(repo)
+        keys = await self.keys(repo)
+        return jobs if jobs is keys else jobs & keys
 
 
 class Combinator(Repository):

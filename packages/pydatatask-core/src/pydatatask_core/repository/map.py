@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["FilterRepository", "MapRepository", "SucceededRepository"]
 
 
+_NOTHING: frozenset[str] = frozenset()
+
+
 class FilterRepository(Combinator):
     """The jobs of another repository that pass a test of their values.
 
@@ -34,9 +37,11 @@ class FilterRepository(Combinator):
     def __init__(self, child: Repository, allow_deletes: bool = False) -> None:
         self.child = check_repository(type(self).__name__, "child", child)
         self.allow_deletes = allow_deletes
-        # Two generations, so that what is no longer asked for is forgotten without a search.
-        self._verdicts: dict[str, bool] = {}
-        self._older: dict[str, bool] = {}
+        # As sets, so that a round is set algebra, and in two generations, so that what is no longer
+        # asked for is forgotten without a search.
+        self._passed: set[str] = set()
+        self._refused: set[str] = set()
+        self._older: tuple[AbstractSet[str], AbstractSet[str]] = (_NOTHING, _NOTHING)
         self._doubts = Doubts(self)
         self._round: object = None
 
@@ -62,26 +67,32 @@ class FilterRepository(Combinator):
 
     async def candidates(self, listing: Listing) -> AbstractSet[str]:
         if listing.round is not self._round:
-            self._round, self._older, self._verdicts = listing.round, self._verdicts, {}
+            self._round, self._older = listing.round, (self._passed, self._refused)
+            self._passed, self._refused = set(), set()
             self._doubts.begin()
         return await listing.candidates(self.child)
 
     async def select(self, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
-        jobs = await listing.select(self.child, jobs)
-        verdicts, older = self._verdicts, self._older
-        unknown = []
-        for job in jobs:
-            if job not in verdicts:
-                if job in older:
-                    verdicts[job] = older[job]
-                else:
-                    unknown.append(job)
+        jobs = frozenset(await listing.select(self.child, jobs))
+        passed, refused = self._older
+        self._passed |= (jobs & passed) - self._refused
+        self._refused |= (jobs & refused) - self._passed
+        unknown = self._unjudged(jobs)
         if unknown:
-            found, problems = await self._judge(unknown)
-            for job, passed in found.items():
-                verdicts.setdefault(job, passed)  # what was noted meanwhile is newer
+            found, problems = await self._judge(list(unknown))
+            for job in self._unjudged(found.keys()):  # what was noted meanwhile is newer
+                self._note(job, found[job])
             self._doubts.add(problems)
-        return {job for job in jobs if verdicts.get(job, listing.doubt_counts)}
+            if not listing.doubt_counts:
+                jobs = jobs - self._unjudged(unknown)
+        return jobs - self._refused if self._refused else jobs
+
+    def _unjudged(self, jobs: AbstractSet[str]) -> AbstractSet[str]:
+        return jobs - self._passed - self._refused
+
+    def _note(self, job: str, passed: bool) -> None:
+        (self._passed if passed else self._refused).add(job)
+        (self._refused if passed else self._passed).discard(job)
 
     async def _judge(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
         """Tell which of the jobs pass, and set those apart for which there is no saying."""
@@ -176,7 +187,7 @@ class SucceededRepository(FilterRepository):
     def note(self, job: str, success: bool) -> None:
         """Remember a verdict that is known because the record was just written."""
         if self._round is not None:
-            self._verdicts[job] = success
+            self._note(job, success)
 
 
 def succeeded(record: Any) -> bool:

@@ -157,7 +157,7 @@ class BlockingRepository(Combinator):
         if self.enumerate_unless:
             for part in _disjuncts(self.unless):
                 blocked = await listing.candidates(part)
-                if found and not by_value(part):
+                if found and blocked and not by_value(part):
                     found = found - blocked
         return found
 
@@ -166,7 +166,8 @@ class BlockingRepository(Combinator):
         if not jobs:
             return jobs
         if self.enumerate_unless:
-            return jobs - await listing.opposite.select(self.unless, jobs)
+            held = await listing.opposite.select(self.unless, jobs)
+            return jobs - held if held else jobs
         blocked = await ask_each(jobs, self.unless.contains)
         return {job for job in jobs if not blocked[job]}
 

@@ -99,15 +99,36 @@ class InProcessSyncTask(FunctionTask):
             self._bound = self.bind_links()
         if job in self._now:
             raise TaskError(f"{self.name}: job {job!r} is running already")
+        assert self.func is not None
         self._waiting.discard(job)
         self._now.add(job)
         try:
-            wait = await self._attempt(job, self._bound)
-            while wait is not None and not self._is_driven:
+            while True:
+                attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
+                failed: dict[str, str] | None = None
+                start = datetime.now(UTC)
+                try:
+                    await self.func(job, **self._bound)
+                except (Exception, SystemExit, asyncio.CancelledError) as e:
+                    if isinstance(e, asyncio.CancelledError) and being_cancelled():
+                        raise
+                    wait = self.retries.wait_after(attempt)
+                    if wait is None:
+                        failed = failure(e)
+                        break
+                else:
+                    break
+                self._attempts[job] = attempt
+                if self._is_driven:
+                    return self.retry_later(job, wait)
                 await asyncio.sleep(wait)
-                wait = await self._attempt(job, self._bound)
-            if wait is not None:
-                self.retry_later(job, wait)
+            record = {
+                "success": failed is None,
+                "start_time": start,
+                "end_time": datetime.now(UTC),
+                "attempt": attempt,
+            }
+            await self._recorder.record(job, record | failed if failed else record)
         finally:
             self._now.discard(job)
 
@@ -115,30 +136,3 @@ class InProcessSyncTask(FunctionTask):
     def _is_driven(self) -> bool:
         """Whether somebody launches jobs again that are to be tried again."""
         return not self.synchronous and self.runtime is not None and self.runtime.mode == "drive"
-
-    async def _attempt(self, job: str, links: dict[str, Repository]) -> float | None:
-        """Run the body once, and record the outcome or give the seconds until the next attempt."""
-        assert self.func is not None
-        attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
-        start = datetime.now(UTC)
-        failed: dict[str, str] | None = None
-        try:
-            await self.func(job, **links)
-        except (Exception, SystemExit, asyncio.CancelledError) as e:
-            if isinstance(e, asyncio.CancelledError) and being_cancelled():
-                raise
-            wait = self.retries.wait_after(attempt)
-            if wait is not None:
-                self._attempts[job] = attempt
-                return wait
-            failed = failure(e)
-        record: dict[str, Any] = {
-            "success": failed is None,
-            "start_time": start,
-            "end_time": datetime.now(UTC),
-            "attempt": attempt,
-        }
-        if failed is not None:
-            record.update(failed)
-        await self._recorder.record(job, record)
-        return None

@@ -47,16 +47,17 @@ class Recorder:
         :param job: whose record it is.
         :param record: what became of the job.
         """
+        success: bool = record["success"]
         if self.task.metadata:
             try:
                 await self.done.dump(job, record)
             except Exception as e:  # noqa: BLE001 - told of, and tried again
                 self._postpone(job, record, e)
                 return
-            self._succeeded.note(job, record["success"])
+            self._succeeded.note(job, success)
         if self.unwritten:
             self.unwritten.pop(job, None)
-        if not record["success"] and self.task.runtime is not None:
+        if not success and self.task.runtime is not None:
             await self.task.runtime.failed(self.task, job, record)
 
     def _postpone(self, job: str, record: Mapping[str, Any], error: Exception) -> None:

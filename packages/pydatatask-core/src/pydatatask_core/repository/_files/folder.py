@@ -6,10 +6,25 @@ import contextlib
 import os
 from contextlib import AbstractContextManager
 from operator import methodcaller
+from typing import TYPE_CHECKING
 
 from .listing import Kind, list_folder
 
-__all__ = ["Folder"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Folder", "SeveralFound"]
+
+
+class SeveralFound(Exception):
+    """Several entries are one job but for the case, and none is spelled as asked.
+
+    :param paths: the entries.
+    """
+
+    def __init__(self, paths: list[str]) -> None:
+        super().__init__(*paths)
+        self.paths = paths
 
 
 class Folder:
@@ -30,8 +45,18 @@ class Folder:
         return os.path.join(self.path, job + self.extension)
 
     def find(self, job: str) -> str:
-        """Give the path of the entry of a job, or of the one to make."""
+        """Give the path of the entry of a job, or of the one to make.
+
+        :raises SeveralFound: if there are several that could be meant.
+        """
         return self.plain_path(job)
+
+    def twins(self, is_job: Callable[[str], bool]) -> list[str]:
+        """Give the names, of one job only, that are the same but for the case.
+
+        :param is_job: whether the name without the extension counts at all.
+        """
+        return []
 
     def jobs(self) -> tuple[list[str], bool]:
         """List the entries with the extension, without it; some may be no job ids.

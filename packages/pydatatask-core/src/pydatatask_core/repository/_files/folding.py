@@ -6,25 +6,14 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from .folder import Folder
+from .folder import Folder, SeveralFound
 from .listing import Kind, is_there, list_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-__all__ = ["FoldedFolder", "SeveralFound"]
-
-
-class SeveralFound(Exception):
-    """Several entries are one job but for the case, and none is spelled as asked.
-
-    :param paths: the entries.
-    """
-
-    def __init__(self, paths: list[str]) -> None:
-        super().__init__(*paths)
-        self.paths = paths
+__all__ = ["FoldedFolder"]
 
 
 class FoldedFolder(Folder):
@@ -41,10 +30,6 @@ class FoldedFolder(Folder):
         self._lock = threading.RLock()
 
     def find(self, job: str) -> str:
-        """Give the path of the entry of a job, or of the one to make.
-
-        :raises SeveralFound: if there are several that could be meant.
-        """
         exact = self.plain_path(job)
         if is_there(exact, self.kind):
             return exact
@@ -69,10 +54,6 @@ class FoldedFolder(Folder):
         return list(dict.fromkeys(jobs)), linked
 
     def twins(self, is_job: Callable[[str], bool]) -> list[str]:
-        """Give the names, of one job only, that are the same but for the case.
-
-        :param is_job: whether the name without the extension counts at all.
-        """
         self.jobs()
         cut = len(self.extension)
         for names in self._names.values():
