@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from yarl import URL
+
 if TYPE_CHECKING:
     from aiohttp import ClientResponse
     from multidict import CIMultiDictProxy
-    from yarl import URL
 
-__all__ = ["Answer", "Challenge", "Refusal", "UnexpectedAnswer"]
+__all__ = ["Answer", "Challenge", "Refusal", "UnexpectedAnswer", "url_in"]
 
-_CHALLENGE = re.compile(r'(\w+)((?:\s+|,\s*)(?:[\w-]+="[^"]*"(?:\s*,\s*)?)+)?')
-_PARAMETER = re.compile(r'([\w-]+)="([^"]*)"')
+# "Authentication Parameters", RFC 9110; a value may be quoted.
+_PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"([^"]*)"|([^\s,"=]+))')
+_CHALLENGE = re.compile(rf"([\w-]+)((?:[\s,]+{_PARAMETER.pattern})+)?")
 _PASSING = frozenset({500, 502, 503, 504})
 _SUCCESSES = range(200, 300)
 _LONGEST_SHOWN = 300
@@ -24,6 +26,19 @@ _LONGEST_SHOWN = 300
 
 class UnexpectedAnswer(Exception):
     """A registry has answered with what no registry should."""
+
+
+def url_in(text: str, *, encoded: bool = False) -> URL:
+    """Give the URL that a text is.
+
+    :param text: the text, from an answer.
+    :param encoded: whether to keep it as it is written.
+    :raises UnexpectedAnswer: if it can be none.
+    """
+    try:
+        return URL(text, encoded=encoded)
+    except ValueError as e:
+        raise UnexpectedAnswer(f"{text!r} is no address") from e
 
 
 class Refusal(Exception):
@@ -77,10 +92,12 @@ class Answer:
 
         :param response: the response.
         """
-        link = response.links.get("next")
-        following: Any = None if link is None else link["url"]
         body = await response.read()
-        return cls(response.status, response.headers, body, response.url, following)
+        try:
+            link: Any = response.links.get("next", {})
+        except ValueError as e:
+            raise UnexpectedAnswer("there is no address behind its Link") from e
+        return cls(response.status, response.headers, body, response.url, link.get("url"))
 
     @property
     def challenges(self) -> list[Challenge]:
@@ -88,7 +105,10 @@ class Answer:
         return [
             Challenge(
                 match[1].lower(),
-                {name.lower(): value for name, value in _PARAMETER.findall(match[2] or "")},
+                {
+                    name.lower(): quoted or bare
+                    for name, quoted, bare in _PARAMETER.findall(match[2] or "")
+                },
             )
             for header in self.headers.getall("WWW-Authenticate", ())
             for match in _CHALLENGE.finditer(header)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from yarl import URL
-
-from .answer import UnexpectedAnswer
+from .answer import UnexpectedAnswer, url_in
 
 if TYPE_CHECKING:
     from .answer import Answer, Challenge
@@ -29,7 +27,7 @@ DEFAULT_LIFE = 60.0
 
 @dataclass(frozen=True)
 class _Token:
-    text: str
+    text: str = field(repr=False)
     until: float
 
 
@@ -90,7 +88,7 @@ class Authorization:
     async def _fetched(self, actions: str) -> _Token:
         assert self._challenge is not None
         wanted = self._challenge.parameters
-        realm = URL(wanted.get("realm", ""))
+        realm = url_in(wanted.get("realm", ""))
         if realm.scheme not in ("http", "https") or not realm.host:
             raise UnexpectedAnswer("it does not say where to get a token")
         scope = self._scope(wanted.get("scope"), actions)
@@ -101,7 +99,9 @@ class Authorization:
                 f"it wants the password to be sent to {realm.origin()}, without encryption"
             )
         began = time.monotonic()
-        answer = await self._channel.exchange("GET", realm.update_query(query), password)
+        answer = await self._channel.exchange(
+            "GET", realm.update_query(query), authorization=password
+        )
         found = answer.success().json()
         text = found.get("token") or found.get("access_token") if isinstance(found, dict) else None
         if not isinstance(text, str):

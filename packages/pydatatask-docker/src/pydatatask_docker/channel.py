@@ -59,6 +59,7 @@ class Channel:
         self,
         method: str,
         url: URL,
+        *,
         authorization: str | None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,

@@ -11,13 +11,13 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from yarl import URL
-
-from .answer import Refusal
+from .answer import Refusal, url_in
 from .authorization import WRITE
 from .manifests import CONFIG, CONFIG_DIGEST, MANIFEST_TYPE, Stone, digest_of
 
 if TYPE_CHECKING:
+    from yarl import URL
+
     from .answer import Answer
     from .registry import Registry
 
@@ -94,7 +94,7 @@ class Deleter:
 
     async def _delete_by_moving(self, tag: str) -> None:
         original = await self._manifest(tag)
-        if original is None and not await self._is_listed(tag):
+        if original is None and (self._by_tag or not await self._is_listed(tag)):
             return
         await self._prepare()
         stone = Stone.made()
@@ -117,7 +117,7 @@ class Deleter:
         """Upload what every stone refers to, and see once whether manifests are deleted at all."""
         if not (await self._send("HEAD", f"blobs/{CONFIG_DIGEST}")).succeeded:
             begun = (await self._send("POST", "blobs/uploads/")).success()
-            location = URL(begun.headers.get("Location", ""), encoded=True)
+            location = url_in(begun.headers.get("Location", ""), encoded=True)
             target = begun.url.join(location).extend_query(digest=CONFIG_DIGEST)
             (await self._send("PUT", target, CONFIG, "application/octet-stream")).success()
         if not self._by_digest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from .authorization import PULL, Authorization
 from .manifests import ACCEPT
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from .answer import Answer
     from .channel import Channel
@@ -22,7 +23,6 @@ __all__ = ["Registry"]
 
 PAGE = 1000
 """How many tags to ask for at once; a registry may give fewer, or all."""
-
 
 PAUSES = (0.05, 0.1, 0.2, 0.4)
 """How many seconds to wait before a request is sent again, in turn."""
@@ -57,31 +57,27 @@ class Registry:
         :param headers: further headers.
         :param body: the body.
         """
-        for pause in PAUSES:
-            answer = await self._sent(method, target, actions, headers, body)
-            if not answer.is_passing:
-                return answer
+        base = self._channel.base
+        url = base.join(URL(target) if isinstance(target, str) else target)
+        ours = (url.scheme, url.authority) == (base.scheme, base.authority)
+        ask = partial(self._channel.exchange, method, url, headers=headers, body=body)
+        for pause in (*PAUSES, None):
+            if ours:
+                answer = await self._authorized(ask, actions)
+            else:  # an upload may be taken elsewhere, and who is asking is not told there
+                answer = await ask(authorization=None)
+            if pause is None or not answer.is_passing:
+                break
             await asyncio.sleep(pause)
-        return await self._sent(method, target, actions, headers, body)
+        return answer
 
-    async def _sent(
-        self,
-        method: str,
-        target: str | URL,
-        actions: str,
-        headers: Mapping[str, str] | None,
-        body: bytes | None,
-    ) -> Answer:
-        url = self._channel.base.join(URL(target) if isinstance(target, str) else target)
-        if url.origin() != self._channel.base.origin():
-            # An upload may be taken elsewhere, and who is asking is not told there.
-            return await self._channel.exchange(method, url, None, headers, body)
+    async def _authorized(self, ask: Callable[..., Awaitable[Answer]], actions: str) -> Answer:
         authorization = await self._authorization.ready(actions)
-        answer = await self._channel.exchange(method, url, authorization, headers, body)
+        answer = await ask(authorization=authorization)
         if answer.status == HTTPStatus.UNAUTHORIZED:
             other = await self._authorization.better(answer, actions, authorization)
             if other is not None:
-                answer = await self._channel.exchange(method, url, other, headers, body)
+                answer = await ask(authorization=other)
         return answer
 
     async def manifest(self, method: str, reference: str, *, actions: str = PULL) -> Answer | None:

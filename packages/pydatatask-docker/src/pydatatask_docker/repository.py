@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from docker_registry_client_async import DockerRegistryClientAsync
-
 from pydatatask_core.errors import (
     JobNotFoundError,
     RepositoryConfigurationError,
@@ -24,6 +22,8 @@ from .registry import Registry
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractContextManager
+
+    from docker_registry_client_async import DockerRegistryClientAsync
 
 __all__ = ["DockerRepository"]
 
@@ -199,7 +199,7 @@ class DockerRepository(Repository):
     def _ready(self) -> _Known:
         client = usable(self.registry, self)
         if self._known is None or self._known.client is not client:
-            protocol = self._protocol or DockerRegistryClientAsync.DEFAULT_PROTOCOL
+            protocol = self._protocol or client.DEFAULT_PROTOCOL
             registry = Registry(Channel(client, self._place, protocol))
             self._known = _Known(client, registry, Deleter(registry))
         return self._known

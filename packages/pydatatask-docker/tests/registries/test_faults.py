@@ -98,6 +98,13 @@ async def test_a_list_that_is_none_is_no_empty_one(
         await repo.keys()
 
 
+async def test_a_next_page_without_an_address_is_told(fake: Fake, repo: DockerRepository) -> None:
+    headers = {"Link": '<http://[>; rel="next"'}
+    fake.answers.append(lambda request: web.json_response({"tags": ["a"]}, headers=headers))
+    with pytest.raises(StoreError, match="no address behind its Link"):
+        await repo.keys()
+
+
 async def test_a_404_that_no_registry_gives_is_no_absence(
     fake: Fake, repo: DockerRepository
 ) -> None:
@@ -281,3 +288,19 @@ async def test_an_upload_may_be_taken_elsewhere_and_the_password_is_not_told_the
     assert set(fake.tags) == {*TAGS} - {"a"}
     assert len(elsewhere.seen) == 1
     assert "Authorization" not in elsewhere.headers[0]
+
+
+@pytest.mark.parametrize("location", ["http://[", "mailto:nobody"])
+async def test_an_upload_that_goes_nowhere_is_told_and_the_tag_stays(
+    fake: Fake, repo: DockerRepository, location: str
+) -> None:
+    headers = {"Location": location}
+    fake.answers.append(
+        lambda request: (
+            web.Response(status=202, headers=headers) if request.method == "POST" else None
+        )
+    )
+    before = dict(fake.tags)
+    with pytest.raises(StoreError, match="delete job 'a'"):
+        await repo.delete("a")
+    assert fake.tags == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,8 +185,6 @@ async def listed(fake: Fake, repository: str = "jobs") -> Any:
 
 def plain(fake: Fake) -> Any:
     """Give what makes a client for it."""
-    from types import SimpleNamespace
-
     return SimpleNamespace(domain=fake.domain, certificate=None)
 
 
@@ -201,7 +200,7 @@ async def test_who_needs_no_password_gets_a_token_as_well() -> None:
 
 async def test_of_several_challenges_the_token_is_taken() -> None:
     async with Fake(["a"]) as fake:
-        challenge = f'Negotiate, Basic realm="x", Bearer realm="http://{fake.domain}/token"'
+        challenge = f'Negotiate, Basic realm="x", Bearer realm=http://{fake.domain}/token'
         asking_for(fake, challenge)
         giving(fake, token="good", expires_in="soon")
         assert await listed(fake, "library/jobs") == {"a"}
@@ -213,6 +212,7 @@ async def test_of_several_challenges_the_token_is_taken() -> None:
     [
         ("Bearer", "where to get a token"),
         ('Bearer realm="file:///etc/passwd"', "where to get a token"),
+        ('Bearer realm="http://["', "is no address"),
         ('Bearer realm="http://{}/token"', "gives no token"),
         ("Negotiate", "does not accept the credentials"),
         ("", "does not accept the credentials"),
