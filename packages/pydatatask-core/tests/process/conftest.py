@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
-from .lab import Lab
+from processes.lab import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import os
 import random
-from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
-
-from .chaos.attacks import Chaos, DriverServer, tiny_disk
-from .chaos.world import ATTEMPTS, OUT_OF_ROOM, STAGES, World
+from processes.chaos.attacks import Chaos, DriverServer, tiny_disk
+from processes.chaos.verdict import check
+from processes.chaos.world import JOBS, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("PYDATATASK_CHAOS_ROUNDS", "3"))
 SEED = int(os.environ.get("PYDATATASK_CHAOS_SEED", "1"))
 DRIVERS = 6
-JOBS = [*(f"good{number}" for number in range(8)), "bad1", "bad22", "flaky1", "flaky22"]
 
 
 @pytest.fixture(scope="module")
@@ -53,48 +50,3 @@ def test_whatever_is_killed(tmp_path: Path, server: DriverServer, seed: int, kin
     else:
         result = chaos.live(DRIVERS, [chaos.attack] if kind == "processes" else [])
         check(world, chaos, result)
-
-
-def check(world: World, chaos: Chaos, result: dict[str, Any]) -> None:
-    log = Counter(world.log.read_text().splitlines())
-    problems = [
-        problem
-        for stage in STAGES
-        for job in JOBS
-        for problem in problems_of(world, chaos, log, stage, job)
-    ]
-    assert problems == []
-    for stage in STAGES:
-        assert list((world.root / f"{stage} pids").glob("[!.]*")) == []
-    assert world.directories() == []
-    assert result["given_up"] == {}
-    assert result["usage"] in (None, ["0", "0"])
-
-
-def problems_of(
-    world: World, chaos: Chaos, log: Counter[str], stage: str, job: str
-) -> Iterator[str]:
-    """Tell what is wrong with a job in a stage."""
-    runs, code = world.expected(stage, job)
-    began, ended = log[f"begin {stage} {job}"], log[f"finish {stage} {job}"]
-    path = world.root / f"{stage} done" / f"{job}.yaml"
-    record = yaml.safe_load(path.read_text()) if path.exists() else None
-    attacked = {("first", job), (stage, job)} & chaos.attacked
-    text = f"{stage} {job}: began {began}, ended {ended}, {record}, attacked: {bool(attacked)}"
-    if attacked or chaos.filled:
-        if began > ATTEMPTS:
-            yield f"too often: {text}"
-    elif (began, ended) != (runs, runs):
-        yield f"wrong number of runs: {text}"
-    if record is None:
-        if runs and not attacked and not chaos.filled:
-            yield f"no record: {text}"
-        return
-    if not attacked:
-        allowed = {code, OUT_OF_ROOM} if chaos.filled else {code}
-        if record.get("lost") or record["return_code"] not in allowed:
-            yield f"wrong end: {text}"
-    if record["success"]:
-        output = world.root / f"{stage} out" / job
-        if not output.exists() or output.read_text() != world.output(stage, job):
-            yield f"output is not whole: {text}"

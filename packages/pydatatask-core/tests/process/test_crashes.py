@@ -7,12 +7,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.chaos.points import WatchedBlobs, WatchedManager, WatchedMetadata
+from processes.lab import Lab
 
 from pydatatask_core import Retries
 
-from .chaos.points import WatchedBlobs, WatchedManager, WatchedMetadata
 from .freezing import Freezer
-from .lab import Lab
 
 if TYPE_CHECKING:
     from pathlib import Path

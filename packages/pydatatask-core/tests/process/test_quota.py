@@ -7,14 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core import ResourceManager, Resources, Retries, YamlMetadataFileRepository
 from pydatatask_core.errors import LaunchRefusedError, TemplateError
 
-from .lab import until
-
 if TYPE_CHECKING:
-    from .lab import Lab
+    from processes.lab import Lab
 
 
 class Untouchable:

@@ -11,19 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core import LocalLinuxManager, Retries
 from pydatatask_core.errors import TaskError
 from pydatatask_core.proc_manager.supervisor import parse_status
 
-from .lab import until
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydatatask_core import ProcessTask
+    from processes.lab import Lab
 
-    from .lab import Lab
+    from pydatatask_core import ProcessTask
 
 SCRIPT = "echo ran >>LOG; WAIT; echo done"
 

@@ -9,14 +9,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core import Retries
 from pydatatask_core.task._process import jobs
 
-from .lab import until
-
 if TYPE_CHECKING:
-    from .lab import Lab
+    from processes.lab import Lab
 
 STUBBORN = "trap '' TERM; echo $$ >>LOG; sleep 600 & echo $! >>LOG; WAIT"
 

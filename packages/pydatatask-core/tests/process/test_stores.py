@@ -10,17 +10,16 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core import FileRepository, InProcessBlobRepository, YamlMetadataFileRepository
 from pydatatask_core.errors import ProcessManagerError, StoreConnectionError
 from pydatatask_core.task import process
 
-from .lab import until
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .lab import Lab
+    from processes.lab import Lab
 
 
 class Moody:

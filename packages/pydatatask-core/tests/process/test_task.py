@@ -20,7 +20,7 @@ from pydatatask_core.errors import TaskConfigurationError, TaskError, TemplateEr
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .lab import Lab
+    from processes.lab import Lab
 
 
 async def test_a_script_that_fails_is_recorded_with_what_it_said(lab: Lab) -> None:

@@ -6,18 +6,18 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core import LocalLinuxManager, Retries
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager import runs
 
-from .lab import until
 from .plain import PlainManager
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .lab import Lab
+    from processes.lab import Lab
 
 
 @pytest.fixture

@@ -67,18 +67,13 @@ class WatchedBlobs(FileRepository):
         return stream
 
 
-class WatchedRuns(LocalRuns):
-    """Local runs that tell."""
+def watched_runs(kind: type[Any]) -> type[Any]:
+    """Make a class of runs that tell.
 
-    passage: Passage
-    make = _through("make")
-    start = _through("start")
-    report = _through("report")
-    stop = _through("stop")
-    remove = _through("remove")
-    keep = _through("keep")
-    found = _through("found")
-    remember = _through("remember")
+    :param kind: the class whose runs they are.
+    """
+    names = ("make", "start", "report", "stop", "remove", "keep", "found", "remember")
+    return type(f"Watched{kind.__name__}", (kind,), {name: _through(name) for name in names})
 
 
 class WatchedManager(LocalLinuxManager):
@@ -86,9 +81,9 @@ class WatchedManager(LocalLinuxManager):
 
     def __init__(self, app: str, path: Path, passage: Passage) -> None:
         super().__init__(app, path)
-        self._watched = WatchedRuns(self)
+        self._watched = watched_runs(LocalRuns)(self)
         self._watched.passage = passage
 
     @property
-    def runs(self) -> WatchedRuns:
+    def runs(self) -> Any:
         return self._watched

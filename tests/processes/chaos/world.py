@@ -14,11 +14,13 @@ from pydatatask_core import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from pydatatask_core import LocalLinuxManager
+    from pydatatask_core import AbstractProcessManager, Session
 
 STAGES = ("first", "second")
+JOBS = [*(f"good{number}" for number in range(8)), "bad1", "bad22", "flaky1", "flaky22"]
 OUT_OF_ROOM = 9
 """The exit status of a script that could not write its output."""
 
@@ -75,13 +77,18 @@ class World:
         return (2, 0) if job.startswith("flaky") else (1, 0)
 
     def pipeline(
-        self, metadata: type[Any], blobs: type[FileRepository], manager: LocalLinuxManager
+        self,
+        metadata: type[Any],
+        blobs: type[FileRepository],
+        manager: Callable[[], AbstractProcessManager],
+        session: Session | None = None,
     ) -> tuple[Pipeline, ResourceManager]:
         """Make the pipeline and its quota.
 
         :param metadata: the type of metadata repositories.
         :param blobs: the type of blob repositories.
-        :param manager: the process manager.
+        :param manager: gives the process manager.
+        :param session: what that lives in, if anything.
         """
         quota = ResourceManager(Resources.parse(4, 4))
         tasks: list[ProcessTask] = []
@@ -90,7 +97,7 @@ class World:
             target = blobs(self.root / f"{stage} out")
             task = ProcessTask(
                 stage,
-                lambda: manager,
+                manager,
                 quota,
                 Resources.parse(1, 1),
                 metadata(self.root / f"{stage} pids"),
@@ -104,7 +111,7 @@ class World:
                 task.plug(tasks[0], output_links=["done", "pids"])
             tasks.append(task)
             source = target
-        return Pipeline(tasks), quota
+        return Pipeline(tasks, session), quota
 
     def directories(self) -> list[Path]:
         """List the run directories."""

@@ -1,7 +1,9 @@
 """A program that runs drivers: one process each, which may kill itself at any point.
 
 It reads a line of JSON for each driver, forks, and answers with the process id. So a driver is
-there in milliseconds, and hundreds of them can be killed in a minute.
+there in milliseconds, and hundreds of them can be killed in a minute. Its argument, if there is
+one, is a file with a function ``manager(world, passage, **options)`` that gives what gives a
+process manager, and the session in which that lives; the options are in the line.
 """
 
 from __future__ import annotations
@@ -9,20 +11,26 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import runpy
 import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2  # noqa: F401 - loaded once, before the forks
 import yaml  # noqa: F401
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydatatask_core import AbstractProcessManager, Session
+
 if __package__ is None:
     sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from process.chaos.points import WatchedBlobs, WatchedManager, WatchedMetadata
-from process.chaos.world import World
+from processes.chaos.points import WatchedBlobs, WatchedManager, WatchedMetadata
+from processes.chaos.world import World
 
 
 class Executioner:
@@ -41,14 +49,27 @@ class Executioner:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def local_manager(
+    world: World, passage: Executioner
+) -> tuple[Callable[[], AbstractProcessManager], Session | None]:
+    """Give a manager of this machine."""
+    manager = WatchedManager("chaos", world.processes, passage)
+    return lambda: manager, None
+
+
+MANAGER: Callable[..., Any] = (
+    runpy.run_path(sys.argv[1])["manager"] if sys.argv[1:] else local_manager
+)
+
+
 async def drive(order: dict[str, Any]) -> dict[str, Any]:
     """Run the pipeline until it is quiet, and tell how it went."""
     world = World(Path(order["world"]))
     executioner = Executioner(order["die_at"])
     for kind in (WatchedMetadata, WatchedBlobs):
         kind.passage = executioner
-    manager = WatchedManager("chaos", world.processes, executioner)
-    pipeline, quota = world.pipeline(WatchedMetadata, WatchedBlobs, manager)
+    manager, session = MANAGER(world, executioner, **order["options"])
+    pipeline, quota = world.pipeline(WatchedMetadata, WatchedBlobs, manager, session)
     async with pipeline:
         summary = await pipeline.run(poll=0.05, timeout=90)
         usage = quota.usage()

@@ -118,11 +118,17 @@ class Driver:
 
 
 class DriverServer:
-    """Starts drivers; see ``driver``."""
+    """Starts drivers; see ``driver``.
 
-    def __init__(self) -> None:
+    :param manager: the file that makes their process manager, if it is not a local one.
+    :param options: what that is told.
+    """
+
+    def __init__(self, manager: Path | None = None, **options: Any) -> None:
+        self._options = options
+        program = str(Path(__file__).with_name("driver.py"))
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("driver.py"))],
+            [sys.executable, program, *([] if manager is None else [str(manager)])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -138,7 +144,12 @@ class DriverServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         result = world.root / name
-        order = {"world": str(world.root), "die_at": die_at, "result": str(result)}
+        order = {
+            "world": str(world.root),
+            "die_at": die_at,
+            "result": str(result),
+            "options": self._options,
+        }
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         return Driver(int(self._process.stdout.readline()), result)

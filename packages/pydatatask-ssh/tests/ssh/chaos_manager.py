@@ -1,0 +1,47 @@
+"""The process manager of drivers that die at any point: see ``processes.chaos.driver``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from processes.chaos.points import watched_runs
+
+import pydatatask_ssh.manager  # noqa: F401 - loaded once, before the forks
+from pydatatask_core import Session
+from pydatatask_ssh import SSHConnection, SSHLinuxManager
+from pydatatask_ssh.ssh_runs import SSHRuns
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from processes.chaos.points import Passage
+    from processes.chaos.world import World
+
+
+class WatchedSSHManager(SSHLinuxManager):
+    """A manager whose runs tell somebody of everything that they do."""
+
+    passage: Passage
+
+    @property
+    def runs(self) -> Any:
+        if self._runs is None:
+            self._runs = watched_runs(SSHRuns)(self)
+            vars(self._runs)["passage"] = self.passage
+        return self._runs
+
+
+def manager(
+    world: World, passage: Passage, login: dict[str, Any]
+) -> tuple[Callable[[], SSHLinuxManager], Session]:
+    """Give a manager over a connection that is made again when it breaks."""
+    session = Session()
+
+    @session.resource
+    async def ssh() -> AsyncIterator[SSHConnection]:
+        async with SSHConnection(**login) as connection:
+            yield connection
+
+    found = WatchedSSHManager("chaos", ssh, world.processes)
+    found.passage = passage
+    return lambda: found, session

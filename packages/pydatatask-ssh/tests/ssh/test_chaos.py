@@ -1,0 +1,53 @@
+"""Nothing is lost and nothing doubled over SSH, whatever is killed or cut, whenever.
+
+At length, by ``PYDATATASK_CHAOS_ROUNDS=100``; see the tests of local processes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from processes.chaos.attacks import Chaos, DriverServer, tiny_disk
+from processes.chaos.verdict import check
+from processes.chaos.world import JOBS, World
+
+from .cutting import cut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from services.sshd import SSHServer
+
+ROUNDS = int(os.environ.get("PYDATATASK_CHAOS_ROUNDS", "1"))
+SEED = int(os.environ.get("PYDATATASK_CHAOS_SEED", "1"))
+DRIVERS = 4
+
+
+@pytest.fixture(scope="module")
+def drivers(sshd: SSHServer) -> Iterator[DriverServer]:
+    server = DriverServer(Path(__file__).with_name("chaos_manager.py"), login=sshd.login)
+    yield server
+    server.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
+@pytest.mark.parametrize("kind", ["drivers", "processes", "connections", "disk"])
+def test_whatever_is_killed_or_cut(
+    tmp_path: Path, sshd: SSHServer, drivers: DriverServer, seed: int, kind: str
+) -> None:
+    world = World(tmp_path / "world")
+    world.populate(JOBS)
+    chaos = Chaos(world, random.Random(f"{kind} {seed}"), drivers)
+    if kind == "disk":
+        with tiny_disk(world.processes) as is_tiny:
+            if not is_tiny:
+                pytest.skip("needs to mount a file system")
+            check(world, chaos, chaos.live(DRIVERS, [chaos.fill]))
+        return
+    events = {"processes": [chaos.attack], "connections": [lambda: cut(sshd)]}
+    check(world, chaos, chaos.live(DRIVERS, events.get(kind, [])))

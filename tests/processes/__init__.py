@@ -1,0 +1,1 @@
+"""What the tests of processes share, whichever machine these run on."""
