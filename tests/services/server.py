@@ -24,6 +24,7 @@ class Server(ABC):
     :param port: the port.
     """
 
+    host = "127.0.0.1"
     patience = 45.0
     """How many seconds it may take to start."""
 
@@ -43,7 +44,7 @@ class Server(ABC):
 
     def _accepts(self) -> bool:
         try:
-            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            socket.create_connection((self.host, self.port), timeout=1).close()
         except OSError:
             return False
         return True

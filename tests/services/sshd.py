@@ -18,7 +18,7 @@ from .finding import free_port, unavailable, used
 from .server import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from .server import Server
 
@@ -80,10 +80,10 @@ def new_sshd(tmp_path: Path) -> Iterator[Callable[..., SSHServer]]:
     """Give a function that starts an OpenSSH server of the test's own, with options of its own."""
     running: list[SSHServer] = []
 
-    def start(*options: str, host: str = "127.0.0.1") -> SSHServer:
+    def start(*options: str, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> SSHServer:
         folder = tmp_path / f"sshd{len(running)}"
         folder.mkdir()
-        found = _sshd(folder, *options, host=host)
+        found = _sshd(folder, *options, host=host, prefix=prefix)
         found.server.start()
         running.append(found)
         return found
@@ -113,7 +113,9 @@ def _program() -> str:
     return program
 
 
-def _sshd(folder: Path, *options: str, host: str = "127.0.0.1") -> SSHServer:
+def _sshd(
+    folder: Path, *options: str, host: str = "127.0.0.1", prefix: Sequence[str] = ()
+) -> SSHServer:
     program = _program()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd does not begin without
@@ -134,10 +136,12 @@ def _sshd(folder: Path, *options: str, host: str = "127.0.0.1") -> SSHServer:
     ]
     if not any(option.startswith("Subsystem") for option in options):
         settings.append("Subsystem=sftp internal-sftp")
-    command = [program, "-D", "-e", "-f", "/dev/null", "-p", str(port)]
+    command = [*prefix, program, "-D", "-e", "-f", "/dev/null", "-p", str(port)]
     for setting in settings:
         command += ["-o", setting]
-    return SSHServer(folder, Program(port, command, folder / "log"), "sshd", host)
+    server = Program(port, command, folder / "log")
+    server.host = host
+    return SSHServer(folder, server, "sshd", host)
 
 
 def _make_keys(folder: Path, host: str, port: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,8 +25,8 @@ __all__ = ["Reach"]
 log = logging.getLogger("pydatatask.proc_manager")
 T = TypeVar("T")
 
-_TRIES = 3
 _PORT = 22
+_PAUSE = 0.05
 
 
 class Reach:
@@ -106,14 +107,32 @@ class Reach:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # what belonged to a loop that is over went with it
             self._loop, self._opening, self._target = loop, asyncio.Lock(), None
-        raw = await self._connection()
-        if (found := self._target) is not None and found.raw is raw and not found.is_lost:
-            return found
+        deadline = self._deadline()
+        while True:
+            raw = await self._connection()
+            try:
+                return self._current(raw) or await self._renewed(raw)
+            except SSHConnectionError:
+                if time.monotonic() >= deadline:
+                    raise
+                await asyncio.sleep(_PAUSE)
+
+    def _deadline(self) -> float:
+        """Tell until when it is worth trying again, after a connection broke."""
+        found = self.ssh()
+        patience = found.patience if isinstance(found, SSHConnection) else 0.0
+        return time.monotonic() + patience
+
+    def _current(self, raw: asyncssh.SSHClientConnection) -> Target | None:
+        found = self._target
+        return found if found is not None and found.raw is raw and not found.is_lost else None
+
+    async def _renewed(self, raw: asyncssh.SSHClientConnection) -> Target:
         async with self._opening:
-            if (found := self._target) is not None and found.raw is raw and not found.is_lost:
-                return found
-            self._target = await self._open(raw, found)
-            return self._target
+            found = self._current(raw)
+            if found is None:
+                found = self._target = await self._open(raw, self._target)
+            return found
 
     async def _open(self, raw: asyncssh.SSHClientConnection, before: Target | None) -> Target:
         host = self.host
@@ -146,16 +165,16 @@ class Reach:
         :param path: in which place, where a failure has to be explained.
         :param repeat: whether to do it again if the connection breaks meanwhile.
         """
-        for tries in range(_TRIES if repeat else 1):
+        deadline = self._deadline()
+        while True:
             target = await self.target()
             try:
                 async with self.explaining(target, action, path):
                     return await work(target)
             except SSHConnectionError as e:
-                if tries == _TRIES - 1 or not repeat:
+                if not repeat or time.monotonic() >= deadline:
                     raise
                 log.info("%s; it is tried again", e)
-        raise AssertionError
 
     @asynccontextmanager
     async def explaining(
@@ -189,7 +208,9 @@ async def _explanation(target: Target, path: str) -> str | None:
     """Ask the shell why nothing can be written beside a path."""
     probe = words(f"{path.rpartition('/')[0]}/.probe")
     try:
-        await target.ask(f"printf %08192d 0 >{probe}; result=$?; rm -f -- {probe}; [ $result = 0 ]")
+        await target.ask(
+            f"env printf %08192d 0 >{probe}; result=$?; rm -f -- {probe}; [ $result = 0 ]"
+        )
     except ProcessManagerError as e:
         return str(e)
     return None

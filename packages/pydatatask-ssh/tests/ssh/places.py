@@ -1,0 +1,57 @@
+"""A folder with a pipeline's stores, and a manager over SSH that runs in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from processes.lab import Lab, until
+
+from pydatatask_ssh import SSHConnection, SSHLinuxManager
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from services.sshd import SSHServer
+
+__all__ = ["connect", "driven", "new_lab", "quickly"]
+
+quickly: dict[str, Any] = {"keepalive": 0.5, "patience": 20.0}
+"""How soon a connection in a test counts as broken."""
+
+
+def new_lab(root: Path, ssh: Callable[[], Any], **options: Any) -> Lab:
+    """Give a lab whose processes run over SSH.
+
+    :param root: its folder.
+    :param ssh: gives the connection.
+    :param options: options of the manager.
+    """
+    lab = Lab(root)
+    lab.manager = SSHLinuxManager("lab", ssh, root / "processes", **options)
+    return lab
+
+
+def connect(server: SSHServer, **options: Any) -> SSHConnection:
+    """Give a connection that soon notices when it breaks."""
+    return SSHConnection(**{**server.login, **quickly, **options})
+
+
+@contextlib.asynccontextmanager
+async def driven(
+    lab: Lab, *names: str, template: str = "echo $$ >>LOG; WAIT"
+) -> AsyncIterator[Any]:
+    """Have a pipeline run whose jobs wait, from when all of them do until it is quiet."""
+    await lab.add(*names)
+    task = lab.task(template, stdout=lab.out)
+    async with lab.pipeline(task) as pipeline, asyncio.TaskGroup() as group:
+        run = group.create_task(pipeline.run(poll=0.05))
+
+        async def all_run() -> bool:
+            return len(lab.lines()) == len(names)
+
+        await until(all_run)
+        yield task
+        await run

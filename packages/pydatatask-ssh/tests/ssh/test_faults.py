@@ -1,0 +1,256 @@
+"""Connections that break, servers that go, machines that restart: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+import pytest
+from processes.chaos.points import watched_runs
+from processes.lab import until
+
+from pydatatask_core.proc_manager.identity import parse_identity
+from pydatatask_ssh import SSHConnectionError
+from pydatatask_ssh.ssh_runs import SSHRuns
+
+from .cutting import cut, sessions
+from .places import connect, driven, new_lab, quickly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from processes.lab import Lab
+    from services.sshd import SSHServer
+
+JOBS = ("a", "b", "c")
+
+
+async def well_ended(lab: Lab, *names: str) -> None:
+    """Hold jobs to it that each ran once, and succeeded."""
+    assert set(await lab.done.keys()) == set(names)
+    for name in names:
+        record = await lab.done.info(name)
+        assert record["success"], record
+    assert len(lab.lines()) == len(names)
+    assert lab.empty()
+
+
+async def test_processes_go_on_when_the_connection_is_cut(sshd: SSHServer, tmp_path: Path) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        async with driven(lab, *JOBS):
+            cut(sshd)
+            lab.go.touch()
+        await well_ended(lab, *JOBS)
+
+
+async def test_a_server_that_was_away_finds_the_ends_of_jobs_in_their_places(
+    new_sshd: Callable[..., SSHServer], tmp_path: Path
+) -> None:
+    server = new_sshd()
+    async with connect(server) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        async with driven(lab, *JOBS):
+            cut(server)
+            server.server.kill()
+            lab.go.touch()
+
+            async def noticed() -> bool:
+                return not connection.is_up
+
+            await until(noticed)
+            server.server.start()
+        await well_ended(lab, *JOBS)
+
+
+class Cutter:
+    """Cuts all connections at one of the points that a pipeline comes by."""
+
+    def __init__(self, server: SSHServer, at: int) -> None:
+        self.server = server
+        self.left = at
+
+    async def pass_by(self, name: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            await asyncio.to_thread(cut, self.server)
+
+
+@pytest.mark.parametrize("at", range(1, 13))
+async def test_a_connection_may_break_in_every_phase(
+    sshd: SSHServer, tmp_path: Path, at: int
+) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        runs: Any = watched_runs(SSHRuns)(lab.manager)
+        runs.passage = Cutter(sshd, at)
+        vars(lab.manager)["_runs"] = runs
+        await lab.add("a")
+        await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
+        await well_ended(lab, "a")
+        assert await lab.text(lab.out) == "out\n"
+
+
+async def test_what_runs_over_a_connection_of_the_users_own_is_unknown_and_never_dead(
+    sshd: SSHServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with asyncssh.connect(**sshd.login) as raw:
+        lab = new_lab(tmp_path, lambda: raw)
+        await lab.add("a")
+        task = lab.task("echo $$ >>LOG; WAIT")
+        async with lab.pipeline(task) as pipeline:
+            await pipeline.update()
+            await lab.logged()
+            cut(sshd)
+            await raw.wait_closed()
+            with pytest.raises(SSHConnectionError, match="not ours to make it again"):
+                await lab.manager.get_live_pids({"1.1-1-x"})
+            with pytest.raises(TimeoutError):
+                await pipeline.run(poll=0.05, timeout=1.5)
+            assert set(task.running) == {"a"}
+    assert "nothing is known of the jobs" in caplog.text
+    assert await lab.done.keys() == set()
+
+    again = lab.again()
+    again.go.touch()
+    async with asyncssh.connect(**sshd.login) as raw:
+        again.manager = new_lab(tmp_path, lambda: raw).manager
+        await again.run(again.task("echo $$ >>LOG; WAIT"))
+    await well_ended(again, "a")
+
+
+async def test_a_server_that_freezes_for_longer_than_it_is_asked_loses_nothing(
+    sshd: SSHServer, tmp_path: Path
+) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        async with driven(lab, *JOBS):
+            frozen = sessions(sshd)
+            for pid in frozen:
+                os.kill(pid, signal.SIGSTOP)
+            lab.go.touch()
+            try:
+                await until(lambda: _is_not_empty(lab))
+            finally:
+                for pid in frozen:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGCONT)
+        await well_ended(lab, *JOBS)
+
+
+async def _is_not_empty(lab: Lab) -> bool:
+    return bool(await lab.done.keys())
+
+
+@pytest.fixture
+def link(new_sshd: Callable[..., SSHServer]) -> Iterator[tuple[SSHServer, Callable[[str], None]]]:
+    """Give a server behind a network link of its own, and what sets that up or down."""
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("needs to make a network namespace")
+    name = f"pdt{os.getpid()}"
+    ours, theirs = "10.213.97.1", "10.213.97.2"
+
+    def ip(*arguments: str, check: bool = True) -> int:
+        return subprocess.run(["ip", *arguments], check=check, capture_output=True).returncode
+
+    if ip("netns", "add", name, check=False) != 0:
+        pytest.skip("needs to make a network namespace")
+    try:
+        ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
+        ip("addr", "add", f"{ours}/30", "dev", f"{name}a")
+        ip("link", "set", f"{name}a", "up")
+        ip("-n", name, "addr", "add", f"{theirs}/30", "dev", f"{name}b")
+        ip("-n", name, "link", "set", f"{name}b", "up")
+        server = new_sshd(host=theirs, prefix=["ip", "netns", "exec", name])
+
+        def set_link(state: str) -> None:
+            ip("link", "set", f"{name}a", state)
+
+        yield server, set_link
+    finally:
+        ip("link", "delete", f"{name}a", check=False)
+        ip("netns", "delete", name, check=False)
+
+
+async def test_a_network_that_swallows_everything_loses_nothing(
+    link: tuple[SSHServer, Callable[[str], None]], tmp_path: Path
+) -> None:
+    server, set_link = link
+    async with connect(server) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        async with driven(lab, *JOBS):
+            set_link("down")
+            lab.go.touch()
+
+            async def noticed() -> bool:
+                return not connection.is_up
+
+            await until(noticed)
+            assert await lab.done.keys() == set()
+            set_link("up")
+        await well_ended(lab, *JOBS)
+
+
+@pytest.mark.parametrize("wiped", [False, True], ids=["kept", "wiped"])
+async def test_jobs_that_ran_when_the_machine_restarted_are_lost_and_nothing_else_is(
+    sshd: SSHServer, tmp_path: Path, wiped: bool
+) -> None:
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("first\n")
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection, boot_id=str(boot_id))
+        async with driven(lab, *JOBS):
+            for directory in lab.directories():
+                identity = parse_identity((directory / ".status").read_bytes())
+                assert identity is not None
+                os.kill(identity.supervisor, signal.SIGKILL)
+                os.killpg(identity.process.pid, signal.SIGKILL)
+            boot_id.write_text("second\n")
+            if wiped:
+                shutil.rmtree(tmp_path / "processes")
+            cut(sshd)
+        records = await lab.done.info_all()
+        assert set(records) == set(JOBS)
+        reason = "gone" if wiped else "restarted"
+        assert all(record["lost"] and reason in record["reason"] for record in records.values())
+        await lab.add("later")
+        lab.go.touch()
+        await lab.run(lab.task("echo $$ >>LOG; WAIT"))
+        assert (await lab.done.info("later"))["success"]
+
+
+async def test_another_machine_under_the_same_name_is_left_alone(
+    sshd: SSHServer, tmp_path: Path
+) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        async with driven(lab, "a") as task:
+            manager: Any = lab.manager
+            target = await manager.reach.target()
+            target.machine, real = "another", target.machine
+            cut(sshd)
+            await asyncio.sleep(0)
+            with pytest.raises(OSError, match="another machine answers"):
+                await task.runs.report(task.new_run("a"))
+            target.machine = real
+            lab.go.touch()
+        await well_ended(lab, "a")
+
+
+async def test_a_machine_that_does_not_answer_is_named(new_sshd: Callable[..., SSHServer]) -> None:
+    server = new_sshd()
+    server.server.kill()
+    with pytest.raises(SSHConnectionError, match=f"127.0.0.1:{server.port} does not answer"):
+        async with connect(server, patience=0.2):
+            pass
+    async with connect(server, patience=0.2, optional=True) as connection:
+        assert not connection.is_up
+        server.server.start()
+        assert (await connection.get(patience=quickly["patience"])) is connection.raw
