@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from .chain import CHAIN
 from .latency import LATENCY
+from .mongo import MONGO
+from .s3 import S3_LARGE, S3_SMALL
 from .scripts import NOTHING, SCRIPTS
 from .start import COMMAND, IMPORT
 
@@ -14,6 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND)
+_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO)
 CASES: dict[str, Case] = {case.name: case for case in _ALL}
 """Every case by its name, in the order in which they are done."""

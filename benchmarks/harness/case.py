@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from .table import Table
 
@@ -99,6 +101,10 @@ class Target:
         )
 
 
+def _no_service() -> AbstractContextManager[Mapping[str, str]]:
+    return nullcontext({})
+
+
 @dataclass(frozen=True)
 class Case:
     """A piece of work, and who does it.
@@ -114,6 +120,7 @@ class Case:
     :param rounds: how often each does it, in turn.
     :param prepare: makes in a folder what the work begins with; not measured.
     :param shared: whether that folder serves all of them, since none leaves another state behind.
+    :param service: runs what they need for one size, and gives the variables that tell of it.
     """
 
     name: str
@@ -127,6 +134,7 @@ class Case:
     rounds: int = 5
     prepare: Callable[[Path, Size], None] | None = None
     shared: bool = False
+    service: Callable[[], AbstractContextManager[Mapping[str, str]]] = _no_service
 
 
 def program(name: str, *arguments: str) -> Callable[[Size], list[str]]:

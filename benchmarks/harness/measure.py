@@ -12,6 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from .case import Contestant, Size
@@ -28,7 +29,12 @@ class TooSlowError(Exception):
 
 
 def measure(
-    contestant: Contestant, size: Size, python: Path, folder: Path, limit: float
+    contestant: Contestant,
+    size: Size,
+    python: Path,
+    folder: Path,
+    environ: Mapping[str, str],
+    limit: float,
 ) -> dict[str, float]:
     """Run a contestant once, and give its figures.
 
@@ -40,26 +46,27 @@ def measure(
     :param size: how much work it gets.
     :param python: the Python of its environment.
     :param folder: where to run it.
+    :param environ: variables for it, besides ours.
     :param limit: how many seconds it gets.
     :raises ContestantFailedError: if it fails.
     :raises TooSlowError: if it takes longer than that.
     """
     command = [str(python) if part == "{python}" else part for part in contestant.command(size)]
     with tempfile.TemporaryFile() as output:
-        figures = _timed(command, folder, python, output, limit)
+        path = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
+        figures = _timed(command, folder, os.environ | path | dict(environ), output, limit)
         output.seek(0)
         return figures | _printed(output.read().decode(errors="replace"))
 
 
 def _timed(
-    command: list[str], folder: Path, python: Path, output: IO[bytes], limit: float
+    command: list[str], folder: Path, environ: Mapping[str, str], output: IO[bytes], limit: float
 ) -> dict[str, float]:
-    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
     began = time.perf_counter()
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=os.environ | {"PATH": path},
+        env=environ,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,

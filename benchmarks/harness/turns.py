@@ -16,7 +16,7 @@ from .peers import UnavailableError, python_of, tool
 from .table import FAILED, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .case import Case, Contestant, Size
 
@@ -47,8 +47,14 @@ def do_case(case: Case, sizes: Sequence[Size], pace: Pace) -> Table:
     table = Table(case)
     pythons, out = _found(case)
     for size in sizes:
-        with _folder(case, size) if case.shared else nullcontext() as shared:
-            _do_size(_Turns(table, size, pace, pythons, shared), out)
+        try:
+            with (
+                _folder(case, size) if case.shared else nullcontext() as shared,
+                case.service() as environ,
+            ):
+                _do_size(_Turns(table, size, pace, pythons, shared, environ), out)
+        except UnavailableError as e:
+            print(f"{case.name} is left out: {e}", file=sys.stderr)
     return table
 
 
@@ -59,6 +65,7 @@ class _Turns:
     pace: Pace
     pythons: dict[str, Path]
     shared: Path | None
+    environ: Mapping[str, str]
 
 
 def _do_size(turns: _Turns, out: dict[str, str]) -> None:
@@ -94,8 +101,8 @@ def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
         try:
             if contestant.before is not None and (first or not case.shared):
                 before = replace(contestant, command=contestant.before)
-                measure(before, size, python, folder, turns.pace.limit)
-            figures = measure(contestant, size, python, folder, turns.pace.limit)
+                measure(before, size, python, folder, turns.environ, turns.pace.limit)
+            figures = measure(contestant, size, python, folder, turns.environ, turns.pace.limit)
         except TooSlowError:
             return f"takes more than {turns.pace.limit:.0f} s for {size}"
         except ContestantFailedError as e:

@@ -1,0 +1,58 @@
+"""Case 7: MongoDB against the bare driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.case import OURS, PEAK, Case, Contestant, Figure, Size, Target, program
+
+from .services import mongodb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.table import Table
+
+__all__ = ["MONGO"]
+
+_MANY = Size(100_000)
+_PYMONGO = f"{OURS}, PyMongo"
+_PAIRS = {OURS: "motor alone", _PYMONGO: "PyMongo alone"}
+
+
+def _over(ours: str, key: str) -> Callable[[Table], float | None]:
+    return lambda table: table.middle_ratio(_MANY, ours, key, _PAIRS[ours])
+
+
+MONGO = Case(
+    "mongo",
+    "a collection of so many records: its keys, and all of it",
+    note="In seconds, the keys first; `of the processor` is what the client takes of them. Alone "
+    "is a dict made of the driver's cursor. The server is mongod where there is one, else "
+    "FerretDB over SQLite. The ratio is of reading all, to ours with motor.",
+    contestants=[
+        Contestant(
+            OURS, program("mongo", "motor", "ours"), before=program("mongo", "motor", "fill")
+        ),
+        Contestant("motor alone", program("mongo", "motor", "bare")),
+        Contestant(_PYMONGO, program("mongo", "pymongo", "ours")),
+        Contestant("PyMongo alone", program("mongo", "pymongo", "bare")),
+    ],
+    sizes=[_MANY],
+    quick=[Size(200)],
+    figures=[
+        Figure("all", "info_all"),
+        Figure("all_processor", "of the processor"),
+        Figure("keys", "keys"),
+        Figure("keys_processor", "of the processor"),
+        PEAK,
+    ],
+    targets=[
+        Target(f"times the bare cursor, {what}, {ours}, at most 1.2", _over(ours, key), most=1.2)
+        for ours in _PAIRS
+        for what, key in (("info_all", "all"), ("keys", "keys"))
+    ],
+    service=mongodb,
+    shared=True,
+    rounds=5,
+)

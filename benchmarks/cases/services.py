@@ -1,0 +1,76 @@
+"""The servers that cases need, started for one of them."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.peers import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["mongodb", "s3"]
+
+BUILD = "python tests/services/{}/build.py builds it once, in some minutes"
+
+
+@contextmanager
+def s3() -> Iterator[Mapping[str, str]]:
+    """Run an S3 server that keeps its objects in a folder, and tell programs where it is."""
+    _find_tests()
+    from services.finding import free_port
+    from services.server import Program
+    from services.versitygw.build import VERSITYGW
+
+    program = _found("versitygw", VERSITYGW.built)
+    port, user, password = free_port(), "bench", "bench-secret"
+    options = [f"--port=127.0.0.1:{port}", f"--access={user}", f"--secret={password}"]
+    with tempfile.TemporaryDirectory(prefix="pydatatask-bench-") as folder:
+        data = Path(folder, "data")
+        data.mkdir()
+        command = [program, *options, "--quiet", "--keep-alive", "posix", str(data)]
+        with Program(port, command, Path(folder, "log")):
+            yield {
+                "BENCH_S3_ENDPOINT": f"http://127.0.0.1:{port}",
+                "BENCH_S3_USER": user,
+                "BENCH_S3_PASSWORD": password,
+            }
+
+
+@contextmanager
+def mongodb() -> Iterator[Mapping[str, str]]:
+    """Run a server that speaks MongoDB's protocol, and tell programs where it is."""
+    _find_tests()
+    from services.ferretdb.build import FERRETDB
+    from services.finding import free_port
+    from services.server import Program
+
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="pydatatask-bench-") as folder:
+        data = Path(folder, "data")
+        data.mkdir()
+        if mongod := shutil.which("mongod"):
+            command = [mongod, "--bind_ip=127.0.0.1", f"--port={port}", f"--dbpath={data}"]
+        else:
+            command = [_found("ferretdb", FERRETDB.built), f"127.0.0.1:{port}", str(data)]
+        with Program(port, command, Path(folder, "log")):
+            yield {"BENCH_MONGODB": f"mongodb://127.0.0.1:{port}"}
+
+
+def _find_tests() -> None:
+    """Let what runs servers for the tests be imported."""
+    tests = str(Path(__file__).resolve().parents[2] / "tests")
+    if tests not in sys.path:
+        sys.path.append(tests)
+
+
+def _found(name: str, built: Path | None) -> str:
+    program = shutil.which(name) or built
+    if program is None:
+        raise UnavailableError(f"there is no {name}; {BUILD.format(name)}")
+    return str(program)

@@ -1,0 +1,104 @@
+"""List and read a whole collection: with ours, or with the cursor of the driver alone.
+
+Usage: mongo.py DOCUMENTS motor|pymongo ours|bare|fill. With ``fill`` the documents are made first,
+if they are not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+DATABASE = "bench"
+BATCH = 5_000
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def connect(driver: str) -> Any:
+    """Give a client of a driver."""
+    url = os.environ["BENCH_MONGODB"]
+    if driver == "motor":
+        from motor.motor_asyncio import AsyncIOMotorClient
+
+        return AsyncIOMotorClient(url)
+    from pymongo import AsyncMongoClient
+
+    return AsyncMongoClient(url)
+
+
+def record(number: int) -> dict[str, Any]:
+    """Make a document such as ``done`` has."""
+    start = START + timedelta(seconds=number)
+    return {
+        "success": True,
+        "start_time": start,
+        "end_time": start + timedelta(seconds=1),
+        "attempt": 1,
+        "host": "localhost",
+        "handle": f"run-{number}",
+    }
+
+
+async def fill(collection: Any, documents: int) -> None:
+    """Make the documents, if they are not there."""
+    if await collection.count_documents({}) == documents:
+        return
+    await collection.drop()
+    for first in range(0, documents, BATCH):
+        numbers = range(first, min(first + BATCH, documents))
+        await collection.insert_many([{"_id": f"job{n:07}"} | record(n) for n in numbers])
+
+
+async def bare_keys(collection: Any) -> int:
+    """List as one does with the driver."""
+    return len({document["_id"] async for document in collection.find({}, {"_id": 1})})
+
+
+async def bare_info_all(collection: Any) -> int:
+    """Read all as one does with the driver."""
+    return len({document.pop("_id"): document async for document in collection.find({})})
+
+
+async def measure(collection: Any, way: str) -> dict[str, float]:
+    """List, then read all."""
+    figures: dict[str, float] = {}
+    acts: dict[str, Callable[[], Awaitable[Any]]]
+    if way == "bare":
+        acts = {"keys": lambda: bare_keys(collection), "all": lambda: bare_info_all(collection)}
+    else:
+        from pydatatask import MongoMetadataRepository
+
+        repo = MongoMetadataRepository(lambda: collection)
+        acts = {"keys": repo.keys, "all": repo.info_all}
+    await collection.find_one({})
+    for name, act in acts.items():
+        began, used = time.perf_counter(), time.process_time()
+        found = await act()
+        figures[name] = time.perf_counter() - began
+        figures[f"{name}_processor"] = time.process_time() - used
+        figures["found"] = found if isinstance(found, int) else len(found)
+    return figures
+
+
+async def main(documents: int, driver: str, way: str) -> None:
+    """Do what is asked for."""
+    client = connect(driver)
+    collection = client[DATABASE]["records"]
+    if way == "fill":
+        await fill(collection, documents)
+    else:
+        figures = await measure(collection, way)
+        assert figures["found"] == documents
+        print(json.dumps(figures))
+    client.close() if driver == "motor" else await client.close()
+
+
+asyncio.run(main(int(sys.argv[1]), sys.argv[2], sys.argv[3]))
