@@ -8,11 +8,13 @@ are.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local_index import local_index
@@ -70,7 +72,7 @@ def install(folder: Path, index: str, *names: str) -> Path:
         if item["metadata"]["name"].startswith("pydatatask") and not origin.startswith(
             index.removesuffix("simple")
         ):
-            sys.exit(f"{item['metadata']['name']} came from {origin}")
+            raise RuntimeError(f"{item['metadata']['name']} came from {origin}")
     return programs
 
 
@@ -89,6 +91,7 @@ def run_s3_alone(index: str, folder: Path) -> None:
     from moto.server import ThreadedMotoServer
 
     programs = install(folder / "s3", index, "pydatatask-core", "pydatatask-s3")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -100,20 +103,26 @@ def run_s3_alone(index: str, folder: Path) -> None:
     finally:
         server.stop()
     if printed != "{'count': 2} {'one': {'words': 3}, 'two': {'words': 3}}\n":
-        sys.exit(f"the pipeline over S3 printed {printed!r}")
+        raise RuntimeError(f"the pipeline over S3 printed {printed!r}")
 
 
 def main() -> None:
     """Try everything."""
     wheels = Path(sys.argv[1]).resolve()
-    for what, attempt in (
-        ("pydatatask[all] and the tutorial as it is printed", follow_the_tutorial),
-        ("pydatatask-core and pydatatask-s3 with a pipeline over S3", run_s3_alone),
+    attempts = {
+        "pydatatask[all] and the tutorial as it is printed": follow_the_tutorial,
+        "pydatatask-core and pydatatask-s3 with a pipeline over S3": run_s3_alone,
+    }
+    with (
+        local_index(wheels) as index,
+        tempfile.TemporaryDirectory() as folder,
+        ThreadPoolExecutor(len(attempts)) as executor,
     ):
         began = time.monotonic()
-        with local_index(wheels) as index, tempfile.TemporaryDirectory() as folder:
-            attempt(index, Path(folder))
-        print(f"{what}: all well after {time.monotonic() - began:.0f} s", flush=True)
+        running = [executor.submit(each, index, Path(folder)) for each in attempts.values()]
+        for what, attempt in zip(attempts, running, strict=True):
+            attempt.result()
+            print(f"{what}: all well after {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
