@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
-from .pages import blocks, commands, same
+from .pages import blocks, commands, same, without_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,7 +109,8 @@ class Reader:
     def _rewrite(self) -> None:
         lines = self._page.read_text(encoding="utf-8").splitlines()
         for line, (length, printed) in sorted(self._written.items(), reverse=True):
-            lines[line : line + length] = [text.rstrip() for text in printed.splitlines()]
+            shown = [text.rstrip() for text in without_progress(printed).splitlines()]
+            lines[line : line + length] = shown
         self._page.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 

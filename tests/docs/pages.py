@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["EXECUTED", "Block", "blocks", "commands", "same"]
+__all__ = ["EXECUTED", "Block", "blocks", "commands", "same", "without_progress"]
 
 EXECUTED = frozenset({"console", "python"})
 
@@ -27,11 +27,11 @@ SHOWN = frozenset(
 """What is not run: pieces of files, and what only Sphinx reads. ``sh`` and ``yaml`` are files."""
 
 _FENCE = re.compile(r"^(`{3,}|:{3,})(.*)$")
+_PROGRESS = re.compile(r"^INFO: .* ready, .* failed\n", re.MULTILINE)
 _CHANGING = (
     (re.compile(r"\d+\.\d s\b"), "0.1 s"),
     (re.compile(r"seconds=[\d.]+"), "seconds=0.1"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?"), "2026-01-02 03:04:05"),
-    (re.compile(r"^INFO: .* ready, .* failed\n", re.MULTILINE), ""),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
 
@@ -119,12 +119,21 @@ def commands(block: Block) -> Iterator[tuple[int, str, str]]:
         yield number, command[2:], printed
 
 
+def without_progress(printed: str) -> str:
+    """Take out the lines that tell how far a run is.
+
+    :param printed: what was printed.
+    """
+    return _PROGRESS.sub("", printed)
+
+
 def same(shown: str, printed: str) -> bool:
     """Tell whether a page shows what was printed.
 
     :param shown: what stands in the page.
     :param printed: what was printed.
     """
+    printed = without_progress(printed)
     for pattern, replacement in _CHANGING:
         shown, printed = pattern.sub(replacement, shown), pattern.sub(replacement, printed)
     pattern_of = ".*?".join(re.escape(part) for part in shown.split("..."))

@@ -6,28 +6,25 @@ With ``PYDATATASK_REWRITE_DOCS=1`` what is printed is written into the pages.
 from __future__ import annotations
 
 import re
-import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from .following import Reader
 from .pages import EXECUTED, blocks
 
-if TYPE_CHECKING:
-    from services.mongodb import MongoServer
-    from services.s3 import S3Server
-
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {"command-line.md"}
 """Tested by the package whose page it is."""
 
-SERVED = {"howto/mixed.md", "howto/mongodb.md", "howto/s3.md"}
-"""Those with tests of their own below, since they need a server."""
-
-OF_ITS_OWN = f"pydatatask-test-{uuid.uuid4().hex[:12]}"
-"""A name for what pages make on a server that others may use as well."""
+SERVED = {
+    "howto/docker.md",
+    "howto/mixed.md",
+    "howto/mongodb.md",
+    "howto/s3.md",
+    "howto/ssh.md",
+}
+"""Those that need a server: see test_pages_with_servers.py."""
 
 PAGES = sorted(
     name
@@ -43,34 +40,6 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_shows_what_happens(name: str, tmp_path: Path) -> None:
     Reader(DOCS / name, tmp_path).follow()
-
-
-def test_the_page_about_s3_shows_what_happens(s3_real: S3Server, tmp_path: Path) -> None:
-    environ = {
-        "BUCKET_ENDPOINT": s3_real.endpoint,
-        "BUCKET_USERNAME": s3_real.user,
-        "BUCKET_PASSWORD": s3_real.password,
-        "HOWTO_NAME": OF_ITS_OWN,
-    }
-    Reader(DOCS / "howto" / "s3.md", tmp_path, environ).follow()
-
-
-def test_the_page_about_mongodb_shows_what_happens(mongodb: MongoServer, tmp_path: Path) -> None:
-    environ = {"MONGODB_URL": mongodb.url, "HOWTO_NAME": OF_ITS_OWN}
-    Reader(DOCS / "howto" / "mongodb.md", tmp_path, environ).follow()
-
-
-def test_the_page_about_several_back_ends_shows_what_happens(
-    s3_real: S3Server, mongodb: MongoServer, tmp_path: Path
-) -> None:
-    environ = {
-        "BUCKET_ENDPOINT": s3_real.endpoint,
-        "BUCKET_USERNAME": s3_real.user,
-        "BUCKET_PASSWORD": s3_real.password,
-        "MONGODB_URL": mongodb.url,
-        "EXAMPLE_NAME": OF_ITS_OWN,
-    }
-    Reader(DOCS / "howto" / "mixed.md", tmp_path, environ).follow()
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)

@@ -172,7 +172,8 @@ class SSHConnection:
         return raw
 
     def _prepare(self) -> asyncssh.SSHClientConnectionOptions:
-        return asyncssh.SSHClientConnectionOptions(**self._options)
+        # `()` stands for ~/.ssh/config; here, unlike in `connect`, that is not the default.
+        return asyncssh.SSHClientConnectionOptions(**{"config": (), **self._options})
 
     async def __aenter__(self) -> Self:
         self._closed = False

@@ -185,6 +185,8 @@ class Target:
             with contextlib.suppress(SSHConnectionError):  # the next connection goes on with it
                 try:
                     await self.remove(*names)
+                except SSHConnectionError:
+                    raise
                 except ProcessManagerError as e:
                     log.warning("%s: something is left behind: %s", self.host, e)
                 self._rubbish.difference_update(names)
