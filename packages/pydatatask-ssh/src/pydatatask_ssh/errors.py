@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "CommandError",
     "SSHConnectionError",
     "SSHLoginError",
     "UncertainStartError",
@@ -44,6 +45,10 @@ class SSHConnectionError(ProcessManagerError, ConnectionError):
 
 class SSHLoginError(ProcessManagerError, PermissionError):
     """The machine refuses the login, or is not the one that it should be; trying again is idle."""
+
+
+class CommandError(ProcessManagerError):
+    """A command failed on the machine; the text is what it said there."""
 
 
 class UncertainStartError(TaskError, ConnectionError):

@@ -12,7 +12,7 @@ import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 
-from .errors import SSHConnectionError
+from .errors import CommandError, SSHConnectionError
 from .script import FUNCTIONS, MARK
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Helper:
         """Have a command done, and give the lines that it tells.
 
         :param command: text for the shell, without a line break at its end.
-        :raises ProcessManagerError: if it fails; what it said is in there.
+        :raises CommandError: if it fails; what it said is in there.
         :raises SSHConnectionError: if the connection broke, so that it may have been done or not.
         """
         channel = self._channel
@@ -209,7 +209,7 @@ class _Request:
             self.future.set_result(self.lines)
         else:
             said = "; ".join(line for line in self.said if line) or f"exit status {status}"
-            self.future.set_exception(ProcessManagerError(said))
+            self.future.set_exception(CommandError(said))
 
     def fail(self, error: Exception) -> None:
         if not self.future.done():

@@ -13,7 +13,7 @@ import asyncssh
 from pydatatask_core.errors import ProcessManagerError, describe
 
 from .connection import SSHConnection
-from .errors import SSHConnectionError, ssh_errors
+from .errors import CommandError, SSHConnectionError, ssh_errors
 from .script import words
 from .target import Target
 
@@ -198,9 +198,7 @@ class Reach:
                 raise ProcessManagerError(
                     f"could not {action} on {target.host}: {said or describe(e)}"
                 ) from e
-            except ProcessManagerError as e:
-                if isinstance(e, SSHConnectionError) or type(e) is not ProcessManagerError:
-                    raise
+            except CommandError as e:
                 raise ProcessManagerError(f"could not {action} on {target.host}: {e}") from e
 
 
@@ -211,6 +209,6 @@ async def _explanation(target: Target, path: str) -> str | None:
         await target.ask(
             f"env printf %08192d 0 >{probe}; result=$?; rm -f -- {probe}; [ $result = 0 ]"
         )
-    except ProcessManagerError as e:
+    except CommandError as e:
         return str(e)
     return None

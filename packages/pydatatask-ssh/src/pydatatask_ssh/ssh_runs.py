@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
+from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager import STDOUT, Report, RunExistsError, Runs, State
 from pydatatask_core.proc_manager.identity import parse_identity
 from pydatatask_core.proc_manager.judging import judge
@@ -85,11 +86,15 @@ class SSHRuns(Runs):
                     f"there is a run directory {place!r} on {target.host} already"
                 ) from None
             raise
+        script = f"{place}/{SCRIPT}"
         try:
-            await write_new(sftp, f"{place}/{SCRIPT}", plan.script or b"\n", 0o700)
-            if plan.stdin is not None:
-                await write_new(sftp, f"{place}/{STDIN}", plan.stdin)
-        except asyncssh.SFTPError:
+            async with self.manager.reach.explaining(target, f"write {script!r}", script):
+                await write_new(sftp, script, plan.script or b"\n", 0o700)
+                if plan.stdin is not None:
+                    await write_new(sftp, f"{place}/{STDIN}", plan.stdin)
+        except SSHConnectionError:
+            raise
+        except ProcessManagerError:
             await target.throw_away(place, self.manager.rubbish)
             raise
 

@@ -89,7 +89,7 @@ class Target:
             elif kind == "B":
                 self.boot = rest.strip()
             elif kind == "I":
-                self.user = int(rest)
+                self.user = int(rest or -1)
             elif kind == "F":
                 self.detach = rest
             elif kind == "G":
