@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pickle
+import pydoc
 import subprocess
 import sys
 
 import pytest
 
 import pydatatask
+import pydatatask_core
 
 MODULES = (
     "pipeline",
@@ -88,6 +91,25 @@ def test_classes_keep_their_real_module_and_unpickle_where_only_the_core_is() ->
         assert kind.__module__.startswith("pydatatask_core.")
         assert pickle.loads(pickle.dumps(kind)) is kind
         assert b"pydatatask_core" in pickle.dumps(kind)
+
+
+def test_what_0_4_pickled_by_its_documented_name_is_found() -> None:
+    for module, name in (("repository", "FileRepository"), ("task", "Link"), ("main", "run")):
+        pickled = f"cpydatatask.{module}\n{name}\n.".encode()
+        documented = importlib.import_module(f"pydatatask.{module}")
+        assert pickle.loads(pickled) is getattr(documented, name)
+
+
+def test_signatures_and_help_are_those_of_what_is_behind_a_name() -> None:
+    assert list(inspect.signature(pydatatask.main).parameters) == ["pipeline", "instrument"]
+    assert inspect.signature(pydatatask.Pipeline) == inspect.signature(pydatatask_core.Pipeline)
+    for found, shown in (
+        (pydatatask, "class Pipeline(builtins.object)"),
+        (pydatatask.main, "main(pipeline: 'Pipeline', instrument: "),
+        (pydatatask.session, "class Session(builtins.object)"),
+        (pydatatask.Session, "resource(self, manager: "),
+    ):
+        assert shown in pydoc.plain(pydoc.render_doc(found))
 
 
 def test_the_first_names_load_no_client_library_nor_anything_else_that_is_heavy() -> None:
