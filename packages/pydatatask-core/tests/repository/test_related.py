@@ -244,6 +244,47 @@ async def test_prefetched_translations_are_read_once_for_each_new_job(shelf: She
     assert translator.reads == 2
 
 
+@pytest.mark.parametrize("value", [None, {}])
+async def test_that_there_is_no_translation_is_read_once_as_well(shelf: Shelf, value: Any) -> None:
+    translator = Counting({"root": value})
+    related = RelatedItemRepository(shelf, translator)
+    await related.keys()
+    await related.keys()
+    assert translator.reads == 1
+
+
+async def test_a_job_that_was_asked_about_before_it_came_is_there_when_it_comes(
+    shelf: Shelf,
+) -> None:
+    translator = InProcessMetadataRepository()
+    related = RelatedItemRepository(shelf, translator)
+    assert await related.info_many(["one"]) == {"one": {}}
+    await translator.dump("one", "b1")
+
+    assert await related.keys() == {"one"}
+    assert await related.info_many(["one"]) == {"one": 1}
+
+
+async def test_a_job_that_vanished_before_it_was_read_is_there_when_it_comes_back(
+    shelf: Shelf,
+) -> None:
+    class Vanishing(InProcessMetadataRepository):
+        vanishes = True
+
+        async def info_many(self, jobs: Any) -> dict[str, Any]:
+            if self.vanishes:
+                await self.delete("one")
+            return await super().info_many(jobs)
+
+    translator = Vanishing({"one": "b1"})
+    related = RelatedItemRepository(shelf, translator)
+    assert await related.keys() == set()
+    translator.vanishes = False
+    await translator.dump("one", "b1")
+
+    assert await related.keys() == {"one"}
+
+
 async def test_without_prefetch_translations_are_read_whenever_they_are_needed(
     shelf: Shelf,
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pydatatask_core.errors import InvalidJobIdError, StoreError
 from pydatatask_core.pipeline.readiness import Readiness
 from pydatatask_core.repository import (
     AggregateAndRepository,
@@ -301,6 +302,50 @@ class Odd(MapRepository):
         async for job in iterator:
             if job != "b":
                 yield job
+
+
+class Hyphened(InProcessMetadataRepository):
+    CHARSET = Repository.CHARSET + "-"
+
+
+async def test_what_only_one_child_can_have_is_the_others_no_error() -> None:
+    wide, narrow = Hyphened({"a-b": 1, "c": 2}), InProcessMetadataRepository({"c": 3})
+    either = AggregateOrRepository(narrow=narrow, wide=wide)
+
+    assert await either.info("a-b") == {"narrow": None, "wide": 1}
+    assert await either.info_all() == {
+        "a-b": {"narrow": None, "wide": 1},
+        "c": {"narrow": 3, "wide": 2},
+    }
+    await either.delete("a-b")
+    assert await either.keys() == {"c"}
+    with pytest.raises(InvalidJobIdError, match="'d_e'"):
+        await either.delete("d_e")
+
+
+async def test_info_of_many_is_asked_of_each_child_in_bulk() -> None:
+    class Bulk(InProcessMetadataRepository):
+        asked = 0
+
+        async def info_many(self, jobs: Any) -> dict[str, Any]:
+            self.asked += 1
+            return {job: await self.info(job) for job in jobs}
+
+    left, right = Bulk(dict.fromkeys(JOBS, 1)), Bulk(dict.fromkeys(JOBS, 2))
+    both = AggregateAndRepository(left=left, right=right)
+
+    assert await both.info_all() == {job: {"left": 1, "right": 2} for job in JOBS}
+    assert (left.asked, right.asked) == (1, 1)
+
+
+async def test_what_fails_for_one_job_of_many_keeps_its_cause() -> None:
+    class Broken(InProcessMetadataRepository):
+        async def info(self, job: str) -> Any:
+            raise StoreError("read", self, "why") from OSError("this is why")
+
+    with pytest.raises(StoreError) as caught:
+        await Broken().info_many(["a", "b"])
+    assert repr(caught.value.__cause__) == "OSError('this is why')"
 
 
 async def test_a_subclass_may_filter_in_the_documented_way(leaf: Leaf) -> None:

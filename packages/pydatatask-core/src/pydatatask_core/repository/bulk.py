@@ -41,7 +41,7 @@ async def ask_each(jobs: Collection[str], ask: Callable[[str], Awaitable[T]]) ->
             for _ in range(min(PARALLEL_READS, len(jobs))):
                 group.create_task(asker())
     except ExceptionGroup as e:
-        raise e.exceptions[0] from None
+        raise (first := e.exceptions[0]) from first.__cause__
     return answers
 
 

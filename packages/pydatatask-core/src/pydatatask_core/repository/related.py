@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import InvalidJobIdError, JobNotFoundError, MalformedValueError
 
-from .bulk import read_each
+from .bulk import ask_each, read_each
 from .doubts import Doubts
 from .listing import Combinator, Listing
 from .metadata import MetadataRepository
@@ -154,10 +154,24 @@ class RelatedItemRepository(Combinator):
         values, problems = await read_each(self.translator_repository, unknown)
         for job, value in values.items():
             try:
-                lookup[job] = self._lookup[job] = self._as_job(job, value)
+                lookup[job] = self._as_job(job, value)
             except MalformedValueError as e:
                 problems[job] = e
+        await self._remember({job: lookup[job] for job in unknown if job in lookup})
         return lookup, problems
+
+    async def _remember(self, lookup: dict[str, str | None]) -> None:
+        """Keep translations; that there is none only if it is certain.
+
+        A job that is absent reads like one without a translation, and its own may come yet.
+        """
+        empty = [job for job, translated in lookup.items() if translated is None]
+        there: dict[str, bool] = {}
+        if empty and self.prefetch_lookup:
+            there = await ask_each(empty, self.translator_repository.contains)
+        for job, translated in lookup.items():
+            if translated is not None or there.get(job):
+                self._lookup[job] = translated
 
     async def info(self, job: str) -> Any:
         translated = await self.translate(job)

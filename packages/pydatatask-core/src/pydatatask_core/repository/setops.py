@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.errors import InvalidJobIdError
+
 from .base import Repository
 from .bulk import ask_each
 from .listing import Combinator, Listing, by_value, is_combinator, leaves
@@ -27,6 +29,15 @@ def check_repository(owner: str, name: str, value: object) -> Repository:
     return value
 
 
+def may_have(repo: Repository, job: str) -> bool:
+    """Tell whether a name is a job id for a repository; of several, each has its own rule."""
+    try:
+        repo.check_job_id(job)
+    except InvalidJobIdError:
+        return False
+    return True
+
+
 class _Aggregate(Combinator):
     """What And and Or share: named children."""
 
@@ -36,20 +47,42 @@ class _Aggregate(Combinator):
             for name, child in children.items()
         }
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keep the bulk look-up true where a subclass has an info of its own."""
+        super().__init_subclass__(**kwargs)
+        if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
+            cls.info_many = Repository.info_many  # type: ignore[method-assign]
+
     @property
     def children(self) -> Mapping[str, Repository]:
         """The repositories it is made of, by name."""
         return self._children
 
     async def info(self, job: str) -> dict[str, Any]:
-        """Map each child's name to that child's info."""
-        return {name: await child.info(job) for name, child in self._children.items()}
+        """Map each child's name to that child's info; None where it can have no such job."""
+        self.check_job_id(job)
+        return {
+            name: await child.info(job) if may_have(child, job) else None
+            for name, child in self._children.items()
+        }
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        wanted = list(jobs)
+        for job in wanted:
+            self.check_job_id(job)
+        found: dict[str, dict[str, Any]] = {job: {} for job in wanted}
+        for name, child in self._children.items():
+            infos = await child.info_many([job for job in found if may_have(child, job)])
+            for job, info in found.items():
+                info[name] = infos.get(job)
+        return found
 
     async def delete(self, job: str) -> None:
         """Delete the job from all children."""
         self.check_job_id(job)
         for child in self._children.values():
-            await child.delete(job)
+            if may_have(child, job):
+                await child.delete(job)
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={child!r}" for name, child in self._children.items())

@@ -44,7 +44,7 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
             for _ in range(_AT_ONCE):
                 group.create_task(look())
     except ExceptionGroup as e:
-        raise e.exceptions[0] from None
+        raise (first := e.exceptions[0]) from first.__cause__
     if jobs.live:
         log.info("%s: found %d jobs of an earlier driver", task.name, len(jobs.live))
 
