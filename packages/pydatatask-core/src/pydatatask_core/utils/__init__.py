@@ -8,6 +8,7 @@ from __future__ import annotations
 from .aio import being_cancelled, finish, roundrobin
 from .copy import async_copyfile, async_copyfile_str
 from .owner import OwnerTask
+from .signals import signal_name
 from .streams import AAbortable, AReadStream, AWriteStream, ReadStream, WriteStream
 from .text import AReadText, AWriteText
 from .writer import AtomicWriter
@@ -27,4 +28,5 @@ __all__ = [
     "being_cancelled",
     "finish",
     "roundrobin",
+    "signal_name",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.proc_manager.run import State
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
+from pydatatask_core.utils import signal_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +21,6 @@ __all__ = ["KILLED", "describe_outcome", "timed_out"]
 KILLED = "killed on request"
 
 _TIMED_OUT = "timed out"
-_SIGNALLED = 128
 
 
 def timed_out(seconds: float) -> str:
@@ -40,7 +39,7 @@ def describe_outcome(
     :param now: the time, for a process of which nobody knows when it ended.
     """
     code = report.return_code
-    signalled = None if code is None else _signal_name(code)
+    signalled = None if code is None else signal_name(code)
     start = live.start_time if report.started is None else _time(report.started)
     end = now if report.ended is None else _time(report.ended)
     record: dict[str, Any] = {
@@ -86,16 +85,6 @@ def _tails(report: Report) -> dict[str, str]:
         if output is not None:
             return {f"{name.removeprefix('.')}_tail": output.tail.decode(errors="replace")}
     return {}
-
-
-def _signal_name(code: int) -> str | None:
-    number = code - _SIGNALLED
-    if number <= 0 or number not in signal.valid_signals():
-        return None
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"  # one of the real-time signals
 
 
 def _time(seconds: float) -> datetime:

@@ -1,0 +1,109 @@
+"""The jobs of a task of pods that this driver looks after."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.resource_manager import Resources
+from pydatatask_kube.names import ATTEMPT, name_of, uid_of
+
+if TYPE_CHECKING:
+    from pydatatask_kube.ending import Ending
+
+__all__ = ["LiveJob", "Phase"]
+
+
+class Phase(Enum):
+    """How far a job is."""
+
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    ENDED = "ended"
+    """Its pod is over, or is to be, and not all of that is recorded yet."""
+    WAITING = "waiting"
+    """It is to be launched again."""
+
+
+@dataclass(slots=True, eq=False)
+class LiveJob:
+    """A job that is launched, runs, waits for another attempt, or is not recorded yet.
+
+    :param job: the job.
+    """
+
+    job: str
+    phase: Phase = Phase.LAUNCHING
+    pod: dict[str, Any] | None = None
+    """The last known state of its pod, once it has one."""
+    gone: bool = False
+    """Whether that pod is no more."""
+    known_since: float = 0.0
+    """When (monotonic) it was known to exist."""
+    attempt: int = 1
+    request: Resources = field(default_factory=lambda: Resources(launches=0))
+    counted: bool = False
+    """Whether its pod has a share of the quota."""
+    adopted: bool = False
+    """Whether its pod was found, not made."""
+    ending: Ending | None = None
+    recording: bool = False
+    """Whether its end is being recorded right now."""
+    failures: int = 0
+    """How often in a row its end could not be recorded."""
+    log_failures: int = 0
+    not_before: float = 0.0
+    """When (monotonic) to try that again."""
+    grace: int | None = None
+    """How many seconds its pod gets to end when it is deleted; what that says by default."""
+    past: dict[str, Any] | None = None
+    """What there is to be said about the attempt that has failed, while it waits for another."""
+    timer: asyncio.TimerHandle | None = None
+    vanished: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its pod is no more."""
+    launched: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its pod is made, or will not be."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing more is to be done about it."""
+
+    @property
+    def name(self) -> str:
+        """The name of its pod, which it has."""
+        assert self.pod is not None
+        return name_of(self.pod)
+
+    @property
+    def uid(self) -> str:
+        """The uid of its pod, which it has."""
+        assert self.pod is not None
+        return uid_of(self.pod)
+
+    def see(self, pod: dict[str, Any], gone: bool) -> None:
+        """Take note of its pod.
+
+        :param pod: the pod as it is now, or was last.
+        :param gone: whether it is no more.
+        """
+        self.pod = pod
+        said = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT) or "")
+        if said.isdecimal():
+            self.attempt = max(1, int(said))
+        self.gone = gone
+        if gone:
+            self.vanished.set()
+
+    def wait(self, seconds: float) -> float:
+        """Give the delay after one more failure.
+
+        :param seconds: the first delay.
+        """
+        self.failures += 1
+        return float(min(seconds * 2 ** min(self.failures - 1, 16), 60.0))
+
+    def let_go(self) -> None:
+        """Stop looking at the clock."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None

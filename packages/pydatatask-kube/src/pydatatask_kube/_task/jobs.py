@@ -1,0 +1,310 @@
+"""All jobs that a task of pods looks after, and the ways from one of their phases to the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import QuantityError
+from pydatatask_core.resource_manager import Resources
+from pydatatask_kube.ending import KILLED, judge
+from pydatatask_kube.names import job_of, name_of, uid_of
+from pydatatask_kube.requests import resources_of
+from pydatatask_kube.state import is_over
+
+from .ending import Ender
+from .job import LiveJob, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine, Mapping
+
+    from pydatatask_kube.ending import Ending
+    from pydatatask_kube.task import KubeTask
+
+__all__ = ["Jobs", "request_of"]
+
+log = logging.getLogger("pydatatask.task")
+
+
+class Jobs:
+    """The live jobs of a task, for as long as one pipeline is open, and what goes on beside it.
+
+    It listens to the watch of the pod manager.
+
+    :param task: whose jobs.
+    """
+
+    def __init__(self, task: KubeTask) -> None:
+        self.task = task
+        self.live: dict[str, LiveJob] = {}
+        self.unrecorded = 0
+        """How many jobs have ended and are not recorded yet."""
+        self._ender = Ender(task, self)
+        self._watching: Any = None
+        self._own: set[asyncio.Task[None]] = set()
+        self._trying = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
+
+    def close(self) -> None:
+        """Stop looking after the jobs. What runs goes on, and is found again."""
+        if self._watching is not None:
+            self._watching.unsubscribe(self.task.name, self)
+            self._watching = None
+        for task in self._own:
+            task.cancel()
+        for live in self.live.values():
+            live.let_go()
+            live.launched.set()
+            live.over.set()
+        self.live.clear()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None], live: LiveJob) -> None:
+        """Do something for a job beside everything else.
+
+        :param coroutine: what to do; it handles its own failures.
+        :param live: the job.
+        """
+        name = f"pydatatask {self.task.name} {live.job}"
+        if self.task.runtime is not None:
+            return self.task.runtime.spawn(coroutine, name)
+        task = asyncio.create_task(coroutine, name=name)
+        self._own.add(task)
+        task.add_done_callback(self._own.discard)
+
+    def listen(self) -> None:
+        """Begin to be told of the task's pods, to drive them."""
+        if self._watching is None and self.task.drives:
+            self._watching = self.task.podman.watch
+            self._watching.subscribe(self.task.name, self)
+
+    async def adopt(self) -> None:
+        """Know the pods that an earlier driver left behind; only to drive them.
+
+        :raises PodManagerError: if they could not be listed.
+        """
+        self.listen()
+        if self._watching is not None:
+            await self._watching.ready()
+
+    # -- what the watch tells --------------------------------------------------------------------
+
+    def changed(self, pod: dict[str, Any], gone: bool) -> None:
+        """Take note of a pod of the task.
+
+        :param pod: the pod as it is now, or was last.
+        :param gone: whether it is no more.
+        """
+        job = job_of(pod)
+        if job is None:
+            return
+        live = self.live.get(job)
+        if live is None:
+            if not gone:
+                self._take_on(job, pod)
+        elif live.pod is None or live.uid == uid_of(pod):
+            if live.phase is not Phase.WAITING:
+                live.see(pod, gone)
+                self.look(live)
+        elif not gone and live.phase is Phase.WAITING:
+            log.warning(
+                "%s: job %s was to be tried again, and got a pod from elsewhere, %s",
+                *(self.task.name, job, name_of(pod)),
+                extra={"task": self.task.name, "job": job},
+            )
+
+    def listed(self, began: float) -> None:
+        """Take note that all pods were listed anew.
+
+        :param began: the time (monotonic) when the listing began.
+        """
+        known = {uid_of(pod) for pod in self.task.podman.watch.pods(self.task.name)}
+        for live in list(self.live.values()):
+            if live.pod is None or live.gone or live.known_since >= began:
+                continue
+            if live.uid not in known:
+                live.see(live.pod, gone=True)
+                self.look(live)
+
+    def _take_on(self, job: str, pod: dict[str, Any]) -> None:
+        """Begin to look after a pod that somebody else made, an earlier driver for instance."""
+        if not self.task.live.is_valid_job_id(job):
+            return
+        live = self.live[job] = LiveJob(job, adopted=True)
+        live.see(pod, gone=False)
+        live.request = request_of(pod, self.task.name)
+        if not is_over(pod):
+            live.counted = True
+            if self.task.podman.watch.synced:  # else the quota is asked for only later
+                self.spawn(self.task.resources.flush(), live)
+        self.enter(live, Phase.RUNNING)
+        self.look(live)
+
+    # -- phases ----------------------------------------------------------------------------------
+
+    def enter(self, live: LiveJob, phase: Phase) -> None:
+        """Have a job in a phase.
+
+        :param live: the job.
+        :param phase: the phase.
+        """
+        self.unrecorded += (phase is Phase.ENDED) - (live.phase is Phase.ENDED)
+        live.phase = phase
+
+    def run_on(self, live: LiveJob) -> None:
+        """Look after a job whose pod was just made.
+
+        :param live: the job.
+        """
+        live.known_since = time.monotonic()
+        live.launched.set()
+        self.enter(live, Phase.RUNNING)
+        self.look(live)
+
+    def look(self, live: LiveJob) -> None:
+        """Find out whether a job has ended, as far as its pod tells.
+
+        :param live: the job.
+        """
+        if live.phase is not Phase.RUNNING or live.pod is None:
+            return
+        live.let_go()
+        verdict = judge(live.pod, live.gone, datetime.now(UTC), self.task.limits)
+        if verdict.ending is not None:
+            self.end(live, verdict.ending)
+        elif verdict.again is not None:
+            loop = asyncio.get_running_loop()
+            live.timer = loop.call_later(verdict.again + 0.01, self.look, live)
+
+    def end(self, live: LiveJob, ending: Ending) -> None:
+        """Take note that a job has ended, or is to be ended.
+
+        :param live: the job.
+        :param ending: how, or why.
+        """
+        live.let_go()
+        live.ending = ending
+        self.enter(live, Phase.ENDED)
+        self.attend([live])
+
+    def wait_again(self, live: LiveJob, delay: float) -> None:
+        """Have a job launched again.
+
+        :param live: the job, of which no pod is left.
+        :param delay: after how many seconds.
+        """
+        live.pod, live.gone, live.ending, live.adopted = None, False, None, False
+        live.vanished.clear()
+        live.launched.clear()
+        live.failures = live.log_failures = 0
+        live.not_before = time.monotonic() + delay
+        self.enter(live, Phase.WAITING)
+        if not self.task.synchronous:  # there, whoever launched it waits for it
+            self.task.retry_later(live.job, delay)
+
+    async def cancel(self, live: LiveJob) -> None:
+        """Record a job as killed that waits for another attempt.
+
+        :param live: the job.
+        """
+        assert live.past is not None
+        record = {**live.past, "reason": "killed on request", KILLED: True}
+        await self._ender.record(live, record)
+        await self.finished(live, record)
+
+    async def finished(self, live: LiveJob, record: Mapping[str, Any] | None) -> None:
+        """Forget a job.
+
+        :param live: the job, of which everything is recorded.
+        :param record: how it ended; None if that is nobody's business.
+        """
+        self.drop(live)
+        if record is not None and not record["success"] and self.task.runtime is not None:
+            await self.task.runtime.failed(self.task, live.job, record)
+        self.task.wake()
+
+    def drop(self, live: LiveJob) -> None:
+        """Look after a job no longer.
+
+        :param live: the job.
+        """
+        live.let_go()
+        live.launched.set()
+        live.over.set()
+        self.unrecorded -= live.phase is Phase.ENDED
+        if self.live.get(live.job) is live:
+            del self.live[live.job]
+
+    # -- the quota -------------------------------------------------------------------------------
+
+    async def give_back(self, live: LiveJob) -> None:
+        """Give back a job's share of the quota, unless that has been done.
+
+        :param live: the job, whose pod runs no more.
+        """
+        if live.counted:
+            live.counted = False
+            await self.task.resources.relinquish(live.request.without_launches())
+
+    # -- rounds ----------------------------------------------------------------------------------
+
+    def attend(self, jobs: Collection[LiveJob]) -> None:
+        """Record the ends of those jobs that have ended, where it is time to try.
+
+        :param jobs: the jobs to look at.
+        """
+        now = time.monotonic()
+        for live in jobs:
+            if live.over.is_set() or live.recording:
+                continue  # the caller's list may be older than the end of the job
+            if live.phase is Phase.ENDED and now >= live.not_before:
+                live.recording = True
+                self._trying += 1
+                self._quiet.clear()
+                self.spawn(self._ender.end(live), live)
+
+    def tried(self, live: LiveJob) -> None:
+        """Note that the end of a job is recorded, or was tried to be.
+
+        :param live: the job.
+        """
+        live.recording = False
+        self._trying -= 1
+        if not self._trying:
+            self._quiet.set()
+
+    async def settle(self) -> None:
+        """Wait until all that can be recorded now is."""
+        await self._quiet.wait()
+
+    async def discard(self, live: LiveJob, grace: int) -> None:
+        """End a job and forget it, as if it had never been launched.
+
+        :param live: the job, which has a pod.
+        :param grace: how many seconds it gets to end.
+        """
+        before, live.recording = live.phase, True  # from here on its end is not for the record
+        self.enter(live, Phase.ENDED)
+        try:
+            await self.task.podman.remove(live.name, live.uid, grace)
+            await self._ender.wait_until_gone(live)
+        except BaseException:
+            live.recording = False
+            self.enter(live, before)
+            self.look(live)
+            raise
+        await self.give_back(live)
+        self.drop(live)
+        self.task.wake()
+
+
+def request_of(pod: dict[str, Any], task: str) -> Resources:
+    """Tell what a pod that exists takes of the quota."""
+    try:
+        return resources_of(pod.get("spec") or {})
+    except QuantityError as e:  # the API server takes none that are none
+        log.warning("%s: what the pod %s takes is not counted: %s", task, name_of(pod), e)
+        return Resources(launches=1)

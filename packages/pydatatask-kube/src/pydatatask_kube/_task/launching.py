@@ -1,0 +1,195 @@
+"""How a job of a task of pods begins."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import (
+    LaunchRefusedError,
+    QuantityError,
+    TaskConfigurationError,
+    TaskError,
+    TemplateError,
+)
+from pydatatask_core.task.template import gather
+from pydatatask_kube.errors import PodManagerError
+from pydatatask_kube.manifest import complete, parse
+from pydatatask_kube.names import labels, name_of, uid_of
+from pydatatask_kube.requests import resources_of
+from pydatatask_kube.state import is_over
+
+if TYPE_CHECKING:
+    from pydatatask_core.resource_manager import Resources
+    from pydatatask_kube.task import KubeTask
+
+    from .job import LiveJob
+    from .jobs import Jobs
+
+__all__ = ["Launcher"]
+
+log = logging.getLogger("pydatatask.task")
+
+FRESH = 10.0
+"""Seconds for which a manifest is kept that a quota had no room for."""
+
+NAME_PATIENCE = 60.0
+"""Seconds for which a launch waits for a pod of the same name to be gone that is being deleted."""
+
+_LOOK_AGAIN = 0.5
+_CONFLICT = 409
+_FORBIDDEN = 403
+_INVALID = (400, 422)
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    job: str
+    attempt: int
+    text: str
+    manifest: dict[str, Any]
+    request: Resources
+    at: float
+
+
+class Launcher:
+    """Begins jobs: within the quota, the pod is created under the one name that it can have.
+
+    :param task: whose jobs.
+    """
+
+    def __init__(self, task: KubeTask) -> None:
+        self.task = task
+        self._kept: _Rendered | None = None
+        self._refusals = 0
+        self._turn = asyncio.Lock()
+
+    async def launch(self, live: LiveJob, jobs: Jobs) -> None:
+        """Launch a job within the quota.
+
+        If this raises, the job has no pod, or one that the watch will tell of.
+
+        :param live: the job.
+        :param jobs: all of them.
+        :raises LaunchRefusedError: if the quota has no room.
+        """
+        task = self.task
+        refusals = self._refusals
+        async with AsyncExitStack() as stack:
+            async with self._turn:
+                if self._refusals != refusals:  # while this one waited for its turn
+                    raise LaunchRefusedError(task.name, live.job, "what a pod takes")
+                rendered = await self._render(live)
+                refused = await stack.enter_async_context(
+                    task.resources.reservation(rendered.request, window=task.window)
+                )
+                if refused is not None:
+                    self._kept = rendered
+                    self._refusals += 1
+                    raise LaunchRefusedError(task.name, live.job, refused)
+            live.request = rendered.request
+            live.see(await self._create(live, rendered, jobs), gone=False)
+            live.counted = True
+
+    # -- what is to be created -------------------------------------------------------------------
+
+    async def _render(self, live: LiveJob) -> _Rendered:
+        kept, self._kept = self._kept, None
+        now = time.monotonic()
+        same = kept is not None and (kept.job, kept.attempt) == (live.job, live.attempt)
+        if kept is not None and same and now - kept.at < FRESH:
+            return kept
+        task, job = self.task, live.job
+        links = {name: link.repo for name, link in task.links.items()}
+        names = {**task.env, "job": job, "task": task.name, "argv0": sys.argv[0]}
+        await task.template.load()
+        values = await gather(task.template, job, links, names)
+        text = task.template.render(job, values, {*links, *names})
+        manifest = parse(text, task.name, job)
+        try:
+            request = resources_of(manifest["spec"])
+        except (QuantityError, AttributeError, TypeError) as e:
+            raise _unacceptable(task.name, job, text, str(e)) from e
+        if not task.resources.fits(request):
+            raise TaskConfigurationError(
+                f"{task.name}: job {job!r} can never be launched, since its pod takes {request} "
+                f"and the quota is {task.resources.quota}"
+            )
+        return _Rendered(job, live.attempt, text, manifest, request, now)
+
+    # -- creating it -----------------------------------------------------------------------------
+
+    async def _create(self, live: LiveJob, rendered: _Rendered, jobs: Jobs) -> dict[str, Any]:
+        """Create the pod, or find that it is there and ours.
+
+        A request that failed may have created it, and is made again by the client; so a pod that
+        is there already is as good as one that was just made.
+        """
+        task, podman = self.task, self.task.podman
+        manifest = complete(rendered.manifest, podman.app, task.name, live.job, live.attempt)
+        deadline = time.monotonic() + NAME_PATIENCE
+        while True:
+            try:
+                return await podman.create(manifest)
+            except PodManagerError as e:
+                if e.status != _CONFLICT:
+                    raise self._translated(e, live.job, rendered.text) from e
+            found = await podman.get(name_of(manifest))
+            if found is not None:
+                self._check_ours(found, live.job)
+                if await self._may_adopt(found, live):
+                    return found
+            if time.monotonic() > deadline:
+                raise TaskError(
+                    f"{task.name}: job {live.job!r} cannot be launched, since its pod "
+                    f"{name_of(manifest)!r} was deleted and is still there after "
+                    f"{NAME_PATIENCE:.0f} s"
+                )
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _may_adopt(self, pod: dict[str, Any], live: LiveJob) -> bool:
+        """Tell whether a pod is this job's now, and not one that is on its way out."""
+        task = self.task
+        if pod["metadata"].get("deletionTimestamp"):
+            return False
+        if task.done is not None and is_over(pod):
+            record = await task.done.info(live.job)
+            if isinstance(record, dict) and record.get("uid") == uid_of(pod):
+                await task.podman.remove(name_of(pod), uid_of(pod))
+                return False
+        if not task.drives:
+            raise TaskError(f"{task.name}: job {live.job!r} is running already, in {name_of(pod)}")
+        log.info(
+            "%s: the pod %s of job %s is there already, and is adopted",
+            *(task.name, name_of(pod), live.job),
+            extra={"task": task.name, "job": live.job},
+        )
+        return True
+
+    def _check_ours(self, pod: dict[str, Any], job: str) -> None:
+        ours = labels(self.task.podman.app, self.task.name, job).items()
+        if not ours <= (pod["metadata"].get("labels") or {}).items():
+            raise TaskError(
+                f"{self.task.name}: job {job!r} cannot be launched, since there is a pod "
+                f"{name_of(pod)!r} in {self.task.podman.where} whose labels say that it is "
+                "something else; delete it, or give this app or task another name"
+            )
+
+    def _translated(self, error: PodManagerError, job: str, text: str) -> Exception:
+        if error.status in _INVALID:
+            return _unacceptable(self.task.name, job, text, error.cause)
+        if error.status == _FORBIDDEN and "exceeded quota" in error.cause:
+            return LaunchRefusedError(self.task.name, job, f"the namespace ({error.cause})")
+        return error
+
+
+def _unacceptable(task: str, job: str, text: str, problem: str) -> TemplateError:
+    return TemplateError(
+        f"{task}: the manifest for job {job!r} is not accepted: {problem}. Filled in it reads:\n"
+        f"{text}"
+    )

@@ -1,0 +1,80 @@
+"""What the containers of a pod have written, on its way into a repository."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from pydatatask_kube.errors import PodManagerError
+from pydatatask_kube.state import containers_of
+
+if TYPE_CHECKING:
+    from pydatatask_core.utils import AWriteStream
+    from pydatatask_kube.task import KubeTask
+
+    from .job import LiveJob
+
+__all__ = ["publish_logs"]
+
+log = logging.getLogger("pydatatask.task")
+
+CHUNK = 64 * 1024
+
+TRIES = 4
+"""After as many failures of the server the ending is recorded without the log."""
+
+
+async def publish_logs(task: KubeTask, live: LiveJob) -> str | None:
+    """Copy the logs of all containers, one after the other, each with a heading if there are more.
+
+    A log that cannot be had never keeps the ending from being recorded, except that it is tried
+    again a few times where that may help.
+
+    :param task: the task, which has somewhere to put them.
+    :param live: the job.
+    :return: what was wrong, if something was.
+    :raises PodManagerError: if it is to be tried again.
+    """
+    assert task.logs is not None
+    assert live.pod is not None
+    containers = containers_of(live.pod)
+    problems: list[str] = []
+    async with await task.logs.open(live.job, "wb") as target:
+        if live.gone:
+            problems.append("the pod was gone before its logs were read")
+        else:
+            for container in containers:
+                if not container.has_begun:
+                    continue
+                if len(containers) > 1:
+                    await target.write(f"==> {container.name} <==\n".encode())
+                problem = await _copy(task, live, container.name, target)
+                if problem is not None:
+                    problems.append(problem)
+    if not problems:
+        return None
+    told = "; ".join(problems)
+    log.warning(
+        "%s: of job %s not all logs could be had: %s",
+        *(task.name, live.job, told),
+        extra={"task": task.name, "job": live.job},
+    )
+    return told
+
+
+async def _copy(task: KubeTask, live: LiveJob, container: str, target: AWriteStream) -> str | None:
+    try:
+        async with (
+            task.podman.log(live.name, container) as answer,
+            aclosing(answer.chunks(CHUNK)) as chunks,
+        ):
+            async for chunk in chunks:
+                await target.write(chunk)
+    except PodManagerError as e:
+        if e.transient and not live.gone:
+            live.log_failures += e.status is not None
+            if live.log_failures < TRIES:
+                raise
+        return str(e)
+    return None

@@ -1,0 +1,122 @@
+"""The edge between the client library's errors and pydatatask's own."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import ProcessManagerError, PydatataskError, describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["PodManagerError", "api_errors", "refusal"]
+
+_LONGEST_TEXT = 1000
+_TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_MEANINGS = {
+    401: "the API server does not accept the credentials",
+    403: "the credentials do not permit this",
+    408: "the API server did not answer in time",
+    429: "the API server asks for fewer requests",
+    503: "the API server is overloaded or starting",
+    504: "the API server did not answer in time",
+}
+
+
+class PodManagerError(ProcessManagerError):
+    """The API server could not be reached, or has refused something.
+
+    :param action: what was attempted, as an infinitive ("list pods").
+    :param where: the namespace and server.
+    :param cause: what was said.
+    :param status: the HTTP status of the answer; None if there was none.
+    :param reason: Kubernetes' own word for the refusal, ``AlreadyExists`` for instance.
+    :param retry_after: after how many seconds the server wants to be asked again.
+    """
+
+    def __init__(
+        self,
+        action: str,
+        where: str,
+        cause: str,
+        *,
+        status: int | None = None,
+        reason: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"could not {action} in {where}: {cause}")
+        self.cause = cause
+        self.status = status
+        self.reason = reason
+        self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status is None or self.status in _TRANSIENT
+
+
+@contextmanager
+def api_errors(action: str, where: str) -> Iterator[None]:
+    """Raise an error of the client library as one that says what failed, where, and why.
+
+    :param action: what is attempted, as an infinitive.
+    :param where: the namespace and server.
+    """
+    # To import the client library takes a third of a second, and this module is named by others.
+    import aiohttp
+    from kubernetes_asyncio.client.exceptions import ApiException, OpenApiException
+    from kubernetes_asyncio.config import ConfigException
+
+    try:
+        yield
+    except PydatataskError:
+        raise
+    except ApiException as e:
+        raise refusal(action, where, e.status or 0, e.body or e.reason or "") from e
+    except ConfigException as e:
+        raise PodManagerError(action, where, f"there is no usable configuration: {e}") from e
+    except TimeoutError as e:
+        raise PodManagerError(action, where, "no answer in time") from e
+    except (aiohttp.ClientError, OSError, OpenApiException, ValueError) as e:
+        raise PodManagerError(action, where, " ".join(describe(e).split())) from e
+
+
+def refusal(
+    action: str, where: str, status: int, body: bytes | str, retry_after: float | None = None
+) -> PodManagerError:
+    """Make an error of an answer that is none of success.
+
+    :param action: what was attempted, as an infinitive.
+    :param where: the namespace and server.
+    :param status: the HTTP status.
+    :param body: the answer, a ``Status`` of Kubernetes if it comes from the API server.
+    :param retry_after: what the header of that name says, in seconds.
+    """
+    told = _status(body)
+    message = " ".join(str(told.get("message") or "").split())[:_LONGEST_TEXT]
+    details = told.get("details")
+    if retry_after is None and isinstance(details, dict):
+        seconds = details.get("retryAfterSeconds")
+        retry_after = float(seconds) if isinstance(seconds, int | float) else None
+    parts = [part for part in (_MEANINGS.get(status, ""), message) if part]
+    cause = f"{': '.join(parts) or 'refused'} (HTTP {status})"
+    return PodManagerError(
+        action,
+        where,
+        cause,
+        status=status,
+        reason=str(told.get("reason") or ""),
+        retry_after=retry_after,
+    )
+
+
+def _status(body: bytes | str) -> dict[str, Any]:
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"message": text}

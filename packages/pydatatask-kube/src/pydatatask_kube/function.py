@@ -1,0 +1,206 @@
+"""Python functions that run in pods."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import TaskError
+from pydatatask_core.task.function import FunctionTask, failure
+from pydatatask_core.utils import being_cancelled
+
+from .task import KubeTask
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.blob import BlobRepository
+    from pydatatask_core.repository.metadata import MetadataRepository
+    from pydatatask_core.resource_manager import ResourceManager
+    from pydatatask_core.task.retry import Retries
+
+    from .manager import PodManager
+
+__all__ = ["KubeFunctionTask"]
+
+
+class KubeFunctionTask(KubeTask, FunctionTask):
+    """A task which runs a python function on a kubernetes cluster.
+
+    Requires a pod template which will execute a python script calling ``pydatatask.main``. This
+    works by running ``python3 main.py launch [task] [job] --force --sync``. Sample usage::
+
+        @KubeFunctionTask(
+            "my_task",
+            podman,
+            resman,
+            '''
+            apiVersion: v1
+            kind: Pod
+            spec:
+              containers:
+                - name: leader
+                  image: "docker.example.com/my/image"
+                  command:
+                    - python3
+                    - "{{argv0}}"
+                    - launch
+                    - "{{task}}"
+                    - "{{job}}"
+                    - "--force"
+                    - "--sync"
+                  resources:
+                    requests:
+                      cpu: 100m
+                      memory: 256Mi
+            ''',
+            repo_logs,
+            repo_done,
+            repo_func_done,
+        )
+        async def my_task(job: str, inp: MetadataRepository, out: MetadataRepository):
+            await out.dump(job, await inp.info(job))
+
+
+        my_task.link("inp", repo_input, is_input=True)
+        my_task.link("out", repo_output, is_output=True)
+
+    In the pod only those resources of the session are opened that this task's links and body
+    need, and no connection to the cluster is made. A function that raises makes its pod fail.
+
+    :param name: the name of this task. It becomes a label.
+    :param podman: a callable returning a PodManager to use to connect to the cluster.
+    :param resources: a ResourceManager instance. Tasks launched will contribute to its quota and
+        be denied if they would break the quota.
+    :param template: YAML markup for a pod manifest template that will run ``pydatatask.main`` as
+        ``python3 main.py launch [task] [job] --sync --force``, either as a string or a path to a
+        file.
+    :param logs: optional: a BlobRepository to dump pod logs to on completion. Linked as "logs"
+        with ``inhibits_start``, ``required_for_output``, ``is_status``.
+    :param kube_done: optional: a MetadataRepository in which to dump some information about the
+        pod's lifetime and termination on completion. Linked as "done" with ``inhibits_start``,
+        ``required_for_output``, ``is_status``.
+    :param func_done: optional: a MetadataRepository in which to dump some information about the
+        function's lifetime and termination on completion: ``success``, ``start_time``,
+        ``end_time``, and of a failure ``exception`` and ``traceback``. Linked as "func_done" with
+        ``inhibits_start``, ``required_for_output``, ``is_status``. A pod that fails before its
+        function can record anything is recorded here as well, with its ``reason``.
+    :param env: optional: additional keys to add to the template environment.
+    :param func: optional: the async function to run as the task body, if you don't want to use
+        this task as a decorator.
+    :param window: as of :class:`KubeTask`, like all that follow.
+    :param timeout: how long a pod may run.
+    :param ready: a repository from which to read task-ready status.
+    :param pending_timeout: how long a pod may take until it runs.
+    :param retries: how often a failed job is tried again before its failure is recorded.
+    :param concurrency: how many jobs may run at once.
+    :param disabled: whether the pipeline leaves this task alone.
+
+    It is highly recommended to provide at least one of ``kube_done``, ``func_done``, or ``logs``,
+    so that at least one link is present with ``inhibits_start``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        podman: Callable[[], PodManager],
+        resources: ResourceManager,
+        template: str | os.PathLike[str],
+        logs: BlobRepository | None = None,
+        kube_done: MetadataRepository | None = None,
+        func_done: MetadataRepository | None = None,
+        env: Mapping[str, Any] | None = None,
+        func: Callable[..., Any] | None = None,
+        *,
+        window: timedelta = timedelta(seconds=60),
+        timeout: timedelta | float | None = None,
+        ready: Repository | None = None,
+        pending_timeout: timedelta | float | None = None,
+        retries: int | Retries = 0,
+        concurrency: int | None = None,
+        disabled: bool = False,
+    ) -> None:
+        super().__init__(
+            name,
+            podman,
+            resources,
+            template,
+            logs,
+            kube_done,
+            window,
+            timeout,
+            env,
+            ready,
+            pending_timeout=pending_timeout,
+            retries=retries,
+            concurrency=concurrency,
+            disabled=disabled,
+        )
+        self.func_done = func_done
+        if func_done is not None:
+            self.link_outcomes("func_done", func_done)
+        self.func = None if func is None else self._checked(func)
+
+    async def validate(self) -> None:
+        self.bind_links()
+        await super().validate()
+
+    async def launch(self, job: str) -> None:
+        """Launch a pod that runs the function; in synchronous mode, run the function here.
+
+        :raises TaskError: in synchronous mode, if the function has failed.
+        """
+        if not self.synchronous:
+            return await super().launch(job)
+        self.live.check_job_id(job)
+        links, func = self.bind_links(), self.func
+        assert func is not None
+        start = datetime.now(UTC)
+        failed: BaseException | None = None
+        try:
+            await func(job, **links)
+        except (Exception, SystemExit, asyncio.CancelledError) as e:
+            if isinstance(e, asyncio.CancelledError) and being_cancelled():
+                raise
+            failed = e
+        await self._note(job, start, failed)
+        if failed is not None:
+            raise TaskError(
+                f"{self.name}: job {job!r} has failed: {failure(failed)['exception']}"
+            ) from failed
+        return None
+
+    async def _note(self, job: str, start: datetime, failed: BaseException | None) -> None:
+        if self.func_done is None or not self.metadata:
+            return
+        record: dict[str, Any] = {
+            "success": failed is None,
+            "start_time": start,
+            "end_time": datetime.now(UTC),
+        }
+        if failed is not None:
+            record.update(failure(failed))
+        await self.func_done.dump(job, record)
+
+    async def settled(self, job: str, record: Mapping[str, Any]) -> None:
+        """Take over what the function has recorded in its pod, or record that it could not.
+
+        :param job: the job.
+        :param record: how its pod ended.
+        """
+        if self.func_done is None or not self.metadata:
+            return
+        success = bool(record["success"])
+        if not success and not await self.func_done.contains(job):
+            lacking = {"success", "start_time", "end_time", "reason", "attempt"}
+            kept = {key: value for key, value in record.items() if key in lacking}
+            await self.func_done.dump(job, kept)
+        elif record["attempt"] > 1:
+            found = await self.func_done.info(job)
+            success = not (isinstance(found, dict) and found.get("success") is False)
+        else:
+            return
+        self.outcome_view("func_done").note(job, success)

@@ -1,0 +1,113 @@
+"""The repository that shows which jobs of a task have a pod."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING, NoReturn
+
+from pydatatask_core.errors import (
+    StoreConnectionError,
+    StoreError,
+    StorePermissionError,
+)
+from pydatatask_core.repository.base import Repository
+
+from .errors import PodManagerError
+from .names import MAX_LABEL, job_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable
+    from typing import TypeVar
+
+    from kubernetes_asyncio.client import V1Pod
+
+    from .setting import KubeSetting
+
+    T = TypeVar("T")
+
+__all__ = ["LiveKubeRepository"]
+
+_REFUSED = (401, 403)
+
+
+class LiveKubeRepository(Repository):
+    """A repository where keys translate to job labels on running kube pods.
+
+    This repository is constructed automatically by a :class:`KubeTask` or subclass and is linked
+    as the ``live`` repository. Do not construct this class manually.
+
+    A job is in it from when its pod is created until that is gone, so also while its end is being
+    recorded. While a pipeline drives the task that costs no request; else each question is one.
+
+    :param task: the task.
+    """
+
+    # What the value of a label may be.
+    CHARSET = string.ascii_letters + string.digits + "-_."
+    CHARSET_START_END = string.ascii_letters + string.digits
+    MAX_JOB_ID_LENGTH = MAX_LABEL
+
+    def __init__(self, task: KubeSetting) -> None:
+        self.task = task
+        self._last: tuple[frozenset[str], frozenset[str], frozenset[str]] | None = None
+
+    async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+        for job in await self.keys():
+            yield job
+
+    async def keys(self) -> frozenset[str]:
+        if not self.task.drives:
+            found = await self._translated("list pods", self.task.podman.find(self.task.name))
+            jobs = [job for pod in found if (job := job_of(pod)) is not None]
+            return frozenset(self.valid_names(jobs))
+        watch = self.task.podman.watch
+        await self._translated("list pods", self.task.known())
+        pods, running = watch.jobs(self.task.name), frozenset(self.task.running)
+        if self._last is None or self._last[0] is not pods or self._last[1] != running:
+            self._last = pods, running, frozenset(self.valid_names(pods)) | running
+        return self._last[2]
+
+    async def contains(self, item: str) -> bool:
+        if not self.is_valid_job_id(item):
+            return False
+        if self.task.drives:
+            return item in await self.keys()
+        action = f"look for the pod of job {item!r}"
+        return bool(await self._translated(action, self.task.podman.find(self.task.name, item)))
+
+    async def info(self, job: str) -> None:
+        """There is no templating info for live pods."""
+        self.check_job_id(job)
+
+    async def pods(self) -> list[V1Pod]:
+        """Give a list of live pod objects corresponding to this repository."""
+        return await self._translated("list pods", self.task.podman.query(task=self.task.name))
+
+    async def delete(self, job: str) -> None:
+        """Delete the pod of a job, without marking the job as complete.
+
+        :raises StoreError: if that failed.
+        """
+        self.check_job_id(job)
+        action = f"delete the pod of job {job!r}"
+        if self.task.drives:
+            await self._translated(action, self.task.known())
+        for pod in await self._translated(action, self.task.podman.find(self.task.name, job)):
+            await self._translated(action, self.task.discard(pod))
+
+    async def _translated(self, action: str, result: Awaitable[T]) -> T:
+        try:
+            return await result
+        except PodManagerError as e:
+            kind: type[StoreError] = StoreError
+            if e.status is None:
+                kind = StoreConnectionError
+            elif e.status in _REFUSED:
+                kind = StorePermissionError
+            raise kind(action, self, e.cause) from e
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{self!r} shows what runs on a cluster and cannot travel")
+
+    def __repr__(self) -> str:
+        return f"LiveKubeRepository({self.task!r})"

@@ -1,0 +1,133 @@
+"""From the text of a template that was filled in to the pod that is created. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydatatask_core.errors import TemplateError
+
+from .names import ATTEMPT, labels, pod_name
+
+__all__ = ["complete", "parse"]
+
+_LONGEST_SHOWN = 60
+
+
+def parse(text: str, owner: str, job: str) -> dict[str, Any]:
+    """Read the manifest of a pod.
+
+    :param text: YAML, or JSON which is YAML as well.
+    :param owner: the name of the task, for messages.
+    :param job: the job, for messages.
+    :raises TemplateError: if it is none, with the line that is wrong.
+    """
+    import yaml
+
+    loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    try:
+        found = yaml.load(text, Loader=loader)
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        line = None if mark is None else mark.line + 1
+        problem = getattr(e, "problem", None) or str(e)
+        raise _error(owner, job, text, f"is no YAML: {problem}", line) from e
+    problem = _problem(found)
+    if problem is not None:
+        raise _error(owner, job, text, problem, _line_of(text, problem))
+    manifest: dict[str, Any] = found
+    return manifest
+
+
+def _problem(manifest: Any) -> str | None:
+    if not isinstance(manifest, dict):
+        return f"is {_kind(manifest)}, and the manifest of a pod is a mapping"
+    if manifest.get("kind", "Pod") != "Pod":
+        return f"has the kind {manifest['kind']!r}, and only a Pod can be launched"
+    if manifest.get("apiVersion", "v1") != "v1":
+        return f"has the apiVersion {manifest['apiVersion']!r}, and that of a Pod is v1"
+    spec = manifest.get("spec")
+    if not isinstance(spec, dict):
+        return "has no spec"
+    return _problem_of_metadata(manifest.get("metadata") or {}) or _problem_of_spec(spec)
+
+
+def _problem_of_metadata(metadata: Any) -> str | None:
+    if not isinstance(metadata, dict):
+        return f"has metadata that is {_kind(metadata)}, not a mapping"
+    for name in ("labels", "annotations"):
+        value = metadata.get(name)
+        if value is not None and not isinstance(value, dict):
+            return f"has metadata.{name} that is {_kind(value)}, not a mapping"
+    return None
+
+
+def _problem_of_spec(spec: dict[str, Any]) -> str | None:
+    if not spec.get("containers"):
+        return "has no container: spec.containers is empty or not there"
+    for field in ("containers", "initContainers"):
+        containers = spec.get(field) or []
+        if not isinstance(containers, list) or not all(isinstance(c, dict) for c in containers):
+            return f"has spec.{field} that is no list of mappings"
+    if spec.get("restartPolicy", "Never") not in ("Never", "OnFailure"):
+        return (
+            f"has restartPolicy {spec['restartPolicy']!r}, with which a pod never ends; "
+            "it has to be Never, which is what is set if it is left out, or OnFailure"
+        )
+    return None
+
+
+def _kind(value: object) -> str:
+    return "empty" if value is None else f"a {type(value).__name__}"
+
+
+def _line_of(text: str, problem: str) -> int | None:
+    """Find the line of the field that a problem names, where it names one that is there."""
+    for field in ("restartPolicy", "kind", "apiVersion", "labels", "annotations", "metadata"):
+        if f" {field} " in f" {problem} ".replace("metadata.", " "):
+            for number, line in enumerate(text.splitlines(), 1):
+                if line.strip().removeprefix("- ").startswith(f"{field}:"):
+                    return number
+    return None
+
+
+def _error(owner: str, job: str, text: str, problem: str, line: int | None) -> TemplateError:
+    where = "" if line is None else f", line {line}"
+    return TemplateError(
+        f"{owner}: the manifest for job {job!r} {problem}{where}. Filled in it reads:\n"
+        f"{_numbered(text, line)}"
+    )
+
+
+def _numbered(text: str, line: int | None) -> str:
+    lines = list(enumerate(text.splitlines(), 1))
+    if len(lines) > _LONGEST_SHOWN:
+        first = max(0, (line or 1) - 1 - _LONGEST_SHOWN // 2)
+        lines = lines[first : first + _LONGEST_SHOWN]
+    return "\n".join(
+        f"{'>' if number == line else ' '}{number:4} {content}" for number, content in lines
+    )
+
+
+def complete(
+    manifest: dict[str, Any], app: str, task: str, job: str, attempt: int
+) -> dict[str, Any]:
+    """Add to a manifest what makes it the pod of a job; what the user wrote stays.
+
+    Only the labels ``app``, ``task`` and ``job`` are ours, and a name becomes the beginning of
+    the name.
+
+    :param manifest: the manifest.
+    :param app: the application.
+    :param task: the task.
+    :param job: the job.
+    :param attempt: which attempt it is.
+    :return: the whole manifest, another one.
+    """
+    metadata = dict(manifest.get("metadata") or {})
+    prefix = metadata.pop("generateName", None) or metadata.get("name")
+    metadata["name"] = pod_name(app, task, job, None if prefix is None else str(prefix))
+    metadata["labels"] = {**(metadata.get("labels") or {}), **labels(app, task, job)}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), ATTEMPT: str(attempt)}
+    spec = {"restartPolicy": "Never", **manifest["spec"]}
+    usual = {"apiVersion": "v1", "kind": "Pod"}
+    return {**usual, **manifest, "metadata": metadata, "spec": spec}

@@ -1,0 +1,107 @@
+"""What pods are called and labelled, and how to tell whose one is. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import TaskConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ATTEMPT",
+    "FATE",
+    "MAX_LABEL",
+    "check_label",
+    "job_of",
+    "labels",
+    "name_of",
+    "pod_name",
+    "selector",
+    "task_of",
+    "uid_of",
+]
+
+MAX_LABEL = 63
+"""How long the value of a label may be, and so a job id."""
+
+ATTEMPT = "pydatatask/attempt"
+"""The annotation that says which attempt of its job a pod is."""
+
+FATE = "pydatatask/fate"
+"""The annotation by which another process tells the driver why it has ended a pod."""
+
+_LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_OWNER = 24
+_JOB = 25
+_DIGEST = 12
+
+
+def check_label(what: str, value: object) -> str:
+    """Refuse what cannot be the value of a label.
+
+    :param what: what it is, for the message.
+    :param value: the value.
+    :raises TaskConfigurationError: if it cannot.
+    """
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise TaskConfigurationError(
+            f"{what} becomes a label of each pod, so it has to consist of at most {MAX_LABEL} "
+            f"letters, digits and `-_.`, with a letter or digit at each end; {value!r} does not"
+        )
+    return value
+
+
+def labels(app: str, task: str, job: str) -> dict[str, str]:
+    """Give the labels of a job's pod."""
+    return {"app": app, "task": task, "job": job}
+
+
+def selector(app: str, task: str | None = None, job: str | None = None) -> str:
+    """Give the selector of an application's pods, of one task or job if these are named."""
+    named = {"app": app, "task": task, "job": job}
+    return ",".join(f"{key}={value}" for key, value in named.items() if value is not None)
+
+
+def pod_name(app: str, task: str, job: str, prefix: str | None = None) -> str:
+    """Give the one name that the pod of a job can have.
+
+    It is a valid DNS label for any job id, readable as far as that goes, and another one for each
+    job, also where they differ in case only.
+
+    :param app: the application.
+    :param task: the task.
+    :param job: the job.
+    :param prefix: what the name is to begin with, in the place of application and task.
+    """
+    digest = hashlib.sha256("\0".join((app, task, job)).encode()).hexdigest()[:_DIGEST]
+    owner = _slug(prefix or f"{app}-{task}")[:_OWNER]
+    parts = (owner.strip("-"), _slug(job)[:_JOB].strip("-"), digest)
+    return "-".join(part for part in parts if part)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def name_of(pod: Mapping[str, Any]) -> str:
+    """Give the name of a pod."""
+    return str(pod["metadata"]["name"])
+
+
+def uid_of(pod: Mapping[str, Any]) -> str:
+    """Give what tells a pod from any other that has or had its name."""
+    return str(pod["metadata"]["uid"])
+
+
+def task_of(pod: Mapping[str, Any]) -> str | None:
+    """Give the task that a pod is labelled with."""
+    return (pod["metadata"].get("labels") or {}).get("task")
+
+
+def job_of(pod: Mapping[str, Any]) -> str | None:
+    """Give the job that a pod is labelled with."""
+    return (pod["metadata"].get("labels") or {}).get("job")

@@ -1,0 +1,154 @@
+"""How a task of pods is configured, and what follows from that."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import TaskConfigurationError
+from pydatatask_core.resource_manager import ResourceManager
+from pydatatask_core.task.base import Task
+from pydatatask_core.task.template import Template
+
+from .ending import Limits
+from .names import check_label
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Mapping
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.blob import BlobRepository
+    from pydatatask_core.repository.metadata import MetadataRepository
+    from pydatatask_core.task.retry import Retries
+
+    from .live import LiveKubeRepository
+    from .manager import PodManager
+
+__all__ = ["KubeSetting"]
+
+
+class KubeSetting(Task, ABC):
+    """The part of a task of pods that does nothing: see :class:`KubeTask` for its parameters."""
+
+    live: LiveKubeRepository
+
+    def __init__(
+        self,
+        name: str,
+        podman: Callable[[], PodManager],
+        resources: ResourceManager,
+        template: str | os.PathLike[str],
+        logs: BlobRepository | None,
+        done: MetadataRepository | None,
+        window: timedelta = timedelta(seconds=60),
+        timeout: timedelta | float | None = None,
+        env: Mapping[str, Any] | None = None,
+        ready: Repository | None = None,
+        *,
+        pending_timeout: timedelta | float | None = None,
+        retries: int | Retries = 0,
+        concurrency: int | None = None,
+        disabled: bool = False,
+    ) -> None:
+        super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
+        check_label("the name of a task of pods", name)
+        if not callable(podman):
+            raise TaskConfigurationError(
+                f"{name}: podman has to be a callable that gives a PodManager, such as "
+                f"`lambda: {podman!r}`, not {podman!r} itself"
+            )
+        if not isinstance(resources, ResourceManager):
+            raise TaskConfigurationError(
+                f"{name}: resources has to be a ResourceManager, not {resources!r}"
+            )
+        self._podman = podman
+        self._open_podman: PodManager | None = None
+        self.resources = resources
+        self.template = Template(template, name)
+        self.window = window
+        self.env = _checked_env(name, env)
+        self.limits = Limits(
+            _seconds(name, "pending_timeout", pending_timeout), _seconds(name, "timeout", timeout)
+        )
+        self.logs = logs
+        self.done = done
+        self._link_all()
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make what works with the configuration."""
+
+    def _link_all(self) -> None:
+        from .live import LiveKubeRepository
+
+        self.live = LiveKubeRepository(self)
+        self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
+        if self.logs is not None:
+            self.link(
+                "logs", self.logs, is_status=True, inhibits_start=True, required_for_output=True
+            )
+        if self.done is not None:
+            self.link_outcomes("done", self.done)
+
+    @property
+    def podman(self) -> PodManager:
+        """The pod manager instance for this task.
+
+        :raises SessionError: if the manager is provided by an unopened session.
+        """
+        if self._open_podman is not None:
+            return self._open_podman
+        from .manager import PodManager
+
+        podman = self._podman()
+        if not isinstance(podman, PodManager):
+            raise TaskConfigurationError(
+                f"{self.name}: its podman, {self._podman!r}, gave {podman!r}, which is no "
+                "PodManager"
+            )
+        if self.runtime is not None:  # its session is open as long as it is
+            self._open_podman = podman
+        return podman
+
+    @property
+    def quotas(self) -> tuple[ResourceManager, ...]:
+        return (self.resources,)
+
+    @property
+    def drives(self) -> bool:
+        """Whether it is for this process to look after all jobs of the task."""
+        return self.runtime is None or self.runtime.mode == "drive"
+
+    @abstractmethod
+    async def known(self) -> None:
+        """Know which pods there are, as far as this process drives the task.
+
+        :raises PodManagerError: if they could not be listed.
+        """
+
+    @abstractmethod
+    async def discard(self, pod: dict[str, Any]) -> None:
+        """Kill a pod, given as JSON, without marking its job as complete.
+
+        :param pod: the pod.
+        """
+
+
+def _seconds(name: str, what: str, value: timedelta | float | None) -> float | None:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if seconds is not None and (isinstance(seconds, bool) or not seconds > 0):
+        raise TaskConfigurationError(f"{name}: {what} has to be a time above 0, not {value!r}")
+    return seconds
+
+
+def _checked_env(name: str, env: Mapping[str, Any] | None) -> dict[str, Any]:
+    checked = dict(env or {})
+    for key in checked:
+        if not isinstance(key, str) or not key.isidentifier():
+            raise TaskConfigurationError(
+                f"{name}: a key of env is a name in the template, and {key!r} cannot be one"
+            )
+    return checked

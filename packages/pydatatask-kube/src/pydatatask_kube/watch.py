@@ -1,0 +1,319 @@
+"""What is known of an application's pods: listed once in pages, then watched."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import PodManagerError, refusal
+from .names import job_of, name_of, task_of, uid_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+
+__all__ = ["Listener", "PodSource", "PodWatch"]
+
+log = logging.getLogger("pydatatask.pod_manager")
+
+Pod = dict[str, Any]
+
+SERVER_TIMEOUT = 290
+"""Seconds after which the API server is to end a watch."""
+
+SILENCE = 100.0
+"""Seconds without an event or a bookmark, which come about every minute, after which a watch is
+taken for dead."""
+
+LONGEST_TURN = 0.01
+"""Seconds of events in a row after which others have their turn in the event loop."""
+
+_SHORT = 1.0
+_FIRST_WAIT = 0.2
+_LONGEST_WAIT = 30.0
+_GONE = 410
+
+
+class PodSource(Protocol):
+    """What a watch takes its pods from."""
+
+    @property
+    def where(self) -> str:
+        """The namespace and server, for messages."""
+
+    def pages(self) -> AsyncGenerator[tuple[list[Pod], str], None]:
+        """List all pods in pages, each with the version that the listing as a whole has."""
+
+    def events(self, version: str, seconds: int, silence: float) -> AsyncGenerator[bytes, None]:
+        """Watch from a version on, and give each event as a line."""
+
+
+class Listener(Protocol):
+    """What is told of the pods of one task."""
+
+    def changed(self, pod: Pod, gone: bool) -> None:
+        """Take note of a pod that is new, has changed, or is gone, with its last state."""
+
+    def listed(self, began: float) -> None:
+        """Take note that all pods were listed anew.
+
+        What was made before that and is not known by now is gone.
+
+        :param began: the time (monotonic) when the listing began.
+        """
+
+
+class PodWatch:
+    """Keeps the pods of an application in memory, and tells those who listen what changes.
+
+    What it has is old while the API server cannot be reached, and made good afterwards: a pod may
+    be shown that is gone, never the other way round.
+
+    :param source: where the pods are.
+    """
+
+    def __init__(self, source: PodSource) -> None:
+        self._source = source
+        self._pods: dict[str, Pod] = {}
+        self._by_task: dict[str, dict[str, Pod]] = {}
+        self._jobs: dict[str, frozenset[str]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._synced = asyncio.Event()
+        self._tried = asyncio.Event()
+        self._failure: PodManagerError | None = None
+        self._wait = 0.0
+        self._turn_ends = 0.0
+        self._told_of_failure = False
+        self._told_of_strays = False
+
+    # -- what is known ---------------------------------------------------------------------------
+
+    @property
+    def synced(self) -> bool:
+        """Whether the pods are known."""
+        return self._synced.is_set()
+
+    def jobs(self, task: str) -> frozenset[str]:
+        """Give the jobs that have a pod; the same object as long as they are the same.
+
+        :param task: whose jobs.
+        """
+        found = self._jobs.get(task)
+        if found is None:
+            pods = self._by_task.get(task, {}).values()
+            found = frozenset(job for pod in pods if (job := job_of(pod)) is not None)
+            self._jobs[task] = found
+        return found
+
+    def pods(self, task: str | None = None, job: str | None = None) -> list[Pod]:
+        """Give pods.
+
+        :param task: the task that they are to be of; any by default.
+        :param job: the job that they are to be of; any by default.
+        """
+        found: Iterable[Pod] = self._by_task.get(task, {}).values() if task else self._pods.values()
+        return [pod for pod in found if job is None or job_of(pod) == job]
+
+    # -- who wants to know -----------------------------------------------------------------------
+
+    def subscribe(self, task: str, listener: Listener) -> None:
+        """Tell somebody of all pods of a task that there are, and of what becomes of them.
+
+        :param task: whose pods.
+        :param listener: whom to tell.
+        """
+        self._listeners[task] = listener
+        for pod in list(self._by_task.get(task, {}).values()):
+            listener.changed(pod, gone=False)
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), name="pydatatask watch of pods")
+
+    def unsubscribe(self, task: str, listener: Listener) -> None:
+        """Tell somebody no more; without anybody to tell, the watch ends."""
+        if self._listeners.get(task) is listener:
+            del self._listeners[task]
+        if not self._listeners and self._running is not None:
+            self._running.cancel()
+
+    async def close(self) -> None:
+        """End the watch."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            await asyncio.wait([running])
+
+    async def ready(self) -> None:
+        """Wait until the pods are known.
+
+        :raises PodManagerError: if they could not be listed; that is tried again meanwhile.
+        """
+        if not self.synced:
+            await self._tried.wait()
+            if not self.synced and self._failure is not None:
+                raise self._failure
+
+    # -- listing and watching --------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        version: str | None = None
+        while True:
+            began = time.monotonic()
+            try:
+                if version is None:
+                    version = await self._list()
+                version = await self._follow(version)
+                if time.monotonic() - began >= _SHORT:
+                    self._wait = 0.0
+                    continue
+            except PodManagerError as e:
+                if e.status == _GONE:
+                    log.info("The pods of %s are listed anew: %s", self._source.where, e.cause)
+                    version = None
+                else:
+                    self._note(e)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        self._wait = min(max(2 * self._wait, _FIRST_WAIT), _LONGEST_WAIT)
+        asked = self._failure.retry_after if self._failure is not None else None
+        await asyncio.sleep(max(asked or 0.0, self._wait * random.uniform(0.5, 1.0)))
+
+    def _note(self, failure: PodManagerError) -> None:
+        # That a watch is cut is nothing unusual; that it cannot be taken up again is.
+        if self._failure is not None and not self._told_of_failure and self.synced:
+            self._told_of_failure = True
+            log.warning(
+                "Nothing new is known of the pods of %s; it is tried again: %s",
+                self._source.where,
+                failure.cause,
+            )
+        self._failure = failure
+        self._tried.set()
+
+    async def _list(self) -> str:
+        began = time.monotonic()
+        seen: set[str] = set()
+        version = ""
+        async with aclosing(self._source.pages()) as pages:
+            async for pods, version in pages:  # noqa: B007 - the last one counts
+                for pod in pods:
+                    seen.add(name_of(pod))
+                    self._put(pod)
+                await asyncio.sleep(0)
+        for name in self._pods.keys() - seen:
+            self._drop(self._pods[name])
+        self._connected()
+        for listener in list(self._listeners.values()):
+            listener.listed(began)
+        self._synced.set()
+        self._tried.set()
+        self._tell_of_strays()
+        return version
+
+    def _connected(self) -> None:
+        if self._told_of_failure:
+            log.warning("The pods of %s are known again", self._source.where)
+        self._failure, self._told_of_failure = None, False
+
+    async def _follow(self, version: str) -> str:
+        """Take note of events until the server ends the watch; give the version reached."""
+        seconds = int(SERVER_TIMEOUT * random.uniform(0.8, 1.0))
+        try:
+            async with aclosing(self._source.events(version, seconds, SILENCE)) as lines:
+                async for line in lines:
+                    self._connected()
+                    version = self._take(json.loads(line)) or version
+                    await self._give_way()
+        except PodManagerError as e:
+            if e.status is not None:
+                raise
+            self._note(e)
+        return version
+
+    async def _give_way(self) -> None:
+        """Let others have their turn, if this one was long."""
+        if time.monotonic() > self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = time.monotonic() + LONGEST_TURN
+
+    def _take(self, event: dict[str, Any]) -> str | None:
+        kind, about = event.get("type"), event.get("object") or {}
+        if kind == "ERROR":
+            status = about.get("code")
+            raise refusal(
+                "watch pods",
+                self._source.where,
+                status if isinstance(status, int) else 500,
+                json.dumps(about),
+            )
+        if kind in ("ADDED", "MODIFIED"):
+            self._put(about)
+        elif kind == "DELETED":
+            self._drop(about)
+        version = (about.get("metadata") or {}).get("resourceVersion")
+        return str(version) if version else None
+
+    # -- the pods --------------------------------------------------------------------------------
+
+    def _put(self, pod: Pod) -> None:
+        pod["metadata"].pop("managedFields", None)  # often more than all the rest
+        name, task = name_of(pod), task_of(pod)
+        before = self._pods.get(name)
+        if before is not None:
+            if uid_of(before) != uid_of(pod):
+                self._drop(before)
+                before = None
+            elif _version(before) == _version(pod):
+                return
+        self._pods[name] = pod
+        if task is not None:
+            self._by_task.setdefault(task, {})[name] = pod
+            if before is None:
+                self._jobs.pop(task, None)
+            self._tell(task, pod, gone=False)
+
+    def _drop(self, pod: Pod) -> None:
+        name, task = name_of(pod), task_of(pod)
+        known = self._pods.get(name)
+        if known is not None and uid_of(known) == uid_of(pod):
+            del self._pods[name]
+            if task is not None:
+                self._by_task.get(task, {}).pop(name, None)
+                self._jobs.pop(task, None)
+        if task is not None:
+            self._tell(task, pod, gone=True)
+
+    def _tell(self, task: str, pod: Pod, *, gone: bool) -> None:
+        listener = self._listeners.get(task)
+        if listener is None:
+            return
+        try:
+            listener.changed(pod, gone=gone)
+        except Exception:
+            log.exception("What became of the pod %s could not be taken note of", name_of(pod))
+
+    def _tell_of_strays(self) -> None:
+        if self._told_of_strays:
+            return
+        self._told_of_strays = True
+        strays = [
+            name_of(pod) for pod in self._pods.values() if task_of(pod) not in self._listeners
+        ]
+        if strays:
+            log.warning(
+                "%s has %d pods of this app that belong to no task which the pipeline was opened "
+                "for, %r for one; they are left alone",
+                self._source.where,
+                len(strays),
+                min(strays),
+                extra={"pods": len(strays)},
+            )
+
+
+def _version(pod: Pod) -> Any:
+    return pod["metadata"].get("resourceVersion")
