@@ -8,6 +8,7 @@ import json
 import os
 import random
 import time
+from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     import aiohttp
-    from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api
+    from kubernetes_asyncio.client import ApiClient, Configuration
     from kubernetes_asyncio.stream import WsApiClient
 
 __all__ = ["Client"]
@@ -29,7 +30,6 @@ CONNECT = 10.0
 """Seconds that the API server gets to accept a connection."""
 
 SILENCE = 30.0
-"""Seconds that it may say nothing in the middle of an ordinary answer."""
 
 TRIES = 4
 PATIENCE = 30.0
@@ -53,11 +53,14 @@ class Client:
         self._config = config
         self._namespace = namespace
         self._lock = asyncio.Lock()
-        self._generation = 0
         self._api: ApiClient | None = None
         self._api_ws: WsApiClient | None = None
+        self._users: Counter[ApiClient] = Counter()
+        """How many answers of each client are being read."""
         self._closed = False
         self._host = ""
+        self.silence = SILENCE
+        """Seconds that the server may say nothing in the middle of an ordinary answer."""
 
     @property
     def where(self) -> str:
@@ -110,25 +113,37 @@ class Client:
 
             self._api = ApiClient(configuration)
         self._host = str(configuration.host)
-        self._generation += 1
 
     async def close(self) -> None:
-        """Close the connections; what is under way fails."""
+        """Close the connections; who reads an answer has ended before."""
         self._closed = True
-        await self._drop()
-
-    async def _drop(self) -> None:
-        clients = [client for client in (self._api, self._api_ws) if client is not None]
+        clients = {*self._users, self._api, self._api_ws}
         self._api = self._api_ws = None
-        for client in clients:
+        self._users.clear()
+        for client in clients - {None}:
+            assert client is not None
             await client.close()
 
-    async def _renew(self, generation: int) -> None:
+    async def _renew(self, refused: ApiClient) -> None:
         """Load the configuration again, unless somebody has since."""
         async with self._lock:
-            if generation == self._generation and not self._closed:
-                await self._drop()
-                await self._make()
+            if refused is not self._api or self._closed:
+                return
+            websockets, self._api_ws = self._api_ws, None
+            if websockets is not None:
+                await websockets.close()
+            await self._make()
+
+    async def _release(self, client: ApiClient) -> None:
+        """Close a client that was replaced when the last of its answers is read, a watch mostly.
+
+        To close it before would leave who reads waiting for what never comes.
+        """
+        self._users[client] -= 1
+        if not self._users[client]:
+            del self._users[client]
+            if client is not self._api:
+                await client.close()
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -160,44 +175,46 @@ class Client:
 
     @asynccontextmanager
     async def answer(
-        self, action: str, method: str, *args: Any, silence: float = SILENCE, **options: Any
+        self, action: str, method: str, *args: Any, silence: float | None = None, **options: Any
     ) -> AsyncGenerator[Answer, None]:
         """Make a request once, and give the answer as it comes in.
 
         :param action: what it is for, as an infinitive.
         :param method: the name of a method of ``CoreV1Api``.
         :param args: its arguments.
-        :param silence: for how many seconds the server may say nothing.
+        :param silence: for how many seconds the server may say nothing, if not as many as usual.
         :param options: its keyword arguments.
         :raises PodManagerError: if it failed.
         """
         await self.connect()
-        generation = self._generation
-        answer = await self._ask(action, method, args, silence, options)
-        if answer.status == _UNAUTHORIZED:
-            answer.close()
-            await self._renew(generation)
-            answer = await self._ask(action, method, args, silence, options)
-        try:
-            found = Answer(answer, action, self.where)
-            await found.check()
-            yield found
-        finally:
-            answer.close()
+        options["_request_timeout"] = (CONNECT, self.silence if silence is None else silence)
+        for first in (True, False):
+            client = self.api
+            self._users[client] += 1
+            try:
+                response = await self._ask(client, action, method, args, options)
+                try:
+                    if response.status != _UNAUTHORIZED or not first:
+                        answer = Answer(response, action, self.where)
+                        await answer.check()
+                        yield answer
+                        return
+                finally:
+                    response.close()
+                await self._renew(client)
+            finally:
+                await self._release(client)
 
     async def _ask(
-        self, action: str, method: str, args: Any, silence: float, options: dict[str, Any]
+        self, client: ApiClient, action: str, method: str, args: Any, options: dict[str, Any]
     ) -> aiohttp.ClientResponse:
-        with api_errors(action, self.where):
-            return await getattr(self._v1, method)(  # type: ignore[no-any-return] # it is raw
-                *args, **options, _preload_content=False, _request_timeout=(CONNECT, silence)
-            )
-
-    @property
-    def _v1(self) -> CoreV1Api:
         from kubernetes_asyncio.client import CoreV1Api
 
-        return CoreV1Api(self.api)
+        with api_errors(action, self.where):
+            response: aiohttp.ClientResponse = await getattr(CoreV1Api(client), method)(
+                *args, **options, _preload_content=False
+            )
+        return response
 
 
 def _decoded(body: bytes, action: str, where: str) -> Any:

@@ -70,10 +70,11 @@ class LiveKubeRepository(Repository):
     async def contains(self, item: str) -> bool:
         if not self.is_valid_job_id(item):
             return False
-        if self.task.drives:
-            return item in await self.keys()
         action = f"look for the pod of job {item!r}"
-        return bool(await self._translated(action, self.task.podman.find(self.task.name, item)))
+        if self.task.drives:
+            await self._translated(action, self.task.known())
+            return item in await self.keys()
+        return bool(await self._translated(action, self.task.find(item)))
 
     async def info(self, job: str) -> None:
         """There is no templating info for live pods."""
@@ -90,9 +91,7 @@ class LiveKubeRepository(Repository):
         """
         self.check_job_id(job)
         action = f"delete the pod of job {job!r}"
-        if self.task.drives:
-            await self._translated(action, self.task.known())
-        for pod in await self._translated(action, self.task.podman.find(self.task.name, job)):
+        for pod in await self._translated(action, self.task.find(job)):
             await self._translated(action, self.task.discard(pod))
 
     async def _translated(self, action: str, result: Awaitable[T]) -> T:

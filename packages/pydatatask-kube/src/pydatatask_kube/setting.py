@@ -130,6 +130,14 @@ class KubeSetting(Task, ABC):
         """
 
     @abstractmethod
+    async def find(self, job: str) -> list[dict[str, Any]]:
+        """Give the pods of a job, of which it has one at most unless somebody else makes some.
+
+        :param job: the job.
+        :raises PodManagerError: if they could not be listed.
+        """
+
+    @abstractmethod
     async def discard(self, pod: dict[str, Any]) -> None:
         """Kill a pod, given as JSON, without marking its job as complete.
 

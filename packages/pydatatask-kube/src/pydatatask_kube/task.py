@@ -129,11 +129,14 @@ class KubeTask(KubeSetting):
 
     async def _usage(self) -> Resources:
         """Tell what the live pods take of the quota, and how many launches were recent."""
-        await self._jobs.adopt()
+        # Who only shares the quota with a task that is driven is not driven by being asked.
+        looks_after = self._jobs.listens or (self.runtime is not None and self.drives)
+        if looks_after:
+            await self._jobs.adopt()
         now = datetime.now(UTC)
         pods = await self.podman.find(self.name)
         total = Resources(launches=0)
-        if self.drives:
+        if looks_after:
             for live in self._jobs.live.values():
                 if live.counted:
                     total += live.request.without_launches()
@@ -256,6 +259,16 @@ class KubeTask(KubeSetting):
         raw = await self.podman.get(pod.metadata.name)
         if raw is not None and raw["metadata"]["uid"] == pod.metadata.uid:
             await self.discard(raw)
+
+    async def find(self, job: str) -> list[dict[str, Any]]:
+        await self._jobs.adopt()
+        pods = await self.podman.find(self.name, job)
+        live = self._jobs.live.get(job)
+        if live is not None:
+            await live.launched.wait()
+            if live.pod is not None and not live.gone and live.pod not in pods:
+                pods.append(live.pod)  # it was just made, and the watch has not told of it
+        return pods
 
     async def discard(self, pod: dict[str, Any]) -> None:
         ours = labels(self.podman.app, self.name, str(job_of(pod)))

@@ -10,6 +10,8 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pydatatask_core.errors import SessionError
+
 from .errors import PodManagerError, refusal
 from .names import job_of, name_of, task_of, uid_of
 
@@ -78,16 +80,20 @@ class PodWatch:
 
     def __init__(self, source: PodSource) -> None:
         self._source = source
+        self._listeners: dict[str, Listener] = {}
+        self._running: asyncio.Task[None] | None = None
+        self._stopped: list[asyncio.Task[None]] = []
+        self._turn_ends = 0.0
+        self._forget()
+
+    def _forget(self) -> None:
         self._pods: dict[str, Pod] = {}
         self._by_task: dict[str, dict[str, Pod]] = {}
         self._jobs: dict[str, frozenset[str]] = {}
-        self._listeners: dict[str, Listener] = {}
-        self._running: asyncio.Task[None] | None = None
         self._synced = asyncio.Event()
         self._tried = asyncio.Event()
         self._failure: PodManagerError | None = None
         self._wait = 0.0
-        self._turn_ends = 0.0
         self._told_of_failure = False
         self._told_of_strays = False
 
@@ -137,21 +143,32 @@ class PodWatch:
         """Tell somebody no more; without anybody to tell, the watch ends."""
         if self._listeners.get(task) is listener:
             del self._listeners[task]
-        if not self._listeners and self._running is not None:
+        if not self._listeners:
+            self._stop()
+
+    def _stop(self) -> None:
+        """End the watch, after which what it knew is nothing to rely on."""
+        if self._running is not None:
             self._running.cancel()
+            self._stopped.append(self._running)
+            self._running = None
+            self._forget()
 
     async def close(self) -> None:
-        """End the watch."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.cancel()
-            await asyncio.wait([running])
+        """End the watch and wait for its end."""
+        self._stop()
+        stopped, self._stopped = self._stopped, []
+        if stopped:
+            await asyncio.wait(stopped)
 
     async def ready(self) -> None:
         """Wait until the pods are known.
 
         :raises PodManagerError: if they could not be listed; that is tried again meanwhile.
+        :raises SessionError: if the watch was ended.
         """
+        if self._running is None:
+            raise SessionError("the pod manager was closed, or nobody drives tasks by it any more")
         if not self.synced:
             await self._tried.wait()
             if not self.synced and self._failure is not None:

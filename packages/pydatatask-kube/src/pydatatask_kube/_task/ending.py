@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_kube.ending import DISCARDED
 from pydatatask_kube.names import uid_of
 from pydatatask_kube.record import describe_ending
 from pydatatask_kube.state import is_over
@@ -83,6 +84,9 @@ class Ender:
     async def _end(self, live: LiveJob) -> None:
         ending = live.ending
         assert ending is not None
+        if ending.kind == DISCARDED:
+            await self._remove(live)
+            return await self.jobs.finished(live, None)
         if live.adopted and await self._is_recorded(live):
             await self._remove(live)
             return await self.jobs.finished(live, None)

@@ -44,6 +44,8 @@ class Jobs:
         """How many jobs have ended and are not recorded yet."""
         self._ender = Ender(task, self)
         self._watching: Any = None
+        self._settled: set[str] = set()
+        """The uids of pods that are not gone yet and of which everything is recorded."""
         self._own: set[asyncio.Task[None]] = set()
         self._trying = 0
         self._quiet = asyncio.Event()
@@ -75,6 +77,11 @@ class Jobs:
         self._own.add(task)
         task.add_done_callback(self._own.discard)
 
+    @property
+    def listens(self) -> bool:
+        """Whether it is told of the task's pods."""
+        return self._watching is not None
+
     def listen(self) -> None:
         """Begin to be told of the task's pods, to drive them."""
         if self._watching is None and self.task.drives:
@@ -99,13 +106,16 @@ class Jobs:
         :param gone: whether it is no more.
         """
         job = job_of(pod)
-        if job is None:
+        uid = uid_of(pod)
+        if job is None or uid in self._settled:
+            if gone:
+                self._settled.discard(uid)
             return
         live = self.live.get(job)
         if live is None:
             if not gone:
                 self._take_on(job, pod)
-        elif live.pod is None or live.uid == uid_of(pod):
+        elif live.pod is None or live.uid == uid:
             if live.phase is not Phase.WAITING:
                 live.see(pod, gone)
                 self.look(live)
@@ -122,6 +132,7 @@ class Jobs:
         :param began: the time (monotonic) when the listing began.
         """
         known = {uid_of(pod) for pod in self.task.podman.watch.pods(self.task.name)}
+        self._settled &= known
         for live in list(self.live.values()):
             if live.pod is None or live.gone or live.known_since >= began:
                 continue
@@ -134,6 +145,7 @@ class Jobs:
         if not self.task.live.is_valid_job_id(job):
             return
         live = self.live[job] = LiveJob(job, adopted=True)
+        live.launched.set()
         live.see(pod, gone=False)
         live.request = request_of(pod, self.task.name)
         if not is_over(pod):
@@ -221,6 +233,8 @@ class Jobs:
         :param live: the job, of which everything is recorded.
         :param record: how it ended; None if that is nobody's business.
         """
+        if live.pod is not None and not live.gone:
+            self._settled.add(live.uid)
         self.drop(live)
         if record is not None and not record["success"] and self.task.runtime is not None:
             await self.task.runtime.failed(self.task, live.job, record)
@@ -297,8 +311,7 @@ class Jobs:
             self.look(live)
             raise
         await self.give_back(live)
-        self.drop(live)
-        self.task.wake()
+        await self.finished(live, None)
 
 
 def request_of(pod: dict[str, Any], task: str) -> Resources:

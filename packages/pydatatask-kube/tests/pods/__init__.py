@@ -1,0 +1,1 @@
+"""Pods on an API server of the tests' own."""

@@ -1,0 +1,350 @@
+"""An API server that knows nothing but pods, counts requests, and fails when it is told to.
+
+It stands in for what no real cluster does on demand; what a real one does is tested on one. There
+is no kubelet: a test says what becomes of a pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+import time
+import uuid
+from collections import Counter
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from kubernetes_asyncio.client import Configuration
+
+from pydatatask_kube import PodManager
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+__all__ = ["ApiServer", "serving"]
+
+Pod = dict[str, Any]
+NAMESPACE = "testing"
+APP = "app"
+GRACE = 30
+CONTAINER = {"name": "main", "image": "image"}
+
+
+def now() -> str:
+    """Give the time as Kubernetes writes it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class ApiServer:
+    """The pods of one namespace.
+
+    ``refuse`` is asked about every request before it is served, and gives a status to answer it
+    with; ``lose`` about every answer, and tells whether the connection is to be cut in its place.
+    """
+
+    def __init__(self) -> None:
+        self.pods: dict[str, Pod] = {}
+        self.logs: dict[tuple[str, str], bytes] = {}
+        self.counts: Counter[str] = Counter()
+        self.created: Counter[str] = Counter()
+        """How often a pod was created for each job."""
+        self.most_at_once = 0
+        self.refuse: Callable[[str], int | None] = lambda what: None
+        self.lose: Callable[[str], bool] = lambda what: False
+        self.token: str | None = None
+        self.on_create: Callable[[Pod], None] = lambda pod: None
+        self.url = ""
+        self._version = 1
+        self._oldest = 0
+        self._history: list[tuple[int, str, Pod]] = []
+        self._news = asyncio.Event()
+        self._watches: list[web.Request] = []
+        self._pages: dict[str, list[Pod]] = {}
+
+    def manager(self, **options: Any) -> PodManager:
+        """Make a pod manager for this server."""
+        options.setdefault("config", self.configuration)
+        return PodManager(APP, NAMESPACE, **options)
+
+    def configuration(self) -> Configuration:
+        """Give a configuration for this server."""
+        configuration = Configuration(host=self.url)
+        if self.token is not None:
+            configuration.api_key = {"BearerToken": f"Bearer {self.token}"}
+        return configuration
+
+    # -- what becomes of pods --------------------------------------------------------------------
+
+    def of(self, job: str) -> Pod:
+        """Give the pod of a job."""
+        return next(p for p in self.pods.values() if p["metadata"]["labels"].get("job") == job)
+
+    def run(self, pod: Pod) -> None:
+        """Have all containers of a pod begin."""
+        self.set_status(pod, phase="Running", startTime=now(), **_statuses(pod, running=True))
+
+    def finish(self, pod: Pod, code: int = 0, log: bytes | None = None, **more: Any) -> None:
+        """Have all containers of a pod end.
+
+        :param pod: the pod.
+        :param code: with which exit status.
+        :param log: what they wrote; the job by default.
+        :param more: what their state is to say besides.
+        """
+        for container in pod["spec"]["containers"]:
+            text = f"{pod['metadata']['labels'].get('job')}\n".encode() if log is None else log
+            self.logs[pod["metadata"]["name"], container["name"]] = text
+        phase = "Failed" if code else "Succeeded"
+        self.set_status(pod, phase=phase, startTime=now(), **_statuses(pod, code=code, **more))
+
+    def set_status(self, pod: Pod, **status: Any) -> None:
+        """Change the status of a pod."""
+        pod["status"] = {**pod["status"], **status}
+        self._changed("MODIFIED", pod)
+
+    def remove(self, pod: Pod) -> None:
+        """Have a pod be gone."""
+        if self.pods.pop(pod["metadata"]["name"], None) is not None:
+            self._changed("DELETED", pod)
+
+    def add(self, task: str, job: str, name: str | None = None, app: str = APP) -> Pod:
+        """Have somebody else create a pod."""
+        labels = {"app": app, "task": task, "job": job}
+        metadata = {"name": name or f"other-{job.lower()}", "labels": labels}
+        return self._create({"metadata": metadata, "spec": {"containers": [CONTAINER]}})
+
+    def _create(self, pod: Pod) -> Pod:
+        pod = copy.deepcopy(pod)
+        pod["metadata"].update(uid=str(uuid.uuid4()), creationTimestamp=now())
+        pod["metadata"]["managedFields"] = [{"manager": "test", "fieldsV1": {"f:x": {}}}]
+        pod["status"] = {"phase": "Pending"}
+        self.pods[pod["metadata"]["name"]] = pod
+        self.created[pod["metadata"]["labels"].get("job", "")] += 1
+        self.most_at_once = max(self.most_at_once, self.active)
+        self._changed("ADDED", pod)
+        self.on_create(pod)
+        return pod
+
+    @property
+    def active(self) -> int:
+        """How many pods are not over."""
+        over = ("Succeeded", "Failed")
+        return sum(pod["status"]["phase"] not in over for pod in self.pods.values())
+
+    def _changed(self, kind: str, pod: Pod) -> None:
+        self._version += 1
+        pod["metadata"]["resourceVersion"] = str(self._version)
+        self._history.append((self._version, kind, copy.deepcopy(pod)))
+        self._news.set()
+        self._news = asyncio.Event()
+
+    # -- trouble ---------------------------------------------------------------------------------
+
+    def cut_watches(self) -> None:
+        """Break the connection of every watch."""
+        for request in list(self._watches):
+            if request.transport is not None:
+                request.transport.abort()
+
+    def forget_history(self) -> None:
+        """Have every version until now be too old to watch from."""
+        self._oldest = self._version + 1
+        self._version += 1
+        self._history.clear()
+
+    # -- requests --------------------------------------------------------------------------------
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request."""
+        what = self._what(request)
+        self.counts[what] += 1
+        if self.token is not None and request.headers.get("authorization") != (
+            f"Bearer {self.token}"
+        ):
+            return _status(401, "Unauthorized", "Unauthorized")
+        status = self.refuse(what)
+        if status is not None:
+            return _status(status, "InternalError", "told to fail")
+        answer = await getattr(self, f"_answer_{what}")(request)
+        if self.lose(what):
+            assert request.transport is not None
+            request.transport.abort()
+        return answer  # type: ignore[no-any-return] # all of them are answers
+
+    def _what(self, request: web.Request) -> str:
+        if request.path.endswith("/log"):
+            return "log"
+        named = "name" in request.match_info
+        if request.method == "GET":
+            return "get" if named else "watch" if "watch" in request.query else "list"
+        return {"POST": "create", "DELETE": "delete", "PATCH": "patch"}[request.method]
+
+    async def _answer_list(self, request: web.Request) -> web.Response:
+        token = request.query.get("continue")
+        if token is None:
+            wanted = request.query.get("labelSelector", "")
+            items = [copy.deepcopy(pod) for pod in self.pods.values() if _matches(pod, wanted)]
+        elif token in self._pages:
+            items = self._pages.pop(token)
+        else:
+            return _status(410, "Expired", "the provided continue parameter is too old")
+        limit = int(request.query.get("limit") or len(items) or 1)
+        about: dict[str, Any] = {"resourceVersion": str(self._version)}
+        if items[limit:]:
+            about["continue"] = uuid.uuid4().hex
+            self._pages[about["continue"]] = items[limit:]
+        return web.json_response({"kind": "PodList", "metadata": about, "items": items[:limit]})
+
+    def expire_pages(self) -> None:
+        """Have every listing that is under way be too old to go on with."""
+        self._pages.clear()
+
+    async def _answer_watch(self, request: web.Request) -> web.StreamResponse:
+        version = int(request.query["resourceVersion"])
+        ends = time.monotonic() + float(request.query["timeoutSeconds"])
+        wanted = request.query.get("labelSelector", "")
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        self._watches.append(request)
+        try:
+            if version < self._oldest:
+                await response.write(_line("ERROR", _told(410, "Expired", "too old")))
+                return response
+            while time.monotonic() < ends:
+                news = self._news
+                for number, kind, pod in list(self._history):
+                    if number > version and _matches(pod, wanted):
+                        await response.write(_line(kind, pod))
+                    version = max(version, number)
+                bookmark = {"kind": "Pod", "metadata": {"resourceVersion": str(version)}}
+                await response.write(_line("BOOKMARK", bookmark))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), 5)
+        except ConnectionError:
+            pass  # it was cut
+        finally:
+            self._watches.remove(request)
+        return response
+
+    async def _answer_create(self, request: web.Request) -> web.Response:
+        pod = await request.json()
+        if pod["metadata"]["name"] in self.pods:
+            return _status(409, "AlreadyExists", f"pods {pod['metadata']['name']!r} already exists")
+        if "invalid" in pod["metadata"].get("annotations", {}):
+            return _status(422, "Invalid", "spec.containers[0].image: Required value")
+        return web.json_response(self._create(pod), status=201)
+
+    async def _answer_get(self, request: web.Request) -> web.Response:
+        pod = self.pods.get(request.match_info["name"])
+        return _status(404, "NotFound", "not found") if pod is None else web.json_response(pod)
+
+    async def _answer_delete(self, request: web.Request) -> web.Response:
+        pod = self.pods.get(request.match_info["name"])
+        if pod is None:
+            return _status(404, "NotFound", "not found")
+        body = await request.json() if request.can_read_body else {}
+        if (
+            body.get("preconditions", {}).get("uid", pod["metadata"]["uid"])
+            != (pod["metadata"]["uid"])
+        ):
+            return _status(409, "Conflict", "the UID in the precondition is another one")
+        if pod["status"]["phase"] == "Running" and not pod["spec"].get("obedient"):
+            grace = body.get("gracePeriodSeconds", GRACE)
+            due = datetime.now(UTC) + timedelta(seconds=grace)
+            pod["metadata"]["deletionGracePeriodSeconds"] = grace
+            pod["metadata"]["deletionTimestamp"] = due.strftime("%Y-%m-%dT%H:%M:%SZ")
+            self._changed("MODIFIED", pod)
+        else:
+            self.remove(pod)
+        return web.json_response(pod)
+
+    async def _answer_patch(self, request: web.Request) -> web.Response:
+        pod = self.pods.get(request.match_info["name"])
+        if pod is None:
+            return _status(404, "NotFound", "not found")
+        change = await request.json()
+        pod["metadata"].setdefault("annotations", {}).update(
+            change.get("metadata", {}).get("annotations", {})
+        )
+        pod["spec"].update(change.get("spec", {}))
+        self._changed("MODIFIED", pod)
+        return web.json_response(pod)
+
+    async def _answer_log(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name not in self.pods:
+            return _status(404, "NotFound", f"pods {name!r} not found")
+        text = self.logs.get((name, request.query["container"]))
+        if text is None:
+            return _status(400, "BadRequest", "the container is waiting to start")
+        return web.Response(body=text, content_type="text/plain")
+
+
+def _statuses(pod: Pod, *, running: bool = False, code: int = 0, **more: Any) -> dict[str, Any]:
+    if running:
+        state = {"running": {"startedAt": now()}}
+    else:
+        reason = "Error" if code else "Completed"
+        times = {"startedAt": now(), "finishedAt": now()}
+        state = {"terminated": {"exitCode": code, "reason": reason, **times, **more}}
+    return {
+        "containerStatuses": [
+            {
+                "name": container["name"],
+                "image": container["image"],
+                "imageID": "",
+                "ready": running,
+                "restartCount": 0,
+                "state": state,
+            }
+            for container in pod["spec"]["containers"]
+        ]
+    }
+
+
+def _matches(pod: Pod, selector: str) -> bool:
+    wanted = dict(part.split("=") for part in selector.split(",") if part)
+    return wanted.items() <= pod["metadata"].get("labels", {}).items()
+
+
+def _line(kind: str, about: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": about}).encode() + b"\n"
+
+
+def _told(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {
+        "kind": "Status",
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _status(code: int, reason: str, message: str) -> web.Response:
+    return web.json_response(_told(code, reason, message), status=code)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[ApiServer]:
+    """Run a server on a loopback port."""
+    server = ApiServer()
+    app = web.Application(client_max_size=1 << 24)
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    for path in (pods, f"{pods}/{{name}}", f"{pods}/{{name}}/log"):
+        app.router.add_route("*", path, server.serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield server
+    finally:
+        server.cut_watches()
+        await runner.cleanup()

@@ -1,0 +1,40 @@
+"""What the tests share: an API server, a pod manager, and a task that can be driven."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import blockbuster
+import pytest
+
+from .api_server import ApiServer, serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from pydatatask_kube import PodManager
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking_calls_in_the_loop() -> Iterator[None]:
+    """Fail a test in which this package, or the core, blocks the event loop."""
+    with blockbuster.blockbuster_ctx(
+        scanned_modules=["pydatatask_core", "pydatatask_kube"],
+        excluded_modules=["pydatatask_core.testing"],
+    ):
+        yield
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ApiServer]:
+    """Give an API server without pods."""
+    async with serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def podman(server: ApiServer) -> AsyncIterator[PodManager]:
+    """Give a pod manager for it."""
+    podman = server.manager()
+    yield podman
+    await podman.close()

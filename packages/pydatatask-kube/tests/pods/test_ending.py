@@ -1,0 +1,307 @@
+"""Every way in which a pod can end, as the API server tells it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pydatatask_kube.ending import IMAGE_PATIENCE, LOST_AFTER, Limits, judge
+from pydatatask_kube.names import FATE
+from pydatatask_kube.record import describe_ending
+
+NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+
+
+def ago(seconds: float) -> str:
+    return (NOW - timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
+
+
+def terminated(code: int, reason: str = "Error", ended: float = 10, **more: Any) -> dict[str, Any]:
+    times = {"startedAt": ago(ended + 10), "finishedAt": ago(ended)}
+    return {"terminated": {"exitCode": code, "reason": reason, **times, **more}}
+
+
+def waiting(reason: str, message: str = "why") -> dict[str, Any]:
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+RUNNING = {"running": {"startedAt": ago(20)}}
+
+
+def pod(
+    phase: str,
+    *states: dict[str, Any],
+    init: dict[str, Any] | None = None,
+    created: float = 60,
+    deleted: float | None = None,
+    grace: int = 30,
+    fate: str | None = None,
+    **status: Any,
+) -> dict[str, Any]:
+    """Make the JSON of a pod whose containers are in the given states."""
+    names = ["main", "side", "third"][: max(1, len(states))]
+    limits = {"resources": {"limits": {"memory": "16Mi"}}}
+    containers = [{"name": name, "image": f"{name}:1", **limits} for name in names]
+    metadata: dict[str, Any] = {"name": "pod", "uid": "uid", "creationTimestamp": ago(created)}
+    if deleted is not None:
+        metadata["deletionTimestamp"] = ago(deleted - grace)
+        metadata["deletionGracePeriodSeconds"] = grace
+    if fate is not None:
+        metadata["annotations"] = {FATE: fate}
+    spec: dict[str, Any] = {"containers": containers, "nodeName": "node"}
+    known: dict[str, Any] = {
+        "phase": phase,
+        "containerStatuses": [
+            {"name": name, "restartCount": 1, "state": state}
+            for name, state in zip(names, states, strict=False)
+        ],
+        **status,
+    }
+    if init is not None:
+        spec["initContainers"] = [{"name": "init", "image": "init:1"}]
+        known["initContainerStatuses"] = [{"name": "init", "restartCount": 0, "state": init}]
+    return {"metadata": metadata, "spec": spec, "status": known}
+
+
+def condition(kind: str, status: str, reason: str, message: str = "why") -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": status, "reason": reason, "message": message}]}
+
+
+def disrupted(reason: str) -> dict[str, Any]:
+    return condition("DisruptionTarget", "True", reason)
+
+
+UNSCHEDULABLE = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes: too little cpu")
+DEADLINE = {"reason": "DeadlineExceeded", "message": "was active longer than allowed"}
+
+# what is seen, whether the pod is gone, the kind of failure, a part of the reason, the exit status
+FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = {
+    "exit status": (pod("Failed", terminated(3)), False, None, "exit status 3", 3),
+    "signal": (pod("Failed", terminated(139)), False, None, "killed by SIGSEGV", 139),
+    "of one container": (
+        pod("Failed", terminated(0, "Completed"), terminated(5)),
+        *(False, None, "exit status 5 of container 'side'", 5),
+    ),
+    "of the first": (
+        pod("Failed", terminated(7, ended=5), terminated(8, ended=9)),
+        *(False, None, "exit status 8 of container 'side'", 8),
+    ),
+    "of an init container": (
+        pod("Failed", waiting("PodInitializing"), init=terminated(2)),
+        *(False, None, "exit status 2 of container 'init'", 2),
+    ),
+    "what the container said": (
+        pod("Failed", terminated(1, message="no such dataset")),
+        *(False, None, "exit status 1: no such dataset", 1),
+    ),
+    "cannot run": (
+        pod("Failed", terminated(128, "StartError", message="exec: not found")),
+        *(False, None, "StartError: exec: not found", 128),
+    ),
+    "out of memory": (
+        pod("Failed", terminated(137, "OOMKilled")),
+        *(False, "oom_killed", "its limit is 16Mi", 137),
+    ),
+    "out of memory beside another": (
+        pod("Failed", terminated(1, ended=20), terminated(137, "OOMKilled", ended=5)),
+        *(False, "oom_killed", "container 'side'", 137),
+    ),
+    "evicted without containers": (
+        pod("Failed", reason="Evicted", message="The node was low on resource: memory."),
+        *(False, "evicted", "low on resource: memory", None),
+    ),
+    "evicted": (
+        pod("Failed", terminated(137), reason="Evicted", message="disk"),
+        *(False, "evicted", "disk", 137),
+    ),
+    "drained": (
+        pod("Running", RUNNING, deleted=40, **disrupted("EvictionByEvictionAPI")),
+        *(True, "evicted", "drained", None),
+    ),
+    "drained and seen to end": (
+        pod("Failed", terminated(143), deleted=40, **disrupted("EvictionByEvictionAPI")),
+        *(False, "evicted", "drained", 143),
+    ),
+    "preempted": (
+        pod("Failed", terminated(143), deleted=40, **disrupted("PreemptionByScheduler")),
+        *(False, "evicted", "higher priority", 143),
+    ),
+    "its node gone": (
+        pod("Failed", RUNNING, **disrupted("DeletionByPodGC")),
+        *(False, "lost", "its node is gone", None),
+    ),
+    "node lost": (
+        pod("Failed", reason="NodeLost", message="Node node is unresponsive"),
+        *(False, "lost", "unresponsive", None),
+    ),
+    "outstays its grace period": (
+        pod("Running", RUNNING, deleted=60 + LOST_AFTER),
+        *(False, "lost", "node 'node' does not end it", None),
+    ),
+    "refused by its node": (
+        pod("Failed", reason="OutOfcpu", message="Node didn't have enough resource: cpu"),
+        *(False, None, "OutOfcpu: Node didn't have enough", None),
+    ),
+    "its own deadline": (
+        pod("Failed", terminated(137), **DEADLINE),
+        *(False, "timed_out", "active longer", 137),
+    ),
+    "killed from elsewhere": (
+        pod("Failed", terminated(137), fate="killed", **DEADLINE),
+        *(False, "killed", "on request", None),
+    ),
+    "killed before it began": (
+        pod("Pending", fate="killed", deleted=1),
+        *(True, "killed", "on request", None),
+    ),
+    "deleted while it ran": (
+        pod("Running", RUNNING, deleted=5),
+        *(True, "deleted", "someone else", None),
+    ),
+    "deleted by force, unannounced": (
+        pod("Running", RUNNING),
+        *(True, "deleted", "someone else", None),
+    ),
+    "deleted before it ran": (pod("Pending"), True, "deleted", "someone else", None),
+    "deleted, and ended by that": (
+        pod("Failed", terminated(143, ended=3), deleted=5),
+        *(False, "deleted", "someone else", 143),
+    ),
+    "deleted, and ended well because of that": (
+        pod("Succeeded", terminated(0, "Completed", ended=3), deleted=5),
+        *(True, "deleted", "someone else", None),
+    ),
+    "timed out": (
+        pod("Running", RUNNING, startTime=ago(101)),
+        *(False, "timed_out", "timed out after 100 s", None),
+    ),
+    "unschedulable": (
+        pod("Pending", created=51, **UNSCHEDULABLE),
+        *(False, "unschedulable", "too little cpu", None),
+    ),
+    "no image": (
+        pod("Pending", waiting("ImagePullBackOff"), created=51),
+        *(False, "image_unavailable", "'main:1' cannot be had: ImagePullBackOff: why", None),
+    ),
+    "an image that can be none": (
+        pod("Pending", waiting("InvalidImageName"), created=1),
+        *(False, "image_unavailable", "InvalidImageName", None),
+    ),
+    "no image for an init container": (
+        pod("Pending", waiting("PodInitializing"), init=waiting("ErrImagePull"), created=51),
+        *(False, "image_unavailable", "container 'init'", None),
+    ),
+    "no configuration": (
+        pod("Pending", waiting("CreateContainerConfigError"), created=51),
+        *(False, "not_started", "CreateContainerConfigError", None),
+    ),
+    "never begins": (
+        pod("Pending", waiting("ContainerCreating"), created=51),
+        *(False, "not_started", "not running after 50 s: ContainerCreating", None),
+    ),
+    "nobody knows": (pod("Failed"), False, None, "nothing says why", None),
+}
+LIMITS = Limits(pending=50, timeout=100)
+
+
+@pytest.mark.parametrize("seen", FAILURES)
+def test_a_failure_is_told_by_its_kind_and_reason(seen: str) -> None:
+    known, gone, kind, reason, code = FAILURES[seen]
+    ending = judge(known, gone, NOW, LIMITS).ending
+    assert ending is not None
+    assert not ending.success
+    assert ending.kind == kind
+    assert reason in ending.reason
+    record = describe_ending(known, ending, 2, NOW)
+    assert record["success"] is False
+    assert record["return_code"] == code
+    assert record.get("reason") == ending.reason
+    assert kind is None or record[kind] is True
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        pod("Succeeded", terminated(0, "Completed")),
+        pod("Succeeded", terminated(0, "Completed", ended=50), deleted=40, grace=0),
+        pod("Succeeded", terminated(0, "Completed"), terminated(0, "Completed")),
+    ],
+    ids=["plain", "deleted afterwards", "with a side container"],
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_success_is_one_even_if_the_pod_is_gone_since(known: Any, gone: bool) -> None:
+    ending = judge(known, gone, NOW, LIMITS).ending
+    assert ending is not None
+    assert ending.success
+
+
+@pytest.mark.parametrize(
+    ("known", "again"),
+    [
+        (pod("Running", RUNNING, startTime=ago(60)), 40),
+        (pod("Running", terminated(0, "Completed"), RUNNING, startTime=ago(60)), 40),
+        (pod("Running", terminated(3), RUNNING, startTime=ago(60)), 40),
+        (pod("Running", RUNNING, init=terminated(0), startTime=ago(60)), 40),
+        (pod("Pending", created=20), 30),
+        (pod("Pending", created=20, **UNSCHEDULABLE), 30),
+        (pod("Pending", waiting("ErrImagePull"), created=20), 30),
+        (pod("Running", RUNNING, deleted=10), 20 + LOST_AFTER),
+    ],
+    ids=[
+        *("running", "side container running", "main failed, side running", "after init"),
+        *("pending", "unschedulable", "no image", "being deleted"),
+    ],
+)
+def test_what_is_not_over_goes_on_and_is_looked_at_again_in_time(known: Any, again: float) -> None:
+    verdict = judge(known, False, NOW, LIMITS)
+    assert verdict.ending is None
+    assert verdict.again == pytest.approx(again)
+
+
+def test_without_limits_a_pod_may_wait_for_a_node_for_ever_but_not_for_an_image() -> None:
+    assert judge(pod("Pending", created=1e6, **UNSCHEDULABLE), False, NOW, Limits()) == judge(
+        pod("Running", RUNNING, startTime=ago(1e6)), False, NOW, Limits()
+    )
+    verdict = judge(
+        pod("Pending", waiting("ErrImagePull"), created=IMAGE_PATIENCE), False, NOW, Limits()
+    )
+    assert verdict.ending is not None
+
+
+def test_what_was_deleted_from_live_elsewhere_leaves_no_record() -> None:
+    ending = judge(pod("Running", RUNNING, fate="discarded"), True, NOW, LIMITS).ending
+    assert ending is not None
+    assert ending.kind == "discarded"
+
+
+@pytest.mark.parametrize(("kind", "retried"), [("lost", False), ("deleted", True)])
+def test_what_may_run_on_unseen_is_never_tried_again_by_itself(kind: str, retried: bool) -> None:
+    known = FAILURES["its node gone" if kind == "lost" else "deleted before it ran"]
+    ending = judge(known[0], known[1], NOW, LIMITS).ending
+    assert ending is not None
+    assert ending.may_be_retried is retried
+
+
+def test_a_record_says_where_and_how_long_and_of_each_container_how_it_ended() -> None:
+    known = pod("Failed", terminated(0, "Completed"), terminated(137, "OOMKilled"))
+    ending = judge(known, False, NOW, LIMITS).ending
+    assert ending is not None
+    record = describe_ending(known, ending, 3, NOW)
+    assert record["start_time"] == NOW - timedelta(seconds=20)
+    assert record["end_time"] == NOW - timedelta(seconds=10)
+    assert record["duration"] == 10
+    assert record["attempt"] == 3
+    assert record["node"] == "node"
+    assert record["image"] == "main:1"
+    assert record["restarts"] == 2
+    assert record["signal"] == "SIGKILL"
+    assert record["uid"] == "uid"
+    described = [(c["name"], c["return_code"], c["reason"]) for c in record["containers"]]
+    assert described == [("main", 0, "Completed"), ("side", 137, "OOMKilled")]
+
+
+@pytest.mark.parametrize("phase", ["Unknown", None, "Invented"])
+def test_a_phase_that_says_nothing_is_no_ending(phase: Any) -> None:
+    assert judge(pod(phase, RUNNING), False, NOW, Limits()).ending is None

@@ -1,0 +1,312 @@
+"""An API server that is overloaded, breaks off, forgets, restarts, or lets the driver die."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.errors import StoreConnectionError, StoreError, StorePermissionError
+from pydatatask_core.resource_manager import Resources
+from pydatatask_kube import PodManager, PodManagerError
+
+from .driving import Driven, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .api_server import ApiServer
+
+JOBS = [f"job{i:02}" for i in range(40)]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tries follow each other quickly."""
+    monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 0.005)
+    monkeypatch.setattr("pydatatask_kube.watch._FIRST_WAIT", 0.005)
+    monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.05)
+
+
+async def _live_and_end(server: ApiServer, stop: asyncio.Event) -> None:
+    """Have pods begin and end, one after the other, as a kubelet would."""
+    while not stop.is_set():
+        for pod in list(server.pods.values()):
+            if pod["status"]["phase"] == "Pending":
+                server.run(pod)
+            elif pod["status"]["phase"] == "Running":
+                server.finish(pod)
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.002)
+
+
+def _check(driven: Driven) -> None:
+    assert driven.done.data.keys() == set(JOBS)
+    assert all(record["success"] for record in driven.done.data.values())
+    assert driven.server.created == dict.fromkeys(JOBS, 1)
+    assert driven.logs.data == {job: f"{job}\n".encode() for job in JOBS}
+    assert not driven.server.pods
+
+
+def _overload(server: ApiServer, chance: random.Random) -> None:
+    def refuse(what: str) -> int | None:
+        return chance.choice([429, 500, 503]) if chance.random() < 0.3 else None
+
+    server.refuse = refuse
+
+
+def _break_off(server: ApiServer, chance: random.Random) -> None:
+    server.lose = lambda what: what != "watch" and chance.random() < 0.2
+
+
+def _cut_watches(server: ApiServer, chance: random.Random) -> None:
+    _every(server, chance, server.cut_watches)
+
+
+def _forget(server: ApiServer, chance: random.Random) -> None:
+    def forget() -> None:
+        server.forget_history()
+        server.expire_pages()
+        server.cut_watches()
+
+    _every(server, chance, forget)
+
+
+def _every(server: ApiServer, chance: random.Random, what: Callable[[], None]) -> None:
+    def lose(kind: str) -> bool:
+        if chance.random() < 0.2:
+            what()
+        return False
+
+    server.lose = lose
+
+
+@pytest.mark.parametrize("trouble", [_overload, _break_off, _cut_watches, _forget])
+async def test_it_converges_whatever_the_server_does_and_no_pod_is_made_twice(
+    server: ApiServer, trouble: Callable[[ApiServer, random.Random], None]
+) -> None:
+    driven, stop = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti")), asyncio.Event()
+    life = asyncio.create_task(_live_and_end(server, stop))
+    async with driven.running() as run:
+        await until(lambda: driven.podman.watch.synced)
+        trouble(server, random.Random(7))
+        await asyncio.wait_for(run, 50)
+        server.refuse, server.lose = (lambda what: None), (lambda what: False)
+        await until(lambda: not server.pods)
+    stop.set()
+    await life
+    _check(driven)
+    assert server.most_at_once <= 10
+
+
+async def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(server: ApiServer) -> None:
+    chance, stop = random.Random(11), asyncio.Event()
+    driven = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti"))
+    life = asyncio.create_task(_live_and_end(server, stop))
+    for _ in range(15):
+        successor = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti"))
+        successor.done.data.update(driven.done.data)
+        successor.logs.data.update(driven.logs.data)
+        driven = successor
+        requests = server.counts.total() + chance.randrange(40)
+        async with driven.running():
+            await until(lambda n=requests: server.counts.total() >= n or not driven.task.running)
+            # Nothing is awaited any more, as if the process were killed.
+            for task in asyncio.all_tasks():
+                if task.get_name().startswith("pydatatask"):
+                    task.cancel()
+    async with driven.running() as run:
+        await asyncio.wait_for(run, 50)
+    stop.set()
+    await life
+    _check(driven)
+
+
+async def test_what_ended_while_nobody_looked_is_found_and_recorded(server: ApiServer) -> None:
+    driven = Driven(server, "a", "b", "c", "d")
+    async with driven.open() as pipeline:
+        await pipeline.update()
+        assert len(server.pods) == 4
+    server.finish(server.of("a"))
+    server.finish(server.of("b"), code=2)
+    server.remove(server.of("c"))
+    async with driven.open() as pipeline:
+        await until(lambda: len(driven.done.data) == 2)
+        assert driven.record("b")["return_code"] == 2
+        await pipeline.update()
+        assert server.created == {"a": 1, "b": 1, "c": 2, "d": 1}
+
+
+async def test_an_end_that_was_recorded_is_not_recorded_again(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        await driven.task.launch("job")
+        server.refuse = lambda what: 403 if what == "delete" else None
+        server.finish(server.of("job"))
+        await until(lambda: driven.record("job"))
+    server.refuse = lambda what: None
+    driven.done.data["job"]["mark"] = True
+    async with driven.open():
+        await until(lambda: not server.pods)
+    assert driven.record("job")["mark"] is True
+    assert server.counts["log"] == 1
+
+
+async def test_a_pod_that_vanished_between_two_watches_is_missed_at_once(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        await driven.task.launch("job")
+        server.run(server.of("job"))
+        await until(lambda: driven.podman.watch.jobs("task"))
+        server.pods.clear()
+        server.forget_history()
+        server.cut_watches()
+        await until(lambda: driven.record("job"))
+    assert driven.record("job")["deleted"] is True
+
+
+async def test_credentials_that_have_expired_are_loaded_again(server: ApiServer) -> None:
+    driven = Driven(server, "a", "b")
+    server.token = "first"
+    async with driven.open():
+        await driven.task.launch("a")
+        server.token = "second"
+        await driven.task.launch("b")
+        server.finish(server.of("a"))
+        server.finish(server.of("b"))
+        await until(lambda: not server.pods)
+
+
+async def test_credentials_that_are_not_accepted_are_an_error_at_opening(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "a")
+    server.token = "right"
+    driven.podman = PodManager("app", "testing", config=_configuration(server, "wrong-secret"))
+    with pytest.raises(PodManagerError, match="does not accept the credentials") as caught:
+        await driven.pipeline.open()
+    assert "wrong-secret" not in str(caught.value)
+    await driven.podman.close()
+
+
+def _configuration(server: ApiServer, token: str) -> Callable[[], Any]:
+    def config() -> Any:
+        configuration = server.configuration()
+        configuration.api_key = {"BearerToken": f"Bearer {token}"}
+        return configuration
+
+    return config
+
+
+async def test_a_server_that_is_not_there_is_an_error_that_says_where(server: ApiServer) -> None:
+    driven = Driven(server, "a")
+    server.url = "http://127.0.0.1:9"
+    driven.podman = server.manager()
+    with pytest.raises(PodManagerError, match=r"namespace 'testing' at http://127.0.0.1:9: "):
+        await driven.pipeline.open()
+    await driven.podman.close()
+    driven.podman = server.manager()
+    with pytest.raises(StoreConnectionError, match="could not list pods in LiveKubeRepository"):
+        await driven.task.live.keys()
+    await driven.podman.close()
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, StorePermissionError), (400, StoreError)])
+async def test_a_refusal_is_never_taken_for_an_empty_listing(
+    server: ApiServer, status: int, kind: type[StoreError]
+) -> None:
+    driven = Driven(server)
+    async with driven.open(mode="inspect"):
+        server.refuse = lambda what: status
+        with pytest.raises(kind):
+            await driven.task.live.keys()
+        with pytest.raises(kind):
+            await driven.task.live.contains("job")
+        with pytest.raises(kind):
+            await driven.task.live.delete("job")
+
+
+async def test_a_peer_that_says_nothing_does_not_hang_anything(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pydatatask_kube.client.TRIES", 2)
+    silent: list[asyncio.StreamWriter] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.append(writer)
+        await reader.read()
+
+    peer = await asyncio.start_server(listen, "127.0.0.1", 0)
+    server.url = f"http://127.0.0.1:{peer.sockets[0].getsockname()[1]}"
+    podman = server.manager()
+    podman.client.silence = 0.1
+    with pytest.raises(PodManagerError, match="imeout|in time"):
+        await podman.find()
+    await podman.close()
+    for writer in silent:
+        writer.close()
+    peer.close()
+    await peer.wait_closed()
+
+
+async def test_strays_are_reported_once_and_left_alone(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add("gone", "job", name="stray")
+    server.add("gone", "job", name="foreign", app="other")
+    driven = Driven(server, "job")
+    server.on_create = server.finish
+    await driven.run()
+    told = [r.getMessage() for r in caplog.records if "belong to no task" in r.getMessage()]
+    assert len(told) == 1
+    assert "1 pods" in told[0]
+    assert "'stray'" in told[0]
+    assert server.pods.keys() == {"stray", "foreign"}
+
+
+async def test_a_pod_from_elsewhere_of_a_job_is_taken_for_the_jobs(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    async with driven.open() as pipeline:
+        pod = server.add("task", "job", name="by-hand")
+        await until(lambda: "job" in driven.task.running)
+        await pipeline.update()
+        server.finish(pod)
+        await until(lambda: driven.record("job"))
+    assert server.counts["create"] == 0
+
+
+async def test_requests_are_few(server: ApiServer) -> None:
+    jobs = [f"job{i}" for i in range(150)]
+    driven = Driven(server, *jobs)
+    server.on_create = server.finish
+    async with driven.open() as pipeline:
+        for _ in range(10):
+            await pipeline.update()
+        assert server.counts == {"list": 1, "watch": 1} | Counter(create=150, log=150, delete=150)
+        for _ in range(20):
+            await pipeline.update()
+            await driven.task.live.keys()
+            await driven.podman.query()
+        assert server.counts["list"] == 1
+        assert server.counts["watch"] == 1
+
+
+async def test_a_failing_watch_is_told_of_once(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    driven = Driven(server, "job")
+    async with driven.open():
+        server.refuse = lambda what: 503 if what == "watch" else None
+        server.cut_watches()
+        before = server.counts["watch"]
+        await until(lambda: server.counts["watch"] > before + 5)
+        server.refuse = lambda what: None
+        await until(lambda: "are known again" in caplog.text)
+    assert caplog.text.count("Nothing new is known") == 1

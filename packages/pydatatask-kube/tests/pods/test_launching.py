@@ -1,0 +1,268 @@
+"""How jobs begin: the quota, the name, the manifest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.errors import (
+    InvalidJobIdError,
+    LaunchRefusedError,
+    SessionError,
+    TaskConfigurationError,
+    TaskError,
+    TemplateError,
+)
+from pydatatask_core.repository import InProcessMetadataRepository
+from pydatatask_core.resource_manager import Resources
+from pydatatask_kube import PodManagerError
+from pydatatask_kube.names import pod_name
+
+from .driving import TEMPLATE, Driven, until
+
+if TYPE_CHECKING:
+    from .api_server import ApiServer
+
+
+class Counting(InProcessMetadataRepository):
+    """Counts how often it is asked for a value."""
+
+    asked = 0
+
+    async def info(self, job: str) -> Any:
+        self.asked += 1
+        return await super().info(job)
+
+
+@pytest.mark.parametrize("job", ["a", "UPPER", "mIxEd9", "x" * 63, "0"])
+async def test_any_job_id_that_can_be_a_label_gets_a_pod_with_it(
+    server: ApiServer, job: str
+) -> None:
+    driven = Driven(server, job)
+    server.on_create = server.finish
+    await driven.run()
+    assert server.created == {job: 1}
+    assert driven.record(job)["success"] is True
+    assert driven.logs.data[job] == f"{job}\n".encode()
+
+
+async def test_a_job_id_too_long_for_a_label_is_refused_and_stops_nothing_else(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "x" * 64, "good")
+    server.on_create = server.finish
+    summary = await driven.run()
+    assert summary.given_up == {"task": ["x" * 64]}
+    assert driven.done.data.keys() == {"good"}
+    async with driven.open():
+        with pytest.raises(InvalidJobIdError, match="has 1 to 63"):
+            await driven.task.launch("x" * 64)
+
+
+async def test_no_launch_exceeds_the_quota_and_what_ends_makes_room(server: ApiServer) -> None:
+    jobs = [f"job{i}" for i in range(12)]
+    driven = Driven(server, *jobs, quota=Resources.parse("350m", "1Ti"))
+    async with driven.running() as run:
+        for ended in range(1, 13):
+            await until(lambda: server.active > 0)
+            await until(lambda n=ended: len(driven.done.data) + server.active >= min(12, n + 2))
+            server.finish(next(p for p in server.pods.values() if "finished" not in p))
+            for pod in server.pods.values():
+                if pod["status"]["phase"] != "Pending":
+                    pod["finished"] = True
+            await until(lambda n=ended: len(driven.done.data) >= n)
+        await asyncio.wait_for(run, 10)
+    assert server.most_at_once == 3
+    assert server.created == dict.fromkeys(jobs, 1)
+
+
+async def test_a_refused_task_renders_one_job_and_no_more(server: ApiServer) -> None:
+    driven = Driven(server, quota=Resources.parse("100m", "1Ti"))
+    inp = Counting({f"job{i:02}": 1 for i in range(40)})
+    driven.task.links["inp"].repo = inp
+    async with driven.open() as pipeline:
+        await pipeline.update()
+        assert server.counts["create"] == 1
+        assert inp.asked <= 2
+        await pipeline.update()
+        await pipeline.update()
+        assert inp.asked <= 2, "a manifest that waits for room is kept for a while"
+        assert server.counts["create"] == 1
+
+
+async def test_the_window_limits_how_many_pods_are_launched(server: ApiServer) -> None:
+    driven = Driven(server, "a", "b", "c", quota=Resources.parse(1000, "1Ti", 2))
+    async with driven.open() as pipeline:
+        await pipeline.update()
+        assert len(server.pods) == 2
+    async with driven.open() as pipeline:
+        await pipeline.update()
+        assert len(server.pods) == 2, "what an earlier driver launched counts as well"
+
+
+async def test_a_pod_that_can_never_fit_the_quota_is_an_error_that_says_so(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job", quota=Resources.parse("50m", 0))
+    async with driven.open():
+        with pytest.raises(TaskConfigurationError, match="'job' can never be launched, since"):
+            await driven.task.launch("job")
+    assert server.counts["create"] == 0
+
+
+async def test_a_job_that_runs_is_not_launched_again(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        await driven.task.launch("job")
+        with pytest.raises(TaskError, match="job 'job' is running already"):
+            await driven.task.launch("job")
+    async with driven.open(mode="one"):
+        with pytest.raises(TaskError, match="job 'job' is running already, in app-task-job-"):
+            await driven.task.launch("job")
+    assert server.created == {"job": 1}
+
+
+async def test_an_answer_that_got_lost_makes_no_second_pod(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    lost = []
+
+    def lose(what: str) -> bool:
+        if what == "create" and not lost:
+            lost.append(what)
+            return True
+        return False
+
+    server.lose = lose
+    async with driven.open():
+        await driven.task.launch("job")
+        assert driven.task.running == {"job"}
+        server.finish(server.of("job"))
+        await until(lambda: driven.record("job"))
+    assert lost
+    assert server.created == {"job": 1}
+
+
+async def test_a_pod_that_is_ours_is_adopted(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        server.refuse = lambda what: None
+        pod = server.add("task", "job", name=pod_name("app", "task", "job"))
+        driven.task._jobs.live.clear()  # as if the watch had not told of it yet
+        await driven.task.launch("job")
+        server.finish(pod)
+        await until(lambda: driven.record("job"))
+    assert server.counts["create"] == 1
+    assert server.created == {"job": 1}
+
+
+async def test_a_pod_that_is_something_else_is_left_alone(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    server.add("other", "job", name=pod_name("app", "task", "job"))
+    async with driven.open():
+        with pytest.raises(TaskError, match="whose labels say that it is something else"):
+            await driven.task.launch("job")
+    assert len(server.pods) == 1
+
+
+async def test_a_launch_waits_for_a_pod_of_its_name_that_is_on_its_way_out(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    old = server.add("task", "job", name=pod_name("app", "task", "job"))
+    old["metadata"]["deletionTimestamp"] = "2099-01-01T00:00:00Z"
+    async with driven.open():
+        driven.task._jobs.live.clear()
+        launch = asyncio.create_task(driven.task.launch("job"))
+        await until(lambda: server.counts["get"] >= 1)
+        server.remove(old)
+        await launch
+        assert server.of("job")["metadata"]["uid"] != old["metadata"]["uid"]
+
+
+async def test_what_the_server_does_not_accept_is_shown_with_the_text(server: ApiServer) -> None:
+    template = TEMPLATE.replace("kind: Pod", "kind: Pod\nmetadata: {annotations: {invalid: x}}")
+    driven = Driven(server, "job", template=template)
+    async with driven.open():
+        with pytest.raises(TemplateError, match="Required value") as caught:
+            await driven.task.launch("job")
+    assert 'args: ["job", 1]' in str(caught.value)
+
+
+async def test_a_template_that_gives_no_pod_for_one_job_stops_no_other(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    driven = Driven(server, "bad", "good1", "good2", template="{{ inp }}" + TEMPLATE)
+    driven.inp.data.update(bad="- no\n", good1="", good2="")
+    driven.task.template.source = TEMPLATE.replace("{{ inp }}", "") + "{{ inp }}"
+    server.on_create = server.finish
+    summary = await driven.run()
+    assert driven.done.data.keys() == {"good1", "good2"}
+    assert summary.given_up == {"task": ["bad"]}
+    told = [r for r in caplog.records if r.levelno >= logging.ERROR]
+    assert len(told) == 1
+    assert "the manifest for job 'bad' is no YAML" in told[0].getMessage()
+
+
+async def test_the_template_sees_links_names_and_env_and_nothing_else_is_looked_up(
+    server: ApiServer,
+) -> None:
+    driven = Driven(
+        server,
+        "job",
+        template=TEMPLATE.replace(
+            '"{{ job }}", {{ inp }}', '"{{ job }}", "{{ task }}", "{{ argv0 }}", "{{ extra }}"'
+        ),
+        env={"extra": "more"},
+    )
+    inp = Counting({"job": 1})
+    driven.task.links["inp"].repo = inp
+    async with driven.open():
+        await driven.task.launch("job")
+    args = server.of("job")["spec"]["containers"][0]["args"]
+    assert args[:2] == ["job", "task"]
+    assert args[3] == "more"
+    assert inp.asked == 0
+
+
+async def test_a_name_that_does_not_exist_is_warned_of_when_opening(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    driven = Driven(server, "job", template=TEMPLATE + "# {{ inpt }}\n")
+    async with driven.open():
+        assert "names ['inpt'], which is neither" in caplog.text
+        with pytest.raises(TemplateError, match="'inpt' is undefined"):
+            await driven.task.launch("job")
+
+
+async def test_a_full_namespace_is_no_failure(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+
+    async def refuse(manifest: dict[str, Any]) -> Any:
+        raise PodManagerError("create", "it", "exceeded quota: pods=1", status=403)
+
+    async with driven.open():
+        driven.podman.create = refuse  # type: ignore[method-assign]
+        with pytest.raises(LaunchRefusedError, match="the namespace"):
+            await driven.task.launch("job")
+
+
+async def test_a_podman_that_is_none_is_an_error_that_says_so(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    driven.task._podman = lambda: 3  # type: ignore[assignment, return-value]
+    with pytest.raises(TaskConfigurationError, match="gave 3, which is no PodManager"):
+        _ = driven.task.podman
+
+
+async def test_clients_are_there_once_it_is_connected(server: ApiServer) -> None:
+    podman = server.manager()
+    with pytest.raises(SessionError, match="not connected"):
+        _ = podman.api
+    await podman.connect()
+    assert podman.v1.api_client is podman.api
+    assert podman.v1_ws.api_client is podman.api_ws
+    await podman.close()
+    with pytest.raises(SessionError):
+        await podman.connect()

@@ -1,0 +1,74 @@
+"""From a template that was filled in to a pod."""
+
+from __future__ import annotations
+
+import pytest
+
+from pydatatask_core.errors import TemplateError
+from pydatatask_kube.manifest import complete, parse
+
+GOOD = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: nightly
+  labels: {team: blue, app: theirs}
+  annotations: {cost: low}
+spec:
+  restartPolicy: OnFailure
+  containers:
+    - name: main
+      image: image
+"""
+
+
+def test_what_the_user_wrote_stays() -> None:
+    pod = complete(parse(GOOD, "task", "job"), "app", "task", "Job1", 2)
+    metadata = pod["metadata"]
+    assert metadata["name"].startswith("nightly-job1-")
+    assert metadata["labels"] == {"team": "blue", "app": "app", "task": "task", "job": "Job1"}
+    assert metadata["annotations"] == {"cost": "low", "pydatatask/attempt": "2"}
+    assert pod["spec"]["restartPolicy"] == "OnFailure"
+
+
+def test_what_is_left_out_is_added() -> None:
+    pod = complete(parse("spec: {containers: [{name: c}]}", "t", "j"), "app", "task", "job", 1)
+    assert pod["apiVersion"] == "v1"
+    assert pod["kind"] == "Pod"
+    assert pod["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_generated_name_becomes_the_beginning_of_ours() -> None:
+    text = "{metadata: {generateName: night-}, spec: {containers: [{name: c}]}}"
+    metadata = complete(parse(text, "t", "j"), "app", "task", "job", 1)["metadata"]
+    assert metadata["name"].startswith("night-job-")
+    assert "generateName" not in metadata
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint", "line"),
+    [
+        ("a: b: c\n", "is no YAML: mapping values are not allowed", 1),
+        ("kind: Pod\nspec: {containers: [\n", "is no YAML", 3),
+        ("", "is empty, and the manifest of a pod is a mapping", None),
+        ("- a\n", "is a list", None),
+        ("apiVersion: v1\nkind: Job\n", "has the kind 'Job', and only a Pod", 2),
+        ("kind: Pod\napiVersion: v2\n", "has the apiVersion 'v2'", 2),
+        ("kind: Pod\n", "has no spec", None),
+        ("spec: {containers: []}\n", "has no container", None),
+        ("spec: {containers: [a]}\n", "no list of mappings", None),
+        (GOOD.replace("OnFailure", "Always"), "restartPolicy 'Always', with which a pod never", 8),
+        (GOOD.replace("{cost: low}", "low"), "metadata.annotations that is a str", 6),
+        (GOOD.replace("{team: blue, app: theirs}", "[x]"), "metadata.labels that is a list", 5),
+    ],
+)
+def test_what_is_no_pod_is_refused_with_its_text_and_the_line(
+    text: str, complaint: str, line: int | None
+) -> None:
+    with pytest.raises(TemplateError) as caught:
+        parse(text, "mytask", "myjob")
+    message = str(caught.value)
+    assert message.startswith("mytask: the manifest for job 'myjob'")
+    assert complaint in message
+    assert (f", line {line}" in message) is (line is not None)
+    assert all(part in message for part in text.splitlines())
