@@ -16,6 +16,7 @@ import pydatatask_core
 
 MODULES = (
     "pipeline",
+    "pod_manager",
     "proc_manager",
     "repository",
     "resource_manager",

@@ -1,1 +1,1 @@
-"""A cluster of one node that the tests start: Kubernetes in one program, and Debian's containerd."""
+"""A cluster of one node that the tests start: Kubernetes in one program, and containerd."""

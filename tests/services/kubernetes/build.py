@@ -1,6 +1,7 @@
-"""Build Kubernetes into the cache, unless it is there: ``python tests/services/kubernetes/build.py``.
+"""Build Kubernetes into the cache, unless it is there.
 
-Prints the path of the program. As root on Debian it installs what the program works with, too.
+``python tests/services/kubernetes/build.py`` prints the path of the program. As root on Debian it
+installs what the program works with, too.
 """
 
 from __future__ import annotations

@@ -287,7 +287,7 @@ class ApiServer:
 
 def _statuses(pod: Pod, *, running: bool = False, code: int = 0, **more: Any) -> dict[str, Any]:
     if running:
-        state = {"running": {"startedAt": now()}}
+        state: dict[str, Any] = {"running": {"startedAt": now()}}
     else:
         reason = "Error" if code else "Completed"
         times = {"startedAt": now(), "finishedAt": now()}
@@ -309,7 +309,8 @@ def _statuses(pod: Pod, *, running: bool = False, code: int = 0, **more: Any) ->
 
 def _matches(pod: Pod, selector: str) -> bool:
     wanted = dict(part.split("=") for part in selector.split(",") if part)
-    return wanted.items() <= pod["metadata"].get("labels", {}).items()
+    labels: dict[str, str] = pod["metadata"].get("labels", {})
+    return wanted.items() <= labels.items()
 
 
 def _line(kind: str, about: dict[str, Any]) -> bytes:

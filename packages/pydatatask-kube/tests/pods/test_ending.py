@@ -74,7 +74,10 @@ def disrupted(reason: str) -> dict[str, Any]:
 
 
 UNSCHEDULABLE = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes: too little cpu")
-DEADLINE = {"reason": "DeadlineExceeded", "message": "was active longer than allowed"}
+DEADLINE: dict[str, Any] = {
+    "reason": "DeadlineExceeded",
+    "message": "was active longer than allowed",
+}
 
 # what is seen, whether the pod is gone, the kind of failure, a part of the reason, the exit status
 FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = {

@@ -108,22 +108,34 @@ async def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(server: A
     driven = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti"))
     life = asyncio.create_task(_live_and_end(server, stop))
     for _ in range(15):
-        successor = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti"))
-        successor.done.data.update(driven.done.data)
-        successor.logs.data.update(driven.logs.data)
-        driven = successor
-        requests = server.counts.total() + chance.randrange(40)
+        driven = _successor(driven)
         async with driven.running():
-            await until(lambda n=requests: server.counts.total() >= n or not driven.task.running)
+            await _requests(driven, chance.randrange(40))
             # Nothing is awaited any more, as if the process were killed.
             for task in asyncio.all_tasks():
                 if task.get_name().startswith("pydatatask"):
                     task.cancel()
+    driven = _successor(driven)
     async with driven.running() as run:
         await asyncio.wait_for(run, 50)
     stop.set()
     await life
     _check(driven)
+
+
+def _successor(driven: Driven) -> Driven:
+    """Give another driver with the same repositories."""
+    successor = Driven(driven.server, *JOBS, quota=Resources.parse(1, "1Ti"))
+    successor.done.data.update(driven.done.data)
+    successor.logs.data.update(driven.logs.data)
+    return successor
+
+
+async def _requests(driven: Driven, number: int) -> None:
+    """Wait for a number of requests, or for the end of all jobs."""
+    counts, done = driven.server.counts, driven.done.data
+    enough = counts.total() + number
+    await until(lambda: counts.total() >= enough or len(done) == len(JOBS))
 
 
 async def test_what_ended_while_nobody_looked_is_found_and_recorded(server: ApiServer) -> None:
@@ -246,7 +258,7 @@ async def test_a_peer_that_says_nothing_does_not_hang_anything(
     server.url = f"http://127.0.0.1:{peer.sockets[0].getsockname()[1]}"
     podman = server.manager()
     podman.client.silence = 0.1
-    with pytest.raises(PodManagerError, match="imeout|in time"):
+    with pytest.raises(PodManagerError, match=r"imeout|in time"):
         await podman.find()
     await podman.close()
     for writer in silent:

@@ -62,18 +62,22 @@ async def test_a_job_id_too_long_for_a_label_is_refused_and_stops_nothing_else(
             await driven.task.launch("x" * 64)
 
 
+async def _recorded(driven: Driven, number: int) -> None:
+    """Wait until as many jobs are recorded, and others are launched in their place."""
+    await until(lambda: len(driven.done.data) >= number)
+    await until(lambda: number + driven.server.active >= min(12, number + 3))
+
+
 async def test_no_launch_exceeds_the_quota_and_what_ends_makes_room(server: ApiServer) -> None:
     jobs = [f"job{i}" for i in range(12)]
     driven = Driven(server, *jobs, quota=Resources.parse("350m", "1Ti"))
     async with driven.running() as run:
         for ended in range(1, 13):
             await until(lambda: server.active > 0)
-            await until(lambda n=ended: len(driven.done.data) + server.active >= min(12, n + 2))
-            server.finish(next(p for p in server.pods.values() if "finished" not in p))
-            for pod in server.pods.values():
-                if pod["status"]["phase"] != "Pending":
-                    pod["finished"] = True
-            await until(lambda n=ended: len(driven.done.data) >= n)
+            server.finish(
+                next(p for p in server.pods.values() if p["status"]["phase"] == "Pending")
+            )
+            await _recorded(driven, ended)
         await asyncio.wait_for(run, 10)
     assert server.most_at_once == 3
     assert server.created == dict.fromkeys(jobs, 1)
@@ -127,7 +131,7 @@ async def test_a_job_that_runs_is_not_launched_again(server: ApiServer) -> None:
 
 async def test_an_answer_that_got_lost_makes_no_second_pod(server: ApiServer) -> None:
     driven = Driven(server, "job")
-    lost = []
+    lost: list[str] = []
 
     def lose(what: str) -> bool:
         if what == "create" and not lost:
@@ -261,8 +265,8 @@ async def test_clients_are_there_once_it_is_connected(server: ApiServer) -> None
     with pytest.raises(SessionError, match="not connected"):
         _ = podman.api
     await podman.connect()
-    assert podman.v1.api_client is podman.api
-    assert podman.v1_ws.api_client is podman.api_ws
+    assert vars(podman.v1)["api_client"] is podman.api
+    assert vars(podman.v1_ws)["api_client"] is podman.api_ws
     await podman.close()
     with pytest.raises(SessionError):
         await podman.connect()

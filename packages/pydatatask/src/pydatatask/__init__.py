@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from . import fuse as fuse
     from . import pipeline as pipeline
+    from . import pod_manager as pod_manager
     from . import proc_manager as proc_manager
     from . import repository as repository
     from . import resource_manager as resource_manager
@@ -37,12 +38,16 @@ if TYPE_CHECKING:
     from . import task as task
     from . import utils as utils
     from ._callable import CallableMain
+    from .pod_manager import PodManager as PodManager
     from .proc_manager import SSHLinuxManager as SSHLinuxManager
     from .repository import DockerRepository as DockerRepository
+    from .repository import LiveKubeRepository as LiveKubeRepository
     from .repository import MongoMetadataRepository as MongoMetadataRepository
     from .repository import S3BucketInfo as S3BucketInfo
     from .repository import S3BucketRepository as S3BucketRepository
     from .repository import YamlMetadataS3Repository as YamlMetadataS3Repository
+    from .task import KubeFunctionTask as KubeFunctionTask
+    from .task import KubeTask as KubeTask
 
     main: CallableMain
 else:
@@ -53,6 +58,7 @@ else:
             "fuse",
             "main",
             "pipeline",
+            "pod_manager",
             "proc_manager",
             "repository",
             "resource_manager",

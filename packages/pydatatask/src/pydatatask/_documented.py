@@ -21,6 +21,12 @@ __all__ = ["BACKENDS", "documented_names"]
 # The extra that installs a backend: its documented names, and the module that has each.
 BACKENDS: dict[str, dict[str, str]] = {
     "docker": {"DockerRepository": "repository"},
+    "kube": {
+        "KubeFunctionTask": "task",
+        "KubeTask": "task",
+        "LiveKubeRepository": "repository",
+        "PodManager": "pod_manager",
+    },
     "mongo": {"MongoMetadataRepository": "repository"},
     "s3": {
         "S3BucketInfo": "repository",
