@@ -207,7 +207,7 @@ async def _explanation(target: Target, path: str) -> str | None:
     probe = words(f"{path.rpartition('/')[0]}/.probe")
     try:
         await target.ask(
-            f"env printf %08192d 0 >{probe}; result=$?; rm -f -- {probe}; [ $result = 0 ]"
+            f"head -c 8192 /dev/zero >{probe}; result=$?; rm -f -- {probe}; [ $result = 0 ]"
         )
     except CommandError as e:
         return str(e)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 from typing import TYPE_CHECKING
@@ -182,14 +181,13 @@ class Target:
     async def _empty(self) -> None:
         while self._rubbish and not self.is_lost:
             names = list(self._rubbish)[:50]
-            with contextlib.suppress(SSHConnectionError):  # the next connection goes on with it
-                try:
-                    await self.remove(*names)
-                except SSHConnectionError:
-                    raise
-                except ProcessManagerError as e:
-                    log.warning("%s: something is left behind: %s", self.host, e)
-                self._rubbish.difference_update(names)
+            try:
+                await self.remove(*names)
+            except SSHConnectionError:
+                return  # the next connection goes on with it
+            except ProcessManagerError as e:
+                log.warning("%s: something is left behind: %s", self.host, e)
+            self._rubbish.difference_update(names)
 
     async def remove(self, *places: str) -> None:
         """Remove directories with all that is in them, whatever their permissions.
