@@ -15,12 +15,7 @@ from services.golang import GoProgram
 
 __all__ = ["DISTRIBUTION"]
 
-DISTRIBUTION = GoProgram(
-    "distribution",
-    Path(__file__).resolve().parent,
-    "github.com/distribution/distribution/v3/cmd/registry",
-    go=(1, 26),
-)
+DISTRIBUTION = GoProgram("distribution", Path(__file__).resolve().parent, ".", go=(1, 26))
 
 if __name__ == "__main__":
     sys.stdout.write(f"{DISTRIBUTION.build()}\n")
