@@ -8,19 +8,18 @@ import re
 import subprocess
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 import pydatatask
 from pydatatask._documented import BACKENDS
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytest.importorskip("mypy", reason="the development environment has the type checkers")
 pytest.importorskip("pyright", reason="the development environment has the type checkers")
+pytestmark = pytest.mark.timeout(600)  # a first run of a type checker reads all there is
 
+FILES = ("names.py", "use.py")
 MODULES = sorted(name for name in dir(pydatatask) if hasattr(getattr(pydatatask, name), "__spec__"))
 BEHIND = {"fuse": "pydatatask_cli.commands.fuse", "main": "pydatatask_cli"}
 USE = """
@@ -48,80 +47,82 @@ MISTAKES = [10, 11, 13, 17, 18]
 @cache
 def documented() -> list[tuple[str, str]]:
     """Pair each documented name with the same name where it is defined."""
-    pairs = []
-    for place in ("", *MODULES):
-        names = importlib.import_module(f"pydatatask.{place}".rstrip(".")).__all__
-        extras = {name: extra for extra, found in BACKENDS.items() for name in found}
-        for name in names:
-            if name in extras:
-                home = f"pydatatask_{extras[name]}"
-            elif place and not hasattr(pydatatask, name):
-                home = BEHIND.get(place, f"pydatatask_core.{place}")
-            else:
-                value = getattr(pydatatask, name, None)
-                core = importlib.import_module("pydatatask_core")
-                home = "pydatatask_core" if getattr(core, name, None) is value else "pydatatask_cli"
-            pairs.append((f"pydatatask.{place}.{name}".replace("..", "."), f"{home}.{name}"))
+    extras = {name: extra for extra, found in BACKENDS.items() for name in found}
+    pairs = [
+        (f"pydatatask.{name}", home("pydatatask_core", "pydatatask_cli", name, extras))
+        for name in importlib.import_module("pydatatask").__all__
+    ]
+    for module in MODULES:
+        behind = BEHIND.get(module, f"pydatatask_core.{module}")
+        pairs += [
+            (f"pydatatask.{module}.{name}", home(behind, "pydatatask_core", name, extras))
+            for name in importlib.import_module(f"pydatatask.{module}").__all__
+        ]
     return pairs
 
 
-def sample() -> str:
+def home(first: str, second: str, name: str, extras: dict[str, str]) -> str:
+    """Give a name as its own package has it: a backend, or the first of two modules with it."""
+    if name in extras:
+        return f"pydatatask_{extras[name]}.{name}"
+    return f"{first if name in importlib.import_module(first).__all__ else second}.{name}"
+
+
+def names() -> str:
+    """Write a program that asks for the type of each, once here and once there."""
     asked = [name for pair in documented() for name in pair]
     imported = sorted({name.rpartition(".")[0] for _, name in documented()})
     lines = ["import pydatatask", *(f"import {module}" for module in imported)]
     return "\n".join(lines + [f"reveal_type({name})" for name in asked])
 
 
-def mypy(folder: Path, code: str) -> dict[int, str]:
-    """Run mypy and return what it says, by the line."""
-    path = folder / "sample.py"
-    path.write_text(code)
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", str(path)]
+def mypy(folder: Path) -> dict[str, dict[int, str]]:
+    """Run mypy and return what it says, by the file and the line."""
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *FILES]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    found = re.findall(r"^sample\.py:(\d+): \w+: (.*)$", ran.stdout, re.MULTILINE)
-    assert found, ran.stdout + ran.stderr
-    return {int(line): said for line, said in found}
+    said: dict[str, dict[int, str]] = {name: {} for name in FILES}
+    for name, line, message in re.findall(r"^(\S+):(\d+): \w+: (.*)$", ran.stdout, re.MULTILINE):
+        said[name][int(line)] = message
+    assert said[FILES[0]], ran.stdout + ran.stderr
+    return said
 
 
-def pyright(folder: Path, code: str) -> dict[int, str]:
-    """Run pyright and return what it says, by the line."""
-    path = folder / "sample.py"
-    path.write_text(code)
+def pyright(folder: Path) -> dict[str, dict[int, str]]:
+    """Run pyright and return what it says, by the file and the line."""
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     ran = subprocess.run(
-        [*command, str(path)], cwd=folder, capture_output=True, text=True, check=False
+        [*command, *FILES], cwd=folder, capture_output=True, text=True, check=False
     )
-    said = json.loads(ran.stdout)["generalDiagnostics"]
-    return {each["range"]["start"]["line"] + 1: each["message"] for each in said}
+    said: dict[str, dict[int, str]] = {name: {} for name in FILES}
+    for each in json.loads(ran.stdout)["generalDiagnostics"]:
+        said[Path(each["file"]).name][each["range"]["start"]["line"] + 1] = each["message"]
+    return said
 
 
-CHECKERS = pytest.mark.parametrize("checker", [mypy, pyright])
+@pytest.fixture(scope="module", params=[mypy, pyright])
+def said(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[int, str]]:
+    """Give what a type checker says of both samples."""
+    folder = tmp_path_factory.mktemp("samples")
+    for name, code in zip(FILES, (names(), USE), strict=True):
+        (folder / name).write_text(code)
+    found: dict[str, dict[int, str]] = request.param(folder)
+    return found
 
 
-@CHECKERS
-@pytest.mark.timeout(600)
 def test_every_documented_name_has_the_type_that_it_has_where_it_is_defined(
-    tmp_path: Path, checker: object
+    said: dict[str, dict[int, str]],
 ) -> None:
-    assert callable(checker)
-    code = sample()
-
-    said = checker(tmp_path, code)
-
-    lines = code.splitlines()
-    first = len(lines) - 2 * len(documented())
+    first = len(names().splitlines()) - 2 * len(documented())
     for number, (name, origin) in enumerate(documented()):
-        shown, real = (said[first + 2 * number + offset] for offset in (1, 2))
+        shown, real = (said["names.py"][first + 2 * number + offset] for offset in (1, 2))
         kind = shown.partition(" is ")[2]
         assert kind == real.partition(" is ")[2], f"{name} is {shown}, {origin} is {real}"
         assert kind.strip("'\"") not in ("Any", "Unknown", ""), f"{name}: {shown}"
 
 
-@CHECKERS
-@pytest.mark.timeout(600)
-def test_a_users_mistakes_are_found_and_nothing_else_is(tmp_path: Path, checker: object) -> None:
-    assert callable(checker)
-
-    said = checker(tmp_path, USE)
-
-    assert sorted(said) == MISTAKES, said
+def test_a_users_mistakes_are_found_and_nothing_else_is(
+    said: dict[str, dict[int, str]],
+) -> None:
+    assert sorted(said["use.py"]) == MISTAKES, said["use.py"]
