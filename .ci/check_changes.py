@@ -13,8 +13,9 @@ from members import Member, Problem, read_members
 
 def missing(member: Member) -> str:
     """Say what is missing of a package, or nothing."""
-    fragments = member.fragments()
-    if fragments:
+    if "(unreleased)" in (member.folder / "CHANGELOG.md").read_text(encoding="utf-8"):
+        return f"{member.name} tells in its CHANGELOG.md of what is not released"
+    if member.fragments():
         return ""
     released = member.released()
     if not released:

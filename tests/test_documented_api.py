@@ -15,29 +15,8 @@ import pytest
 from documented.reading import KNOWN, Class, Function, classes, constants, functions
 
 import pydatatask
-from pydatatask._documented import BACKENDS
 
 EMPTY = inspect.Parameter.empty
-MISSING = {
-    (module, name)
-    for module, name in (
-        ("proc_manager", "SSHLinuxManager"),
-        ("pod_manager", "PodManager"),
-        ("repository", "LiveKubeRepository"),
-        ("task", "KubeTask"),
-        ("task", "KubeFunctionTask"),
-    )
-    if not any(name in names for names in BACKENDS.values())
-}
-
-
-def there(item: Any) -> Any:
-    """Skip what belongs to a backend that holds nothing yet."""
-    skip = pytest.mark.skipif(
-        (item.module, item.name.partition(".")[0]) in MISSING,
-        reason="its package holds nothing yet",
-    )
-    return pytest.param(item, marks=skip, id=str(item))
 
 
 def find(module: str, path: str, *, static: bool = False) -> Any:
@@ -76,7 +55,7 @@ def check(found: list[inspect.Parameter], documented: Function) -> None:
         assert parameter.default is not EMPTY
 
 
-@pytest.mark.parametrize("documented", [there(each) for each in classes()])
+@pytest.mark.parametrize("documented", classes(), ids=str)
 def test_a_documented_class_has_its_bases_and_is_one_of_the_package(documented: Class) -> None:
     found = find(documented.module, documented.name)
 
@@ -86,7 +65,7 @@ def test_a_documented_class_has_its_bases_and_is_one_of_the_package(documented: 
         assert base in found.__mro__
 
 
-@pytest.mark.parametrize("documented", [there(each) for each in functions()])
+@pytest.mark.parametrize("documented", functions(), ids=str)
 def test_a_documented_function_is_what_it_is_documented_to_be(documented: Function) -> None:
     marks = documented.marks
     static = find(documented.module, documented.name, static="." in documented.name)

@@ -204,6 +204,14 @@ def test_a_package_that_was_never_released_has_to_have_a_fragment(checkout: Chec
     assert ran.stdout.startswith("pydatatask-s3 was never released and has no fragment")
 
 
+def test_what_is_not_released_stands_in_fragments_alone(checkout: Checkout) -> None:
+    for package in ("pydatatask", "pydatatask-core", "pydatatask-s3"):
+        checkout.fragment(package, "7.added.md")
+    checkout.write("packages/pydatatask-s3/CHANGELOG.md", "# Changes\n\n## 1.0.0 (unreleased)\n")
+
+    assert check(checkout).stdout.startswith("pydatatask-s3 tells in its CHANGELOG.md of what is")
+
+
 def test_code_that_changed_since_its_tag_has_to_have_a_fragment(checkout: Checkout) -> None:
     for package in ("pydatatask", "pydatatask-core", "pydatatask-s3"):
         checkout.git("tag", f"{package}-v1.0.0")
