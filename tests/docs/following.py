@@ -42,7 +42,7 @@ class Reader:
         self._folder = folder
         self._written: dict[int, tuple[int, str]] = {}
         programs = str(Path(sys.executable).parent)
-        self._environ = {
+        self.environ = {
             **os.environ,
             "COLUMNS": "80",
             "HOME": str(folder),
@@ -90,7 +90,7 @@ class Reader:
         done = subprocess.run(
             command,
             cwd=self._folder,
-            env=self._environ,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

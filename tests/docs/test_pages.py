@@ -19,6 +19,7 @@ ELSEWHERE = {"command-line.md"}
 
 SERVED = {
     "howto/docker.md",
+    "howto/kubernetes.md",
     "howto/mixed.md",
     "howto/mongodb.md",
     "howto/s3.md",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .cluster import cluster
 from .following import Reader
 
 if TYPE_CHECKING:
@@ -79,3 +80,22 @@ Host build1
     )
     environ = {"REMOTE_PATH": str(tmp_path_factory.mktemp("remote"))}
     Reader(HOWTO / "ssh.md", tmp_path, environ).follow()
+
+
+def test_the_page_about_kubernetes_shows_what_happens(tmp_path: Path) -> None:
+    reader = Reader(
+        HOWTO / "kubernetes.md", tmp_path, {"NAMESPACE": "testing", "SHARED": str(tmp_path)}
+    )
+    with cluster(tmp_path, reader.environ) as url:
+        (tmp_path / ".kube").mkdir()
+        (tmp_path / ".kube" / "config").write_text(
+            f"""
+apiVersion: v1
+kind: Config
+clusters: [{{name: here, cluster: {{server: "{url}"}}}}]
+users: [{{name: me, user: {{}}}}]
+contexts: [{{name: here, context: {{cluster: here, user: me}}}}]
+current-context: here
+"""
+        )
+        reader.follow()

@@ -9,7 +9,15 @@ import pytest
 
 __all__: list[str] = []
 
-LONG = ("pydatatask-kube", "pydatatask-ssh", "process", "pydatatask-cli", "executor", "examples")
+LONG = (
+    "pydatatask-kube",
+    "pydatatask-ssh",
+    "process",
+    "pydatatask-cli",
+    "executor",
+    "examples",
+    "docs",
+)
 """Parts of the paths of tests that take minutes; they begin first, in this order."""
 
 ONE_BY_ONE = ("packages/pydatatask-kube/",)

@@ -1,0 +1,89 @@
+"""Something like a cluster: an API server of the tests' own, and a kubelet without containers.
+
+The commands of containers are run on this machine, in one folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["cluster"]
+
+API_SERVER = (
+    Path(__file__).parents[2] / "packages" / "pydatatask-kube" / "tests" / "pods" / "api_server.py"
+)
+
+
+def _module() -> Any:
+    spec = importlib.util.spec_from_file_location("api_server_of_pods", API_SERVER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+async def _run(server: Any, pod: Any, folder: Path, environ: Mapping[str, str]) -> None:
+    server.run(pod)
+    (container,) = pod["spec"]["containers"]
+    process = await asyncio.create_subprocess_exec(
+        *container["command"],
+        cwd=folder,
+        env=dict(environ),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    server.finish(pod, code=process.returncode, log=output)
+
+
+@contextmanager
+def cluster(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Serve the API of a cluster meanwhile.
+
+    :param folder: where commands of containers run.
+    :param environ: the variables that they have.
+    :return: its URL; its one namespace is ``testing``.
+    """
+    module = _module()
+    started: list[str] = []
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    over = asyncio.Event()
+
+    async def serve() -> None:
+        running: set[asyncio.Task[None]] = set()
+        async with module.serving() as server:
+            server.on_create = lambda pod: running.add(
+                asyncio.create_task(_run(server, pod, folder, environ))
+            )
+            started.append(server.url)
+            ready.set()
+            await over.wait()
+            await asyncio.gather(*running)
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=work, name="cluster")
+    thread.start()
+    try:
+        ready.wait(30)
+        yield started[0]
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
