@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import PydatataskError
+
 if TYPE_CHECKING:
     from pydatatask_core.resource_manager import ResourceManager, Resources
     from pydatatask_core.task import Task
@@ -17,11 +19,13 @@ class Budget:
     def __init__(self) -> None:
         self._used: dict[ResourceManager, Resources] = {}
         self._live: dict[Task, int] = {}
+        self._refused: dict[Task, str] = {}
 
-    async def take(self, task: Task) -> str | None:
+    async def take(self, task: Task, job: str) -> str | None:
         """Imagine that one more job of a task is launched, or say why it would not be.
 
         :param task: the task.
+        :param job: the job, which is ready.
         """
         if task.disabled:
             return "the task is disabled"
@@ -29,18 +33,28 @@ class Budget:
             live = await self._count_live(task)
             if live >= task.concurrency:
                 return f"{live} jobs of the task are live, and its concurrency is no more"
-        request: Resources | None = getattr(task, "job_resources", None)
+        # Once one was refused, a round asks for no further job of its task.
+        refusal = self._refused.get(task) or await self._draw(task, job)
+        if refusal is None and task in self._live:
+            self._live[task] += 1
+        return refusal
+
+    async def _draw(self, task: Task, job: str) -> str | None:
+        """Take what a job needs from the quotas of its task, or say why it cannot be launched."""
+        try:
+            request = await task.demand(job)
+        except PydatataskError as e:
+            return f"it cannot be launched: {e}"
         if request is None:
             return None
         for quota in task.quotas:
             used = await self._usage(quota) + request
             short = used.excess(quota.quota)
             if short is not None:
-                return f"the quota of {short.name} is used up"
+                self._refused[task] = f"the quota of {short.name} is used up"
+                return self._refused[task]
         for quota in task.quotas:
             self._used[quota] += request
-        if task in self._live:
-            self._live[task] += 1
         return None
 
     async def _count_live(self, task: Task) -> int:
@@ -60,9 +74,10 @@ class Budget:
         return self._used[quota]
 
 
-async def holdup(task: Task) -> str | None:
-    """Say what keeps a job of a task from being launched now, if anything does.
+async def holdup(task: Task, job: str) -> str | None:
+    """Say what keeps a job of a task that is ready from being launched now, if anything does.
 
     :param task: the task.
+    :param job: the job.
     """
-    return await Budget().take(task)
+    return await Budget().take(task, job)

@@ -147,6 +147,9 @@ class KubeTask(KubeSetting):
         recent = sum(now - created_at(pod, now) < self.window for pod in pods)
         return total + Resources(launches=recent)
 
+    async def demand(self, job: str) -> Resources | None:
+        return await self._launcher.demand(job)
+
     # -- rounds ----------------------------------------------------------------------------------
 
     @property

@@ -114,6 +114,15 @@ async def test_a_pod_that_can_never_fit_the_quota_is_an_error_that_says_so(
     async with driven.open():
         with pytest.raises(TaskConfigurationError, match="'job' can never be launched, since"):
             await driven.task.launch("job")
+        with pytest.raises(TaskConfigurationError, match="'job' can never be launched, since"):
+            await driven.task.demand("job")
+    assert server.counts["create"] == 0
+
+
+async def test_what_a_pod_would_request_is_known_before_it_is_made(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        assert await driven.task.demand("job") == Resources.parse("100m", "1Mi", 1)
     assert server.counts["create"] == 0
 
 

@@ -34,7 +34,7 @@ async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> d
     root = await explain(task, job)
     blamed, alone = blame(root)
     ready = root.holds()
-    held = await holdup(task) if ready else None
+    held = await holdup(task, job) if ready else None
     return {
         "task": task_name,
         "job": job,

@@ -33,7 +33,7 @@ async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
     budget = Budget()
     launch, wait = [], []
     for task, job in ready:
-        reason = await budget.take(task)
+        reason = await budget.take(task, job)
         if reason is None:
             launch.append({"task": task.name, "job": job})
         else:
@@ -65,7 +65,7 @@ def command(app: App, as_json: bool) -> None:
 
     A line `launch TASK JOB` each, by priority, and a line `wait TASK JOB REASON` for a job that is
     ready and would be held back by a quota, the concurrency of its task, or since that is
-    disabled. A quota that only says at launch what a job takes is not foreseen.
+    disabled. What a third party's task takes of a quota is foreseen if it says so (`Task.demand`).
 
     With --json: {"launch": [{"task": TASK, "job": JOB}], "wait": [{"task": TASK, "job": JOB,
     "reason": TEXT}]}.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.repository.base import Repository
-    from pydatatask_core.resource_manager import ResourceManager
+    from pydatatask_core.resource_manager import ResourceManager, Resources
 
     from .runtime import Runtime
 
@@ -104,6 +104,14 @@ class Task(Linked, ABC):
     def quotas(self) -> tuple[ResourceManager, ...]:
         """The quotas that this task's jobs draw on; a pipeline finds them here."""
         return ()
+
+    async def demand(self, job: str) -> Resources | None:
+        """Give what a launch of a job would take of the quotas; None if that shows only then.
+
+        :param job: the job.
+        :raises PydatataskError: if it could not be launched at all.
+        """
+        return None
 
     @property
     def running(self) -> AbstractSet[str]:

@@ -156,6 +156,9 @@ class ProcessTask(ProcessSetting):
             EXACT.multiply(job.cpu, count), EXACT.multiply(job.mem, count), job.launches * recent
         )
 
+    async def demand(self, job: str) -> Resources | None:
+        return self.job_resources
+
     # -- rounds ----------------------------------------------------------------------------------
 
     @property

@@ -24,11 +24,12 @@ from pydatatask_kube.names import labels, name_of, uid_of
 from pydatatask_kube.requests import resources_of
 from pydatatask_kube.state import is_over
 
+from .job import LiveJob
+
 if TYPE_CHECKING:
     from pydatatask_core.resource_manager import Resources
     from pydatatask_kube.task import KubeTask
 
-    from .job import LiveJob
     from .jobs import Jobs
 
 __all__ = ["Launcher"]
@@ -95,6 +96,13 @@ class Launcher:
             live.request = rendered.request
             live.see(await self._create(live, rendered, jobs), gone=False)
             live.counted = True
+
+    async def demand(self, job: str) -> Resources:
+        """Give what the pod of a job would request.
+
+        :param job: the job.
+        """
+        return (await self._render(LiveJob(job))).request
 
     # -- what is to be created -------------------------------------------------------------------
 
