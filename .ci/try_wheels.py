@@ -50,7 +50,9 @@ async def main():
             async with await texts.open(job, "w") as text:
                 await text.write("word " * len(job))
     async with Pipeline([count], session) as pipeline:
-        print(dict((await pipeline.run()).launched), await counts.info_all())
+        summary = await pipeline.run()
+    async with session:
+        print(dict(summary.launched), sorted((await counts.info_all()).items()))
 
 asyncio.run(main())
 ours = sorted(d.name for d in distributions() if d.name.startswith("pydatatask"))
@@ -102,7 +104,7 @@ def run_s3_alone(index: str, folder: Path) -> None:
         ).stdout
     finally:
         server.stop()
-    if printed != "{'count': 2} {'one': {'words': 3}, 'two': {'words': 3}}\n":
+    if printed != "{'count': 2} [('one', {'words': 3}), ('two', {'words': 3})]\n":
         raise RuntimeError(f"the pipeline over S3 printed {printed!r}")
 
 
