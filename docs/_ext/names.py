@@ -125,7 +125,10 @@ def faces() -> Iterator[str]:
 
 def check_names(app: Sphinx, env: BuildEnvironment) -> None:
     """Hold that every public name is described."""
+    page = (app.srcdir / "reference" / f"{FACADE}.md").read_text(encoding="utf-8")
     for face in faces():
+        if face.startswith(f"{FACADE}.") and f":: {face}\n" not in page:
+            log.warning("%s is not in the page about %s", face, FACADE)
         for name in getattr(importlib.import_module(face), "__all__", ()):
             if described(env, f"{face}.{name}") is None:
                 log.warning("%s.%s is public and not in the reference", face, name)
