@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.case import OURS, PEAK, SECONDS, Case, Contestant, Size, Target, program, shell
+from harness.case import OURS, PEAK, SECONDS, Case, Contestant, Figure, Size, Target, program, shell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def _behind(sizes: list[Size], peers: list[str]) -> Callable[[Table], float | No
 
 
 _ENOUGH = 1_000  # with fewer, the start of the interpreter is what is seen
-_SIZES = [Size(items, at_once) for items in (100, 1_000, 10_000) for at_once in (2, 8)]
+_SIZES = [Size(100, 8), Size(1_000, 2), Size(1_000, 8), Size(10_000, 8)]
 _MANY = [Size(items) for items in (1_000, 10_000, 100_000)]
 
 SCRIPTS = Case(
@@ -74,9 +74,7 @@ SCRIPTS = Case(
     "0.4.7 with its own `run`, which waits a second after each round.",
     contestants=[
         Contestant(OURS, program("scripts_pydatatask")),
-        Contestant(
-            "pydatatask 0.4.7", program("scripts_pydatatask"), "pydatatask-0.4.7", most=1_000
-        ),
+        Contestant("pydatatask 0.4.7", program("scripts_pydatatask"), "pydatatask-0.4.7", most=100),
         Contestant(
             "xargs",
             shell("ls in | xargs -P {at_once} -I N sh -c 'wc -c <in/N >out/N'"),
@@ -139,7 +137,7 @@ NOTHING = Case(
     ],
     sizes=_MANY,
     quick=[Size(20)],
-    figures=[SECONDS, PEAK],
+    figures=[SECONDS, Figure("cpu", "of the processor"), PEAK],
     targets=[
         Target(
             f"the least ratio of any peer with {size} files, at least 1",

@@ -1,45 +1,56 @@
-"""The same results for programs (JSON) and for readers (Markdown)."""
+"""The same results for programs (JSON) and for readers (Markdown).
+
+What is written is everything that was ever measured, case by case, so that one case can be done
+anew without the others; each says when and on what it was done.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .case import OURS
+from .case import OURS, Size
+from .table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .case import Case, Figure, Size
-    from .table import Spread, Table
+    from .case import Case, Figure
+    from .table import Spread
 
-__all__ = ["as_json", "as_markdown"]
-
+__all__ = ["Result", "as_json", "as_markdown", "from_json"]
 
 HOW_TO_READ = (
     "Each figure is the median of some rounds, in which the contestants take turns, each in a "
     "fresh process; in parentheses the least and the most. A ratio is to ours in the same round: "
     "above 1, ours is ahead. Peak memory is that of the largest process, and what is below that "
-    "of the harness (about 20 MiB) cannot be told apart."
+    "of the harness (about 20 MiB) cannot be told apart. A load at the start of more than 1 or so "
+    "says that the machine was busy with something else; then only the ratios mean anything."
 )
 
 
-def as_json(machine: Mapping[str, str], command: str, tables: Sequence[Table]) -> str:
+@dataclass
+class Result:
+    """What was measured of a case, on what and by which command."""
+
+    table: Table
+    machine: Mapping[str, str]
+    command: str
+
+
+def as_json(results: Sequence[Result]) -> str:
     """Give everything that was measured, round by round."""
-    return json.dumps(
-        {
-            "machine": dict(machine),
-            "command": command,
-            "cases": [_case_as_json(table) for table in tables],
-        },
-        indent=1,
-    )
+    cases = {result.table.case.name: _case_as_json(result) for result in results}
+    return json.dumps(cases, indent=1) + "\n"
 
 
-def _case_as_json(table: Table) -> dict[str, Any]:
+def _case_as_json(result: Result) -> dict[str, Any]:
+    table = result.table
     return {
-        "name": table.case.name,
         "title": table.case.title,
+        "machine": dict(result.machine),
+        "command": result.command,
         "targets": table.verdicts(),
         "sizes": [
             {
@@ -53,30 +64,46 @@ def _case_as_json(table: Table) -> dict[str, Any]:
     }
 
 
-def as_markdown(machine: Mapping[str, str], command: str, tables: Sequence[Table]) -> str:
+def from_json(text: str, cases: Mapping[str, Case]) -> dict[str, Result]:
+    """Read results back, of the cases that there still are.
+
+    :param text: what :func:`as_json` gave.
+    :param cases: the cases by name.
+    """
+    results = {}
+    for name, told in json.loads(text).items():
+        if name not in cases:
+            continue
+        table = Table(cases[name])
+        for part in told["sizes"]:
+            size = Size(part["items"], part["at_once"])
+            table.rounds[size].update(part["rounds"])
+            table.remarks[size].update(part["remarks"])
+        results[name] = Result(table, told["machine"], told["command"])
+    return results
+
+
+def as_markdown(results: Sequence[Result]) -> str:
     """Give a page with a table for each case."""
-    lines = [
-        "# Benchmarks",
-        "",
-        f"Made by `{command}`. {HOW_TO_READ}",
-        "",
-        *(f"- {name}: {value}" for name, value in machine.items()),
-        "",
-    ]
-    for table in tables:
-        lines += _case_as_markdown(table)
-    return "\n".join(lines)
+    lines = ["# Benchmarks", "", f"Made by `./dev bench`. {HOW_TO_READ}", ""]
+    for result in results:
+        lines += _case_as_markdown(result)
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _case_as_markdown(table: Table) -> Iterator[str]:
-    case = table.case
+def _case_as_markdown(result: Result) -> Iterator[str]:
+    case, table = result.table.case, result.table
     yield from (f"## {case.name}: {case.title}", "")
     if case.note:
         yield from (case.note, "")
     for size in table.sizes():
         yield from _size_as_markdown(table, size)
-    yield from (f"- {verdict}" for verdict in table.verdicts())
-    yield ""
+    verdicts = table.verdicts()
+    yield from (f"- {verdict}" for verdict in verdicts)
+    if verdicts:
+        yield ""
+    machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
+    yield from (f"`{result.command}`: {machine}.", "")
 
 
 def _size_as_markdown(table: Table, size: Size) -> Iterator[str]:
@@ -85,7 +112,7 @@ def _size_as_markdown(table: Table, size: Size) -> Iterator[str]:
     if not measured:
         return
     figures = [f for f in case.figures if any(table.figure(size, n, f.key) for n in measured)]
-    yield from (f"### {size}", "")
+    yield from (f"### {case.name}, {size}", "")
     yield f"| | {' | '.join(figure.title for figure in figures)} | ratio | rounds |"
     yield f"|---|{'--:|' * (len(figures) + 2)}"
     for name in measured:

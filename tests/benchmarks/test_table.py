@@ -1,0 +1,77 @@
+"""What the benchmarks make of what was measured."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for name in ("case", "report", "table"):
+        importlib.import_module(f"harness.{name}")
+    yield sys.modules["harness"]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def table(harness: Any) -> Any:
+    case = harness.case.Case(
+        "work",
+        "some work",
+        contestants=[harness.case.Contestant(n, list) for n in ("pydatatask", "peer", "absent")],
+        sizes=[harness.case.Size(10)],
+        quick=[],
+        targets=[
+            harness.case.Target("ahead, at least 1.5", lambda t: ratio(t, "peer"), least=1.5),
+            harness.case.Target("ahead, at least 9", lambda t: ratio(t, "peer"), least=9),
+            harness.case.Target("not measured", lambda t: ratio(t, "absent"), least=9),
+        ],
+    )
+    made = harness.table.Table(case)
+    for ours, peer in ((1.0, 2.0), (2.0, 8.0), (4.0, 12.0)):
+        made.rounds[case.sizes[0]]["pydatatask"].append({"seconds": ours})
+        made.rounds[case.sizes[0]]["peer"].append({"seconds": peer})
+    made.remarks[case.sizes[0]]["absent"] = "there is no such program"
+    return made
+
+
+def ratio(table: Any, name: str) -> Any:
+    return table.middle_ratio(table.case.sizes[0], name, "seconds")
+
+
+def test_a_ratio_is_of_figures_of_the_same_round(table: Any) -> None:
+    spread = table.ratio(table.case.sizes[0], "peer", "seconds")
+    assert spread == (3.0, 2.0, 4.0)
+
+
+def test_a_target_is_met_missed_or_not_spoken_of(table: Any) -> None:
+    assert table.verdicts() == ["met: ahead, at least 1.5: 3", "**missed**: ahead, at least 9: 3"]
+
+
+def test_only_who_was_there_and_did_not_do_its_work_has_failed(table: Any) -> None:
+    assert table.failed() == []
+    table.remarks[table.case.sizes[0]]["peer"] = "failed for 10"
+    assert table.failed() == ["work: peer failed for 10"]
+
+
+def test_results_that_are_read_back_give_the_same_page(harness: Any, table: Any) -> None:
+    result = harness.report.Result(table, {"python": "3.11"}, "./dev bench")
+    text = harness.report.as_json([result])
+    again = harness.report.from_json(text, {"work": table.case})
+    page = harness.report.as_markdown([result])
+    assert harness.report.as_markdown(list(again.values())) == page
+    assert "| peer | 8.000 (2.000..12.000) | 3.00 (2.00..4.00) | 3 |" in page
+    assert "Not measured: absent: there is no such program." in page
+    assert harness.report.from_json(text, {}) == {}
