@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.repository.base import Repository
 
-from .link import Link
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pydatatask_core.repository.map import SucceededRepository
 
     from .base import Task
+    from .link import Link
 
 __all__ = ["Linked"]
 
@@ -110,6 +109,8 @@ class Linked:
                 f"{self.name} has a link {name!r} already, to {self.links[name].repo!r}; "
                 f"give the one to {repo!r} another name"
             )
+        from .link import Link
+
         self.links[name] = Link(
             repo=repo,
             is_input=is_input,
