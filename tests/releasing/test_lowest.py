@@ -25,7 +25,8 @@ def test_which_core_this_is():
 @pytest.fixture
 def checkout(checkout: Checkout) -> Checkout:
     """Give a checkout with two releases of the core, and a third core that is not released."""
-    checkout.write("hatch.toml", '[envs.core]\ndependencies = ["pytest>=9,<10"]\n')
+    tools = '["pytest>=9,<10", "pytest-xdist>=3.8,<4"]'
+    checkout.write("hatch.toml", f"[envs.core]\ndependencies = {tools}\n")
     (checkout.folder / ".ci").mkdir()
     shutil.copy(PROGRAMS / "test_alone.py", checkout.folder / ".ci")
     for number, version in enumerate(("1.0.0", "1.1.0", "1.2.0"), 1):

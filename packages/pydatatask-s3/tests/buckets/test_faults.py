@@ -87,8 +87,10 @@ def again(fault: Fault, times: int) -> Fault:
 
 @pytest.mark.parametrize("name", FAULTS)
 async def test_a_large_write_that_fails_once_succeeds_by_retry(
-    retrying: Any, direct: Any, proxy: Proxy, name: str
+    retrying: Any, direct: Any, server: S3Server, proxy: Proxy, name: str
 ) -> None:
+    if name == "a lost answer to a part" and not server.checks_credentials:
+        pytest.skip("moto's server may lose a part that is sent again while it takes the first")
     proxy.faults.append(again(FAULTS[name], 1))
     await write(retrying, LARGE)
     assert proxy.faults[0].times == 0

@@ -30,7 +30,7 @@ def dask_cluster(workers: int, threads: int = 1, processes: bool = True) -> Iter
             n_workers=workers,
             threads_per_worker=threads,
             processes=processes,
-            dashboard_address=None,
+            dashboard_address=":0",  # any port, since others may have the usual one
         )
         with cluster, Client(cluster) as client:  # type: ignore[no-untyped-call] # as above
             yield client
