@@ -9,6 +9,7 @@ from .latency import LATENCY
 from .mongo import MONGO
 from .s3 import S3_LARGE, S3_SMALL
 from .scripts import NOTHING, SCRIPTS
+from .ssh import SSH
 from .start import COMMAND, IMPORT
 
 if TYPE_CHECKING:
@@ -16,6 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO)
+_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH)
 CASES: dict[str, Case] = {case.name: case for case in _ALL}
 """Every case by its name, in the order in which they are done."""

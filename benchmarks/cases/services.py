@@ -14,7 +14,7 @@ from harness.peers import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["mongodb", "s3"]
+__all__ = ["mongodb", "s3", "sshd"]
 
 BUILD = "python tests/services/{}/build.py builds it once, in some minutes"
 
@@ -60,6 +60,25 @@ def mongodb() -> Iterator[Mapping[str, str]]:
             command = [_found("ferretdb", FERRETDB.built), f"127.0.0.1:{port}", str(data)]
         with Program(port, command, Path(folder, "log")):
             yield {"BENCH_MONGODB": f"mongodb://127.0.0.1:{port}"}
+
+
+@contextmanager
+def sshd() -> Iterator[Mapping[str, str]]:
+    """Run OpenSSH's server, with its own defaults, and tell programs how to log in."""
+    _find_tests()
+    if not (shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")):
+        raise UnavailableError("there is no sshd; Debian's package openssh-server has it")
+    from services.sshd import make_sshd
+
+    with tempfile.TemporaryDirectory(prefix="pydatatask-bench-") as folder:
+        # Each job by hand is a login of its own, and a server drops some of many at once.
+        found = make_sshd(Path(folder), "MaxStartups=100")
+        with found.server:
+            yield {
+                "BENCH_SSH_PORT": str(found.port),
+                "BENCH_SSH_USER": found.user,
+                "BENCH_SSH_KEY": str(found.folder / "key"),
+            }
 
 
 def _find_tests() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .server import Server
 
-__all__ = ["SSHServer"]
+__all__ = ["SSHServer", "make_sshd"]
 
 HINT = "there is no sshd (Debian's package openssh-server has it)"
 STANDIN = Path(__file__).with_name("asyncssh_server.py")
@@ -69,7 +69,7 @@ class SSHServer:
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
     """Give OpenSSH's server, with its own defaults, for the whole run."""
-    found = _sshd(tmp_path_factory.mktemp("sshd"))
+    found = make_sshd(tmp_path_factory.mktemp("sshd"))
     with found.server:
         used("SSH", f"sshd, {_program()}")
         yield found
@@ -83,7 +83,7 @@ def new_sshd(tmp_path: Path) -> Iterator[Callable[..., SSHServer]]:
     def start(*options: str, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> SSHServer:
         folder = tmp_path / f"sshd{len(running)}"
         folder.mkdir()
-        found = _sshd(folder, *options, host=host, prefix=prefix)
+        found = make_sshd(folder, *options, host=host, prefix=prefix)
         found.server.start()
         running.append(found)
         return found
@@ -113,9 +113,16 @@ def _program() -> str:
     return program
 
 
-def _sshd(
+def make_sshd(
     folder: Path, *options: str, host: str = "127.0.0.1", prefix: Sequence[str] = ()
 ) -> SSHServer:
+    """Make a server that is yet to be started.
+
+    :param folder: an empty folder for what it needs.
+    :param options: settings of sshd_config, ``NAME=VALUE``.
+    :param host: the address to listen on.
+    :param prefix: a command that runs it.
+    """
     program = _program()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd does not begin without

@@ -1,0 +1,76 @@
+"""A script over SSH for each file of a folder; run with ours and with the published 0.4.7.
+
+Usage: ssh_pydatatask.py ITEMS AT_ONCE, in the folder that has ``in``; the variables ``BENCH_SSH_*``
+tell of the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+import pydatatask
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+session = pydatatask.Session()
+
+
+@session.resource
+async def ssh() -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Log in."""
+    async with asyncssh.connect(
+        "127.0.0.1",
+        port=int(os.environ["BENCH_SSH_PORT"]),
+        username=os.environ["BENCH_SSH_USER"],
+        client_keys=[os.environ["BENCH_SSH_KEY"]],
+        known_hosts=None,
+    ) as connection:
+        yield connection
+
+
+def counting(at_once: int) -> pydatatask.Pipeline:
+    """Make the pipeline."""
+    where = Path("running").resolve()
+    manager: list[pydatatask.SSHLinuxManager] = []
+
+    def one_manager() -> pydatatask.SSHLinuxManager:
+        if not manager:
+            manager.append(pydatatask.SSHLinuxManager("bench", ssh, where))
+        return manager[0]
+
+    quota = pydatatask.ResourceManager(pydatatask.Resources.parse(at_once, "64Gi", 1_000_000))
+    task = pydatatask.ProcessTask(
+        "count",
+        one_manager,
+        quota,
+        pydatatask.Resources.parse(1, "1Mi"),
+        pydatatask.YamlMetadataFileRepository("pids"),
+        "wc -c\n",
+        done=pydatatask.YamlMetadataFileRepository("done"),
+        stdin=pydatatask.FileRepository("in", ".txt"),
+        stdout=pydatatask.FileRepository("out", ".txt"),
+    )
+    return pydatatask.Pipeline([task], session, [quota])
+
+
+async def run(at_once: int) -> None:
+    """Run until all is done."""
+    pipeline = counting(at_once)
+    async with pipeline:
+        if hasattr(pipeline, "run"):
+            await pipeline.run()
+        else:  # 0.4.7
+            from pydatatask.main import run as run_to_the_end
+
+            await run_to_the_end(pipeline, False, False, None)
+
+
+asyncio.run(run(int(sys.argv[2])))
+assert len(list(Path("out").glob("*.txt"))) == int(sys.argv[1])
