@@ -58,6 +58,10 @@ class SSHRuns(Runs):
     def host(self) -> str:
         return self.manager.reach.host
 
+    @property
+    def is_up(self) -> bool:
+        return self.manager.reach.is_up
+
     async def validate(self) -> None:
         await self.manager.validate()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -67,11 +66,11 @@ async def _live(task: Any, job: str, follow: bool) -> AsyncIterator[bytes]:
     directory = record.get("handle") if isinstance(record, dict) else None
     if not isinstance(directory, str):
         return  # it is just beginning, or has just ended
-    streams = []
+    run, streams = task.recorded_run(job, record), []
     try:
         for name in task.kept_streams:
-            path = PurePosixPath(directory) / name
-            streams.append(await task.manager.open(path, "rb"))
+            stream = await task.runs.read(run, name)
+            streams.append(stream)
         while True:
             live = follow and await _is_live(task, job)
             for stream in streams:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .base import STDOUT as STDOUT
     from .base import AbstractProcessManager as AbstractProcessManager
     from .local import LocalLinuxManager as LocalLinuxManager
+    from .pool import ManagerPool as ManagerPool
     from .run import Output as Output
     from .run import Plan as Plan
     from .run import Report as Report
@@ -31,6 +32,7 @@ __all__ = [
     "STDOUT",
     "AbstractProcessManager",
     "LocalLinuxManager",
+    "ManagerPool",
     "Output",
     "Plan",
     "Report",
@@ -43,6 +45,7 @@ __all__ = [
 _SOURCES = {
     ".base": ("AbstractProcessManager", "STDOUT"),
     ".local": ("LocalLinuxManager",),
+    ".pool": ("ManagerPool",),
     ".run": ("Output", "Plan", "Report", "Run", "RunExistsError", "State"),
     ".runs": ("Runs",),
 }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydatatask_core.errors import ProcessManagerError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from .base import _StderrIsStdout
@@ -74,6 +74,8 @@ class Run:
     """Why it was told to end, where only this process knows."""
     began: bool | None = None
     """Whether the script was started, if that is known, and the directory may not tell."""
+    let_go: Callable[[], object] | None = None
+    """Gives back what it takes of its machine, where several share the jobs."""
     missed: float | None = None
     """Since when (monotonic) the process is gone without a status, where that takes patience."""
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
-    from pydatatask_core.utils import AReadStream
+    from pydatatask_core.resource_manager import Resources, ResourceType
+    from pydatatask_core.utils import AReadStream, AWriteStream
 
     from .base import AbstractProcessManager
 
@@ -56,6 +57,45 @@ class Runs:
     def host(self) -> str:
         """The name of the target."""
         return _host()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the target answered when it was asked last."""
+        return True
+
+    @property
+    def parts(self) -> list[Runs]:
+        """The runs of each machine, where several share the jobs."""
+        return [self]
+
+    def basedir(self, host: str | None = None) -> Path:
+        """Give the directory in which runs have theirs.
+
+        :param host: the machine, where several share the jobs.
+        """
+        return self.manager.basedir
+
+    def fits(self, request: Resources) -> bool:
+        """Tell whether a job could be run if no other did.
+
+        :param request: what it takes.
+        """
+        return True
+
+    def choose(self, request: Resources) -> str | ResourceType:
+        """Give the machine for one more job, or which resource is short everywhere.
+
+        :param request: what it takes.
+        :raises ProcessManagerError: if no machine answers.
+        """
+        return self.host
+
+    def hold(self, run: Run, request: Resources) -> None:
+        """Count what a run takes of its machine, until its ``let_go`` is called.
+
+        :param run: the run.
+        :param request: what it takes.
+        """
 
     async def validate(self) -> None:
         """Make the manager's directory, and check that the target will do.
@@ -173,6 +213,14 @@ class Runs:
         :raises FileNotFoundError: if it is not there.
         """
         return await self.manager.open(run.directory / name, "rb")
+
+    async def write(self, run: Run, name: str) -> AWriteStream:
+        """Open one of the streams of a run that was not started, to write it.
+
+        :param run: which run.
+        :param name: the name of the stream.
+        """
+        return await self.manager.open(run.directory / name, "wb")
 
     async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
         """Tell a run to end, with all processes of its group.

@@ -49,7 +49,7 @@ class ProcessTask(ProcessSetting):
 
     :param name: the name of this task.
     :param manager: a callable returning the process manager with control over the target
-        execution environment.
+        execution environment, or a :class:`ManagerPool` of several.
     :param resource_manager: a quota. Jobs launched will contribute to it and be denied if they
         would break it.
     :param job_resources: the amount of resources an individual job should contribute to the
@@ -118,6 +118,11 @@ class ProcessTask(ProcessSetting):
                 f"and the quota is {self.resource_manager.quota}"
             )
         await self.template.load()
+        if self.drives and not self.runs.fits(self.job_resources):
+            raise TaskConfigurationError(
+                f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
+                "and no machine of its pool has a quota of that much"
+            )
         unknown = self.template.names - self.links.keys() - {"job", "task"}
         if unknown:
             log.warning(

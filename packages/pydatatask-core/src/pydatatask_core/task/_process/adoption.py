@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import MalformedValueError
 from pydatatask_core.proc_manager.run import State
 
-from .live import LiveJob, Phase, recorded_run
+from .live import LiveJob, Phase
 
 if TYPE_CHECKING:
     from pydatatask_core.proc_manager.run import Report
@@ -32,12 +32,16 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
     :param jobs: where to put those that are still to be looked after.
     """
     recorded = await task.pids.keys()
-    found = await task.runs.found(task.place("runs")) or set()
-    names = iter(sorted(recorded | {job for job in found if task.pids.is_valid_job_id(job)}))
+    found: dict[str, str] = {}
+    for runs in task.runs.parts:
+        if runs.is_up:
+            here = await runs.found(task.place("runs", host=runs.host)) or ()
+            found.update({job: runs.host for job in here if task.pids.is_valid_job_id(job)})
+    names = iter(sorted(recorded | found.keys()))
 
     async def look() -> None:
         for job in names:
-            await _adopt(task, jobs, job, job in recorded)
+            await _adopt(task, jobs, job, job in recorded, found.get(job))
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -49,9 +53,9 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
         log.info("%s: found %d jobs of an earlier driver", task.name, len(jobs.live))
 
 
-async def _adopt(task: ProcessTask, jobs: Jobs, job: str, recorded: bool) -> None:
+async def _adopt(task: ProcessTask, jobs: Jobs, job: str, recorded: bool, host: str | None) -> None:
     record = await _record(task, job) if recorded else None
-    live = LiveJob(job, recorded_run(record, task.new_run(job)), again=True)
+    live = LiveJob(job, task.recorded_run(job, record, host), again=True)
     live.restore(record)
     try:
         report = await task.runs.report(live.run)

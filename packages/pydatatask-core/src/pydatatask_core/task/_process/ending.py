@@ -141,7 +141,9 @@ class Ender:
         """Put aside what a failed job has written, since nothing would keep it from being taken."""
         if not self.task.published:
             return False
-        place = await self.task.runs.keep(live.run, self.task.place("failed", live.job))
+        place = await self.task.runs.keep(
+            live.run, self.task.place("failed", live.job, live.run.host)
+        )
         log.warning(
             "%s: the output of job %s, which failed, is kept in %s",
             self.task.name,

@@ -56,6 +56,7 @@ class Jobs:
             task.cancel()
         for live in self.live.values():
             live.let_go()
+            live.leave_machine()
             live.over.set()
         self.live.clear()
 
@@ -178,6 +179,7 @@ class Jobs:
         """
         live.counted = True
         self.counted += 1
+        self.task.runs.hold(live.run, self.task.job_resources)
 
     async def give_back(self, live: LiveJob) -> None:
         """Give back a job's share of the quota, unless that has been done.
@@ -187,6 +189,7 @@ class Jobs:
         if live.counted:
             live.counted = False
             self.counted -= 1
+            live.leave_machine()
             await self.task.resource_manager.relinquish(self.task.job_resources.without_launches())
 
     async def take_back(self, live: LiveJob) -> None:

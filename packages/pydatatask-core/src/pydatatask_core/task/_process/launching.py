@@ -13,6 +13,7 @@ from pydatatask_core.task.template import gather
 from pydatatask_core.utils import async_copyfile
 
 if TYPE_CHECKING:
+    from pydatatask_core.proc_manager.run import Run
     from pydatatask_core.task.process import ProcessTask
     from pydatatask_core.utils import AReadStream
 
@@ -56,6 +57,7 @@ class Launcher:
                 await self._launch(live)
             except BaseException as e:
                 if not live.may_live:
+                    live.leave_machine()
                     raise
                 failure = e  # what may be alive keeps its share of the quota
             jobs.count(live)
@@ -65,13 +67,13 @@ class Launcher:
     async def _launch(self, live: LiveJob) -> None:
         plan, rest = await self._plan(live.job)
         runs = self.task.runs
-        run = live.run = self.task.new_run(live.job)
+        run = live.run = self._place(live.job)
         try:
             if not await self._make(live, plan):
                 return
             try:
                 if rest is not None:
-                    async with await self.task.manager.open(run.directory / STDIN, "wb") as target:
+                    async with await runs.write(run, STDIN) as target:
                         await target.write(plan.stdin or b"")
                         await async_copyfile(rest, target)
                 live.waiting_for = None
@@ -94,6 +96,16 @@ class Launcher:
                 await rest.close()
         if run.handle is not None:
             await self.note_handle(live)
+
+    def _place(self, job: str) -> Run:
+        """Choose the machine, where several share the jobs, and keep room for the job there."""
+        task, runs = self.task, self.task.runs
+        host = runs.choose(task.job_resources)
+        if not isinstance(host, str):
+            raise LaunchRefusedError(task.name, job, host)
+        run = task.new_run(job, host)
+        runs.hold(run, task.job_resources)
+        return run
 
     async def _plan(self, job: str) -> tuple[Plan, AReadStream | None]:
         """Find out what is to be run; the stream is the rest of stdin, if that is long."""

@@ -14,7 +14,7 @@ from pydatatask_core.proc_manager.run import Run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LiveJob", "Phase", "recorded_run"]
+__all__ = ["LiveJob", "Phase"]
 
 
 _NOWHERE = Path("/nonexistent")
@@ -132,6 +132,12 @@ class LiveJob:
         self.failures += 1
         return float(min(seconds * 2 ** min(self.failures - 1, 16), 60.0))
 
+    def leave_machine(self) -> None:
+        """Give back what it takes of its machine, where several share the jobs."""
+        if self.run.let_go is not None:
+            self.run.let_go()
+            self.run.let_go = None
+
     def let_go(self) -> None:
         """Stop being told of its end."""
         if self.unwatch is not None:
@@ -140,20 +146,3 @@ class LiveJob:
         for timer in self.timers:
             timer.cancel()
         self.timers.clear()
-
-
-def recorded_run(record: Any, usual: Run) -> Run:
-    """Give the run that a record tells of.
-
-    :param record: the record, whoever wrote it.
-    :param usual: where the run is by default.
-    """
-    if isinstance(record, dict):
-        handle, host, pid = record.get("handle"), record.get("host"), record.get("pid")
-        if isinstance(handle, str) and handle.startswith("/"):
-            usual.directory = Path(handle)
-        if isinstance(host, str):
-            usual.host = host
-        if isinstance(pid, str):
-            usual.handle = pid
-    return usual

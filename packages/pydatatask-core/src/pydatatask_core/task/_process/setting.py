@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
+from pydatatask_core.proc_manager.pool import ManagerPool
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
 from pydatatask_core.task.base import Task
 from pydatatask_core.task.template import Template
@@ -16,7 +18,6 @@ from pydatatask_core.task.template import Template
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
     from pydatatask_core.proc_manager.run import Run
@@ -36,7 +37,7 @@ class ProcessSetting(Task, ABC):
     def __init__(
         self,
         name: str,
-        manager: Callable[[], AbstractProcessManager],
+        manager: Callable[[], AbstractProcessManager | ManagerPool],
         resource_manager: ResourceManager,
         job_resources: Resources,
         pids: MetadataRepository,
@@ -57,7 +58,7 @@ class ProcessSetting(Task, ABC):
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         self._check(manager, resource_manager, job_resources)
         self._manager = manager
-        self._open_manager: AbstractProcessManager | None = None
+        self._open_manager: AbstractProcessManager | ManagerPool | None = None
         self.resource_manager = resource_manager
         self.job_resources = job_resources
         self.template = Template(template, name)
@@ -112,10 +113,19 @@ class ProcessSetting(Task, ABC):
 
         :raises SessionError: if the manager comes from a session which is closed.
         """
+        found = self._managing()
+        if isinstance(found, AbstractProcessManager):
+            return found
+        raise TaskConfigurationError(
+            f"{self.name}: its jobs run on several machines, each of which has a manager of its "
+            "own; use `runs`"
+        )
+
+    def _managing(self) -> AbstractProcessManager | ManagerPool:
         if self._open_manager is not None:
             return self._open_manager
         manager = self._manager()
-        if not isinstance(manager, AbstractProcessManager):
+        if not isinstance(manager, AbstractProcessManager | ManagerPool):
             raise TaskConfigurationError(
                 f"{self.name}: its manager, {self._manager!r}, gave {manager!r}, which is no "
                 "process manager"
@@ -127,7 +137,7 @@ class ProcessSetting(Task, ABC):
     @property
     def runs(self) -> Runs:
         """What the manager launches jobs by."""
-        return self.manager.runs
+        return self._managing().runs
 
     @property
     def stderr(self) -> BlobRepository | None:
@@ -140,7 +150,7 @@ class ProcessSetting(Task, ABC):
     @property
     def basedir(self) -> Path:
         """The path in the target environment that is used to store information about this task."""
-        return self.manager.basedir / self.name
+        return self.runs.basedir() / self.name
 
     @property
     def quotas(self) -> tuple[ResourceManager, ...]:
@@ -170,32 +180,50 @@ class ProcessSetting(Task, ABC):
         targets = {STDOUT_FILE: self.stdout, STDERR: self._stderr}
         return {name: repo for name, repo in targets.items() if repo is not None}
 
-    def place(self, kind: str, job: str | None = None) -> Path:
+    def place(self, kind: str, job: str | None = None, host: str | None = None) -> Path:
         """Give the folder on the target for one kind of thing, or a job's entry in it.
 
         Two pipelines that only happen to have tasks of one name do not meet there.
 
         :param kind: which kind.
         :param job: the job.
+        :param host: the machine, where several share the jobs.
         """
-        folder = self.basedir / self._home / kind
+        folder = self.runs.basedir(host) / self.name / self._home / kind
         return folder if job is None else folder / safe_name(job)
 
-    def new_run(self, job: str) -> Run:
+    def new_run(self, job: str, host: str | None = None) -> Run:
         """Give the run that a job is to have.
 
         :param job: the job.
+        :param host: the machine, where several share the jobs.
         """
         runs = self.runs
-        directory = self.place("runs", job)
+        directory = self.place("runs", job, host)
         if not runs.exclusive:
             import secrets
 
             directory = directory.with_name(f"{directory.name}.{secrets.token_hex(8)}")
-        memo = None if self.done is None else self.place("attempts", job)
+        memo = None if self.done is None else self.place("attempts", job, host)
         from pydatatask_core.proc_manager.run import Run
 
-        return Run(directory, runs.host, memo=memo)
+        return Run(directory, runs.host if host is None else host, memo=memo)
+
+    def recorded_run(self, job: str, record: Any, host: str | None = None) -> Run:
+        """Give the run of a job that a record tells of, or that has a directory.
+
+        :param job: the job.
+        :param record: the record, whoever wrote it.
+        :param host: the machine on which its directory was found.
+        """
+        told = record if isinstance(record, dict) else {}
+        place, where, pid = told.get("handle"), told.get("host"), told.get("pid")
+        run = self.new_run(job, where if isinstance(where, str) else host)
+        if isinstance(place, str) and place.startswith("/"):
+            run.directory = Path(place)
+        if isinstance(pid, str):
+            run.handle = pid
+        return run
 
     async def find_home(self) -> None:
         """Look up what keeps the task apart from others of its name; :meth:`place` needs it."""

@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from .live import Phase, recorded_run
+from .live import Phase
 
 if TYPE_CHECKING:
     from pydatatask_core.task.process import ProcessTask
@@ -57,7 +57,7 @@ async def stop_foreign(task: ProcessTask, job: str, reason: str, grace: float) -
     """
     if not await task.pids.contains(job):
         return False
-    run = recorded_run(await task.pids.info(job), task.new_run(job))
+    run = task.recorded_run(job, await task.pids.info(job))
     deadline, told = time.monotonic() + grace, False
     while True:
         force = time.monotonic() >= deadline
