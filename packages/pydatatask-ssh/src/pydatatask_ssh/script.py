@@ -10,7 +10,7 @@ from __future__ import annotations
 import shlex
 
 from pydatatask_core.proc_manager.judging import STOP
-from pydatatask_core.proc_manager.supervisor import BEGUN, STATUS, SUPERVISOR
+from pydatatask_core.proc_manager.supervisor import BEGUN, SCRIPT, STATUS, STDIN, SUPERVISOR
 
 __all__ = ["FUNCTIONS", "MARK", "REPORTER", "TELLING_SUPERVISOR", "words"]
 
@@ -65,6 +65,18 @@ identify() {{
   set -- ${{third##*) }}
   pid=${{third%% *}} sup=${{2-}} begun=${{20-}}
   case $begun in '' | *[!0-9]*) return 1 ;; esac
+}}
+
+# make DIR SCRIPT [STDIN]: make a run directory, or tell that there is one, or no place for it
+make() {{
+  [ -d "${{1%/*}}" ] || {{ tell N && return; }}
+  if ! mkdir -m 700 -- "$1"; then [ -e "$1" ] && tell E; return; fi
+  if printf %s "$2" >"$1/{SCRIPT}" && {{ [ $# -lt 3 ] || printf %s "$3" >"$1/{STDIN}"; }}; then
+    return
+  fi
+  head -c 8192 /dev/zero >"$1/{STDIN}"  # says why in words
+  rm -rf -- "$1"
+  return 1
 }}
 
 # see DIR: read a status file, and tell whether the process lives; fails if it has not ended

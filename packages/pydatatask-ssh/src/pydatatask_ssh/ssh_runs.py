@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
-from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager import STDOUT, Report, RunExistsError, Runs, State
+from pydatatask_core.proc_manager import STDOUT, Report, Runs, State
 from pydatatask_core.proc_manager.identity import parse_identity
 from pydatatask_core.proc_manager.judging import judge
 from pydatatask_core.proc_manager.run import INLINE, TAIL, Output
@@ -27,12 +27,13 @@ from pydatatask_core.proc_manager.supervisor import (
 
 from .errors import SSHConnectionError, UncertainStartError
 from .launching import launch_text
+from .making import make_directory
 from .script import words
 from .sight import parse_sight
 from .streams import write_new
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from pydatatask_core.proc_manager import Plan, Run
@@ -71,36 +72,10 @@ class SSHRuns(Runs):
         place = str(run.directory)
         await self.manager.reach.perform(
             f"make the run directory {place!r}",
-            lambda target: self._make(target, place, plan),
+            lambda target: make_directory(self.manager, target, place, plan),
             path=place,
             repeat=False,
         )
-
-    async def _make(self, target: Target, place: str, plan: Plan) -> None:
-        sftp = target.sftp
-        private = asyncssh.SFTPAttrs(permissions=0o700)
-        try:
-            await sftp.mkdir(place, private)
-        except asyncssh.SFTPNoSuchFile:
-            await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
-            return await self._make(target, place, plan)
-        except asyncssh.SFTPFailure:
-            if await sftp.lexists(place):
-                raise RunExistsError(
-                    f"there is a run directory {place!r} on {target.host} already"
-                ) from None
-            raise
-        script = f"{place}/{SCRIPT}"
-        try:
-            async with self.manager.reach.explaining(target, f"write {script!r}", script):
-                await write_new(sftp, script, plan.script or b"\n", 0o700)
-                if plan.stdin is not None:
-                    await write_new(sftp, f"{place}/{STDIN}", plan.stdin)
-        except SSHConnectionError:
-            raise
-        except ProcessManagerError:
-            await target.throw_away(place, self.manager.rubbish)
-            raise
 
     async def start(self, run: Run, plan: Plan) -> None:
         place = str(run.directory)
@@ -168,7 +143,10 @@ class SSHRuns(Runs):
         self, target: Target, run: Run, place: str, names: tuple[str, ...], claim: bool
     ) -> Report:
         starting = self._is_starting(run)
-        seen = await self._look(target, place)
+        files = [f"{place}/{name}" for name in names]
+        if run.memo is not None:
+            files.append(str(run.memo))
+        seen, sizes = await self._look(target, place, files)
         if seen.begun is None:
             seen.begun = self.manager.watch.began(place)
         report = judge(seen)
@@ -180,32 +158,29 @@ class SSHRuns(Runs):
             report.state = State.NOT_STARTED
         if report.state in (State.RUNNING, State.PREPARED):
             return report
-        if report.state is not State.ABSENT:
-            sizes = await self._sizes(target, place, names)
-            for name, size in sizes.items():
-                if (output := await _output(target, f"{place}/{name}", size)) is not None:
+        for name in names:
+            if (size := sizes.get(f"{place}/{name}")) is not None:
+                output = await _output(target, f"{place}/{name}", size)
+                if output is not None:
                     report.outputs[name] = output
-        if run.memo is not None:
+        if str(run.memo) in sizes:
             report.memo = await _memo(target, str(run.memo))
         return report
 
-    async def _look(self, target: Target, place: str) -> Seen:
-        seen = parse_sight(await target.ask(f"look {words(place)}"), place, target.boot)
+    async def _look(
+        self, target: Target, place: str, files: Sequence[str] = ()
+    ) -> tuple[Seen, dict[str, int]]:
+        """Find out about a run directory, and how long which of some files are."""
+        lines = await target.ask(f"look {words(place)}; sizes {words(*files)}")
+        seen = parse_sight(lines, place, target.boot)
         if not seen.exists:
             # A shell does not tell what is not there from what it may not see.
-            try:
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                 await target.sftp.lstat(place)
-            except asyncssh.SFTPNoSuchFile:
-                return seen
-            return await self._look(target, place)
-        return seen
-
-    async def _sizes(self, target: Target, place: str, names: tuple[str, ...]) -> dict[str, int]:
-        if not names:
-            return {}
-        lines = await target.ask(f"sizes {words(*(f'{place}/{name}' for name in names))}")
-        found = dict(zip(names, lines, strict=True))
-        return {name: int(line[1:]) for name, line in found.items() if line != "Z-"}
+                return await self._look(target, place, files)
+        sizes = [line[1:] for line in lines if line.startswith("Z")]
+        found = dict(zip(files, sizes, strict=True))
+        return seen, {path: int(size) for path, size in found.items() if size != "-"}
 
     async def read(self, run: Run, name: str) -> AReadStream:
         stream: AReadStream = await self.manager.open(run.directory / name, "rb")
@@ -222,7 +197,7 @@ class SSHRuns(Runs):
 
     async def _stop(self, target: Target, place: str, reason: str, force: bool) -> bool:
         note = f"note {words(place, reason)}"
-        seen = await self._look(target, place)
+        seen, _ = await self._look(target, place)
         identity = parse_identity(seen.status)
         if identity is None:
             # Whoever has not begun, need not. Whoever is just beginning is told next time.
@@ -288,7 +263,7 @@ async def _output(target: Target, path: str, size: int) -> Output | None:
             if size > INLINE:
                 tail: Any = await file.read(TAIL, size - TAIL)
                 return Output(size, None, tail)
-            data: Any = await file.read(INLINE, 0)
+            data: Any = await file.read(size, 0)
     except asyncssh.SFTPNoSuchFile:
         return None
     return Output(len(data), data, data[-TAIL:])

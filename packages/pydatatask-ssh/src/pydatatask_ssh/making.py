@@ -1,0 +1,91 @@
+"""Making the run directory of a job on another machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager import RunExistsError
+from pydatatask_core.proc_manager.supervisor import SCRIPT, STDIN
+
+from .errors import SSHConnectionError
+from .folder import prepare_private_folder
+from .script import words
+from .streams import write_new
+
+if TYPE_CHECKING:
+    from pydatatask_core.proc_manager import Plan
+
+    from .manager import SSHLinuxManager
+    from .target import Target
+
+__all__ = ["make_directory"]
+
+_SHORT = 8192
+_PLAIN = frozenset(b"\t\n" + bytes(range(32, 127)))
+"""The bytes that every shell passes on as they are."""
+
+
+async def make_directory(manager: SSHLinuxManager, target: Target, place: str, plan: Plan) -> None:
+    """Make a run directory with all that the plan holds, or nothing.
+
+    :param manager: whose run it is.
+    :param target: the machine.
+    :param place: the directory.
+    :param plan: what is to be run.
+    :raises RunExistsError: if there is one.
+    """
+    if (told := _as_words(plan)) is None:
+        return await _carry(manager, target, place, plan)
+    answer = await target.ask(f"make {words(place, *told)}")
+    if answer == ["N"]:
+        await _make_folder(manager, target, place)
+        answer = await target.ask(f"make {words(place, *told)}")
+    if answer:
+        raise _exists(place, target)
+
+
+async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Plan) -> None:
+    """Make the directory by SFTP, which takes anything, and a few questions more."""
+    sftp = target.sftp
+    private = asyncssh.SFTPAttrs(permissions=0o700)
+    try:
+        await sftp.mkdir(place, private)
+    except asyncssh.SFTPNoSuchFile:
+        await _make_folder(manager, target, place)
+        return await _carry(manager, target, place, plan)
+    except asyncssh.SFTPFailure:
+        if await sftp.lexists(place):
+            raise _exists(place, target) from None
+        raise
+    script = f"{place}/{SCRIPT}"
+    try:
+        async with manager.reach.explaining(target, f"write {script!r}", script):
+            await write_new(sftp, script, plan.script or b"\n", 0o700)
+            if plan.stdin is not None:
+                await write_new(sftp, f"{place}/{STDIN}", plan.stdin)
+    except SSHConnectionError:
+        raise
+    except ProcessManagerError:
+        await target.throw_away(place, manager.rubbish)
+        raise
+
+
+async def _make_folder(manager: SSHLinuxManager, target: Target, place: str) -> None:
+    """Make what a run directory is to be in, anew if somebody has removed all of it."""
+    await prepare_private_folder(target, str(manager.remote_path), str(manager.basedir))
+    await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
+
+
+def _exists(place: str, target: Target) -> RunExistsError:
+    return RunExistsError(f"there is a run directory {place!r} on {target.host} already")
+
+
+def _as_words(plan: Plan) -> list[str] | None:
+    """Give script and stdin as words, if they are short and plain text, as most are."""
+    parts = [plan.script or b"\n", *([] if plan.stdin is None else [plan.stdin])]
+    if sum(map(len, parts)) > _SHORT or not all(set(part) <= _PLAIN for part in parts):
+        return None
+    return [part.decode("ascii") for part in parts]
