@@ -6,6 +6,7 @@ With ``PYDATATASK_REWRITE_DOCS=1`` what is printed is written into the pages.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,33 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_shows_what_happens(name: str, tmp_path: Path) -> None:
     Reader(DOCS / name, tmp_path).follow()
+
+
+def test_the_command_that_the_page_about_the_command_line_adds_works(tmp_path: Path) -> None:
+    fragment = next(
+        block.text
+        for block in blocks(DOCS / "command-line.md")
+        if block.language == "python" and "instrument" in block.text
+    )
+    support = DOCS.parent / "packages" / "pydatatask-cli" / "tests" / "support"
+    shutil.copy(support / "words.py", tmp_path)
+    (tmp_path / "main.py").write_text(
+        f"import pydatatask\nfrom words import pipeline\n\n{fragment}", encoding="utf-8"
+    )
+    page = tmp_path / "page.md"
+    page.write_text(
+        """```console
+$ echo one two | python main.py inject count.texts a
+$ python main.py run
+launched: count 1, re-port 1 (0.1 s)
+$ python main.py recount a
+$ python main.py ls count.texts - count.done
+a
+```
+"""
+    )
+
+    Reader(page, tmp_path).follow()
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.name)
