@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 from .background import Background
 from .dispatch import Dispatcher, tell_nobody
 from .holds import Holds
+from .loop import Loop
 from .readiness import Readiness
 from .updates import Updates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from pydatatask_core.resource_manager import ResourceManager
     from pydatatask_core.task.base import Task
 
     from .backlog import Priority
-    from .loop import Loop
+    from .loop import Progress, RunSummary
 
 __all__ = ["Drive"]
 
@@ -90,12 +92,24 @@ class Drive:
         await self.stop()
         await self.background.close()
 
-    # -- what tasks and quotas tell the loop -----------------------------------------------------
+    async def run(
+        self,
+        quotas: Sequence[ResourceManager],
+        forever: bool,
+        launch_once: bool,
+        poll: float,
+        progress: Callable[[Progress], None] | None,
+    ) -> RunSummary:
+        """Have a loop attend to whatever changes; see :class:`Loop` for the parameters."""
+        self.loop = Loop(self, quotas, forever, launch_once, poll, progress)
+        self.dispatcher.stir = self.loop.stir
+        try:
+            return await self.loop.run()
+        finally:
+            self.loop = None
+            self.dispatcher.stir = tell_nobody
 
-    def attend(self, loop: Loop | None) -> None:
-        """Have a loop attend to whatever changes, or nothing any more."""
-        self.loop = loop
-        self.dispatcher.stir = tell_nobody if loop is None else loop.stir
+    # -- what tasks and quotas tell the loop -----------------------------------------------------
 
     def wake(self, task: Task) -> None:
         """Note that something of a task has ended."""

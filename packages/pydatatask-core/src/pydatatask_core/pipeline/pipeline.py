@@ -287,18 +287,11 @@ class Pipeline:
         :param progress: called after every step with how far things are.
         :raises TimeoutError: if the time is up.
         """
-        from .loop import Loop
-
         if poll <= 0:
             raise ValueError(f"poll has to be a number of seconds above 0, not {poll!r}")
         with self._driving("run") as drive:
-            loop = Loop(drive, self.resources, forever, launch_once, poll, progress)
-            drive.attend(loop)
-            try:
-                async with asyncio.timeout(timeout):
-                    return await loop.run()
-            finally:
-                drive.attend(None)
+            async with asyncio.timeout(timeout):
+                return await drive.run(self.resources, forever, launch_once, poll, progress)
 
     # -- what tasks tell -------------------------------------------------------------------------
 
