@@ -23,10 +23,14 @@ _BY_HAND = "GNU parallel and ssh"
 _KEPT = "GNU parallel and ssh, one connection"
 _SSH = (
     'ssh -q -F none -p "$BENCH_SSH_PORT" -l "$BENCH_SSH_USER" -i "$BENCH_SSH_KEY" '
-    "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null {options} 127.0.0.1"
+    "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
 )
-_PARALLEL = "ls in | parallel --will-cite -j {{at_once}} '{ssh} wc -c <in/{{{{}}}} >out/{{{{}}}}'"
-_MASTER = "-o ControlMaster=auto -o ControlPath=$PWD/c -o ControlPersist=yes"
+_KEPT_SSH = f"{_SSH} -o ControlMaster=auto -o ControlPath=$PWD/c -o ControlPersist=yes"
+
+
+def _parallel(ssh: str) -> str:
+    jobs = f"'{ssh} 127.0.0.1 wc -c <in/{{{{}}}} >out/{{{{}}}}'"
+    return f"ls in | parallel --will-cite -j {{at_once}} {jobs}"
 
 
 def _times(of: str, to: str) -> Callable[[Table], float | None]:
@@ -51,15 +55,14 @@ SSH = Case(
         Contestant(_OLD, program("ssh_pydatatask"), "pydatatask-0.4.7", most=_FEW),
         Contestant(
             _BY_HAND,
-            shell(_PARALLEL.format(ssh=_SSH.format(options=""))),
+            shell(_parallel(_SSH)),
             tool=("parallel", "parallel"),
         ),
         Contestant(
             _KEPT,
             shell(
-                f"{_SSH.format(options=_MASTER)} true; {_PARALLEL}; {_SSH} -O exit".replace(
-                    "{ssh}", _SSH.format(options=_MASTER)
-                ).replace("{options}", _MASTER)
+                f"{_KEPT_SSH} 127.0.0.1 true && {_parallel(_KEPT_SSH)} && "
+                f"{_KEPT_SSH} -O exit 127.0.0.1"
             ),
             tool=("parallel", "parallel"),
         ),

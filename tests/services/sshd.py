@@ -129,6 +129,7 @@ def make_sshd(
     port = free_port()
     _make_keys(folder, host, port)
     settings = [
+        *options,  # the first of several with one name is the one that counts
         f"HostKey={folder / 'host'}",
         f"ListenAddress={host}",
         f"PidFile={folder / 'pid'}",
@@ -139,7 +140,6 @@ def make_sshd(
         "KbdInteractiveAuthentication=no",
         "LogLevel=VERBOSE",
         "PermitRootLogin=yes",
-        *options,
     ]
     if not any(option.startswith("Subsystem") for option in options):
         settings.append("Subsystem=sftp internal-sftp")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
-from pydatatask_core.proc_manager.pool import ManagerPool
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
 from pydatatask_core.task.base import Task
 from pydatatask_core.task.template import Template
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
+    from pydatatask_core.proc_manager.pool import ManagerPool
     from pydatatask_core.proc_manager.run import Run
     from pydatatask_core.proc_manager.runs import Runs
     from pydatatask_core.repository.base import Repository
@@ -125,7 +125,7 @@ class ProcessSetting(Task, ABC):
         if self._open_manager is not None:
             return self._open_manager
         manager = self._manager()
-        if not isinstance(manager, AbstractProcessManager | ManagerPool):
+        if not isinstance(manager, AbstractProcessManager) and not _is_pool(manager):
             raise TaskConfigurationError(
                 f"{self.name}: its manager, {self._manager!r}, gave {manager!r}, which is no "
                 "process manager"
@@ -232,6 +232,12 @@ class ProcessSetting(Task, ABC):
             import hashlib
 
             self._home = hashlib.sha256((identity or "").encode()).hexdigest()[:12]
+
+
+def _is_pool(manager: object) -> bool:
+    from pydatatask_core.proc_manager.pool import ManagerPool
+
+    return isinstance(manager, ManagerPool)
 
 
 def _checked_environ(name: str, environ: Mapping[str, str] | None) -> dict[str, str]:
