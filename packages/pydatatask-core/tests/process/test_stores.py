@@ -202,6 +202,7 @@ async def _nothing() -> None:
     return
 
 
+@pytest.mark.timeout(240)  # tracing takes its time
 async def test_memory_does_not_grow_with_jobs_that_are_over(lab: Lab) -> None:
     await lab.inp.validate()
     task = lab.task("true", stdout=lab.out)

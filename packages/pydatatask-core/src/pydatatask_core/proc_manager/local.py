@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.utils import AReadText, AWriteText, finish
+from pydatatask_core.utils import AReadText, AWriteText, in_thread
 
 from .base import AbstractProcessManager, OpenMode
 from .folder import prepare_private_folder, remove_tree
@@ -71,7 +71,7 @@ class LocalLinuxManager(AbstractProcessManager):
 
         :raises ProcessManagerError: if it is not.
         """
-        await finish(asyncio.to_thread(self.prepare))
+        await in_thread(self.prepare)
 
     def prepare(self) -> None:
         """Do the work of :meth:`validate`, which blocks for a moment."""
@@ -121,9 +121,8 @@ class LocalLinuxManager(AbstractProcessManager):
         stdout: str | None,
         stderr: str | _StderrIsStdout | None,
     ) -> str:
-        return await finish(
-            asyncio.to_thread(self._spawn, args, environ, cwd, return_code, (stdin, stdout, stderr))
-        )
+        streams = (stdin, stdout, stderr)
+        return await in_thread(self._spawn, args, environ, cwd, return_code, streams)
 
     def _spawn(
         self,
@@ -212,7 +211,7 @@ class LocalLinuxManager(AbstractProcessManager):
 
     async def rmtree(self, path: Path) -> None:
         with manager_errors(f"remove the directory {str(path)!r}"):
-            await finish(asyncio.to_thread(remove_tree, str(path)))
+            await in_thread(remove_tree, str(path))
 
     def __repr__(self) -> str:
         return f"LocalLinuxManager({self.app!r}, {str(self.local_path)!r})"

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import in_thread
 
 from .base import STDOUT
 from .examining import examine, look_into, note_stop, read_identity, revoke
@@ -55,7 +55,7 @@ class LocalRuns(Runs):
         await self.manager.validate()
 
     async def make(self, run: Run, plan: Plan) -> None:
-        await finish(asyncio.to_thread(self._make, str(run.directory), plan))
+        await in_thread(self._make, str(run.directory), plan)
 
     def _make(self, place: str, plan: Plan) -> None:
         with manager_errors(f"make the run directory {place!r}"):
@@ -76,7 +76,7 @@ class LocalRuns(Runs):
                 raise
 
     async def start(self, run: Run, plan: Plan) -> None:
-        await finish(asyncio.to_thread(self._start, run, plan))
+        await in_thread(self._start, run, plan)
 
     def _start(self, run: Run, plan: Plan) -> None:
         place = str(run.directory)
@@ -122,7 +122,7 @@ class LocalRuns(Runs):
         return ended
 
     async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
-        return await finish(asyncio.to_thread(self._report, run, tuple(outputs), claim))
+        return await in_thread(self._report, run, tuple(outputs), claim)
 
     def _report(self, run: Run, outputs: tuple[str, ...], claim: bool) -> Report:
         place = str(run.directory)
@@ -165,7 +165,7 @@ class LocalRuns(Runs):
         return await asyncio.to_thread(LocalReadStream, str(run.directory / name))
 
     async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
-        return await finish(asyncio.to_thread(self._stop, str(run.directory), reason, force))
+        return await in_thread(self._stop, str(run.directory), reason, force)
 
     def _stop(self, place: str, reason: str, force: bool) -> bool:
         with manager_errors(f"end what runs in {place!r}"):
@@ -189,11 +189,11 @@ class LocalRuns(Runs):
     async def remove(self, run: Run) -> None:
         place = str(run.directory)
         with manager_errors(f"remove the run directory {place!r}"):
-            await finish(asyncio.to_thread(remove_flat, place))
+            await in_thread(remove_flat, place)
 
     async def keep(self, run: Run, place: Path) -> Path:
         with manager_errors(f"put the run directory {str(run.directory)!r} aside"):
-            await finish(asyncio.to_thread(self._keep, str(run.directory), str(place)))
+            await in_thread(self._keep, str(run.directory), str(place))
         return place
 
     def _keep(self, source: str, target: str) -> None:
@@ -215,7 +215,7 @@ class LocalRuns(Runs):
     async def remember(self, run: Run, memo: str | None) -> None:
         if run.memo is not None:
             with manager_errors(f"make a note in {str(run.memo)!r}"):
-                await finish(asyncio.to_thread(self._remember, str(run.memo), memo))
+                await in_thread(self._remember, str(run.memo), memo)
 
     def _remember(self, place: str, memo: str | None) -> None:
         if memo is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import ProcessManagerError, PydatataskError, StreamClosedError, describe
-from pydatatask_core.utils import AtomicWriter, ReadStream, finish
+from pydatatask_core.utils import AtomicWriter, ReadStream, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +54,7 @@ class LocalReadStream(ReadStream):
         """
         if self._fd < 0:
             raise StreamClosedError(f"{self!r} is closed; open it anew to read")
-        return await finish(asyncio.to_thread(self._read, -1 if n is None else n))
+        return await in_thread(self._read, -1 if n is None else n)
 
     def _read(self, n: int) -> bytes:
         with manager_errors(f"read {self._path!r}"):
@@ -88,7 +87,7 @@ class LocalWriteStream(AtomicWriter[bytes]):
             self._fd = os.open(path, flags, 0o600)
 
     async def _write(self, data: bytes) -> None:
-        await finish(asyncio.to_thread(self._append, data))
+        await in_thread(self._append, data)
 
     def _append(self, data: bytes) -> None:
         rest = memoryview(data).cast("B")
@@ -105,7 +104,7 @@ class LocalWriteStream(AtomicWriter[bytes]):
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-        await finish(asyncio.to_thread(os.unlink, self._path))
+        await in_thread(os.unlink, self._path)
 
     def __repr__(self) -> str:
         return f"<{self._path!r} for writing>"

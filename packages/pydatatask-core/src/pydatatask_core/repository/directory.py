@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import in_thread
 from pydatatask_core.utils.streams import discard_after
 
 from ._files.arguments import check_flags
@@ -48,7 +48,7 @@ class DirectoryRepository(FileRepositoryBase):
         :param job: the key.
         """
         self.check_job_id(job)
-        await finish(asyncio.to_thread(self._mkdir, job))
+        await in_thread(self._mkdir, job)
 
     @asynccontextmanager
     async def build(self, job: str) -> AsyncGenerator[Path, None]:
@@ -63,9 +63,9 @@ class DirectoryRepository(FileRepositoryBase):
         draft = await asyncio.to_thread(self._new_draft, job)
         try:
             yield Path(draft.path or "")
-            await finish(asyncio.to_thread(self._publish, job, draft))
+            await in_thread(self._publish, job, draft)
         except BaseException as error:
-            discarding = finish(asyncio.to_thread(self._discard, job, draft))
+            discarding = in_thread(self._discard, job, draft)
             await discard_after(error, discarding, draft)
             raise
 
@@ -76,7 +76,7 @@ class DirectoryRepository(FileRepositoryBase):
         nothing that it leads to.
         """
         self.check_job_id(job)
-        await finish(asyncio.to_thread(self._delete, job))
+        await in_thread(self._delete, job)
 
     def _contains(self, job: str) -> bool:
         found = super()._contains(job)

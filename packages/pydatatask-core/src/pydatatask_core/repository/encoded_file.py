@@ -7,7 +7,7 @@ from abc import ABC
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import in_thread
 
 from .encoded import EncodedMetadataRepository
 from .file import FileRepository
@@ -52,7 +52,7 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
 
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
-        await finish(asyncio.to_thread(self._store, job, data))
+        await in_thread(self._store, job, data)
 
     def _load(self, job: str) -> Any:
         from ._files.reading import read_regular

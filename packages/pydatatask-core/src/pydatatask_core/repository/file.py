@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from pydatatask_core.errors import JobNotFoundError
-from pydatatask_core.utils import AReadText, AWriteText, finish
+from pydatatask_core.utils import AReadText, AWriteText, in_thread
 
 from ._files.listing import Kind, is_there
 from .blob import BlobMode, BlobRepository, check_mode
@@ -56,7 +56,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
-        await finish(asyncio.to_thread(self._delete, job))
+        await in_thread(self._delete, job)
 
     def _open_to_read(self, job: str) -> FileReadStream:
         from ._files.streams import FileReadStream

@@ -11,6 +11,7 @@ from .owner import OwnerTask
 from .signals import signal_name
 from .streams import AAbortable, AReadStream, AWriteStream, ReadStream, WriteStream
 from .text import AReadText, AWriteText
+from .threads import in_thread
 from .writer import AtomicWriter
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "async_copyfile_str",
     "being_cancelled",
     "finish",
+    "in_thread",
     "roundrobin",
     "signal_name",
 ]

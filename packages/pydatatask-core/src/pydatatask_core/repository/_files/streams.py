@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import threading
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import StreamClosedError
-from pydatatask_core.utils import AtomicWriter, ReadStream, finish
+from pydatatask_core.utils import AtomicWriter, ReadStream, in_thread
 
 from .reading import open_regular, read_up_to
 
@@ -59,7 +58,7 @@ class FileReadStream(ReadStream):
         if n is None or n < 0:
             return await self._read_rest()
         if n and self._position == len(self._buffer) and self._fd >= 0:
-            await finish(asyncio.to_thread(self._fill, min(max(n, BUFFER), LARGEST_READ)))
+            await in_thread(self._fill, min(max(n, BUFFER), LARGEST_READ))
         return self._take(n)
 
     async def close(self) -> None:
@@ -67,13 +66,13 @@ class FileReadStream(ReadStream):
             self._closed = True
             self._buffer = b""
             if self._fd >= 0:
-                await finish(asyncio.to_thread(self._release))
+                await in_thread(self._release)
 
     async def _read_rest(self) -> bytes:
         parts = [self._take(len(self._buffer))]
         try:
             while self._fd >= 0:
-                await finish(asyncio.to_thread(self._fill, LARGEST_READ))
+                await in_thread(self._fill, LARGEST_READ)
                 parts.append(self._take(len(self._buffer)))
         except BaseException:
             parts.append(self._take(len(self._buffer)))
@@ -146,15 +145,15 @@ class FileWriteStream(AtomicWriter[bytes]):
             self._gathered += data
             return
         gathered, self._gathered = self._gathered, bytearray()
-        await finish(asyncio.to_thread(self._append, gathered, data))
+        await in_thread(self._append, gathered, data)
 
     async def _publish(self) -> None:
-        await finish(asyncio.to_thread(self._commit))
+        await in_thread(self._commit)
 
     async def _discard(self) -> None:
         self._gathered = bytearray()
         if self._file.touched:
-            await finish(asyncio.to_thread(self._drop))
+            await in_thread(self._drop)
 
     def _append(self, *chunks: bytes | bytearray) -> None:
         with self._errors():
