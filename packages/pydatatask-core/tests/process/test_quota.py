@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from processes.lab import until
 
-from pydatatask_core import ResourceManager, Resources, Retries, YamlMetadataFileRepository
+from pydatatask_core import (
+    InProcessMetadataRepository,
+    ResourceManager,
+    Resources,
+    Retries,
+    YamlMetadataFileRepository,
+)
 from pydatatask_core.errors import LaunchRefusedError, TemplateError
 
 if TYPE_CHECKING:
@@ -38,6 +44,52 @@ async def test_who_is_refused_costs_nothing(lab: Lab) -> None:
     await lab.quiet(task)
     await task.launch("b")
     await lab.quiet(task)
+    assert lab.empty()
+
+
+def counted(repo: Any, log: list[str], name: str) -> Any:
+    """Have a repository write down what it is asked."""
+
+    def through(method: str) -> Any:
+        ask = getattr(repo, method)
+
+        def asked(*args: Any) -> Any:
+            log.append(f"{name} {method}")
+            return ask(*args)
+
+        return asked
+
+    for method in ("keys", "contains", "info", "info_all", "info_many", "dump", "delete"):
+        setattr(repo, method, through(method))
+    return repo
+
+
+async def test_a_round_that_can_launch_nothing_takes_no_more_than_the_listing(lab: Lab) -> None:
+    asked: list[str] = []
+    ready = InProcessMetadataRepository({f"job{number}": number for number in range(10_000)})
+    lab.inp = counted(ready, asked, "inp")
+    lab.quota = ResourceManager(Resources.parse(8, 8))
+    task = lab.task(
+        "WAIT; : {{ inp }}",
+        pids=counted(lab.pids, asked, "pids"),
+        done=counted(lab.done, asked, "done"),
+    )
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        running = set(task.running)
+        assert len(running) == 8
+        assert asked.count("inp info") == 8
+        template, task.template = task.template, Untouchable()  # type: ignore[assignment]
+        asked.clear()
+        assert await pipeline.update()
+        task.template = template
+        assert sorted(asked) == sorted(set(asked) & {"inp keys", "pids keys", "done keys"})
+        assert task.running == running
+        for job in ready.data.keys() - running:
+            del ready.data[job]
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert await lab.done.keys() == running
     assert lab.empty()
 
 
