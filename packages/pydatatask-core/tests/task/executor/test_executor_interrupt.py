@@ -65,11 +65,11 @@ def test_ctrl_c_ends_driver_and_workers_and_records_no_failure(tmp_path: Path, k
         count = 0
         while count < 2:
             count += len(os.read(begun, 2))
-        os.close(begun)
 
         os.killpg(driver.pid, signal.SIGINT)
 
         _, told = driver.communicate()
+        os.close(begun)  # not before, since one that still begins could not open it
     finally:
         if driver.poll() is None:
             os.killpg(driver.pid, signal.SIGKILL)

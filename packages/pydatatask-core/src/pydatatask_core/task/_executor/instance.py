@@ -53,6 +53,11 @@ class Instance:
         future = self.future
         return future is not None and not (future.running() or future.done())
 
+    @property
+    def in_thread(self) -> bool:
+        """Whether it is for a thread of this process, which can be told to end it."""
+        return self.order is not None and self.order.stop is not None
+
     def stop(self) -> bool:
         """End it if that can be done; tell whether it can. This may block."""
         if self.future is None or self.future.cancel() or self.future.done():
@@ -84,8 +89,7 @@ class Instance:
     @property
     def _was_cut_off(self) -> bool:
         """Whether the end of the pipeline took its repositories away, or cancelled it."""
-        in_thread = self.order is not None and self.order.stop is not None
-        return in_thread and self.abandoned and not self.cancelled
+        return self.in_thread and self.abandoned and not self.cancelled
 
     def _without_worker(self, error: BaseException) -> Ending | None:
         """Judge an exception, which never is the function's own: those arrive as text."""

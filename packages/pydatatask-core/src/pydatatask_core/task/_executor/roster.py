@@ -93,11 +93,13 @@ class Roster:
 
 
 def _stop(instances: Iterable[Instance], deadline: float) -> list[Instance]:
-    """Stop what can be stopped, until the time is up."""
+    """Stop what can be stopped, until the time is up; in threads here, where it takes none, all.
+
+    Whoever waits for a pool of threads to end would wait for a function that was not stopped.
+    """
     stopping = []
     for instance in instances:
-        if time.monotonic() > deadline:
-            break
-        if instance.future is not None and instance.stop():
+        in_time = instance.in_thread or time.monotonic() <= deadline
+        if in_time and instance.future is not None and instance.stop():
             stopping.append(instance)
     return stopping
