@@ -19,8 +19,6 @@ from .pages import blocks, commands, same, without_progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .pages import Block
-
 __all__ = ["Reader"]
 
 ROOT = Path(__file__).parents[2]
@@ -53,42 +51,33 @@ class Reader:
 
     def follow(self) -> None:
         """Do it all."""
-        program: Block | None = None
         for block in blocks(self._page):
-            shown = block.text if block.language == "text" and block.follows else ""
-            if program is not None:
-                self._run(program.line, ["python", "-c", program.text], shown)
-            program = None
             if block.caption:
                 self._write(block.caption, block.text)
             elif block.language == "console":
                 for line, command, printed in commands(block):
                     self._type(line, command, printed)
             elif block.language == "python":
-                program = block
-        if program is not None:
-            self._run(program.line, ["python", "-c", program.text], "")
+                raise ValueError(f"{self._page}:{block.line}: without a caption, nothing runs this")
         if REWRITE:
             self._rewrite()
 
-    def _write(self, caption: str, text: str) -> None:
-        name, continued, _ = caption.partition(", continued")
+    def _write(self, name: str, text: str) -> None:
         path = self._folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text(encoding="utf-8") + "\n\n" if continued else ""
-        path.write_text(before + text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
 
     def _type(self, line: int, command: str, shown: str) -> None:
         if re.match(r"(python -m )?pip install ", command):
             check_installable(command)
             return
-        printed = self._run(line, ["bash", "-c", command], None if REWRITE else shown)
+        printed = self._run(line, command, None if REWRITE else shown)
         if REWRITE and not same(shown, printed):
             self._written[line + command.count("\n")] = shown.count("\n"), printed
 
-    def _run(self, line: int, command: list[str], shown: str | None) -> str:
+    def _run(self, line: int, command: str, shown: str | None) -> str:
         done = subprocess.run(
-            command,
+            ["bash", "-c", command],
             cwd=self._folder,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -100,7 +89,7 @@ class Reader:
         )
         if shown is not None and not same(shown, done.stdout):
             raise AssertionError(
-                f"{self._page}:{line}: {command[-1]}\nthe page shows:\n"
+                f"{self._page}:{line}: {command}\nthe page shows:\n"
                 f"{textwrap.indent(shown, '    ')}\nand this was printed:\n"
                 f"{textwrap.indent(done.stdout, '    ')}"
             )

@@ -1,10 +1,9 @@
 """Pages of the documentation as something that can be followed step by step.
 
-A fenced block with a caption is a file of that name (``main.py, continued`` is more of it). A
-``console`` block is what is typed after ``$`` and what is printed then. A ``python`` block without
-a caption is a program, and a ``text`` block right behind it is what it prints. In what is printed,
-``...`` stands for anything; how long something took and when it was is not compared. What pip is
-told to install has to be something that there is.
+A fenced block with a caption is a file of that name. A ``console`` block is what is typed after
+``$`` and what is printed then. In what is printed, ``...`` stands for anything; how long something
+took, when it was and how far a run was meanwhile is not compared. What pip is told to install has
+to be something that there is.
 """
 
 from __future__ import annotations
@@ -44,14 +43,12 @@ class Block:
     :param caption: the file that it is, if it is one.
     :param lines: what is in it.
     :param line: the number of its first line in the page, counted from 1.
-    :param follows: whether nothing but blank lines is between it and the block before.
     """
 
     language: str
     caption: str | None
     lines: tuple[str, ...]
     line: int
-    follows: bool
 
     @property
     def text(self) -> str:
@@ -66,11 +63,10 @@ def blocks(page: Path) -> Iterator[Block]:
     :raises ValueError: if a language is neither run nor known as one that is not.
     """
     lines = page.read_text(encoding="utf-8").splitlines()
-    at, follows = 0, False
+    at = 0
     while at < len(lines):
         opening = _FENCE.match(lines[at])
         if not opening:
-            follows = follows and not lines[at].strip()
             at += 1
             continue
         end = at + 1
@@ -81,7 +77,7 @@ def blocks(page: Path) -> Iterator[Block]:
         if words[:1] == ["{literalinclude}"]:
             caption = lines[at + 1].removeprefix(":caption: ")
             text = (page.parent / words[1]).read_text(encoding="utf-8")
-            yield Block("text", caption, tuple(text.splitlines()), at + 1, False)
+            yield Block("text", caption, tuple(text.splitlines()), at + 1)
         if opening[1][0] == ":" or (directive and words[0] not in ("{code-block}", "{eval-rst}")):
             # An admonition, whose content is read like that of the page; or one for Sphinx alone.
             at = at + 1 if words[0] in ("{note}", "{tip}", "{warning}") else end + 1
@@ -96,8 +92,8 @@ def blocks(page: Path) -> Iterator[Block]:
         while directive and not lines[first].strip():
             first += 1
         body = tuple(lines[first:end])
-        yield Block(language, options.get("caption"), body, first + 1, follows)
-        at, follows = end + 1, True
+        yield Block(language, options.get("caption"), body, first + 1)
+        at = end + 1
 
 
 def commands(block: Block) -> Iterator[tuple[int, str, str]]:
