@@ -2,6 +2,7 @@
 
 pytest_plugins = [
     "services.finding",
+    "services.kubernetes.fixture",
     "services.mongodb",
     "services.registry",
     "services.s3",

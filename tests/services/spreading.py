@@ -10,6 +10,7 @@ import pytest
 __all__: list[str] = []
 
 LONG = (
+    "kubernetes",
     "pydatatask-kube",
     "pydatatask-ssh",
     "process",
@@ -20,7 +21,7 @@ LONG = (
 )
 """Parts of the paths of tests that take minutes; they begin first, in this order."""
 
-ONE_BY_ONE = ("packages/pydatatask-kube/",)
+ONE_BY_ONE = ("tests/kubernetes/",)
 """Folders whose tests share something of which a machine has one, such as a cluster."""
 
 

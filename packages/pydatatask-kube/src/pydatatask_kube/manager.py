@@ -146,7 +146,7 @@ class PodManager:
         """
         pods = await self.find(task, job)
         await self.connect()
-        return [self.typed(pod) for pod in pods]
+        return [self.typed(self.watch.whole(pod)) for pod in pods]
 
     async def delete(self, pod: V1Pod) -> None:
         """Destroy the given pod; succeed if it is gone already.

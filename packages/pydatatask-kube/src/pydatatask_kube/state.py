@@ -17,6 +17,7 @@ __all__ = [
     "culprit",
     "deleted_at",
     "deletion_asked_at",
+    "essence",
     "first_start",
     "is_over",
     "last_finish",
@@ -132,6 +133,28 @@ def last_finish(pod: Mapping[str, Any]) -> datetime | None:
     return max((c.end for c in containers_of(pod) if c.end is not None), default=None)
 
 
+def essence(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what has to be known of a pod to look after it, as another pod.
+
+    Of a pod as it comes there is some five times as much, and of thousands of them the garbage
+    collector alone would stop everything for long.
+    """
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    less = {"metadata": _some(pod["metadata"], _METADATA), "spec": _some(spec, _SPEC)}
+    for field in ("initContainers", "containers"):
+        if spec.get(field):
+            less["spec"][field] = [_some(c, _CONTAINER) for c in spec[field]]
+    less["status"] = _some(status, _STATUS)
+    conditions = [c for c in status.get("conditions") or () if c.get("type") in _CONDITIONS]
+    if conditions:
+        less["status"]["conditions"] = conditions
+    return less
+
+
+def _some(mapping: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: mapping[key] for key in keys if key in mapping}
+
+
 def parse_time(text: object) -> datetime | None:
     """Read a time as Kubernetes writes it; None if there is none."""
     if not isinstance(text, str):
@@ -142,5 +165,17 @@ def parse_time(text: object) -> datetime | None:
         return None
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
+
+_METADATA = (
+    *("name", "namespace", "uid", "resourceVersion", "labels", "annotations"),
+    *("creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"),
+)
+_SPEC = ("nodeName", "terminationGracePeriodSeconds", "overhead", "resources")
+_CONTAINER = ("name", "image", "restartPolicy", "resources")
+_STATUS = (
+    *("phase", "reason", "message", "startTime"),
+    *("initContainerStatuses", "containerStatuses"),
+)
+_CONDITIONS = ("PodScheduled", "DisruptionTarget")
 
 _NEVER = datetime.max.replace(tzinfo=UTC)

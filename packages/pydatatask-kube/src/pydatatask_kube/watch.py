@@ -14,6 +14,7 @@ from pydatatask_core.errors import SessionError
 
 from .errors import PodManagerError, refusal
 from .names import job_of, name_of, task_of, uid_of
+from .state import essence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -88,6 +89,7 @@ class PodWatch:
 
     def _forget(self) -> None:
         self._pods: dict[str, Pod] = {}
+        self._texts: dict[str, str] = {}
         self._by_task: dict[str, dict[str, Pod]] = {}
         self._jobs: dict[str, frozenset[str]] = {}
         self._synced = asyncio.Event()
@@ -117,13 +119,21 @@ class PodWatch:
         return found
 
     def pods(self, task: str | None = None, job: str | None = None) -> list[Pod]:
-        """Give pods.
+        """Give what has to be known of pods to look after them.
 
         :param task: the task that they are to be of; any by default.
         :param job: the job that they are to be of; any by default.
         """
         found: Iterable[Pod] = self._by_task.get(task, {}).values() if task else self._pods.values()
         return [pod for pod in found if job is None or job_of(pod) == job]
+
+    def whole(self, pod: Pod) -> Pod:
+        """Give all that there is to a pod.
+
+        :param pod: what :meth:`pods` gave.
+        """
+        text = self._texts.get(name_of(pod))
+        return pod if text is None else json.loads(text)  # type: ignore[no-any-return] # a pod
 
     # -- who wants to know -----------------------------------------------------------------------
 
@@ -278,7 +288,6 @@ class PodWatch:
     # -- the pods --------------------------------------------------------------------------------
 
     def _put(self, pod: Pod) -> None:
-        pod["metadata"].pop("managedFields", None)  # often more than all the rest
         name, task = name_of(pod), task_of(pod)
         before = self._pods.get(name)
         if before is not None:
@@ -287,7 +296,9 @@ class PodWatch:
                 before = None
             elif _version(before) == _version(pod):
                 return
-        self._pods[name] = pod
+        pod["metadata"].pop("managedFields", None)  # often more than all the rest
+        self._texts[name] = json.dumps(pod)
+        pod = self._pods[name] = essence(pod)
         if task is not None:
             self._by_task.setdefault(task, {})[name] = pod
             if before is None:
@@ -298,7 +309,7 @@ class PodWatch:
         name, task = name_of(pod), task_of(pod)
         known = self._pods.get(name)
         if known is not None and uid_of(known) == uid_of(pod):
-            del self._pods[name]
+            del self._pods[name], self._texts[name]
             if task is not None:
                 self._by_task.get(task, {}).pop(name, None)
                 self._jobs.pop(task, None)

@@ -87,13 +87,12 @@ async def test_a_log_that_cannot_be_had_never_loses_the_ending(
             server.finish(pod, code=4)
         if trouble == "refused":
             server.logs.clear()
-        await until(lambda: driven.record("job"))
+        await until(lambda: driven.record("job") and not server.pods)
     record = driven.record("job")
     assert record["success"] is False
     assert record["logs_problem"]
     assert record["reason"] == ("deleted by someone else" if trouble == "gone" else "exit status 4")
     assert driven.logs.data["job"] == b""
-    await until(lambda: not server.pods)
 
 
 class Failing:

@@ -182,8 +182,9 @@ class Ender:
     async def _let_handle(self, live: LiveJob) -> None:
         assert live.pod is not None
         try:
-            await self.task.podman.connect()
-            await self.task.handle_timeout(self.task.podman.typed(live.pod))
+            pod = await self.task.podman.get(live.name)
+            if pod is not None:
+                await self.task.handle_timeout(self.task.podman.typed(pod))
         except Exception:
             log.exception(
                 "%s: handle_timeout failed for job %s, which is ended all the same",

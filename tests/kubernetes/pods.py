@@ -1,0 +1,103 @@
+"""Tasks whose jobs are manifests, on a real cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pydatatask
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from services.kubernetes.fixture import Kubernetes
+
+__all__ = ["Work", "pod", "until"]
+
+PATIENCE = 120.0
+
+
+def pod(script: str, image: str, **spec: Any) -> dict[str, Any]:
+    """Give the manifest of a pod that runs a script.
+
+    :param script: the script, for a shell.
+    :param image: the image.
+    :param spec: what it is to have besides; ``resources`` are the container's.
+    """
+    usual = {"requests": {"cpu": "50m", "memory": "4Mi"}, "limits": {"memory": "32Mi"}}
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", script],
+        "resources": spec.pop("resources", usual),
+    }
+    containers = [container, *spec.pop("beside", ())]
+    return {"spec": {"terminationGracePeriodSeconds": 1, "containers": containers, **spec}}
+
+
+async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Wait until something is so.
+
+    :param condition: what.
+    :param patience: after how many seconds to fail.
+    """
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass in time"
+        await asyncio.sleep(0.02)
+
+
+class Work:
+    """A task whose jobs are manifests, in a pipeline with its own app.
+
+    :param kubernetes: the cluster.
+    :param jobs: the manifest of each job.
+    :param options: what the task is to have besides.
+    """
+
+    def __init__(self, kubernetes: Kubernetes, jobs: dict[str, Any], **options: Any) -> None:
+        self.kubernetes = kubernetes
+        self.app = f"test-{secrets.token_hex(4)}"
+        self.session = pydatatask.Session()
+        self.podman = self.session.resource(self._podman)
+        self.manifests = pydatatask.InProcessMetadataRepository(dict(jobs))
+        self.logs = pydatatask.InProcessBlobRepository()
+        self.done = pydatatask.InProcessMetadataRepository()
+        quota = pydatatask.ResourceManager(
+            options.pop("quota", pydatatask.Resources.parse(99, "1Ti"))
+        )
+        kind = options.pop("kind", pydatatask.KubeTask)
+        given = {"template": "{{ manifest | tojson }}", "logs": self.logs, "done": self.done}
+        self.task: Any = kind("task", self.podman, quota, **(given | options))
+        self.task.link("manifest", self.manifests, is_input=True)
+        self.pipeline = pydatatask.Pipeline([self.task], self.session)
+
+    async def _podman(self) -> AsyncIterator[pydatatask.PodManager]:
+        podman = pydatatask.PodManager(
+            self.app, self.kubernetes.namespace, self.kubernetes.configuration
+        )
+        yield podman
+        await podman.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[Any]]:
+        """Run the pipeline until it is quiet, or the block ends; leave no pod."""
+        async with self.pipeline as pipeline:
+            run = asyncio.create_task(pipeline.run(poll=0.2))
+            try:
+                yield run
+            finally:
+                run.cancel()
+                await asyncio.wait([run])
+                podman = self.podman()
+                for left in await podman.find():
+                    await podman.remove(left["metadata"]["name"], left["metadata"]["uid"], 0)
+
+    async def run(self) -> Any:
+        """Run the pipeline until it is quiet."""
+        async with self.running() as run:
+            return await asyncio.wait_for(run, PATIENCE)

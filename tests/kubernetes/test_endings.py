@@ -1,0 +1,169 @@
+"""How pods end on a real cluster, and what is recorded of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import pydatatask
+from pydatatask_core.errors import TaskError
+
+from .pods import Work, pod, until
+
+if TYPE_CHECKING:
+    from services.kubernetes.fixture import Kubernetes
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def test_fifty_jobs_run_under_a_quota(kubernetes: Kubernetes) -> None:
+    jobs = {f"Job{i}": pod(f"echo this is {i}", kubernetes.image) for i in range(50)}
+    work = Work(kubernetes, jobs, quota=pydatatask.Resources.parse("400m", "1Gi"))
+    most = 0
+    async with work.running() as run:
+        while not run.done():
+            live = [p for p in work.podman().watch.pods() if _active(p)]
+            most = max(most, len(live))
+            await asyncio.wait([run], timeout=0.02)
+        summary = await run
+        await until(lambda: not work.podman().watch.pods())
+    assert summary.launched == {"task": 50}
+    assert summary.failed == {}
+    assert work.done.data.keys() == jobs.keys()
+    assert work.logs.data == {f"Job{i}": f"this is {i}\n".encode() for i in range(50)}
+    assert 2 <= most <= 8
+
+
+def _active(raw: dict[str, Any]) -> bool:
+    return raw.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+
+
+async def test_every_way_to_end_is_recorded(kubernetes: Kubernetes) -> None:
+    image = kubernetes.image
+    side = {"name": "side", "image": image, "command": ["sh", "-c", "echo side"]}
+    native = {"name": "log", "image": image, "command": ["sleep", "999"], "restartPolicy": "Always"}
+    begin = {"name": "begin", "image": image, "command": ["sh", "-c", "echo begun"]}
+    no_good = {"name": "begin", "image": image, "command": ["sh", "-c", "exit 4"]}
+    much = {"requests": {"cpu": "77"}}
+    jobs = {
+        "ok": pod("echo fine", image),
+        "exit3": pod("exit 3", image),
+        "signal": pod("sh -c 'kill -SEGV $$$$'; exit $?", image),  # of two Kubernetes makes one
+        "oom": pod("tail /dev/zero", image),
+        "x" * 63: pod("echo long", image),
+        "cAsE": pod("echo upper", image),
+        "case": pod("echo lower", image),
+        "noImage": pod("true", "localhost/none:1"),
+        "noRoom": pod("true", image, resources=much),
+        "deleted": pod("sleep 999", image),
+        "evicted": pod("sleep 999", image),
+        "side": pod("echo main", image, beside=[side], initContainers=[begin]),
+        "native": pod("echo main; sleep 1", image, initContainers=[native]),
+        "initBad": pod("echo main", image, initContainers=[no_good]),
+        "noProgram": pod("true", image) | _command(image, ["/no/such/program"]),
+    }
+    work = Work(kubernetes, jobs, pending_timeout=15)
+    async with work.running() as run:
+        podman = work.podman()
+        for job in ("deleted", "evicted"):
+            await until(lambda job=job: _phase(podman, job) == "Running")
+            (raw,) = podman.watch.pods("task", job)
+            name = raw["metadata"]["name"]
+            if job == "deleted":
+                await podman.v1.delete_namespaced_pod(name, kubernetes.namespace)
+            else:
+                eviction = {"metadata": {"name": name, "namespace": kubernetes.namespace}}
+                await podman.v1.create_namespaced_pod_eviction(
+                    name,
+                    kubernetes.namespace,
+                    {"apiVersion": "policy/v1", "kind": "Eviction"} | eviction,
+                )
+        await asyncio.wait_for(run, 100)
+    found = work.done.data
+    assert found.keys() == jobs.keys()
+    good = {job for job, record in found.items() if record["success"]}
+    assert good == {"ok", "x" * 63, "cAsE", "case", "side", "native"}
+    assert found["exit3"]["reason"] == "exit status 3"
+    assert found["signal"]["signal"] == "SIGSEGV"
+    assert found["oom"]["oom_killed"] is True
+    assert found["noImage"]["image_unavailable"] is True
+    assert found["noRoom"]["unschedulable"] is True
+    assert found["deleted"]["deleted"] is True
+    assert found["evicted"]["evicted"] is True
+    assert found["initBad"]["reason"] == "exit status 4 of container 'begin'"
+    assert "no such file" in found["noProgram"]["reason"]
+    assert work.logs.data["case"] == b"lower\n"
+    assert work.logs.data["cAsE"] == b"upper\n"
+    assert work.logs.data["side"] == (
+        b"==> begin <==\nbegun\n==> main <==\nmain\n==> side <==\nside\n"
+    )
+
+
+def _command(image: str, command: list[str]) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "main", "image": image, "command": command}]}}
+
+
+def _phase(podman: Any, job: str) -> str | None:
+    pods = podman.watch.pods("task", job)
+    return pods[0]["status"]["phase"] if pods else None
+
+
+async def test_a_job_launched_twice_and_deleted_from_live(kubernetes: Kubernetes) -> None:
+    work = Work(kubernetes, {"job": pod("sleep 999", kubernetes.image)})
+    async with work.running():
+        await until(lambda: _phase(work.podman(), "job") == "Running")
+        (before,) = work.podman().watch.pods("task", "job")
+        with pytest.raises(TaskError, match="is running already"):
+            await work.task.launch("job")
+        work.manifests.data.clear()
+        await work.task.live.delete("job")
+        await until(lambda: not work.podman().watch.pods())
+        assert not work.done.data
+        work.manifests.data["job"] = pod("echo again", kubernetes.image)
+        await until(lambda: work.done.data)
+    assert work.done.data["job"]["uid"] != before["metadata"]["uid"]
+    assert work.logs.data["job"] == b"again\n"
+
+
+class Rescuing(pydatatask.KubeTask):
+    """Takes something out of a pod that has run too long."""
+
+    rescued = b""
+
+    async def handle_timeout(self, pod: Any) -> None:
+        about = pod.metadata
+        async with await self.podman.v1_ws.connect_get_namespaced_pod_exec(
+            about.name, about.namespace, command=["cat", "/tmp/half"], stdout=True, stderr=False,
+            stdin=False, tty=False, _preload_content=False,
+        ) as stream:  # fmt: skip
+            async for message in stream:
+                if message.data[:1] == b"\1":
+                    self.rescued += message.data[1:]
+
+
+async def test_what_a_pod_has_can_be_rescued_when_its_time_is_over(kubernetes: Kubernetes) -> None:
+    script = "echo half done > /tmp/half; echo working; sleep 999"
+    work = Work(kubernetes, {"job": pod(script, kubernetes.image)}, kind=Rescuing, timeout=3)
+    summary = await work.run()
+    assert summary.failed == {"task": ["job"]}
+    assert work.task.rescued == b"half done\n"
+    assert work.done.data["job"]["timed_out"] is True
+    assert work.logs.data["job"] == b"working\n"
+
+
+async def test_a_job_is_killed_from_another_process_and_its_log_kept(
+    kubernetes: Kubernetes,
+) -> None:
+    work = Work(kubernetes, {"job": pod("echo working; sleep 999", kubernetes.image)})
+    async with work.running() as run:
+        await until(lambda: _phase(work.podman(), "job") == "Running")
+        other = Work(kubernetes, {})
+        other.app = work.app
+        await other.pipeline.open(mode="one")
+        assert await other.task.kill("job")
+        await other.pipeline.close()
+        await asyncio.wait_for(run, 60)
+    assert work.done.data["job"]["killed"] is True
+    assert work.logs.data["job"] == b"working\n"

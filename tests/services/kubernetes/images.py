@@ -1,0 +1,103 @@
+"""Images for containerd, made of files of this machine, without a registry."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import tarfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = ["BUSYBOX", "PAUSE", "busybox", "python"]
+
+BUSYBOX = "localhost/busybox:1"
+PAUSE = "localhost/pause:1"
+
+_SHELL = "/bin/busybox"
+_EPOCH = "2020-01-01T00:00:00Z"
+_WAIT = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
+
+
+def busybox(target: Path) -> None:
+    """Make the images of a shell, and of what holds a pod together.
+
+    :param target: the folder for the archives.
+    """
+    applets = subprocess.run([_SHELL, "--list"], capture_output=True, text=True, check=True).stdout
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        _folders(tar, "bin", "tmp", "etc")
+        tar.add(_SHELL, "bin/busybox", filter=_plain)
+        for applet in applets.split():
+            if applet != "busybox":
+                link = tarfile.TarInfo(f"bin/{applet}")
+                link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(link)
+    for name, command in ((BUSYBOX, ["/bin/sh"]), (PAUSE, ["/bin/sh", "-c", _WAIT])):
+        file = target / f"{name.partition('/')[2].partition(':')[0]}.tar"
+        _write(file, name, layer.getvalue(), command)
+
+
+def python(target: Path, name: str, files: Iterable[tuple[Path, str]]) -> Path:
+    """Make an image of files of this machine.
+
+    :param target: the folder for the archive.
+    :param name: the name of the image.
+    :param files: files and folders, and where each goes.
+    """
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as tar:
+        _folders(tar, "tmp", "etc")
+        for source, place in files:
+            tar.add(source, place.lstrip("/"), filter=_plain)
+    file = target / "python.tar"
+    _write(file, name, layer.getvalue(), ["/bin/sh"])
+    return file
+
+
+def _folders(tar: tarfile.TarFile, *names: str) -> None:
+    for name in names:
+        folder = tarfile.TarInfo(name)
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+        tar.addfile(folder)
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if member.name.endswith((".pyc", "__pycache__")):
+        return None
+    member.mtime = member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _write(file: Path, name: str, layer: bytes, command: list[str]) -> None:
+    """Write an archive as ``docker save`` does, with one layer."""
+    digest = hashlib.sha256(layer).hexdigest()
+    path = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": _EPOCH,
+        "config": {"Env": [path], "Cmd": command},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        "history": [{"created": _EPOCH}],
+    }
+    encoded = json.dumps(config).encode()
+    identity = hashlib.sha256(encoded).hexdigest()
+    manifest = [
+        {"Config": f"{identity}.json", "RepoTags": [name], "Layers": [f"{digest}/layer.tar"]}
+    ]
+    with tarfile.open(file, "w") as tar:
+        for member, content in (
+            (f"{identity}.json", encoded),
+            (f"{digest}/layer.tar", layer),
+            ("manifest.json", json.dumps(manifest).encode()),
+        ):
+            about = tarfile.TarInfo(member)
+            about.size = len(content)
+            tar.addfile(about, io.BytesIO(content))
