@@ -66,20 +66,7 @@ async def test_every_way_to_end_is_recorded(kubernetes: Kubernetes) -> None:
     }
     work = Work(kubernetes, jobs, pending_timeout=15)
     async with work.running() as run:
-        podman = work.podman()
-        for job in ("deleted", "evicted"):
-            await until(lambda job=job: _phase(podman, job) == "Running")
-            (raw,) = podman.watch.pods("task", job)
-            name = raw["metadata"]["name"]
-            if job == "deleted":
-                await podman.v1.delete_namespaced_pod(name, kubernetes.namespace)
-            else:
-                eviction = {"metadata": {"name": name, "namespace": kubernetes.namespace}}
-                await podman.v1.create_namespaced_pod_eviction(
-                    name,
-                    kubernetes.namespace,
-                    {"apiVersion": "policy/v1", "kind": "Eviction"} | eviction,
-                )
+        await _interfere(work.podman(), kubernetes.namespace)
         await asyncio.wait_for(run, 100)
     found = work.done.data
     assert found.keys() == jobs.keys()
@@ -99,6 +86,19 @@ async def test_every_way_to_end_is_recorded(kubernetes: Kubernetes) -> None:
     assert work.logs.data["side"] == (
         b"==> begin <==\nbegun\n==> main <==\nmain\n==> side <==\nside\n"
     )
+
+
+async def _interfere(podman: Any, namespace: str) -> None:
+    """Delete one pod that runs, and evict another."""
+    await until(lambda: _phase(podman, "deleted") == _phase(podman, "evicted") == "Running")
+    names = {job: podman.watch.pods("task", job)[0]["metadata"]["name"] for job in _VICTIMS}
+    await podman.v1.delete_namespaced_pod(names["deleted"], namespace)
+    about = {"name": names["evicted"], "namespace": namespace}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": about}
+    await podman.v1.create_namespaced_pod_eviction(names["evicted"], namespace, eviction)
+
+
+_VICTIMS = ("deleted", "evicted")
 
 
 def _command(image: str, command: list[str]) -> dict[str, Any]:
@@ -133,13 +133,17 @@ class Rescuing(pydatatask.KubeTask):
     rescued = b""
 
     async def handle_timeout(self, pod: Any) -> None:
-        about = pod.metadata
-        async with await self.podman.v1_ws.connect_get_namespaced_pod_exec(
-            about.name, about.namespace, command=["cat", "/tmp/half"], stdout=True, stderr=False,
-            stdin=False, tty=False, _preload_content=False,
-        ) as stream:  # fmt: skip
+        v1: Any = self.podman.v1_ws
+        streams = {"stdout": True, "stderr": False, "stdin": False, "tty": False}
+        async with await v1.connect_get_namespaced_pod_exec(
+            pod.metadata.name,
+            pod.metadata.namespace,
+            command=["cat", "/tmp/half"],
+            _preload_content=False,
+            **streams,
+        ) as stream:
             async for message in stream:
-                if message.data[:1] == b"\1":
+                if message.data[:1] == b"\1":  # standard output
                     self.rescued += message.data[1:]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import tarfile
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ def busybox(target: Path) -> None:
     with tarfile.open(fileobj=layer, mode="w") as tar:
         _folders(tar, "bin", "tmp", "etc")
         tar.add(_SHELL, "bin/busybox", filter=_plain)
+        for library in libraries(_SHELL):
+            tar.add(os.path.realpath(library), library.lstrip("/"), filter=_plain)
         for applet in applets.split():
             if applet != "busybox":
                 link = tarfile.TarInfo(f"bin/{applet}")
@@ -41,6 +44,12 @@ def busybox(target: Path) -> None:
     for name, command in ((BUSYBOX, ["/bin/sh"]), (PAUSE, ["/bin/sh", "-c", _WAIT])):
         file = target / f"{name.partition('/')[2].partition(':')[0]}.tar"
         _write(file, name, layer.getvalue(), command)
+
+
+def libraries(program: str) -> list[str]:
+    """Give the paths of what a program is linked with, if it is not complete in itself."""
+    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
+    return sorted({word for word in told.split() if word.startswith("/")})
 
 
 def python(target: Path, name: str, files: Iterable[tuple[Path, str]]) -> Path:

@@ -133,7 +133,8 @@ class PodWatch:
         :param pod: what :meth:`pods` gave.
         """
         text = self._texts.get(name_of(pod))
-        return pod if text is None else json.loads(text)  # type: ignore[no-any-return] # a pod
+        whole: Pod = pod if text is None else json.loads(text)
+        return whole
 
     # -- who wants to know -----------------------------------------------------------------------
 
