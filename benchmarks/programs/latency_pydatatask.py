@@ -5,11 +5,11 @@ Usage: latency_pydatatask.py STEPS
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
 from latencies import tell
+from whole_run import run_to_the_end
 
 import pydatatask
 
@@ -44,18 +44,6 @@ def chain(steps: int) -> pydatatask.Pipeline:
     return pydatatask.Pipeline(tasks, pydatatask.Session(), [quota])
 
 
-async def run(steps: int) -> None:
-    """Run until all is done."""
-    pipeline = chain(steps)
-    async with pipeline:
-        if hasattr(pipeline, "run"):
-            await pipeline.run()
-        else:  # 0.4.7
-            from pydatatask.main import run as run_to_the_end
-
-            await run_to_the_end(pipeline, False, False, None)
-
-
 count = int(sys.argv[1])
-asyncio.run(run(count))
+run_to_the_end(chain(count))
 tell([Path("out", str(number), "job.txt") for number in range(count)])

@@ -6,13 +6,13 @@ tell of the server.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import asyncssh
+from whole_run import run_to_the_end
 
 import pydatatask
 
@@ -60,17 +60,5 @@ def counting(at_once: int) -> pydatatask.Pipeline:
     return pydatatask.Pipeline([task], session, [quota])
 
 
-async def run(at_once: int) -> None:
-    """Run until all is done."""
-    pipeline = counting(at_once)
-    async with pipeline:
-        if hasattr(pipeline, "run"):
-            await pipeline.run()
-        else:  # 0.4.7
-            from pydatatask.main import run as run_to_the_end
-
-            await run_to_the_end(pipeline, False, False, None)
-
-
-asyncio.run(run(int(sys.argv[2])))
+run_to_the_end(counting(int(sys.argv[2])))
 assert len(list(Path("out").glob("*.txt"))) == int(sys.argv[1])
