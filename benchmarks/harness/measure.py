@@ -53,8 +53,10 @@ def measure(
     """
     command = [str(python) if part == "{python}" else part for part in contestant.command(size)]
     with tempfile.TemporaryFile() as output:
-        path = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}"}
-        figures = _timed(command, folder, os.environ | path | dict(environ), output, limit)
+        # What is compiled once and for all must not count again in each process.
+        told = {"PYTHONDONTWRITEBYTECODE": "", **environ}
+        path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+        figures = _timed(command, folder, os.environ | told | {"PATH": path}, output, limit)
         output.seek(0)
         return figures | _printed(output.read().decode(errors="replace"))
 

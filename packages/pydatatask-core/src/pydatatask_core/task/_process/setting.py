@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
@@ -17,6 +16,7 @@ from pydatatask_core.task.template import Template
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
     from pydatatask_core.proc_manager.pool import ManagerPool
@@ -220,6 +220,8 @@ class ProcessSetting(Task, ABC):
         place, where, pid = told.get("handle"), told.get("host"), told.get("pid")
         run = self.new_run(job, where if isinstance(where, str) else host)
         if isinstance(place, str) and place.startswith("/"):
+            from pathlib import Path
+
             run.directory = Path(place)
         if isinstance(pid, str):
             run.handle = pid
