@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -153,6 +154,13 @@ print(os.getpgid(0), os.getsid(0))
     group, session = lines[-2].split()
     assert group == session == lines[0]
     assert not {group, session} & set(drivers)
+
+
+def test_no_variable_of_the_process_is_the_supervisors(tmp_path: Path) -> None:
+    names = set(re.findall(r"(\w+)=|read -r (\w+)", SUPERVISOR.partition('exec "$@"')[0]))
+    own = {name for pair in names for name in pair if name}
+    assert own
+    assert all(name.startswith("pdt_") for name in own)
 
 
 async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> None:

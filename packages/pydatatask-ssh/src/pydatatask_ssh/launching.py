@@ -48,7 +48,7 @@ def launch_text(
     stdin, stdout, stderr = streams
     supervisor = [
         words(ends, line, "/proc/self/fd/5", journal, begun, status),
-        '"$boot" "$setsid"',
+        '"$pdt_boot" "$pdt_setsid"',
         words(*args),
     ]
     added = words("env", *(f"{name}={value}" for name, value in environ.items()))
@@ -60,7 +60,7 @@ def launch_text(
         f"5<{words(cwd)}",
     ]
     command = (
-        f'{added if environ else ""} setsid {target.detach} {DEFAULT_SHELL} -c "$tellers" sh '
+        f'{added if environ else ""} setsid {target.detach} {DEFAULT_SHELL} -c "$pdt_tellers" sh '
         f"{' '.join(supervisor)} {' '.join(redirects)}"
     )
     return command.strip() if target.detach else f"{command.strip()} &"

@@ -157,7 +157,9 @@ class SSHLinuxManager(AbstractProcessManager):
         asked = list(directories)
         if not asked:
             return {}
-        command = f'i=0; for run in {words(*asked)}; do over "$run" $i; i=$((i + 1)); done'
+        count = "pdt_i=$((pdt_i + 1))"
+        asking = f'over "$pdt_run" $pdt_i; {count}'
+        command = f"pdt_i=0; for pdt_run in {words(*asked)}; do {asking}; done"
         lines = await self.reach.perform(
             "look for runs that have ended", lambda it: it.ask(command)
         )

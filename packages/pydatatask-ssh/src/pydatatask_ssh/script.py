@@ -1,5 +1,8 @@
 """What the helper on the other side knows: functions for a POSIX shell.
 
+A variable of the login's environment stays one when it is assigned to, and jobs get that: so the
+names of the helper's own variables are such as nobody else uses.
+
 Each line for us begins with a record separator (0x1e) and a letter that says what it is; any other
 line is what a program, or the shell itself, has to say about what went wrong. Nothing that comes
 from a file is ever a command, and every word that we send is quoted.
@@ -34,37 +37,41 @@ come those of the core's.
 FUNCTIONS = f"""\
 set -f
 tell() {{ printf '{MARK}%s\\n' "$1"; }}
-boot= tellers={shlex.quote(TELLING_SUPERVISOR)}
+pdt_boot= pdt_tellers={shlex.quote(TELLING_SUPERVISOR)}
 
 # stat_of PID: the state, parent and start of a process; fails if there is none
 stat_of() {{
   case $1 in '' | *[!0-9]*) return 1 ;; esac
-  {{ IFS= read -r line <"/proc/$1/stat"; }} 2>/dev/null || return 1
-  set -- ${{line##*) }}
-  state=$1 parent=$2 start=${{20}}
+  {{ IFS= read -r pdt_line <"/proc/$1/stat"; }} 2>/dev/null || return 1
+  set -- ${{pdt_line##*) }}
+  pdt_state=$1 pdt_parent=$2 pdt_start=${{20}}
 }}
 
 # lives PID START SUPERVISOR BOOT: whether a process or its supervisor does
 lives() {{
-  [ "$4" = "$boot" ] || return 1
-  if stat_of "$3" && [ "$start" -le "$2" ]; then
-    case $state in [ZXx]) ;; *) return 0 ;; esac
+  [ "$4" = "$pdt_boot" ] || return 1
+  if stat_of "$3" && [ "$pdt_start" -le "$2" ]; then
+    case $pdt_state in [ZXx]) ;; *) return 0 ;; esac
   fi
-  stat_of "$1" && [ "$start" -eq "$2" ] && case $state in [ZXx]) false ;; esac
+  stat_of "$1" && [ "$pdt_start" -eq "$2" ] && case $pdt_state in [ZXx]) false ;; esac
 }}
 
 # identify DIR [TELL]: read a status file
 identify() {{
-  count=0 text= rest= first= second= third=
-  while IFS= read -r rest; do
-    count=$((count + 1))
-    case $count in 1) first=$rest ;; 2) second=$rest ;; 3) third=$rest ;; esac
-    text="$text{MARK}S$rest
+  pdt_count=0 pdt_text= pdt_rest= pdt_first= pdt_second= pdt_third=
+  while IFS= read -r pdt_rest; do
+    pdt_count=$((pdt_count + 1))
+    case $pdt_count in
+    1) pdt_first=$pdt_rest ;;
+    2) pdt_second=$pdt_rest ;;
+    3) pdt_third=$pdt_rest ;;
+    esac
+    pdt_text="$pdt_text{MARK}S$pdt_rest
 "
   done <"$1/{STATUS}"
-  set -- ${{third##*) }}
-  pid=${{third%% *}} sup=${{2-}} begun=${{20-}}
-  case $begun in '' | *[!0-9]*) return 1 ;; esac
+  set -- ${{pdt_third##*) }}
+  pdt_pid=${{pdt_third%% *}} pdt_sup=${{2-}} pdt_begun=${{20-}}
+  case $pdt_begun in '' | *[!0-9]*) return 1 ;; esac
 }}
 
 # make DIR SCRIPT [STDIN]: make a run directory, or tell that there is one, or no place for it
@@ -81,11 +88,11 @@ make() {{
 
 # see DIR: read a status file, and tell whether the process lives; fails if it has not ended
 see() {{
-  text= rest= first= pid=
+  pdt_text= pdt_rest= pdt_first= pdt_pid=
   [ -e "$1/{STATUS}" ] || return 0
   identify "$1" || return 0
-  case $first in *[!\\ ]*) return 0 ;; esac
-  if lives "$pid" "$begun" "$sup" "$second"; then return 1; fi
+  case $pdt_first in *[!\\ ]*) return 0 ;; esac
+  if lives "$pdt_pid" "$pdt_begun" "$pdt_sup" "$pdt_second"; then return 1; fi
   [ ! -e "$1/{STATUS}" ] || identify "$1" || return 0  # its last word: nobody writes any more
 }}
 
@@ -104,8 +111,8 @@ revoke() {{
 look() {{
   if [ -d "$1/{BEGUN}" ]; then tell R; elif [ -e "$1/{BEGUN}" ]; then tell Y; fi
   see "$1" || tell L
-  printf '%s' "$text"
-  [ -z "$rest" ] || tell "U$rest"
+  printf '%s' "$pdt_text"
+  [ -z "$pdt_rest" ] || tell "U$pdt_rest"
   if [ -e "$1/{STATUS}" ]; then
     stat -c '{MARK}M%Y %y' -- "$1/{STATUS}"
   elif ! [ -d "$1" ]; then
@@ -117,9 +124,9 @@ look() {{
 
 # sizes FILE...: tell how long those are that exist
 sizes() {{
-  for file; do
-    if ! [ -e "$file" ]; then tell Z-
-    elif [ -s "$file" ]; then stat -c '{MARK}Z%s' -- "$file"
+  for pdt_file; do
+    if ! [ -e "$pdt_file" ]; then tell Z-
+    elif [ -s "$pdt_file" ]; then stat -c '{MARK}Z%s' -- "$pdt_file"
     else tell Z0
     fi
   done
@@ -136,32 +143,32 @@ note() {{ [ ! -d "$1" ] || printf '\\n{STOP.decode()}%s\\n' "$2" >>"$1/{STATUS}"
 
 # fence PID START: have a helper that we have lost do nothing any more
 fence() {{
-  stat_of "$1" && [ "$start" = "$2" ] || return 0
+  stat_of "$1" && [ "$pdt_start" = "$2" ] || return 0
   kill -s KILL -- "-$1" 2>/dev/null || kill -s KILL "$1"
-  tries=0
-  while stat_of "$1" && [ "$start" = "$2" ] && [ "$state" != Z ]; do
-    tries=$((tries + 1))
-    [ $tries -lt 500 ] || return 1
+  pdt_tries=0
+  while stat_of "$1" && [ "$pdt_start" = "$2" ] && [ "$pdt_state" != Z ]; do
+    pdt_tries=$((pdt_tries + 1))
+    [ $pdt_tries -lt 500 ] || return 1
     sleep 0.01 || sleep 1
   done
 }}
 
 # begin BOOT-ID: tell who we are, and what is missing here
 begin() {{
-  IFS= read -r boot <"$1" || boot=
-  for tool in date env id ls mkdir rm setsid sleep stat tail uname; do
-    command -v "$tool" >/dev/null || tell "X$tool"
+  IFS= read -r pdt_boot <"$1" || pdt_boot=
+  for pdt_tool in chmod date env head id ls mkdir rm setsid sleep stat tail uname; do
+    command -v "$pdt_tool" >/dev/null || tell "X$pdt_tool"
   done
-  setsid=$(command -v setsid) detach=
+  pdt_setsid=$(command -v setsid) pdt_detach=
   stat_of $$ || tell X/proc
-  if setsid -f true 2>/dev/null; then detach=-f; fi
-  machine=
-  [ ! -r /etc/machine-id ] || IFS= read -r machine </etc/machine-id
-  tell "B$boot"
-  tell "P$$ $start"
+  if setsid -f true 2>/dev/null; then pdt_detach=-f; fi
+  pdt_machine=
+  [ ! -r /etc/machine-id ] || IFS= read -r pdt_machine </etc/machine-id
+  tell "B$pdt_boot"
+  tell "P$$ $pdt_start"
   tell "I$(id -u)"
-  tell "F$detach"
-  tell "G$machine$(uname -n)"
+  tell "F$pdt_detach"
+  tell "G$pdt_machine$(uname -n)"
 }}
 """
 """What every helper is taught when it begins."""

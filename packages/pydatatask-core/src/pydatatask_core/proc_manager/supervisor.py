@@ -82,27 +82,28 @@ NOT_BEGUN = 125
 SUPERVISOR = f"""\
 # pydatatask: waits for the end of one job
 cd -P -- "$1" && exec 5<&- || exit {NOT_BEGUN}
-journal=$2 begun=$3 status=$4 boot=$5
+pdt_journal=$2 pdt_begun=$3 pdt_status=$4 pdt_boot=$5
 shift 5
 trap : HUP INT TERM
 (
-  read -r process </proc/self/stat
+  read -r pdt_process </proc/self/stat
   set -C
-  printf '%{_WIDTH}s\\n%s\\n%s\\n' '' "$boot" "$process" >"$journal" || exit {NOT_BEGUN}
-  printf '' >"$begun" || exit {NOT_BEGUN}
+  printf '%{_WIDTH}s\\n%s\\n%s\\n' '' "$pdt_boot" "$pdt_process" >"$pdt_journal" ||
+    exit {NOT_BEGUN}
+  printf '' >"$pdt_begun" || exit {NOT_BEGUN}
   exec 3>&-
   exec "$@"
 )
 result=$? line=
 if [ $result = {NOT_BEGUN} ]; then
-  [ -e "$begun" ] && [ ! -d "$begun" ] || exit {NOT_BEGUN}
+  [ -e "$pdt_begun" ] && [ ! -d "$pdt_begun" ] || exit {NOT_BEGUN}
 fi
-[ -e "$status" ] || exit 0
-IFS= read -r line <"$status"
+[ -e "$pdt_status" ] || exit 0
+IFS= read -r line <"$pdt_status"
 case $line in
 *[!\\ ]*) exit 0 ;;
 esac
-printf '%{_WIDTH}d\\n' $result 1<>"$status"
+printf '%{_WIDTH}d\\n' $result 1<>"$pdt_status"
 """
 """The supervisor, as a script for ``sh -c`` with the arguments
 
@@ -116,7 +117,8 @@ and with the file descriptors 0 to 2 as the process is to have them. Whoever lau
 process was revoked, or had no room to say who it is.
 
 It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
-without a terminal have no job control.
+without a terminal have no job control. A variable of the environment stays one when it is assigned
+to, so those that are assigned to before the process begins have names that nobody else uses.
 """
 
 
