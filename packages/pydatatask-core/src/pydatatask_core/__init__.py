@@ -53,6 +53,7 @@ __all__ = [
     "JsonMetadataRepository",
     "Link",
     "LocalLinuxManager",
+    "ManagerPool",
     "MapRepository",
     "MetadataRepository",
     "MissingBackendError",
