@@ -181,10 +181,14 @@ def _pending(pod: Mapping[str, Any], now: datetime, limit: float | None) -> Verd
     age = (now - created_at(pod, now)).total_seconds()
     stuck = next((c for c in containers_of(pod) if c.waits_for in _IMAGE | _START), None)
     if stuck is not None:
-        patience = IMAGE_PATIENCE if limit is None else min(limit, IMAGE_PATIENCE)
-        if stuck.waits_for in _HOPELESS or age >= patience:
+        # It is tried only since a node took the pod on, however long that took.
+        tried_since = parse_time(pod["status"].get("startTime")) or created_at(pod, now)
+        left = IMAGE_PATIENCE - (now - tried_since).total_seconds()
+        if limit is not None:
+            left = min(left, limit - age)
+        if stuck.waits_for in _HOPELESS or left <= 0:
             return Verdict(_never_started(stuck))
-        return Verdict(again=patience - age)
+        return Verdict(again=left)
     if limit is None:
         return Verdict()
     if age < limit:

@@ -273,6 +273,12 @@ def test_without_limits_a_pod_may_wait_for_a_node_for_ever_but_not_for_an_image(
     assert verdict.ending is not None
 
 
+def test_an_image_gets_its_tries_however_long_the_pod_waited_for_a_node() -> None:
+    stuck = pod("Pending", waiting("ErrImagePull"), created=1e5, startTime=ago(100))
+    assert judge(stuck, False, NOW, Limits()).again == pytest.approx(IMAGE_PATIENCE - 100)
+    assert judge(stuck, False, NOW, Limits(pending=1e4)).ending is not None
+
+
 def test_what_was_deleted_from_live_elsewhere_leaves_no_record() -> None:
     ending = judge(pod("Running", RUNNING, fate="discarded"), True, NOW, LIMITS).ending
     assert ending is not None
