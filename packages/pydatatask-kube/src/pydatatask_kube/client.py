@@ -12,7 +12,7 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import SessionError
+from pydatatask_core.errors import SessionError, describe
 
 from .answer import Answer
 from .errors import PodManagerError, api_errors
@@ -108,7 +108,7 @@ class Client:
 
     async def _make(self) -> None:
         with api_errors("connect", self.where):
-            configuration = await _loaded(self._config)
+            configuration = await _loaded(self._config, self.where)
             from kubernetes_asyncio.client import ApiClient
 
             self._api = ApiClient(configuration)
@@ -222,10 +222,14 @@ def _decoded(body: bytes, action: str, where: str) -> Any:
         return json.loads(body)
 
 
-async def _loaded(config: Any) -> Configuration:
+async def _loaded(config: Any, where: str) -> Configuration:
     if config is not None:
-        given = config()
-        return await given if inspect.isawaitable(given) else given  # type: ignore[no-any-return]
+        try:
+            given = config()
+            return await given if inspect.isawaitable(given) else given  # type: ignore[no-any-return]
+        except Exception as e:
+            cause = f"the config that was given failed: {describe(e)}"
+            raise PodManagerError("connect", where, cause) from e
     # In a thread with a loop of its own: it reads files, and may run a program for the token.
     return await asyncio.to_thread(lambda: asyncio.run(_default()))
 

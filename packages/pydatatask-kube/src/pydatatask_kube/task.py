@@ -207,13 +207,13 @@ class KubeTask(KubeSetting):
                 jobs.enter(live, Phase.WAITING)
                 self._waiting.add(live.job)
             else:
-                jobs.drop(live)
+                jobs.give_up(live)
             raise
         except BaseException:
             if live.attempt > 1:
                 jobs.wait_again(live, live.wait(1.0))
             else:
-                jobs.drop(live)
+                jobs.give_up(live)
             raise
         jobs.run_on(live)
 

@@ -10,9 +10,9 @@ import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydatatask_core.errors import SessionError
+from pydatatask_core.errors import SessionError, describe
 
-from .errors import PodManagerError, refusal
+from .errors import PodManagerError, api_errors, refusal
 from .names import job_of, name_of, task_of, uid_of
 from .state import essence
 
@@ -163,7 +163,9 @@ class PodWatch:
             self._running.cancel()
             self._stopped.append(self._running)
             self._running = None
+            tried = self._tried
             self._forget()
+            tried.set()  # who waits for it gets to know
 
     async def close(self) -> None:
         """End the watch and wait for its end."""
@@ -182,6 +184,8 @@ class PodWatch:
             raise SessionError("the pod manager was closed, or nobody drives tasks by it any more")
         if not self.synced:
             await self._tried.wait()
+            if self._running is None:
+                raise SessionError("the watch of pods was ended while they were being listed")
             if not self.synced and self._failure is not None:
                 raise self._failure
 
@@ -204,6 +208,11 @@ class PodWatch:
                     version = None
                 else:
                     self._note(e)
+            except Exception as e:
+                # Without a watch nothing would ever end, so it goes on, and from the beginning.
+                log.exception("The watch of the pods of %s failed", self._source.where)
+                self._note(PodManagerError("watch pods", self._source.where, describe(e)))
+                version = None
             await self._pause()
 
     async def _pause(self) -> None:
@@ -254,8 +263,9 @@ class PodWatch:
         try:
             async with aclosing(self._source.events(version, seconds, SILENCE)) as lines:
                 async for line in lines:
+                    event = _event(line, self._source.where)
                     self._connected()
-                    version = self._take(json.loads(line)) or version
+                    version = self._take(event) or version
                     await self._give_way()
         except PodManagerError as e:
             if e.status is not None:
@@ -342,6 +352,15 @@ class PodWatch:
                 min(strays),
                 extra={"pods": len(strays)},
             )
+
+
+def _event(line: bytes, where: str) -> dict[str, Any]:
+    """Read an event; one that is cut short or none is as good as a connection that broke."""
+    with api_errors("watch pods", where):
+        event = json.loads(line)
+        if not isinstance(event, dict):
+            raise ValueError(f"an event is a mapping, not a {type(event).__name__}")
+    return event
 
 
 def _version(pod: Pod) -> Any:

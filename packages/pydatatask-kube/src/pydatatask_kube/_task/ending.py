@@ -103,9 +103,11 @@ class Ender:
         assert live.pod is not None
         record = describe_ending(live.pod, ending, live.attempt, datetime.now(UTC))
         if task.logs is not None:
-            problem = await publish_logs(task, live)
-            if problem is not None:
-                record["logs_problem"] = problem
+            if not live.logs_read:  # once only: when this is repeated the pod may be gone
+                live.logs_problem = await publish_logs(task, live)
+                live.logs_read = True
+            if live.logs_problem is not None:
+                record["logs_problem"] = live.logs_problem
         await self.record(live, record)
         await self._remove(live)
         await self.jobs.finished(live, record)

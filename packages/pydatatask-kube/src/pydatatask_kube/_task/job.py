@@ -54,6 +54,10 @@ class LiveJob:
     failures: int = 0
     """How often in a row its end could not be recorded."""
     log_failures: int = 0
+    logs_read: bool = False
+    """Whether what could be had of its pod's logs is written."""
+    logs_problem: str | None = None
+    """What could not be had of them, and why."""
     not_before: float = 0.0
     """When (monotonic) to try that again."""
     grace: int | None = None
@@ -86,6 +90,8 @@ class LiveJob:
         :param pod: the pod as it is now, or was last.
         :param gone: whether it is no more.
         """
+        if self.pod is not None and self.uid != uid_of(pod):
+            self.vanished.clear()  # that was another one of its name
         self.pod = pod
         said = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT) or "")
         if said.isdecimal():

@@ -155,6 +155,15 @@ class Jobs:
         self.enter(live, Phase.RUNNING)
         self.look(live)
 
+    def give_up(self, live: LiveJob) -> None:
+        """Take note that a job could not be launched, as far as is known.
+
+        :param live: the job.
+        """
+        self.drop(live)
+        if live.pod is not None and not live.gone:  # the watch has told of it, maybe for good
+            self._take_on(live.job, live.pod)
+
     # -- phases ----------------------------------------------------------------------------------
 
     def enter(self, live: LiveJob, phase: Phase) -> None:
@@ -212,19 +221,27 @@ class Jobs:
         live.vanished.clear()
         live.launched.clear()
         live.failures = live.log_failures = 0
+        live.logs_read, live.logs_problem = False, None
         live.not_before = time.monotonic() + delay
         self.enter(live, Phase.WAITING)
         if not self.task.synchronous:  # there, whoever launched it waits for it
             self.task.retry_later(live.job, delay)
 
     async def cancel(self, live: LiveJob) -> None:
-        """Record a job as killed that waits for another attempt.
+        """Record a job as killed that waits for another attempt; if that fails, it goes on waiting.
 
         :param live: the job.
         """
         assert live.past is not None
         record = {**live.past, "reason": "killed on request", KILLED: True}
-        await self._ender.record(live, record)
+        live.recording = True
+        self.enter(live, Phase.ENDED)  # so that nobody launches it meanwhile
+        try:
+            await self._ender.record(live, record)
+        except BaseException:
+            live.recording = False
+            self.wait_again(live, max(0.0, live.not_before - time.monotonic()))
+            raise
         await self.finished(live, record)
 
     async def finished(self, live: LiveJob, record: Mapping[str, Any] | None) -> None:

@@ -94,7 +94,9 @@ class Launcher:
                     self._refusals += 1
                     raise LaunchRefusedError(task.name, live.job, refused)
             live.request = rendered.request
-            live.see(await self._create(live, rendered, jobs), gone=False)
+            pod = await self._create(live, rendered, jobs)
+            if live.pod is None or live.uid != uid_of(pod):
+                live.see(pod, gone=False)  # else the watch was faster, and knows more
             live.counted = True
 
     async def demand(self, job: str) -> Resources:

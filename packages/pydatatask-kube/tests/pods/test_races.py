@@ -1,0 +1,220 @@
+"""What comes in another order than usual, or not as it should, and must not lose a job."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.errors import SessionError
+from pydatatask_core.repository import InProcessMetadataRepository
+from pydatatask_core.task.retry import Retries
+from pydatatask_kube import PodManager, PodManagerError
+from pydatatask_kube.watch import PodWatch
+
+from .driving import Driven, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from .api_server import ApiServer
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tries follow each other quickly."""
+    monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 0.005)
+    monkeypatch.setattr("pydatatask_kube.watch._FIRST_WAIT", 0.005)
+    monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.05)
+
+
+def _delay_answers(driven: Driven, pods: list[dict[str, Any]]) -> asyncio.Event:
+    """Have what comes of a creation arrive later, as it was then."""
+    create, arrive = driven.podman.create, asyncio.Event()
+
+    async def late(manifest: dict[str, Any]) -> dict[str, Any]:
+        pods.append(copy.deepcopy(await create(manifest)))
+        await arrive.wait()
+        return pods[-1]
+
+    driven.podman.create = late  # type: ignore[method-assign]
+    return arrive
+
+
+def _seen(driven: Driven) -> str | None:
+    """Say what the watch has told of the pod."""
+    for pod in driven.podman.watch.pods("task"):
+        deleted = "deletionTimestamp" in pod["metadata"]
+        return "deleted" if deleted else str(pod["status"]["phase"])
+    return None
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_what_the_watch_told_goes_before_an_answer_that_is_older(
+    server: ApiServer, gone: bool
+) -> None:
+    driven, made = Driven(server, "job"), list[dict[str, Any]]()
+    arrive = _delay_answers(driven, made)
+    async with driven.open():
+        launch = asyncio.create_task(driven.task.launch("job"))
+        await until(lambda: made)
+        server.finish(server.of("job"))
+        await until(lambda: _seen(driven) == "Succeeded")
+        if gone:
+            server.remove(server.of("job"))
+            await until(lambda: not driven.podman.watch.pods("task"))
+        arrive.set()
+        await launch
+        await until(lambda: driven.record("job"))
+        await until(lambda: not driven.task.running)
+    assert driven.record("job")["success"] is True
+
+
+async def test_a_pod_that_ended_before_its_creation_was_given_up_is_looked_after(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    create = driven.podman.create
+
+    async def give_up(manifest: dict[str, Any]) -> dict[str, Any]:
+        await create(manifest)
+        server.finish(server.of("job"))
+        await until(lambda: _seen(driven) == "Succeeded")
+        raise PodManagerError("create pod", "testing", "no answer in time")
+
+    driven.podman.create = give_up  # type: ignore[method-assign]
+    async with driven.open():
+        with pytest.raises(PodManagerError, match="no answer in time"):
+            await driven.task.launch("job")
+        await until(lambda: driven.record("job"))
+        await until(lambda: not server.pods)
+
+
+async def test_a_pod_is_waited_for_though_another_of_its_name_was_gone_before(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    create, first = driven.podman.create, list[str]()
+
+    async def after_another(manifest: dict[str, Any]) -> dict[str, Any]:
+        pod = await create(manifest)
+        if not first:
+            first.append(pod["metadata"]["uid"])
+            await until(lambda: driven.podman.watch.pods("task"))
+            server.remove(server.of("job"))
+            await until(lambda: not driven.podman.watch.pods("task"))
+            pod = await create(manifest)
+        return pod
+
+    driven.podman.create = after_another  # type: ignore[method-assign]
+    async with driven.open():
+        await driven.task.launch("job")
+        server.run(server.of("job"))
+        await until(lambda: _seen(driven) == "Running")
+        kill = asyncio.create_task(driven.task.kill("job"))
+        await until(lambda: server.of("job")["metadata"].get("deletionTimestamp"))
+        await until(lambda: _seen(driven) == "deleted")
+        assert driven.task.running == {"job"}
+        server.remove(server.of("job"))
+        await kill
+    assert driven.record("job")["killed"] is True
+
+
+async def test_logs_that_were_read_stay_though_the_pod_is_gone_before_all_is_written(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    server.lose = lambda what: what == "delete"
+    async with driven.open():
+        await driven.task.launch("job")
+        server.finish(server.of("job"))
+        await until(lambda: not driven.task.running)
+    assert driven.logs.data["job"] == b"job\n"
+    assert "logs_problem" not in driven.record("job")
+
+
+@pytest.mark.parametrize("line", [b'{"type": "MODIFIED", "obj', b"<html>", b"[]", b'"text"'])
+async def test_a_watch_that_tells_nonsense_is_begun_anew(
+    server: ApiServer, line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driven = Driven(server, "job")
+    events, told = driven.podman.events, list[bytes]()
+
+    async def nonsense(version: str, seconds: int, silence: float) -> AsyncIterator[bytes]:
+        if not told:
+            told.append(line)
+            yield line
+            return
+        async for event in events(version, seconds, silence):
+            yield event
+
+    monkeypatch.setattr(driven.podman, "events", nonsense)
+    async with driven.open():
+        await until(lambda: told)
+        await driven.task.launch("job")
+        server.finish(server.of("job"))
+        await until(lambda: driven.record("job"))
+
+
+async def test_a_configuration_that_cannot_be_had_is_an_error_and_nothing_hangs(
+    server: ApiServer,
+) -> None:
+    def config() -> Any:
+        raise RuntimeError("the vault is sealed")
+
+    driven = Driven(server, "job")
+    driven.podman = PodManager("app", "testing", config=config)
+    with pytest.raises(PodManagerError, match="the vault is sealed"):
+        await asyncio.wait_for(driven.pipeline.open(), 20)
+    await driven.podman.close()
+
+
+class _Silent:
+    where = "nowhere"
+
+    async def pages(self) -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    async def events(self, *_: Any) -> AsyncIterator[Any]:
+        yield
+
+
+async def test_who_waits_for_a_watch_that_ends_is_told() -> None:
+    listener: Any = object()
+    source: Any = _Silent()
+    watch = PodWatch(source)
+    watch.subscribe("task", listener)
+    waiting = asyncio.create_task(watch.ready())
+    await asyncio.sleep(0)
+    watch.unsubscribe("task", listener)
+    with pytest.raises(SessionError):
+        await asyncio.wait_for(waiting, 20)
+    await watch.close()
+
+
+class FailingOnce(InProcessMetadataRepository):
+    failed = False
+
+    async def dump(self, job: str, data: Any, /) -> None:
+        if not self.failed:
+            self.failed = True
+            raise OSError("out of order")
+        await super().dump(job, data)
+
+
+async def test_a_job_that_waits_is_still_launched_if_it_could_not_be_recorded_as_killed(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job", done=(done := FailingOnce()), retries=Retries(2, delay=60))
+    server.on_create = lambda pod: server.finish(pod, code=1)
+    async with driven.open():
+        await driven.task.launch("job")
+        await until(lambda: driven.task.waiting == {"job"})
+        with pytest.raises(OSError, match="out of order"):
+            await driven.task.kill("job")
+        assert driven.task.waiting == {"job"}
+        assert await driven.task.kill("job")
+    assert done.data["job"]["killed"] is True
