@@ -6,16 +6,18 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pexpect
+import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from conftest import Program
 
 LARGE = 64 << 20
+COLOUR = r"(?:\x1b\[[\d;]*m)*"
+PROCESSES = Path(__file__).parent / "support" / "processes.py"
 
 
 def test_an_interrupted_inject_leaves_nothing_and_exits_130(program: Program) -> None:
@@ -98,6 +100,56 @@ def test_a_value_of_any_size_passes_in_bounded_memory(program: Program) -> None:
     assert max(put, got) - usual < LARGE / 1024 / 2
 
 
+@pytest.mark.parametrize("own", [True, False], ids=["script", "console program"])
+def test_ctrl_c_while_it_still_imports_shows_no_traceback(program: Program, own: bool) -> None:
+    early = f"""
+import sys
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupting())
+import pydatatask_cli
+{
+        "pydatatask_cli.main(__import__('pydatatask_core').Pipeline([]))"
+        if own
+        else "__import__('pydatatask_cli.entry').entry.console_script()"
+    }
+"""
+    program.script.write_text(early)
+
+    assert program.refusal("status", status=130) == "Interrupted\n"
+
+
+def test_a_run_that_is_interrupted_says_which_jobs_go_on_and_the_next_one_counts_them(
+    program: Program,
+) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    program.put("jobs/a")
+    running = program.start("run", stderr=subprocess.PIPE)
+    try:
+        while not program.output("ls", "sleep.pids"):
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=20)
+
+        assert running.returncode == 130
+        assert b"jobs that go on, and are taken up by the next run: sleep 1\n" in told
+
+        following = terminal(program, "run")
+        following.expect("sleep +0 +1 +0 +0")
+    finally:
+        program.output("kill", "sleep", "a")
+    following.expect(rf"sleep +0 +0 +{COLOUR} *1{COLOUR} +{COLOUR} *1")
+    following.expect_exact("launched: nothing")
+    following.expect(pexpect.EOF)
+    following.close()
+
+    assert following.exitstatus == 1
+
+
 def test_ctrl_c_ends_a_run_with_130(program: Program) -> None:
     running = program.start("run", "--forever", stderr=subprocess.PIPE)
     program.put("texts/a.txt", "one two")
@@ -151,6 +203,20 @@ def test_rm_r_on_a_terminal_shows_what_it_would_delete_and_asks(program: Program
 
     assert granted.exitstatus == 0
     assert program.output("ls", "count.texts | count.counts") == ""
+
+
+def test_ctrl_c_at_the_question_of_rm_r_deletes_nothing_and_exits_130(program: Program) -> None:
+    program.put("texts/a.txt", "one")
+
+    running = terminal(program, "rm", "-r", "count.texts", "a")
+    running.expect_exact("Delete this value? [y/N]")
+    running.sendintr()
+    running.expect_exact("\r\nInterrupted")
+    running.expect(pexpect.EOF)
+    running.close()
+
+    assert running.exitstatus == 130
+    assert program.output("ls", "count.texts") == "a\n"
 
 
 def test_rm_r_on_a_terminal_does_not_ask_who_said_yes(program: Program) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .errors import ExitStatus
@@ -12,7 +13,7 @@ from .output import complain, note
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ClosedPipe", "guarded", "is_closed_pipe", "sentences"]
+__all__ = ["ClosedPipe", "guarded", "interruptible", "is_closed_pipe", "sentences"]
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
@@ -37,11 +38,24 @@ def guarded(work: Callable[[], object], debug: Callable[[], bool]) -> int:
     return _flushed(status if isinstance(status, int) else 0)
 
 
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """End the program at Ctrl-C as :func:`guarded` does, while what that needs is not imported."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        note("Interrupted")
+        sys.exit(INTERRUPTED)
+
+
 def _status_of(error: BaseException, debug: bool) -> int:
     """Say what an exception means, and give the exit status for it."""
     import click
 
-    interrupted = isinstance(error, click.Abort) and isinstance(error.__cause__, KeyboardInterrupt)
+    # A prompt of click raises it `from None`, so its cause says nothing.
+    interrupted = isinstance(error, click.Abort) and isinstance(
+        error.__context__, KeyboardInterrupt
+    )
     if interrupted or isinstance(error, KeyboardInterrupt):
         note("Interrupted")
         return INTERRUPTED

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from pydatatask_core.pipeline import Pipeline
 
+    from .group import PipelineGroup
+
 __all__ = ["console_script", "main"]
 
 
@@ -22,6 +24,22 @@ def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) ->
         argparse. What a parser sets as ``func`` by ``set_defaults`` is called as
         ``func(pipeline, **arguments)``; a coroutine function finds the pipeline open.
     """
+    from .boundary import interruptible
+
+    with interruptible():
+        group = _make_group(pipeline)
+        if instrument is not None:
+            from .instrumenting import add_commands
+
+            add_commands(group, instrument)
+    try:
+        group.main()
+    except SystemExit as e:
+        if e.code:
+            raise
+
+
+def _make_group(pipeline: Pipeline) -> PipelineGroup:
     from pydatatask_core.pipeline import Pipeline
 
     from .errors import CommandLineError
@@ -35,20 +53,15 @@ def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) ->
             f"{place} calls pydatatask.main() when it is imported; put that under "
             '`if __name__ == "__main__":`'
         )
-    group = make_group(pipeline)
-    if instrument is not None:
-        from .instrumenting import add_commands
-
-        add_commands(group, instrument)
-    try:
-        group.main()
-    except SystemExit as e:
-        if e.code:
-            raise
+    return make_group(pipeline)
 
 
 def console_script() -> None:
     """Do what ``sys.argv`` asks of the pipeline that it names."""
-    from .group import make_group
+    from .boundary import interruptible
 
-    make_group()(prog_name="pydatatask")
+    with interruptible():
+        from .group import make_group
+
+        group = make_group()
+    group(prog_name="pydatatask")

@@ -36,7 +36,9 @@ def progress_display(pipeline: Pipeline) -> Iterator[Callable[[Progress], None]]
     from rich.live import Live
 
     table = _Table(list(pipeline.tasks))
+    # Drawn at once: a log line and the first frame at the same moment would leave two tables.
     with Live(
+        table.render(),
         console=output.console(),
         get_renderable=table.render,
         refresh_per_second=1 / SECONDS_BETWEEN_FRAMES,
@@ -85,7 +87,7 @@ class _Table:
         from rich.text import Text
 
         ready, live = progress.waiting[task], progress.running.get(task, 0)
-        done = max(0, progress.launched.get(task, 0) - (0 if live is None else live))
+        done = max(0, progress.adopted.get(task, 0) + progress.launched.get(task, 0) - live)
         failed = progress.failed.get(task, 0)
         rate = done / seconds if seconds else 0.0
         left = _duration((ready + live) / rate) if rate and ready + live else ""

@@ -343,5 +343,5 @@ async def test_progress_tells_what_waits_runs_was_launched_and_failed() -> None:
     assert seen[0].waiting == {"t": 30}
     assert max(p.running["t"] for p in seen) <= 5
     assert seen[-1] == Progress(
-        waiting={"t": 0}, running={"t": 0}, launched={"t": 30}, failed={"t": 1}
+        waiting={"t": 0}, running={"t": 0}, launched={"t": 30}, failed={"t": 1}, adopted={"t": 0}
     )

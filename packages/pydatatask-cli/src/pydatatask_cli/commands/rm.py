@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -121,6 +122,18 @@ def _show(plan: list[Removal]) -> None:
         output.line(removal.names[0] if removal.names else repr(removal.repo), *removal.jobs)
 
 
+def _confirm(question: str) -> None:
+    """Ask; Ctrl-C ends it at once, which the loop cannot see to while it is held up by this."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        output.note("")  # ends the line of the question
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 async def _ask_and_delete(
     pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str], ask: bool, dry_run: bool
 ) -> None:
@@ -131,7 +144,7 @@ async def _ask_and_delete(
     if ask and plan:
         _show(plan)
         count = sum(len(removal.jobs) for removal in plan)
-        click.confirm(f"Delete these {count} values?", abort=True, err=True)
+        _confirm(f"Delete these {count} values?" if count > 1 else "Delete this value?")
     await _remove(plan)
 
 

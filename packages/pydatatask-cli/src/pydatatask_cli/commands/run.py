@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.logs import show_logs
+from pydatatask_cli.output import note
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline, RunSummary
@@ -47,12 +49,26 @@ async def run(
                 poll=poll,
                 progress=display,
             )
+        except asyncio.CancelledError:
+            _tell_what_goes_on(pipeline)
+            raise
         except TimeoutError as e:
             raise TimeoutError(
                 f"the pipeline is not quiet after {timeout:g} s; what runs is left running"
                 if timeout is not None
                 else str(e)
             ) from e
+
+
+def _tell_what_goes_on(pipeline: Pipeline) -> None:
+    """Say which jobs do not end with this process; those that can be killed from another one."""
+    left = [
+        f"{task.name} {len(task.running)}"
+        for task in pipeline.tasks.values()
+        if task.running and hasattr(task, "kill")
+    ]
+    if left:
+        note(f"jobs that go on, and are taken up by the next run: {', '.join(left)}")
 
 
 @click.command(

@@ -57,6 +57,9 @@ class Progress:
     failed: dict[str, int]
     """How many jobs of each task have failed in this run."""
 
+    adopted: dict[str, int] = field(default_factory=dict)
+    """How many jobs of each task an earlier run had launched that were live when this one began."""
+
 
 class Loop:
     """One run of a pipeline.
@@ -99,6 +102,7 @@ class Loop:
         self._room = False
         self._left: Exception | None = None
         self._launched_before = self._dispatcher.launched
+        self._adopted = {task.name: len(task.running) for task in self._tasks}
         self._failed: dict[str, list[str]] = {}
 
     async def run(self) -> RunSummary:
@@ -227,6 +231,7 @@ class Loop:
                     running={t.name: len(t.running) for t in self._tasks},
                     launched=dict(self._dispatcher.launched - self._launched_before),
                     failed={name: len(jobs) for name, jobs in self._failed.items()},
+                    adopted=self._adopted,
                 )
             )
 
