@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         (["ls", "count.nope"], "there is no 'count.nope'"),
         (["rm", "count.nope", "a"], "there is no link 'count.nope'"),
         (["rm", "count.texts", "a/b"], "'a/b' is not a valid job id"),
-        (["launch", "nope", "a"], "there is no task 'nope'; There are: count, re-port"),
+        (["launch", "nope", "a"], "there is no task 'nope'; there are: count, re-port"),
         (["launch", "count", "zz"], "job 'zz' is not ready for count"),
     ],
 )

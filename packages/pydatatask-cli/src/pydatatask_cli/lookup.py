@@ -81,9 +81,9 @@ def suggest(name: str, known: list[str], what: str) -> str:
     if not known:
         return f"the pipeline has no {what} at all"
     close = get_close_matches(name, known, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = f"did you mean {close[0]!r}? There" if close else "there"
     rest = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
-    return f"{hint}There are: {', '.join(known[:_MOST_NAMES])}{rest}"
+    return f"{hint} are: {', '.join(known[:_MOST_NAMES])}{rest}"
 
 
 def kind_of(link: Link) -> str:

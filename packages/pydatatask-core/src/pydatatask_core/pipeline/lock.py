@@ -64,10 +64,10 @@ class DriverLock:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
+        except BlockingIOError:
             owner = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
             os.close(descriptor)
-            raise _locked(task, owner or "another process") from e
+            raise _locked(task, owner or "another process") from None  # it says all
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{here} ({' '.join(sys.argv)[:500]})\n".encode(), 0)
         self._held[path] = descriptor
