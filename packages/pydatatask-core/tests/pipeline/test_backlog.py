@@ -103,8 +103,19 @@ def test_a_round_replaces_what_was_left_of_the_last() -> None:
     backlog = Backlog()
     backlog.replace({a: {"x"}, b: {"y"}})
 
-    backlog.replace({b: {"z"}})
+    backlog.replace({a: set(), b: {"z"}})
 
     assert backlog.tasks() == [b]
     assert backlog.take(a) is None
+    assert backlog.take(b) == "z"
+
+
+def test_what_waits_stays_for_a_task_that_a_round_did_not_ask_for() -> None:
+    a, b = two_tasks()
+    backlog = Backlog(lambda task, job: 1)
+    backlog.replace({a: {"x"}, b: {"y"}})
+
+    backlog.replace({b: {"z"}})
+
+    assert backlog.take(a) == "x"
     assert backlog.take(b) == "z"

@@ -38,13 +38,20 @@ class Backlog:
         """The tasks that have as many jobs as they may."""
 
     def replace(self, ready: Mapping[Task, Iterable[str]]) -> None:
-        """Take what a new round found in the place of what is left of the last one."""
-        self._queues = {task: deque(sorted(jobs)) for task, jobs in ready.items() if jobs}
-        if self._priority is not None:
-            for task, queue in self._queues.items():
+        """Take what a new round found in the place of what is left of the last one.
+
+        :param ready: the jobs of each task that was asked for; of others, what waits stays.
+        """
+        for task, jobs in ready.items():
+            if not jobs:
+                self._queues.pop(task, None)
+                continue
+            queue = sorted(jobs)
+            if self._priority is not None:
                 priorities = {job: self._priority_of(task, job) for job in queue}
                 self._priorities[task] = priorities
-                self._queues[task] = deque(sorted(queue, key=priorities.__getitem__, reverse=True))
+                queue.sort(key=priorities.__getitem__, reverse=True)
+            self._queues[task] = deque(queue)
 
     def _priority_of(self, task: Task, job: str) -> int:
         assert self._priority is not None
@@ -125,5 +132,6 @@ class Backlog:
         return [task for task, queue in self._queues.items() if queue]
 
     def clear(self) -> None:
-        """Forget what waits."""
+        """Forget what waits, and what was taken: who launches it may never tell of its end."""
         self._queues = {}
+        self._scheduling = {}

@@ -90,6 +90,7 @@ class Dispatcher:
         for task, here in found.items():
             if here is None:
                 self._holds.unknown(task)
+                fresh[task] = _NOTHING
                 continue
             live = here.live | task.running | self._launching.get(task, _NOTHING)
             live = live | self._running_before.get(task, _NOTHING) | since.get(task, _NOTHING)

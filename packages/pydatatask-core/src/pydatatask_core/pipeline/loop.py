@@ -176,7 +176,7 @@ class Loop:
             async with asyncio.timeout(release if passes else seconds):
                 await self._event.wait()
         except TimeoutError:
-            self._room = passes
+            self._room |= passes  # a quota may have got room at that very moment
 
     async def _attend(self) -> None:
         """Reap what has ended, and launch what there is room for now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
@@ -162,22 +162,22 @@ class Pipeline:
         if not self._open:
             return
         drive = self._drive
-        try:
+        async with AsyncExitStack() as stack:  # each step, whatever becomes of those before it
+            stack.callback(self._unlock)
+            stack.push_async_callback(self.session.close)
+            for task in drive.tasks:
+                stack.callback(task.attach, None)
+            for quota in self.resources:
+                stack.callback(quota.remove_listener, drive.make_room)
+            stack.callback(setattr, self, "_open", False)
             if drive.loop is not None:
                 drive.loop.leave(PipelineNotOpenError("the pipeline was closed while it was run"))
             await drive.close()
-            for quota in self.resources:
-                quota.remove_listener(drive.make_room)
-            for task in drive.tasks:
-                task.attach(None)
-        finally:
-            self._open = False
-            try:
-                await self.session.close()
-            finally:
-                lock, self._lock = self._lock, None
-                if lock is not None:
-                    lock.release()
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
 
     async def __aenter__(self) -> Pipeline:
         await self.open()
