@@ -11,7 +11,7 @@ from pydatatask_core import Pipeline, ResourceManager, Resources
 from pydatatask_core.pipeline.loop import Loop
 
 from .fakes import Broken, Detached, jobs
-from .waiting import FAR, cancelled, settled
+from .waiting import FAR, a_while, cancelled, settled
 
 
 async def test_launch_once_launches_what_waits_for_room_though_a_listing_fails_meanwhile() -> None:
@@ -22,13 +22,13 @@ async def test_launch_once_launches_what_waits_for_room_though_a_listing_fails_m
         run = asyncio.create_task(pipeline.run(launch_once=True, poll=0.01))
         for job in "abc":
             while waits.launches[-1:] != [job]:
-                await asyncio.sleep(0.001)
+                await a_while()
                 assert not run.done()
-            await asyncio.sleep(0.03)  # rounds in which the other is not known
+            await a_while()  # rounds in which the other is not known
             await waits.end(job)
         source.out_of_order = False
         while not unknown.launches:
-            await asyncio.sleep(0.001)
+            await a_while()
         await unknown.end("x")
         summary = await run
 
@@ -57,7 +57,7 @@ async def test_a_launch_that_was_cut_short_does_not_keep_others_back_in_the_next
         run = asyncio.create_task(pipeline.run(poll=0.01))
         async with asyncio.timeout(5):
             while not low.launches:
-                await asyncio.sleep(0.001)
+                await a_while()
         await cancelled(run)
 
 

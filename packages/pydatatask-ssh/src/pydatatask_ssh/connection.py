@@ -127,8 +127,7 @@ class SSHConnection:
         """
         if self._raw is not None and not self._raw.is_closed():
             return self._raw
-        if self._closed:
-            raise SSHConnectionError(f"the connection to {self.name} is closed")
+        self._check_open()
         deadline = time.monotonic() + (self.patience if patience is None else patience)
         async with self._lock:
             while self._raw is None or self._raw.is_closed():
@@ -137,6 +136,7 @@ class SSHConnection:
                     if self._failure is not None and time.monotonic() + delay > deadline:
                         raise self._failure
                     await asyncio.sleep(delay)
+                self._check_open()
                 await self._try()
                 if isinstance(self._failure, SSHLoginError):
                     raise self._failure
@@ -147,7 +147,11 @@ class SSHConnection:
             log.warning("the connection to %s is lost; it is made again", self.name)
             self._raw = None
         try:
-            self._raw = await self._connect()
+            raw = await self._connect()
+            if self._closed:  # meanwhile, so nobody else would close it
+                raw.abort()
+                return
+            self._raw = raw
         except ProcessManagerError as e:
             self._failures += 1
             delay = min(_FIRST_DELAY * 2 ** min(self._failures, 10), _LONGEST_DELAY)
@@ -156,6 +160,10 @@ class SSHConnection:
             if self._failures:
                 log.warning("%s answers again", self.name)
             self._failure, self._failures, self._not_before = None, 0, 0.0
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SSHConnectionError(f"the connection to {self.name} is closed")
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
         try:

@@ -125,7 +125,11 @@ async def open_channel(
             await asyncio.sleep(0.05 * 2**attempt)
         else:
             break
-    await channel.wait_ready()
+    try:
+        await channel.wait_ready()
+    except BaseException:
+        channel.close()  # nobody else knows it, and a server gives only a few
+        raise
     return channel
 
 

@@ -1,0 +1,79 @@
+"""Nothing stays open that was being opened when it was no longer wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pydatatask_ssh import SSHConnection
+from pydatatask_ssh.errors import SSHConnectionError
+from pydatatask_ssh.helper import Channel, open_channel
+
+
+async def _settled() -> None:
+    """Let everything go on that waits for nothing."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+class Raw:
+    """Stands in for a connection of the client library."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.channels: list[Raw] = []
+
+    def is_closed(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    async def wait_closed(self) -> None:
+        """Return at once, since it is closed at once."""
+
+    async def create_session(self, make: Any, *_: Any, **__: Any) -> None:
+        self.channels.append(Raw())
+        make().connection_made(self.channels[-1])
+
+
+async def test_a_connection_that_comes_about_after_the_closing_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Raw] = []
+    answers = asyncio.Event()
+    answers.set()
+
+    async def connect(_: SSHConnection) -> Raw:
+        made.append(Raw())
+        await answers.wait()
+        return made[-1]
+
+    monkeypatch.setattr(SSHConnection, "_connect", connect)
+    async with SSHConnection("machine") as connection:
+        made[0].closed = True
+        answers.clear()
+        getting = asyncio.create_task(connection.get())
+        await _settled()
+        assert len(made) == 2
+    answers.set()
+    with pytest.raises(SSHConnectionError, match="closed"):
+        await asyncio.wait_for(getting, 20)
+    assert not connection.is_up
+    assert [raw.closed for raw in made] == [True, True]
+
+
+async def test_a_channel_on_which_nobody_waits_any_more_is_closed() -> None:
+    raw: Any = Raw()
+    opening = asyncio.create_task(
+        open_channel(raw, lambda: Channel(lambda _: None, lambda: None), "sh")
+    )
+    await _settled()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert raw.channels[0].closed
