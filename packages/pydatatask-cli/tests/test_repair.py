@@ -106,9 +106,14 @@ def test_retry_of_one_unknown_job_takes_nothing_away(failed: Program) -> None:
 def test_validate_creates_and_launches_nothing_and_names_what_is_wrong(program: Program) -> None:
     done = program.run("validate")
 
-    assert done.stdout == "2 tasks, 7 repositories: nothing is wrong\n"
+    warned = done.stderr.count("WARNING: ")
+    assert done.stdout == f"2 tasks, 7 repositories: no errors, warnings: {warned}\n"
     assert "does not exist yet" in done.stderr
     assert not (program.folder / "data").exists()
+
+    for folder in ("texts", "folders"):
+        (program.folder / "data" / folder).mkdir(parents=True)
+    assert program.output("validate") == "2 tasks, 7 repositories: nothing is wrong\n"
 
     program.put("counts", "a file where a folder belongs")
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from pydatatask_core import LocalLinuxManager
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.folder import remove_flat, remove_tree
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files to other users")
 
@@ -23,6 +20,10 @@ SOMEBODY = 12345
 async def refused(root: Path, match: str) -> None:
     with pytest.raises(ProcessManagerError, match=match):
         await LocalLinuxManager("app", root).validate()
+
+
+async def test_a_root_that_the_file_system_cannot_hold_is_refused() -> None:
+    await refused(Path("/proc/pydatatask"), r"could not make the folder '/proc/pydatatask/app-\d+'")
 
 
 @ROOT

@@ -285,6 +285,10 @@ async def test_synchronous_launches_wait_for_the_end(lab: Lab) -> None:
         ({"manager": 5}, "callable"),
         ({"job_resources": 5}, "job_resources"),
         ({"retries": -1}, "retries"),
+        *(
+            ({name: InProcessMetadataRepository()}, f"{name}: streams")
+            for name in ("stdin", "stdout", "stderr")
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(lab: Lab, wrong: dict[str, Any], message: str) -> None:

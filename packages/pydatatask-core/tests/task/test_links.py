@@ -67,6 +67,19 @@ def test_only_a_repository_can_be_linked(thing: Any) -> None:
         Plain("t").link("x", thing)
 
 
+def test_a_repository_without_streams_is_refused_where_streams_are_copied() -> None:
+    with pytest.raises(TaskConfigurationError, match=r"t\.x: streams are stored in a blob repo"):
+        Plain("t").link_blobs("x", repo())
+
+
+def test_a_task_is_not_plugged_into_itself() -> None:
+    task = Plain("t")
+
+    with pytest.raises(TaskConfigurationError, match="t is plugged into itself"):
+        task.plug(task)
+    assert task.links == {}
+
+
 def test_a_name_is_linked_once() -> None:
     task = Plain("t")
     task.link("x", repo())

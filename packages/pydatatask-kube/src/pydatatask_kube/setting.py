@@ -87,7 +87,7 @@ class KubeSetting(Task, ABC):
         self.live = LiveKubeRepository(self)
         self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
         if self.logs is not None:
-            self.link(
+            self.link_blobs(
                 "logs", self.logs, is_status=True, inhibits_start=True, required_for_output=True
             )
         if self.done is not None:

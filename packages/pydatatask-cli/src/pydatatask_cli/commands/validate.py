@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import click
@@ -16,14 +17,24 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-async def _report(pipeline: Pipeline) -> None:
+async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
     from pydatatask_core.pipeline.opening import warn_of_oddities
 
     await warn_of_oddities(list(pipeline.tasks.values()))
     repos = {id(link.repo): link.repo for t in pipeline.tasks.values() for link in t.links.values()}
     for repo in repos.values():
         await repo.keys()
-    output.line(f"{len(pipeline.tasks)} tasks, {len(repos)} repositories: nothing is wrong")
+    found = f"no errors, warnings: {warnings.count}" if warnings.count else "nothing is wrong"
+    output.line(f"{len(pipeline.tasks)} tasks, {len(repos)} repositories: {found}")
+
+
+class _Warnings(logging.Handler):
+    """Counts what is warned of."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.count += 1
 
 
 @click.command("validate", cls=Command, examples=("validate",))
@@ -34,4 +45,9 @@ def command(app: App) -> None:
     What is wrong is told, with a non-zero exit status; what is allowed and hardly meant is warned
     of. Every repository is listed once. Nothing is created.
     """
-    app.run(_report, strict=True)
+    ours, warnings = logging.getLogger("pydatatask"), _Warnings(logging.WARNING)
+    ours.addHandler(warnings)
+    try:
+        app.run(lambda pipeline: _report(pipeline, warnings), strict=True)
+    finally:
+        ours.removeHandler(warnings)

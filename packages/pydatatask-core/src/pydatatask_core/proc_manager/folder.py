@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 
-from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.errors import ProcessManagerError, describe
 
 from .streams import manager_errors
 
@@ -32,20 +32,28 @@ def prepare_private_folder(root: str, folder: str) -> None:
     :param folder: the folder in it.
     :raises ProcessManagerError: if one of them is not what it has to be.
     """
-    with manager_errors(f"make the folder {folder!r}, in which local processes run"):
-        if not os.path.lexists(root):
-            os.makedirs(os.path.dirname(root) or ".", exist_ok=True)
-            try:
-                os.mkdir(root, _PRIVATE)
-            except FileExistsError:
-                pass  # somebody else's; it is checked like any other
-            else:
-                os.chmod(root, _SHARED)  # mkdir would heed the umask
-        _check_root(root)
+    action = f"make the folder {folder!r}, in which local processes run"
+    try:
+        with manager_errors(action):
+            _prepare(root, folder)
+    except FileNotFoundError as e:  # a file system that makes none, or somebody removes them
+        raise ProcessManagerError(f"could not {action}: {describe(e)}") from e
+
+
+def _prepare(root: str, folder: str) -> None:
+    if not os.path.lexists(root):
+        os.makedirs(os.path.dirname(root) or ".", exist_ok=True)
         try:
-            os.mkdir(folder, _PRIVATE)
+            os.mkdir(root, _PRIVATE)
         except FileExistsError:
-            _check_private(folder)
+            pass  # somebody else's; it is checked like any other
+        else:
+            os.chmod(root, _SHARED)  # mkdir would heed the umask
+    _check_root(root)
+    try:
+        os.mkdir(folder, _PRIVATE)
+    except FileExistsError:
+        _check_private(folder)
 
 
 def _check_root(root: str) -> None:

@@ -147,10 +147,15 @@ class Linked:
         :param translate_allow_deletes: whether deleting through the translation does anything.
         :param translate_prefetch_lookup: whether translations are kept in memory.
         :param failed_counts: whether failed jobs start this task, too.
-        :raises TaskConfigurationError: if a name is taken, or ``output_links`` names no link.
+        :raises TaskConfigurationError: if a name is taken, ``output_links`` names no link, or
+            the task is this one.
         """
         if not isinstance(output, Linked):
             raise TaskConfigurationError(f"{self.name}: only a task can be plugged, not {output!r}")
+        if output is self:
+            raise TaskConfigurationError(
+                f"{self.name} is plugged into itself, and would wait for its own end"
+            )
         wanted = None if output_links is None else _checked_links(output, output_links)
         plugged: dict[str, tuple[Link, Repository]] = {}
         for name, link in output.links.items():
@@ -208,6 +213,20 @@ class Linked:
         from pydatatask_core.repository.map import SucceededRepository
 
         self._outcomes[name] = SucceededRepository(repo)
+
+    def link_blobs(self, name: str, repo: Repository, **dispositions: Any) -> None:
+        """Link a repository from which or to which this task copies whole streams.
+
+        :param name: the name of the link.
+        :param repo: a blob repository.
+        :param dispositions: as of :meth:`link`.
+        :raises TaskConfigurationError: if the repository has no streams, or the name is taken.
+        """
+        if isinstance(repo, Repository) and not callable(getattr(repo, "open", None)):
+            raise TaskConfigurationError(
+                f"{self.name}.{name}: streams are stored in a blob repository, and {repo!r} is none"
+            )
+        self.link(name, repo, **dispositions)
 
     def outcome_view(self, name: str) -> SucceededRepository:
         """Give the view without failed jobs of a link made by :meth:`link_outcomes`.

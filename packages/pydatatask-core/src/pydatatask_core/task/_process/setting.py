@@ -98,12 +98,12 @@ class ProcessSetting(Task, ABC):
         if self.done is not None:
             self.link_outcomes("done", self.done)
         if self.stdin is not None:
-            self.link("stdin", self.stdin, is_input=True)
+            self.link_blobs("stdin", self.stdin, is_input=True)
         alone = self.done is None
         if self.stdout is not None:
-            self.link("stdout", self.stdout, is_output=True, inhibits_start=alone)
+            self.link_blobs("stdout", self.stdout, is_output=True, inhibits_start=alone)
         if self._stderr is not None:
-            self.link("stderr", self._stderr, is_output=True, inhibits_start=alone)
+            self.link_blobs("stderr", self._stderr, is_output=True, inhibits_start=alone)
 
     # -- what follows from the configuration -----------------------------------------------------
 
