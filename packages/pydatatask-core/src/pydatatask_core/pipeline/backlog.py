@@ -79,14 +79,11 @@ class Backlog:
 
         :param task: whose job.
         """
-        if self._priority is None:
-            queue = self._queues.get(task)
-            held = task in self.held or task in self.full
-            return queue.popleft() if queue and not held else None
         if not self.has_next(task):
             return None
         job = self._queues[task].popleft()
-        self._scheduling.setdefault(task, {})[job] = self._priorities[task][job]
+        if self._priority is not None:
+            self._scheduling.setdefault(task, {})[job] = self._priorities[task][job]
         return job
 
     def _is_held(self, task: Task) -> bool:
