@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "Helper", "open_channel"]
 
 _MARK = MARK.encode()
+LONGEST_LOGIN = 60.0
+"""Seconds that a login shell gets until it reads."""
+
 _TRIES = 8
 _MUCH = 4096
 
@@ -70,7 +73,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._ready.done():
-            said = (self._noise + self._rest).decode(errors="replace").strip()
+            said = self._said()
             self._ready.set_exception(
                 ProcessManagerError(f"the login shell does not run commands: {said or exc or '?'}")
                 if exc is None
@@ -81,8 +84,21 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._lost()
 
     async def wait_ready(self) -> None:
-        """Wait until the shell reads."""
-        await asyncio.shield(self._ready)
+        """Wait until the shell reads, which start-up files of the login may prevent.
+
+        :raises ProcessManagerError: if it does not begin to.
+        """
+        try:
+            async with asyncio.timeout(LONGEST_LOGIN):
+                await asyncio.shield(self._ready)
+        except TimeoutError as e:
+            raise ProcessManagerError(
+                "the login shell does not run commands, and has said within "
+                f"{LONGEST_LOGIN:g} s: {self._said() or 'nothing'}"
+            ) from e
+
+    def _said(self) -> str:
+        return (self._noise + self._rest).decode(errors="replace").strip()
 
     def write(self, text: str) -> None:
         """Send text to the shell; what is sent in one turn of the loop goes out together.

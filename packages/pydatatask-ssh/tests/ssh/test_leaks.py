@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pydatatask_core.errors import ProcessManagerError
 from pydatatask_ssh import SSHConnection
 from pydatatask_ssh.errors import SSHConnectionError
 from pydatatask_ssh.helper import Channel, open_channel
@@ -65,6 +66,22 @@ async def test_a_connection_that_comes_about_after_the_closing_is_closed(
         await asyncio.wait_for(getting, 20)
     assert not connection.is_up
     assert [raw.closed for raw in made] == [True, True]
+
+
+async def test_a_login_shell_that_never_reads_is_an_error_and_nothing_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pydatatask_ssh.helper.LONGEST_LOGIN", 0.01, raising=False)
+
+    def make() -> Channel:
+        channel = Channel(lambda _: None, lambda: None)
+        asyncio.get_running_loop().call_soon(channel.data_received, b"waiting for /home\n", None)
+        return channel
+
+    raw: Any = Raw()
+    with pytest.raises(ProcessManagerError, match="0.01 s: waiting for /home"):
+        await asyncio.wait_for(open_channel(raw, make, "sh"), 5)
+    assert raw.channels[0].closed
 
 
 async def test_a_channel_on_which_nobody_waits_any_more_is_closed() -> None:
