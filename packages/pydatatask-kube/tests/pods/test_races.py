@@ -218,3 +218,28 @@ async def test_a_job_that_waits_is_still_launched_if_it_could_not_be_recorded_as
         assert driven.task.waiting == {"job"}
         assert await driven.task.kill("job")
     assert done.data["job"]["killed"] is True
+
+
+class Gated(InProcessMetadataRepository):
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def dump(self, job: str, data: Any, /) -> None:
+        self.asked.set()
+        await self.gate.wait()
+        await super().dump(job, data)
+
+
+async def test_a_job_that_is_deleted_while_its_end_is_recorded_is_counted_once(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job", done=(done := Gated()))
+    async with driven.open():
+        await driven.task.launch("job")
+        server.finish(server.of("job"))
+        await done.asked.wait()
+        await driven.task.live.delete("job")
+        done.gate.set()
+        await driven.task._jobs.settle()
+        assert driven.task._jobs.unrecorded == 0

@@ -262,6 +262,8 @@ class Jobs:
 
         :param live: the job.
         """
+        if live.over.is_set():
+            return  # it was deleted while its end was being recorded, or the other way round
         live.let_go()
         live.launched.set()
         live.over.set()
