@@ -79,7 +79,7 @@ async def test_a_login_shell_that_never_reads_is_an_error_and_nothing_waits_for_
         return channel
 
     raw: Any = Raw()
-    with pytest.raises(ProcessManagerError, match="0.01 s: waiting for /home"):
+    with pytest.raises(ProcessManagerError, match=r"0\.01 s: waiting for /home"):
         await asyncio.wait_for(open_channel(raw, make, "sh"), 5)
     assert raw.channels[0].closed
 
