@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pydatatask_core import decode_job_id
+
 if TYPE_CHECKING:
     from conftest import Program
 
@@ -166,6 +168,23 @@ def test_a_folder_goes_in_and_comes_out(program: Program) -> None:
     program.output("inject", "count.counts", "a", stdin=b"words: 2")
     program.output("export", "count.counts", "out")
     assert (out / "a.yaml").read_text() == "words: 2\n"
+
+
+def test_a_folder_of_odd_names_goes_in_when_they_are_to_be_encoded(program: Program) -> None:
+    source = program.folder / "in"
+    source.mkdir()
+    names = ["plain", "a b", "aZbb", "1.2.x", "-", "naïve 日本"]
+    for name in names:
+        (source / f"{name}.txt").write_text(name)
+
+    program.output("inject", "count.texts", "--from", "in", "--encode")
+
+    jobs = program.output("ls", "count.texts").split()
+    assert sorted(map(decode_job_id, jobs)) == sorted(names)
+    for job in jobs:
+        assert program.output("cat", "count.texts", job) == decode_job_id(job)
+    told = program.refusal("inject", "count.texts", "a", "--encode", status=2)
+    assert "--encode goes with --from" in told
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ async def test_what_is_no_job_id_is_passed_over_with_one_warning(
             assert [job async for job in repo] == ["job"]
     (warning,) = caplog.messages
     assert "skipped 2 names" in warning
+    assert "encode_job_id() turns any text into one" in warning
 
 
 async def test_hidden_names_are_passed_over_in_silence(

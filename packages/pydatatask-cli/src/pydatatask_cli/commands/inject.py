@@ -73,7 +73,9 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
         )
 
 
-async def inject_folder(pipeline: Pipeline, data: str, folder: Path) -> list[str]:
+async def inject_folder(
+    pipeline: Pipeline, data: str, folder: Path, *, encode: bool = False
+) -> list[str]:
     """Put each file of a folder into a repository, under its name without the extension.
 
     Hidden files are passed over. All names are checked before anything is written.
@@ -81,19 +83,24 @@ async def inject_folder(pipeline: Pipeline, data: str, folder: Path) -> list[str
     :param pipeline: an open pipeline.
     :param data: which repository, as ``task.link``.
     :param folder: the folder.
+    :param encode: whether the jobs are what ``encode_job_id`` makes of the names, all of them, so
+        that no two become one.
     :return: the jobs.
     :raises CommandLineError: if two files mean one job.
     :raises InvalidJobIdError: if a file's name is no job id.
     """
+    from pydatatask_core.repository import encode_job_id
+
     repo = find_data(pipeline, data).repo
     files: dict[str, Path] = {}
     for path in await asyncio.to_thread(lambda: sorted(folder.iterdir())):
         if path.name.startswith(".") or not path.is_file():
             continue
-        repo.check_job_id(path.stem)
-        if path.stem in files:
-            raise CommandLineError(f"{files[path.stem]} and {path} mean one job, {path.stem!r}")
-        files[path.stem] = path
+        job = encode_job_id(path.stem) if encode else path.stem
+        repo.check_job_id(job)
+        if job in files:
+            raise CommandLineError(f"{files[job]} and {path} mean one job, {job!r}")
+        files[job] = path
     for job, path in files.items():
         async with FileInput(path) as source:
             await put(repo, data, job, source)
@@ -107,6 +114,7 @@ async def inject_folder(pipeline: Pipeline, data: str, folder: Path) -> list[str
         "inject count.texts book1 < book1.txt",
         "inject count.texts book1 --file book1.txt",
         "inject count.texts --from books/",
+        "inject count.texts --from books/ --encode",
         "echo '{words: 3}' | inject count.results book1",
     ),
 )
@@ -122,10 +130,17 @@ async def inject_folder(pipeline: Pipeline, data: str, folder: Path) -> list[str
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Put each file of this folder in, under its name without the extension.",
 )
+@click.option(
+    "--encode",
+    is_flag=True,
+    help="With --from: make job ids of all names, as pydatatask.encode_job_id() does.",
+)
 @click.argument("data", shell_complete=complete_data)
 @click.argument("job", required=False, shell_complete=complete_job)
 @pass_app
-def command(app: App, file: str | None, folder: Path | None, data: str, job: str | None) -> None:
+def command(
+    app: App, file: str | None, folder: Path | None, encode: bool, data: str, job: str | None
+) -> None:
     """Put data into a repository.
 
     DATA is `TASK.LINK`. The value comes from standard input: a blob as it is, byte for byte and
@@ -136,9 +151,13 @@ def command(app: App, file: str | None, folder: Path | None, data: str, job: str
         if job is not None or file is not None:
             raise click.UsageError("--from names the jobs itself: leave out JOB and --file")
         source = folder
-        done = app.run(lambda pipeline: inject_folder(pipeline, data, source), data=[data])
-        note(f"{len(done)} values were put into {data}")
+        done = app.run(
+            lambda pipeline: inject_folder(pipeline, data, source, encode=encode), data=[data]
+        )
+        note(f"{len(done)} {'value was' if len(done) == 1 else 'values were'} put into {data}")
         return
+    if encode:
+        raise click.UsageError("--encode goes with --from FOLDER")
     if job is None:
         raise click.UsageError("name the job, or give --from FOLDER")
     name = job

@@ -121,7 +121,8 @@ class Repository(ABC):
         if refused and not self._warned_of_names:
             self._warned_of_names = True
             log.warning(
-                "%r: skipped %d names that are no job ids, %r for one (%s)",
+                "%r: skipped %d names that are no job ids, %r for one (%s; "
+                "pydatatask.encode_job_id() turns any text into one)",
                 self,
                 len(refused),
                 refused[0],
