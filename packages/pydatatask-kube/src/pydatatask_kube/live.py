@@ -93,6 +93,7 @@ class LiveKubeRepository(Repository):
         action = f"delete the pod of job {job!r}"
         for pod in await self._translated(action, self.task.find(job)):
             await self._translated(action, self.task.discard(pod))
+        await self.task.forget(job)
 
     async def _translated(self, action: str, result: Awaitable[T]) -> T:
         try:

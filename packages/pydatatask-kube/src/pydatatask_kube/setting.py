@@ -138,6 +138,13 @@ class KubeSetting(Task, ABC):
         """
 
     @abstractmethod
+    async def forget(self, job: str) -> None:
+        """Make no further attempt of a job that waits for one.
+
+        :param job: the job.
+        """
+
+    @abstractmethod
     async def discard(self, pod: dict[str, Any]) -> None:
         """Kill a pod, given as JSON, without marking its job as complete.
 

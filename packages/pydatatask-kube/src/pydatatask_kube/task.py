@@ -286,6 +286,12 @@ class KubeTask(KubeSetting):
         else:
             await discard_foreign(self, pod)
 
+    async def forget(self, job: str) -> None:
+        live = self._jobs.live.get(job)
+        if live is not None and live.phase is Phase.WAITING:
+            self._waiting.discard(job)
+            await self._jobs.finished(live, None)
+
     async def kill(self, job: str, *, grace: float | None = None) -> bool:
         """End a job that is live; it counts as failed.
 
@@ -302,12 +308,11 @@ class KubeTask(KubeSetting):
         live = self._jobs.live.get(job)
         if live is None:
             return not self.drives and await kill_foreign(self, job)
+        await live.launched.wait()
         if live.phase is Phase.WAITING:
             self._waiting.discard(job)
             await self._jobs.cancel(live)
             return True
-        if live.phase is Phase.LAUNCHING:
-            await live.launched.wait()
         if live.phase is Phase.RUNNING:
             live.grace = None if grace is None else max(0, round(grace))
             self._jobs.end(live, killed(stays=not live.gone))

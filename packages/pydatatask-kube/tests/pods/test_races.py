@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pydatatask_core.errors import SessionError
+from pydatatask_core.errors import LaunchRefusedError, SessionError
 from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.task.retry import Retries
 from pydatatask_kube import PodManager, PodManagerError
@@ -243,3 +243,42 @@ async def test_a_job_that_is_deleted_while_its_end_is_recorded_is_counted_once(
         done.gate.set()
         await driven.task._jobs.settle()
         assert driven.task._jobs.unrecorded == 0
+
+
+async def test_a_job_that_waits_for_another_attempt_can_be_deleted_and_is_forgotten(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job", retries=Retries(2, delay=60))
+    server.on_create = lambda pod: server.finish(pod, code=1)
+    async with driven.open():
+        await driven.task.launch("job")
+        await until(lambda: driven.task.waiting == {"job"})
+        await asyncio.wait_for(driven.task.live.delete("job"), 5)
+        assert not driven.task.running
+        assert not driven.task.waiting
+    assert driven.record("job") is None
+
+
+async def test_a_job_whose_next_attempt_is_refused_is_killed_without_it(server: ApiServer) -> None:
+    driven = Driven(server, "job", retries=Retries(2, delay=60))
+    server.on_create = lambda pod: server.finish(pod, code=1)
+    refused = asyncio.Event()
+
+    async def refuse(live: Any, jobs: Any) -> None:
+        await refused.wait()
+        raise LaunchRefusedError("task", live.job, "cpu")
+
+    async with driven.open():
+        await driven.task.launch("job")
+        await until(lambda: driven.task.waiting == {"job"})
+        driven.task._launcher.launch = refuse  # type: ignore[method-assign]
+        launch = asyncio.create_task(driven.task.launch("job"))
+        await until(lambda: not driven.task.waiting)
+        kill = asyncio.create_task(driven.task.kill("job"))
+        await asyncio.sleep(0)
+        refused.set()
+        with pytest.raises(LaunchRefusedError):
+            await launch
+        assert await asyncio.wait_for(kill, 5)
+    assert driven.record("job")["killed"] is True
+    assert server.created == {"job": 1}

@@ -68,7 +68,7 @@ class LiveJob:
     vanished: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its pod is no more."""
     launched: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when its pod is made, or will not be."""
+    """Set while it is not being launched."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when nothing more is to be done about it."""
 

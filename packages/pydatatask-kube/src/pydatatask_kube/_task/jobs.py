@@ -145,7 +145,6 @@ class Jobs:
         if not self.task.live.is_valid_job_id(job):
             return
         live = self.live[job] = LiveJob(job, adopted=True)
-        live.launched.set()
         live.see(pod, gone=False)
         live.request = request_of(pod, self.task.name)
         if not is_over(pod):
@@ -174,6 +173,10 @@ class Jobs:
         """
         self.unrecorded += (phase is Phase.ENDED) - (live.phase is Phase.ENDED)
         live.phase = phase
+        if phase is Phase.LAUNCHING:
+            live.launched.clear()
+        else:
+            live.launched.set()
 
     def run_on(self, live: LiveJob) -> None:
         """Look after a job whose pod was just made.
@@ -181,7 +184,6 @@ class Jobs:
         :param live: the job.
         """
         live.known_since = time.monotonic()
-        live.launched.set()
         self.enter(live, Phase.RUNNING)
         self.look(live)
 
@@ -219,7 +221,6 @@ class Jobs:
         """
         live.pod, live.gone, live.ending, live.adopted = None, False, None, False
         live.vanished.clear()
-        live.launched.clear()
         live.failures = live.log_failures = 0
         live.logs_read, live.logs_problem = False, None
         live.not_before = time.monotonic() + delay
