@@ -21,8 +21,11 @@ LONG = (
 )
 """Parts of the paths of tests that take minutes; they begin first, in this order."""
 
-ONE_BY_ONE = ("tests/kubernetes/",)
-"""Folders whose tests share something of which a machine has one, such as a cluster."""
+ONE_BY_ONE = {
+    "tests/kubernetes/": "kubernetes",
+    "tests/examples/test_kube.py": "kubernetes",
+}
+"""Where tests use something of which a machine has one, such as a cluster, and what that is."""
 
 
 def _rank(item: pytest.Item) -> int:
@@ -50,8 +53,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # which has no types
         def _split_scope(self, nodeid: str) -> str:
-            alone = (folder for folder in ONE_BY_ONE if nodeid.startswith(folder))
-            return next(alone, super()._split_scope(nodeid))
+            shared = (what for place, what in ONE_BY_ONE.items() if nodeid.startswith(place))
+            return next(shared, super()._split_scope(nodeid))
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)

@@ -159,6 +159,7 @@ class Client:
         :param options: its keyword arguments.
         :raises PodManagerError: if it failed.
         """
+        await self.connect()  # a configuration that is missing is not missing in passing
         deadline = time.monotonic() + PATIENCE
         for attempt in range(TRIES):
             try:
@@ -231,10 +232,18 @@ async def _loaded(config: Any, where: str) -> Configuration:
             cause = f"the config that was given failed: {describe(e)}"
             raise PodManagerError("connect", where, cause) from e
     # In a thread with a loop of its own: it reads files, and may run a program for the token.
-    return await asyncio.to_thread(lambda: asyncio.run(_default()))
+    return await asyncio.to_thread(_default, where)
 
 
-async def _default() -> Configuration:
+def _files(where: str) -> str:
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    if not any(os.path.exists(os.path.expanduser(file)) for file in files.split(os.pathsep)):
+        cause = f"there is no configuration of kubectl, {files!r}; set KUBECONFIG to one"
+        raise PodManagerError("connect", where, cause)
+    return files
+
+
+def _default(where: str) -> Configuration:
     from kubernetes_asyncio import config
     from kubernetes_asyncio.client import Configuration
 
@@ -242,7 +251,7 @@ async def _default() -> Configuration:
     if _only_in_cluster():
         config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     else:
-        await config.load_kube_config(client_configuration=configuration)
+        asyncio.run(config.load_kube_config(_files(where), client_configuration=configuration))
     return configuration
 
 

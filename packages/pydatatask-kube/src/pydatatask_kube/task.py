@@ -162,7 +162,7 @@ class KubeTask(KubeSetting):
         await jobs.adopt()
         live = list(jobs.live.values())
         if not live:
-            return False
+            return jobs.leaving  # what comes next waits for that
         jobs.attend(live)
         if self.runtime is None:
             while self.due:

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pydatatask_core.errors import StoreConnectionError, StoreError, StorePermissionError
+from pydatatask_core.pipeline import Pipeline
+from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.resource_manager import Resources
+from pydatatask_core.task import InProcessSyncTask
 from pydatatask_kube import PodManager, PodManagerError
+from pydatatask_kube.manager import PAGE
 
 from .driving import Driven, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from .api_server import ApiServer
 
@@ -229,6 +234,19 @@ async def test_a_server_that_is_not_there_is_an_error_that_says_where(server: Ap
     await driven.podman.close()
 
 
+async def test_a_configuration_that_is_not_there_is_named_and_not_looked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 1e6)
+    file = tmp_path / "config"
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    podman = PodManager("app", "testing")
+    with pytest.raises(PodManagerError, match=f"no configuration of kubectl, '{file}'"):
+        await podman.query()
+    await podman.close()
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(("status", "kind"), [(403, StorePermissionError), (400, StoreError)])
 async def test_a_refusal_is_never_taken_for_an_empty_listing(
     server: ApiServer, status: int, kind: type[StoreError]
@@ -293,20 +311,60 @@ async def test_a_pod_from_elsewhere_of_a_job_is_taken_for_the_jobs(server: ApiSe
     assert server.counts["create"] == 0
 
 
-async def test_requests_are_few(server: ApiServer) -> None:
-    jobs = [f"job{i}" for i in range(150)]
-    driven = Driven(server, *jobs)
+async def test_what_comes_next_is_not_forgotten_while_a_pod_is_on_its_way_out(
+    server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driven, rounds, held = Driven(server, "job"), 0, list[Any]()
+    tell, update = server._changed, driven.task.update
+
+    def hold_back(kind: str, pod: Any) -> None:
+        if kind == "DELETED":
+            held.append(pod)
+        else:
+            tell(kind, pod)
+
+    async def count() -> bool:
+        nonlocal rounds
+        rounds += bool(held)
+        return await update()
+
+    monkeypatch.setattr(server, "_changed", hold_back)
+    monkeypatch.setattr(driven.task, "update", count)
+
+    @InProcessSyncTask("after", InProcessMetadataRepository())
+    async def after(job: str) -> None: ...
+
+    after.plug(driven.task)
+    driven.pipeline = Pipeline([driven.task, after])
     server.on_create = server.finish
+    async with driven.running() as run:
+        await until(lambda: rounds > 3 or run.done())
+        assert not run.done()
+        tell("DELETED", held[0])
+        summary = await asyncio.wait_for(run, 30)
+    assert summary.launched == {"task": 1, "after": 1}
+
+
+async def test_requests_are_few(server: ApiServer) -> None:
+    number = 1_000
+    driven = Driven(server, *(f"job{i}" for i in range(number)))
     async with driven.open() as pipeline:
-        for _ in range(10):
+        while len(server.pods) < number:
             await pipeline.update()
-        assert server.counts == {"list": 1, "watch": 1} | Counter(create=150, log=150, delete=150)
+    async with driven.open() as pipeline:
+        for pod in list(server.pods.values()):
+            server.finish(pod)
+        await until(lambda: not server.pods)
+        await pipeline.update()
+        pages = 1 + number // PAGE  # of no pods, and of all of them
+        once = Counter(create=number, log=number, delete=number)
+        assert server.counts == Counter(list=pages, watch=2) + once
+        assert set(server.created.values()) == {1}
         for _ in range(20):
             await pipeline.update()
             await driven.task.live.keys()
             await driven.podman.query()
-        assert server.counts["list"] == 1
-        assert server.counts["watch"] == 1
+        assert server.counts == Counter(list=pages, watch=2) + once
 
 
 async def test_a_failing_watch_is_told_of_once(

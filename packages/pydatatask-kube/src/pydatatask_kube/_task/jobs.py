@@ -15,7 +15,7 @@ from pydatatask_kube.names import job_of, name_of, uid_of
 from pydatatask_kube.requests import resources_of
 from pydatatask_kube.state import is_over
 
-from .ending import Ender
+from .ending import FAREWELL, Ender
 from .job import LiveJob, Phase
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ class Jobs:
         """How many jobs have ended and are not recorded yet."""
         self._ender = Ender(task, self)
         self._watching: Any = None
-        self._settled: set[str] = set()
-        """The uids of pods that are not gone yet and of which everything is recorded."""
+        self._settled: dict[str, float] = {}
+        """The uids of pods that are not gone yet and of which everything is recorded, and until
+        when (monotonic) each is expected to go."""
         self._own: set[asyncio.Task[None]] = set()
         self._trying = 0
         self._quiet = asyncio.Event()
@@ -78,6 +79,12 @@ class Jobs:
         task.add_done_callback(self._own.discard)
 
     @property
+    def leaving(self) -> bool:
+        """Whether pods of which everything is recorded are about to be gone."""
+        now = time.monotonic()
+        return any(now < until for until in self._settled.values())
+
+    @property
     def listens(self) -> bool:
         """Whether it is told of the task's pods."""
         return self._watching is not None
@@ -108,8 +115,8 @@ class Jobs:
         job = job_of(pod)
         uid = uid_of(pod)
         if job is None or uid in self._settled:
-            if gone:
-                self._settled.discard(uid)
+            if gone and self._settled.pop(uid, None) is not None:
+                self.task.wake()  # it was live until now
             return
         live = self.live.get(job)
         if live is None:
@@ -132,7 +139,10 @@ class Jobs:
         :param began: the time (monotonic) when the listing began.
         """
         known = {uid_of(pod) for pod in self.task.podman.watch.pods(self.task.name)}
-        self._settled &= known
+        left = {uid: until for uid, until in self._settled.items() if uid in known}
+        if len(left) < len(self._settled):
+            self.task.wake()
+        self._settled = left
         for live in list(self.live.values()):
             if live.pod is None or live.gone or live.known_since >= began:
                 continue
@@ -252,7 +262,8 @@ class Jobs:
         :param record: how it ended; None if that is nobody's business.
         """
         if live.pod is not None and not live.gone:
-            self._settled.add(live.uid)
+            lost = live.ending is not None and live.ending.kind == "lost"
+            self._settled[live.uid] = time.monotonic() + (0.0 if lost else FAREWELL)
         self.drop(live)
         if record is not None and not record["success"] and self.task.runtime is not None:
             await self.task.runtime.failed(self.task, live.job, record)
