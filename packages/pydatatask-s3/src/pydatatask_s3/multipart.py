@@ -33,6 +33,8 @@ PARALLEL = 3
 _EQUAL_PARTS = 5000
 _GROWTH = 1000
 _ABORTIONS = 3
+_LATE = 0.25
+"""Seconds that a part without an answer gets to arrive, before it is looked whether it has."""
 
 
 def part_size(number: int, first: int) -> int:
@@ -63,6 +65,7 @@ class MultipartUpload:
         self._tags: dict[int, str] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
+        self._may_arrive = False
 
     @property
     def next_number(self) -> int:
@@ -111,6 +114,7 @@ class MultipartUpload:
         for task in self._sending:
             task.cancel()
         if self._sending:
+            self._may_arrive = True
             await asyncio.wait(self._sending)
         identity, self._id = self._id, None
         if identity is not None:
@@ -137,6 +141,7 @@ class MultipartUpload:
             self._tags[number] = answer["ETag"]
         except Exception as e:  # noqa: BLE001 - raised by _check()
             self._failure = self._failure or e
+            self._may_arrive = True
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -155,7 +160,9 @@ class MultipartUpload:
 
     async def _abort(self, identity: str) -> None:
         with self._place.errors("discard what was written of"):
-            for _ in range(_ABORTIONS):
+            for attempt in range(_ABORTIONS):
+                if attempt:
+                    await asyncio.sleep(_LATE)
                 try:
                     # A part that was on its way may arrive after it, and then it is in need of
                     # another one ("Aborting a multipart upload", User Guide).
@@ -166,6 +173,7 @@ class MultipartUpload:
                         **self._place.address, UploadId=identity, MaxParts=1
                     )
                 except ClientError as e:
-                    if code_of(e) in ("NoSuchUpload", "NoSuchBucket", "NoSuchKey"):
+                    if code_of(e) not in ("NoSuchUpload", "NoSuchBucket", "NoSuchKey"):
+                        raise
+                    if attempt or not self._may_arrive:
                         return
-                    raise
