@@ -137,11 +137,12 @@ class Reach:
     async def _open(self, raw: asyncssh.SSHClientConnection, before: Target | None) -> Target:
         host = self.host
         target = Target(raw, host, self._shell, self._boot_id)
+        if before is not None:
+            before.close()  # first, so that no more channels are open than one machine may have
         with ssh_errors("begin", host):
             try:
                 await target.open()
                 if before is not None:
-                    before.close()
                     await target.succeed(before)
                 await self._prepare(target)
             except BaseException:
@@ -172,6 +173,7 @@ class Reach:
                 async with self.explaining(target, action, path):
                     return await work(target)
             except SSHConnectionError as e:
+                target.give_up()  # even where the connection holds, a channel may have ended alone
                 if not repeat or time.monotonic() >= deadline:
                     raise
                 log.info("%s; it is tried again", e)

@@ -35,6 +35,7 @@ class Target:
     """
 
     sftp: asyncssh.SFTPClient
+    """Once it is open."""
 
     def __init__(
         self, raw: asyncssh.SSHClientConnection, host: str, shell: str, boot_id: str
@@ -54,11 +55,17 @@ class Target:
         self._helpers: list[str] = []
         self._rubbish: set[str] = set()
         self._emptying: asyncio.Task[None] | None = None
+        self._given_up = False
 
     @property
     def is_lost(self) -> bool:
         """Whether nothing more can be done through this one."""
-        return self._quick.is_lost or self._slow.is_lost or self.raw.is_closed()
+        channels = self._quick.is_lost or self._slow.is_lost
+        return channels or self._given_up or self.raw.is_closed()
+
+    def give_up(self) -> None:
+        """Have all channels opened anew, since one is broken, be it alone."""
+        self._given_up = True
 
     async def open(self) -> None:
         """Open the channels, and find out whether the machine will do.
@@ -206,5 +213,7 @@ class Target:
             self._emptying.cancel()
         for helper in (self._quick, self._slow):
             helper.close()
+        if hasattr(self, "sftp"):
+            self.sftp.exit()
         if self._reporter is not None:
             self._reporter.close()

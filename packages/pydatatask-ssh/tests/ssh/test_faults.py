@@ -98,6 +98,18 @@ async def test_a_connection_may_break_in_every_phase(
         assert await lab.text(lab.out) == "out\n"
 
 
+async def test_a_channel_that_ends_alone_is_opened_again(sshd: SSHServer, tmp_path: Path) -> None:
+    async with connect(sshd) as connection:
+        manager: Any = new_lab(tmp_path, lambda: connection).manager
+        await manager.mkdir(tmp_path / "runs" / "a")
+        before = await manager.reach.target()
+        before.sftp.exit()
+        await before.sftp.wait_closed()
+
+        assert await manager.runs.found(tmp_path / "runs") == {"a"}
+        assert (await manager.reach.target()).raw is before.raw
+
+
 async def test_what_runs_over_a_connection_of_the_users_own_is_unknown_and_never_dead(
     sshd: SSHServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
