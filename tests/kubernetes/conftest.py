@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let the collector close what is left of a TLS connection that was given up while it was made.
+    """Let the collector close a socket that a test has left to it, without a failure.
 
-    asyncio of Python 3.11 leaves the socket of one in a hundred or so to the collector, when who
-    connects is cancelled in the middle of the handshake.
+    It was seen once in a whole run, with no trace of who had opened it. Connections that are
+    cancelled while they are made leave one in about one of a hundred tries; that this is the
+    cause is not proven.
     """
     for what in ("unclosed transport", "unclosed <socket"):
         item.add_marker(pytest.mark.filterwarnings(f"ignore:{what}:ResourceWarning"))
