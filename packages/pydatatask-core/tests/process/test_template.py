@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+from jinja2 import meta
 
 from pydatatask_core import InProcessMetadataRepository
 from pydatatask_core.errors import TemplateError
-from pydatatask_core.task.template import Template, gather
+from pydatatask_core.task.template import Template, gather, plain_names
 
 
 async def render(source: Any, **values: Any) -> str:
@@ -32,6 +37,66 @@ async def render(source: Any, **values: Any) -> str:
 async def test_what_is_wrong_is_said(source: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         await render(source, job="job1")
+
+
+@pytest.mark.parametrize(
+    "source", ["\n{{ }}", "{% for %}", "{{ a b }}", "{{ not }}", "{# x", "{{{a}}"]
+)
+async def test_what_is_not_well_formed_is_said_before_anything_is_launched(source: str) -> None:
+    template = Template(source, "task")
+    for _ in range(2):
+        with pytest.raises(TemplateError, match="not well-formed, line"):
+            await template.check()
+
+
+def test_what_is_taken_for_plain_is_what_jinja_takes_it_for() -> None:
+    parts = [
+        "{",
+        "{{ ",
+        "{{- ",
+        "{%",
+        "{#",
+        "job",
+        "a.b",
+        ".x",
+        " | quote",
+        "true",
+        "not",
+        " }}",
+        "}",
+    ]
+    environment = jinja2.Environment()
+    environment.filters["quote"] = str
+    plain = 0
+    for chosen in product(parts, repeat=5):
+        text = "".join(chosen)
+        names = plain_names(text)
+        if names:
+            plain += 1
+            environment.from_string(text)
+            assert names == meta.find_undeclared_variables(environment.parse(text)), text
+    assert plain > 100
+
+
+def test_to_check_a_plain_template_takes_no_jinja() -> None:
+    program = """
+import asyncio, sys
+from pydatatask_core.task.template import Template
+template = Template("#!/bin/sh\\necho {{ job }} {{ meta.name | quote }} ${HOME}\\n", "task")
+asyncio.run(template.check())
+assert template.names == {"job", "meta"}
+assert "jinja2" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+async def test_a_template_is_what_it_was_when_it_was_checked(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("before {{ job }}")
+    template = Template(tmp_path / "t", "task")
+    await template.check()
+    (tmp_path / "t").write_text("after {{ job }}")
+    await template.load()
+    assert template.render("job1", {"job": "job1"}, []) == "before job1"
 
 
 async def test_a_file_that_is_missing_is_said(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class KubeTask(KubeSetting):
         :raises PodManagerError: if pods cannot be listed.
         """
         self._jobs.listen()  # before all else, since the watch reports pods that nobody listens to
-        await self.template.load()
+        await self.template.check()
         unknown = self.template.names - {*self.links, *self.env, "job", "task", "argv0"}
         if unknown:
             log.warning(

@@ -117,7 +117,7 @@ class ProcessTask(ProcessSetting):
                 f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
                 f"and the quota is {self.resource_manager.quota}"
             )
-        await self.template.load()
+        await self.template.check()
         if self.drives and not self.runs.fits(self.job_resources):
             raise TaskConfigurationError(
                 f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
