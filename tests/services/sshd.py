@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,21 +16,25 @@ import pytest
 
 from .finding import free_port, unavailable, used
 from .server import Program
+from .users import User, ordinary_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from .server import Server
 
-__all__ = ["SSHServer", "make_sshd"]
+__all__ = ["OF_USERS", "SSHServer", "make_sshd"]
 
 HINT = "there is no sshd (Debian's package openssh-server has it)"
+OF_USERS = ("AuthorizedKeysFile=.ssh/authorized_keys", "StrictModes=yes")
+"""What lets ordinary users in, each by a file of their own."""
+
 STANDIN = Path(__file__).with_name("asyncssh_server.py")
 
 
 @dataclass(frozen=True)
 class SSHServer:
-    """A server that lets this user in by a key.
+    """A server that lets a user in by a key: the one who runs this, if no other is named.
 
     :param folder: where its keys are, and ``known_hosts`` with its host key.
     :param server: the server itself, which may be killed.
@@ -42,6 +46,18 @@ class SSHServer:
     what: str
     host: str = "127.0.0.1"
     user: str = field(default_factory=getpass.getuser)
+
+    def of(self, user: User) -> SSHServer:
+        """Let an ordinary user in by the same key, and give the server as that user sees it.
+
+        :param user: the user.
+        """
+        place = user.home / ".ssh"
+        place.mkdir(0o700)
+        shutil.copy(self.folder / "key.pub", place / "authorized_keys")
+        for path in (place, place / "authorized_keys"):
+            shutil.chown(path, user.name, user.name)
+        return replace(self, user=user.name)
 
     @property
     def port(self) -> int:
@@ -72,6 +88,22 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
     found = make_sshd(tmp_path_factory.mktemp("sshd"))
     with found.server:
         used("SSH", f"sshd, {_program()}")
+        yield found
+
+
+@pytest.fixture(scope="session")
+def user() -> Iterator[User]:
+    """Give an ordinary user of this machine, for the whole run."""
+    with ordinary_user() as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def sshd_of_user(user: User, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """Give OpenSSH's server as an ordinary user has it, for the whole run."""
+    found = make_sshd(tmp_path_factory.mktemp("sshd"), *OF_USERS).of(user)
+    with found.server:
+        used("SSH as an ordinary user", f"sshd, {_program()}")
         yield found
 
 

@@ -26,8 +26,12 @@ __all__ = ["SSHConnection", "ssh_connection"]
 
 log = logging.getLogger("pydatatask.proc_manager")
 
-_FIRST_DELAY = 0.1
-_LONGEST_DELAY = 15.0
+_DELAYS = (0.2, 15.0)
+"""Seconds from one attempt to the next, at first and at most."""
+
+_DELAYS_AFTER_REFUSAL = (15.0, 300.0)
+"""The same where the login is refused. A machine that starts does so for a while, and one that
+counts refusals locks people out."""
 
 
 def ssh_connection(
@@ -65,7 +69,8 @@ class SSHConnection:
     :param optional: whether opening succeeds if the machine does not answer; it is then tried
         again whenever something is to be done there. For a pool of machines.
     :param options: anything else that ``asyncssh.connect`` takes, such as ``username``,
-        ``client_keys``, ``password``, ``known_hosts`` or ``tunnel`` (a jump host).
+        ``client_keys``, ``known_hosts``, ``tunnel`` (a jump host), or ``password``, which may be
+        a function, plain or ``async``, that is called for the password at each login.
     """
 
     def __init__(
@@ -123,7 +128,8 @@ class SSHConnection:
 
         :param patience: how many seconds to wait for one, if not as long as usual.
         :raises SSHConnectionError: if the machine does not answer for as long.
-        :raises SSHLoginError: if it refuses the login, or shows another host key.
+        :raises SSHLoginError: if it refuses the login, or shows another host key; at once while it
+            is too early to try that again.
         """
         if self._raw is not None and not self._raw.is_closed():
             return self._raw
@@ -133,14 +139,18 @@ class SSHConnection:
             while self._raw is None or self._raw.is_closed():
                 delay = self._not_before - time.monotonic()
                 if delay > 0:
+                    self._raise_refusal()
                     if self._failure is not None and time.monotonic() + delay > deadline:
                         raise self._failure
                     await asyncio.sleep(delay)
                 self._check_open()
                 await self._try()
-                if isinstance(self._failure, SSHLoginError):
-                    raise self._failure
+                self._raise_refusal()
             return self._raw
+
+    def _raise_refusal(self) -> None:
+        if isinstance(self._failure, SSHLoginError):
+            raise self._failure
 
     async def _try(self) -> None:
         if self._raw is not None:
@@ -153,13 +163,20 @@ class SSHConnection:
                 return
             self._raw = raw
         except ProcessManagerError as e:
+            refused = isinstance(e, SSHLoginError)
+            if refused != isinstance(self._failure, SSHLoginError):
+                self._failures = 0
+            first, most = _DELAYS_AFTER_REFUSAL if refused else _DELAYS
+            delay = min(first * 2 ** min(self._failures, 10), most)
             self._failures += 1
-            delay = min(_FIRST_DELAY * 2 ** min(self._failures, 10), _LONGEST_DELAY)
             self._failure, self._not_before = e, time.monotonic() + delay
         else:
             if self._failures:
                 log.warning("%s answers again", self.name)
-            self._failure, self._failures, self._not_before = None, 0, 0.0
+            self._forget_failures()
+
+    def _forget_failures(self) -> None:
+        self._failure, self._failures, self._not_before = None, 0, 0.0
 
     def _check_open(self) -> None:
         if self._closed:
@@ -186,6 +203,7 @@ class SSHConnection:
     async def __aenter__(self) -> Self:
         self._closed = False
         self._lock = asyncio.Lock()
+        self._forget_failures()
         try:
             await self.get()
         except SSHConnectionError as e:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import blockbuster
@@ -11,8 +12,12 @@ from pydatatask_ssh import SSHConnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from services.sshd import SSHServer
+    from services.users import User
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -37,3 +42,16 @@ async def connection(server: SSHServer) -> AsyncIterator[SSHConnection]:
     """Give a connection."""
     async with SSHConnection(**server.login) as connection:
         yield connection
+
+
+@pytest.fixture
+async def of_user(sshd_of_user: SSHServer) -> AsyncIterator[SSHConnection]:
+    """Give a connection of an ordinary user, who is another than the one who runs this."""
+    async with SSHConnection(**sshd_of_user.login) as connection:
+        yield connection
+
+
+@pytest.fixture
+def root(user: User) -> Path:
+    """Give a place in which that user may make a folder."""
+    return user.home / f"root{next(_NUMBERS)}"

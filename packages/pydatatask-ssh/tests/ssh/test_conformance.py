@@ -1,4 +1,4 @@
-"""The contract of process managers, over a real server and over the stand-in."""
+"""The contract of process managers: over a real server, the stand-in, and as an ordinary user."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ class TestSSH(ProcessManagerContract):
 
     async def restart(self, manager: Any) -> SSHLinuxManager:
         return SSHLinuxManager(manager.app, manager.reach.ssh, manager.remote_path)
+
+
+class TestSSHAsOrdinaryUser(TestSSH):
+    @pytest.fixture
+    async def manager(self, of_user: SSHConnection, root: Path) -> SSHLinuxManager:
+        manager = SSHLinuxManager("contract", lambda: of_user, root)
+        await manager.validate()
+        return manager
