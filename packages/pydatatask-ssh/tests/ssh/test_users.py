@@ -46,8 +46,8 @@ async def test_all_that_is_made_is_the_users_and_private(
     identity = parse_identity((run.directory / ".status").read_bytes())
     assert identity is not None
     processes = [f"/proc/{pid}" for pid in (identity.process.pid, identity.supervisor)]
-    files = [manager.basedir, *manager.basedir.rglob("*")]
-    owners = {str(path): os.lstat(path).st_uid for path in [*processes, *files]}
+    files = [str(path) for path in [manager.basedir, *manager.basedir.rglob("*")]]
+    owners = {path: os.lstat(path).st_uid for path in [*processes, *files]}
     assert owners == dict.fromkeys(owners, user.uid)
     for folder in (manager.basedir, run.directory):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
