@@ -183,7 +183,8 @@ class Client:
         :param action: what it is for, as an infinitive.
         :param method: the name of a method of ``CoreV1Api``.
         :param args: its arguments.
-        :param silence: for how many seconds the server may say nothing, if not as many as usual.
+        :param silence: for how many seconds the server may say nothing, if not as many as usual;
+            0 is for ever.
         :param options: its keyword arguments.
         :raises PodManagerError: if it failed.
         """

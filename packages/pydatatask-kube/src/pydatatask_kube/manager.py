@@ -256,18 +256,23 @@ class PodManager:
                 raise
 
     @asynccontextmanager
-    async def log(self, name: str, container: str) -> AsyncGenerator[Answer, None]:
+    async def log(
+        self, name: str, container: str, *, follow: bool = False
+    ) -> AsyncGenerator[Answer, None]:
         """Read what a container has written until now.
 
         :param name: the name of the pod.
         :param container: the name of the container.
+        :param follow: whether to go on until it has ended, however long it says nothing.
         :raises PodManagerError: if it cannot be had.
         """
+        options: dict[str, Any] = {"follow": True, "silence": 0} if follow else {}
         async with self.client.answer(
             f"read the log of container {container!r} of pod {name!r}",
             "read_namespaced_pod_log",
             *(name, self.namespace),
             container=container,
+            **options,
         ) as answer:
             yield answer
 

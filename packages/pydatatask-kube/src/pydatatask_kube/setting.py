@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.resource_manager import ResourceManager
-from pydatatask_core.task.base import Task
 from pydatatask_core.task.template import Template
+from pydatatask_core.task.written import WritingTask
 
 from .ending import Limits
 from .names import check_label
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.blob import BlobRepository
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["KubeSetting"]
 
 
-class KubeSetting(Task, ABC):
+class KubeSetting(WritingTask, ABC):
     """The part of a task of pods that does nothing: see :class:`KubeTask` for its parameters."""
 
     live: LiveKubeRepository
@@ -116,6 +116,10 @@ class KubeSetting(Task, ABC):
     @property
     def quotas(self) -> tuple[ResourceManager, ...]:
         return (self.resources,)
+
+    @property
+    def written(self) -> Sequence[BlobRepository]:
+        return () if self.logs is None else (self.logs,)
 
     @property
     def drives(self) -> bool:

@@ -16,6 +16,7 @@ from ._task.ending import LOOK_AGAIN
 from ._task.job import LiveJob, Phase
 from ._task.jobs import Jobs, request_of
 from ._task.launching import Launcher
+from ._task.reading import read_logs
 from ._task.stopping import KILL_GRACE, discard_foreign, kill_foreign
 from .ending import killed
 from .names import job_of, labels
@@ -23,7 +24,7 @@ from .setting import KubeSetting
 from .state import created_at, is_over
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from collections.abc import Set as AbstractSet
 
     from kubernetes_asyncio.client import V1Pod
@@ -285,6 +286,9 @@ class KubeTask(KubeSetting):
             await self._jobs.discard(live, KILL_GRACE)
         else:
             await discard_foreign(self, pod)
+
+    def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        return read_logs(self, job, follow)
 
     async def forget(self, job: str) -> None:
         live = self._jobs.live.get(job)

@@ -139,6 +139,9 @@ class ApiServer:
         self._version += 1
         pod["metadata"]["resourceVersion"] = str(self._version)
         self._history.append((self._version, kind, copy.deepcopy(pod)))
+        self._tell()
+
+    def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
 
@@ -275,14 +278,42 @@ class ApiServer:
         self._changed("MODIFIED", pod)
         return web.json_response(pod)
 
-    async def _answer_log(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
+    def write(self, pod: Pod, text: bytes, container: str = "main") -> None:
+        """Have a container write something."""
+        key = pod["metadata"]["name"], container
+        self.logs[key] = self.logs.get(key, b"") + text
+        self._tell()
+
+    async def _answer_log(self, request: web.Request) -> web.StreamResponse:
+        name, container = request.match_info["name"], request.query["container"]
         if name not in self.pods:
             return _status(404, "NotFound", f"pods {name!r} not found")
-        text = self.logs.get((name, request.query["container"]))
+        text = self.logs.get((name, container))
         if text is None:
             return _status(400, "BadRequest", "the container is waiting to start")
+        if "follow" in request.query:
+            return await self._follow_log(request, name, container)
         return web.Response(body=text, content_type="text/plain")
+
+    async def _follow_log(
+        self, request: web.Request, name: str, container: str
+    ) -> web.StreamResponse:
+        response = web.StreamResponse()
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        uid, sent = self.pods[name]["metadata"]["uid"], 0
+        while True:
+            news = self._news
+            pod = self.pods.get(name)
+            text = self.logs[name, container]
+            try:
+                await response.write(text[sent:])
+            except ConnectionError:
+                return response  # nobody follows any more
+            sent = len(text)
+            if pod is None or pod["metadata"]["uid"] != uid or not _runs(pod, container):
+                return response
+            await news.wait()
 
 
 def _statuses(pod: Pod, *, running: bool = False, code: int = 0, **more: Any) -> dict[str, Any]:
@@ -305,6 +336,12 @@ def _statuses(pod: Pod, *, running: bool = False, code: int = 0, **more: Any) ->
             for container in pod["spec"]["containers"]
         ]
     }
+
+
+def _runs(pod: Pod, container: str) -> bool:
+    kinds = ("initContainerStatuses", "containerStatuses")
+    statuses = [status for kind in kinds for status in pod["status"].get(kind, ())]
+    return any(status["name"] == container and "running" in status["state"] for status in statuses)
 
 
 def _matches(pod: Pod, selector: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Any
+from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,16 +16,15 @@ from pydatatask_cli.lookup import find_task
 from pydatatask_cli.outcomes import outcome_repositories
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, Sequence
 
     from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.repository import BlobRepository
     from pydatatask_core.task import Task
 
 __all__ = ["command", "print_logs"]
 
-_LINKS = ("stdout", "stderr", "logs")
 _TAILS = ("stdout_tail", "stderr_tail", "traceback")
-_LOOK_AGAIN = 0.25
 
 
 async def print_logs(pipeline: Pipeline, task_name: str, job: str, *, follow: bool = False) -> None:
@@ -40,13 +39,26 @@ async def print_logs(pipeline: Pipeline, task_name: str, job: str, *, follow: bo
     task = find_task(pipeline, task_name)
     task.ready.check_job_id(job)
     out = Output()
-    source = _live(task, job, follow) if await _is_live(task, job) else _ended(task, job)
     written = False
-    async for block in source:
-        written = True
-        await out.write(block)
+    async with aclosing(_read(task, job, follow)) as blocks:
+        async for block in blocks:
+            written = True
+            await out.write(block)
     if not written and not await _is_known(task, job):
         raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
+
+
+async def _read(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+    if await _is_live(task, job):
+        written = False
+        async with aclosing(_live(task, job, follow)) as blocks:
+            async for block in blocks:
+                written = True
+                yield block
+        if written or await _is_live(task, job):
+            return
+    async for block in _ended(task, job):
+        yield block
 
 
 async def _is_live(task: Task, job: str) -> bool:
@@ -54,48 +66,32 @@ async def _is_live(task: Task, job: str) -> bool:
 
 
 async def _is_known(task: Task, job: str) -> bool:
-    ended = [await repo.contains(job) for repo in outcome_repositories(task)]
+    ended = [await repo.contains(job) for repo in (*outcome_repositories(task), *_published(task))]
     return any(ended) or await _is_live(task, job)
 
 
-async def _live(task: Any, job: str, follow: bool) -> AsyncIterator[bytes]:
-    """Read the streams of a process where it runs; any task of processes has them there."""
-    if not hasattr(task, "kept_streams") or not hasattr(task, "pids"):
+def _published(task: Task) -> Sequence[BlobRepository]:
+    from pydatatask_core.task import WritingTask
+
+    return task.written if isinstance(task, WritingTask) else ()
+
+
+def _live(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+    """Read what a job has written, where it runs."""
+    from pydatatask_core.task import WritingTask
+
+    if not isinstance(task, WritingTask):
         raise CommandLineError(f"{task.name} keeps nothing to be read while a job runs")
-    record = await task.pids.info(job)
-    directory = record.get("handle") if isinstance(record, dict) else None
-    if not isinstance(directory, str):
-        return  # it is just beginning, or has just ended
-    run, streams = task.recorded_run(job, record), []
-    try:
-        for name in task.kept_streams:
-            stream = await task.runs.read(run, name)
-            streams.append(stream)
-        while True:
-            live = follow and await _is_live(task, job)
-            for stream in streams:
-                while block := await stream.read(CHUNK):
-                    yield block
-            if not live:
-                return
-            await asyncio.sleep(_LOOK_AGAIN)
-    finally:
-        for stream in streams:
-            await stream.close()
+    return task.read_live(job, follow=follow)
 
 
-async def _ended(task: Task, job: str) -> AsyncIterator[bytes]:
+async def _ended(task: Task, job: str) -> AsyncGenerator[bytes, None]:
     """Read what was published; else the end of it, which the record has."""
-    from pydatatask_core.repository import BlobRepository
-
     published = False
-    for name in _LINKS:
-        link = task.links.get(name)
-        if link is None or not link.is_output or not isinstance(link.repo, BlobRepository):
-            continue
-        if await link.repo.contains(job):
+    for target in _published(task):
+        if await target.contains(job):
             published = True
-            async with await link.repo.open(job, "rb") as stream:
+            async with await target.open(job, "rb") as stream:
                 while block := await stream.read(CHUNK):
                     yield block
     if published:
@@ -116,8 +112,8 @@ async def _ended(task: Task, job: str) -> AsyncIterator[bytes]:
 def command(app: App, follow: bool, task: str, job: str) -> None:
     """Print what a job wrote.
 
-    Of a job that has ended, its standard output and error where they are linked, else the end of
-    them that its record has, or the traceback of a function. Of a process that runs, what it has
-    written until now, and with -f what it goes on to write.
+    Of a job that has ended, its standard output and error, or the logs of its pod, where they are
+    linked; else the end of them that its record has, or the traceback of a function. Of a process
+    or pod that runs, what it has written until now, and with -f what it goes on to write.
     """
     app.run(lambda pipeline: print_logs(pipeline, task, job, follow=follow), tasks=[task])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .link import Link as Link
     from .process import ProcessTask as ProcessTask
     from .retry import Retries as Retries
+    from .written import WritingTask as WritingTask
 
 __all__ = [
     "STDOUT",
@@ -34,6 +35,7 @@ __all__ = [
     "ProcessTask",
     "Retries",
     "Task",
+    "WritingTask",
 ]
 
 _SOURCES = {
@@ -44,6 +46,7 @@ _SOURCES = {
     ".retry": ("Retries",),
     ".executor": ("ExecutorLiveRepo", "ExecutorTask"),
     ".process": ("ProcessTask",),
+    ".written": ("WritingTask",),
     "..proc_manager.base": ("STDOUT",),
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .job import LiveJob
 
-__all__ = ["publish_logs"]
+__all__ = ["CHUNK", "heading", "publish_logs"]
 
 log = logging.getLogger("pydatatask.task")
 
@@ -23,6 +23,14 @@ CHUNK = 64 * 1024
 
 TRIES = 4
 """After as many failures of the server the ending is recorded without the log."""
+
+
+def heading(container: str) -> bytes:
+    """Give the line that stands before the log of a container, where a pod has several.
+
+    :param container: its name.
+    """
+    return f"==> {container} <==\n".encode()
 
 
 async def publish_logs(task: KubeTask, live: LiveJob) -> str | None:
@@ -48,7 +56,7 @@ async def publish_logs(task: KubeTask, live: LiveJob) -> str | None:
                 if not container.has_begun:
                     continue
                 if len(containers) > 1:
-                    await target.write(f"==> {container.name} <==\n".encode())
+                    await target.write(heading(container.name))
                 problem = await _copy(task, live, container.name, target)
                 if problem is not None:
                     problems.append(problem)

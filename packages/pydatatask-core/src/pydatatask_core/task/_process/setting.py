@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
-from pydatatask_core.task.base import Task
 from pydatatask_core.task.template import Template
+from pydatatask_core.task.written import WritingTask
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["ProcessSetting"]
 
 
-class ProcessSetting(Task, ABC):
+class ProcessSetting(WritingTask, ABC):
     """The part of a process task that does nothing: see :class:`ProcessTask` for its parameters."""
 
     def __init__(
@@ -179,6 +179,15 @@ class ProcessSetting(Task, ABC):
         """Where which of the streams goes in the end."""
         targets = {STDOUT_FILE: self.stdout, STDERR: self._stderr}
         return {name: repo for name, repo in targets.items() if repo is not None}
+
+    @property
+    def written(self) -> Sequence[BlobRepository]:
+        return list(self.published.values())
+
+    def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        from .reading import read_streams
+
+        return read_streams(self, job, follow)
 
     def place(self, kind: str, job: str | None = None, host: str | None = None) -> Path:
         """Give the folder on the target for one kind of thing, or a job's entry in it.

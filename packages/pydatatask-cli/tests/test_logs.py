@@ -1,0 +1,120 @@
+"""What jobs wrote, of any task that tells it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_cli.commands.logs import print_logs
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_core import (
+    InProcessBlobRepository,
+    InProcessMetadataRepository,
+    Pipeline,
+)
+from pydatatask_core.task import Task, WritingTask
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from pydatatask_core import BlobRepository
+
+
+class Silent(Task):
+    """A task that shows which jobs live, and keeps nothing of what they write."""
+
+    def __init__(self) -> None:
+        super().__init__("task")
+        self.live = InProcessMetadataRepository()
+        self.done = InProcessMetadataRepository()
+        self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
+        self.link_outcomes("done", self.done)
+
+    async def update(self) -> bool:
+        return False
+
+    async def launch(self, job: str) -> None:
+        raise NotImplementedError
+
+
+class Writing(Silent, WritingTask):
+    """A task that tells what its jobs write."""
+
+    text = b"until now\n"
+    rest = b"and on\n"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts, self.more = InProcessBlobRepository(), InProcessBlobRepository()
+
+    @property
+    def written(self) -> Sequence[BlobRepository]:
+        return self.texts, self.more
+
+    async def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        if self.text:
+            yield self.text
+        if follow:
+            yield self.rest
+        if not self.text:
+            del self.live.data[job]
+
+
+async def _logs(task: Task, capfd: pytest.CaptureFixture[str], **options: Any) -> str:
+    async with Pipeline([task]) as pipeline:
+        await print_logs(pipeline, "task", "job", **options)
+    return capfd.readouterr().out
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_of_a_live_job_it_is_read_where_the_job_runs(
+    capfd: pytest.CaptureFixture[str], follow: bool
+) -> None:
+    task = Writing()
+    task.live.data["job"] = {}
+    task.texts.data["job"] = b"by an attempt before"
+
+    shown = await _logs(task, capfd, follow=follow)
+
+    assert shown == "until now\n" + "and on\n" * follow
+
+
+async def test_of_a_job_that_has_ended_all_that_was_put_somewhere_is_read(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    task = Writing()
+    task.texts.data["job"] = b"out\n"
+    task.more.data["job"] = b"err\n"
+
+    assert await _logs(task, capfd) == "out\nerr\n"
+
+
+async def test_of_a_job_that_ends_before_it_can_be_read_it_is_what_was_put_somewhere(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    task = Writing()
+    task.text = b""
+    task.live.data["job"] = {}
+    task.texts.data["job"] = b"out\n"
+
+    assert await _logs(task, capfd) == "out\n"
+
+
+async def test_that_a_job_wrote_nothing_is_something_to_know(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    task = Writing()
+    task.texts.data["job"] = b""
+
+    assert await _logs(task, capfd) == ""
+
+
+async def test_a_task_that_keeps_nothing_of_live_jobs_is_told(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    task = Silent()
+    task.live.data["job"] = {}
+
+    with pytest.raises(CommandLineError, match="keeps nothing to be read while a job runs"):
+        await _logs(task, capfd)

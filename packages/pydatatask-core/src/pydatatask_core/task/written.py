@@ -1,0 +1,34 @@
+"""Reading what jobs write."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from .base import Task
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from pydatatask_core.repository.blob import BlobRepository
+
+__all__ = ["WritingTask"]
+
+
+class WritingTask(Task, ABC):
+    """A task whose jobs write what somebody may want to read, as processes and containers do."""
+
+    @property
+    @abstractmethod
+    def written(self) -> Sequence[BlobRepository]:
+        """Where what a job wrote is put when it has ended, in the order in which to read it."""
+
+    @abstractmethod
+    def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        """Read what a live job has written until now.
+
+        Of a job that is just beginning, or has just ended, there may be nothing.
+
+        :param job: the job.
+        :param follow: whether to go on, with what it writes meanwhile, until it has ended.
+        """

@@ -1,0 +1,146 @@
+"""What the containers of a pod have written, while it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_kube.errors import PodManagerError
+from pydatatask_kube.names import name_of, uid_of
+from pydatatask_kube.state import containers_of, is_over
+
+from .logs import CHUNK, heading
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection
+
+    from pydatatask_kube.manager import PodManager
+    from pydatatask_kube.task import KubeTask
+
+    Chunks = AsyncGenerator[tuple[str, bytes], None]
+    """What is written, and by which container."""
+
+__all__ = ["read_logs"]
+
+LOOK_AGAIN = 1.0
+"""Seconds between two looks at a pod whose logs are followed."""
+
+PATIENCE = 30.0
+"""Seconds without anything new after which the rest of the logs of a pod that is over is given
+up."""
+
+_NOT_THERE = (400, 404)
+"""What the API server says if a container has not begun, or is gone."""
+
+
+async def read_logs(task: KubeTask, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+    """Read the logs of a job's pod, each under a heading if it has several containers.
+
+    :param task: whose job.
+    :param job: the job.
+    :param follow: whether to go on until the pod is over.
+    :raises PodManagerError: if they cannot be had.
+    """
+    task.live.check_job_id(job)
+    for pod in await task.find(job):
+        several = len(containers_of(pod)) > 1
+        source = _Follower(task.podman, pod).read() if follow else _read(task.podman, pod)
+        last, ends = "", b"\n"
+        async with aclosing(source) as found:
+            async for container, chunk in found:
+                if several and container != last:
+                    yield (b"" if ends.endswith(b"\n") else b"\n") + heading(container)
+                yield chunk
+                last, ends = container, chunk[-1:]
+
+
+async def _read(podman: PodManager, pod: dict[str, Any]) -> Chunks:
+    for container in containers_of(pod):
+        if container.has_begun:
+            async with aclosing(_chunks(podman, pod, container.name)) as chunks:
+                async for chunk in chunks:
+                    yield container.name, chunk
+
+
+async def _chunks(
+    podman: PodManager, pod: dict[str, Any], container: str, *, follow: bool = False
+) -> AsyncGenerator[bytes, None]:
+    try:
+        async with (
+            podman.log(name_of(pod), container, follow=follow) as answer,
+            aclosing(answer.chunks(CHUNK)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
+    except PodManagerError as e:
+        if e.status not in _NOT_THERE:
+            raise
+
+
+class _Follower:
+    """Reads what all containers of a pod write, as it comes, until the pod is over.
+
+    :param podman: what to read it by.
+    :param pod: the pod.
+    """
+
+    def __init__(self, podman: PodManager, pod: dict[str, Any]) -> None:
+        self._podman = podman
+        self._pod: dict[str, Any] | None = pod
+        self._name = name_of(pod)
+        self._uid = uid_of(pod)
+        self._found: asyncio.Queue[tuple[str, bytes] | None] = asyncio.Queue(16)
+        self._arrived = 0
+        self._failure: Exception | None = None
+
+    async def read(self) -> Chunks:
+        """Give what is written, and by which container."""
+        following = asyncio.create_task(self._follow(), name=f"pydatatask logs of {self._name}")
+        try:
+            while (found := await self._found.get()) is not None:
+                yield found
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+
+    async def _follow(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._begin(group)
+        except ExceptionGroup as e:
+            self._failure = e.exceptions[0]
+        await self._found.put(None)
+
+    async def _begin(self, group: asyncio.TaskGroup) -> None:
+        """Read what each container writes that begins, or begins again, until the pod is over."""
+        reading: dict[tuple[str, int], asyncio.Task[None]] = {}
+        while self._pod is not None:
+            pod = self._pod
+            for container in containers_of(pod):
+                run = container.name, container.restarts
+                if container.has_begun and run not in reading:
+                    reading[run] = group.create_task(self._copy(pod, container.name))
+            if is_over(pod):
+                break
+            await asyncio.sleep(LOOK_AGAIN)
+            now = await self._podman.get(self._name)
+            self._pod = now if now is not None and uid_of(now) == self._uid else None
+        await self._finish(reading.values())
+
+    async def _copy(self, pod: dict[str, Any], container: str) -> None:
+        async with aclosing(_chunks(self._podman, pod, container, follow=True)) as chunks:
+            async for chunk in chunks:
+                self._arrived += 1
+                await self._found.put((container, chunk))
+
+    async def _finish(self, reading: Collection[asyncio.Task[None]]) -> None:
+        """Wait for the rest of what was written, as long as something comes."""
+        while left := [task for task in reading if not task.done()]:
+            arrived = self._arrived
+            await asyncio.wait(left, timeout=PATIENCE)
+            if self._arrived == arrived and self._found.empty() and not all(t.done() for t in left):
+                action = f"read the rest of the logs of pod {self._name!r}"
+                raise PodManagerError(action, self._podman.where, "no answer in time")
