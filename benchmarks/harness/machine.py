@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+import tempfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ def describe_machine() -> dict[str, str]:
         "processor": f"{os.cpu_count()} x {_processor()}",
         "memory": f"{memory / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "files on": _file_system(tempfile.gettempdir()),
         "python": platform.python_version(),
         "pydatatask": metadata.version("pydatatask-core"),
         "commit": _commit(),
@@ -35,6 +37,13 @@ def _processor() -> str:
         return platform.processor() or "processor"
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.machine())
+
+
+def _file_system(folder: str) -> str:
+    """Name the type of the file system in which the cases work."""
+    kinds = dict(line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines())
+    above = [str(Path(folder).resolve()), *map(str, Path(folder).resolve().parents)]
+    return next((kinds[place] for place in above if place in kinds), "unknown")
 
 
 def _commit() -> str:

@@ -106,6 +106,23 @@ async def test_no_more_run_at_once_than_there_is_room_for(lab: Lab) -> None:
     assert lab.empty()
 
 
+async def test_no_launch_is_tried_that_a_quota_would_refuse(lab: Lab) -> None:
+    await lab.add(*(f"job{number}" for number in range(12)))
+    lab.quota = ResourceManager(Resources.parse(3, 100))
+    task = lab.task("echo {{ job }} >>LOG")
+    launch, tried = task.launch, list[str]()
+
+    async def counted_launch(job: str) -> None:
+        tried.append(job)
+        await launch(job)
+
+    task.launch = counted_launch  # type: ignore[method-assign]
+    await lab.run(task)
+    assert len(lab.log.read_text().splitlines()) == 12
+    assert sorted(set(tried)) == sorted(tried)
+    assert lab.empty()
+
+
 async def test_tasks_share_a_quota(lab: Lab) -> None:
     await lab.add("a", "b", "c")
     lab.quota = ResourceManager(Resources.parse(1, 1))

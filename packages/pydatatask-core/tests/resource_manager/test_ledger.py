@@ -47,6 +47,36 @@ def test_what_would_be_too_much_is_refused_and_changes_nothing(clock: Clock) -> 
     assert ledger.usage() == before == Resources.parse(3, 3, 3)
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        one(),
+        one(launches=0),
+        Resources.parse("300m", "0.7"),
+        Resources.parse(0, 1, 0),
+        Resources.parse(5, 0, 0),
+    ],
+)
+@pytest.mark.parametrize("quota", [QUOTA, Resources.parse(4, 4)])
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_there_is_room_for_as_many_as_can_be_taken(
+    clock: Clock, quota: Resources, taken: int, request_: Resources
+) -> None:
+    ledger = Ledger(quota, clock)
+    for _ in range(taken):
+        ledger.take(one())
+        ledger.date(one(), clock.now + 10)
+    room = ledger.room(request_)
+    assert room is not None
+    assert [ledger.take(request_) for _ in range(room)] == [None] * room
+    assert ledger.take(request_) is not None
+    assert ledger.room(request_) == 0
+
+
+def test_there_is_no_limit_for_what_takes_nothing(clock: Clock) -> None:
+    assert Ledger(Resources.parse(1, 1), clock).room(Resources.parse(0, 0, 5)) is None
+
+
 def test_giving_back_more_than_there_is_empties_the_ledger_and_is_logged(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

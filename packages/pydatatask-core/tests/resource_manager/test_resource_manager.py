@@ -97,6 +97,17 @@ async def test_a_callback_that_fails_leaves_nothing_known_and_is_asked_again(
     assert await manager.reserve(ONE) is ResourceType.CPU
 
 
+async def test_how_much_room_there_is_is_not_known_before_usage_is(
+    manager: ResourceManager,
+) -> None:
+    assert manager.room(cpus(1)) is None
+    await manager.fill()
+    known = manager.room(cpus(1))
+    assert known is not None
+    assert await manager.reserve(cpus(1)) is None
+    assert manager.room(cpus(1)) == known - 1
+
+
 async def test_a_callback_that_gives_something_else_is_named(manager: ResourceManager) -> None:
     async def report() -> Any:
         return 5

@@ -130,7 +130,9 @@ class Dispatcher:
                 continue
             waiting = self.backlog.count(task) + len(task.due)
             workers = self._workers.setdefault(task, set())
-            for _ in range(min(waiting, _most_workers(task, waiting)) - len(workers)):
+            more = min(waiting, _most_workers(task, waiting)) - len(workers)
+            room = task.room_for_launches()
+            for _ in range(more if room is None else min(more, room)):
                 worker = asyncio.create_task(
                     self._work(task), name=f"pydatatask launch {task.name}"
                 )
@@ -234,7 +236,7 @@ class Dispatcher:
         backlog = self.backlog
         if self._stopped or task in backlog.held:
             return None
-        if not task.completes_in_launch and self._note_full(task):
+        if self._note_full(task):
             return None
         if task.due:
             return task.due.popleft()
@@ -249,8 +251,13 @@ class Dispatcher:
         return bool(task.due) or self.backlog.has_next(task)
 
     def _note_full(self, task: Task) -> bool:
-        """Note whether the task has as many jobs as it may."""
-        if task.concurrency is None or task.completes_in_launch:
+        """Note whether a quota is used up, or the task has as many jobs as it may."""
+        if task.completes_in_launch:
+            return False
+        if task.room_for_launches() == 0:
+            self.backlog.held.add(task)
+            return True
+        if task.concurrency is None:
             return False
         full = self._occupied(task) >= task.concurrency
         (self.backlog.full.add if full else self.backlog.full.discard)(task)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 import logging
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import QuantityError
 
-from .resources import Resources
+from .quantity import EXACT
+from .resources import Resources, made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Ledger"]
 
 logger = logging.getLogger("pydatatask.resource_manager")
+_ZERO = Decimal(0)
 _NOTHING = Resources(launches=0)
 
 
@@ -72,6 +75,19 @@ class Ledger:
             self._used = used
         return excess
 
+    def room(self, request: Resources) -> int | None:
+        """Tell how many more of a request there is room for; None if it takes nothing."""
+        request, used, quota = self._counted(request), self.usage(), self.quota
+        parts = [(request.cpu, used.cpu, quota.cpu), (request.mem, used.mem, quota.mem)]
+        counts = [
+            int(EXACT.divide_int(EXACT.subtract(limit, taken), each))
+            for each, taken, limit in parts
+            if each
+        ]
+        if request.launches and quota.limits_launches:
+            counts.append((quota.launches - used.launches) // request.launches)
+        return max(0, min(counts)) if counts else None
+
     def give(self, request: Resources) -> None:
         """Take off what is in use; more than there is empties the ledger and is logged."""
         request = self._counted(request)
@@ -83,8 +99,7 @@ class Ledger:
                 request,
                 self._used,
             )
-            zero = _NOTHING.cpu
-            used = Resources(max(used.cpu, zero), max(used.mem, zero), max(used.launches, 0))
+            used = Resources(max(used.cpu, _ZERO), max(used.mem, _ZERO), max(used.launches, 0))
         self._used = used
 
     def date(self, request: Resources, due: float) -> None:
@@ -94,7 +109,7 @@ class Ledger:
         """
         launches = self._counted(request).launches
         if launches:
-            self._used -= Resources(launches=launches)
+            self._used -= made(_ZERO, _ZERO, launches)
             self._add_recent(due, launches)
 
     def usage(self) -> Resources:
@@ -115,7 +130,7 @@ class Ledger:
     def _with_recent(self, used: Resources) -> Resources:
         if not self._recent_count:
             return used
-        return used + Resources(launches=self._recent_count)
+        return used + made(_ZERO, _ZERO, self._recent_count)
 
     def _add_recent(self, due: float, launches: int) -> None:
         heapq.heappush(self._recent, (due, launches))

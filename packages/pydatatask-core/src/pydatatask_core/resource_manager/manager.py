@@ -173,6 +173,14 @@ class ResourceManager:
         """Tell what is in use, for display; None while that is not known."""
         return self._ledger.usage() if self._filled == self._wanted else None
 
+    def room(self, request: Resources) -> int | None:
+        """Tell how many more reservations would be granted now.
+
+        :param request: what each of them is for.
+        :return: None where there is no limit, or if usage is not known.
+        """
+        return self._ledger.room(request) if self._filled == self._wanted else None
+
     def next_release(self) -> float | None:
         """Tell in how many seconds the window of a launch passes next; None if none counts."""
         return self._ledger.next_release()

@@ -10,7 +10,7 @@ from pydatatask_core.errors import QuantityError
 
 from .quantity import EXACT, parse_quantity
 
-__all__ = ["ResourceType", "Resources", "UnstatedLaunches"]
+__all__ = ["ResourceType", "Resources", "UnstatedLaunches", "made"]
 
 _ZERO = Decimal("0")
 _Quantity = str | float | int | Decimal
@@ -106,12 +106,12 @@ class Resources:
 
     def without_launches(self) -> Resources:
         """Give the same CPU and memory with no launches: what is free again when a job ends."""
-        return _made(self.cpu, self.mem, 0)
+        return made(self.cpu, self.mem, 0)
 
     def __add__(self, other: Resources) -> Resources:
         if not isinstance(other, Resources):
             return NotImplemented
-        return _made(
+        return made(
             EXACT.add(self.cpu, other.cpu),
             EXACT.add(self.mem, other.mem),
             self.launches + other.launches,
@@ -120,14 +120,14 @@ class Resources:
     def __sub__(self, other: Resources) -> Resources:
         if not isinstance(other, Resources):
             return NotImplemented
-        return _made(
+        return made(
             EXACT.subtract(self.cpu, other.cpu),
             EXACT.subtract(self.mem, other.mem),
             self.launches - other.launches,
         )
 
 
-def _made(cpu: Decimal, mem: Decimal, launches: int) -> Resources:
+def made(cpu: Decimal, mem: Decimal, launches: int) -> Resources:
     """Make resources of what is known to be numbers, be they negative."""
     result = object.__new__(Resources)
     result.__dict__.update(cpu=cpu, mem=mem, launches=launches)

@@ -108,6 +108,13 @@ class Task(Linked, ABC):
         """The quotas that this task's jobs draw on; a pipeline finds them here."""
         return ()
 
+    def room_for_launches(self) -> int | None:
+        """Tell for how many more launches the quotas have room now, without asking anybody.
+
+        :return: None if that is not known, so that it has to be tried.
+        """
+        return None
+
     async def demand(self, job: str) -> Resources | None:
         """Give what a launch of a job would take of the quotas; None if that shows only then.
 

@@ -161,6 +161,9 @@ class ProcessTask(ProcessSetting):
             EXACT.multiply(job.cpu, count), EXACT.multiply(job.mem, count), job.launches * recent
         )
 
+    def room_for_launches(self) -> int | None:
+        return self.resource_manager.room(self.job_resources)
+
     async def demand(self, job: str) -> Resources | None:
         return self.job_resources
 

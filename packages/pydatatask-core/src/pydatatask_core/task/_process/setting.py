@@ -73,6 +73,7 @@ class ProcessSetting(WritingTask, ABC):
         self._stderr: Any = None if self.interleaves else stderr
         self._link_all()
         self._home = ""
+        self._folders: dict[tuple[Runs, str, str | None], Path] = {}
         self._prepare()
 
     @abstractmethod
@@ -198,8 +199,12 @@ class ProcessSetting(WritingTask, ABC):
         :param job: the job.
         :param host: the machine, where several share the jobs.
         """
-        folder = self.runs.basedir(host) / self.name / self._home / kind
-        return folder if job is None else folder / safe_name(job)
+        runs = self.runs
+        known = self._folders.get((runs, kind, host))
+        if known is None:
+            known = runs.basedir(host) / self.name / self._home / kind
+            self._folders[(runs, kind, host)] = known
+        return known if job is None else known / safe_name(job)
 
     def new_run(self, job: str, host: str | None = None) -> Run:
         """Give the run that a job is to have.
