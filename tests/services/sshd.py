@@ -47,6 +47,16 @@ class SSHServer:
     host: str = "127.0.0.1"
     user: str = field(default_factory=getpass.getuser)
 
+    def at(self, host: str, port: int) -> dict[str, Any]:
+        """Give what ``asyncssh.connect`` takes to log in by way of another address.
+
+        :param host: the host.
+        :param port: the port.
+        """
+        known = self.folder / f"known_hosts.{port}"
+        known.write_text(f"[{host}]:{port} {(self.folder / 'host.pub').read_text()}")
+        return {"host": host, "port": port, "known_hosts": str(known)}
+
     def of(self, user: User) -> SSHServer:
         """Let an ordinary user in by the same key, and give the server as that user sees it.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from services.sshd import SSHServer
 
-__all__ = ["connect", "driven", "new_lab", "quickly"]
+__all__ = ["connect", "driven", "new_lab", "quickly", "well_ended"]
 
 quickly: dict[str, Any] = {"keepalive": 0.5, "patience": 20.0}
 """How soon a connection in a test counts as broken."""
@@ -55,3 +55,13 @@ async def driven(
         await until(all_run)
         yield task
         await run
+
+
+async def well_ended(lab: Lab, *names: str) -> None:
+    """Hold jobs to it that each ran once, and succeeded."""
+    assert set(await lab.done.keys()) == set(names)
+    for name in names:
+        record = await lab.done.info(name)
+        assert record["success"], record
+    assert len(lab.lines()) == len(names)
+    assert lab.empty()

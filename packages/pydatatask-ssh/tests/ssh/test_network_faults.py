@@ -1,0 +1,152 @@
+"""Networks that swallow what is sent, or reset connections: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes.chaos.points import watched_runs
+from processes.lab import until
+from services.proxy import Proxy
+
+from pydatatask_ssh.ssh_runs import SSHRuns
+
+from .places import connect, driven, new_lab, well_ended
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from services.sshd import SSHServer
+
+ADDRESSES = "10.213.97.1", "10.213.97.2"
+
+
+@dataclass
+class Network:
+    """A server behind a network that can fail.
+
+    :param server: the server.
+    :param swallow: has the network swallow everything from now on.
+    :param heal: has it pass on what is sent again.
+    :param where: how to connect to the server through it.
+    """
+
+    server: SSHServer
+    swallow: Callable[[], object]
+    heal: Callable[[], object]
+    where: dict[str, Any] = field(default_factory=dict)
+
+
+def ip(*arguments: str, check: bool = True) -> bool:
+    """Have something done to the networks of this machine, and tell whether that succeeded."""
+    return not subprocess.run(["ip", *arguments], check=check, capture_output=True).returncode
+
+
+@contextmanager
+def namespace() -> Iterator[str]:
+    """Make a network namespace with a link to it, of which either end is named after it."""
+    name = f"pdt{os.getpid()}"
+    if os.geteuid() != 0 or shutil.which("ip") is None or not ip("netns", "add", name, check=False):
+        pytest.skip("needs to make a network namespace; the proxy stands in for it")
+    ours, theirs = ADDRESSES
+    try:
+        ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
+        ip("addr", "add", f"{ours}/30", "dev", f"{name}a")
+        ip("link", "set", f"{name}a", "up")
+        ip("-n", name, "addr", "add", f"{theirs}/30", "dev", f"{name}b")
+        ip("-n", name, "link", "set", f"{name}b", "up")
+        yield name
+    finally:
+        ip("link", "delete", f"{name}a", check=False)
+        ip("netns", "delete", name, check=False)
+
+
+@pytest.fixture
+def linked(new_sshd: Callable[..., SSHServer]) -> Iterator[Network]:
+    """Give a server behind a network link of its own."""
+    with namespace() as name:
+        server = new_sshd(host=ADDRESSES[1], prefix=["ip", "netns", "exec", name])
+        set_link = partial(ip, "link", "set", f"{name}a")
+        yield Network(server, partial(set_link, "down"), partial(set_link, "up"))
+
+
+@pytest.fixture
+async def proxy(sshd: SSHServer) -> AsyncIterator[Proxy]:
+    """Give a proxy before a server."""
+    async with Proxy(sshd.host, sshd.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxied(sshd: SSHServer, proxy: Proxy) -> Network:
+    """Give a server behind a proxy, which takes no rights of root."""
+    return Network(sshd, proxy.swallow, proxy.heal, sshd.at(proxy.host, proxy.port))
+
+
+@pytest.fixture(params=["linked", "proxied"])
+def network(request: pytest.FixtureRequest) -> Network:
+    """Give a server behind a network of each kind."""
+    found: Network = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_a_network_that_swallows_everything_loses_nothing(
+    network: Network, tmp_path: Path
+) -> None:
+    async with connect(network.server, **network.where) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        names = ("a", "b", "c")
+        async with driven(lab, *names):
+            network.swallow()
+            lab.go.touch()
+
+            async def noticed() -> bool:
+                return not connection.is_up
+
+            await until(noticed)
+            assert await lab.done.keys() == set()
+            network.heal()
+        await well_ended(lab, *names)
+
+
+class Fault:
+    """Has the network fail at one of the points that a pipeline comes by, for a moment."""
+
+    def __init__(self, proxy: Proxy, fault: str, at: int) -> None:
+        self.proxy = proxy
+        self.fault = fault
+        self.left = at
+
+    async def pass_by(self, name: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            if self.fault == "resets":
+                self.proxy.reset()
+            else:
+                self.proxy.swallow(questions=False)
+            asyncio.get_running_loop().call_later(0.1, self.proxy.heal)
+
+
+@pytest.mark.parametrize("at", range(1, 10, 2))  # before each thing that is done over there
+@pytest.mark.parametrize("fault", ["resets", "swallows the answers"])
+async def test_what_was_asked_when_the_network_failed_is_done_once(
+    proxied: Network, proxy: Proxy, tmp_path: Path, fault: str, at: int
+) -> None:
+    async with connect(proxied.server, **proxied.where) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        runs: Any = watched_runs(SSHRuns)(lab.manager)
+        runs.passage = Fault(proxy, fault, at)
+        vars(lab.manager)["_runs"] = runs
+        await lab.add("a")
+        await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
+        assert runs.passage.left <= 0
+        await well_ended(lab, "a")
+        assert await lab.text(lab.out) == "out\n"
