@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pydatatask
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from services.kubernetes.fixture import Kubernetes
 
-__all__ = ["Work", "pod", "until"]
+__all__ = ["Created", "Work", "pod", "until"]
 
 PATIENCE = 120.0
 
@@ -51,17 +51,46 @@ async def until(condition: Callable[[], object], patience: float = PATIENCE) -> 
         await asyncio.sleep(0.02)
 
 
+class Created:
+    """Counts how often a pod was created for each job, as the API server tells of it.
+
+    :param kubernetes: the cluster.
+    :param app: the app that the pods are of.
+    """
+
+    def __init__(self, kubernetes: Kubernetes, app: str) -> None:
+        self.uids: dict[str, set[str]] = {}
+        self.podman = pydatatask.PodManager(app, kubernetes.namespace, kubernetes.configuration)
+
+    async def __aenter__(self) -> Self:
+        self.podman.watch.subscribe("task", self)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.podman.close()
+
+    def changed(self, pod: dict[str, Any], gone: bool) -> None:
+        """Take note of a pod."""
+        metadata = pod["metadata"]
+        self.uids.setdefault(metadata["labels"]["job"], set()).add(metadata["uid"])
+
+    def listed(self, began: float) -> None:
+        """Take note of nothing."""
+
+
 class Work:
     """A task whose jobs are manifests, in a pipeline with its own app.
 
     :param kubernetes: the cluster.
     :param jobs: the manifest of each job.
-    :param options: what the task is to have besides.
+    :param options: what the task is to have besides, and ``configuration`` if the pod manager is
+        to have another one than the cluster's.
     """
 
     def __init__(self, kubernetes: Kubernetes, jobs: dict[str, Any], **options: Any) -> None:
         self.kubernetes = kubernetes
         self.app = f"test-{secrets.token_hex(4)}"
+        self.configuration = options.pop("configuration", kubernetes.configuration)
         self.session = pydatatask.Session()
         self.podman = self.session.resource(self._podman)
         self.manifests = pydatatask.InProcessMetadataRepository(dict(jobs))
@@ -77,9 +106,7 @@ class Work:
         self.pipeline = pydatatask.Pipeline([self.task], self.session)
 
     async def _podman(self) -> AsyncIterator[pydatatask.PodManager]:
-        podman = pydatatask.PodManager(
-            self.app, self.kubernetes.namespace, self.kubernetes.configuration
-        )
+        podman = pydatatask.PodManager(self.app, self.kubernetes.namespace, self.configuration)
         yield podman
         await podman.close()
 

@@ -13,7 +13,7 @@ import pytest
 
 import pydatatask
 
-from .pods import Work, pod, until
+from .pods import Created, Work, pod, until
 
 if TYPE_CHECKING:
     from services.kubernetes.cluster import Cluster
@@ -24,27 +24,6 @@ pytestmark = pytest.mark.timeout(300)
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-class Created:
-    """Counts how often a pod was created for each job, as the API server tells of it.
-
-    :param kubernetes: the cluster.
-    :param app: the app that the pods are of.
-    """
-
-    def __init__(self, kubernetes: Kubernetes, app: str) -> None:
-        self.uids: dict[str, set[str]] = {}
-        self.podman = pydatatask.PodManager(app, kubernetes.namespace, kubernetes.configuration)
-        self.podman.watch.subscribe("task", self)
-
-    def changed(self, pod: dict[str, Any], gone: bool) -> None:
-        """Take note of a pod."""
-        metadata = pod["metadata"]
-        self.uids.setdefault(metadata["labels"]["job"], set()).add(metadata["uid"])
-
-    def listed(self, began: float) -> None:
-        """Take note of nothing."""
-
-
 async def test_a_driver_killed_at_random_moments_loses_and_doubles_nothing(
     own_cluster: Cluster, kubernetes: Kubernetes, tmp_path: Path
 ) -> None:
@@ -53,23 +32,12 @@ async def test_a_driver_killed_at_random_moments_loses_and_doubles_nothing(
     jobs = [f"job{i}" for i in range(200)]
     for job in jobs:
         (tmp_path / "in" / job).touch()
-    app, chance = f"test-{secrets.token_hex(4)}", random.Random(5)
-    created = Created(kubernetes, app)
+    app = f"test-{secrets.token_hex(4)}"
     command = [sys.executable, str(DRIVER), str(tmp_path), app]
     command += [str(kubernetes.kubeconfig), kubernetes.image]
-    kills = 0
-    while True:
-        driver = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
-        try:
-            async with asyncio.timeout(chance.uniform(3, 15) if kills < 8 else 200):
-                assert await driver.wait() == 0
-                break
-        except TimeoutError:
-            driver.kill()
-            await driver.wait()
-            kills += 1
-    await until(lambda: not created.podman.watch.pods())
-    await created.podman.close()
+    async with Created(kubernetes, app) as created:
+        kills = await _kill_until_done(command, random.Random(5))
+        await until(lambda: not created.podman.watch.pods())
     assert kills >= 2
     done = pydatatask.YamlMetadataFileRepository(tmp_path / "done")
     records = await done.info_all()
@@ -79,6 +47,21 @@ async def test_a_driver_killed_at_random_moments_loses_and_doubles_nothing(
     for job in jobs:
         expected = "".join(f"{job} {i}\n" for i in range(1, 6))
         assert (tmp_path / "logs" / job).read_text() == expected
+
+
+async def _kill_until_done(command: list[str], chance: random.Random) -> int:
+    """Run a driver, killed and started again, until it has done all; give how often it was."""
+    kills = 0
+    while True:
+        driver = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
+        try:
+            async with asyncio.timeout(chance.uniform(3, 15) if kills < 8 else 200):
+                assert await driver.wait() == 0
+                return kills
+        except TimeoutError:
+            driver.kill()
+            await driver.wait()
+            kills += 1
 
 
 async def test_an_api_server_killed_and_started_again_is_no_matter(
