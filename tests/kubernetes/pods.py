@@ -64,6 +64,7 @@ class Created:
 
     async def __aenter__(self) -> Self:
         self.podman.watch.subscribe("task", self)
+        await self.podman.watch.ready()
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import random
 import secrets
 import sys
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +18,15 @@ import pydatatask
 from .pods import Created, Work, pod, until
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from services.kubernetes.cluster import Cluster
     from services.kubernetes.fixture import Kubernetes
 
 pytestmark = pytest.mark.timeout(300)
 
 DRIVER = Path(__file__).with_name("driver.py")
+NEIGHBOUR = "neighbour"
 
 
 async def test_a_driver_killed_at_random_moments_loses_and_doubles_nothing(
@@ -86,28 +91,58 @@ async def test_a_pod_whose_node_is_lost_is_recorded_and_not_started_elsewhere(
     own_cluster: Cluster, kubernetes: Kubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pydatatask_kube.ending.LOST_AFTER", 3.0)
-    work = Work(kubernetes, {"job": pod("sleep 999", kubernetes.image)}, retries=3)
+    tolerations = [
+        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+        for key in ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
+    ]
+    manifest = pod("sleep 999", kubernetes.image, tolerations=tolerations)
+    work = Work(kubernetes, {"job": manifest}, retries=3)
+    async with Created(kubernetes, work.app) as created, another_node(created.podman.v1):
+        pods = created.podman.watch.pods
+        try:
+            async with work.running() as run:
+                await until(lambda: pods() and pods()[0]["status"]["phase"] == "Running")
+                await asyncio.to_thread(own_cluster.end, "kubelet", force=True)
+                await asyncio.wait_for(run, 100)
+                record = work.done.data["job"]
+                assert record["lost"] is True
+                assert "node 'localhost' does not end it" in record["reason"]
+                assert await work.task.live.keys() == {"job"}, "its pod is there until its node is"
+                await work.pipeline.update()
+        finally:
+            await asyncio.to_thread(own_cluster.restart, "kubelet")
+        await until(lambda: not pods())
+    assert len(created.uids["job"]) == 1
+
+
+@asynccontextmanager
+async def another_node(v1: Any) -> AsyncIterator[None]:
+    """Have a second node that is well: where none is, the cluster holds itself for the cause.
+
+    :param v1: the client's object for the cluster.
+    """
+    await v1.create_node({"metadata": {"name": NEIGHBOUR}})
+    beating = asyncio.create_task(_beat(v1))
     try:
-        async with work.running() as run:
-            pods = work.podman().watch.pods
-            await until(lambda: pods() and pods()[0]["status"]["phase"] == "Running")
-            await asyncio.to_thread(own_cluster.end, "kubelet", force=True)
-            # Where no node is left, the cluster evicts nothing by itself; so the test says it.
-            await _taint(work, [{"key": "tests/lost", "effect": "NoExecute"}])
-            await asyncio.wait_for(run, 100)
-            record = work.done.data["job"]
-            assert record["lost"] is True
-            assert "node 'localhost' does not end it" in record["reason"]
-            assert await work.task.live.keys() == {"job"}, "its pod is there until its node is"
-            await work.pipeline.update()
-            assert len(pods()) == 1
-            await _taint(work, None)
+        yield
     finally:
-        await asyncio.to_thread(own_cluster.restart, "kubelet")
+        beating.cancel()
+        await asyncio.wait([beating])
+        await v1.delete_node(NEIGHBOUR)
 
 
-async def _taint(work: Work, taints: list[dict[str, str]] | None) -> None:
-    """Have the node drive off its pods, or no longer."""
-    v1: Any = work.podman().v1
-    change = {"spec": {"taints": taints}}
-    await v1.patch_node("localhost", change, _content_type="application/merge-patch+json")
+async def _beat(v1: Any) -> None:
+    """Say what the kubelet of a node says that has room for no pod."""
+    began = datetime.now(UTC).isoformat()
+    while True:
+        times = {"lastHeartbeatTime": datetime.now(UTC).isoformat(), "lastTransitionTime": began}
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "KubeletReady",
+            "message": "",
+            **times,
+        }
+        change = {"status": {"conditions": [ready], "allocatable": {"pods": "0"}}}
+        await v1.patch_node_status(NEIGHBOUR, change, _content_type="application/merge-patch+json")
+        await asyncio.sleep(1)

@@ -101,7 +101,7 @@ class Settings:
                 "--leader-elect=false",
                 "--secure-port=0",
                 "--node-monitor-period=2s",
-                "--node-monitor-grace-period=20s",
+                "--node-monitor-grace-period=10s",
                 f"--controllers={','.join(_CONTROLLERS)}",
             ],
             "scheduler": [client, "--leader-elect=false", "--secure-port=0"],
