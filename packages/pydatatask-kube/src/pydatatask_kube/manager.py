@@ -75,6 +75,8 @@ class PodManager:
         self.namespace = namespace
         self.client = Client(config, namespace)
         self.watch = PodWatch(self)
+        self.tasks: set[str] = set()
+        """The tasks that were opened to be looked at; those that are driven listen to the watch."""
 
     # -- the connection --------------------------------------------------------------------------
 

@@ -22,9 +22,10 @@ from .ending import killed
 from .names import job_of, labels
 from .setting import KubeSetting
 from .state import created_at, is_over
+from .strays import describe_strays
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from kubernetes_asyncio.client import V1Pod
@@ -114,6 +115,8 @@ class KubeTask(KubeSetting):
         :raises PodManagerError: if pods cannot be listed.
         """
         self._jobs.listen()  # before all else, since the watch reports pods that nobody listens to
+        if self._looks_only:
+            self.podman.tasks.add(self.name)
         await self.template.check()
         unknown = self.template.names - {*self.links, *self.env, "job", "task", "argv0"}
         if unknown:
@@ -124,6 +127,17 @@ class KubeTask(KubeSetting):
                 extra={"task": self.name},
             )
         await self._jobs.adopt()
+
+    async def oddities(self) -> Iterable[str]:
+        if not self._looks_only or self.name != min(self.podman.tasks):
+            return ()  # the watch tells of it, or another task
+        podman = self.podman
+        told = describe_strays(await podman.find(), podman.tasks, podman.where)
+        return () if told is None else (told,)
+
+    @property
+    def _looks_only(self) -> bool:
+        return self.runtime is not None and self.runtime.mode == "inspect"
 
     async def known(self) -> None:
         await self._jobs.adopt()

@@ -15,6 +15,7 @@ from pydatatask_core.errors import SessionError, describe
 from .errors import PodManagerError, api_errors, refusal
 from .names import job_of, name_of, task_of, uid_of
 from .state import essence
+from .strays import describe_strays
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
@@ -340,18 +341,9 @@ class PodWatch:
         if self._told_of_strays:
             return
         self._told_of_strays = True
-        strays = [
-            name_of(pod) for pod in self._pods.values() if task_of(pod) not in self._listeners
-        ]
-        if strays:
-            log.warning(
-                "%s has %d pods of this app that belong to no task which the pipeline was opened "
-                "for, %r for one; they are left alone",
-                self._source.where,
-                len(strays),
-                min(strays),
-                extra={"pods": len(strays)},
-            )
+        told = describe_strays(self._pods.values(), self._listeners.keys(), self._source.where)
+        if told is not None:
+            log.warning("%s", told)
 
 
 def _event(line: bytes, where: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PipelineConfigurationError, describe
@@ -74,6 +75,9 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
 
     :param tasks: the tasks of the pipeline.
     """
+    told = await asyncio.gather(*(task.oddities() for task in tasks))
+    for oddity in dict.fromkeys(chain.from_iterable(told)):
+        log.warning("%s", oddity)
     written: list[tuple[Task, str, Repository]] = []
     for task in tasks:
         extra = {"task": task.name}

@@ -84,6 +84,13 @@ class Task(Linked, ABC):
         :raises TaskConfigurationError: if the task cannot work as it is configured.
         """
 
+    async def oddities(self) -> Iterable[str]:
+        """Find what is allowed and hardly meant about what this task works with.
+
+        :return: a sentence each. What several tasks say alike is told once.
+        """
+        return ()
+
     @abstractmethod
     async def update(self) -> bool:
         """Do the first part of a round: look after what runs; typically, reap what has ended.
