@@ -88,7 +88,8 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         ``end_time``, and of a failure ``exception`` and ``traceback``. Linked as "func_done" with
         ``inhibits_start``, ``required_for_output``, ``is_status``. A pod that fails before its
         function can record anything is recorded here as well, with its ``reason``.
-    :param env: optional: additional keys to add to the template environment.
+    :param env: optional: additional keys to add to the template environment. What they put into
+        a manifest is not shown in any message.
     :param func: optional: the async function to run as the task body, if you don't want to use
         this task as a decorator.
     :param window: as of :class:`KubeTask`, like all that follow.

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydatatask_core.errors import TemplateError
-
 from .names import ATTEMPT, labels, pod_name
 
-__all__ = ["complete", "parse"]
-
-_LONGEST_SHOWN = 60
+__all__ = ["ManifestError", "complete", "parse"]
 
 
-def parse(text: str, owner: str, job: str) -> dict[str, Any]:
+class ManifestError(Exception):
+    """What is wrong with a manifest; it may tell of what is in it.
+
+    :param problem: what is wrong, as a predicate.
+    :param line: which line is, if that is known.
+    """
+
+    def __init__(self, problem: str, line: int | None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.line = line
+
+
+def parse(text: str) -> dict[str, Any]:
     """Read the manifest of a pod.
 
     :param text: YAML, or JSON which is YAML as well.
-    :param owner: the name of the task, for messages.
-    :param job: the job, for messages.
-    :raises TemplateError: if it is none, with the line that is wrong.
+    :raises ManifestError: if it is none.
     """
     import yaml
 
@@ -28,12 +35,11 @@ def parse(text: str, owner: str, job: str) -> dict[str, Any]:
         found = yaml.load(text, Loader=loader)
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
-        line = None if mark is None else mark.line + 1
         problem = getattr(e, "problem", None) or str(e)
-        raise _error(owner, job, text, f"is no YAML: {problem}", line) from e
-    problem = _problem(found)
-    if problem is not None:
-        raise _error(owner, job, text, problem, _line_of(text, problem))
+        raise ManifestError(f"is no YAML: {problem}", mark and mark.line + 1) from e
+    wrong = _problem(found)
+    if wrong is not None:
+        raise ManifestError(wrong, _line_of(text, wrong))
     manifest: dict[str, Any] = found
     return manifest
 
@@ -88,24 +94,6 @@ def _line_of(text: str, problem: str) -> int | None:
                 if line.strip().removeprefix("- ").startswith(f"{field}:"):
                     return number
     return None
-
-
-def _error(owner: str, job: str, text: str, problem: str, line: int | None) -> TemplateError:
-    where = "" if line is None else f", line {line}"
-    return TemplateError(
-        f"{owner}: the manifest for job {job!r} {problem}{where}. Filled in it reads:\n"
-        f"{_numbered(text, line)}"
-    )
-
-
-def _numbered(text: str, line: int | None) -> str:
-    lines = list(enumerate(text.splitlines(), 1))
-    if len(lines) > _LONGEST_SHOWN:
-        first = max(0, (line or 1) - 1 - _LONGEST_SHOWN // 2)
-        lines = lines[first : first + _LONGEST_SHOWN]
-    return "\n".join(
-        f"{'>' if number == line else ' '}{number:4} {content}" for number, content in lines
-    )
 
 
 def complete(

@@ -78,7 +78,8 @@ class KubeTask(KubeSetting):
     :param timeout: optional: when a pod is found to have been running continuously for this
         amount of time (a timedelta, or seconds), it will be timed out and stopped. The method
         :meth:`handle_timeout` will be called in-process.
-    :param env: optional: additional keys to add to the template environment.
+    :param env: optional: additional keys to add to the template environment. What they put into
+        a manifest is not shown in any message.
     :param ready: optional: a repository from which to read task-ready status.
     :param pending_timeout: optional: how long a pod may take until it runs (a timedelta, or
         seconds), be it that no node has room for it or that its image cannot be had. Without it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pydatatask_core.errors import TemplateError
+from pydatatask_kube.filled import Filled
 from pydatatask_kube.manifest import complete, parse
 
 GOOD = """\
@@ -23,7 +24,7 @@ spec:
 
 
 def test_what_the_user_wrote_stays() -> None:
-    pod = complete(parse(GOOD, "task", "job"), "app", "task", "Job1", 2)
+    pod = complete(parse(GOOD), "app", "task", "Job1", 2)
     metadata = pod["metadata"]
     assert metadata["name"].startswith("nightly-job1-")
     assert metadata["labels"] == {"team": "blue", "app": "app", "task": "task", "job": "Job1"}
@@ -32,7 +33,7 @@ def test_what_the_user_wrote_stays() -> None:
 
 
 def test_what_is_left_out_is_added() -> None:
-    pod = complete(parse("spec: {containers: [{name: c}]}", "t", "j"), "app", "task", "job", 1)
+    pod = complete(parse("spec: {containers: [{name: c}]}"), "app", "task", "job", 1)
     assert pod["apiVersion"] == "v1"
     assert pod["kind"] == "Pod"
     assert pod["spec"]["restartPolicy"] == "Never"
@@ -40,7 +41,7 @@ def test_what_is_left_out_is_added() -> None:
 
 def test_a_generated_name_becomes_the_beginning_of_ours() -> None:
     text = "{metadata: {generateName: night-}, spec: {containers: [{name: c}]}}"
-    metadata = complete(parse(text, "t", "j"), "app", "task", "job", 1)["metadata"]
+    metadata = complete(parse(text), "app", "task", "job", 1)["metadata"]
     assert metadata["name"].startswith("night-job-")
     assert "generateName" not in metadata
 
@@ -66,7 +67,7 @@ def test_what_is_no_pod_is_refused_with_its_text_and_the_line(
     text: str, complaint: str, line: int | None
 ) -> None:
     with pytest.raises(TemplateError) as caught:
-        parse(text, "mytask", "myjob")
+        Filled("mytask", "myjob", text).parse()
     message = str(caught.value)
     assert message.startswith("mytask: the manifest for job 'myjob'")
     assert complaint in message

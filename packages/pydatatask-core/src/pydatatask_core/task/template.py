@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TemplateError, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import jinja2
 
     from pydatatask_core.repository.base import Repository
+
+    from .masking import Masked
 
 __all__ = ["Template", "gather", "plain_names"]
 
@@ -90,10 +92,7 @@ class Template:
         import jinja2
         from jinja2 import meta
 
-        environment = jinja2.Environment(
-            undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-        )
-        environment.filters["quote"] = _quote
+        environment = _environment()
         try:
             self.names = frozenset(meta.find_undeclared_variables(environment.parse(text)))
             self._compiled = environment.from_string(text)
@@ -122,12 +121,19 @@ class Template:
         except (OSError, UnicodeDecodeError) as e:
             raise TemplateError(f"{self.owner}: {self.place} cannot be read: {describe(e)}") from e
 
-    def render(self, job: str, values: Mapping[str, Any], known: Iterable[str]) -> str:
+    def render(
+        self,
+        job: str,
+        values: Mapping[str, Any],
+        known: Iterable[str],
+        secret: Collection[str] = (),
+    ) -> str:
         """Fill in the template.
 
         :param job: the job, for messages.
         :param values: what the names mean.
         :param known: every name that could have been used, for messages.
+        :param secret: the names of values that are not to be in a message.
         :raises TemplateError: naming job, line and what is wrong with it.
         """
         import jinja2
@@ -135,19 +141,42 @@ class Template:
         assert self._compiled is not None
         try:
             return self._compiled.render(values)
-        except jinja2.UndefinedError as e:
-            hint = f"; there are: {', '.join(sorted(known))}"
-            raise self._error(job, e, hint) from e
-        except Exception as e:
-            raise self._error(job, e, "") from e
+        except Exception as e:  # noqa: BLE001 - it is raised anew, as ours
+            undefined = isinstance(e, jinja2.UndefinedError)
+            hint = f"; there are: {', '.join(sorted(known))}" if undefined else ""
+            told = [values[name] for name in secret if name in values]
+            raise self._error(job, e, hint, told) from (None if told else e)
 
-    def _error(self, job: str, error: Exception, hint: str) -> TemplateError:
+    def masked(self, values: Mapping[str, Any], secret: Collection[str]) -> Masked:
+        """Fill in the template, which can be, so that the outcome may be shown.
+
+        :param values: what the names mean.
+        :param secret: the names of values of which nothing is to be shown.
+        """
+        from .masking import mask
+
+        return mask(_environment(), self._read(), values, secret)
+
+    def _error(self, job: str, error: Exception, hint: str, secrets: list[Any]) -> TemplateError:
+        from .masking import Masked, conceal, texts_in
+
         line = _line(error)
         where = f", line {line}" if line else ""
+        problem = conceal(describe(error), Masked(self._read(), list(texts_in(secrets))))
         return TemplateError(
             f"{self.owner}: {self.place} cannot be filled in for job {job!r}{where}: "
-            f"{describe(error)}{hint}"
+            f"{problem}{hint}"
         )
+
+
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
+    )
+    environment.filters["quote"] = _quote
+    return environment
 
 
 def plain_names(text: str) -> frozenset[str] | None:

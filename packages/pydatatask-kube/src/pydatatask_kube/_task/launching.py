@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import (
@@ -15,11 +16,11 @@ from pydatatask_core.errors import (
     QuantityError,
     TaskConfigurationError,
     TaskError,
-    TemplateError,
 )
 from pydatatask_core.task.template import gather
 from pydatatask_kube.errors import PodManagerError
-from pydatatask_kube.manifest import complete, parse
+from pydatatask_kube.filled import Filled
+from pydatatask_kube.manifest import complete
 from pydatatask_kube.names import labels, name_of, uid_of
 from pydatatask_kube.requests import resources_of
 from pydatatask_kube.state import is_over
@@ -46,13 +47,14 @@ _LOOK_AGAIN = 0.5
 _CONFLICT = 409
 _FORBIDDEN = 403
 _INVALID = (400, 422)
+_OWN_NAMES = {"job", "task", "argv0"}
 
 
 @dataclass(frozen=True)
 class _Rendered:
     job: str
     attempt: int
-    text: str
+    filled: Filled
     manifest: dict[str, Any]
     request: Resources
     at: float
@@ -115,22 +117,30 @@ class Launcher:
         if kept is not None and same and now - kept.at < FRESH:
             return kept
         task, job = self.task, live.job
-        links = {name: link.repo for name, link in task.links.items()}
-        names = {**task.env, "job": job, "task": task.name, "argv0": sys.argv[0]}
-        await task.template.load()
-        values = await gather(task.template, job, links, names)
-        text = task.template.render(job, values, {*links, *names})
-        manifest = parse(text, task.name, job)
+        filled = await self._fill(job)
+        manifest = filled.parse()
         try:
             request = resources_of(manifest["spec"])
         except (QuantityError, AttributeError, TypeError) as e:
-            raise _unacceptable(task.name, job, text, str(e)) from e
+            raise filled.refused(str(e)) from None  # which would tell all of it
         if not task.resources.fits(request):
             raise TaskConfigurationError(
                 f"{task.name}: job {job!r} can never be launched, since its pod takes {request} "
                 f"and the quota is {task.resources.quota}"
             )
-        return _Rendered(job, live.attempt, text, manifest, request, now)
+        return _Rendered(job, live.attempt, filled, manifest, request, now)
+
+    async def _fill(self, job: str) -> Filled:
+        task, template = self.task, self.task.template
+        links = {name: link.repo for name, link in task.links.items()}
+        names = {**task.env, "job": job, "task": task.name, "argv0": sys.argv[0]}
+        await template.load()
+        values = await gather(template, job, links, names)
+        # What we give a name of our own is no secret, whatever env says.
+        secret = task.env.keys() & values.keys() - _OWN_NAMES
+        text = template.render(job, values, {*links, *names}, secret)
+        masked = partial(template.masked, values, secret) if secret else None
+        return Filled(task.name, job, text, masked)
 
     # -- creating it -----------------------------------------------------------------------------
 
@@ -148,7 +158,10 @@ class Launcher:
                 return await podman.create(manifest)
             except PodManagerError as e:
                 if e.status != _CONFLICT:
-                    raise self._translated(e, live.job, rendered.text) from e
+                    told = self._translated(e, rendered.filled)
+                    if told is None:
+                        raise
+                    raise told from None  # since the cause shows what is hidden in it
             found = await podman.get(name_of(manifest))
             if found is not None:
                 self._check_ours(found, live.job)
@@ -190,16 +203,10 @@ class Launcher:
                 "something else; delete it, or give this app or task another name"
             )
 
-    def _translated(self, error: PodManagerError, job: str, text: str) -> Exception:
+    def _translated(self, error: PodManagerError, filled: Filled) -> Exception | None:
         if error.status in _INVALID:
-            return _unacceptable(self.task.name, job, text, error.cause)
+            return filled.refused(error.cause)
         if error.status == _FORBIDDEN and "exceeded quota" in error.cause:
-            return LaunchRefusedError(self.task.name, job, f"the namespace ({error.cause})")
-        return error
-
-
-def _unacceptable(task: str, job: str, text: str, problem: str) -> TemplateError:
-    return TemplateError(
-        f"{task}: the manifest for job {job!r} is not accepted: {problem}. Filled in it reads:\n"
-        f"{text}"
-    )
+            told = f"the namespace ({filled.conceal(error.cause)})"
+            return LaunchRefusedError(self.task.name, filled.job, told)
+        return None

@@ -1,0 +1,89 @@
+"""What ``env`` puts into a manifest is in no message, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.errors import LaunchRefusedError, TemplateError
+from pydatatask_kube import PodManagerError
+
+from .driving import TEMPLATE, Driven
+
+if TYPE_CHECKING:
+    from .api_server import ApiServer
+
+SECRET = "Tr0ub4dor&3"
+ENV = {"token": SECRET, "name": "*alias-Tr0ub4dor&3", "kind": SECRET, "lines": f"{SECRET}\n- x:\n"}
+LINE = "      args: "
+
+
+def _template(args: str, *, kind: str = "Pod", cpu: str = "100m") -> str:
+    template = TEMPLATE.replace("kind: Pod", f"kind: {kind}").replace("100m", cpu)
+    return template.replace('["{{ job }}", {{ inp }}]', args)
+
+
+async def _refusal(server: ApiServer, template: str, error: type[Exception]) -> str:
+    """Give all that is told of a launch, the causes included."""
+    driven = Driven(server, "job", template=template, env=ENV)
+    async with driven.open():
+        if error is not TemplateError or "not be accepted" in template:
+            driven.podman.create = _refusing(error)  # type: ignore[method-assign]
+        with pytest.raises(error) as caught:
+            await driven.task.launch("job")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+    return str(caught.value)
+
+
+def _refusing(error: type[Exception]) -> Any:
+    async def refuse(manifest: dict[str, Any]) -> Any:
+        args = manifest["spec"]["containers"][0]["args"]
+        cause, status = f'spec.containers[0].args: Invalid value: "{args}"', 422
+        if error is LaunchRefusedError:
+            cause, status = f"exceeded quota: {args}", 403
+        raise PodManagerError("create pod", "testing", cause, status=status)
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("template", "told", "shown"),
+    [
+        (_template('["{{ token }}", "{{ job }}", b: c: d'), "is no YAML: ", "<hidden>"),
+        (_template("[{{ name }}]"), "because of something that a key of env put in, line 7", "[<"),
+        (_template("[{{ token | lower }}{{ '}' }}]"), "is no YAML: ", "<hidden>}]"),
+        (_template("[]", kind="{{ kind }}"), "a key of env put in, line 2", "kind: <hidden>"),
+        (_template("[]", cpu="{{ token }}"), "the cpu of container 'main': '<hidden>' is", "<hid"),
+        (_template('["not be accepted {{ token }}"]'), 'Invalid value: "', "ted <hidden>"),
+        (_template("{{ lines }}"), "put in, line 8", "args: <hidden>\n>   8 <hidden>"),
+        (_template("[{{ {}[token] }}]"), "cannot be filled in for job 'job', line 7", "<hidden>"),
+    ],
+)
+async def test_what_is_wrong_is_shown_without_what_env_put_in(
+    server: ApiServer, template: str, told: str, shown: str
+) -> None:
+    message = await _refusal(server, template, TemplateError)
+    assert told in message
+    assert shown in message
+
+
+async def test_what_the_rest_of_the_template_says_is_shown(server: ApiServer) -> None:
+    message = await _refusal(server, _template('["{{ token }}", "{{ job }}", a: }'), TemplateError)
+    assert f'>   7 {LINE}["<hidden>", "job", a: }}' in message
+    assert "cpu: 100m" in message
+
+
+async def test_a_namespace_without_room_is_told_without_it(server: ApiServer) -> None:
+    template = _template('["{{ token }}"]')
+    assert "exceeded quota: " in await _refusal(server, template, LaunchRefusedError)
+
+
+async def test_a_template_that_works_with_its_own_output_shows_nothing_rather_than_too_much(
+    server: ApiServer,
+) -> None:
+    macro = "{% macro m(x) %}-{{ x }}-{% endmacro %}"
+    template = _template('["{{ {13: job}[m(token) | length] }}", }')
+    message = await _refusal(server, macro + template, TemplateError)
+    assert message.endswith("   1 <hidden>")
