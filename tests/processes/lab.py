@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from pydatatask_core import AbstractProcessManager, RunSummary
 
-WAIT = "while [ ! -e {go} ]; do sleep 0.02; done"
+# It ends by itself after some minutes, should whoever runs the test be killed before it says go.
+WAIT = "n=0; while [ ! -e {go} ] && [ $n -lt 9999 ]; do sleep 0.02; n=$((n + 1)); done"
 
 
 class Lab:
