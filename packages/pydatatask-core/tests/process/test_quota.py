@@ -21,6 +21,8 @@ from pydatatask_core.errors import LaunchRefusedError, TemplateError
 if TYPE_CHECKING:
     from processes.lab import Lab
 
+    from pydatatask_core import ProcessTask
+
 
 class Untouchable:
     """Fails whoever does anything with it."""
@@ -193,6 +195,7 @@ async def test_launches_before_a_restart_count(lab: Lab) -> None:
     lab.quota = ResourceManager(Resources.parse(9, 9, 1))
     task = lab.task("WAIT")
     await task.launch("a")
+    await lab.running(task, "a")
     task.attach(None)
     other = lab.again()
     other.quota = ResourceManager(Resources.parse(9, 9, 1))
@@ -201,6 +204,34 @@ async def test_launches_before_a_restart_count(lab: Lab) -> None:
         await again.launch("b")
     lab.go.touch()
     await other.quiet(again)
+
+
+async def test_who_has_to_wait_for_another_attempt_is_no_error_of_an_update(lab: Lab) -> None:
+    """Without a pipeline, too, a job that the quota refuses stays due."""
+    await lab.add("a", "b")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    task = lab.task("[ {{ job }} = a ] && exit 1; WAIT", retries=Retries(1, delay=0.01))
+    await task.launch("a")
+    await until(lambda: _launched(task, "b"))
+    await until(lambda: _is_due(task))
+    await task.update()
+    assert list(task.due) == ["a"]
+    lab.go.touch()
+    await lab.quiet(task)
+    assert (await lab.done.info("a"))["attempt"] == 2
+    assert lab.empty()
+
+
+async def _is_due(task: ProcessTask) -> bool:
+    return bool(task.due)
+
+
+async def _launched(task: ProcessTask, job: str) -> bool:
+    try:
+        await task.launch(job)
+    except LaunchRefusedError:
+        return False
+    return True
 
 
 async def test_as_many_run_as_the_task_may_have(lab: Lab) -> None:

@@ -181,8 +181,7 @@ class KubeTask(KubeSetting):
             return jobs.leaving  # what comes next waits for that
         jobs.attend(live)
         if self.runtime is None:
-            while self.due:
-                await self.launch(self.due.popleft())
+            await self.launch_due()
         if self.runtime is None or not self.runtime.looping:
             await jobs.settle()
         return True

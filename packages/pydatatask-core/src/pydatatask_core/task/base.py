@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
-from pydatatask_core.errors import TaskConfigurationError
+from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError
 
 from .links import Linked
 
@@ -172,6 +172,19 @@ class Task(Linked, ABC):
         if job in self._timers:
             self._timers[job].cancel()
         self._timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
+
+    async def launch_due(self) -> None:
+        """Launch the jobs whose wait is over, as far as there is room; without a pipeline's help.
+
+        :raises PydatataskError: if one of them cannot be launched.
+        """
+        while self.due:
+            job = self.due.popleft()
+            try:
+                await self.launch(job)
+            except LaunchRefusedError:
+                self.due.appendleft(job)
+                return
 
     def end_wait(self, job: str, timer: asyncio.TimerHandle | None) -> None:
         """Have a job wait no longer for another attempt, unless it has begun to do so anew.

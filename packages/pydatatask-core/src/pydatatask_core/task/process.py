@@ -193,8 +193,7 @@ class ProcessTask(ProcessSetting):
             if one.unnoted and one.phase is Phase.RUNNING:
                 await self._launcher.note_handle(one)
         if self.runtime is None:
-            while self.due:
-                await self.launch(self.due.popleft())
+            await self.launch_due()
         if self.runtime is None or not self.runtime.looping:
             await jobs.settle()
         return True
