@@ -67,27 +67,29 @@ class Backlog:
 
         :param task: whose job.
         """
-        queue = self._queues.get(task)
-        if not queue or self._is_held(task):
-            return False
-        if self._priority is None:
-            return True
-        return not self._higher_first(task, self._priorities[task][queue[0]])
+        return self._turn_of(task) is not None
 
     def take(self, task: Task) -> str | None:
         """Take the task's next job if its turn has come; tell of its end by :meth:`scheduled`.
 
         :param task: whose job.
         """
-        if not self.has_next(task):
+        queue = self._turn_of(task)
+        if queue is None:
             return None
-        job = self._queues[task].popleft()
+        job = queue.popleft()
         if self._priority is not None:
             self._scheduling.setdefault(task, {})[job] = self._priorities[task][job]
         return job
 
-    def _is_held(self, task: Task) -> bool:
-        return task in self.held or task in self.full
+    def _turn_of(self, task: Task) -> deque[str] | None:
+        """Give the queue of the task if the turn of its first job has come."""
+        queue = self._queues.get(task)
+        if not queue or task in self.held or task in self.full:
+            return None
+        if self._priority is None or not self._higher_first(task, self._priorities[task][queue[0]]):
+            return queue
+        return None
 
     def _higher_first(self, task: Task, priority: int) -> bool:
         """Tell whether a job of a higher priority has to be scheduled before one of this task."""
@@ -103,7 +105,7 @@ class Backlog:
     def _keeps_back(self, other: Task, task: Task) -> bool:
         return (
             other is task
-            or not self._is_held(other)
+            or not (other in self.held or other in self.full)
             or not set(other.quotas).isdisjoint(task.quotas)
         )
 

@@ -178,17 +178,18 @@ class Dispatcher:
     async def _work(self, task: Task) -> None:
         """Launch one job after the other, until none is left or a quota is used up."""
         launching = self._launching.setdefault(task, set())
+        completes = task.completes_in_launch
         while (job := self._take(task)) is not None:
-            timer = task.timer_of(job)
+            timer = task.timers.get(job)
             launching.add(job)
             try:
-                if self._in_order and task.completes_in_launch and self._start_is_enough:
+                if self._in_order and completes and self._start_is_enough:
                     self.backlog.scheduled(task, job)
                     self.stir(False)
                 await task.launch(job)
             except LaunchRefusedError:
                 self._put_back(task, job)
-                self.stir(task.completes_in_launch)
+                self.stir(completes)
                 return
             except (Exception, asyncio.CancelledError) as e:  # one bad job never stops another
                 if isinstance(e, asyncio.CancelledError) and being_cancelled():
@@ -202,7 +203,7 @@ class Dispatcher:
                 task.end_wait(job, timer)
             if self._in_order:
                 self.backlog.scheduled(task, job)
-            self.stir(task.completes_in_launch)
+            self.stir(completes)
             now = monotonic()
             if now > self._turn_ends:
                 await asyncio.sleep(0)
@@ -216,10 +217,10 @@ class Dispatcher:
 
     def _note_launched(self, task: Task, job: str) -> None:
         self._launched[task.name] += 1  # in a Counter this takes 5 % of a job that does nothing
-        if not (task.event_driven or task.completes_in_launch):
-            self.polled += 1
-        if task in self._live:
-            self._live[task].add(job)
+        if not task.event_driven:
+            self.polled += not task.completes_in_launch
+            if task in self._live:
+                self._live[task].add(job)
         if self._holds.watched:
             self._holds.launched(task, job)
 
@@ -234,12 +235,12 @@ class Dispatcher:
 
     def _take(self, task: Task) -> str | None:
         backlog = self.backlog
-        if self._stopped or task in backlog.held:
+        if self._stopped:
             return None
         if self._note_full(task):
             return None
         if task.due:
-            return task.due.popleft()
+            return None if task in backlog.held else task.due.popleft()
         job = backlog.take(task)
         if self._since is not None and job is not None and task in self._since:
             self._since[task].add(job)

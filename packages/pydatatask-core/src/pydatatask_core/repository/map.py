@@ -81,7 +81,7 @@ class FilterRepository(Combinator):
         if unknown:
             found, problems = await self._judge(list(unknown))
             for job in self._unjudged(found.keys()):  # what was noted meanwhile is newer
-                self._note(job, found[job])
+                self.note(job, found[job])
             self._doubts.add(problems)
             if not listing.doubt_counts:
                 jobs = jobs - self._unjudged(unknown)
@@ -90,9 +90,20 @@ class FilterRepository(Combinator):
     def _unjudged(self, jobs: AbstractSet[str]) -> AbstractSet[str]:
         return jobs - self._passed - self._refused
 
-    def _note(self, job: str, passed: bool) -> None:
-        (self._passed if passed else self._refused).add(job)
-        (self._refused if passed else self._passed).discard(job)
+    def note(self, job: str, passed: bool) -> None:
+        """Remember a verdict, from the first round on in which somebody asks for it.
+
+        :param job: whose verdict it is.
+        :param passed: whether the job is in this repository.
+        """
+        if self._round is None:
+            return
+        if passed:
+            self._passed.add(job)
+            self._refused.discard(job)
+        else:
+            self._passed.discard(job)
+            self._refused.add(job)
 
     async def _judge(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
         """Tell which of the jobs pass, and set those apart for which there is no saying."""
@@ -183,11 +194,6 @@ class SucceededRepository(FilterRepository):
         if empty:
             found |= await ask_each(empty, self.child.contains)
         return found, problems
-
-    def note(self, job: str, success: bool) -> None:
-        """Remember a verdict that is known because the record was just written."""
-        if self._round is not None:
-            self._note(job, success)
 
 
 def succeeded(record: Any) -> bool:

@@ -73,7 +73,8 @@ class Task(Linked, ABC):
         self.due: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
         self._waiting: set[str] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.timers: dict[str, asyncio.TimerHandle] = {}
+        """What each job waits for that is to be tried again; for :meth:`end_wait`."""
 
     async def validate(self) -> None:
         """Raise an exception if the task is misconfigured.
@@ -140,9 +141,9 @@ class Task(Linked, ABC):
         self.runtime = runtime
         self._waiting.clear()
         self.due.clear()
-        for timer in self._timers.values():
+        for timer in self.timers.values():
             timer.cancel()
-        self._timers.clear()
+        self.timers.clear()
 
     def wake(self) -> None:
         """Tell the pipeline, if there is one, that something of this task ended."""
@@ -169,9 +170,9 @@ class Task(Linked, ABC):
                 self.due.append(job)
                 self.wake()
 
-        if job in self._timers:
-            self._timers[job].cancel()
-        self._timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
+        if job in self.timers:
+            self.timers[job].cancel()
+        self.timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
 
     async def launch_due(self) -> None:
         """Launch the jobs whose wait is over, as far as there is room; without a pipeline's help.
@@ -192,13 +193,9 @@ class Task(Linked, ABC):
         :param job: the job, which was launched.
         :param timer: what it waited for before.
         """
-        if timer is not None and self._timers.get(job) is timer:
-            del self._timers[job]
+        if timer is not None and self.timers.get(job) is timer:
+            del self.timers[job]
             self._waiting.discard(job)
-
-    def timer_of(self, job: str) -> asyncio.TimerHandle | None:
-        """Give what a job waits for; for :meth:`end_wait`."""
-        return self._timers.get(job)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
