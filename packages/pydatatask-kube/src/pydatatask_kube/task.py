@@ -19,13 +19,13 @@ from ._task.launching import Launcher
 from ._task.reading import read_logs
 from ._task.stopping import KILL_GRACE, discard_foreign, kill_foreign
 from .ending import killed
-from .names import job_of, labels
+from .names import job_of, labels, name_of, uid_of
 from .setting import KubeSetting
 from .state import created_at, is_over
 from .strays import describe_strays
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from kubernetes_asyncio.client import V1Pod
@@ -254,6 +254,22 @@ class KubeTask(KubeSetting):
         :param job: the job.
         :param record: how it ended.
         """
+
+    async def has_recorded(self, pod: dict[str, Any]) -> bool:
+        """Tell whether it is recorded how this very pod ended.
+
+        :param pod: a pod of this task, as JSON.
+        """
+        job = job_of(pod)
+        if self.done is None or job is None:
+            return False
+        record = await self.done.info(job)
+        return isinstance(record, dict) and record.get("uid") == uid_of(pod)
+
+    async def sweep(self, jobs: Collection[str]) -> None:
+        for pod in await self.podman.find(self.name):
+            if job_of(pod) in jobs and is_over(pod) and await self.has_recorded(pod):
+                await self.podman.remove(name_of(pod), uid_of(pod))
 
     # -- ending jobs early -----------------------------------------------------------------------
 

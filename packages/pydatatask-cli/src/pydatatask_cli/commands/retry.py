@@ -15,7 +15,7 @@ from pydatatask_cli.lookup import find_task
 from pydatatask_cli.outcomes import failed_jobs, marks_of, outcome_repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from pydatatask_core.pipeline import Pipeline
     from pydatatask_core.task import Task
@@ -37,29 +37,37 @@ async def retry(
         was taken away.
     """
     task = find_task(pipeline, task_name)
-    jobs = list(dict.fromkeys([*job, *(await failed_jobs(task) if failed else ())]))
+    jobs = dict.fromkeys(await failed_jobs(task) if failed else ())
     marks = marks_of(task)
     if not marks:
         raise CommandLineError(
             f"nothing that {task_name} writes keeps a job of it from being launched again"
         )
     for name in job:
-        await _check(task, name)
+        task.ready.check_job_id(name)
+    await task.sweep({*jobs, *job})
+    live = await _live_jobs(task)
+    for name in job:
+        await _check(task, name, live)
+    # What runs, or is being recorded, is left to its driver.
+    names = [name for name in dict.fromkeys([*job, *jobs]) if name not in live]
     outcomes = list(outcome_repositories(task))
-    for name in jobs:
+    for name in names:
         # What tells of the end goes last: until then, nothing is launched.
         for repo in sorted(marks.values(), key=lambda repo: repo in outcomes):
             await repo.delete(name)
-    return jobs
+    return names
 
 
-async def _check(task: Task, job: str) -> None:
-    task.ready.check_job_id(job)
-    for repo in task.live_repositories:
-        if await repo.contains(job):
-            raise CommandLineError(
-                f"job {job!r} of {task.name} is live; `kill {task.name} {job}` ends it"
-            )
+async def _live_jobs(task: Task) -> set[str]:
+    return set().union(*[await repo.keys() for repo in task.live_repositories])
+
+
+async def _check(task: Task, job: str, live: Collection[str]) -> None:
+    if job in live:
+        raise CommandLineError(
+            f"job {job!r} of {task.name} is live; `kill {task.name} {job}` ends it"
+        )
     if not any([await repo.contains(job) for repo in marks_of(task).values()]):
         raise CommandLineError(
             f"job {job!r} of {task.name} has not ended, so there is nothing to take away; "

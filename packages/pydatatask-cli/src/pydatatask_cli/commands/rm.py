@@ -13,6 +13,7 @@ from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_data, complete_job
 from pydatatask_cli.lookup import find_data
+from pydatatask_cli.outcomes import outcome_repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,6 +38,9 @@ class Removal(NamedTuple):
 
     killer: Task | None
     """The task to end the jobs by first, if these are records of live jobs."""
+
+    recorders: list[Task]
+    """The tasks that have recorded by this how jobs ended."""
 
 
 async def plan_removal(
@@ -64,6 +68,7 @@ async def plan_removal(
                 repo,
                 [name for name in jobs if name in present],
                 _killer(pipeline, repo),
+                [t for t in pipeline.tasks.values() if repo in outcome_repositories(t)],
             )
         )
     # Records of live jobs go first: what runs would only write again what is deleted meanwhile.
@@ -111,6 +116,8 @@ async def delete_data(pipeline: Pipeline, data: str, recursive: bool, job: Seque
 
 async def _remove(plan: list[Removal]) -> None:
     for removal in plan:
+        for task in removal.recorders:
+            await task.sweep(set(removal.jobs))
         for job in removal.jobs:
             if removal.killer is not None:
                 await removal.killer.kill(job)  # type: ignore[attr-defined] # it was looked for

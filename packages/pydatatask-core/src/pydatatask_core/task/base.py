@@ -13,7 +13,7 @@ from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError
 from .links import Linked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.repository.base import Repository
@@ -105,6 +105,15 @@ class Task(Linked, ABC):
 
         :param job: the job.
         :raises LaunchRefusedError: if a quota has no room, so that the job has to wait.
+        """
+
+    async def sweep(self, jobs: Collection[str]) -> None:
+        """Remove what is left of jobs of which a record tells how they ended.
+
+        It is called before such records are deleted. What a driver has left that died before it
+        could clear up would else be found, and recorded again.
+
+        :param jobs: the jobs.
         """
 
     def needs(self) -> Iterable[object]:

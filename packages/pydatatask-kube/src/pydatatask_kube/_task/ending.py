@@ -16,8 +16,6 @@ from pydatatask_kube.state import is_over
 from .logs import publish_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydatatask_kube.ending import Ending
     from pydatatask_kube.task import KubeTask
 
@@ -87,7 +85,7 @@ class Ender:
         if ending.kind == DISCARDED:
             await self._remove(live)
             return await self.jobs.finished(live, None)
-        if live.adopted and await self._is_recorded(live):
+        if live.adopted and live.pod is not None and await self.task.has_recorded(live.pod):
             await self._remove(live)
             return await self.jobs.finished(live, None)
         if ending.kind == "timed_out" and ending.stays:
@@ -173,13 +171,6 @@ class Ender:
             if pod is None or uid_of(pod) != live.uid:
                 return
             await asyncio.sleep(LOOK_AGAIN)
-
-    async def _is_recorded(self, live: LiveJob) -> bool:
-        """Tell whether an earlier driver has recorded the end of this very pod."""
-        if self.task.done is None:
-            return False
-        record: Mapping[str, Any] | Any = await self.task.done.info(live.job)
-        return isinstance(record, dict) and record.get("uid") == live.uid
 
     async def _let_handle(self, live: LiveJob) -> None:
         assert live.pod is not None

@@ -180,11 +180,9 @@ class Launcher:
         task = self.task
         if pod["metadata"].get("deletionTimestamp"):
             return False
-        if task.done is not None and is_over(pod):
-            record = await task.done.info(live.job)
-            if isinstance(record, dict) and record.get("uid") == uid_of(pod):
-                await task.podman.remove(name_of(pod), uid_of(pod))
-                return False
+        if is_over(pod) and await task.has_recorded(pod):
+            await task.podman.remove(name_of(pod), uid_of(pod))
+            return False
         if not task.drives:
             raise TaskError(f"{task.name}: job {live.job!r} is running already, in {name_of(pod)}")
         log.info(

@@ -1,0 +1,64 @@
+"""What a driver left of jobs whose end is recorded goes before their records do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pydatatask_cli.commands.retry import retry
+from pydatatask_cli.commands.rm import delete_data
+from pydatatask_cli.errors import CommandLineError
+from pydatatask_core import InProcessMetadataRepository, Pipeline
+from pydatatask_core.task import Task
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+ENDED = {"success": False, "reason": "it failed"}
+
+
+class Leaving(Task):
+    """A task whose driver died when the end of job ``left`` was just recorded; ``runs`` runs."""
+
+    def __init__(self) -> None:
+        super().__init__("task")
+        self.live = InProcessMetadataRepository(dict.fromkeys(["left", "runs"], 0))
+        self.done = InProcessMetadataRepository(dict.fromkeys(["left", "runs", "gone"], ENDED))
+        self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
+        self.link_outcomes("done", self.done)
+
+    async def sweep(self, jobs: Collection[str]) -> None:
+        assert self.done.data.keys() >= set(jobs)
+        if "left" in jobs:
+            self.live.data.pop("left", None)
+
+    async def update(self) -> bool:
+        return False
+
+    async def launch(self, job: str) -> None:
+        raise NotImplementedError
+
+
+async def test_a_job_is_tried_again_though_something_was_left_of_it() -> None:
+    task = Leaving()
+    async with Pipeline([task]) as pipeline:
+        assert await retry(pipeline, "task", ["left"]) == ["left"]
+        with pytest.raises(CommandLineError, match="'runs' of task is live"):
+            await retry(pipeline, "task", ["runs"])
+    assert task.done.data.keys() == {"runs", "gone"}
+
+
+async def test_of_all_failed_jobs_those_that_run_are_left_alone() -> None:
+    task = Leaving()
+    async with Pipeline([task]) as pipeline:
+        assert await retry(pipeline, "task", ["gone"], failed=True) == ["gone", "left"]
+    assert task.done.data.keys() == {"runs"}
+
+
+async def test_what_was_left_goes_before_a_record_is_deleted() -> None:
+    task = Leaving()
+    async with Pipeline([task]) as pipeline:
+        await delete_data(pipeline, "task.done", False, ["left"])
+    assert task.done.data.keys() == {"runs", "gone"}
+    assert task.live.data.keys() == {"runs"}
