@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from .chain import CHAIN
 from .latency import LATENCY
 from .mongo import MONGO
+from .pods import PODS
 from .s3 import S3_LARGE, S3_SMALL
 from .scripts import NOTHING, SCRIPTS
 from .ssh import SSH
@@ -17,6 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH)
+_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH, PODS)
 CASES: dict[str, Case] = {case.name: case for case in _ALL}
 """Every case by its name, in the order in which they are done."""

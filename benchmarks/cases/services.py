@@ -14,7 +14,7 @@ from harness.peers import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["mongodb", "s3", "sshd"]
+__all__ = ["kubernetes", "mongodb", "s3", "sshd"]
 
 BUILD = "python tests/services/{}/build.py builds it once, in some minutes"
 
@@ -79,6 +79,25 @@ def sshd() -> Iterator[Mapping[str, str]]:
                 "BENCH_SSH_USER": found.user,
                 "BENCH_SSH_KEY": str(found.folder / "key"),
             }
+
+
+@contextmanager
+def kubernetes() -> Iterator[Mapping[str, str]]:
+    """Run a cluster of one node, and tell programs how to reach it and where requests are noted."""
+    _find_tests()
+    from services.kubernetes.build import obstacle
+    from services.kubernetes.cluster import Cluster
+    from services.kubernetes.images import BUSYBOX
+
+    reason = obstacle()
+    if reason is not None:
+        raise UnavailableError(reason)
+    with Cluster() as cluster:
+        yield {
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "BENCH_KUBE_IMAGE": BUSYBOX,
+            "BENCH_KUBE_AUDIT": str(cluster.settings.audit),
+        }
 
 
 def _find_tests() -> None:

@@ -17,7 +17,7 @@ if __name__ == "__main__":
 
 from services.golang import GoProgram
 
-__all__ = ["KUBERNETES", "missing_tools"]
+__all__ = ["KUBERNETES", "obstacle"]
 
 KUBERNETES = GoProgram("kubernetes", Path(__file__).resolve().parent, ".", go=(1, 24))
 
@@ -36,6 +36,17 @@ def missing_tools() -> list[str]:
     """Name the packages of Debian that are needed and not installed."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return sorted({p for tool, p in _TOOLS.items() if shutil.which(tool, path=path) is None})
+
+
+def obstacle() -> str | None:
+    """Say why no cluster can be started here, if none can."""
+    missing = missing_tools()
+    if os.geteuid() == 0 and KUBERNETES.built is not None and not missing:
+        return None
+    return (
+        "a cluster of our own takes root and what `python tests/services/kubernetes/build.py` "
+        f"builds and installs, once, in some minutes{f' (missing: {missing})' if missing else ''}"
+    )
 
 
 def install_tools() -> None:

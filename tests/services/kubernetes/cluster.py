@@ -178,10 +178,11 @@ class Cluster:
         return False
 
     def _is_ready(self) -> bool:
+        """Tell whether the node is ready, and has lost the taints that it had before."""
         with contextlib.suppress(OSError):
-            status = json.loads(self.get("/api/v1/nodes/localhost"))["status"]
-            found = {c["type"]: c["status"] for c in status.get("conditions", ())}
-            return found.get("Ready") == "True"
+            node = json.loads(self.get("/api/v1/nodes/localhost"))
+            found = {c["type"]: c["status"] for c in node["status"].get("conditions", ())}
+            return found.get("Ready") == "True" and not node["spec"].get("taints")
         return False
 
     def _wait(self, name: str, condition: Callable[[], bool]) -> None:

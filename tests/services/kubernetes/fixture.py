@@ -10,7 +10,7 @@ import pytest
 
 from services.finding import unavailable, used
 
-from .build import KUBERNETES, missing_tools
+from .build import KUBERNETES, obstacle
 from .images import BUSYBOX
 
 if TYPE_CHECKING:
@@ -22,11 +22,6 @@ __all__ = ["Kubernetes"]
 
 CONTEXT = "PYDATATASK_TEST_KUBE_CONTEXT"
 NAMESPACE = "PYDATATASK_TEST_KUBE_NAMESPACE"
-
-HINT = (
-    f"{CONTEXT} is not set, and for a cluster of our own it takes root and what "
-    "`python tests/services/kubernetes/build.py` builds and installs, once, in some minutes"
-)
 
 
 @dataclass(frozen=True)
@@ -66,9 +61,9 @@ def kubernetes() -> Iterator[Kubernetes]:
         used("Kubernetes", f"{CONTEXT} ({context})")
         yield Kubernetes(os.environ.get("KUBECONFIG"), context, namespace, "busybox:1", None)
         return
-    missing = missing_tools()
-    if os.geteuid() != 0 or KUBERNETES.built is None or missing:
-        unavailable("Kubernetes", f"{HINT}{f' (missing: {missing})' if missing else ''}")
+    reason = obstacle()
+    if reason is not None:
+        unavailable("Kubernetes", f"{CONTEXT} is not set, and {reason}")
     from .cluster import Cluster
 
     with Cluster() as cluster:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["TOKEN", "Settings"]
 
 TOKEN = "token-of-the-tests"
+_TOKEN_OF_PARTS = "token-of-the-parts"
 GATEWAY = "10.244.77.1"
 _CONTROLLERS = (
     "namespace-controller",
@@ -50,13 +51,22 @@ class Settings:
         """The configuration file of clients."""
         return self.folder / "kubeconfig"
 
+    @property
+    def audit(self) -> Path:
+        """The file in which the API server writes what clients have asked of it about pods."""
+        return self.folder / "log" / "audit.log"
+
     def write(self) -> None:
         """Write the files; each is YAML as well as JSON, except containerd's."""
         folder = self.folder
         for name in ("cni", "log"):
             (folder / name).mkdir(exist_ok=True)
-        (folder / "tokens.csv").write_text(f'{TOKEN},admin,admin,"system:masters"\n')
-        self.kubeconfig.write_text(json.dumps(self._client()))
+        users = {"client": TOKEN, "part": _TOKEN_OF_PARTS}
+        tokens = [f'{token},{name},{name},"system:masters"\n' for name, token in users.items()]
+        (folder / "tokens.csv").write_text("".join(tokens))
+        self.kubeconfig.write_text(json.dumps(self._client(TOKEN)))
+        (folder / "parts").write_text(json.dumps(self._client(_TOKEN_OF_PARTS)))
+        (folder / "audit.yaml").write_text(json.dumps(_audited()))
         (folder / "kubelet.yaml").write_text(json.dumps(self._kubelet()))
         (folder / "cni" / "10-bridge.conflist").write_text(json.dumps(self._network()))
         (folder / "containerd.toml").write_text(self._containerd())
@@ -65,7 +75,7 @@ class Settings:
         """Give the command lines of the programs that are in the one program."""
         folder, ports = self.folder, self.ports
         etcd, peer = (f"http://127.0.0.1:{ports[name]}" for name in ("etcd", "peer"))
-        client = f"--kubeconfig={self.kubeconfig}"
+        client = f"--kubeconfig={folder}/parts"
         keys = f"{folder}/accounts.key"
         return {
             "etcd": [
@@ -86,6 +96,8 @@ class Settings:
                 f"--tls-cert-file={folder}/server.crt",
                 f"--tls-private-key-file={folder}/server.key",
                 f"--token-auth-file={folder}/tokens.csv",
+                f"--audit-policy-file={folder}/audit.yaml",
+                f"--audit-log-path={self.audit}",
                 "--authorization-mode=RBAC",
                 "--service-account-issuer=https://kubernetes.default",
                 f"--service-account-key-file={keys}",
@@ -115,13 +127,13 @@ class Settings:
             ],
         }
 
-    def _client(self) -> dict[str, Any]:
+    def _client(self, token: str) -> dict[str, Any]:
         cluster = {"server": self.url, "certificate-authority": f"{self.folder}/server.crt"}
         return {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "tests", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": TOKEN}}],
+            "users": [{"name": "admin", "user": {"token": token}}],
             "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "admin"}}],
             "current-context": "tests",
         }
@@ -195,3 +207,17 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     bin_dir = "/usr/lib/cni"
     conf_dir = "{self.folder}/cni"
 """
+
+
+def _audited() -> dict[str, Any]:
+    rule = {
+        "level": "Metadata",
+        "users": ["client"],
+        "resources": [{"group": "", "resources": ["pods", "pods/*"]}],
+    }
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [rule, {"level": "None"}],
+    }
