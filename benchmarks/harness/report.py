@@ -1,17 +1,16 @@
 """The same results for programs (JSON) and for readers (Markdown).
 
-What is written is everything that was ever measured, case by case, so that one case can be done
-anew without the others; each says when and on what it was done.
+What is written is the last that was measured of each contestant, so that a case, a size or a
+contestant can be done anew without the others; each run says when and on what it was done.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .case import OURS, Size
-from .table import Table
+from .table import Run, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,80 +18,80 @@ if TYPE_CHECKING:
     from .case import Case, Figure
     from .table import Spread
 
-__all__ = ["Result", "as_json", "as_markdown", "from_json"]
+__all__ = ["as_json", "as_markdown", "from_json"]
 
 HOW_TO_READ = (
     "Each figure is the median of some rounds, in which the contestants take turns, each in a "
     "fresh process; in parentheses the least and the most. A ratio is to ours in the same round: "
     "above 1, ours is ahead. Peak memory is that of the largest process, and what is below that "
-    "of the harness (about 20 MiB) cannot be told apart. A load at the start of more than 1 or so "
-    "says that the machine was busy with something else; then only the ratios mean anything."
+    "of the harness (about 20 MiB) cannot be told apart. Where a case was measured by several "
+    "runs, each row says by which. A load at the start of more than 1 or so says that the machine "
+    "was busy with something else; then only the ratios mean anything."
 )
 
 
-@dataclass
-class Result:
-    """What was measured of a case, on what and by which command."""
-
-    table: Table
-    machine: Mapping[str, str]
-    command: str
-
-
-def as_json(results: Sequence[Result]) -> str:
+def as_json(tables: Sequence[Table]) -> str:
     """Give everything that was measured, round by round."""
-    cases = {result.table.case.name: _case_as_json(result) for result in results}
+    cases = {table.case.name: _case_as_json(table) for table in tables}
     return json.dumps(cases, indent=1) + "\n"
 
 
-def _case_as_json(result: Result) -> dict[str, Any]:
-    table = result.table
+def _case_as_json(table: Table) -> dict[str, Any]:
     return {
         "title": table.case.title,
-        "machine": dict(result.machine),
-        "command": result.command,
         "targets": table.verdicts(),
+        "runs": [_run_as_json(run) for run in table.runs],
+    }
+
+
+def _run_as_json(run: Run) -> dict[str, Any]:
+    return {
+        "machine": dict(run.machine),
+        "command": run.command,
         "sizes": [
             {
                 "items": size.items,
                 "at_once": size.at_once,
-                "rounds": dict(table.rounds[size]),
-                "remarks": table.remarks[size],
+                "rounds": run.rounds.get(size, {}),
+                "remarks": run.remarks.get(size, {}),
             }
-            for size in table.sizes()
+            for size in run.sizes()
         ],
     }
 
 
-def from_json(text: str, cases: Mapping[str, Case]) -> dict[str, Result]:
+def from_json(text: str, cases: Mapping[str, Case]) -> dict[str, Table]:
     """Read results back, of the cases that there still are.
 
     :param text: what :func:`as_json` gave.
     :param cases: the cases by name.
     """
-    results = {}
-    for name, told in json.loads(text).items():
-        if name not in cases:
-            continue
-        table = Table(cases[name])
-        for part in told["sizes"]:
-            size = Size(part["items"], part["at_once"])
-            table.rounds[size].update(part["rounds"])
-            table.remarks[size].update(part["remarks"])
-        results[name] = Result(table, told["machine"], told["command"])
-    return results
+    return {
+        name: Table(cases[name], *map(_run_from_json, told["runs"]))
+        for name, told in json.loads(text).items()
+        if name in cases
+    }
 
 
-def as_markdown(results: Sequence[Result]) -> str:
+def _run_from_json(told: Mapping[str, Any]) -> Run:
+    run = Run(told["machine"], told["command"])
+    for part in told["sizes"]:
+        size = Size(part["items"], part["at_once"])
+        run.rounds[size].update(part["rounds"])
+        run.remarks[size].update(part["remarks"])
+    return run
+
+
+def as_markdown(tables: Sequence[Table]) -> str:
     """Give a page with a table for each case."""
     lines = ["# Benchmarks", "", f"Made by `./dev bench`. {HOW_TO_READ}", ""]
-    for result in results:
-        lines += _case_as_markdown(result)
+    for table in tables:
+        lines += _case_as_markdown(table)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _case_as_markdown(result: Result) -> Iterator[str]:
-    case, table = result.table.case, result.table
+def _case_as_markdown(table: Table) -> Iterator[str]:
+    case = table.case
     yield from (f"## {case.name}: {case.title}", "")
     if case.note:
         yield from (case.note, "")
@@ -102,25 +101,31 @@ def _case_as_markdown(result: Result) -> Iterator[str]:
     yield from (f"- {verdict}" for verdict in verdicts)
     if verdicts:
         yield ""
-    machine = ", ".join(f"{name} {value}" for name, value in result.machine.items())
-    yield from (f"`{result.command}`: {machine}.", "")
+    for number, run in enumerate(table.runs, 1):
+        which = f"Run {number}: " if len(table.runs) > 1 else ""
+        machine = ", ".join(f"{name} {value}" for name, value in run.machine.items())
+        yield from (f"{which}`{run.command}`: {machine}.", "")
 
 
 def _size_as_markdown(table: Table, size: Size) -> Iterator[str]:
-    case, rounds = table.case, table.rounds[size]
-    measured = [contestant.name for contestant in case.contestants if rounds[contestant.name]]
-    if not measured:
+    case = table.case
+    found = {c.name: run for c in case.contestants if (run := table.run_of(size, c.name))}
+    if not found:
         return
+    measured = list(found)
+    several = len(table.runs) > 1
     figures = [f for f in case.figures if any(table.figure(size, n, f.key) for n in measured)]
     yield from (f"### {case.name}, {size}", "")
-    yield f"| | {' | '.join(figure.title for figure in figures)} | ratio | rounds |"
-    yield f"|---|{'--:|' * (len(figures) + 2)}"
-    for name in measured:
+    heads = [*(figure.title for figure in figures), "ratio", "rounds", *["run"] * several]
+    yield f"| | {' | '.join(heads)} |"
+    yield f"|---|{'--:|' * len(heads)}"
+    for name, run in found.items():
         cells = [_cell(table.figure(size, name, figure.key), figure) for figure in figures]
-        ratio = _ratio(table, size, name, case)
-        yield f"| {name} | {' | '.join(cells)} | {ratio} | {len(rounds[name])} |"
+        cells += [_ratio(table, size, name, case), str(len(run.rounds[size][name]))]
+        cells += [str(table.runs.index(run) + 1)] * several
+        yield f"| {name} | {' | '.join(cells)} |"
     yield ""
-    remarks = [f"{name}: {why}" for name, why in table.remarks[size].items()]
+    remarks = [f"{name}: {why}" for name, why in table.remarks(size).items()]
     if remarks:
         yield from (f"Not measured: {'; '.join(remarks)}.", "")
 

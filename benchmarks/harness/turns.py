@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from .measure import ContestantFailedError, TooSlowError, measure
 from .peers import UnavailableError, python_of, tool
-from .table import FAILED, Table
+from .table import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from .case import Case, Contestant, Size
+    from .table import Run
 
 __all__ = ["Pace", "do_case"]
 
@@ -37,14 +38,14 @@ class Pace:
     budget: float
 
 
-def do_case(case: Case, sizes: Sequence[Size], pace: Pace) -> Table:
+def do_case(case: Case, sizes: Sequence[Size], pace: Pace, run: Run) -> None:
     """Measure a case.
 
     :param case: the case.
     :param sizes: how much work there is.
     :param pace: how much time there is.
+    :param run: where to note what is measured.
     """
-    table = Table(case)
     pythons, out = _found(case)
     for size in sizes:
         try:
@@ -52,15 +53,15 @@ def do_case(case: Case, sizes: Sequence[Size], pace: Pace) -> Table:
                 _folder(case, size) if case.shared else nullcontext() as shared,
                 case.service() as environ,
             ):
-                _do_size(_Turns(table, size, pace, pythons, shared, environ), out)
+                _do_size(_Turns(case, run, size, pace, pythons, shared, environ), out)
         except UnavailableError as e:
             print(f"{case.name} is left out: {e}", file=sys.stderr)
-    return table
 
 
 @dataclass(frozen=True)
 class _Turns:
-    table: Table
+    case: Case
+    run: Run
     size: Size
     pace: Pace
     pythons: dict[str, Path]
@@ -73,8 +74,8 @@ def _do_size(turns: _Turns, out: dict[str, str]) -> None:
 
     :param out: why contestants are out, by name; to be added to.
     """
-    case, size = turns.table.case, turns.size
-    remarks = turns.table.remarks[size]
+    case, size = turns.case, turns.size
+    remarks = turns.run.remarks[size]
     remarks.update(out)
     spent = dict.fromkeys(turns.pythons, 0.0)
     for number in range(turns.pace.rounds or case.rounds):
@@ -90,13 +91,13 @@ def _do_size(turns: _Turns, out: dict[str, str]) -> None:
             spent[name] += time.monotonic() - began
             if failure is not None:
                 out[name] = remarks[name] = failure
-            told = failure or _told(turns.table, size, name)
+            told = failure or _told(turns, name)
             print(f"{case.name} {size}, round {number + 1}: {name}: {told}", file=sys.stderr)
 
 
 def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
     """Measure one contestant once, and say what went wrong if anything did."""
-    case, size, python = turns.table.case, turns.size, turns.pythons[contestant.name]
+    case, size, python = turns.case, turns.size, turns.pythons[contestant.name]
     with nullcontext(turns.shared) if turns.shared else _folder(case, size) as folder:
         try:
             if contestant.before is not None and (first or not case.shared):
@@ -108,7 +109,7 @@ def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
         except ContestantFailedError as e:
             print(f"{contestant.name} failed: {e}", file=sys.stderr)
             return f"{FAILED} for {size}"
-    turns.table.rounds[size][contestant.name].append(figures)
+    turns.run.rounds[size][contestant.name].append(figures)
     return None
 
 
@@ -124,11 +125,11 @@ def _folder(case: Case, size: Size) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _told(table: Table, size: Size, name: str) -> str:
-    figures = table.rounds[size][name][-1]
+def _told(turns: _Turns, name: str) -> str:
+    figures = turns.run.rounds[turns.size][name][-1]
     return ", ".join(
         f"{figures[figure.key] * figure.scale:,.{figure.digits}f} {figure.title}"
-        for figure in table.case.figures
+        for figure in turns.case.figures
         if figure.key in figures
     )
 

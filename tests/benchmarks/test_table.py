@@ -39,12 +39,19 @@ def table(harness: Any) -> Any:
             harness.case.Target("not measured", lambda t: ratio(t, "absent"), least=9),
         ],
     )
-    made = harness.table.Table(case)
+    run = harness.table.Run({"python": "3.11"}, "./dev bench")
     for ours, peer in ((1.0, 2.0), (2.0, 8.0), (4.0, 12.0)):
-        made.rounds[case.sizes[0]]["pydatatask"].append({"seconds": ours})
-        made.rounds[case.sizes[0]]["peer"].append({"seconds": peer})
-    made.remarks[case.sizes[0]]["absent"] = "there is no such program"
-    return made
+        run.rounds[case.sizes[0]]["pydatatask"].append({"seconds": ours})
+        run.rounds[case.sizes[0]]["peer"].append({"seconds": peer})
+    run.remarks[case.sizes[0]]["absent"] = "there is no such program"
+    return harness.table.Table(case, run)
+
+
+def another_run(harness: Any, table: Any, **seconds: float) -> Any:
+    run = harness.table.Run({"python": "3.12"}, "./dev bench work")
+    for name, value in seconds.items():
+        run.rounds[table.case.sizes[0]][name].append({"seconds": value})
+    return run
 
 
 def ratio(table: Any, name: str) -> Any:
@@ -60,18 +67,45 @@ def test_a_target_is_met_missed_or_not_spoken_of(table: Any) -> None:
     assert table.verdicts() == ["met: ahead, at least 1.5: 3", "**missed**: ahead, at least 9: 3"]
 
 
-def test_only_who_was_there_and_did_not_do_its_work_has_failed(table: Any) -> None:
+def test_only_who_was_there_and_did_not_do_its_work_has_failed(harness: Any, table: Any) -> None:
     assert table.failed() == []
-    table.remarks[table.case.sizes[0]]["peer"] = "failed for 10"
+    run = another_run(harness, table, pydatatask=1.0)
+    run.remarks[table.case.sizes[0]]["peer"] = "failed for 10"
+    table.add(run)
     assert table.failed() == ["work: peer failed for 10"]
 
 
+def test_a_run_leaves_what_it_has_not_measured(harness: Any, table: Any) -> None:
+    table.add(another_run(harness, table, pydatatask=1.0, absent=10.0))
+    assert ratio(table, "peer") == 3.0
+    assert ratio(table, "absent") == 10.0
+    page = harness.report.as_markdown([table])
+    assert "| pydatatask | 1.000 | 1 | 1 | 2 |" in page
+    assert "| peer | 8.000 (2.000..12.000) | 3.00 (2.00..4.00) | 3 | 1 |" in page
+    assert "| absent | 10.000 | 10.00 (10.00..10.00) | 1 | 2 |" in page
+    assert "Run 1: `./dev bench`: python 3.11." in page
+    assert "Run 2: `./dev bench work`: python 3.12." in page
+    assert "Not measured" not in page
+
+
+def test_what_is_measured_anew_is_forgotten(harness: Any, table: Any) -> None:
+    table.add(another_run(harness, table, pydatatask=1.0, absent=10.0))
+    last = another_run(harness, table, pydatatask=1.0, peer=5.0)
+    table.add(last)
+    assert ratio(table, "peer") == 5.0
+    assert ratio(table, "absent") == 10.0
+    assert len(table.runs) == 2
+    table.add(another_run(harness, table, pydatatask=1.0, absent=7.0))
+    assert table.runs[0] is last
+    assert len(table.runs) == 2
+
+
 def test_results_that_are_read_back_give_the_same_page(harness: Any, table: Any) -> None:
-    result = harness.report.Result(table, {"python": "3.11"}, "./dev bench")
-    text = harness.report.as_json([result])
+    table.add(another_run(harness, table, pydatatask=1.0, other=1.0))
+    text = harness.report.as_json([table])
     again = harness.report.from_json(text, {"work": table.case})
-    page = harness.report.as_markdown([result])
+    page = harness.report.as_markdown([table])
     assert harness.report.as_markdown(list(again.values())) == page
-    assert "| peer | 8.000 (2.000..12.000) | 3.00 (2.00..4.00) | 3 |" in page
+    assert "| peer | 8.000 (2.000..12.000) | 3.00 (2.00..4.00) | 3 | 1 |" in page
     assert "Not measured: absent: there is no such program." in page
     assert harness.report.from_json(text, {}) == {}
