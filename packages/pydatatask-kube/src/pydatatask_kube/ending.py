@@ -19,6 +19,7 @@ from .state import (
     deletion_asked_at,
     last_finish,
     parse_time,
+    will_never_run,
 )
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def judge(pod: Mapping[str, Any], gone: bool, now: datetime, limits: Limits) -> 
     """
     phase = pod.get("status", {}).get("phase")
     fate = (pod["metadata"].get("annotations") or {}).get(FATE)
+    gone = gone or will_never_run(pod)
     if fate == DISCARDED and (gone or phase in ("Succeeded", "Failed")):
         return Verdict(Ending(reason="deleted from live", kind=DISCARDED))
     if phase == "Succeeded" and not _ended_by_deletion(pod):

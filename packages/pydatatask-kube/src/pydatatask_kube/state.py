@@ -22,6 +22,7 @@ __all__ = [
     "is_over",
     "last_finish",
     "parse_time",
+    "will_never_run",
 ]
 
 
@@ -103,7 +104,13 @@ def condition(pod: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
 
 def is_over(pod: Mapping[str, Any]) -> bool:
     """Tell whether none of a pod's containers will run any more, so that it takes nothing."""
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or will_never_run(pod)
+
+
+def will_never_run(pod: Mapping[str, Any]) -> bool:
+    """Tell whether a pod was deleted before a node took it on, and only a finalizer holds it."""
+    begun = pod.get("spec", {}).get("nodeName") or pod.get("status", {}).get("phase") == "Running"
+    return deleted_at(pod) is not None and not begun
 
 
 def created_at(pod: Mapping[str, Any], default: datetime) -> datetime:

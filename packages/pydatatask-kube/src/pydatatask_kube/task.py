@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import LaunchRefusedError, TaskError
 from pydatatask_core.resource_manager import Resources
 
-from ._task.ending import LOOK_AGAIN
 from ._task.job import LiveJob, Phase
 from ._task.jobs import Jobs, request_of
 from ._task.launching import Launcher
+from ._task.leaving import LOOK_AGAIN
 from ._task.reading import read_logs
 from ._task.stopping import KILL_GRACE, discard_foreign, kill_foreign
 from .ending import killed
@@ -176,9 +176,9 @@ class KubeTask(KubeSetting):
         """Go on with what could not be done before; whatever ends is told by the cluster."""
         jobs = self._jobs
         await jobs.adopt()
-        live = list(jobs.live.values())
+        live, leaving = list(jobs.live.values()), jobs.leaving.expected
         if not live:
-            return jobs.leaving  # what comes next waits for that
+            return leaving  # what comes next waits for that
         jobs.attend(live)
         if self.runtime is None:
             await self.launch_due()
@@ -343,7 +343,7 @@ class KubeTask(KubeSetting):
         if live is None:
             return not self.drives and await kill_foreign(self, job)
         await live.launched.wait()
-        if live.phase is Phase.WAITING:
+        if live.phase is Phase.WAITING or live.waits_for_name:
             self._waiting.discard(job)
             await self._jobs.cancel(live)
             return True

@@ -106,6 +106,10 @@ class ApiServer:
         pod["status"] = {**pod["status"], **status}
         self._changed("MODIFIED", pod)
 
+    def hold(self, pod: Pod) -> None:
+        """Put a finalizer on a pod, so that it stays after it was deleted until it is removed."""
+        pod["metadata"]["finalizers"] = ["test/hold"]
+
     def remove(self, pod: Pod) -> None:
         """Have a pod be gone."""
         if self.pods.pop(pod["metadata"]["name"], None) is not None:
@@ -256,8 +260,9 @@ class ApiServer:
             != (pod["metadata"]["uid"])
         ):
             return _status(409, "Conflict", "the UID in the precondition is another one")
-        if pod["status"]["phase"] == "Running" and not pod["spec"].get("obedient"):
-            grace = body.get("gracePeriodSeconds", GRACE)
+        held = bool(pod["metadata"].get("finalizers"))
+        if (pod["status"]["phase"] == "Running" and not pod["spec"].get("obedient")) or held:
+            grace = 0 if held else body.get("gracePeriodSeconds", GRACE)
             due = datetime.now(UTC) + timedelta(seconds=grace)
             pod["metadata"]["deletionGracePeriodSeconds"] = grace
             pod["metadata"]["deletionTimestamp"] = due.strftime("%Y-%m-%dT%H:%M:%SZ")

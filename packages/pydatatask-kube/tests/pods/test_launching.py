@@ -185,6 +185,7 @@ async def test_a_launch_waits_for_a_pod_of_its_name_that_is_on_its_way_out(
 ) -> None:
     driven = Driven(server, "job")
     old = server.add("task", "job", name=pod_name("app", "task", "job"))
+    old["spec"]["nodeName"] = "node"
     old["metadata"]["deletionTimestamp"] = "2099-01-01T00:00:00Z"
     async with driven.open():
         driven.task._jobs.live.clear()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.repository import InProcessMetadataRepository
+from pydatatask_core.task import Retries
+from pydatatask_kube._task.ending import AT_ONCE
+from pydatatask_kube.names import name_of, uid_of
 
 from .driving import Driven, until
 
 if TYPE_CHECKING:
-    from .api_server import ApiServer
+    from collections.abc import Set as AbstractSet
+
+    from .api_server import ApiServer, Pod
 
 
 async def _die_before_the_pod_is_deleted(server: ApiServer, *jobs: str) -> Driven:
@@ -68,3 +79,137 @@ async def test_the_end_of_a_pod_is_recorded_anew_if_its_record_vanished(server: 
     assert summary.launched == {}
     assert not server.pods
     assert server.created == {"job": 1}
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a pod that does not go be told of soon."""
+    monkeypatch.setattr("pydatatask_kube._task.leaving.FAREWELL", 0.1)
+    monkeypatch.setattr("pydatatask_kube._task.leaving._GRACE", 0.0)
+
+
+def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if "does not go" in r.getMessage()]
+
+
+def _held(server: ApiServer, *, code: int = 0) -> None:
+    """Have each pod end at once and be held after that."""
+
+    def hold(pod: Pod) -> None:
+        server.hold(pod)
+        server.finish(pod, code)
+
+    server.on_create = hold
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_pod_that_is_held_is_recorded_and_told_of_once_and_ends_no_run(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = Counting()
+    driven = Driven(server, *(jobs := [f"job{i}" for i in range(20)]), done=records)
+    _held(server)
+    for _ in range(2):  # the second driver finds them, and all of it recorded
+        summary = await driven.run()
+        assert summary.failed == {}
+        assert await _live_jobs(driven) == set(jobs)
+        assert len(_told(caplog)) == 20
+        caplog.clear()
+    assert records.dumped == Counter(jobs)
+    assert server.created == Counter(jobs)
+    for pod in list(server.pods.values()):
+        server.remove(pod)
+    assert (await driven.run()).launched == {}
+
+
+async def _live_jobs(driven: Driven) -> AbstractSet[str]:
+    async with driven.open(mode="inspect"):
+        return await driven.task.live.keys()
+
+
+class Counting(InProcessMetadataRepository):
+    """Counts how often each job is recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dumped: Counter[str] = Counter()
+
+    async def dump(self, job: str, data: Any) -> None:
+        self.dumped[job] += 1
+        await super().dump(job, data)
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_job_is_tried_again_once_the_pod_before_is_gone_and_keeps_none_waiting(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    held = [f"held{i}" for i in range(AT_ONCE + 1)]
+    driven = Driven(server, *held, retries=Retries(1, delay=0.0))
+    _held(server, code=1)
+    async with driven.running():
+        await until(lambda: len(_told(caplog)) == len(held))
+        server.on_create = server.finish
+        driven.inp.data["free"] = 1
+        await until(lambda: driven.record("free"))
+        assert server.created == Counter([*held, "free"])
+        for pod in list(server.pods.values()):
+            server.remove(pod)
+        await until(lambda: driven.done.data.keys() == {"free", *held})
+    assert {driven.record(job)["attempt"] for job in held} == {2}
+    assert len(_told(caplog)) == len(held)
+
+
+@pytest.mark.parametrize("how", ["kill", "delete"])
+async def test_a_job_that_waits_for_a_pod_to_go_can_be_ended(
+    server: ApiServer, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driven = Driven(server, "job", retries=Retries(1, delay=0.0))
+    _held(server, code=1)
+    async with driven.open():
+        await driven.task.launch("job")
+        await until(lambda: driven.task._jobs.live["job"].waits_for_name)
+        if how == "kill":
+            assert await asyncio.wait_for(driven.task.kill("job"), 20)
+        else:
+            monkeypatch.setattr("pydatatask_kube._task.leaving.FAREWELL", 0.1)
+            monkeypatch.setattr("pydatatask_kube._task.leaving._GRACE", 0.0)
+            await asyncio.wait_for(driven.task.live.delete("job"), 20)
+        assert not driven.task.running
+        server.remove(server.of("job"))
+        await until(lambda: not driven.podman.watch.pods("task"))
+        assert not driven.task.running
+    assert (driven.record("job") or {}).get("killed") is (True if how == "kill" else None)
+    assert server.created == {"job": 1}
+
+
+async def test_pods_that_take_long_to_end_keep_no_other_from_being_recorded(
+    server: ApiServer,
+) -> None:
+    slow = [f"slow{i}" for i in range(AT_ONCE)]
+    driven = Driven(server, *slow, "quick")
+    async with driven.open():
+        for job in [*slow, "quick"]:
+            await driven.task.launch(job)
+            server.run(server.of(job))
+        killing = [asyncio.create_task(driven.task.kill(job)) for job in slow]
+        await until(lambda: driven.done.data.keys() == set(slow))
+        server.finish(server.of("quick"))
+        await until(lambda: driven.record("quick"))
+        await until(lambda: not driven.task._jobs.unrecorded)
+        assert not any(task.done() for task in killing)
+        for job in slow:  # a finalizer holds what has ended
+            server.finish(server.of(job), code=137)
+        await asyncio.wait_for(asyncio.gather(*killing), 20)
+        assert len(server.pods) == AT_ONCE
+
+
+async def test_a_pod_that_is_deleted_before_it_has_a_node_has_ended_though_it_is_held(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        await driven.task.launch("job")
+        server.hold(pod := server.of("job"))
+        await driven.podman.remove(name_of(pod), uid_of(pod))
+        await until(lambda: driven.record("job") and not driven.task.running)
+    assert driven.record("job")["reason"] == "deleted by someone else"

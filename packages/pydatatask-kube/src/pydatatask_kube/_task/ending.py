@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_kube.ending import DISCARDED
-from pydatatask_kube.names import uid_of
 from pydatatask_kube.record import describe_ending
-from pydatatask_kube.state import is_over
 
+from .job import Phase
 from .logs import publish_logs
 
 if TYPE_CHECKING:
@@ -28,14 +27,6 @@ log = logging.getLogger("pydatatask.task")
 
 AT_ONCE = 16
 """The ends of how many jobs of a task are recorded at once."""
-
-FAREWELL = 30.0
-"""Seconds beyond its grace period for which a pod that was deleted is waited for."""
-
-LOOK_AGAIN = 0.5
-"""Seconds between two looks at a pod that is not watched."""
-
-_GRACE = 30
 
 
 class Ender:
@@ -59,11 +50,11 @@ class Ender:
         :param live: the job, whose pod is over or to be ended.
         """
         try:
-            if _is_over(live):
+            if live.is_over:
                 await self.jobs.give_back(live)
-            async with self._slots:
-                await self._end(live)
+            await self._end(live)
         except Exception as e:  # noqa: BLE001 - told of, and tried again
+            self.jobs.enter(live, Phase.ENDED)
             delay = live.wait(0.5)
             live.not_before = time.monotonic() + delay
             asyncio.get_running_loop().call_later(delay, self.jobs.attend, [live])
@@ -78,28 +69,58 @@ class Ender:
             )
         finally:
             self.jobs.tried(live)
+        if live.waits_for_name:
+            await self._try_again(live)
 
     async def _end(self, live: LiveJob) -> None:
         ending = live.ending
         assert ending is not None
-        if ending.kind == DISCARDED:
-            await self._remove(live)
-            return await self.jobs.finished(live, None)
-        if live.adopted and live.pod is not None and await self.task.has_recorded(live.pod):
-            await self._remove(live)
-            return await self.jobs.finished(live, None)
-        if ending.kind == "timed_out" and ending.stays:
+        async with self._slots:
+            settled = await self._is_settled(live, ending)
+        if ending.kind == "timed_out" and ending.stays and not settled:
             await self._let_handle(live)
-        if ending.may_be_retried:
-            delay = self.task.retries.wait_after(live.attempt)
-            if delay is not None:
-                return await self._try_again(live, ending, delay)
-        return await self._settle(live, ending)
+        async with self._slots:
+            if not settled:
+                await self._settle(live, ending)
+            if not live.gone:
+                await self.task.podman.remove(live.name, live.uid, live.grace)
+        # Nobody else has to wait for what a pod takes to go.
+        self.jobs.enter(live, Phase.LEAVING)
+        if not live.is_over:
+            await self.jobs.leaving.until_over(live)
+        await self.jobs.give_back(live)
+        if live.retry_in is None:
+            await self.jobs.finished(live, live.record)
+
+    async def _is_settled(self, live: LiveJob, ending: Ending) -> bool:
+        """Tell whether nothing is to be recorded, or all of that is."""
+        if live.record is not None or ending.kind == DISCARDED:
+            return True
+        return live.adopted and live.pod is not None and await self.task.has_recorded(live.pod)
+
+    async def _try_again(self, live: LiveJob) -> None:
+        """Have a job launched again once the name of its pod is free, if it is not killed first."""
+        if not live.gone:
+            await self.jobs.leaving.until_gone(live)
+        if live.retry_in is not None and live.waits_for_name and not live.over.is_set():
+            live.attempt += 1
+            self.jobs.wait_again(live, live.retry_in)
+            self.task.wake()
 
     async def _settle(self, live: LiveJob, ending: Ending) -> None:
+        """Write what is to be written, unless the job is to be tried again."""
         task = self.task
         assert live.pod is not None
         record = describe_ending(live.pod, ending, live.attempt, datetime.now(UTC))
+        delay = task.retries.wait_after(live.attempt) if ending.may_be_retried else None
+        if delay is not None:
+            log.info(
+                "%s: job %s failed and is tried again in %.1f s: %s",
+                *(task.name, live.job, delay, ending.reason),
+                extra={"task": task.name, "job": live.job},
+            )
+            live.past, live.retry_in = record, delay
+            return
         if task.logs is not None:
             if not live.logs_read:  # once only: when this is repeated the pod may be gone
                 live.logs_problem = await publish_logs(task, live)
@@ -107,8 +128,7 @@ class Ender:
             if live.logs_problem is not None:
                 record["logs_problem"] = live.logs_problem
         await self.record(live, record)
-        await self._remove(live)
-        await self.jobs.finished(live, record)
+        live.record = record
 
     async def record(self, live: LiveJob, record: dict[str, Any]) -> None:
         """Write down how a job has ended.
@@ -122,56 +142,6 @@ class Ender:
             task.outcome_view("done").note(live.job, record["success"])
         await task.settled(live.job, record)
 
-    async def _try_again(self, live: LiveJob, ending: Ending, delay: float) -> None:
-        log.info(
-            "%s: job %s failed and is tried again in %.1f s: %s",
-            *(self.task.name, live.job, delay, ending.reason),
-            extra={"task": self.task.name, "job": live.job},
-        )
-        assert live.pod is not None
-        live.past = describe_ending(live.pod, ending, live.attempt, datetime.now(UTC))
-        await self._remove(live, wait=True)  # its name has to be free
-        live.attempt += 1
-        self.jobs.wait_again(live, delay)
-        self.task.wake()
-
-    async def _remove(self, live: LiveJob, *, wait: bool = False) -> None:
-        """Delete the pod, and wait for its end where it may still run."""
-        if not live.gone:
-            await self.task.podman.remove(live.name, live.uid, live.grace)
-            if wait or not _is_over(live):
-                await self.wait_until_gone(live)
-        await self.jobs.give_back(live)
-
-    async def wait_until_gone(self, live: LiveJob) -> None:
-        """Wait until a pod that was deleted is no more, but not for ever.
-
-        :param live: the job.
-        """
-        assert live.pod is not None
-        if live.ending is not None and live.ending.kind == "lost":
-            return  # its node does not answer
-        grace = live.pod.get("spec", {}).get("terminationGracePeriodSeconds")
-        try:
-            async with asyncio.timeout(FAREWELL + (_GRACE if grace is None else grace)):
-                await self._until_gone(live)
-        except TimeoutError:
-            log.warning(
-                "%s: the pod %s of job %s was deleted and is still there",
-                *(self.task.name, live.name, live.job),
-                extra={"task": self.task.name, "job": live.job},
-            )
-
-    async def _until_gone(self, live: LiveJob) -> None:
-        if self.task.drives:  # the watch tells
-            await live.vanished.wait()
-            return
-        while True:
-            pod = await self.task.podman.get(live.name)
-            if pod is None or uid_of(pod) != live.uid:
-                return
-            await asyncio.sleep(LOOK_AGAIN)
-
     async def _let_handle(self, live: LiveJob) -> None:
         assert live.pod is not None
         try:
@@ -184,7 +154,3 @@ class Ender:
                 *(self.task.name, live.job),
                 extra={"task": self.task.name, "job": live.job},
             )
-
-
-def _is_over(live: LiveJob) -> bool:
-    return live.gone or (live.pod is not None and is_over(live.pod))

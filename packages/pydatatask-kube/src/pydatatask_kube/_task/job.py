@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.resource_manager import Resources
 from pydatatask_kube.names import ATTEMPT, name_of, uid_of
+from pydatatask_kube.state import is_over
 
 if TYPE_CHECKING:
     from pydatatask_kube.ending import Ending
@@ -23,6 +24,8 @@ class Phase(Enum):
     RUNNING = "running"
     ENDED = "ended"
     """Its pod is over, or is to be, and not all of that is recorded yet."""
+    LEAVING = "leaving"
+    """All of that is recorded, and its pod was deleted and has to go, or to stop, first."""
     WAITING = "waiting"
     """It is to be launched again."""
 
@@ -62,9 +65,15 @@ class LiveJob:
     """When (monotonic) to try that again."""
     grace: int | None = None
     """How many seconds its pod gets to end when it is deleted; what that says by default."""
+    record: dict[str, Any] | None = None
+    """How it has ended, once that is recorded."""
+    retry_in: float | None = None
+    """After how many seconds it is to be launched again, once its pod is gone, if it is."""
     past: dict[str, Any] | None = None
     """What there is to be said about the attempt that has failed, while it waits for another."""
     timer: asyncio.TimerHandle | None = None
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing of its pod runs any more."""
     vanished: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its pod is no more."""
     launched: asyncio.Event = field(default_factory=asyncio.Event)
@@ -84,6 +93,16 @@ class LiveJob:
         assert self.pod is not None
         return uid_of(self.pod)
 
+    @property
+    def waits_for_name(self) -> bool:
+        """Whether it is to be launched again once its pod is gone, whose name it needs."""
+        return self.phase is Phase.LEAVING and self.retry_in is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of its pod runs any more."""
+        return self.gone or (self.pod is not None and is_over(self.pod))
+
     def see(self, pod: dict[str, Any], gone: bool) -> None:
         """Take note of its pod.
 
@@ -92,6 +111,7 @@ class LiveJob:
         """
         if self.pod is not None and self.uid != uid_of(pod):
             self.vanished.clear()  # that was another one of its name
+            self.stopped.clear()
         self.pod = pod
         said = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT) or "")
         if said.isdecimal():
@@ -99,6 +119,17 @@ class LiveJob:
         self.gone = gone
         if gone:
             self.vanished.set()
+        if self.is_over:
+            self.stopped.set()
+
+    def begin_anew(self) -> None:
+        """Forget the pod of an attempt, of which nothing is left, and what became of it."""
+        self.pod, self.gone, self.adopted = None, False, False
+        self.ending = self.record = self.retry_in = None
+        self.vanished.clear()
+        self.stopped.clear()
+        self.failures = self.log_failures = 0
+        self.logs_read, self.logs_problem = False, None
 
     def wait(self, seconds: float) -> float:
         """Give the delay after one more failure.

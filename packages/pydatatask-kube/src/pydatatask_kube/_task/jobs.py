@@ -15,8 +15,9 @@ from pydatatask_kube.names import job_of, name_of, uid_of
 from pydatatask_kube.requests import resources_of
 from pydatatask_kube.state import is_over
 
-from .ending import FAREWELL, Ender
+from .ending import Ender
 from .job import LiveJob, Phase
+from .leaving import Leaving
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Mapping
@@ -42,11 +43,9 @@ class Jobs:
         self.live: dict[str, LiveJob] = {}
         self.unrecorded = 0
         """How many jobs have ended and are not recorded yet."""
+        self.leaving = Leaving(task)
         self._ender = Ender(task, self)
         self._watching: Any = None
-        self._settled: dict[str, float] = {}
-        """The uids of pods that are not gone yet and of which everything is recorded, and until
-        when (monotonic) each is expected to go."""
         self._own: set[asyncio.Task[None]] = set()
         self._trying = 0
         self._quiet = asyncio.Event()
@@ -79,12 +78,6 @@ class Jobs:
         task.add_done_callback(self._own.discard)
 
     @property
-    def leaving(self) -> bool:
-        """Whether pods of which everything is recorded are about to be gone."""
-        now = time.monotonic()
-        return any(now < until for until in self._settled.values())
-
-    @property
     def listens(self) -> bool:
         """Whether it is told of the task's pods."""
         return self._watching is not None
@@ -114,8 +107,8 @@ class Jobs:
         """
         job = job_of(pod)
         uid = uid_of(pod)
-        if job is None or uid in self._settled:
-            if gone and self._settled.pop(uid, None) is not None:
+        if job is None or uid in self.leaving:
+            if gone and self.leaving.drop(uid):
                 self.task.wake()  # it was live until now
             return
         live = self.live.get(job)
@@ -139,10 +132,8 @@ class Jobs:
         :param began: the time (monotonic) when the listing began.
         """
         known = {uid_of(pod) for pod in self.task.podman.watch.pods(self.task.name)}
-        left = {uid: until for uid, until in self._settled.items() if uid in known}
-        if len(left) < len(self._settled):
+        if self.leaving.keep_only(known):
             self.task.wake()
-        self._settled = left
         for live in list(self.live.values()):
             if live.pod is None or live.gone or live.known_since >= began:
                 continue
@@ -181,6 +172,8 @@ class Jobs:
         :param live: the job.
         :param phase: the phase.
         """
+        if live.over.is_set():
+            return  # it was deleted meanwhile
         self.unrecorded += (phase is Phase.ENDED) - (live.phase is Phase.ENDED)
         live.phase = phase
         if phase is Phase.LAUNCHING:
@@ -229,10 +222,7 @@ class Jobs:
         :param live: the job, of which no pod is left.
         :param delay: after how many seconds.
         """
-        live.pod, live.gone, live.ending, live.adopted = None, False, None, False
-        live.vanished.clear()
-        live.failures = live.log_failures = 0
-        live.logs_read, live.logs_problem = False, None
+        live.begin_anew()
         live.not_before = time.monotonic() + delay
         self.enter(live, Phase.WAITING)
         if not self.task.synchronous:  # there, whoever launched it waits for it
@@ -262,8 +252,7 @@ class Jobs:
         :param record: how it ended; None if that is nobody's business.
         """
         if live.pod is not None and not live.gone:
-            lost = live.ending is not None and live.ending.kind == "lost"
-            self._settled[live.uid] = time.monotonic() + (0.0 if lost else FAREWELL)
+            self.leaving.add(live)
         self.drop(live)
         if record is not None and not record["success"] and self.task.runtime is not None:
             await self.task.runtime.failed(self.task, live.job, record)
@@ -335,7 +324,7 @@ class Jobs:
         self.enter(live, Phase.ENDED)
         try:
             await self.task.podman.remove(live.name, live.uid, grace)
-            await self._ender.wait_until_gone(live)
+            await self.leaving.until_gone(live, limited=True)
         except BaseException:
             live.recording = False
             self.enter(live, before)

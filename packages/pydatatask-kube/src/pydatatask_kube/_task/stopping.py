@@ -10,7 +10,7 @@ from pydatatask_kube.ending import DISCARDED, KILLED
 from pydatatask_kube.names import FATE, name_of, uid_of
 from pydatatask_kube.state import is_over
 
-from .ending import FAREWELL, LOOK_AGAIN
+from .leaving import FAREWELL, LOOK_AGAIN
 
 if TYPE_CHECKING:
     from pydatatask_kube.task import KubeTask
