@@ -24,14 +24,18 @@ TELLING_SUPERVISOR = (
     """\
 pydatatask_ends=$1 pydatatask_run=$2
 shift 2
-trap 'printf "%s %s\\n" "$?" "$pydatatask_run" 2>/dev/null >>"$pydatatask_ends"' EXIT
+trap '{
+  pydatatask_code=$? pydatatask_uptime=
+  read -r pydatatask_uptime _ </proc/uptime
+  printf "%s %s %s\\n" $pydatatask_code "$pydatatask_uptime" "$pydatatask_run" >>"$pydatatask_ends"
+} 2>/dev/null' EXIT
 """
     + SUPERVISOR
 )
 """The supervisor of the core, which at its end adds a line to a file, for whoever reads that.
 
-The line is its exit status, and a word. Its first two arguments are the file and the word; then
-come those of the core's.
+The line is its exit status, how long the machine had been up then, in seconds, and a word. Its
+first two arguments are the file and the word; then come those of the core's.
 """
 
 FUNCTIONS = f"""\
@@ -113,13 +117,34 @@ look() {{
   see "$1" || tell L
   printf '%s' "$pdt_text"
   [ -z "$pdt_rest" ] || tell "U$pdt_rest"
-  if [ -e "$1/{STATUS}" ]; then
-    stat -c '{MARK}M%Y %y' -- "$1/{STATUS}"
-  elif ! [ -d "$1" ]; then
-    tell N
-  elif ! [ -x "$1" ]; then
-    ls -- "$1/." >/dev/null
+  if [ -e "$1/{STATUS}" ]; then :
+  elif ! [ -d "$1" ]; then tell N
+  elif ! [ -x "$1" ]; then ls -- "$1/." >/dev/null
   fi
+}}
+
+# written DIR: tell when the status file of a run was written
+written() {{ [ ! -e "$1/{STATUS}" ] || stat -c '{MARK}M%Y %y' -- "$1/{STATUS}"; }}
+
+# clock FILE: write a file, and tell the time of that, and for how long we had been up by then
+clock() {{
+  true >"$1" && read -r pdt_line _ </proc/uptime && tell "U$pdt_line" &&
+    stat -c '{MARK}M%Y %y' -- "$1"
+}}
+
+# begins LENGTH FILE...: tell, as hexadecimal numbers, the bytes that files begin with
+begins() {{
+  pdt_length=$1
+  shift
+  for pdt_file; do
+    if [ -s "$pdt_file" ] && pdt_text=$(od -An -v -tx1 -N "$pdt_length" "$pdt_file"); then
+      set -- $pdt_text
+      tell "D$*"
+    elif ! [ -e "$pdt_file" ]; then tell D-
+    elif [ -s "$pdt_file" ]; then return 1
+    else tell D
+    fi
+  done
 }}
 
 # sizes FILE...: tell how long those are that exist
@@ -156,7 +181,7 @@ fence() {{
 # begin BOOT-ID: tell who we are, and what is missing here
 begin() {{
   IFS= read -r pdt_boot <"$1" || pdt_boot=
-  for pdt_tool in chmod date env head id ls mkdir rm setsid sleep stat tail uname; do
+  for pdt_tool in chmod date env head id ls mkdir od rm setsid sleep stat tail uname; do
     command -v "$pdt_tool" >/dev/null || tell "X$pdt_tool"
   done
   pdt_setsid=$(command -v setsid) pdt_detach=

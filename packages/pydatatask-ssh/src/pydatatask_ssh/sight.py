@@ -10,7 +10,7 @@ from pydatatask_core.proc_manager.judging import Seen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["parse_sight"]
+__all__ = ["parse_beginnings", "parse_clock", "parse_sight"]
 
 _FRACTION = re.compile(r":\d\d(\.\d+)")
 
@@ -40,6 +40,28 @@ def parse_sight(lines: Iterable[str], place: str, boot_id: str) -> Seen:
             seen.written = _time(rest)
     seen.status = "".join(text).encode("utf-8", "surrogateescape")
     return seen
+
+
+def parse_clock(lines: Iterable[str]) -> float | None:
+    """Tell when the machine began to be up, in seconds since the epoch, as its clock has it now.
+
+    :param lines: the lines that ``clock`` tells.
+    """
+    found = {line[:1]: line[1:] for line in lines}
+    try:
+        return _time(found["M"]) - float(found["U"])
+    except (KeyError, ValueError):
+        return None
+
+
+def parse_beginnings(lines: Iterable[str], files: Iterable[str]) -> dict[str, bytes]:
+    """Give what those of some files begin with that exist.
+
+    :param lines: the lines that ``begins`` tells, among others.
+    :param files: the files that it was asked for.
+    """
+    found = zip(files, (line[1:] for line in lines if line.startswith("D")), strict=True)
+    return {path: bytes.fromhex(text) for path, text in found if text != "-"}
 
 
 def _time(text: str) -> float:

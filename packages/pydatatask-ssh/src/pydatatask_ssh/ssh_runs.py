@@ -29,7 +29,7 @@ from .errors import SSHConnectionError, UncertainStartError
 from .launching import launch_text
 from .making import make_directory
 from .script import words
-from .sight import parse_sight
+from .sight import parse_beginnings, parse_sight
 from .streams import write_new
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from .target import Target
 
 __all__ = ["SSHRuns"]
+
+_MANY = TAIL + 1
+"""As many bytes of a file are too many to be told by a shell, in thrice as many characters."""
 
 
 class SSHRuns(Runs):
@@ -146,10 +149,13 @@ class SSHRuns(Runs):
         files = [f"{place}/{name}" for name in names]
         if run.memo is not None:
             files.append(str(run.memo))
-        seen, sizes = await self._look(target, place, files)
+        ended = self.manager.watch.ended(place)
+        seen, begins = await self._look(target, place, files, dated=ended is None)
         if seen.begun is None:
             seen.begun = self.manager.watch.began(place)
         report = judge(seen)
+        if report.state is State.ENDED and report.ended is None:
+            report.ended = ended
         if report.state is State.PREPARED and starting:
             report.state = State.RUNNING
         elif report.state is State.PREPARED and claim:
@@ -159,28 +165,32 @@ class SSHRuns(Runs):
         if report.state in (State.RUNNING, State.PREPARED):
             return report
         for name in names:
-            if (size := sizes.get(f"{place}/{name}")) is not None:
-                output = await _output(target, f"{place}/{name}", size)
+            if (data := begins.get(f"{place}/{name}")) is not None:
+                output = await _output(target, f"{place}/{name}", data)
                 if output is not None:
                     report.outputs[name] = output
-        if str(run.memo) in sizes:
-            report.memo = await _memo(target, str(run.memo))
+        if (data := begins.get(str(run.memo))) is not None:
+            report.memo = data[:TAIL].decode(errors="replace")
         return report
 
     async def _look(
-        self, target: Target, place: str, files: Sequence[str] = ()
-    ) -> tuple[Seen, dict[str, int]]:
-        """Find out about a run directory, and how long which of some files are."""
-        lines = await target.ask(f"look {words(place)}; sizes {words(*files)}")
+        self, target: Target, place: str, files: Sequence[str] = (), *, dated: bool = False
+    ) -> tuple[Seen, dict[str, bytes]]:
+        """Find out about a run directory, and what some files begin with.
+
+        :param dated: whether to find out when its status was written.
+        """
+        asked = [f"look {words(place)}", *([f"written {words(place)}"] if dated else [])]
+        if files:
+            asked.append(f"begins {_MANY} {words(*files)}")
+        lines = await target.ask(" && ".join(asked))
         seen = parse_sight(lines, place, target.boot)
         if not seen.exists:
             # A shell does not tell what is not there from what it may not see.
             with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                 await target.sftp.lstat(place)
-                return await self._look(target, place, files)
-        sizes = [line[1:] for line in lines if line.startswith("Z")]
-        found = dict(zip(files, sizes, strict=True))
-        return seen, {path: int(size) for path, size in found.items() if size != "-"}
+                return await self._look(target, place, files, dated=dated)
+        return seen, parse_beginnings(lines, files)
 
     async def read(self, run: Run, name: str) -> AReadStream:
         stream: AReadStream = await self.manager.open(run.directory / name, "rb")
@@ -255,11 +265,12 @@ class SSHRuns(Runs):
         )
 
 
-async def _output(target: Target, path: str, size: int) -> Output | None:
-    if not size:
-        return Output(0, b"", b"")
+async def _output(target: Target, path: str, begins: bytes) -> Output | None:
+    if len(begins) < _MANY:
+        return Output(len(begins), begins, begins[-TAIL:])
     try:
         async with target.sftp.open(path, "rb") as file:
+            size = (await file.stat()).size or 0
             if size > INLINE:
                 tail: Any = await file.read(TAIL, size - TAIL)
                 return Output(size, None, tail)
@@ -267,15 +278,6 @@ async def _output(target: Target, path: str, size: int) -> Output | None:
     except asyncssh.SFTPNoSuchFile:
         return None
     return Output(len(data), data, data[-TAIL:])
-
-
-async def _memo(target: Target, path: str) -> str | None:
-    try:
-        async with target.sftp.open(path, "rb") as file:
-            data: Any = await file.read(TAIL, 0)
-    except asyncssh.SFTPNoSuchFile:
-        return None
-    return str(data, errors="replace")
 
 
 async def _remember(target: Target, place: str, memo: str | None) -> None:

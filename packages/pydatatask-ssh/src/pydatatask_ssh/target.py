@@ -14,6 +14,7 @@ from pydatatask_core.errors import ProcessManagerError
 from .errors import SSHConnectionError
 from .helper import Channel, Helper, open_channel
 from .script import REPORTER, words
+from .sight import parse_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,13 +139,18 @@ class Target:
         """
         return await self._slow.ask(command)
 
-    async def report_ends(self, path: str, told: Callable[[str], None]) -> None:
+    async def report_ends(
+        self, path: str, told: Callable[[str, float | None], None], clock: str
+    ) -> None:
         """Have somebody told of the lines that are added to a file from now on.
 
         :param path: the file, which is made if need be, and emptied when it has become long.
-        :param told: what to call with each line.
+        :param told: what to call with each line, and with when the machine began to be up, in
+            seconds since the epoch.
+        :param clock: a file that is written to learn that.
         """
         file = words(path)
+        up_since = parse_clock(await self.ask(f"clock {words(clock)}"))
         size = await self.ask(f"[ -e {file} ] || true >{file} && sizes {file}")
         start = int(size[0][1:]) + 1
         if start > _MUCH:
@@ -152,7 +158,7 @@ class Target:
             start = 1
 
         def receive(line: bytes) -> None:
-            told(line.decode("utf-8", "surrogateescape"))
+            told(line.decode("utf-8", "surrogateescape"), up_since)
 
         self._reporter = await open_channel(
             self.raw, lambda: Channel(receive, lambda: None), self._shell

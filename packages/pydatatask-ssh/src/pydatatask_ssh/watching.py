@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.supervisor import NOT_BEGUN
@@ -19,6 +20,12 @@ __all__ = ["Watch"]
 log = logging.getLogger("pydatatask.proc_manager")
 
 _MANY = 10_000
+_NUMBER = re.compile(r"\d+(\.\d+)?")
+
+
+class _End(NamedTuple):
+    began: bool
+    time: float | None
 
 
 class Watch:
@@ -40,7 +47,7 @@ class Watch:
         self._reach = reach
         self._ask = ask
         self._waiting: dict[str, list[Callable[[], None]]] = {}
-        self._heard: dict[str, bool] = {}
+        self._heard: dict[str, _End] = {}
         self._unused: set[str] = set()
         """Those of which nobody who waits has been told since."""
         self._asking: asyncio.Task[None] | None = None
@@ -80,13 +87,20 @@ class Watch:
 
         return stop
 
-    def heard(self, line: str) -> None:
+    def heard(self, line: str, up_since: float | None) -> None:
         """Take what a supervisor tells at its end.
 
-        :param line: its exit status and the run directory.
+        :param line: its exit status, how long the machine had been up, and the run directory.
+        :param up_since: since when it is up, in seconds since the epoch, if that is known.
         """
-        status, _, directory = line.partition(" ")
-        self._heard[directory] = status != str(NOT_BEGUN)
+        status, _, rest = line.partition(" ")
+        uptime, directory = "", rest
+        if not rest.startswith("/"):  # else a release before this one has launched it
+            uptime, _, directory = rest.partition(" ")
+        time = None
+        if up_since is not None and _NUMBER.fullmatch(uptime):
+            time = up_since + float(uptime)
+        self._heard[directory] = _End(status != str(NOT_BEGUN), time)
         self._unused.add(directory)
         if len(self._heard) > _MANY:
             oldest = next(iter(self._heard))
@@ -99,7 +113,17 @@ class Watch:
 
         :param directory: the run directory.
         """
-        return self._heard.get(directory)
+        end = self._heard.get(directory)
+        return None if end is None else end.began
+
+    def ended(self, directory: str) -> float | None:
+        """Tell when a run ended, in seconds since the epoch, as the machine's clock has it.
+
+        :param directory: the run directory.
+        :return: None if its supervisor has told nothing.
+        """
+        end = self._heard.get(directory)
+        return None if end is None else end.time
 
     def _call(self, directory: str) -> None:
         for ended in self._waiting.pop(directory, ()):
