@@ -12,6 +12,7 @@ import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 
+from .corking import Cork
 from .errors import CommandError, SSHConnectionError
 from .script import FUNCTIONS, MARK
 
@@ -57,6 +58,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan
+        self._cork = Cork(chan.get_connection())
 
     def data_received(self, data: bytes, datatype: Any) -> None:
         lines = (self._rest + data).split(b"\n")
@@ -112,6 +114,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
     def _flush(self) -> None:
         data, self._buffer = b"".join(self._buffer), []
         if self._channel is not None:
+            self._cork.hold()
             with contextlib.suppress(BrokenPipeError):  # what has been lost is told of by itself
                 self._channel.write(data)
 

@@ -11,6 +11,7 @@ import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 
+from .corking import Cork
 from .errors import SSHConnectionError
 from .helper import Channel, Helper, open_channel
 from .script import REPORTER, words
@@ -57,6 +58,7 @@ class Target:
         self._rubbish: set[str] = set()
         self._emptying: asyncio.Task[None] | None = None
         self._given_up = False
+        self._cork = Cork(raw)
 
     @property
     def is_lost(self) -> bool:
@@ -176,6 +178,7 @@ class Target:
         :param bin_: the directory to move it to.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
+        self._cork.hold()
         try:
             await self.sftp.posix_rename(place, name)
         except asyncssh.SFTPNoSuchFile:
