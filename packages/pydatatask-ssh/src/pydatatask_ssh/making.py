@@ -37,35 +37,32 @@ async def make_directory(manager: SSHLinuxManager, target: Target, place: str, p
     :param plan: what is to be run.
     :raises RunExistsError: if there is one.
     """
-    if (told := _as_words(plan)) is None:
-        return await _carry(manager, target, place, plan)
-    answer = await target.ask(f"make {words(place, *told)}")
-    if answer == ["N"]:
+    try:
+        target.cork.hold()
+        await target.sftp.mkdir(place, asyncssh.SFTPAttrs(permissions=0o700))
+    except asyncssh.SFTPNoSuchFile:
         await _make_folder(manager, target, place)
-        answer = await target.ask(f"make {words(place, *told)}")
-    if answer:
-        raise _exists(place, target)
+        return await make_directory(manager, target, place, plan)
+    except asyncssh.SFTPFailure:
+        if await target.sftp.lexists(place):
+            raise RunExistsError(
+                f"there is a run directory {place!r} on {target.host} already"
+            ) from None
+        raise
+    if (told := _as_words(plan)) is not None:
+        await target.ask(f"fill {words(place, *told)}")
+    else:
+        await _carry(manager, target, place, plan)
 
 
 async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Plan) -> None:
-    """Make the directory by SFTP, which takes anything, and a few questions more."""
-    sftp = target.sftp
-    private = asyncssh.SFTPAttrs(permissions=0o700)
-    try:
-        await sftp.mkdir(place, private)
-    except asyncssh.SFTPNoSuchFile:
-        await _make_folder(manager, target, place)
-        return await _carry(manager, target, place, plan)
-    except asyncssh.SFTPFailure:
-        if await sftp.lexists(place):
-            raise _exists(place, target) from None
-        raise
+    """Fill the directory by SFTP, which takes anything."""
     script = f"{place}/{SCRIPT}"
     try:
         async with manager.reach.explaining(target, f"write {script!r}", script):
-            await write_new(sftp, script, plan.script or b"\n", 0o700)
+            await write_new(target.sftp, script, plan.script or b"\n", 0o700)
             if plan.stdin is not None:
-                await write_new(sftp, f"{place}/{STDIN}", plan.stdin)
+                await write_new(target.sftp, f"{place}/{STDIN}", plan.stdin)
     except SSHConnectionError:
         raise
     except ProcessManagerError:
@@ -77,10 +74,6 @@ async def _make_folder(manager: SSHLinuxManager, target: Target, place: str) -> 
     """Make what a run directory is to be in, anew if somebody has removed all of it."""
     await prepare_private_folder(target, str(manager.remote_path), str(manager.basedir))
     await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
-
-
-def _exists(place: str, target: Target) -> RunExistsError:
-    return RunExistsError(f"there is a run directory {place!r} on {target.host} already")
 
 
 def _as_words(plan: Plan) -> list[str] | None:

@@ -78,10 +78,8 @@ identify() {{
   case $pdt_begun in '' | *[!0-9]*) return 1 ;; esac
 }}
 
-# make DIR SCRIPT [STDIN]: make a run directory, or tell that there is one, or no place for it
-make() {{
-  [ -d "${{1%/*}}" ] || {{ tell N && return; }}
-  if ! mkdir -m 700 -- "$1"; then [ -e "$1" ] && tell E; return; fi
+# fill DIR SCRIPT [STDIN]: write what a run directory is to hold, or remove it
+fill() {{
   if printf %s "$2" >"$1/{SCRIPT}" && {{ [ $# -lt 3 ] || printf %s "$3" >"$1/{STDIN}"; }}; then
     return
   fi

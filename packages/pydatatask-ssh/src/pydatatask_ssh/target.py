@@ -58,7 +58,7 @@ class Target:
         self._rubbish: set[str] = set()
         self._emptying: asyncio.Task[None] | None = None
         self._given_up = False
-        self._cork = Cork(raw)
+        self.cork = Cork(raw)
 
     @property
     def is_lost(self) -> bool:
@@ -178,7 +178,7 @@ class Target:
         :param bin_: the directory to move it to.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
-        self._cork.hold()
+        self.cork.hold()
         try:
             await self.sftp.posix_rename(place, name)
         except asyncssh.SFTPNoSuchFile:
