@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pydatatask_core.proc_manager import STDOUT
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
     from .target import Target
 
 __all__ = ["launch_text"]
+
+_OF_SHELLS = (
+    r"pdt_\w*|BASH\w*|EPOCH\w+|OPT\w+|S?RANDOM|_|DIRSTACK|EUID|FUNCNAME|GROUPS|HISTCMD|IFS|LINENO|"
+    r"PPID|SECONDS|SHELLOPTS|UID"
+)
+_EXPORTED = re.compile(rf"(?!({_OF_SHELLS})\Z)[A-Za-z_]\w*", re.ASCII)
+"""The names of variables that any shell passes on as they are, since it keeps none for itself."""
 
 
 def launch_text(
@@ -51,7 +59,6 @@ def launch_text(
         '"$pdt_boot" "$pdt_setsid"',
         words(*args),
     ]
-    added = words("env", *(f"{name}={value}" for name, value in environ.items()))
     redirects = [
         f"<{words(stdin or '/dev/null')}",
         f">>{words(stdout or '/dev/null')}",
@@ -59,8 +66,15 @@ def launch_text(
         # The directory as it is now, as core's own launching has it.
         f"5<{words(cwd)}",
     ]
-    command = (
-        f'{added if environ else ""} setsid {target.detach} {DEFAULT_SHELL} -c "$pdt_tellers" sh '
-        f"{' '.join(supervisor)} {' '.join(redirects)}"
-    )
-    return command.strip() if target.detach else f"{command.strip()} &"
+    exported = [name for name in environ if _EXPORTED.fullmatch(name)]
+    given = [f"{name}={environ[name]}" for name in environ if name not in exported]
+    command = [
+        *(['"$pdt_env"', words(*given)] if given else []),
+        f'"$pdt_setsid" {target.detach} {DEFAULT_SHELL} -c "$pdt_tellers" sh',
+        *supervisor,
+        *redirects,
+    ]
+    if exported:  # by a shell of its own, which becomes the command: no command line holds them
+        assigned = [f"{name}={words(environ[name])}" for name in exported]
+        command = ["( export", *assigned, "; exec", *command, ")"]
+    return " ".join(command if target.detach else [*command, "&"])

@@ -182,7 +182,7 @@ begin() {{
   for pdt_tool in chmod date env head id ls mkdir od rm setsid sleep stat tail uname; do
     command -v "$pdt_tool" >/dev/null || tell "X$pdt_tool"
   done
-  pdt_setsid=$(command -v setsid) pdt_detach=
+  pdt_setsid=$(command -v setsid) pdt_env=$(command -v env) pdt_detach=
   stat_of $$ || tell X/proc
   if setsid -f true 2>/dev/null; then pdt_detach=-f; fi
   pdt_machine=
