@@ -34,6 +34,12 @@ class Raw:
 
     abort = close
 
+    def get_connection(self) -> Raw:
+        return self
+
+    def get_extra_info(self, name: str) -> None:
+        """Tell nothing of the connection, since there is none."""
+
     async def wait_closed(self) -> None:
         """Return at once, since it is closed at once."""
 

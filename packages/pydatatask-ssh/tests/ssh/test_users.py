@@ -145,7 +145,7 @@ async def test_a_wrong_password_is_told_with_what_to_check_and_tried_once(
         async with SSHConnection(**_login(by_password, user, wrong)):
             pass
     assert wrong not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r} {caplog.text}"
-    assert _refusals(by_password) == 1
+    assert await _refusals(by_password) == 1
 
 
 async def test_a_password_that_is_refused_later_is_seldom_tried_again(
@@ -161,7 +161,7 @@ async def test_a_password_that_is_refused_later_is_seldom_tried_again(
         for _ in range(5):
             with pytest.raises(SSHLoginError, match="refuses the login"):
                 await manager.get_live_pids({"1.1-1-x"})
-        assert _refusals(by_password) == 1
+        assert await _refusals(by_password) == 1
         passwords.append(user.password)
     async with connection:  # whoever opens it anew has had a look at the password
         await manager.validate()
@@ -177,5 +177,15 @@ async def _cut(server: SSHServer, connection: SSHConnection) -> None:
     await until(noticed)
 
 
-def _refusals(server: SSHServer) -> int:
-    return server.log().count("Failed password") + server.log().count("Failed keyboard-interactive")
+async def _refusals(server: SSHServer) -> int:
+    """Count the logins that a server has refused, once it has written down that it did."""
+
+    def count() -> int:
+        refused = ("Failed password", "Failed keyboard-interactive")
+        return sum(server.log().count(it) for it in refused)
+
+    async def any_refused() -> bool:
+        return count() > 0
+
+    await until(any_refused)
+    return count()
