@@ -8,7 +8,7 @@ import socket
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncssh
+    from asyncssh.connection import SSHConnection
 
 __all__ = ["Cork"]
 
@@ -24,7 +24,7 @@ class Cork:
     :param raw: the connection.
     """
 
-    def __init__(self, raw: asyncssh.SSHConnection) -> None:
+    def __init__(self, raw: SSHConnection) -> None:
         self._socket: socket.socket | None = raw.get_extra_info("socket")
         self._held = False
 
