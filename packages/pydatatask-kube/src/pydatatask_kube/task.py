@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import LaunchRefusedError, TaskError
 from pydatatask_core.resource_manager import Resources
+from pydatatask_core.task.flight import Phase
 
-from ._task.job import LiveJob, Phase
+from ._task.job import LiveJob
 from ._task.jobs import Jobs, request_of
 from ._task.launching import Launcher
 from ._task.leaving import LOOK_AGAIN

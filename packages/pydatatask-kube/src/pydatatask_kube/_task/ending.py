@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.task.flight import Phase
 from pydatatask_kube.ending import DISCARDED
 from pydatatask_kube.record import describe_ending
 
-from .job import Phase
 from .logs import publish_logs
 
 if TYPE_CHECKING:
@@ -32,8 +31,7 @@ AT_ONCE = 16
 class Ender:
     """Records the ends of jobs: logs, ``done``, and then the pod goes.
 
-    Each step may be repeated. While one fails, the pod stays, and it is tried again, less and
-    less often.
+    Each step may be repeated. While one fails, the pod stays.
 
     :param task: whose jobs.
     :param jobs: the jobs.
@@ -49,30 +47,8 @@ class Ender:
 
         :param live: the job, whose pod is over or to be ended.
         """
-        try:
-            if live.is_over:
-                await self.jobs.give_back(live)
-            await self._end(live)
-        except Exception as e:  # noqa: BLE001 - told of, and tried again
-            self.jobs.enter(live, Phase.ENDED)
-            delay = live.wait(0.5)
-            live.not_before = time.monotonic() + delay
-            asyncio.get_running_loop().call_later(delay, self.jobs.attend, [live])
-            log.error(
-                "%s: the end of job %s could not be recorded; its pod is kept and it is tried "
-                "again in %.1f s: %s",
-                self.task.name,
-                live.job,
-                delay,
-                e,
-                extra={"task": self.task.name, "job": live.job},
-            )
-        finally:
-            self.jobs.tried(live)
-        if live.waits_for_name:
-            await self._try_again(live)
-
-    async def _end(self, live: LiveJob) -> None:
+        if live.is_over:
+            await self.jobs.give_back(live)
         ending = live.ending
         assert ending is not None
         async with self._slots:
@@ -98,8 +74,11 @@ class Ender:
             return True
         return live.adopted and live.pod is not None and await self.task.has_recorded(live.pod)
 
-    async def _try_again(self, live: LiveJob) -> None:
-        """Have a job launched again once the name of its pod is free, if it is not killed first."""
+    async def try_again(self, live: LiveJob) -> None:
+        """Have a job launched again once the name of its pod is free, if it is not killed first.
+
+        :param live: the job.
+        """
         if not live.gone:
             await self.jobs.leaving.until_gone(live)
         if live.retry_in is not None and live.waits_for_name and not live.over.is_set():

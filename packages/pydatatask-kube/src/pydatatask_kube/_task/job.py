@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.resource_manager import Resources
+from pydatatask_core.task.flight import JobInFlight, Phase
 from pydatatask_kube.names import ATTEMPT, name_of, uid_of
 from pydatatask_kube.state import is_over
 
@@ -17,28 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["LiveJob", "Phase"]
 
 
-class Phase(Enum):
-    """How far a job is."""
-
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    ENDED = "ended"
-    """Its pod is over, or is to be, and not all of that is recorded yet."""
-    LEAVING = "leaving"
-    """All of that is recorded, and its pod was deleted and has to go, or to stop, first."""
-    WAITING = "waiting"
-    """It is to be launched again."""
-
-
 @dataclass(slots=True, eq=False)
-class LiveJob:
-    """A job that is launched, runs, waits for another attempt, or is not recorded yet.
+class LiveJob(JobInFlight):
+    """A job of a task of pods that is in flight.
 
     :param job: the job.
     """
 
-    job: str
-    phase: Phase = Phase.LAUNCHING
     pod: dict[str, Any] | None = None
     """The last known state of its pod, once it has one."""
     gone: bool = False
@@ -47,22 +32,14 @@ class LiveJob:
     """When (monotonic) it was known to exist."""
     attempt: int = 1
     request: Resources = field(default_factory=lambda: Resources(launches=0))
-    counted: bool = False
-    """Whether its pod has a share of the quota."""
     adopted: bool = False
     """Whether its pod was found, not made."""
     ending: Ending | None = None
-    recording: bool = False
-    """Whether its end is being recorded right now."""
-    failures: int = 0
-    """How often in a row its end could not be recorded."""
     log_failures: int = 0
     logs_read: bool = False
     """Whether what could be had of its pod's logs is written."""
     logs_problem: str | None = None
     """What could not be had of them, and why."""
-    not_before: float = 0.0
-    """When (monotonic) to try that again."""
     grace: int | None = None
     """How many seconds its pod gets to end when it is deleted; what that says by default."""
     record: dict[str, Any] | None = None
@@ -78,8 +55,6 @@ class LiveJob:
     """Set when its pod is no more."""
     launched: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while it is not being launched."""
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when nothing more is to be done about it."""
 
     @property
     def name(self) -> str:
@@ -131,16 +106,11 @@ class LiveJob:
         self.failures = self.log_failures = 0
         self.logs_read, self.logs_problem = False, None
 
-    def wait(self, seconds: float) -> float:
-        """Give the delay after one more failure.
-
-        :param seconds: the first delay.
-        """
-        self.failures += 1
-        return float(min(seconds * 2 ** min(self.failures - 1, 16), 60.0))
-
     def let_go(self) -> None:
-        """Stop looking at the clock."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def finish(self) -> None:
+        JobInFlight.finish(self)  # a class with slots is another one than super() would take
+        self.launched.set()

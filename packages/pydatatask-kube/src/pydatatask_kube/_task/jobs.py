@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import QuantityError
 from pydatatask_core.resource_manager import Resources
+from pydatatask_core.task.flight import JobsInFlight, Phase
 from pydatatask_kube.ending import KILLED, judge
 from pydatatask_kube.names import job_of, name_of, uid_of
 from pydatatask_kube.requests import resources_of
 from pydatatask_kube.state import is_over
 
 from .ending import Ender
-from .job import LiveJob, Phase
+from .job import LiveJob
 from .leaving import Leaving
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Mapping
+    from collections.abc import Mapping
 
     from pydatatask_kube.ending import Ending
     from pydatatask_kube.task import KubeTask
@@ -30,52 +31,35 @@ __all__ = ["Jobs", "request_of"]
 log = logging.getLogger("pydatatask.task")
 
 
-class Jobs:
-    """The live jobs of a task, for as long as one pipeline is open, and what goes on beside it.
+class Jobs(JobsInFlight[LiveJob]):
+    """The jobs of a task of pods that are in flight.
 
     It listens to the watch of the pod manager.
 
     :param task: whose jobs.
     """
 
+    task: KubeTask
+
     def __init__(self, task: KubeTask) -> None:
-        self.task = task
-        self.live: dict[str, LiveJob] = {}
-        self.unrecorded = 0
-        """How many jobs have ended and are not recorded yet."""
+        super().__init__(task)
         self.leaving = Leaving(task)
         self._ender = Ender(task, self)
         self._watching: Any = None
-        self._own: set[asyncio.Task[None]] = set()
-        self._trying = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
 
     def close(self) -> None:
-        """Stop looking after the jobs. What runs goes on, and is found again."""
         if self._watching is not None:
             self._watching.unsubscribe(self.task.name, self)
             self._watching = None
-        for task in self._own:
-            task.cancel()
-        for live in self.live.values():
-            live.let_go()
-            live.launched.set()
-            live.over.set()
-        self.live.clear()
+        super().close()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None], live: LiveJob) -> None:
-        """Do something for a job beside everything else.
+    async def record_end(self, live: LiveJob) -> None:
+        await self._ender.end(live)
 
-        :param coroutine: what to do; it handles its own failures.
-        :param live: the job.
-        """
-        name = f"pydatatask {self.task.name} {live.job}"
-        if self.task.runtime is not None:
-            return self.task.runtime.spawn(coroutine, name)
-        task = asyncio.create_task(coroutine, name=name)
-        self._own.add(task)
-        task.add_done_callback(self._own.discard)
+    async def try_to_record(self, live: LiveJob) -> None:
+        await super().try_to_record(live)
+        if live.waits_for_name:
+            await self._ender.try_again(live)
 
     @property
     def listens(self) -> bool:
@@ -167,16 +151,8 @@ class Jobs:
     # -- phases ----------------------------------------------------------------------------------
 
     def enter(self, live: LiveJob, phase: Phase) -> None:
-        """Have a job in a phase.
-
-        :param live: the job.
-        :param phase: the phase.
-        """
-        if live.over.is_set():
-            return  # it was deleted meanwhile
-        self.unrecorded += (phase is Phase.ENDED) - (live.phase is Phase.ENDED)
-        live.phase = phase
-        if phase is Phase.LAUNCHING:
+        super().enter(live, phase)
+        if live.phase is Phase.LAUNCHING:
             live.launched.clear()
         else:
             live.launched.set()
@@ -217,16 +193,8 @@ class Jobs:
         self.attend([live])
 
     def wait_again(self, live: LiveJob, delay: float) -> None:
-        """Have a job launched again.
-
-        :param live: the job, of which no pod is left.
-        :param delay: after how many seconds.
-        """
         live.begin_anew()
-        live.not_before = time.monotonic() + delay
-        self.enter(live, Phase.WAITING)
-        if not self.task.synchronous:  # there, whoever launched it waits for it
-            self.task.retry_later(live.job, delay)
+        super().wait_again(live, delay)
 
     async def cancel(self, live: LiveJob) -> None:
         """Record a job as killed that waits for another attempt; if that fails, it goes on waiting.
@@ -246,31 +214,9 @@ class Jobs:
         await self.finished(live, record)
 
     async def finished(self, live: LiveJob, record: Mapping[str, Any] | None) -> None:
-        """Forget a job.
-
-        :param live: the job, of which everything is recorded.
-        :param record: how it ended; None if that is nobody's business.
-        """
         if live.pod is not None and not live.gone:
             self.leaving.add(live)
-        self.drop(live)
-        if record is not None and not record["success"] and self.task.runtime is not None:
-            await self.task.runtime.failed(self.task, live.job, record)
-        self.task.wake()
-
-    def drop(self, live: LiveJob) -> None:
-        """Look after a job no longer.
-
-        :param live: the job.
-        """
-        if live.over.is_set():
-            return  # it was deleted while its end was being recorded, or the other way round
-        live.let_go()
-        live.launched.set()
-        live.over.set()
-        self.unrecorded -= live.phase is Phase.ENDED
-        if self.live.get(live.job) is live:
-            del self.live[live.job]
+        await super().finished(live, record)
 
     # -- the quota -------------------------------------------------------------------------------
 
@@ -282,37 +228,6 @@ class Jobs:
         if live.counted:
             live.counted = False
             await self.task.resources.relinquish(live.request.without_launches())
-
-    # -- rounds ----------------------------------------------------------------------------------
-
-    def attend(self, jobs: Collection[LiveJob]) -> None:
-        """Record the ends of those jobs that have ended, where it is time to try.
-
-        :param jobs: the jobs to look at.
-        """
-        now = time.monotonic()
-        for live in jobs:
-            if live.over.is_set() or live.recording:
-                continue  # the caller's list may be older than the end of the job
-            if live.phase is Phase.ENDED and now >= live.not_before:
-                live.recording = True
-                self._trying += 1
-                self._quiet.clear()
-                self.spawn(self._ender.end(live), live)
-
-    def tried(self, live: LiveJob) -> None:
-        """Note that the end of a job is recorded, or was tried to be.
-
-        :param live: the job.
-        """
-        live.recording = False
-        self._trying -= 1
-        if not self._trying:
-            self._quiet.set()
-
-    async def settle(self) -> None:
-        """Wait until all that can be recorded now is."""
-        await self._quiet.wait()
 
     async def discard(self, live: LiveJob, grace: int) -> None:
         """End a job and forget it, as if it had never been launched.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +35,7 @@ _RESTART_DELAY = 0.2
 class Ender:
     """Records the ends of jobs: outputs, ``done``, the record in ``pids``, and the directory last.
 
-    Each step may be repeated. While one fails, the directory and the record stay, and it is tried
-    again, less and less often.
+    Each step may be repeated. While one fails, the directory and the record stay.
 
     :param task: whose jobs.
     :param jobs: the jobs.
@@ -54,23 +52,8 @@ class Ender:
         :param live: the job, whose process may be over.
         """
         await self.jobs.give_back(live)
-        try:
-            async with self._slots:
-                await self._end(live)
-        except Exception as e:  # noqa: BLE001 - told of, and tried again
-            delay = live.wait(0.5)
-            live.not_before = time.monotonic() + delay
-            log.error(
-                "%s: the end of job %s could not be recorded; what it left is kept and it is "
-                "tried again in %.1f s: %s",
-                self.task.name,
-                live.job,
-                delay,
-                e,
-                extra={"task": self.task.name, "job": live.job},
-            )
-        finally:
-            self.jobs.tried(live)
+        async with self._slots:
+            await self._end(live)
 
     async def _end(self, live: LiveJob) -> None:
         task = self.task

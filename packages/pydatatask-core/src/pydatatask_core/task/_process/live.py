@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.proc_manager.run import Run
+from pydatatask_core.task.flight import JobInFlight, Phase
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 __all__ = ["LiveJob", "Phase"]
@@ -20,37 +20,22 @@ __all__ = ["LiveJob", "Phase"]
 _NOWHERE = Path("/nonexistent")
 
 
-class Phase(Enum):
-    """How far a job is."""
-
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    ENDED = "ended"
-    """Its process is over, and not all of that is recorded yet."""
-    WAITING = "waiting"
-    """It is to be launched again."""
-
-
 @dataclass(slots=True, eq=False)
-class LiveJob:
-    """A job that is launched, runs, waits for another attempt, or is not recorded yet.
+class LiveJob(JobInFlight):
+    """A job of a process task that is in flight.
 
     :param job: the job.
     :param run: its run directory, once it has one.
     :param attempt: which attempt it is, counted from 1 when it was first launched.
     """
 
-    job: str
     run: Run = field(default_factory=lambda: Run(_NOWHERE, ""))
     attempt: int = 1
-    phase: Phase = Phase.LAUNCHING
     start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     waiting_for: datetime | None = None
     """When it is to be launched again, if that is noted in its record."""
     problem: str | None = None
     """Why the last attempt failed."""
-    counted: bool = False
-    """Whether its process has a share of the quota."""
     may_live: bool = False
     """Whether a process may have come to life."""
     cancelled: bool = False
@@ -63,16 +48,8 @@ class LiveJob:
     """Whether its record lacks what it takes to find the process again."""
     unwatch: Callable[[], None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
-    ending: bool = False
-    """Whether its end is being recorded right now."""
     attempts: int = 1
     """How many attempts there were in all, whoever launched them, once that was looked up."""
-    failures: int = 0
-    """How often in a row its end could not be recorded, or it could not be started."""
-    not_before: float = 0.0
-    """When (monotonic) to try that again."""
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when nothing more is to be done about it."""
 
     def record(self) -> dict[str, Any]:
         """Give what ``pids`` says about the job."""
@@ -124,14 +101,6 @@ class LiveJob:
     def _launched_at(self) -> str:
         return self.start_time.astimezone(UTC).isoformat()
 
-    def wait(self, seconds: float) -> float:
-        """Give the delay after one more failure to record its end or to start it.
-
-        :param seconds: the first delay.
-        """
-        self.failures += 1
-        return float(min(seconds * 2 ** min(self.failures - 1, 16), 60.0))
-
     def leave_machine(self) -> None:
         """Give back what it takes of its machine, where several share the jobs."""
         if self.run.let_go is not None:
@@ -139,7 +108,6 @@ class LiveJob:
             self.run.let_go = None
 
     def let_go(self) -> None:
-        """Stop being told of its end."""
         if self.unwatch is not None:
             self.unwatch()
             self.unwatch = None
