@@ -67,13 +67,14 @@ class Loop:
     A *round* updates every task and lists every repository. Between rounds what ended is reaped
     and what is still in the backlog is launched, which costs no listing. A round follows when
     something has ended, after a pause in proportion to what a round costs; at once when nothing
-    is left to do; and after the poll interval in any case.
+    is left to do; and after the poll interval in any case, or after as long as a round takes.
 
     :param drive: what is to be kept in motion.
     :param quotas: the quotas that launches are subject to.
     :param forever: whether to go on when it is quiet.
     :param launch_once: whether to launch only what the first listing shows.
-    :param poll: how many seconds to wait between rounds in which nothing happens.
+    :param poll: how many seconds to wait between rounds in which nothing happens; at least as
+        many as the last round took.
     :param progress: called after every step with how far things are.
     """
 
@@ -156,7 +157,7 @@ class Loop:
         start = time.monotonic()
         while True:
             now = time.monotonic()
-            due = start + self._poll
+            due = start + max(self._poll, took)  # rounds never take more than half of the time
             again = self._holds.next_try() if self._to_plan else None
             if again is not None:
                 due = min(due, now + again)

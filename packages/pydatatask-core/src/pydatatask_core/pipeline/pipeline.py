@@ -283,7 +283,8 @@ class Pipeline:
         :param launch_once: whether to launch only what is ready at the beginning, and then to
             wait for its end.
         :param timeout: after how many seconds to give up; what runs is left running.
-        :param poll: how many seconds to wait between rounds in which nothing happens.
+        :param poll: how many seconds to wait between rounds in which nothing happens; it waits at
+            least as long as the last round took.
         :param progress: called after every step with how far things are.
         :raises TimeoutError: if the time is up.
         """

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["FilterRepository", "MapRepository", "SucceededRepository"]
 
 
-_NOTHING: frozenset[str] = frozenset()
-
-
 class FilterRepository(Combinator):
     """The jobs of another repository that pass a test of their values.
 
@@ -41,7 +38,7 @@ class FilterRepository(Combinator):
         # asked for is forgotten without a search.
         self._passed: set[str] = set()
         self._refused: set[str] = set()
-        self._older: tuple[AbstractSet[str], AbstractSet[str]] = (_NOTHING, _NOTHING)
+        self._older: tuple[set[str], set[str]] = (set(), set())
         self._doubts = Doubts(self)
         self._round: object = None
 
@@ -75,8 +72,11 @@ class FilterRepository(Combinator):
     async def select(self, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
         jobs = frozenset(await listing.select(self.child, jobs))
         passed, refused = self._older
-        self._passed |= (jobs & passed) - self._refused
-        self._refused |= (jobs & refused) - self._passed
+        kept = passed & jobs  # this is the large one, so it is not copied once more
+        kept -= self._refused
+        kept |= self._passed
+        self._passed = kept
+        self._refused |= (refused & jobs) - kept
         unknown = self._unjudged(jobs)
         if unknown:
             found, problems = await self._judge(list(unknown))
