@@ -8,19 +8,20 @@ import logging
 import random
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import SessionError, describe
 
-from .errors import PodManagerError, api_errors, refusal
-from .names import job_of, name_of, task_of, uid_of
-from .state import essence
+from .errors import PodManagerError, refusal
+from .events import parse_event
+from .known import KnownPods
+from .names import name_of, task_of, uid_of
 from .strays import describe_strays
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from .events import Listener, PodSource
 
-__all__ = ["Listener", "PodSource", "PodWatch"]
+__all__ = ["PodWatch"]
 
 log = logging.getLogger("pydatatask.pod_manager")
 
@@ -42,36 +43,7 @@ _LONGEST_WAIT = 30.0
 _GONE = 410
 
 
-class PodSource(Protocol):
-    """What a watch takes its pods from."""
-
-    @property
-    def where(self) -> str:
-        """The namespace and server, for messages."""
-
-    def pages(self) -> AsyncGenerator[tuple[list[Pod], str], None]:
-        """List all pods in pages, each with the version that the listing as a whole has."""
-
-    def events(self, version: str, seconds: int, silence: float) -> AsyncGenerator[bytes, None]:
-        """Watch from a version on, and give each event as a line."""
-
-
-class Listener(Protocol):
-    """What is told of the pods of one task."""
-
-    def changed(self, pod: Pod, gone: bool) -> None:
-        """Take note of a pod that is new, has changed, or is gone, with its last state."""
-
-    def listed(self, began: float) -> None:
-        """Take note that all pods were listed anew.
-
-        What was made before that and is not known by now is gone.
-
-        :param began: the time (monotonic) when the listing began.
-        """
-
-
-class PodWatch:
+class PodWatch(KnownPods):
     """Keeps the pods of an application in memory, and tells those who listen what changes.
 
     What it has is old while the API server cannot be reached, and made good afterwards: a pod may
@@ -86,13 +58,10 @@ class PodWatch:
         self._running: asyncio.Task[None] | None = None
         self._stopped: list[asyncio.Task[None]] = []
         self._turn_ends = 0.0
-        self._forget()
+        super().__init__()
 
-    def _forget(self) -> None:
-        self._pods: dict[str, Pod] = {}
-        self._texts: dict[str, str] = {}
-        self._by_task: dict[str, dict[str, Pod]] = {}
-        self._jobs: dict[str, frozenset[str]] = {}
+    def forget(self) -> None:
+        super().forget()
         self._synced = asyncio.Event()
         self._tried = asyncio.Event()
         self._failure: PodManagerError | None = None
@@ -107,36 +76,6 @@ class PodWatch:
         """Whether the pods are known."""
         return self._synced.is_set()
 
-    def jobs(self, task: str) -> frozenset[str]:
-        """Give the jobs that have a pod; the same object as long as they are the same.
-
-        :param task: whose jobs.
-        """
-        found = self._jobs.get(task)
-        if found is None:
-            pods = self._by_task.get(task, {}).values()
-            found = frozenset(job for pod in pods if (job := job_of(pod)) is not None)
-            self._jobs[task] = found
-        return found
-
-    def pods(self, task: str | None = None, job: str | None = None) -> list[Pod]:
-        """Give what has to be known of pods to look after them.
-
-        :param task: the task that they are to be of; any by default.
-        :param job: the job that they are to be of; any by default.
-        """
-        found: Iterable[Pod] = self._by_task.get(task, {}).values() if task else self._pods.values()
-        return [pod for pod in found if job is None or job_of(pod) == job]
-
-    def whole(self, pod: Pod) -> Pod:
-        """Give all that there is to a pod.
-
-        :param pod: what :meth:`pods` gave.
-        """
-        text = self._texts.get(name_of(pod))
-        whole: Pod = pod if text is None else json.loads(text)
-        return whole
-
     # -- who wants to know -----------------------------------------------------------------------
 
     def subscribe(self, task: str, listener: Listener) -> None:
@@ -146,7 +85,7 @@ class PodWatch:
         :param listener: whom to tell.
         """
         self._listeners[task] = listener
-        for pod in list(self._by_task.get(task, {}).values()):
+        for pod in self.pods(task):
             listener.changed(pod, gone=False)
         if self._running is None:
             self._running = asyncio.create_task(self._run(), name="pydatatask watch of pods")
@@ -165,7 +104,7 @@ class PodWatch:
             self._stopped.append(self._running)
             self._running = None
             tried = self._tried
-            self._forget()
+            self.forget()
             tried.set()  # who waits for it gets to know
 
     async def close(self) -> None:
@@ -241,10 +180,10 @@ class PodWatch:
             async for pods, version in pages:  # noqa: B007 - the last one counts
                 for pod in pods:
                     seen.add(name_of(pod))
-                    self._put(pod)
+                    self._see(pod)
                 await asyncio.sleep(0)
-        for name in self._pods.keys() - seen:
-            self._drop(self._pods[name])
+        for pod in self.others(seen):
+            self._miss(pod)
         self._connected()
         for listener in list(self._listeners.values()):
             listener.listed(began)
@@ -264,7 +203,7 @@ class PodWatch:
         try:
             async with aclosing(self._source.events(version, seconds, SILENCE)) as lines:
                 async for line in lines:
-                    event = _event(line, self._source.where)
+                    event = parse_event(line, self._source.where)
                     self._connected()
                     version = self._take(event) or version
                     await self._give_way()
@@ -291,45 +230,28 @@ class PodWatch:
                 json.dumps(about),
             )
         if kind in ("ADDED", "MODIFIED"):
-            self._put(about)
+            self._see(about)
         elif kind == "DELETED":
-            self._drop(about)
+            self._miss(about)
         version = (about.get("metadata") or {}).get("resourceVersion")
         return str(version) if version else None
 
     # -- the pods --------------------------------------------------------------------------------
 
-    def _put(self, pod: Pod) -> None:
-        name, task = name_of(pod), task_of(pod)
-        before = self._pods.get(name)
-        if before is not None:
-            if uid_of(before) != uid_of(pod):
-                self._drop(before)
-                before = None
-            elif _version(before) == _version(pod):
-                return
-        pod["metadata"].pop("managedFields", None)  # often more than all the rest
-        self._texts[name] = json.dumps(pod)
-        pod = self._pods[name] = essence(pod)
-        if task is not None:
-            self._by_task.setdefault(task, {})[name] = pod
-            if before is None:
-                self._jobs.pop(task, None)
-            self._tell(task, pod, gone=False)
+    def _see(self, pod: Pod) -> None:
+        before = self.get(name_of(pod))
+        if before is not None and uid_of(before) != uid_of(pod):
+            self._miss(before)
+        less = self.put(pod)
+        if less is not None:
+            self._tell(less, gone=False)
 
-    def _drop(self, pod: Pod) -> None:
-        name, task = name_of(pod), task_of(pod)
-        known = self._pods.get(name)
-        if known is not None and uid_of(known) == uid_of(pod):
-            del self._pods[name], self._texts[name]
-            if task is not None:
-                self._by_task.get(task, {}).pop(name, None)
-                self._jobs.pop(task, None)
-        if task is not None:
-            self._tell(task, pod, gone=True)
+    def _miss(self, pod: Pod) -> None:
+        self.drop(pod)
+        self._tell(pod, gone=True)
 
-    def _tell(self, task: str, pod: Pod, *, gone: bool) -> None:
-        listener = self._listeners.get(task)
+    def _tell(self, pod: Pod, *, gone: bool) -> None:
+        listener = self._listeners.get(task_of(pod) or "")
         if listener is None:
             return
         try:
@@ -341,19 +263,6 @@ class PodWatch:
         if self._told_of_strays:
             return
         self._told_of_strays = True
-        told = describe_strays(self._pods.values(), self._listeners.keys(), self._source.where)
+        told = describe_strays(self.pods(), self._listeners.keys(), self._source.where)
         if told is not None:
             log.warning("%s", told)
-
-
-def _event(line: bytes, where: str) -> dict[str, Any]:
-    """Read an event; one that is cut short or none is as good as a connection that broke."""
-    with api_errors("watch pods", where):
-        event = json.loads(line)
-        if not isinstance(event, dict):
-            raise ValueError(f"an event is a mapping, not a {type(event).__name__}")
-    return event
-
-
-def _version(pod: Pod) -> Any:
-    return pod["metadata"].get("resourceVersion")
