@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 
 from .client import Client
-from .errors import PodManagerError
 from .manifest import complete
-from .names import check_label, name_of, selector, uid_of
+from .names import check_label, selector
+from .pods import Pods
 from .watch import PodWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from kubernetes_asyncio.client import ApiClient, Configuration, CoreV1Api, V1Pod
     from kubernetes_asyncio.stream import WsApiClient
 
-    from .answer import Answer
-
 __all__ = ["PodManager"]
 
-PAGE = 100
-"""How many pods are asked for at once. To decode that many takes some ten milliseconds."""
 
-_ABSENT = 404
-_CONFLICT = 409
-_MERGE = "application/merge-patch+json"
-
-
-class PodManager:
+class PodManager(Pods):
     """A pod manager allows multiple tasks to share a connection to a kubernetes cluster.
 
     Make it as a resource of the session::
@@ -63,7 +54,6 @@ class PodManager:
         namespace: str,
         config: Callable[[], Configuration | Awaitable[Configuration]] | None = None,
     ) -> None:
-        self.app = check_label("the app of a PodManager", app)
         if not isinstance(namespace, str) or not namespace:
             raise TaskConfigurationError(
                 f"the namespace of a PodManager has to be a string, not {namespace!r}"
@@ -72,18 +62,13 @@ class PodManager:
             raise TaskConfigurationError(
                 f"config has to be a callable that gives a Configuration, not {type(config)!r}"
             )
-        self.namespace = namespace
-        self.client = Client(config, namespace)
+        app = check_label("the app of a PodManager", app)
+        super().__init__(app, namespace, Client(config, namespace))
         self.watch = PodWatch(self)
         self.tasks: set[str] = set()
         """The tasks that were opened to be looked at; those that are driven listen to the watch."""
 
     # -- the connection --------------------------------------------------------------------------
-
-    @property
-    def where(self) -> str:
-        """The namespace and server, for messages."""
-        return self.client.where
 
     @property
     def api(self) -> ApiClient:
@@ -193,135 +178,10 @@ class PodManager:
         if self.watch.synced:
             return self.watch.pods(task, job)
         found: list[dict[str, Any]] = []
-        async with aclosing(self._pages(selector(self.app, task, job))) as pages:
+        async with aclosing(self.pages(selector(self.app, task, job))) as pages:
             async for pods, _ in pages:
                 found += pods
         return found
-
-    async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """Create a pod.
-
-        :raises PodManagerError: if that failed; it may exist all the same, unless this says why
-            the server refused it.
-        """
-        pod: dict[str, Any] = await self.client.request(
-            f"create pod {name_of(manifest)!r}", "create_namespaced_pod", self.namespace, manifest
-        )
-        return pod
-
-    async def get(self, name: str) -> dict[str, Any] | None:
-        """Give a pod by its name, or None if there is none."""
-        try:
-            pod: dict[str, Any] = await self.client.request(
-                f"read pod {name!r}", "read_namespaced_pod", name, self.namespace
-            )
-        except PodManagerError as e:
-            if e.status == _ABSENT:
-                return None
-            raise
-        return pod
-
-    async def patch(self, pod: dict[str, Any], change: dict[str, Any]) -> None:
-        """Change a pod, unless it is gone.
-
-        :param pod: the pod.
-        :param change: what is to be different.
-        """
-        change = {**change, "metadata": {**change.get("metadata", {}), "uid": uid_of(pod)}}
-        try:
-            await self.client.request(
-                f"change pod {name_of(pod)!r}",
-                "patch_namespaced_pod",
-                *(name_of(pod), self.namespace, change),
-                _content_type=_MERGE,
-            )
-        except PodManagerError as e:
-            if e.status not in (_ABSENT, _CONFLICT):
-                raise
-
-    async def remove(self, name: str, uid: str, grace: int | None = None) -> None:
-        """Delete a pod, and no other that has got its name since; succeed if it is gone.
-
-        :param name: its name.
-        :param uid: its uid.
-        :param grace: how many seconds it gets to end; what it says itself by default.
-        """
-        body: dict[str, Any] = {"preconditions": {"uid": uid}}
-        if grace is not None:
-            body["gracePeriodSeconds"] = grace
-        try:
-            await self.client.request(
-                f"delete pod {name!r}", "delete_namespaced_pod", name, self.namespace, body=body
-            )
-        except PodManagerError as e:
-            if e.status not in (_ABSENT, _CONFLICT):
-                raise
-
-    @asynccontextmanager
-    async def log(
-        self, name: str, container: str, *, follow: bool = False
-    ) -> AsyncGenerator[Answer, None]:
-        """Read what a container has written until now.
-
-        :param name: the name of the pod.
-        :param container: the name of the container.
-        :param follow: whether to go on until it has ended, however long it says nothing.
-        :raises PodManagerError: if it cannot be had.
-        """
-        options: dict[str, Any] = {"follow": True, "silence": 0} if follow else {}
-        async with self.client.answer(
-            f"read the log of container {container!r} of pod {name!r}",
-            "read_namespaced_pod_log",
-            *(name, self.namespace),
-            container=container,
-            **options,
-        ) as answer:
-            yield answer
-
-    # -- what the watch asks for -----------------------------------------------------------------
-
-    def pages(self) -> AsyncGenerator[tuple[list[dict[str, Any]], str], None]:
-        """List all pods of the app in pages."""
-        return self._pages(selector(self.app))
-
-    async def _pages(
-        self, label_selector: str
-    ) -> AsyncGenerator[tuple[list[dict[str, Any]], str], None]:
-        more: dict[str, str] = {}
-        while True:
-            page = await self.client.request(
-                "list pods",
-                "list_namespaced_pod",
-                self.namespace,
-                label_selector=label_selector,
-                limit=PAGE,
-                **more,
-            )
-            about = page.get("metadata") or {}
-            yield page.get("items") or [], str(about.get("resourceVersion") or "")
-            if not about.get("continue"):
-                return
-            more = {"_continue": about["continue"]}
-
-    async def events(
-        self, version: str, seconds: int, silence: float
-    ) -> AsyncGenerator[bytes, None]:
-        """Watch all pods of the app from a version on."""
-        options = {
-            "label_selector": selector(self.app),
-            "watch": True,
-            "allow_watch_bookmarks": True,
-            "resource_version": version,
-            "timeout_seconds": seconds,
-        }
-        async with (
-            self.client.answer(
-                "watch pods", "list_namespaced_pod", self.namespace, silence=silence, **options
-            ) as answer,
-            aclosing(answer.lines()) as lines,
-        ):
-            async for line in lines:
-                yield line
 
     def __repr__(self) -> str:
         return f"PodManager({self.app!r}, {self.namespace!r})"

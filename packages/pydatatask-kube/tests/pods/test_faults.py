@@ -17,7 +17,7 @@ from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task import InProcessSyncTask
 from pydatatask_kube import KubeTask, PodManager, PodManagerError
-from pydatatask_kube.manager import PAGE
+from pydatatask_kube.pods import PAGE
 
 from .driving import TEMPLATE, Driven, until
 

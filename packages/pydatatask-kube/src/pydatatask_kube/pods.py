@@ -1,0 +1,166 @@
+"""The pods of an application as JSON, which is what our own tasks work with."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from .errors import PodManagerError
+from .names import name_of, selector, uid_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from .answer import Answer
+    from .client import Client
+
+__all__ = ["PAGE", "Pods"]
+
+PAGE = 100
+"""How many pods are asked for at once. To decode that many takes some ten milliseconds."""
+
+_ABSENT = 404
+_CONFLICT = 409
+_MERGE = "application/merge-patch+json"
+
+
+class Pods:
+    """Makes, finds and ends pods.
+
+    :param app: the application, which labels them.
+    :param namespace: the namespace that they are in.
+    :param client: what to ask the API server by.
+    """
+
+    def __init__(self, app: str, namespace: str, client: Client) -> None:
+        self.app = app
+        self.namespace = namespace
+        self.client = client
+
+    @property
+    def where(self) -> str:
+        """The namespace and server, for messages."""
+        return self.client.where
+
+    async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Create a pod.
+
+        :raises PodManagerError: if that failed; it may exist all the same, unless this says why
+            the server refused it.
+        """
+        pod: dict[str, Any] = await self.client.request(
+            f"create pod {name_of(manifest)!r}", "create_namespaced_pod", self.namespace, manifest
+        )
+        return pod
+
+    async def get(self, name: str) -> dict[str, Any] | None:
+        """Give a pod by its name, or None if there is none."""
+        try:
+            pod: dict[str, Any] = await self.client.request(
+                f"read pod {name!r}", "read_namespaced_pod", name, self.namespace
+            )
+        except PodManagerError as e:
+            if e.status == _ABSENT:
+                return None
+            raise
+        return pod
+
+    async def patch(self, pod: dict[str, Any], change: dict[str, Any]) -> None:
+        """Change a pod, unless it is gone.
+
+        :param pod: the pod.
+        :param change: what is to be different.
+        """
+        change = {**change, "metadata": {**change.get("metadata", {}), "uid": uid_of(pod)}}
+        try:
+            await self.client.request(
+                f"change pod {name_of(pod)!r}",
+                "patch_namespaced_pod",
+                *(name_of(pod), self.namespace, change),
+                _content_type=_MERGE,
+            )
+        except PodManagerError as e:
+            if e.status not in (_ABSENT, _CONFLICT):
+                raise
+
+    async def remove(self, name: str, uid: str, grace: int | None = None) -> None:
+        """Delete a pod, and no other that has got its name since; succeed if it is gone.
+
+        :param name: its name.
+        :param uid: its uid.
+        :param grace: how many seconds it gets to end; what it says itself by default.
+        """
+        body: dict[str, Any] = {"preconditions": {"uid": uid}}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
+        try:
+            await self.client.request(
+                f"delete pod {name!r}", "delete_namespaced_pod", name, self.namespace, body=body
+            )
+        except PodManagerError as e:
+            if e.status not in (_ABSENT, _CONFLICT):
+                raise
+
+    @asynccontextmanager
+    async def log(
+        self, name: str, container: str, *, follow: bool = False
+    ) -> AsyncGenerator[Answer, None]:
+        """Read what a container has written until now.
+
+        :param name: the name of the pod.
+        :param container: the name of the container.
+        :param follow: whether to go on until it has ended, however long it says nothing.
+        :raises PodManagerError: if it cannot be had.
+        """
+        options: dict[str, Any] = {"follow": True, "silence": 0} if follow else {}
+        async with self.client.answer(
+            f"read the log of container {container!r} of pod {name!r}",
+            "read_namespaced_pod_log",
+            *(name, self.namespace),
+            container=container,
+            **options,
+        ) as answer:
+            yield answer
+
+    async def pages(
+        self, wanted: str | None = None
+    ) -> AsyncGenerator[tuple[list[dict[str, Any]], str], None]:
+        """List pods in pages, each with the version that the listing as a whole has.
+
+        :param wanted: their selector; all pods of the app by default.
+        """
+        more: dict[str, str] = {}
+        while True:
+            page = await self.client.request(
+                "list pods",
+                "list_namespaced_pod",
+                self.namespace,
+                label_selector=wanted or selector(self.app),
+                limit=PAGE,
+                **more,
+            )
+            about = page.get("metadata") or {}
+            yield page.get("items") or [], str(about.get("resourceVersion") or "")
+            if not about.get("continue"):
+                return
+            more = {"_continue": about["continue"]}
+
+    async def events(
+        self, version: str, seconds: int, silence: float
+    ) -> AsyncGenerator[bytes, None]:
+        """Watch all pods of the app from a version on."""
+        options = {
+            "label_selector": selector(self.app),
+            "watch": True,
+            "allow_watch_bookmarks": True,
+            "resource_version": version,
+            "timeout_seconds": seconds,
+        }
+        async with (
+            self.client.answer(
+                "watch pods", "list_namespaced_pod", self.namespace, silence=silence, **options
+            ) as answer,
+            aclosing(answer.lines()) as lines,
+        ):
+            async for line in lines:
+                yield line
