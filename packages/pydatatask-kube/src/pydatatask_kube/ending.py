@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.utils import signal_name
-
+from .failure import ended_by_deletion, failure
 from .names import FATE
+from .outcome import DISCARDED, KILLED, Ending, killed, lost
 from .state import (
-    Container,
     condition,
     containers_of,
     created_at,
-    culprit,
     deleted_at,
-    deletion_asked_at,
-    last_finish,
     parse_time,
     will_never_run,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
-__all__ = ["DISCARDED", "KILLED", "Ending", "Limits", "Verdict", "judge", "killed", "lost"]
+    from .state import Container
 
-
-KILLED = "killed"
-DISCARDED = "discarded"
+__all__ = ["Limits", "Verdict", "judge"]
 
 IMAGE_PATIENCE = 300.0
 """Seconds for which a container that cannot be started gets further tries of the kubelet, if
@@ -49,25 +43,6 @@ _IMAGE = _HOPELESS | {
 }
 _START = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 
-# Why a pod is a "DisruptionTarget", by the reason of that condition.
-_DISRUPTIONS = {
-    "DeletionByPodGC": ("lost", "lost: its node is gone"),
-    "DeletionByTaintManager": ("evicted", "evicted: its node got a taint that it does not bear"),
-    "EvictionByEvictionAPI": ("evicted", "evicted: its node was drained"),
-    "PreemptionByScheduler": ("evicted", "evicted: a pod of higher priority needed its place"),
-    "TerminationByKubelet": ("evicted", "evicted by its node"),
-}
-
-
-# Why a pod failed, by the reason of its status, where that tells all.
-_BY_REASON = {
-    "DeadlineExceeded": ("timed_out", "timed out"),
-    "Evicted": ("evicted", "evicted by its node"),
-    "NodeLost": ("lost", "lost"),
-    "NodeShutdown": ("evicted", "evicted"),
-    "Shutdown": ("evicted", "evicted"),
-}
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -77,29 +52,6 @@ class Limits:
     """From the creation of a pod until its containers run."""
     timeout: float | None = None
     """From when its node took it on."""
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a pod has ended, or why it is to be ended.
-
-    :param success: whether it did what it was to do.
-    :param reason: what happened, if not.
-    :param kind: the kind of failure, which the record then has as a flag.
-    :param container: the container that is to blame, if one is.
-    :param stays: whether it is still there and has to be stopped.
-    """
-
-    success: bool = False
-    reason: str = ""
-    kind: str | None = None
-    container: Container | None = None
-    stays: bool = False
-
-    @property
-    def may_be_retried(self) -> bool:
-        """Whether another attempt is for us to make; what is lost may run on, unseen."""
-        return not self.success and self.kind not in ("lost", KILLED, DISCARDED)
 
 
 @dataclass(frozen=True)
@@ -127,35 +79,15 @@ def judge(pod: Mapping[str, Any], gone: bool, now: datetime, limits: Limits) -> 
     gone = gone or will_never_run(pod)
     if fate == DISCARDED and (gone or phase in ("Succeeded", "Failed")):
         return Verdict(Ending(reason="deleted from live", kind=DISCARDED))
-    if phase == "Succeeded" and not _ended_by_deletion(pod):
+    if phase == "Succeeded" and not ended_by_deletion(pod):
         return Verdict(Ending(success=True))
     if phase in ("Succeeded", "Failed") or gone:
-        return Verdict(killed() if fate == KILLED else _failure(pod, gone))
+        return Verdict(killed() if fate == KILLED else failure(pod, gone))
     if pod["metadata"].get("deletionTimestamp"):
         return _being_deleted(pod, now)
     if phase == "Running":
         return _running(pod, now, limits.timeout)
     return _pending(pod, now, limits.pending)
-
-
-def killed(stays: bool = False) -> Ending:
-    """Give the ending of a pod that was ended by request.
-
-    :param stays: whether it is still there.
-    """
-    return Ending(reason="killed on request", kind=KILLED, stays=stays)
-
-
-def lost(why: str, stays: bool = False) -> Ending:
-    """Give the ending of a pod of which nobody knows what became of it.
-
-    :param why: what is known.
-    :param stays: whether it is still there.
-    """
-    return Ending(reason=f"lost: {why}", kind="lost", stays=stays)
-
-
-# -- pods that are not over ----------------------------------------------------------------------
 
 
 def _being_deleted(pod: Mapping[str, Any], now: datetime) -> Verdict:
@@ -220,53 +152,3 @@ def _never_started(container: Container) -> Ending:
         container=container,
         stays=True,
     )
-
-
-# -- pods that are over --------------------------------------------------------------------------
-
-
-def _failure(pod: Mapping[str, Any], gone: bool) -> Ending:
-    status = pod.get("status", {})
-    said = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
-    guilty = culprit(pod)
-    if status.get("reason") in _BY_REASON:
-        kind, text = _BY_REASON[status["reason"]]
-        return Ending(reason=f"{text}: {said}", kind=kind, container=guilty)
-    target = condition(pod, "DisruptionTarget") or {}
-    if target.get("status") == "True":
-        return _disrupted(target, guilty)
-    if _ended_by_deletion(pod) or (gone and status.get("phase") != "Failed"):
-        return Ending(reason="deleted by someone else", kind="deleted", container=guilty)
-    return _failed(pod, guilty) if guilty else Ending(reason=said or "nothing says why")
-
-
-def _disrupted(target: Mapping[str, Any], guilty: Container | None) -> Ending:
-    kind, text = _DISRUPTIONS.get(str(target.get("reason")), ("evicted", "evicted"))
-    more = target.get("message")
-    return Ending(reason=f"{text}{f' ({more})' if more else ''}", kind=kind, container=guilty)
-
-
-def _failed(pod: Mapping[str, Any], guilty: Container) -> Ending:
-    alone = len(containers_of(pod)) == 1
-    which = "" if alone else f" of container {guilty.name!r}"
-    more = f": {guilty.message}" if guilty.message else ""
-    if guilty.reason == "OOMKilled":
-        limit = f", its limit is {guilty.memory}" if guilty.memory else ""
-        return Ending(
-            reason=f"out of memory{limit} (exit status {guilty.code}{which})",
-            kind="oom_killed",
-            container=guilty,
-        )
-    name = signal_name(guilty.code or 0)
-    told = f"killed by {name} (exit status {guilty.code}{which})" if name else None
-    reason = told or f"exit status {guilty.code}{which}"
-    if guilty.reason not in (None, "Error", "Completed"):
-        reason += f", {guilty.reason}"
-    return Ending(reason=reason + more, container=guilty)
-
-
-def _ended_by_deletion(pod: Mapping[str, Any]) -> bool:
-    """Tell whether somebody deleted the pod before its last container had ended."""
-    asked, finish = deletion_asked_at(pod), last_finish(pod)
-    # In doubt, since both are whole seconds, it was: what is cut short must not count as done.
-    return asked is not None and (finish is None or finish + timedelta(seconds=1) > asked)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from .ending import Ending
+    from .outcome import Ending
 
 __all__ = ["describe_ending"]
 

@@ -6,31 +6,25 @@ import asyncio
 import contextlib
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import LaunchRefusedError, TaskError
-from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task.flight import Phase
 
 from ._task.job import LiveJob
-from ._task.jobs import Jobs, request_of
+from ._task.jobs import Jobs
 from ._task.launching import Launcher
 from ._task.leaving import LOOK_AGAIN
-from ._task.reading import read_logs
-from ._task.stopping import KILL_GRACE, discard_foreign, kill_foreign
-from .ending import killed
-from .names import job_of, labels, name_of, uid_of
-from .setting import KubeSetting
-from .state import created_at, is_over
-from .strays import describe_strays
+from ._task.usage import usage_of
+from .control import KubeControl
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
     from kubernetes_asyncio.client import V1Pod
 
+    from pydatatask_core.resource_manager import Resources
     from pydatatask_core.task.runtime import Runtime
 
 __all__ = ["KubeTask"]
@@ -41,7 +35,7 @@ MOST_UNRECORDED = 64
 """While the ends of as many jobs are not recorded, nothing is launched."""
 
 
-class KubeTask(KubeSetting):
+class KubeTask(KubeControl):
     """A task which runs a kubernetes pod.
 
     Will automatically link a :class:`LiveKubeRepository` as "live" with ``inhibits_start``,
@@ -117,7 +111,7 @@ class KubeTask(KubeSetting):
         :raises PodManagerError: if pods cannot be listed.
         """
         self._jobs.listen()  # before all else, since the watch reports pods that nobody listens to
-        if self._looks_only:
+        if self.looks_only:
             self.podman.tasks.add(self.name)
         await self.template.check()
         unknown = self.template.names - {*self.links, *self.env, "job", "task", "argv0"}
@@ -130,39 +124,9 @@ class KubeTask(KubeSetting):
             )
         await self._jobs.adopt()
 
-    async def oddities(self) -> Iterable[str]:
-        if not self._looks_only or self.name != min(self.podman.tasks):
-            return ()  # the watch tells of it, or another task
-        podman = self.podman
-        told = describe_strays(await podman.find(), podman.tasks, podman.where)
-        return () if told is None else (told,)
-
-    @property
-    def _looks_only(self) -> bool:
-        return self.runtime is not None and self.runtime.mode == "inspect"
-
-    async def known(self) -> None:
-        await self._jobs.adopt()
-
     async def _usage(self) -> Resources:
         """Tell what the live pods take of the quota, and how many launches were recent."""
-        # Who only shares the quota with a task that is driven is not driven by being asked.
-        looks_after = self._jobs.listens or (self.runtime is not None and self.drives)
-        if looks_after:
-            await self._jobs.adopt()
-        now = datetime.now(UTC)
-        pods = await self.podman.find(self.name)
-        total = Resources(launches=0)
-        if looks_after:
-            for live in self._jobs.live.values():
-                if live.counted:
-                    total += live.request.without_launches()
-        else:
-            for pod in pods:
-                if not is_over(pod):
-                    total += request_of(pod, self.name).without_launches()
-        recent = sum(now - created_at(pod, now) < self.window for pod in pods)
-        return total + Resources(launches=recent)
+        return await usage_of(self, self._jobs)
 
     async def demand(self, job: str) -> Resources | None:
         return await self._launcher.demand(job)
@@ -256,22 +220,6 @@ class KubeTask(KubeSetting):
         :param record: how it ended.
         """
 
-    async def has_recorded(self, pod: dict[str, Any]) -> bool:
-        """Tell whether it is recorded how this very pod ended.
-
-        :param pod: a pod of this task, as JSON.
-        """
-        job = job_of(pod)
-        if self.done is None or job is None:
-            return False
-        record = await self.done.info(job)
-        return isinstance(record, dict) and record.get("uid") == uid_of(pod)
-
-    async def sweep(self, jobs: Collection[str]) -> None:
-        for pod in await self.podman.find(self.name):
-            if job_of(pod) in jobs and is_over(pod) and await self.has_recorded(pod):
-                await self.podman.remove(name_of(pod), uid_of(pod))
-
     # -- ending jobs early -----------------------------------------------------------------------
 
     async def handle_timeout(self, pod: V1Pod) -> None:
@@ -295,38 +243,6 @@ class KubeTask(KubeSetting):
         if raw is not None and raw["metadata"]["uid"] == pod.metadata.uid:
             await self.discard(raw)
 
-    async def find(self, job: str) -> list[dict[str, Any]]:
-        await self._jobs.adopt()
-        pods = await self.podman.find(self.name, job)
-        live = self._jobs.live.get(job)
-        if live is not None:
-            await live.launched.wait()
-            if live.pod is not None and not live.gone and live.pod not in pods:
-                pods.append(live.pod)  # it was just made, and the watch has not told of it
-        return pods
-
-    async def discard(self, pod: dict[str, Any]) -> None:
-        ours = labels(self.podman.app, self.name, str(job_of(pod)))
-        if not ours.items() <= (pod["metadata"].get("labels") or {}).items():
-            raise TaskError(
-                f"{self.name}: the pod {pod['metadata']['name']!r} is none of this task"
-            )
-        await self._jobs.adopt()
-        live = self._jobs.live.get(ours["job"])
-        if live is not None and live.pod is not None and live.uid == pod["metadata"]["uid"]:
-            await self._jobs.discard(live, KILL_GRACE)
-        else:
-            await discard_foreign(self, pod)
-
-    def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
-        return read_logs(self, job, follow)
-
-    async def forget(self, job: str) -> None:
-        live = self._jobs.live.get(job)
-        if live is not None and live.phase is Phase.WAITING:
-            self._waiting.discard(job)
-            await self._jobs.finished(live, None)
-
     async def kill(self, job: str, *, grace: float | None = None) -> bool:
         """End a job that is live; it counts as failed.
 
@@ -338,18 +254,4 @@ class KubeTask(KubeSetting):
             the pod says itself by default.
         :return: whether there was anything to end.
         """
-        self.live.check_job_id(job)
-        await self._jobs.adopt()
-        live = self._jobs.live.get(job)
-        if live is None:
-            return not self.drives and await kill_foreign(self, job)
-        await live.launched.wait()
-        if live.phase is Phase.WAITING or live.waits_for_name:
-            self._waiting.discard(job)
-            await self._jobs.cancel(live)
-            return True
-        if live.phase is Phase.RUNNING:
-            live.grace = None if grace is None else max(0, round(grace))
-            self._jobs.end(live, killed(stays=not live.gone))
-        await live.over.wait()
-        return True
+        return await self.end_early(job, grace)

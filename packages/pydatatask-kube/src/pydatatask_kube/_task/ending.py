@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.task.flight import Phase
-from pydatatask_kube.ending import DISCARDED
+from pydatatask_kube.outcome import DISCARDED
 from pydatatask_kube.record import describe_ending
 
 from .logs import publish_logs
 
 if TYPE_CHECKING:
-    from pydatatask_kube.ending import Ending
+    from pydatatask_kube.outcome import Ending
     from pydatatask_kube.task import KubeTask
 
     from .job import LiveJob

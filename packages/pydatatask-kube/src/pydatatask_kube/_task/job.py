@@ -12,7 +12,7 @@ from pydatatask_kube.names import ATTEMPT, name_of, uid_of
 from pydatatask_kube.state import is_over
 
 if TYPE_CHECKING:
-    from pydatatask_kube.ending import Ending
+    from pydatatask_kube.outcome import Ending
 
 __all__ = ["LiveJob", "Phase"]
 

@@ -8,25 +8,24 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import QuantityError
-from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task.flight import JobsInFlight, Phase
-from pydatatask_kube.ending import KILLED, judge
+from pydatatask_kube.ending import judge
 from pydatatask_kube.names import job_of, name_of, uid_of
-from pydatatask_kube.requests import resources_of
+from pydatatask_kube.outcome import KILLED
 from pydatatask_kube.state import is_over
 
 from .ending import Ender
 from .job import LiveJob
 from .leaving import Leaving
+from .usage import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pydatatask_kube.ending import Ending
+    from pydatatask_kube.outcome import Ending
     from pydatatask_kube.task import KubeTask
 
-__all__ = ["Jobs", "request_of"]
+__all__ = ["Jobs"]
 
 log = logging.getLogger("pydatatask.task")
 
@@ -247,12 +246,3 @@ class Jobs(JobsInFlight[LiveJob]):
             raise
         await self.give_back(live)
         await self.finished(live, None)
-
-
-def request_of(pod: dict[str, Any], task: str) -> Resources:
-    """Tell what a pod that exists takes of the quota."""
-    try:
-        return resources_of(pod.get("spec") or {})
-    except QuantityError as e:  # the API server takes none that are none
-        log.warning("%s: what the pod %s takes is not counted: %s", task, name_of(pod), e)
-        return Resources(launches=1)

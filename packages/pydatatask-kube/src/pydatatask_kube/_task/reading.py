@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
 
     from pydatatask_kube.manager import PodManager
-    from pydatatask_kube.task import KubeTask
+    from pydatatask_kube.setting import KubeSetting
 
     Chunks = AsyncGenerator[tuple[str, bytes], None]
     """What is written, and by which container."""
@@ -34,7 +34,7 @@ _NOT_THERE = (400, 404)
 """What the API server says if a container has not begun, or is gone."""
 
 
-async def read_logs(task: KubeTask, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+async def read_logs(task: KubeSetting, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
     """Read the logs of a job's pod, each under a heading if it has several containers.
 
     :param task: whose job.

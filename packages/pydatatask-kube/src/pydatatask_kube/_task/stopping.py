@@ -6,14 +6,14 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_kube.ending import DISCARDED, KILLED
 from pydatatask_kube.names import FATE, name_of, uid_of
+from pydatatask_kube.outcome import DISCARDED, KILLED
 from pydatatask_kube.state import is_over
 
 from .leaving import FAREWELL, LOOK_AGAIN
 
 if TYPE_CHECKING:
-    from pydatatask_kube.task import KubeTask
+    from pydatatask_kube.setting import KubeSetting
 
 __all__ = ["KILL_GRACE", "discard_foreign", "kill_foreign"]
 
@@ -21,7 +21,7 @@ KILL_GRACE = 10
 """Seconds that the containers of a pod get to end which is to be forgotten."""
 
 
-async def discard_foreign(task: KubeTask, pod: dict[str, Any]) -> None:
+async def discard_foreign(task: KubeSetting, pod: dict[str, Any]) -> None:
     """Delete a pod, and tell its driver that its end is not for the record.
 
     :param task: whose pod.
@@ -32,7 +32,7 @@ async def discard_foreign(task: KubeTask, pod: dict[str, Any]) -> None:
     await _wait(task, pod, until_over=False)
 
 
-async def kill_foreign(task: KubeTask, job: str) -> bool:
+async def kill_foreign(task: KubeSetting, job: str) -> bool:
     """End the pod of a job, and leave it for its driver to record.
 
     :param task: whose job.
@@ -52,7 +52,7 @@ async def kill_foreign(task: KubeTask, job: str) -> bool:
     return bool(pods)
 
 
-async def _wait(task: KubeTask, pod: dict[str, Any], *, until_over: bool) -> None:
+async def _wait(task: KubeSetting, pod: dict[str, Any], *, until_over: bool) -> None:
     grace = pod.get("spec", {}).get("terminationGracePeriodSeconds") or 0
     deadline = time.monotonic() + grace + FAREWELL
     while time.monotonic() < deadline:

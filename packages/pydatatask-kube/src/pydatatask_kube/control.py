@@ -1,0 +1,122 @@
+"""Looking at the jobs of a task of pods, and ending them early."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import TaskError
+from pydatatask_core.task.flight import Phase
+
+from ._task.reading import read_logs
+from ._task.stopping import KILL_GRACE, discard_foreign, kill_foreign
+from .names import job_of, labels, name_of, uid_of
+from .outcome import killed
+from .setting import KubeSetting
+from .state import is_over
+from .strays import describe_strays
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterable
+
+    from ._task.jobs import Jobs
+
+__all__ = ["KubeControl"]
+
+
+class KubeControl(KubeSetting, ABC):
+    """The part of a task of pods by which others see its jobs, and end or forget them.
+
+    It works beside another process that drives the task as well as in the one that does.
+    """
+
+    _jobs: Jobs
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    async def oddities(self) -> Iterable[str]:
+        if not self.looks_only or self.name != min(self.podman.tasks):
+            return ()  # the watch tells of it, or another task
+        podman = self.podman
+        told = describe_strays(await podman.find(), podman.tasks, podman.where)
+        return () if told is None else (told,)
+
+    @property
+    def looks_only(self) -> bool:
+        """Whether the pipeline was opened to look at it, and no more."""
+        return self.runtime is not None and self.runtime.mode == "inspect"
+
+    async def known(self) -> None:
+        await self._jobs.adopt()
+
+    async def find(self, job: str) -> list[dict[str, Any]]:
+        await self._jobs.adopt()
+        pods = await self.podman.find(self.name, job)
+        live = self._jobs.live.get(job)
+        if live is not None:
+            await live.launched.wait()
+            if live.pod is not None and not live.gone and live.pod not in pods:
+                pods.append(live.pod)  # it was just made, and the watch has not told of it
+        return pods
+
+    def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        return read_logs(self, job, follow)
+
+    async def has_recorded(self, pod: dict[str, Any]) -> bool:
+        """Tell whether it is recorded how this very pod ended.
+
+        :param pod: a pod of this task, as JSON.
+        """
+        job = job_of(pod)
+        if self.done is None or job is None:
+            return False
+        record = await self.done.info(job)
+        return isinstance(record, dict) and record.get("uid") == uid_of(pod)
+
+    # -- having it end, or go --------------------------------------------------------------------
+
+    async def discard(self, pod: dict[str, Any]) -> None:
+        ours = labels(self.podman.app, self.name, str(job_of(pod)))
+        if not ours.items() <= (pod["metadata"].get("labels") or {}).items():
+            raise TaskError(
+                f"{self.name}: the pod {pod['metadata']['name']!r} is none of this task"
+            )
+        await self._jobs.adopt()
+        live = self._jobs.live.get(ours["job"])
+        if live is not None and live.pod is not None and live.uid == pod["metadata"]["uid"]:
+            await self._jobs.discard(live, KILL_GRACE)
+        else:
+            await discard_foreign(self, pod)
+
+    async def forget(self, job: str) -> None:
+        live = self._jobs.live.get(job)
+        if live is not None and live.phase is Phase.WAITING:
+            self._waiting.discard(job)
+            await self._jobs.finished(live, None)
+
+    async def sweep(self, jobs: Collection[str]) -> None:
+        for pod in await self.podman.find(self.name):
+            if job_of(pod) in jobs and is_over(pod) and await self.has_recorded(pod):
+                await self.podman.remove(name_of(pod), uid_of(pod))
+
+    async def end_early(self, job: str, grace: float | None) -> bool:
+        """End a job that is live, as :meth:`KubeTask.kill` does.
+
+        :param job: the job.
+        :param grace: how many seconds its containers get.
+        """
+        self.live.check_job_id(job)
+        await self._jobs.adopt()
+        live = self._jobs.live.get(job)
+        if live is None:
+            return not self.drives and await kill_foreign(self, job)
+        await live.launched.wait()
+        if live.phase is Phase.WAITING or live.waits_for_name:
+            self._waiting.discard(job)
+            await self._jobs.cancel(live)
+            return True
+        if live.phase is Phase.RUNNING:
+            live.grace = None if grace is None else max(0, round(grace))
+            self._jobs.end(live, killed(stays=not live.gone))
+        await live.over.wait()
+        return True
