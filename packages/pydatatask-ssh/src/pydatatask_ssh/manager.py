@@ -101,6 +101,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     async def _prepare(self, target: Target) -> None:
         await prepare_private_folder(target, str(self.remote_path), str(self.basedir))
+        await target.sweep(self.rubbish)
         await target.report_ends(self.ends, self.watch.heard, str(self.basedir / ".probe"))
 
     # -- places ----------------------------------------------------------------------------------

@@ -225,7 +225,9 @@ class SSHRuns(Runs):
         place = str(run.directory)
         await self.manager.reach.perform(
             f"remove the run directory {place!r}",
-            lambda target: target.throw_away(place, self.manager.rubbish),
+            lambda target: target.throw_away(
+                place, self.manager.rubbish, more=self.manager.watch.waits
+            ),
         )
 
     async def keep(self, run: Run, place: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ __all__ = ["Target"]
 log = logging.getLogger("pydatatask.proc_manager")
 
 _MUCH = 1 << 20
+_SOON = 0.2
+"""Seconds that what was thrown away may wait for more."""
 
 
 class Target:
@@ -57,6 +60,7 @@ class Target:
         self._helpers: list[str] = []
         self._rubbish: set[str] = set()
         self._emptying: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
         self._given_up = False
         self.cork = Cork(raw)
 
@@ -169,13 +173,14 @@ class Target:
 
     # -- rubbish ---------------------------------------------------------------------------------
 
-    async def throw_away(self, place: str, bin_: str) -> None:
+    async def throw_away(self, place: str, bin_: str, *, more: bool = False) -> None:
         """Move something out of the way at once, and remove it when there is time.
 
         Nobody uses the name that it has then, so the removal may come late without any harm.
 
         :param place: what to remove; it may be gone.
         :param bin_: the directory to move it to.
+        :param more: whether more will soon follow, so that all can be removed together.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
         self.cork.hold()
@@ -187,10 +192,25 @@ class Target:
             await self.ask(f"mkdir -p -m 700 -- {words(bin_)}")
             await self.sftp.posix_rename(place, name)
         self._rubbish.add(name)
-        self.take_out()
+        if not more:
+            self.take_out()
+        elif self._later is None:
+            self._later = asyncio.get_running_loop().call_later(_SOON, self.take_out)
+
+    async def sweep(self, bin_: str) -> None:
+        """Have removed what drivers before this one had no time to remove.
+
+        :param bin_: the directory that they moved it to.
+        """
+        with contextlib.suppress(asyncssh.SFTPNoSuchFile):
+            names = await self.sftp.listdir(bin_)
+            self._rubbish |= {f"{bin_}/{name}" for name in names if name not in (".", "..")}
 
     def take_out(self) -> None:
         """Remove, beside everything else, what was thrown away."""
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         if self._rubbish and (self._emptying is None or self._emptying.done()):
             self._emptying = asyncio.create_task(self._empty(), name=f"pydatatask rm {self.host}")
 
@@ -218,8 +238,9 @@ class Target:
 
     def close(self) -> None:
         """Close the channels."""
-        if self._emptying is not None:
-            self._emptying.cancel()
+        for pending in (self._emptying, self._later):
+            if pending is not None:
+                pending.cancel()
         for helper in (self._quick, self._slow):
             helper.close()
         if hasattr(self, "sftp"):

@@ -52,6 +52,11 @@ class Watch:
         """Those of which nobody who waits has been told since."""
         self._asking: asyncio.Task[None] | None = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether somebody waits for the end of any run."""
+        return bool(self._waiting)
+
     def expect(self, directory: str) -> None:
         """Forget what was heard of a run of that name, since another one begins.
 

@@ -1,16 +1,25 @@
-"""Nothing stays open that was being opened when it was no longer wanted."""
+"""Nothing stays open that nobody wants any more, and nothing stays behind."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_ssh import SSHConnection
+from pydatatask_ssh import SSHConnection, SSHLinuxManager
 from pydatatask_ssh.errors import SSHConnectionError
 from pydatatask_ssh.helper import Channel, open_channel
+
+from .places import connect, new_lab
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from services.sshd import SSHServer
 
 
 async def _settled() -> None:
@@ -100,3 +109,31 @@ async def test_a_channel_on_which_nobody_waits_any_more_is_closed() -> None:
     with pytest.raises(asyncio.CancelledError):
         await opening
     assert raw.channels[0].closed
+
+
+async def test_nothing_is_left_of_what_was_removed(sshd: SSHServer, tmp_path: Path) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        names = [f"job{number}" for number in range(12)]
+        await lab.add(*names)
+        await lab.run(lab.task("echo >file"))
+        assert len(await lab.done.keys()) == len(names)
+        rubbish = tmp_path / "processes" / f"lab-{sshd.user}" / ".rubbish"
+        assert rubbish.exists()
+        await until(lambda: _is_empty(rubbish))
+
+
+async def test_what_a_driver_had_no_time_to_remove_is_removed_by_the_next(
+    sshd: SSHServer, tmp_path: Path
+) -> None:
+    async with connect(sshd) as connection:
+        manager = SSHLinuxManager("app", lambda: connection, tmp_path)
+        left = manager.basedir / ".rubbish" / "left" / "with space"
+        left.mkdir(parents=True)
+        manager.basedir.chmod(0o700)
+        await manager.validate()
+        await until(lambda: _is_empty(manager.basedir / ".rubbish"))
+
+
+async def _is_empty(folder: Path) -> bool:
+    return not os.listdir(folder)

@@ -1,0 +1,65 @@
+"""What nobody else is to see: passwords, and the variables of jobs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pydatatask_core.proc_manager import Plan
+from pydatatask_core.testing.runs import finished, new_run
+from pydatatask_ssh import SSHLinuxManager, SSHLoginError
+
+from .places import connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from services.sshd import SSHServer
+
+WATCHES = """\
+#!/bin/sh
+for process in /proc/[0-9]*; do tr '\\0' ' ' <$process/cmdline; echo; done >>{seen} 2>/dev/null
+exec {program} "$@"
+"""
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+async def test_variables_are_in_no_command_line(
+    sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    seen, programs = tmp_path / "seen", tmp_path / "programs"
+    programs.mkdir()
+    for name in ("env", "setsid"):
+        text = WATCHES.format(seen=seen, program=shutil.which(name))
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    path = f"PATH={programs}:{os.environ['PATH']}"
+    monkeypatch.setattr(SSHLinuxManager, "shell", f"/usr/bin/env {path} {shell}")
+    own_path = f"/nowhere:{os.environ['PATH']}"
+    environ = {"SECRET": "s3cr\n'et", "PATH": own_path, "UID": "seen", "LINENO": "-n"}
+    async with connect(sshd) as connection:
+        manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
+        await manager.validate()
+        run = new_run(manager)
+        dump = f"cat /proc/$PPID/environ; cat /proc/$$/cmdline /proc/$PPID/cmdline >>{seen}"
+        report = await finished(manager.runs, run, Plan(dump.encode(), environ, stdout=True))
+    output = report.outputs[".stdout"].data
+    assert output is not None
+    given = dict(it.split("=", 1) for it in output.decode().split("\0") if "=" in it)
+    assert {name: given.get(name) for name in environ} == environ
+    shown = seen.read_text()
+    assert "UID=seen" in shown  # for what a shell keeps for itself there is only `env`
+    assert "s3cr" not in shown
+    assert "/nowhere" not in shown
+
+
+async def test_no_secret_is_ever_shown(sshd: SSHServer) -> None:
+    with pytest.raises(SSHLoginError) as caught:
+        async with connect(sshd, password="s3cret", client_keys=None) as connection:
+            assert "s3cret" not in repr(connection)
+    assert "s3cret" not in str(caught.value)
