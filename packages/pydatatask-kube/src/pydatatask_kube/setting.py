@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.resource_manager import ResourceManager
+from pydatatask_core.task.checks import checked_seconds
 from pydatatask_core.task.template import Template
 from pydatatask_core.task.written import WritingTask
 
@@ -54,15 +55,7 @@ class KubeSetting(WritingTask, ABC):
     ) -> None:
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         check_label("the name of a task of pods", name)
-        if not callable(podman):
-            raise TaskConfigurationError(
-                f"{name}: podman has to be a callable that gives a PodManager, such as "
-                f"`lambda: {podman!r}`, not {podman!r} itself"
-            )
-        if not isinstance(resources, ResourceManager):
-            raise TaskConfigurationError(
-                f"{name}: resources has to be a ResourceManager, not {resources!r}"
-            )
+        self._check(podman, resources)
         self._podman = podman
         self._open_podman: PodManager | None = None
         self.resources = resources
@@ -70,12 +63,24 @@ class KubeSetting(WritingTask, ABC):
         self.window = window
         self.env = _checked_env(name, env)
         self.limits = Limits(
-            _seconds(name, "pending_timeout", pending_timeout), _seconds(name, "timeout", timeout)
+            checked_seconds(name, "pending_timeout", pending_timeout),
+            checked_seconds(name, "timeout", timeout),
         )
         self.logs = logs
         self.done = done
         self._link_all()
         self._prepare()
+
+    def _check(self, podman: object, resources: object) -> None:
+        if not callable(podman):
+            raise TaskConfigurationError(
+                f"{self.name}: podman has to be a callable that gives a PodManager, such as "
+                f"`lambda: {podman!r}`, not {podman!r} itself"
+            )
+        if not isinstance(resources, ResourceManager):
+            raise TaskConfigurationError(
+                f"{self.name}: resources has to be a ResourceManager, not {resources!r}"
+            )
 
     @abstractmethod
     def _prepare(self) -> None:
@@ -154,13 +159,6 @@ class KubeSetting(WritingTask, ABC):
 
         :param pod: the pod.
         """
-
-
-def _seconds(name: str, what: str, value: timedelta | float | None) -> float | None:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if seconds is not None and (isinstance(seconds, bool) or not seconds > 0):
-        raise TaskConfigurationError(f"{name}: {what} has to be a time above 0, not {value!r}")
-    return seconds
 
 
 def _checked_env(name: str, env: Mapping[str, Any] | None) -> dict[str, Any]:

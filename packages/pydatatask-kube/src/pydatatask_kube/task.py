@@ -114,14 +114,7 @@ class KubeTask(KubeControl):
         if self.looks_only:
             self.podman.tasks.add(self.name)
         await self.template.check()
-        unknown = self.template.names - {*self.links, *self.env, "job", "task", "argv0"}
-        if unknown:
-            log.warning(
-                "%s: %s names %s, which is neither `job`, `task`, `argv0`, a key of env nor a "
-                "link; there are the links %s",
-                *(self.name, self.template.place, sorted(unknown), sorted(self.links)),
-                extra={"task": self.name},
-            )
+        self.template.warn_of_unknown(("job", "task", "argv0", *self.env), self.links)
         await self._jobs.adopt()
 
     async def _usage(self) -> Resources:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from .runtime import Runtime
 
 __all__ = ["ProcessTask"]
-
-log = logging.getLogger("pydatatask.task")
 
 _LOOK_AGAIN = 0.05
 
@@ -123,14 +120,7 @@ class ProcessTask(ProcessSetting):
                 f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
                 "and no machine of its pool has a quota of that much"
             )
-        unknown = self.template.names - self.links.keys() - {"job", "task"}
-        if unknown:
-            log.warning(
-                "%s: %s names %s, which is neither `job`, `task` nor a link; there are the links "
-                "%s",
-                *(self.name, self.template.place, sorted(unknown), sorted(self.links)),
-                extra={"task": self.name},
-            )
+        self.template.warn_of_unknown(("job", "task"), self.links)
         if self.drives:
             await self.find_home()
             await self.runs.validate()

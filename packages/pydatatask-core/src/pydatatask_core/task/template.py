@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import threading
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from .masking import Masked
 
 __all__ = ["Template", "gather", "plain_names"]
+
+log = logging.getLogger("pydatatask.task")
 
 _LONGEST_NAME = 4096
 
@@ -74,6 +77,21 @@ class Template:
             self._load()
         else:
             self.names = names
+
+    def warn_of_unknown(self, own: Collection[str], links: Collection[str]) -> None:
+        """Warn of names that the template uses, which is checked, and that mean nothing.
+
+        :param own: the names that mean something besides links.
+        :param links: the names of links.
+        """
+        unknown = self.names - {*own, *links}
+        if unknown:
+            log.warning(
+                "%s: %s names %s, which is neither %s nor a link; there are the links %s",
+                *(self.owner, self.place, sorted(unknown)),
+                *(", ".join(f"`{name}`" for name in own), sorted(links)),
+                extra={"task": self.owner},
+            )
 
     async def load(self) -> None:
         """Read and compile the template, unless that has been done.

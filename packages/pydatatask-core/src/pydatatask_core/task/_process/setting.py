@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
+from pydatatask_core.task.checks import checked_seconds
 from pydatatask_core.task.template import Template
 from pydatatask_core.task.written import WritingTask
 
@@ -64,7 +65,7 @@ class ProcessSetting(WritingTask, ABC):
         self.template = Template(template, name)
         self.window = window
         self.environ = _checked_environ(name, environ)
-        self.timeout = _seconds(name, timeout)
+        self.timeout = checked_seconds(name, "timeout", timeout)
         self.pids = pids
         self.done = done
         self.stdin = stdin
@@ -266,10 +267,3 @@ def _checked_environ(name: str, environ: Mapping[str, str] | None) -> dict[str, 
                 f"{name}: the environment variable {key} has to be a string, not {value!r}"
             )
     return checked
-
-
-def _seconds(name: str, timeout: timedelta | float | None) -> float | None:
-    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-    if seconds is not None and (isinstance(seconds, bool) or not seconds > 0):
-        raise TaskConfigurationError(f"{name}: timeout has to be a time above 0, not {timeout!r}")
-    return seconds
