@@ -66,7 +66,7 @@ async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Pla
     except SSHConnectionError:
         raise
     except ProcessManagerError:
-        await target.throw_away(place, manager.rubbish)
+        await target.rubbish.throw_away(place, manager.rubbish)
         raise
 
 

@@ -15,6 +15,7 @@ from pydatatask_core.utils import AReadText, AWriteText
 from .folder import prepare_private_folder
 from .launching import launch_text
 from .reach import Reach
+from .rubbish import remove
 from .script import words
 from .streams import SSHReadStream, SSHWriteStream
 from .watching import Watch
@@ -101,7 +102,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     async def _prepare(self, target: Target) -> None:
         await prepare_private_folder(target, str(self.remote_path), str(self.basedir))
-        await target.sweep(self.rubbish)
+        await target.rubbish.sweep(self.rubbish)
         await target.report_ends(self.ends, self.watch.heard, str(self.basedir / ".probe"))
 
     # -- places ----------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     async def rmtree(self, path: Path) -> None:
         await self.reach.perform(
-            f"remove the directory {str(path)!r}", lambda target: target.remove(str(path))
+            f"remove the directory {str(path)!r}", lambda target: remove(target, str(path))
         )
 
     def __repr__(self) -> str:

@@ -148,7 +148,7 @@ class Reach:
             except BaseException:
                 target.close()
                 raise
-        target.take_out()
+        target.rubbish.take_out()
         return target
 
     async def perform(

@@ -225,7 +225,7 @@ class SSHRuns(Runs):
         place = str(run.directory)
         await self.manager.reach.perform(
             f"remove the run directory {place!r}",
-            lambda target: target.throw_away(
+            lambda target: target.rubbish.throw_away(
                 place, self.manager.rubbish, more=self.manager.watch.waits
             ),
         )
@@ -240,7 +240,7 @@ class SSHRuns(Runs):
     async def _keep(self, target: Target, source: str, place: str) -> None:
         if not await target.sftp.lexists(source):
             return
-        await target.throw_away(place, self.manager.rubbish)
+        await target.rubbish.throw_away(place, self.manager.rubbish)
         await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
         await target.sftp.posix_rename(source, place)
 

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import secrets
 from typing import TYPE_CHECKING
 
 import asyncssh
@@ -13,8 +9,8 @@ import asyncssh
 from pydatatask_core.errors import ProcessManagerError
 
 from .corking import Cork
-from .errors import SSHConnectionError
 from .helper import Channel, Helper, open_channel
+from .rubbish import Rubbish
 from .script import REPORTER, words
 from .sight import parse_clock
 
@@ -23,11 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Target"]
 
-log = logging.getLogger("pydatatask.proc_manager")
-
 _MUCH = 1 << 20
-_SOON = 0.2
-"""Seconds that what was thrown away may wait for more."""
 
 
 class Target:
@@ -58,11 +50,9 @@ class Target:
         self._slow = Helper()
         self._reporter: Channel | None = None
         self._helpers: list[str] = []
-        self._rubbish: set[str] = set()
-        self._emptying: asyncio.Task[None] | None = None
-        self._later: asyncio.TimerHandle | None = None
         self._given_up = False
         self.cork = Cork(raw)
+        self.rubbish = Rubbish(self)
 
     @property
     def is_lost(self) -> bool:
@@ -129,7 +119,7 @@ class Target:
         if before.boot == self.boot:
             for helper in before._helpers:
                 await self._quick.ask(f"fence {helper}")
-        self._rubbish |= before._rubbish
+        self.rubbish.names |= before.rubbish.names
 
     async def ask(self, command: str) -> list[str]:
         """Have a shell do something that takes no time; see :meth:`Helper.ask`.
@@ -171,76 +161,9 @@ class Target:
         )
         self._reporter.write(REPORTER.format(start=start, ends=file))
 
-    # -- rubbish ---------------------------------------------------------------------------------
-
-    async def throw_away(self, place: str, bin_: str, *, more: bool = False) -> None:
-        """Move something out of the way at once, and remove it when there is time.
-
-        Nobody uses the name that it has then, so the removal may come late without any harm.
-
-        :param place: what to remove; it may be gone.
-        :param bin_: the directory to move it to.
-        :param more: whether more will soon follow, so that all can be removed together.
-        """
-        name = f"{bin_}/{secrets.token_hex(8)}"
-        self.cork.hold()
-        try:
-            await self.sftp.posix_rename(place, name)
-        except asyncssh.SFTPNoSuchFile:
-            if not await self.sftp.lexists(place):
-                return
-            await self.ask(f"mkdir -p -m 700 -- {words(bin_)}")
-            await self.sftp.posix_rename(place, name)
-        self._rubbish.add(name)
-        if not more:
-            self.take_out()
-        elif self._later is None:
-            self._later = asyncio.get_running_loop().call_later(_SOON, self.take_out)
-
-    async def sweep(self, bin_: str) -> None:
-        """Have removed what drivers before this one had no time to remove.
-
-        :param bin_: the directory that they moved it to.
-        """
-        with contextlib.suppress(asyncssh.SFTPNoSuchFile):
-            names = await self.sftp.listdir(bin_)
-            self._rubbish |= {f"{bin_}/{name}" for name in names if name not in (".", "..")}
-
-    def take_out(self) -> None:
-        """Remove, beside everything else, what was thrown away."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        if self._rubbish and (self._emptying is None or self._emptying.done()):
-            self._emptying = asyncio.create_task(self._empty(), name=f"pydatatask rm {self.host}")
-
-    async def _empty(self) -> None:
-        while self._rubbish and not self.is_lost:
-            names = list(self._rubbish)[:50]
-            try:
-                await self.remove(*names)
-            except SSHConnectionError:
-                return  # the next connection goes on with it
-            except ProcessManagerError as e:
-                log.warning("%s: something is left behind: %s", self.host, e)
-            self._rubbish.difference_update(names)
-
-    async def remove(self, *places: str) -> None:
-        """Remove directories with all that is in them, whatever their permissions.
-
-        :param places: the directories.
-        """
-        them = words(*places)
-        await self.ask_slowly(
-            f"rm -rf -- {them} 2>/dev/null || "
-            f"{{ chmod -R u+rwX -- {them} 2>/dev/null; rm -rf -- {them}; }}"
-        )
-
     def close(self) -> None:
         """Close the channels."""
-        for pending in (self._emptying, self._later):
-            if pending is not None:
-                pending.cancel()
+        self.rubbish.close()
         for helper in (self._quick, self._slow):
             helper.close()
         if hasattr(self, "sftp"):
