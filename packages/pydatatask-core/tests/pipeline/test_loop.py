@@ -18,6 +18,7 @@ from pydatatask_core import (
     Session,
 )
 from pydatatask_core.errors import PipelineError
+from pydatatask_core.pipeline.loop import Loop
 
 from .fakes import Broken, Counting, Detached, function_task, jobs, quiet
 
@@ -110,6 +111,23 @@ async def test_data_that_is_injected_while_the_loop_runs_is_found_by_polling() -
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
+
+
+async def test_after_a_round_that_took_long_the_next_one_does_not_follow_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Pipeline([function_task("t", quiet, jobs())]) as pipeline:
+        loop = Loop(pipeline._drive, (), False, False, 0.01, None)
+        waits: list[float] = []
+
+        async def wait(seconds: float) -> None:
+            waits.append(seconds)
+            raise InterruptedError
+
+        monkeypatch.setattr(loop, "_wait", wait)
+        with pytest.raises(InterruptedError):
+            await loop._between_rounds(1000.0)
+        assert waits[0] > 1.0
 
 
 async def test_launch_once_launches_nothing_that_becomes_ready_later() -> None:
