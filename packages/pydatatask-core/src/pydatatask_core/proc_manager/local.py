@@ -22,6 +22,7 @@ from .watching import reap_child
 
 if TYPE_CHECKING:
     from .base import _StderrIsStdout
+    from .launcher import Launcher
     from .local_runs import LocalRuns
 
 __all__ = ["LocalLinuxManager"]
@@ -52,6 +53,7 @@ class LocalLinuxManager(AbstractProcessManager):
         self._boot_id: str | None = None
         self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
         self._runs: LocalRuns | None = None
+        self._launcher: Launcher | None = None
         self._children: dict[str, int] = {}
 
     @property
@@ -83,6 +85,17 @@ class LocalLinuxManager(AbstractProcessManager):
         setsid_path()
         prepare_private_folder(str(self.local_path), str(self._basedir))
 
+    async def launcher(self) -> Launcher | None:
+        """Give what starts supervisors for the running loop; None if it cannot be had here."""
+        from .launcher import Launcher
+
+        launcher = self._launcher
+        if launcher is None or not (launcher.is_usable or launcher.works is False):
+            launcher = self._launcher = Launcher()
+        if launcher.works is None:
+            await launcher.begin()
+        return None if launcher.works is False else launcher
+
     async def get_live_pids(self, hint: set[str]) -> set[str]:
         return await asyncio.to_thread(self._live, list(hint))
 
@@ -110,6 +123,12 @@ class LocalLinuxManager(AbstractProcessManager):
         if self._boot_id is None:
             self._boot_id = read_boot_id(self._boot_id_path)
         return self._boot_id
+
+    async def find_boot_id(self) -> str:
+        """Give :attr:`boot_id` without blocking the loop."""
+        if self._boot_id is None:
+            await in_thread(lambda: self.boot_id)
+        return self.boot_id
 
     async def spawn(
         self,

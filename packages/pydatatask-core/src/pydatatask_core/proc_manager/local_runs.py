@@ -7,11 +7,10 @@ import contextlib
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.utils import in_thread
+from pydatatask_core.utils import finish, in_thread
 
-from .base import STDOUT
 from .examining import examine, look_into, note_stop, read_identity, revoke
 from .folder import remove_flat, remove_tree, write_new
 from .run import Plan, Report, Run, RunExistsError, State
@@ -76,28 +75,23 @@ class LocalRuns(Runs):
                 raise
 
     async def start(self, run: Run, plan: Plan) -> None:
-        await in_thread(self._start, run, plan)
-
-    def _start(self, run: Run, plan: Plan) -> None:
-        place = str(run.directory)
-        script = os.path.join(place, SCRIPT)
-        errors = STDOUT if plan.stderr is STDOUT else None
+        launcher = await self.manager.launcher()
+        options = {**_options(run, plan), "boot_id": await self.manager.find_boot_id()}
+        script = os.path.join(str(run.directory), SCRIPT)
+        args = command_line(plan.script, script)
         with manager_errors(f"start {script!r}"):
-            run.pid = spawn_supervisor(
-                command_line(plan.script, script),
-                plan.environ,
-                place,
-                STATUS,
-                os.path.join(place, STDIN) if plan.has_stdin else None,
-                os.path.join(place, STDOUT_FILE) if plan.stdout else None,
-                os.path.join(place, STDERR) if plan.stderr is True else errors,
-                journal=STATUS,
-                begun=BEGUN,
-                boot_id=self.manager.boot_id,
-            )
+            if launcher is not None:
+                await finish(launcher.launch(run, args, **options))
+            if run.launched is None:
+                await in_thread(self._start, run, args, options)
+
+    def _start(self, run: Run, args: list[str], options: dict[str, Any]) -> None:
+        run.pid = spawn_supervisor(args, **options)
         run.descriptor = PidFd.of(run.pid)
 
     def watch(self, run: Run, ended: Callable[[], None]) -> Callable[[], None] | None:
+        if run.launched is not None and not run.launched.unwatched:
+            return run.launched.watch(ended)
         if run.descriptor is None or run.ended:
             return None
 
@@ -114,6 +108,8 @@ class LocalRuns(Runs):
         return [run for run in runs if self._may_have_ended(run)]
 
     def _may_have_ended(self, run: Run) -> bool:
+        if run.launched is not None and run.launched.lives:
+            return False
         if run.pid is None:
             return examine(str(run.directory), self.manager).state is not State.RUNNING
         ended, status = reap_child(run.pid)
@@ -128,7 +124,8 @@ class LocalRuns(Runs):
         place = str(run.directory)
         self._wait_for(run)
         with manager_errors(f"look into the run directory {place!r}"):
-            starting = run.pid is not None  # the supervisor lives, and will get there
+            launched = run.launched is not None and run.launched.lives
+            starting = launched or run.pid is not None  # the supervisor will get there
             report = examine(place, self.manager, claim=claim and not starting, began=run.began)
             if starting and report.state is State.PREPARED:
                 report.state = State.RUNNING
@@ -140,7 +137,11 @@ class LocalRuns(Runs):
         return report
 
     def _wait_for(self, run: Run) -> None:
-        """Have the kernel forget the child that was seen to end."""
+        """Note how a supervisor ended, and have the kernel forget it if it is a child."""
+        if run.launched is not None and run.launched.known_to_end:
+            if run.launched.status in (0, NOT_BEGUN):
+                run.began = run.launched.status == 0
+            run.launched = None
         if run.ended and run.descriptor is not None:
             self._forget_child(run, run.descriptor.reap())
 
@@ -226,3 +227,18 @@ class LocalRuns(Runs):
         passing = f"{place}.{time.time_ns()}~"
         write_new(passing, memo.encode())
         os.replace(passing, place)
+
+
+def _options(run: Run, plan: Plan) -> dict[str, Any]:
+    """Give what a supervisor is told of a run, but for the command line and the boot id."""
+    place = str(run.directory)
+    return {
+        "environ": dict(plan.environ),
+        "cwd": place,
+        "status": STATUS,
+        "stdin": os.path.join(place, STDIN) if plan.has_stdin else None,
+        "stdout": os.path.join(place, STDOUT_FILE) if plan.stdout else None,
+        "stderr": os.path.join(place, STDERR) if plan.stderr is True else plan.stderr or None,
+        "journal": STATUS,
+        "begun": BEGUN,
+    }

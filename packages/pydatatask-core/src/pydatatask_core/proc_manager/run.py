@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .base import _StderrIsStdout
+    from .launcher import Launched
     from .watching import PidFd
 
 __all__ = ["INLINE", "TAIL", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
@@ -64,6 +65,8 @@ class Run:
     host: str
     handle: str | None = None
     memo: Path | None = None
+    launched: Launched | None = None
+    """The supervisor, if it was started by a launcher of this process."""
     pid: int | None = None
     """The supervisor, if it is a child of this process."""
     descriptor: PidFd | None = None

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from .base import _StderrIsStdout
 
-__all__ = ["reserve_status", "setsid_path", "spawn_supervisor"]
+__all__ = ["reserve_status", "setsid_path", "spawn_alone", "spawn_supervisor"]
+
+_Action = tuple[int, ...] | tuple[int, int, str, int, int]
 
 _READ = os.O_RDONLY
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -67,9 +69,7 @@ def spawn_supervisor(
     :raises OSError: if it could not be started.
     """
     file = os.POSIX_SPAWN_OPEN
-    closing = [(os.POSIX_SPAWN_CLOSE, fd) for fd in _inherited(os.getpid()) if fd != journal_fd]
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
-        *closing,
+    actions: list[_Action] = [
         (file, 0, stdin or os.devnull, _READ, 0),
         (file, 1, stdout or os.devnull, _APPEND, _PRIVATE),
     ]
@@ -84,11 +84,34 @@ def spawn_supervisor(
     # would run in that.
     actions.append((file, 5, cwd, _READ | os.O_DIRECTORY, 0))
     where = ["/proc/self/fd/5", journal, begun, status, boot_id]
-    return os.posix_spawn(
-        DEFAULT_SHELL,
+    return spawn_alone(
         [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", *where, setsid_path(), *args],
         {**os.environ, **environ} if environ else os.environ,
-        file_actions=actions,
+        actions,
+        journal_fd,
+    )
+
+
+def spawn_alone(
+    command: list[str],
+    environ: Mapping[str, str],
+    actions: Sequence[_Action],
+    kept: int | None = None,
+) -> int:
+    """Start a process that has nothing of this one's but what it is given.
+
+    :param command: its command line, with the path of the program.
+    :param environ: its environment.
+    :param actions: what to do with its file descriptors, as for ``os.posix_spawn``.
+    :param kept: one that it may need for that.
+    :raises OSError: if it could not be started.
+    """
+    inherited = [fd for fd in _inherited(os.getpid()) if fd != kept]
+    return os.posix_spawn(
+        command[0],
+        command,
+        environ,
+        file_actions=[*((os.POSIX_SPAWN_CLOSE, fd) for fd in inherited), *actions],
         setsid=True,
         # What this process ignores (SIGPIPE, as all of Python does, or what nohup made it ignore)
         # is none of the job's business.

@@ -1,0 +1,269 @@
+"""Starting supervisors by a small process that does nothing else.
+
+Who starts a process waits until that has become its program. Python's ``os.posix_spawn`` keeps the
+interpreter's lock meanwhile, so that nothing else of the driver goes on, and where jobs keep all
+processors busy, the new process has to wait for its turn first. With 1,000 small scripts, 8 at a
+time on 2 processors, that took a third of the driver's time.
+
+The supervisors do not depend on the launcher: where that is killed, or cannot be had, they are
+started and watched without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.utils import in_thread
+
+from .base import STDOUT
+from .identity import Process
+from .launcher_process import CONNECTION, Messages, written
+from .spawning import spawn_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .run import Run
+
+__all__ = ["Launched", "Launcher"]
+
+log = logging.getLogger("pydatatask.proc_manager")
+
+_BLOCK = 1 << 16
+
+_PROGRAM = (
+    "import os, sys; os.fork() and os._exit(0); sys.path.insert(0, {root!r}); "
+    "from pydatatask_core.proc_manager.launcher_process import serve; serve()"
+)
+
+
+class Launched:
+    """A supervisor that was started by a launcher, or is about to be."""
+
+    def __init__(self, answer: asyncio.Future[None]) -> None:
+        self.answer = answer
+        self.process: Process | None = None
+        self.status: int | None = None
+        """Its exit status, once it has ended by itself."""
+        self.known_to_end = False
+        """Whether it has ended."""
+        self.unwatched = False
+        """Whether nobody tells of its end, since the launcher is gone."""
+        self._ended: Callable[[], None] | None = None
+
+    @property
+    def lives(self) -> bool:
+        """Whether it lives; this may look into ``/proc``."""
+        if not self.unwatched:
+            return not self.known_to_end
+        return self.process is not None and self.process.lives()
+
+    def watch(self, ended: Callable[[], None]) -> Callable[[], None] | None:
+        """Call a function in the running loop when it ends.
+
+        :param ended: what to call.
+        :return: a function that stops watching; None if one has to look.
+        """
+        if self.unwatched:
+            return None
+        if self.known_to_end:
+            return asyncio.get_running_loop().call_soon(ended).cancel
+        self._ended = ended
+        return self._stop
+
+    def _stop(self) -> None:
+        self._ended = None
+
+    def tell(self) -> None:
+        """Tell whoever watches that it may have ended."""
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended()
+
+
+class Launcher:
+    """A connection to a launcher, for one event loop of one process.
+
+    What the process has of limits, umask and priority when it is begun is what jobs get.
+    """
+
+    def __init__(self) -> None:
+        self.works: bool | None = None
+        """Whether it can be had; None while that is not known."""
+        self.pid: int | None = None
+        """Its process id, once it is ready."""
+        self._loop = asyncio.get_running_loop()
+        self._owner = os.getpid()
+        self._messages = Messages()
+        self._unsent = bytearray()
+        self._environ: dict[str, str] = dict(os.environ)
+        self._number = 0
+        self._launched: dict[int, Launched] = {}
+        self._begun: asyncio.Future[None] | None = None
+        ours, self._theirs = socket.socketpair()
+        self._socket = _Connection(fileno=ours.detach())
+        self._socket.setblocking(False)
+        # It is not for the loop to keep what nobody else does.
+        self._loop.add_reader(self._socket, _attend, weakref.ref(self))
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it can be used here and now."""
+        mine = self._owner == os.getpid() and self._loop is asyncio.get_running_loop()
+        return mine and self._socket.fileno() >= 0
+
+    async def begin(self) -> None:
+        """Begin the process, or wait until it is begun; whoever calls first goes on first."""
+        if self._begun is not None:
+            return await asyncio.shield(self._begun)
+        self._begun = self._loop.create_future()
+        try:
+            await in_thread(self._begin)
+        except OSError as e:
+            log.warning("no launcher can be had, jobs are started without one: %s", e)
+            self._lose()
+        finally:
+            self._theirs.close()
+            self._begun.set_result(None)
+
+    def _begin(self) -> None:
+        root = str(Path(__file__).parents[2])
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM.format(root=root)]
+        duplicate = (os.POSIX_SPAWN_DUP2, self._theirs.fileno(), CONNECTION)
+        null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+        out = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
+        # It forks and leaves, so that whoever looks after orphans waits for the other one.
+        os.waitpid(spawn_alone(command, os.environ, [null, out, duplicate]), 0)
+
+    async def launch(self, run: Run, args: Sequence[str], **options: Any) -> None:
+        """Start the supervisor of a run; ``spawn_supervisor`` tells how.
+
+        :param run: the run. It gets to know what is ``launched``, unless the launcher was gone
+            before it could be told. If that is lost before it answers, nobody knows whether the
+            supervisor was started.
+        :raises OSError: if it could not be started.
+        :raises ProcessManagerError: if this machine lacks what it needs.
+        """
+        if not self.is_usable:
+            return
+        environ = dict(os.environ)
+        changed = environ if environ != self._environ else None
+        self._environ = environ
+        if options["stderr"] is STDOUT:
+            options["stderr"] = True
+        self._number += 1
+        launched = run.launched = Launched(self._loop.create_future())
+        self._launched[self._number] = launched
+        self._send(written((self._number, changed, list(args), options)))
+        await launched.answer
+
+    def _send(self, data: bytes) -> None:
+        if not self._unsent:
+            self._loop.add_writer(self._socket, _flush, weakref.ref(self))
+        self._unsent += data
+
+    def flush(self) -> None:
+        """Send what waits, as far as that is possible now."""
+        try:
+            del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()  # whoever reads will tell
+        if not self._unsent:
+            self._loop.remove_writer(self._socket)
+
+    def attend(self) -> None:
+        """Take what the launcher tells."""
+        try:
+            data = self._socket.recv(_BLOCK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+        for kind, *rest in self._messages.take(data):
+            getattr(self, f"_{kind}")(*rest)
+
+    def _ready(self, pid: int) -> None:
+        self.works, self.pid = True, pid
+
+    def _started(self, number: int, pid: int, start: int) -> None:
+        launched = self._launched[number]
+        launched.process = Process(pid, start)
+        launched.answer.set_result(None)
+
+    def _refused(self, number: int, code: int | None, text: str, path: str | None) -> None:
+        error = ProcessManagerError(text) if code is None else OSError(code, text, path)
+        self._launched.pop(number).answer.set_exception(error)
+
+    def _ended(self, number: int, status: int) -> None:
+        launched = self._launched.pop(number)
+        launched.known_to_end = True
+        launched.status = status
+        launched.tell()
+
+    def _lose(self) -> None:
+        """Go on without the process, which is gone."""
+        if self.works is None:
+            self.works = False
+            log.warning("the launcher ended before it began; jobs are started without one")
+        self.close()
+        lost, self._launched = self._launched, {}
+        for launched in lost.values():
+            launched.unwatched = True
+            if not launched.answer.done():
+                launched.answer.set_result(None)
+            launched.tell()
+
+    def close(self) -> None:
+        """Have the process end; what it has started goes on."""
+        if self._owner != os.getpid() or self._loop.is_closed() or _is_running(self._loop):
+            _close(self._loop, self._socket)
+        else:
+            self._loop.call_soon_threadsafe(_close, self._loop, self._socket)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class _Connection(socket.socket):
+    """A socket that is closed when nobody has it any more, as is meant here."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _attend(launcher: weakref.ref[Launcher]) -> None:
+    found = launcher()
+    if found is not None:
+        found.attend()
+
+
+def _flush(launcher: weakref.ref[Launcher]) -> None:
+    found = launcher()
+    if found is not None:
+        found.flush()
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _close(loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+    if connection.fileno() >= 0 and not loop.is_closed():
+        loop.remove_reader(connection)
+        loop.remove_writer(connection)
+    connection.close()
