@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,21 @@ async def test_what_a_pod_writes_is_followed_to_its_end(server: ApiServer) -> No
         server.finish(pod, log=b"one\ntwo\nthree")
         await asyncio.wait_for(reading.over, 20)
     assert reading.text == b"one\ntwo\nthree"
+    assert server.counts["log"] == 1
+
+
+async def test_a_pod_may_say_nothing_for_long_while_it_is_followed(server: ApiServer) -> None:
+    driven = Driven(server)
+    pod = _running(server, b"one\n")
+    async with driven.open(mode="inspect"):
+        driven.podman.client.silence = 0.1
+        reading = Reading(driven, follow=True)
+        await until(lambda: reading.text)
+        begun = time.monotonic()
+        await until(lambda: time.monotonic() > begun + 0.4)
+        server.finish(pod, log=b"one\ntwo\n")
+        await asyncio.wait_for(reading.over, 20)
+    assert reading.text == b"one\ntwo\n"
     assert server.counts["log"] == 1
 
 

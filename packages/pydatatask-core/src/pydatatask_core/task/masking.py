@@ -18,7 +18,8 @@ __all__ = ["MASK", "Masked", "conceal", "mask", "texts_in"]
 MASK = "<hidden>"
 
 _PIECE = 6
-"""How many characters of what is hidden are hidden wherever they stand."""
+"""How many characters of what is hidden are hidden wherever they stand; less than that only as a
+word, since it may be found in any."""
 
 
 @dataclass(frozen=True)
@@ -110,20 +111,16 @@ def conceal(message: str, masked: Masked) -> str:
     :param masked: the text. Pieces that are in it, too, are not hidden.
     """
     covered = [False] * len(message)
+    pieces: set[str] = set()
     for hidden in masked.hidden:
-        for piece in _pieces(hidden):
-            if piece not in masked.text:
-                for found in re.finditer(_pattern(piece), message):
-                    covered[found.start() : found.end()] = [True] * len(found[0])
+        text = " ".join(hidden.split())  # as messages have it
+        pieces.update(text[i : i + _PIECE] for i in range(len(text) - _PIECE + 1))
+        if text and len(text) < _PIECE and text not in masked.text:
+            for found in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", message):
+                covered[found.start() : found.end()] = [True] * len(text)
+    for start in range(len(message) - _PIECE + 1):
+        piece = message[start : start + _PIECE]
+        if piece in pieces and piece not in masked.text:
+            covered[start : start + _PIECE] = [True] * _PIECE
     runs = groupby(zip(covered, message, strict=True), lambda pair: pair[0])
-    return "".join(MASK if hidden else "".join(c for _, c in run) for hidden, run in runs)
-
-
-def _pieces(text: str) -> set[str]:
-    whole = " ".join(text.split())
-    return {whole[i : i + _PIECE] for i in range(max(1, len(whole) - _PIECE + 1))} - {""}
-
-
-def _pattern(piece: str) -> str:
-    # What is short is no piece, and may be found in any word.
-    return re.escape(piece) if len(piece) == _PIECE else rf"(?<!\w){re.escape(piece)}(?!\w)"
+    return "".join(MASK if hides else "".join(c for _, c in run) for hides, run in runs)
