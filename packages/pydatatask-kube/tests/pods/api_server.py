@@ -22,21 +22,17 @@ from kubernetes_asyncio.client import Configuration
 
 from pydatatask_kube import PodManager
 
+from .shapes import Pod, matches, now, runs, statuses
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 __all__ = ["ApiServer", "serving"]
 
-Pod = dict[str, Any]
 NAMESPACE = "testing"
 APP = "app"
 GRACE = 30
 CONTAINER = {"name": "main", "image": "image"}
-
-
-def now() -> str:
-    """Give the time as Kubernetes writes it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class ApiServer:
@@ -85,7 +81,7 @@ class ApiServer:
 
     def run(self, pod: Pod) -> None:
         """Have all containers of a pod begin."""
-        self.set_status(pod, phase="Running", startTime=now(), **_statuses(pod, running=True))
+        self.set_status(pod, phase="Running", startTime=now(), **statuses(pod, running=True))
 
     def finish(self, pod: Pod, code: int = 0, log: bytes | None = None, **more: Any) -> None:
         """Have all containers of a pod end.
@@ -99,7 +95,7 @@ class ApiServer:
             text = f"{pod['metadata']['labels'].get('job')}\n".encode() if log is None else log
             self.logs[pod["metadata"]["name"], container["name"]] = text
         phase = "Failed" if code else "Succeeded"
-        self.set_status(pod, phase=phase, startTime=now(), **_statuses(pod, code=code, **more))
+        self.set_status(pod, phase=phase, startTime=now(), **statuses(pod, code=code, **more))
 
     def set_status(self, pod: Pod, **status: Any) -> None:
         """Change the status of a pod."""
@@ -194,7 +190,7 @@ class ApiServer:
         token = request.query.get("continue")
         if token is None:
             wanted = request.query.get("labelSelector", "")
-            items = [copy.deepcopy(pod) for pod in self.pods.values() if _matches(pod, wanted)]
+            items = [copy.deepcopy(pod) for pod in self.pods.values() if matches(pod, wanted)]
         elif token in self._pages:
             items = self._pages.pop(token)
         else:
@@ -225,7 +221,7 @@ class ApiServer:
             while time.monotonic() < ends:
                 news = self._news
                 for number, kind, pod in list(self._history):
-                    if number > version and _matches(pod, wanted):
+                    if number > version and matches(pod, wanted):
                         await response.write(_line(kind, pod))
                     version = max(version, number)
                 bookmark = {"kind": "Pod", "metadata": {"resourceVersion": str(version)}}
@@ -316,43 +312,9 @@ class ApiServer:
             except ConnectionError:
                 return response  # nobody follows any more
             sent = len(text)
-            if pod is None or pod["metadata"]["uid"] != uid or not _runs(pod, container):
+            if pod is None or pod["metadata"]["uid"] != uid or not runs(pod, container):
                 return response
             await news.wait()
-
-
-def _statuses(pod: Pod, *, running: bool = False, code: int = 0, **more: Any) -> dict[str, Any]:
-    if running:
-        state: dict[str, Any] = {"running": {"startedAt": now()}}
-    else:
-        reason = "Error" if code else "Completed"
-        times = {"startedAt": now(), "finishedAt": now()}
-        state = {"terminated": {"exitCode": code, "reason": reason, **times, **more}}
-    return {
-        "containerStatuses": [
-            {
-                "name": container["name"],
-                "image": container["image"],
-                "imageID": "",
-                "ready": running,
-                "restartCount": 0,
-                "state": state,
-            }
-            for container in pod["spec"]["containers"]
-        ]
-    }
-
-
-def _runs(pod: Pod, container: str) -> bool:
-    kinds = ("initContainerStatuses", "containerStatuses")
-    statuses = [status for kind in kinds for status in pod["status"].get(kind, ())]
-    return any(status["name"] == container and "running" in status["state"] for status in statuses)
-
-
-def _matches(pod: Pod, selector: str) -> bool:
-    wanted = dict(part.split("=") for part in selector.split(",") if part)
-    labels: dict[str, str] = pod["metadata"].get("labels", {})
-    return wanted.items() <= labels.items()
 
 
 def _line(kind: str, about: dict[str, Any]) -> bytes:

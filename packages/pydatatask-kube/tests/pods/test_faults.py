@@ -12,14 +12,13 @@ import pytest
 
 from pydatatask_core.errors import StoreConnectionError, StoreError, StorePermissionError
 from pydatatask_core.pipeline import Pipeline
-from pydatatask_core.pipeline.opening import warn_of_oddities
 from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task import InProcessSyncTask
-from pydatatask_kube import KubeTask, PodManager, PodManagerError
+from pydatatask_kube import PodManager, PodManagerError
 from pydatatask_kube.pods import PAGE
 
-from .driving import TEMPLATE, Driven, until
+from .driving import Driven, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,49 +283,6 @@ async def test_a_peer_that_says_nothing_does_not_hang_anything(
         writer.close()
     peer.close()
     await peer.wait_closed()
-
-
-async def test_strays_are_reported_once_and_left_alone(
-    server: ApiServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.add("gone", "job", name="stray")
-    server.add("gone", "job", name="foreign", app="other")
-    driven = Driven(server, "job")
-    server.on_create = server.finish
-    await driven.run()
-    told = [r.getMessage() for r in caplog.records if "belong to no task" in r.getMessage()]
-    assert len(told) == 1
-    assert "1 pods" in told[0]
-    assert "'stray'" in told[0]
-    assert server.pods.keys() == {"stray", "foreign"}
-
-
-async def test_strays_are_reported_by_who_only_looks_and_is_asked_what_is_odd(
-    server: ApiServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.add("gone", "job", name="stray")
-    server.add("task", "job")
-    driven = Driven(server, "job")
-    beside = KubeTask("beside", lambda: driven.podman, driven.quota, TEMPLATE, None, None)
-    driven.pipeline = Pipeline([driven.task, beside])
-    async with driven.open(mode="inspect") as pipeline:
-        assert "belong to no task" not in caplog.text
-        await warn_of_oddities(list(pipeline.tasks.values()))
-    told = [r.getMessage() for r in caplog.records if "belong to no task" in r.getMessage()]
-    assert len(told) == 1
-    assert "1 pods" in told[0]
-    assert server.counts["list"] == 1
-
-
-async def test_a_pod_from_elsewhere_of_a_job_is_taken_for_the_jobs(server: ApiServer) -> None:
-    driven = Driven(server, "job")
-    async with driven.open() as pipeline:
-        pod = server.add("task", "job", name="by-hand")
-        await until(lambda: "job" in driven.task.running)
-        await pipeline.update()
-        server.finish(pod)
-        await until(lambda: driven.record("job"))
-    assert server.counts["create"] == 0
 
 
 async def test_what_comes_next_is_not_forgotten_while_a_pod_is_on_its_way_out(

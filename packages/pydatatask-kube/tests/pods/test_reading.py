@@ -11,11 +11,12 @@ import pytest
 
 from pydatatask_kube import PodManagerError
 
-from .api_server import now
 from .driving import TEMPLATE, Driven, until
+from .shapes import now
 
 if TYPE_CHECKING:
-    from .api_server import ApiServer, Pod
+    from .api_server import ApiServer
+    from .shapes import Pod
 
 SEVERAL = TEMPLATE.replace(
     "  containers:\n",

@@ -18,7 +18,8 @@ from .driving import Driven, until
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from .api_server import ApiServer, Pod
+    from .api_server import ApiServer
+    from .shapes import Pod
 
 
 async def _die_before_the_pod_is_deleted(server: ApiServer, *jobs: str) -> Driven:

@@ -1,0 +1,59 @@
+"""Pods that the task they name did not make, or that name none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydatatask_core.pipeline import Pipeline
+from pydatatask_core.pipeline.opening import warn_of_oddities
+from pydatatask_kube import KubeTask
+
+from .driving import TEMPLATE, Driven, until
+
+if TYPE_CHECKING:
+    import pytest
+
+    from .api_server import ApiServer
+
+
+async def test_strays_are_reported_once_and_left_alone(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add("gone", "job", name="stray")
+    server.add("gone", "job", name="foreign", app="other")
+    driven = Driven(server, "job")
+    server.on_create = server.finish
+    await driven.run()
+    told = [r.getMessage() for r in caplog.records if "belong to no task" in r.getMessage()]
+    assert len(told) == 1
+    assert "1 pods" in told[0]
+    assert "'stray'" in told[0]
+    assert server.pods.keys() == {"stray", "foreign"}
+
+
+async def test_strays_are_reported_by_who_only_looks_and_is_asked_what_is_odd(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add("gone", "job", name="stray")
+    server.add("task", "job")
+    driven = Driven(server, "job")
+    beside = KubeTask("beside", lambda: driven.podman, driven.quota, TEMPLATE, None, None)
+    driven.pipeline = Pipeline([driven.task, beside])
+    async with driven.open(mode="inspect") as pipeline:
+        assert "belong to no task" not in caplog.text
+        await warn_of_oddities(list(pipeline.tasks.values()))
+    told = [r.getMessage() for r in caplog.records if "belong to no task" in r.getMessage()]
+    assert len(told) == 1
+    assert "1 pods" in told[0]
+    assert server.counts["list"] == 1
+
+
+async def test_a_pod_from_elsewhere_of_a_job_is_taken_for_the_jobs(server: ApiServer) -> None:
+    driven = Driven(server, "job")
+    async with driven.open() as pipeline:
+        pod = server.add("task", "job", name="by-hand")
+        await until(lambda: "job" in driven.task.running)
+        await pipeline.update()
+        server.finish(pod)
+        await until(lambda: driven.record("job"))
+    assert server.counts["create"] == 0
