@@ -133,7 +133,8 @@ class LocalRuns(Runs):
                 self._find(run)
             elif report.state is not State.PREPARED:
                 look_into(place, report, outputs, run.memo)
-                reap_zombie(report.handle)
+                if run.began is None:  # else whoever started it has waited for it
+                    reap_zombie(report.handle)
         return report
 
     def _wait_for(self, run: Run) -> None:
