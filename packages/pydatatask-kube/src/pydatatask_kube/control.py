@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from abc import ABC
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
 from pydatatask_core.task.flight import Phase
 
+from ._task.leaving import LOOK_AGAIN
 from ._task.reading import read_logs
 from ._task.stopping import KILL_GRACE, discard_foreign, kill_foreign
 from .names import job_of, labels, name_of, uid_of
@@ -110,13 +113,15 @@ class KubeControl(KubeSetting, ABC):
         live = self._jobs.live.get(job)
         if live is None:
             return not self.drives and await kill_foreign(self, job)
-        await live.launched.wait()
-        if live.phase is Phase.WAITING or live.waits_for_name:
-            self._waiting.discard(job)
-            await self._jobs.cancel(live)
-            return True
-        if live.phase is Phase.RUNNING:
-            live.grace = None if grace is None else max(0, round(grace))
-            self._jobs.end(live, killed(stays=not live.gone))
-        await live.over.wait()
+        while not live.over.is_set():
+            await live.launched.wait()
+            if live.phase is Phase.WAITING or live.waits_for_name:
+                self._waiting.discard(job)
+                await self._jobs.cancel(live)
+            elif live.phase is Phase.RUNNING:
+                live.grace = None if grace is None else max(0, round(grace))
+                self._jobs.end(live, killed(stays=not live.gone))
+            # What has ended may be about to be tried again.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(live.over.wait(), LOOK_AGAIN)
         return True

@@ -231,6 +231,23 @@ class Gated(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
+async def test_a_job_that_is_killed_when_it_is_about_to_be_tried_again_is_not(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job", retries=Retries(2, delay=0.0))
+    server.on_create = lambda pod: server.finish(pod, code=1)
+    server.refuse = lambda what: 403 if what == "delete" else None
+    async with driven.open():
+        await driven.task.launch("job")
+        await until(lambda: server.counts["delete"])
+        kill = asyncio.create_task(driven.task.kill("job"))
+        await asyncio.sleep(0)
+        server.refuse = lambda what: None
+        assert await asyncio.wait_for(kill, 20)
+        assert not driven.task.running
+    assert driven.record("job")["killed"] is True
+
+
 async def test_a_job_that_is_deleted_while_its_end_is_recorded_is_counted_once(
     server: ApiServer,
 ) -> None:
