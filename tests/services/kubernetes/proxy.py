@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import aiohttp
 from aiohttp import web
+from kubernetes_asyncio import client
+
+from pydatatask_kube.connection import give_up_at_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    import aiohttp
+
 __all__ = ["Fault", "Proxy", "kind_of"]
 
-_LONGEST_LINE = 1 << 22
+_LARGEST_REQUEST = 1 << 22
 _NOT_PASSED_ON = {"host", "accept-encoding", "content-length", "connection"}
 _NAMES = {410: "Expired", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable"}
 
@@ -75,18 +78,14 @@ class Proxy:
 
     async def configuration(self) -> Any:
         """Give a configuration for this proxy, with the same credentials."""
-        from kubernetes_asyncio import client
-
         configuration = client.Configuration(host=self.url)
         configuration.api_key = dict(self._target.api_key)
         return configuration
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._context(), limit=0),
-            read_bufsize=_LONGEST_LINE,
-        )
-        app = web.Application(client_max_size=_LONGEST_LINE)
+        self._api = client.ApiClient(self._target)
+        give_up_at_once(self._api)
+        app = web.Application(client_max_size=_LARGEST_REQUEST)
         app.router.add_route("*", "/{path:.*}", self._serve)
         # A handler ends with the connection of its client, so that none is silent for ever.
         self._runner = web.AppRunner(
@@ -99,13 +98,7 @@ class Proxy:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._runner.cleanup()
-        await self._session.close()
-
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._target.ssl_ca_cert)
-        if self._target.cert_file:
-            context.load_cert_chain(self._target.cert_file, self._target.key_file)
-        return context
+        await self._api.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         kind = kind_of(request.method, request.path, request.query)
@@ -114,7 +107,7 @@ class Proxy:
         if fault is not None and not fault.acted:
             return await self._instead(request, kind, fault)
         kept = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_PASSED_ON}
-        async with self._session.request(
+        async with self._api.rest_client.pool_manager.request(
             request.method,
             self._target.host + request.path_qs,
             headers=kept,

@@ -111,7 +111,10 @@ class Client:
             configuration = await _loaded(self._config, self.where)
             from kubernetes_asyncio.client import ApiClient
 
+            from .connection import give_up_at_once
+
             self._api = ApiClient(configuration)
+            give_up_at_once(self._api)
         self._host = str(configuration.host)
 
     async def close(self) -> None:
