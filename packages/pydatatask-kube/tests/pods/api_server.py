@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from kubernetes_asyncio.client import Configuration
+from services.kubernetes.proxy import kind_of
 
 from pydatatask_kube import PodManager
 
@@ -163,7 +164,7 @@ class ApiServer:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request."""
-        what = self._what(request)
+        what = kind_of(request.method, request.path, request.query)
         self.counts[what] += 1
         if self.token is not None and request.headers.get("authorization") != (
             f"Bearer {self.token}"
@@ -177,14 +178,6 @@ class ApiServer:
             assert request.transport is not None
             request.transport.abort()
         return answer  # type: ignore[no-any-return] # all of them are answers
-
-    def _what(self, request: web.Request) -> str:
-        if request.path.endswith("/log"):
-            return "log"
-        named = "name" in request.match_info
-        if request.method == "GET":
-            return "get" if named else "watch" if "watch" in request.query else "list"
-        return {"POST": "create", "DELETE": "delete", "PATCH": "patch"}[request.method]
 
     async def _answer_list(self, request: web.Request) -> web.Response:
         token = request.query.get("continue")
