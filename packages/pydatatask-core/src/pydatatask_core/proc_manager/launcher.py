@@ -48,8 +48,11 @@ _PROGRAM = (
 class Launched:
     """A supervisor that was started by a launcher, or is about to be."""
 
-    def __init__(self, answer: asyncio.Future[None]) -> None:
-        self.answer = answer
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiter = loop.create_future()
+        self._answered = False
+        self._error: Exception | None = None
         self.process: Process | None = None
         self.status: int | None = None
         """Its exit status, once it has ended by itself."""
@@ -58,6 +61,31 @@ class Launched:
         self.unwatched = False
         """Whether nobody tells of its end, since the launcher is gone."""
         self._ended: Callable[[], None] | None = None
+
+    def answer(self, error: Exception | None = None) -> None:
+        """Say that it was started, or that nobody will ever know.
+
+        :param error: why it was not.
+        """
+        self._answered, self._error = True, error
+        if not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def answered(self) -> None:
+        """Wait for the answer, also if that is cancelled: like ``finish``, at a third of its cost.
+
+        :raises Exception: the error, if that is the answer.
+        """
+        cancellation: asyncio.CancelledError | None = None
+        while not self._answered:
+            try:
+                await self._waiter
+            except asyncio.CancelledError as e:
+                cancellation, self._waiter = e, self._loop.create_future()
+        if self._error is not None:
+            raise self._error
+        if cancellation is not None:
+            raise cancellation
 
     @property
     def lives(self) -> bool:
@@ -160,26 +188,29 @@ class Launcher:
         if options["stderr"] is STDOUT:
             options["stderr"] = True
         self._number += 1
-        launched = run.launched = Launched(self._loop.create_future())
-        self._launched[self._number] = launched
+        launched = run.launched = self._launched[self._number] = Launched(self._loop)
         self._send(written((self._number, changed, list(args), options)))
-        await launched.answer
+        await launched.answered()
 
     def _send(self, data: bytes) -> None:
-        if not self._unsent:
-            self._loop.add_writer(self._socket, _flush, weakref.ref(self))
+        waits = bool(self._unsent)
         self._unsent += data
+        if not waits and not self.flush():
+            self._loop.add_writer(self._socket, _flush, weakref.ref(self))
 
-    def flush(self) -> None:
-        """Send what waits, as far as that is possible now."""
+    def flush(self) -> bool:
+        """Send what waits, as far as that is possible now, and tell whether that was all."""
         try:
             del self._unsent[: self._socket.send(self._unsent)]
         except BlockingIOError:
-            return
+            pass
         except OSError:
             self._unsent.clear()  # whoever reads will tell
-        if not self._unsent:
-            self._loop.remove_writer(self._socket)
+        return not self._unsent
+
+    def stop_writing(self) -> None:
+        """Wait no longer for the connection to take more."""
+        self._loop.remove_writer(self._socket)
 
     def attend(self) -> None:
         """Take what the launcher tells."""
@@ -200,11 +231,11 @@ class Launcher:
     def _started(self, number: int, pid: int, start: int) -> None:
         launched = self._launched[number]
         launched.process = Process(pid, start)
-        launched.answer.set_result(None)
+        launched.answer()
 
     def _refused(self, number: int, code: int | None, text: str, path: str | None) -> None:
         error = ProcessManagerError(text) if code is None else OSError(code, text, path)
-        self._launched.pop(number).answer.set_exception(error)
+        self._launched.pop(number).answer(error)
 
     def _ended(self, number: int, status: int) -> None:
         launched = self._launched.pop(number)
@@ -221,8 +252,7 @@ class Launcher:
         lost, self._launched = self._launched, {}
         for launched in lost.values():
             launched.unwatched = True
-            if not launched.answer.done():
-                launched.answer.set_result(None)
+            launched.answer()
             launched.tell()
 
     def close(self) -> None:
@@ -251,8 +281,8 @@ def _attend(launcher: weakref.ref[Launcher]) -> None:
 
 def _flush(launcher: weakref.ref[Launcher]) -> None:
     found = launcher()
-    if found is not None:
-        found.flush()
+    if found is not None and found.flush():
+        found.stop_writing()
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:

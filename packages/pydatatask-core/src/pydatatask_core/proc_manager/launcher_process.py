@@ -69,7 +69,7 @@ def serve() -> None:
     # The driver decides when this ends, not who hangs up its terminal.
     for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _do_nothing)
-    messages, living = Messages(), dict[int, int]()
+    messages, living, inherited = Messages(), dict[int, int](), dict(os.environ)
     try:
         _tell(("ready", os.getpid()))
         while True:
@@ -82,7 +82,7 @@ def serve() -> None:
                 if not data:
                     return
                 for message in messages.take(data):
-                    _obey(message, living)
+                    _obey(message, living, inherited)
     except (BrokenPipeError, ConnectionResetError):
         return
 
@@ -97,15 +97,15 @@ def _tell(message: tuple[Any, ...]) -> None:
         rest = rest[os.write(CONNECTION, rest) :]
 
 
-def _obey(message: tuple[Any, ...], living: dict[int, int]) -> None:
+def _obey(message: tuple[Any, ...], living: dict[int, int], inherited: dict[str, str]) -> None:
     number, environ, args, options = message
     if environ is not None:
-        os.environ.clear()
-        os.environ.update(environ)
+        inherited.clear()
+        inherited.update(environ)
     if options["stderr"] is True:
         options["stderr"] = STDOUT
     try:
-        pid = spawn_supervisor(args, **options)
+        pid = spawn_supervisor(args, inherited=inherited, **options)
     except OSError as e:
         _tell(("refused", number, e.errno, e.strerror, e.filename))
         return

@@ -9,7 +9,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.utils import finish, in_thread
+from pydatatask_core.utils import in_thread
 
 from .examining import examine, look_into, note_stop, read_identity, revoke
 from .folder import remove_flat, remove_tree, write_new
@@ -81,7 +81,7 @@ class LocalRuns(Runs):
         args = command_line(plan.script, script)
         with manager_errors(f"start {script!r}"):
             if launcher is not None:
-                await finish(launcher.launch(run, args, **options))
+                await launcher.launch(run, args, **options)
             if run.launched is None:
                 await in_thread(self._start, run, args, options)
 

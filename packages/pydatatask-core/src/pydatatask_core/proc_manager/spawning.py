@@ -52,11 +52,12 @@ def spawn_supervisor(
     begun: str,
     boot_id: str,
     journal_fd: int | None = None,
+    inherited: Mapping[str, str] = os.environ,
 ) -> int:
     """Start a supervisor for a command, and give its process id.
 
     :param args: the command line.
-    :param environ: variables to add to those of this process.
+    :param environ: variables to add to those that are inherited.
     :param cwd: the directory to run in; what the other three are relative to.
     :param status: where to put the status.
     :param stdin: where to read stdin from, or None for a null file.
@@ -66,6 +67,7 @@ def spawn_supervisor(
     :param begun: what to make, if it is not there, as the process becomes the command.
     :param boot_id: the boot id.
     :param journal_fd: a descriptor to give to the supervisor as 3.
+    :param inherited: the variables to begin with, by default those of this process.
     :raises OSError: if it could not be started.
     """
     file = os.POSIX_SPAWN_OPEN
@@ -86,7 +88,7 @@ def spawn_supervisor(
     where = ["/proc/self/fd/5", journal, begun, status, boot_id]
     return spawn_alone(
         [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", *where, setsid_path(), *args],
-        {**os.environ, **environ} if environ else os.environ,
+        {**inherited, **environ},
         actions,
         journal_fd,
     )
