@@ -45,7 +45,7 @@ class Cluster:
     def __init__(self) -> None:
         self.folder = cache_folder() / "kubernetes-running"
         self._remains = Remains(self.folder)
-        self._lock: Any = None
+        self._lock = contextlib.ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.settings = Settings(self.folder, {})
 
@@ -56,12 +56,14 @@ class Cluster:
 
     def start(self) -> None:
         """Start everything, and wait until pods can run."""
-        self._lock = (cache_folder() / "kubernetes-running.lock").open("w")
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        self._remains.remove()
-        self._remains.note()
-        self._remains.allow_watches()
+        with contextlib.ExitStack() as stack:
+            lock = stack.enter_context((cache_folder() / "kubernetes-running.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._lock = stack.pop_all()
         try:
+            self._remains.remove()
+            self._remains.note()
+            self._remains.allow_watches()
             self._start()
         except BaseException:
             self.stop()
@@ -88,12 +90,12 @@ class Cluster:
 
     def stop(self) -> None:
         """End everything, and leave the machine as it was."""
-        for name in reversed(list(self._processes)):
-            self.end(name)
-        self._remains.remove()
-        if self._lock is not None:
+        try:
+            for name in reversed(list(self._processes)):
+                self.end(name)
+            self._remains.remove()
+        finally:
             self._lock.close()
-            self._lock = None
 
     def __enter__(self) -> Self:
         self.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -168,3 +169,32 @@ def test_messages_are_put_together_from_any_pieces() -> None:
         messages = Messages()
         pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
         assert [found for piece in pieces for found in messages.take(piece)] == sent
+
+
+async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
+    """A fork has its own copies of all objects, and shares what the event loop waits by."""
+    await lab.add("a", "b")
+    task = lab.task("echo {{ job }} >>LOG")
+    async with lab.pipeline(task) as pipeline:
+        launcher = await launcher_of(lab)
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                lab.manager._launcher.close()  # type: ignore[attr-defined]
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        await pipeline.run(poll=0.05)
+        assert await launcher_of(lab) == launcher
+    assert lab.lines() == ["a", "b"]
+
+
+async def test_jobs_run_where_descriptors_are_short(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("socket.socketpair", refuse)
+    await lab.add("a")
+    await lab.run(lab.task("echo {{ job }} >>LOG"))
+    assert lab.lines() == ["a"]

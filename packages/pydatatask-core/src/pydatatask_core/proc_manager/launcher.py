@@ -12,6 +12,7 @@ started and watched without it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -25,15 +26,16 @@ from pydatatask_core.utils import in_thread
 
 from .base import STDOUT
 from .identity import Process
+from .launched import Launched
 from .launcher_process import CONNECTION, Messages, written
 from .spawning import spawn_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .run import Run
 
-__all__ = ["Launched", "Launcher"]
+__all__ = ["Launcher"]
 
 log = logging.getLogger("pydatatask.proc_manager")
 
@@ -45,85 +47,16 @@ _PROGRAM = (
 )
 
 
-class Launched:
-    """A supervisor that was started by a launcher, or is about to be."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._waiter = loop.create_future()
-        self._answered = False
-        self._error: Exception | None = None
-        self.process: Process | None = None
-        self.status: int | None = None
-        """Its exit status, once it has ended by itself."""
-        self.known_to_end = False
-        """Whether it has ended."""
-        self.unwatched = False
-        """Whether nobody tells of its end, since the launcher is gone."""
-        self._ended: Callable[[], None] | None = None
-
-    def answer(self, error: Exception | None = None) -> None:
-        """Say that it was started, or that nobody will ever know.
-
-        :param error: why it was not.
-        """
-        self._answered, self._error = True, error
-        if not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def answered(self) -> None:
-        """Wait for the answer, also if that is cancelled: like ``finish``, at a third of its cost.
-
-        :raises Exception: the error, if that is the answer.
-        """
-        cancellation: asyncio.CancelledError | None = None
-        while not self._answered:
-            try:
-                await self._waiter
-            except asyncio.CancelledError as e:
-                cancellation, self._waiter = e, self._loop.create_future()
-        if self._error is not None:
-            raise self._error
-        if cancellation is not None:
-            raise cancellation
-
-    @property
-    def lives(self) -> bool:
-        """Whether it lives; this may look into ``/proc``."""
-        if not self.unwatched:
-            return not self.known_to_end
-        return self.process is not None and self.process.lives()
-
-    def watch(self, ended: Callable[[], None]) -> Callable[[], None] | None:
-        """Call a function in the running loop when it ends.
-
-        :param ended: what to call.
-        :return: a function that stops watching; None if one has to look.
-        """
-        if self.unwatched:
-            return None
-        if self.known_to_end:
-            return asyncio.get_running_loop().call_soon(ended).cancel
-        self._ended = ended
-        return self._stop
-
-    def _stop(self) -> None:
-        self._ended = None
-
-    def tell(self) -> None:
-        """Tell whoever watches that it may have ended."""
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended()
-
-
 class Launcher:
     """A connection to a launcher, for one event loop of one process.
 
     What the process has of limits, umask and priority when it is begun is what jobs get.
+
+    :param ours: our end of the connection.
+    :param theirs: the end that the process gets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ours: socket.socket, theirs: socket.socket) -> None:
         self.works: bool | None = None
         """Whether it can be had; None while that is not known."""
         self.pid: int | None = None
@@ -136,11 +69,19 @@ class Launcher:
         self._number = 0
         self._launched: dict[int, Launched] = {}
         self._begun: asyncio.Future[None] | None = None
-        ours, self._theirs = socket.socketpair()
+        self._theirs = theirs
         self._socket = _Connection(fileno=ours.detach())
         self._socket.setblocking(False)
         # It is not for the loop to keep what nobody else does.
         self._loop.add_reader(self._socket, _attend, weakref.ref(self))
+
+    @classmethod
+    def make(cls) -> Launcher:
+        """Make one for the running loop.
+
+        :raises OSError: if file descriptors are short.
+        """
+        return cls(*socket.socketpair())
 
     @property
     def is_usable(self) -> bool:
@@ -169,7 +110,7 @@ class Launcher:
         null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
         out = (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)
         # It forks and leaves, so that whoever looks after orphans waits for the other one.
-        os.waitpid(spawn_alone(command, os.environ, [null, out, duplicate]), 0)
+        os.waitpid(spawn_alone(command, self._environ, [null, out, duplicate]), 0)
 
     async def launch(self, run: Run, args: Sequence[str], **options: Any) -> None:
         """Start the supervisor of a run; ``spawn_supervisor`` tells how.
@@ -201,9 +142,8 @@ class Launcher:
     def flush(self) -> bool:
         """Send what waits, as far as that is possible now, and tell whether that was all."""
         try:
-            del self._unsent[: self._socket.send(self._unsent)]
-        except BlockingIOError:
-            pass
+            with contextlib.suppress(BlockingIOError):
+                del self._unsent[: self._socket.send(self._unsent)]
         except OSError:
             self._unsent.clear()  # whoever reads will tell
         return not self._unsent
@@ -257,7 +197,9 @@ class Launcher:
 
     def close(self) -> None:
         """Have the process end; what it has started goes on."""
-        if self._owner != os.getpid() or self._loop.is_closed() or _is_running(self._loop):
+        if self._owner != os.getpid():
+            self._socket.close()  # and nothing else: a fork shares what the loop waits by
+        elif self._loop.is_closed() or _is_running(self._loop):
             _close(self._loop, self._socket)
         else:
             self._loop.call_soon_threadsafe(_close, self._loop, self._socket)

@@ -91,7 +91,10 @@ class LocalLinuxManager(AbstractProcessManager):
 
         launcher = self._launcher
         if launcher is None or not (launcher.is_usable or launcher.works is False):
-            launcher = self._launcher = Launcher()
+            try:
+                launcher = self._launcher = Launcher.make()
+            except OSError:
+                return None  # whoever starts the process says what is short
         if launcher.works is None:
             await launcher.begin()
         return None if launcher.works is False else launcher
