@@ -6,6 +6,7 @@ The commands of containers are run on this machine, in one folder.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import sys
 import threading
@@ -18,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster"]
 
-API_SERVER = (
-    Path(__file__).parents[2] / "packages" / "pydatatask-kube" / "tests" / "pods" / "api_server.py"
-)
+PODS = Path(__file__).parents[2] / "packages" / "pydatatask-kube" / "tests" / "pods"
 
 
 def _module() -> Any:
-    spec = importlib.util.spec_from_file_location("api_server_of_pods", API_SERVER)
+    """Load the API server, which is in a package of tests, under a name of our own."""
+    spec = importlib.util.spec_from_file_location(
+        "tests_of_pods", PODS / "__init__.py", submodule_search_locations=[str(PODS)]
+    )
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.modules[spec.name] = package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
+    return importlib.import_module("tests_of_pods.api_server")
 
 
 async def _run(server: Any, pod: Any, folder: Path, environ: Mapping[str, str]) -> None:
