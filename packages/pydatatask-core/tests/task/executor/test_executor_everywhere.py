@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -232,15 +233,21 @@ async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
         await stage.feed(f"aa{n}")
     extra = [Gate(tmp_path, f"aa{n}") for n in range(8)]
 
-    async with stage.pipeline() as pipeline:
-        await pipeline.update()
-        await stage.task.cancel("b")
-        assert "b" not in stage.task.running
-        assert not await pipeline.gather_ready_jobs(stage.task)
-        # A thread for each gate: whose turn comes first is not said, and the loop's own are few.
-        with ThreadPoolExecutor(len(gates) + len(extra)) as doormen:
+    # A thread for each gate: whose turn comes first is not said, and the loop has few. None is
+    # left waiting where this fails, since nothing could end it.
+    doormen = ThreadPoolExecutor(len(gates) + len(extra))
+    with contextlib.ExitStack() as in_the_end, doormen:
+        async with stage.pipeline() as pipeline:
+            await pipeline.update()
+            await stage.task.cancel("b")
+            assert "b" not in stage.task.running
+            assert not await pipeline.gather_ready_jobs(stage.task)
             opened = [doormen.submit(_pass, gate) for gate in [*gates, *extra]]
-            await pipeline.run(timeout=50)
+            try:
+                await pipeline.run(timeout=50)
+            finally:
+                for gate in [*gates, *extra]:
+                    in_the_end.enter_context(gate.standing_open())
             await asyncio.gather(*map(asyncio.wrap_future, opened))
 
     record = await stage.done.info("b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydatatask_core import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @dataclass
@@ -85,6 +86,16 @@ class Gate:
 
     def wait_until_begun(self) -> None:
         Path(self._base + "begun").open().close()
+
+    @contextlib.contextmanager
+    def standing_open(self) -> Iterator[None]:
+        """Hold up nobody any more, whoever comes or waits already, on either side."""
+        ends = [os.open(self._base + end, os.O_RDWR) for end in ("begun", "go")]
+        try:
+            yield
+        finally:
+            for end in ends:
+                os.close(end)
 
     def let_go(self) -> None:
         Path(self._base + "go").open("w").close()
