@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -235,8 +234,7 @@ async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
 
     # A thread for each gate: whose turn comes first is not said, and the loop has few. None is
     # left waiting where this fails, since nothing could end it.
-    doormen = ThreadPoolExecutor(len(gates) + len(extra))
-    with contextlib.ExitStack() as in_the_end, doormen:
+    with ThreadPoolExecutor(len(gates) + len(extra)) as doormen:
         async with stage.pipeline() as pipeline:
             await pipeline.update()
             await stage.task.cancel("b")
@@ -247,7 +245,7 @@ async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
                 await pipeline.run(timeout=50)
             finally:
                 for gate in [*gates, *extra]:
-                    in_the_end.enter_context(gate.standing_open())
+                    gate.stand_open()
             await asyncio.gather(*map(asyncio.wrap_future, opened))
 
     record = await stage.done.info("b")

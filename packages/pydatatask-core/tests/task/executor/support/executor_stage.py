@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from pydatatask_core import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 @dataclass
@@ -87,15 +86,10 @@ class Gate:
     def wait_until_begun(self) -> None:
         Path(self._base + "begun").open().close()
 
-    @contextlib.contextmanager
-    def standing_open(self) -> Iterator[None]:
-        """Hold up nobody any more, whoever comes or waits already, on either side."""
-        ends = [os.open(self._base + end, os.O_RDWR) for end in ("begun", "go")]
-        try:
-            yield
-        finally:
-            for end in ends:
-                os.close(end)
+    def stand_open(self) -> None:
+        """Hold up nobody, on either side, for as long as this process lives."""
+        for end in ("begun", "go"):
+            os.open(self._base + end, os.O_RDWR)
 
     def let_go(self) -> None:
         Path(self._base + "go").open("w").close()
