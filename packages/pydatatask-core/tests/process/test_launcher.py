@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,12 @@ from processes.lab import Lab, until
 
 from pydatatask_core import LocalLinuxManager, ResourceManager, Resources
 from pydatatask_core.proc_manager.launcher_process import Messages, written
+from pydatatask_core.proc_manager.local_runs import LocalRuns
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pydatatask_core.proc_manager import Plan, Run
 
 
 async def launcher_of(lab: Lab) -> int:
@@ -159,6 +163,25 @@ asyncio.run(main())
 
     asyncio.run(rest())
     assert lab.lines() == ["a"]
+    assert lab.empty()
+
+
+async def test_a_job_whose_directory_vanishes_before_its_start_is_not_waited_for_ever(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lab.add("a")
+    start, vanished = LocalRuns.start, list[str]()
+
+    async def start_without(self: LocalRuns, run: Run, plan: Plan) -> None:
+        if not vanished:
+            vanished.append(str(run.directory))
+            await asyncio.to_thread(shutil.rmtree, run.directory)
+        await start(self, run, plan)
+
+    monkeypatch.setattr(LocalRuns, "start", start_without)
+    await asyncio.wait_for(lab.run(lab.task("echo {{ job }} >>LOG")), 60)
+    assert vanished
+    assert await lab.done.contains("a")
     assert lab.empty()
 
 

@@ -28,7 +28,7 @@ class Launched:
         self.status: int | None = None
         """Its exit status, once it has ended by itself."""
         self.known_to_end = False
-        """Whether it has ended."""
+        """Whether it has ended, or was refused."""
         self.unwatched = False
         """Whether nobody tells of its end, since the launcher is gone."""
         self._ended: Callable[[], None] | None = None
@@ -53,10 +53,10 @@ class Launched:
                 await self._waiter
             except asyncio.CancelledError as e:
                 cancellation, self._waiter = e, self._loop.create_future()
-        if self._error is not None:
-            raise self._error
         if cancellation is not None:
             raise cancellation
+        if self._error is not None:
+            raise self._error
 
     @property
     def lives(self) -> bool:

@@ -175,7 +175,9 @@ class Launcher:
 
     def _refused(self, number: int, code: int | None, text: str, path: str | None) -> None:
         error = ProcessManagerError(text) if code is None else OSError(code, text, path)
-        self._launched.pop(number).answer(error)
+        launched = self._launched.pop(number)
+        launched.known_to_end = True
+        launched.answer(error)
 
     def _ended(self, number: int, status: int) -> None:
         launched = self._launched.pop(number)
