@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,8 +41,10 @@ async def test_variables_are_in_no_command_line(
         (programs / name).chmod(0o755)
     path = f"PATH={programs}:{os.environ['PATH']}"
     monkeypatch.setattr(SSHLinuxManager, "shell", f"/usr/bin/env {path} {shell}")
-    own_path = f"/nowhere:{os.environ['PATH']}"
-    environ = {"SECRET": "s3cr\n'et", "PATH": own_path, "UID": "seen", "LINENO": "-n"}
+    # Of every process of the machine the command line is looked at: words that no other has.
+    secret, folder, open_word = (uuid.uuid4().hex for _ in range(3))
+    own_path = f"/{folder}:{os.environ['PATH']}"
+    environ = {"SECRET": f"{secret}\n'et", "PATH": own_path, "UID": open_word, "LINENO": "-n"}
     async with connect(sshd) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         await manager.validate()
@@ -53,9 +56,9 @@ async def test_variables_are_in_no_command_line(
     given = dict(it.split("=", 1) for it in output.decode().split("\0") if "=" in it)
     assert {name: given.get(name) for name in environ} == environ
     shown = seen.read_text()
-    assert "UID=seen" in shown  # for what a shell keeps for itself there is only `env`
-    assert "s3cr" not in shown
-    assert "/nowhere" not in shown
+    assert f"UID={open_word}" in shown  # for what a shell keeps for itself there is only `env`
+    assert secret not in shown
+    assert folder not in shown
 
 
 async def test_no_secret_is_ever_shown(sshd: SSHServer) -> None:
