@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
 
 def reusable(workers: int) -> Any:
-    """Give loky's executor for this thread, another one if that is broken. This may block."""
-    return loky.get_reusable_executor(workers)
+    """Give loky's executor for this process, another one if that is broken. This may block.
+
+    Its workers wait for work for ever. By default one that waited for 10 s leaves, and if jobs
+    come at that moment loky warns of it in its own thread; warnings are errors here, and the pool
+    is broken by that one.
+    """
+    return loky.get_reusable_executor(workers, timeout=None)
 
 
 @contextmanager
