@@ -48,8 +48,19 @@ class Chaos:
         if not directories:
             return
         directory = self.dice.choice(directories)
+        identity = _identity(directory)
+        self._note(directory)
+        how = self.dice.choice([kill_supervisor, kill_process, kill_group, shutil_rmtree])
+        how(directory)
+        if how is kill_supervisor and identity is not None:
+            # It may have had another job by then, which may be about to say so.
+            for other in self.world.directories():
+                found = _identity(other)
+                if found is None or found.supervisor == identity.supervisor:
+                    self._note(other)
+
+    def _note(self, directory: Path) -> None:
         self.attacked.add((directory.parents[2].name, directory.name))
-        self.dice.choice([kill_supervisor, kill_process, kill_group, shutil_rmtree])(directory)
 
     def fill(self) -> None:
         """Leave no room in the file system of the processes, for a moment."""

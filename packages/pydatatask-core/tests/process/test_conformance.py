@@ -38,20 +38,6 @@ class TestLocalWithoutDescriptorsOfProcesses(TestLocal):
         monkeypatch.setattr(os, "pidfd_open", refuse)
 
 
-class TestLocalWithoutLauncher(TestLocal):
-    """Programs that Python is a part of may have no interpreter to run."""
-
-    @pytest.fixture
-    async def manager(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalLinuxManager:
-        async def none(_: LocalLinuxManager) -> None:
-            return None
-
-        monkeypatch.setattr(LocalLinuxManager, "launcher", none)
-        manager = LocalLinuxManager("contract", tmp_path / "root")
-        await manager.validate()
-        return manager
-
-
 class TestPlain(ProcessManagerContract):
     """What implements the documented methods alone works as well."""
 

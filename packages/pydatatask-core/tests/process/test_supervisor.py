@@ -21,11 +21,13 @@ from pydatatask_core.proc_manager.identity import (
 from pydatatask_core.proc_manager.spawning import reserve_status, setsid_path, spawn_supervisor
 from pydatatask_core.proc_manager.supervisor import (
     BEGUN,
+    KEPT_SUPERVISOR,
     NOT_BEGUN,
     RESERVED_STATUS,
     STATUS,
     SUPERVISOR,
     command_line,
+    order,
     original_name,
     parse_status,
     safe_name,
@@ -75,6 +77,79 @@ def test_any_shell_writes_the_status(tmp_path: Path, shell: str, script: str, co
     assert rest.count(b"\n") == 2
 
 
+def keep(shell: str, orders: str) -> tuple[int, str]:
+    """Give orders to a kept supervisor; give its exit status and what it tells."""
+    start = [shell, *(["sh"] if shell == "busybox" else []), "-s"]
+    ended = subprocess.run(
+        ["/bin/sh", "-c", 'exec 3>&1 >/dev/null && "$@"', "sh", *start],
+        input=KEPT_SUPERVISOR + orders,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout
+
+
+def order_for(place: Path, script: str, stdout: str = "/dev/null") -> str:
+    command = [setsid_path(), "/bin/sh", "-c", script]
+    return order(str(place), "boot", command, ("/dev/null", stdout, None))
+
+
+def made(place: Path) -> Path:
+    place.mkdir()
+    return place
+
+
+KEPT = ["exit 0", "exit 125", "kill -KILL -$$", "kill -HUP $PPID; kill -INT $PPID; exit 4", ""]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_any_shell_has_one_job_after_the_other(tmp_path: Path, shell: str) -> None:
+    places = [made(tmp_path / f"it's {number}") for number in range(len(KEPT))]
+    orders = [order_for(*it, stdout=f"{it[0]}/out") for it in zip(places, KEPT, strict=True)]
+    assert keep(shell, "".join(orders)) == (0, "0\n" * len(KEPT))
+    texts = [(place / STATUS).read_bytes() for place in places]
+    assert [parse_status(text) for text in texts] == [0, 125, 137, 4, 0]
+    supervisors = [identity.supervisor for it in texts if (identity := parse_identity(it))]
+    assert len(supervisors) == len(KEPT)
+    assert len(set(supervisors)) == 1
+    assert all((place / "out").exists() for place in places)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_any_shell_that_cannot_write_a_status_takes_no_other_job(
+    tmp_path: Path, shell: str
+) -> None:
+    """Whoever finds it alive, and no status, would wait for it for ever."""
+    first, second = made(tmp_path / "first"), made(tmp_path / "second")
+    for spoil in ("rm .status", "echo mine >.status", "rm .status; mkdir .status", 'rm -r "$PWD"'):
+        orders = order_for(first, spoil) + order_for(second, "exit 0")
+        assert keep(shell, orders) == (0, ""), spoil
+        assert not list(second.iterdir())
+        shutil.rmtree(first, ignore_errors=True)
+        first.mkdir()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_any_shell_tells_that_a_stream_could_not_be_opened(tmp_path: Path, shell: str) -> None:
+    first, second = made(tmp_path / "first"), made(tmp_path / "second")
+    orders = order_for(first, "echo >ran", stdout=str(tmp_path)) + order_for(second, "exit 0")
+    code, told = keep(shell, orders)
+    assert code == 0
+    assert re.fullmatch(r"[1-9]\d*\n0\n", told)
+    assert not list(first.iterdir())
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_any_shell_ends_with_a_job_that_was_revoked(tmp_path: Path, shell: str) -> None:
+    first, second = made(tmp_path / "first"), made(tmp_path / "second")
+    (first / BEGUN).mkdir()
+    orders = order_for(first, "echo >ran") + order_for(second, "exit 0")
+    assert keep(shell, orders) == (NOT_BEGUN, "")
+    assert not (first / "ran").exists()
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
     (tmp_path / BEGUN).mkdir()
@@ -89,6 +164,18 @@ def test_a_process_that_cannot_say_who_it_is_does_not_run(tmp_path: Path, shell:
     assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
     assert not (tmp_path / BEGUN).exists()
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_process_that_is_not_its_supervisors_own_does_not_run(
+    tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when that is killed before the process has said who it is: somebody adopts the process."""
+    adopted = SUPERVISOR.replace('pdt_run "$@"', '(pdt_run "$@"); exit $?')
+    assert adopted != SUPERVISOR
+    monkeypatch.setattr(f"{__name__}.SUPERVISOR", adopted)
+    assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -157,8 +244,8 @@ print(os.getpgid(0), os.getsid(0))
 
 
 def test_no_variable_of_the_process_is_the_supervisors(tmp_path: Path) -> None:
-    names = set(re.findall(r"(\w+)=|read -r (\w+)", SUPERVISOR.partition('exec "$@"')[0]))
-    own = {name for pair in names for name in pair if name}
+    names = set(re.findall(r"(\w+)=|read -r (\w+)", SUPERVISOR + KEPT_SUPERVISOR))
+    own = {name for pair in names for name in pair if name} - {"IFS"}  # which `read` alone gets
     assert own
     assert all(name.startswith("pdt_") for name in own)
 

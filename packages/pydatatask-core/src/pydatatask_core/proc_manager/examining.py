@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .local import LocalLinuxManager
     from .run import Report
 
-__all__ = ["examine", "look_into", "note_stop", "read_identity", "revoke"]
+__all__ = ["examine", "has_status", "look_into", "note_stop", "read_identity", "revoke"]
 
 _SMALL = 16384
 
@@ -117,6 +117,16 @@ def read_identity(place: str) -> Identity | None:
     """
     found = _read(os.path.join(place, STATUS))
     return None if found is None else parse_identity(found[0])
+
+
+def has_status(place: str) -> bool:
+    """Tell whether the exit status of a run is there.
+
+    Its supervisor may live all the same, and have another job.
+
+    :param place: the directory of the run.
+    """
+    return parse_status(_status(place)[0]) is not None
 
 
 def _status(place: str) -> tuple[bytes, float]:

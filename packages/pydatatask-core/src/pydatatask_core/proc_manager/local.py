@@ -21,9 +21,11 @@ from .supervisor import safe_name
 from .watching import reap_child
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from .base import _StderrIsStdout
-    from .launcher import Launcher
     from .local_runs import LocalRuns
+    from .supervisors import Supervisors
 
 __all__ = ["LocalLinuxManager"]
 
@@ -53,7 +55,7 @@ class LocalLinuxManager(AbstractProcessManager):
         self._boot_id: str | None = None
         self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
         self._runs: LocalRuns | None = None
-        self._launcher: Launcher | None = None
+        self._supervisors: dict[AbstractEventLoop, Supervisors] = {}
         self._children: dict[str, int] = {}
 
     @property
@@ -85,19 +87,18 @@ class LocalLinuxManager(AbstractProcessManager):
         setsid_path()
         prepare_private_folder(str(self.local_path), str(self._basedir))
 
-    async def launcher(self) -> Launcher | None:
-        """Give what starts supervisors for the running loop; None if it cannot be had here."""
-        from .launcher import Launcher
+    @property
+    def supervisors(self) -> Supervisors:
+        """The supervisors that this process has for the running loop."""
+        from .supervisors import Supervisors
 
-        launcher = self._launcher
-        if launcher is None or not (launcher.is_usable or launcher.works is False):
-            try:
-                launcher = self._launcher = Launcher.make()
-            except OSError:
-                return None  # whoever starts the process says what is short
-        if launcher.works is None:
-            await launcher.begin()
-        return None if launcher.works is False else launcher
+        loop = asyncio.get_running_loop()
+        found = self._supervisors.get(loop)
+        if found is None or not found.is_usable:
+            for other in [it for it in self._supervisors if it.is_closed()]:
+                del self._supervisors[other]
+            found = self._supervisors[loop] = Supervisors()
+        return found
 
     async def get_live_pids(self, hint: set[str]) -> set[str]:
         return await asyncio.to_thread(self._live, list(hint))

@@ -7,28 +7,27 @@ import contextlib
 import os
 import signal
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydatatask_core.utils import in_thread
 
-from .examining import examine, look_into, note_stop, read_identity, revoke
+from .base import STDOUT
+from .examining import examine, has_status, look_into, note_stop, read_identity, revoke
 from .folder import remove_flat, remove_tree, write_new
 from .run import Plan, Report, Run, RunExistsError, State
 from .runs import Runs
-from .spawning import spawn_supervisor
+from .spawning import setsid_path
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
-    BEGUN,
-    NOT_BEGUN,
     SCRIPT,
-    STATUS,
     STDERR,
     STDIN,
     STDOUT_FILE,
     command_line,
+    order,
     original_name,
 )
-from .watching import PidFd, reap_child, reap_zombie
+from .watching import PidFd, reap_zombie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -75,28 +74,24 @@ class LocalRuns(Runs):
                 raise
 
     async def start(self, run: Run, plan: Plan) -> None:
-        launcher = await self.manager.launcher()
-        options = {**_options(run, plan), "boot_id": await self.manager.find_boot_id()}
-        script = os.path.join(str(run.directory), SCRIPT)
-        args = command_line(plan.script, script)
+        place, boot_id = str(run.directory), await self.manager.find_boot_id()
+        script = os.path.join(place, SCRIPT)
+        command = [setsid_path(), *command_line(plan.script, script)]
+        words = order(place, boot_id, command, _streams(place, plan))
+        environ = {**os.environ, **plan.environ}
         with manager_errors(f"start {script!r}"):
-            if launcher is not None:
-                await launcher.launch(run, args, **options)
-            if run.launched is None:
-                await in_thread(self._start, run, args, options)
-
-    def _start(self, run: Run, args: list[str], options: dict[str, Any]) -> None:
-        run.pid = spawn_supervisor(args, **options)
-        run.descriptor = PidFd.of(run.pid)
+            run.supervised = await self.manager.supervisors.run(place, environ, words)
 
     def watch(self, run: Run, ended: Callable[[], None]) -> Callable[[], None] | None:
-        if run.launched is not None and not run.launched.unwatched:
-            return run.launched.watch(ended)
-        if run.descriptor is None or run.ended:
+        # It may go on from when this process had another pipeline open.
+        run.supervised = run.supervised or self.manager.supervisors.find(str(run.directory))
+        if run.supervised is not None:
+            return run.supervised.watch(ended)
+        if run.descriptor is None:
             return None
 
         def notice() -> None:
-            run.ended = True
+            run.descriptor = None  # it may not be over yet for all that: look for another one
             ended()
 
         return run.descriptor.watch(notice)
@@ -108,60 +103,40 @@ class LocalRuns(Runs):
         return [run for run in runs if self._may_have_ended(run)]
 
     def _may_have_ended(self, run: Run) -> bool:
-        if run.launched is not None and run.launched.lives:
-            return False
-        if run.pid is None:
-            return examine(str(run.directory), self.manager).state is not State.RUNNING
-        ended, status = reap_child(run.pid)
-        if ended:
-            self._forget_child(run, status)
-        return ended
+        if run.supervised is not None:
+            return run.supervised.over
+        return examine(str(run.directory), self.manager).state is not State.RUNNING
 
     async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
         return await in_thread(self._report, run, tuple(outputs), claim)
 
     def _report(self, run: Run, outputs: tuple[str, ...], claim: bool) -> Report:
         place = str(run.directory)
-        self._wait_for(run)
+        starting = _supervised(run)
         with manager_errors(f"look into the run directory {place!r}"):
-            launched = run.launched is not None and run.launched.lives
-            starting = launched or run.pid is not None  # the supervisor will get there
             report = examine(place, self.manager, claim=claim and not starting, began=run.began)
             if starting and report.state is State.PREPARED:
-                report.state = State.RUNNING
+                report.state = State.RUNNING  # the supervisor will get there
+            elif run.began is False:
+                report.state = State.NOT_STARTED  # whatever became of the directory
             if report.state is State.RUNNING:
                 self._find(run)
             elif report.state is not State.PREPARED:
-                look_into(place, report, outputs, run.memo)
+                written = () if report.state is State.NOT_STARTED else outputs
+                look_into(place, report, written, run.memo)
                 if run.began is None:  # else whoever started it has waited for it
                     reap_zombie(report.handle)
         return report
 
-    def _wait_for(self, run: Run) -> None:
-        """Note how a supervisor ended, and have the kernel forget it if it is a child."""
-        if run.launched is not None and run.launched.known_to_end:
-            if run.launched.status in (0, NOT_BEGUN):
-                run.began = run.launched.status == 0
-            run.launched = None
-        if run.ended and run.descriptor is not None:
-            self._forget_child(run, run.descriptor.reap())
-
-    def _forget_child(self, run: Run, status: int | None) -> None:
-        if status in (0, NOT_BEGUN):
-            run.began = status == 0
-        if run.descriptor is not None:
-            run.descriptor.close()
-        # Its number may soon be another one's.
-        run.descriptor, run.ended, run.pid = None, False, None
-
     def _find(self, run: Run) -> None:
-        """Open a descriptor of whoever lives, for whoever wants to watch it next."""
-        if run.descriptor is None:
+        """Open a descriptor of the process, for whoever wants to watch it next.
+
+        Not of the supervisor: the driver that it belongs to may have more for it to do.
+        """
+        if run.supervised is None and run.descriptor is None:
             identity = read_identity(str(run.directory))
-            if identity is not None:
-                run.descriptor = PidFd.of(
-                    identity.supervisor, identity.supervisor_lives
-                ) or PidFd.of(identity.process.pid, identity.process.lives)
+            process = None if identity is None else identity.process
+            run.descriptor = None if process is None else PidFd.of(process.pid, process.lives)
 
     async def read(self, run: Run, name: str) -> AReadStream:
         return await asyncio.to_thread(LocalReadStream, str(run.directory / name))
@@ -177,7 +152,7 @@ class LocalRuns(Runs):
                 with contextlib.suppress(FileNotFoundError):
                     note_stop(place, reason)
                 return revoke(place)
-            if not self.manager.is_alive(identity):
+            if has_status(place) or not self.manager.is_alive(identity):
                 return False
             # Without room for the reason, the process has to end all the same.
             with contextlib.suppress(OSError):
@@ -230,16 +205,19 @@ class LocalRuns(Runs):
         os.replace(passing, place)
 
 
-def _options(run: Run, plan: Plan) -> dict[str, Any]:
-    """Give what a supervisor is told of a run, but for the command line and the boot id."""
-    place = str(run.directory)
-    return {
-        "environ": dict(plan.environ),
-        "cwd": place,
-        "status": STATUS,
-        "stdin": os.path.join(place, STDIN) if plan.has_stdin else None,
-        "stdout": os.path.join(place, STDOUT_FILE) if plan.stdout else None,
-        "stderr": os.path.join(place, STDERR) if plan.stderr is True else plan.stderr or None,
-        "journal": STATUS,
-        "begun": BEGUN,
-    }
+def _supervised(run: Run) -> bool:
+    """Tell whether a supervisor of this process still has a run; note how it did if not."""
+    if run.supervised is not None and run.supervised.over:
+        if run.supervised.status is not None:
+            run.began = run.supervised.status == 0
+        run.supervised = None
+    return run.supervised is not None
+
+
+def _streams(place: str, plan: Plan) -> tuple[str, str, str | None]:
+    """Tell where the streams of a run come from and go to."""
+    stdin = os.path.join(place, STDIN) if plan.has_stdin else os.devnull
+    stdout = os.path.join(place, STDOUT_FILE) if plan.stdout else os.devnull
+    if plan.stderr is STDOUT:
+        return stdin, stdout, None
+    return stdin, stdout, os.path.join(place, STDERR) if plan.stderr else os.devnull

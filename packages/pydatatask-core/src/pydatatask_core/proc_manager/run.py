@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .base import _StderrIsStdout
-    from .launched import Launched
+    from .supervisors import Supervised
     from .watching import PidFd
 
 __all__ = ["INLINE", "TAIL", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
@@ -65,14 +65,10 @@ class Run:
     host: str
     handle: str | None = None
     memo: Path | None = None
-    launched: Launched | None = None
-    """The supervisor, if it was started by a launcher of this process."""
-    pid: int | None = None
-    """The supervisor, if it is a child of this process."""
+    supervised: Supervised | None = None
+    """How far its supervisor is, if that is one of this process's."""
     descriptor: PidFd | None = None
-    """Of the supervisor, or of the process if that has outlived it."""
-    ended: bool = False
-    """Whether that has ended, and is yet to be waited for."""
+    """Of its process, where an earlier driver started that."""
     stopped: str | None = None
     """Why it was told to end, where only this process knows."""
     began: bool | None = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .base import _StderrIsStdout
 
-__all__ = ["reserve_status", "setsid_path", "spawn_alone", "spawn_supervisor"]
+__all__ = ["reserve_status", "setsid_path", "spawn_kept_supervisor", "spawn_supervisor"]
 
 _Action = tuple[int, ...] | tuple[int, int, str, int, int]
 
@@ -52,7 +52,6 @@ def spawn_supervisor(
     begun: str,
     boot_id: str,
     journal_fd: int | None = None,
-    inherited: Mapping[str, str] = os.environ,
 ) -> int:
     """Start a supervisor for a command, and give its process id.
 
@@ -67,7 +66,6 @@ def spawn_supervisor(
     :param begun: what to make, if it is not there, as the process becomes the command.
     :param boot_id: the boot id.
     :param journal_fd: a descriptor to give to the supervisor as 3.
-    :param inherited: the variables to begin with, by default those of this process.
     :raises OSError: if it could not be started.
     """
     file = os.POSIX_SPAWN_OPEN
@@ -86,15 +84,35 @@ def spawn_supervisor(
     # would run in that.
     actions.append((file, 5, cwd, _READ | os.O_DIRECTORY, 0))
     where = ["/proc/self/fd/5", journal, begun, status, boot_id]
-    return spawn_alone(
+    return _spawn(
         [DEFAULT_SHELL, "-c", SUPERVISOR, "sh", *where, setsid_path(), *args],
-        {**inherited, **environ},
+        {**os.environ, **environ},
         actions,
         journal_fd,
     )
 
 
-def spawn_alone(
+def spawn_kept_supervisor(environ: Mapping[str, str], connection: int) -> int:
+    """Start a supervisor that takes orders, and give its process id.
+
+    :param environ: its variables.
+    :param connection: a descriptor by which it is to be told and to tell.
+    :raises OSError: if it could not be started.
+    """
+    return _spawn(
+        [DEFAULT_SHELL, "-s", "pydatatask: waits for the ends of jobs, one after the other"],
+        environ,
+        [
+            (os.POSIX_SPAWN_DUP2, connection, 3),
+            (os.POSIX_SPAWN_DUP2, 3, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, _APPEND, 0),
+            (os.POSIX_SPAWN_OPEN, 2, os.devnull, _APPEND, 0),
+        ],
+        connection,
+    )
+
+
+def _spawn(
     command: list[str],
     environ: Mapping[str, str],
     actions: Sequence[_Action],

@@ -38,7 +38,8 @@ The order of things
     look into the directory.
 The supervisor
     is a shell: the parent of the job's process, in a session of its own, so that neither the
-    driver's end nor a hang-up or Ctrl-C of the driver's terminal reaches it. The process has a
+    driver's end nor a hang-up or Ctrl-C of the driver's terminal reaches it. Those of this machine
+    have one job after the other (``supervisors``). The process has a
     session and a process group of its own in turn, so that what ends the group, SIGKILL included,
     leaves the supervisor to write the status. If the supervisor itself is killed, the process
     goes on and is looked after by its identity; only its status is lost.
@@ -46,9 +47,16 @@ The supervisor
 
 from __future__ import annotations
 
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = [
     "BEGUN",
     "DEFAULT_SHELL",
+    "KEPT_SUPERVISOR",
     "NOT_BEGUN",
     "RESERVED_STATUS",
     "SCRIPT",
@@ -58,6 +66,7 @@ __all__ = [
     "STDOUT_FILE",
     "SUPERVISOR",
     "command_line",
+    "order",
     "original_name",
     "parse_status",
     "safe_name",
@@ -79,31 +88,42 @@ RESERVED_STATUS = b" " * _WIDTH + b"\n"
 NOT_BEGUN = 125
 """The exit status of a process, and of its supervisor, that did not get as far as the script."""
 
+_FUNCTION = f"""\
+trap : HUP INT TERM
+pdt_run() {{
+  cd -P -- "$1" && exec 5<&- || exit {NOT_BEGUN}
+  pdt_journal=$2 pdt_begun=$3 pdt_status=$4 pdt_boot=$5
+  shift 5
+  (
+    read -r pdt_process </proc/self/stat
+    case ${{pdt_process##*) }} in
+    ?" $$ "*) ;;
+    *) exit {NOT_BEGUN} ;;
+    esac
+    set -C
+    printf '%{_WIDTH}s\\n%s\\n%s\\n' '' "$pdt_boot" "$pdt_process" >"$pdt_journal" ||
+      exit {NOT_BEGUN}
+    printf '' >"$pdt_begun" || exit {NOT_BEGUN}
+    exec 3>&-
+    exec "$@"
+  )
+  pdt_result=$? pdt_line=
+  if [ $pdt_result = {NOT_BEGUN} ]; then
+    [ -e "$pdt_begun" ] && [ ! -d "$pdt_begun" ] || exit {NOT_BEGUN}
+  fi
+  [ -e "$pdt_status" ] || exit 0
+  IFS= read -r pdt_line <"$pdt_status"
+  case $pdt_line in
+  *[!\\ ]*) exit 0 ;;
+  esac
+  printf '%{_WIDTH}d\\n' $pdt_result 1<>"$pdt_status" || exit 0
+}}
+"""
+
 SUPERVISOR = f"""\
 # pydatatask: waits for the end of one job
-cd -P -- "$1" && exec 5<&- || exit {NOT_BEGUN}
-pdt_journal=$2 pdt_begun=$3 pdt_status=$4 pdt_boot=$5
-shift 5
-trap : HUP INT TERM
-(
-  read -r pdt_process </proc/self/stat
-  set -C
-  printf '%{_WIDTH}s\\n%s\\n%s\\n' '' "$pdt_boot" "$pdt_process" >"$pdt_journal" ||
-    exit {NOT_BEGUN}
-  printf '' >"$pdt_begun" || exit {NOT_BEGUN}
-  exec 3>&-
-  exec "$@"
-)
-result=$? line=
-if [ $result = {NOT_BEGUN} ]; then
-  [ -e "$pdt_begun" ] && [ ! -d "$pdt_begun" ] || exit {NOT_BEGUN}
-fi
-[ -e "$pdt_status" ] || exit 0
-IFS= read -r line <"$pdt_status"
-case $line in
-*[!\\ ]*) exit 0 ;;
-esac
-printf '%{_WIDTH}d\\n' $result 1<>"$pdt_status"
+{_FUNCTION}
+pdt_run "$@"
 """
 """The supervisor, as a script for ``sh -c`` with the arguments
 
@@ -113,13 +133,45 @@ printf '%{_WIDTH}d\\n' $result 1<>"$pdt_status"
 2. the path of ``setsid``, and the command line of the process;
 
 and with the file descriptors 0 to 2 as the process is to have them. Whoever launches may use 3 and
-5; the process does not get them. It ends with :data:`NOT_BEGUN` only if the script did not run: the
-process was revoked, or had no room to say who it is.
+5; the process does not get them. It ends with 0 if the script ran, whatever that did, or with
+:data:`NOT_BEGUN` if it did not: the process was revoked, or had no room to say who it is. A process
+whose supervisor is killed before it could say so has another parent, whom nobody should take for
+the supervisor, and does not run.
 
 It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
 without a terminal have no job control. A variable of the environment stays one when it is assigned
-to, so those that are assigned to before the process begins have names that nobody else uses.
+to, so all have names that nobody else uses.
 """
+
+KEPT_SUPERVISOR = f"""\
+{_FUNCTION}
+cd /
+"""
+"""What a supervisor is told first that is to look after one job after the other (``sh -s``).
+
+Then come orders, see :func:`order`. It reads them from descriptor 0, and tells by 3 when it is
+through with one: a line with a 0 if the script ran and its status is written, or with another
+number if one of its streams could not be opened, so that it did not run. In any other case it ends,
+with the exit status that the supervisor above would have.
+"""
+
+
+def order(
+    place: str, boot_id: str, command: Sequence[str], streams: tuple[str, str, str | None]
+) -> str:
+    """Write the order by which a kept supervisor runs a job.
+
+    :param place: the run directory.
+    :param boot_id: the boot id.
+    :param command: the path of ``setsid``, and the command line of the process.
+    :param streams: where to read stdin from, and what to append stdout and stderr to; None is where
+        stdout goes.
+    """
+    words = map(shlex.quote, [place, STATUS, BEGUN, STATUS, boot_id, *command])
+    stdin, stdout, stderr = streams
+    errors = "2>&1" if stderr is None else f"2>>{shlex.quote(stderr)}"
+    redirected = f"<{shlex.quote(stdin)} >>{shlex.quote(stdout)} {errors}"
+    return f"pdt_run {' '.join(words)} {redirected}; echo $? >&3; cd /\n"
 
 
 def command_line(script: bytes, path: str) -> list[str]:

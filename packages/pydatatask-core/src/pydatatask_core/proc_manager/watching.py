@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,11 @@ class PidFd:
         self._fd = fd
 
     @classmethod
-    def of(cls, pid: int, lives: Callable[[], bool] | None = None) -> PidFd | None:
+    def of(cls, pid: int, lives: Callable[[], bool]) -> PidFd | None:
         """Open a descriptor of a process.
 
         :param pid: the process id.
-        :param lives: tells whether it is still the one that is meant, unless it is a child of this
-            process that nobody has waited for.
+        :param lives: tells whether it is still the one that is meant.
         :return: None if there is no such process any more, or if descriptors are short or the
             system has none of these, so that one has to ask from time to time.
         """
@@ -39,7 +37,7 @@ class PidFd:
         except (OSError, AttributeError):
             return None
         # Between whoever read its number and this, it may have ended, and another one begun.
-        return fd if lives is None or lives() else None
+        return fd if lives() else None
 
     def watch(self, ended: Callable[[], None]) -> Callable[[], None]:
         """Call a function in the running loop when the process ends.
@@ -59,17 +57,6 @@ class PidFd:
 
         loop.add_reader(fd, notice)
         return stop
-
-    def reap(self) -> int | None:
-        """Wait for the process, which has ended; give its exit status if it is to be had.
-
-        It is for a child of this process that ended by itself.
-        """
-        with contextlib.suppress(ChildProcessError):
-            result = os.waitid(os.P_PIDFD, self._fd, os.WEXITED | os.WNOHANG)
-            if result is not None and result.si_code == os.CLD_EXITED:
-                return result.si_status
-        return None
 
     def close(self) -> None:
         """Close the descriptor; doing so again does nothing."""
@@ -91,14 +78,15 @@ def reap_zombie(handle: str | None) -> None:
         reap_child(identity.supervisor)
 
 
-def reap_child(pid: int) -> tuple[bool, int | None]:
+def reap_child(pid: int, *, wait: bool = False) -> tuple[bool, int | None]:
     """Tell whether a child of this process has ended, or was waited for already.
 
     :param pid: its process id.
+    :param wait: whether to wait until it has.
     :return: that, and its exit status, if it is to be had and it ended by itself.
     """
     try:
-        ended, status = os.waitpid(pid, os.WNOHANG)
+        ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)
     except ChildProcessError:
         return True, None
     exited = ended == pid and os.WIFEXITED(status)

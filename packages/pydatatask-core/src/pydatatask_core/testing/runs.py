@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -271,12 +272,13 @@ async def say_go(manager: Any, run: Run) -> None:
 
 async def line_of(runs: Runs, manager: Any, run: Run) -> bytes:
     """Wait for the first line of output of a run that lives."""
-    while True:
-        async with await manager.open(run.directory / STDOUT_FILE, "rb") as stream:
-            text: bytes = await stream.read()
-        if b"\n" in text:
-            return text
+    text = b""
+    while b"\n" not in text:
         await asyncio.sleep(0.01)
+        with suppress(FileNotFoundError):  # its supervisor makes it
+            async with await manager.open(run.directory / STDOUT_FILE, "rb") as stream:
+                text = await stream.read()
+    return text
 
 
 async def exists(manager: Any, path: Path) -> bool:

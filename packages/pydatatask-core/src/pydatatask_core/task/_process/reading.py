@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from pydatatask_core.utils import AReadStream
+
     from .setting import ProcessSetting
 
 __all__ = ["read_streams"]
@@ -31,15 +33,17 @@ async def read_streams(task: ProcessSetting, job: str, follow: bool) -> AsyncGen
         return  # it is just beginning, or has just ended
     run = task.recorded_run(job, record)
     async with AsyncExitStack() as stack:
-        streams = []
-        for name in task.kept_streams:
-            stream = await task.runs.read(run, name)
-            stack.push_async_callback(stream.close)
-            streams.append(stream)
+        streams: dict[str, AReadStream] = {}
         while True:
             live = follow and await task.pids.contains(job)
-            for stream in streams:
-                while block := await stream.read(CHUNK):
+            for name in task.kept_streams:
+                if name not in streams:
+                    try:
+                        streams[name] = await task.runs.read(run, name)
+                    except FileNotFoundError:
+                        continue  # its supervisor is about to make it, or all is over
+                    stack.push_async_callback(streams[name].close)
+                while block := await streams[name].read(CHUNK):
                     yield block
             if not live:
                 return

@@ -1,0 +1,329 @@
+"""The supervisors that a driver keeps: one after the other, each has many jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes.lab import Lab, until
+
+from pydatatask_core import LocalLinuxManager, ResourceManager, Resources
+from pydatatask_core.proc_manager import supervisors
+from pydatatask_core.proc_manager.local_runs import LocalRuns
+from pydatatask_core.proc_manager.supervisor import STDOUT_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pydatatask_core.proc_manager import Plan, Run
+
+TELL = "echo {{ job }} $PPID >>LOG"
+"""A script that tells who its supervisor is."""
+
+
+def told(lab: Lab) -> dict[str, int]:
+    """Give the supervisor of each job that has told."""
+    return {job: int(pid) for job, pid in (line.split() for line in lab.lines())}
+
+
+def gone(process: int) -> bool:
+    """Determine whether there is no such process, not even one that nobody has waited for."""
+    return not os.path.exists(f"/proc/{process}")
+
+
+def start_differently(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], Awaitable[object]]
+) -> None:
+    """Have something happen to the directory of the first job that is about to be started."""
+    start, done = LocalRuns.start, list[Path]()
+
+    async def changed(self: LocalRuns, run: Run, plan: Plan) -> None:
+        if not done:
+            done.append(run.directory)
+            await change(run.directory)
+        await start(self, run, plan)
+
+    monkeypatch.setattr(LocalRuns, "start", changed)
+
+
+async def test_one_supervisor_has_one_job_after_the_other(lab: Lab) -> None:
+    jobs = [f"job{number}" for number in range(6)]
+    await lab.add(*jobs)
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    await lab.run(lab.task(TELL))
+    assert told(lab).keys() == set(jobs)
+    assert len(set(told(lab).values())) == 1
+    assert lab.empty()
+
+
+async def test_jobs_that_run_at_once_have_a_supervisor_each(lab: Lab) -> None:
+    jobs = ["a", "b", "c", "d"]
+    await lab.add(*jobs)
+    task = lab.task("WAIT; " + TELL)
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, *jobs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert len(set(told(lab).values())) == 4
+
+
+async def test_a_supervisor_that_is_killed_takes_the_status_of_one_job_along(lab: Lab) -> None:
+    await lab.add("a", "b", "c")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    await lab.run(lab.task("[ {{ job }} = b ] && kill -KILL $PPID; " + TELL))
+    records = await lab.done.info_all()
+    assert {job for job, record in records.items() if not record["success"]} == {"b"}
+    assert "supervisor was killed" in records["b"]["reason"]
+    assert told(lab).keys() == {"a", "b", "c"}
+    assert lab.empty()
+
+
+async def test_a_supervisor_that_is_killed_while_it_has_no_job_is_replaced(lab: Lab) -> None:
+    task = lab.task(TELL)
+    await lab.add("a")
+    await lab.run(task)
+    first = told(lab)["a"]
+    os.kill(first, signal.SIGKILL)
+    await lab.add("b", "c", "d", "e", "f")
+    await lab.run(task)
+    assert told(lab).keys() == {"a", "b", "c", "d", "e", "f"}
+    assert list(told(lab).values()).count(first) == 1
+    assert all(record["success"] for record in (await lab.done.info_all()).values())
+    assert gone(first), "it was waited for"
+
+
+async def test_what_a_supervisor_is_told_once_it_was_killed_runs_all_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes an order that it never reads: nobody but the directory tells that it was lost."""
+    task = lab.task(TELL)
+    await lab.add("a")
+    await lab.run(task)
+
+    async def freeze(_: Path) -> None:
+        os.kill(told(lab)["a"], signal.SIGSTOP)
+
+    start_differently(monkeypatch, freeze)
+    await lab.add("b")
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        os.kill(told(lab)["a"], signal.SIGKILL)
+        await pipeline.run(poll=0.05)
+    assert told(lab).keys() == {"a", "b"}
+    assert (await lab.done.info("b"))["attempt"] == 1
+    assert lab.empty()
+
+
+async def test_jobs_get_the_environment_that_the_driver_has_now(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lab.add("a")
+    task = lab.task('echo "$CHANGING|$ODD|${pdt_result-unset}" >>LOG')
+    monkeypatch.setenv("CHANGING", "before")
+    monkeypatch.setitem(os.environb, b"ODD", b"\xff")
+    await lab.run(task)
+    monkeypatch.setenv("CHANGING", "after")
+    for _ in range(2):  # the second one by the supervisor that has had the first
+        await lab.done.delete("a")
+        await lab.run(task)
+    assert lab.log.read_bytes() == b"before|\xff|unset\n" + 2 * b"after|\xff|unset\n"
+
+
+def test_a_manager_serves_one_loop_after_the_other(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    task: Any = None
+
+    async def run() -> None:
+        nonlocal task
+        task = task or lab.task(TELL)
+        await lab.run(task)
+
+    for job in ("a", "b"):
+        asyncio.run(lab.add(job))
+        asyncio.run(run())
+    assert told(lab).keys() == {"a", "b"}
+    assert gone(told(lab)["a"]), "its loop is closed"
+
+
+def test_a_manager_serves_two_loops_at_once(tmp_path: Path) -> None:
+    manager = LocalLinuxManager("lab", tmp_path / "processes")
+    both = threading.Barrier(2, timeout=50)
+    labs = [Lab(tmp_path / name) for name in ("one", "two")]
+
+    async def drive(lab: Lab) -> None:
+        lab.root.mkdir()
+        await lab.add("a", "b")
+        task = lab.task("WAIT; " + TELL, manager=lambda: manager)
+        async with lab.pipeline(task) as pipeline:
+            await pipeline.update()
+            await asyncio.to_thread(both.wait)
+            lab.go.touch()
+            await pipeline.run(poll=0.05, timeout=50)
+
+    threads = [threading.Thread(target=asyncio.run, args=(drive(lab),)) for lab in labs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [told(lab).keys() for lab in labs] == [{"a", "b"}] * 2
+
+
+def test_supervisors_end_with_their_driver_and_their_jobs_do_not(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, sys
+sys.path[:] = eval(sys.argv[2])
+from pathlib import Path
+from processes.lab import Lab
+async def main():
+    lab = Lab(Path(sys.argv[1]))
+    await lab.add("a")
+    await lab.run(lab.task("echo {{ job }} $PPID >>LOG"))
+    await lab.add("b", "c")
+    task = lab.task("echo {{ job }} $PPID >>LOG; WAIT; exit 3")
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, "b", "c")
+        os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+    driver = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), repr(sys.path)],
+        check=False,
+    )
+    assert driver.returncode == -signal.SIGKILL
+    lab = Lab(tmp_path)
+
+    async def rest() -> None:
+        assert not any(gone(told(lab)[job]) for job in told(lab).keys() & {"b", "c"})
+        lab.go.touch()
+        await lab.run(lab.task("WAIT; exit 3"))
+        for process in told(lab).values():
+            await until(lambda process=process: asyncio.to_thread(gone, process))
+
+    asyncio.run(rest())
+    for job in ("b", "c"):
+        assert asyncio.run(lab.done.info(job))["return_code"] == 3
+    assert told(lab).keys() == {"a", "b", "c"}
+    assert lab.empty()
+
+
+async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisors, "MOST_IDLE", 2)
+    jobs = [f"job{number}" for number in range(6)]
+    await lab.add(*jobs)
+    lab.quota = ResourceManager(Resources.parse(6, 6))
+    task = lab.task("WAIT; " + TELL)
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, *jobs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert len(set(told(lab).values())) == 6
+    assert sum(not gone(process) for process in told(lab).values()) == 2
+
+
+async def test_they_end_with_their_manager(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task(TELL))
+    process = told(lab)["a"]
+    assert not gone(process)
+    del lab.manager, lab.quota  # which has its users registered
+
+    async def collected() -> bool:
+        gc.collect()
+        return gone(process)
+
+    await until(collected)
+
+
+async def test_a_job_whose_directory_vanishes_before_its_start_runs_after_all(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def vanish(place: Path) -> None:
+        await asyncio.to_thread(shutil.rmtree, place)
+
+    start_differently(monkeypatch, vanish)
+    await lab.add("a")
+    await lab.run(lab.task(TELL), timeout=50)
+    assert told(lab).keys() == {"a"}
+    assert (await lab.done.info("a"))["success"]
+    assert lab.empty()
+
+
+async def test_a_job_whose_output_cannot_be_opened_does_not_run_and_is_started_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def obstruct(place: Path) -> None:
+        await asyncio.to_thread((place / STDOUT_FILE).mkdir)
+
+    start_differently(monkeypatch, obstruct)
+    await lab.add("a")
+    await lab.run(lab.task(TELL + "; echo out", stdout=lab.out), timeout=50)
+    assert len(lab.lines()) == 1
+    assert await lab.text(lab.out) == "out\n"
+    assert lab.empty()
+
+
+async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
+    """A fork has its own copies of all objects, and shares what the event loop waits by."""
+    await lab.add("a", "b")
+    task = lab.task("WAIT; " + TELL)
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, "a", "b")
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                lab.manager.supervisors.close()  # type: ignore[attr-defined]
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        lab.go.touch()
+        await pipeline.run(poll=0.05, timeout=50)
+    assert told(lab).keys() == {"a", "b"}
+    assert all(record["success"] for record in (await lab.done.info_all()).values())
+
+
+async def test_where_descriptors_are_short_jobs_run_as_soon_as_they_are_not(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, times = socket.socketpair, list[int]()
+
+    def refuse_once() -> Any:
+        times.append(1)
+        if len(times) == 1:
+            raise OSError(24, "Too many open files")
+        return made()
+
+    monkeypatch.setattr("socket.socketpair", refuse_once)
+    await lab.add("a")
+    await lab.run(lab.task(TELL), timeout=50)
+    assert len(times) == 2
+    assert told(lab).keys() == {"a"}
+
+
+ODD = ["with 'quotes' \"and\" $(dollars)", "two\nlines", "-n", "\u0101\u0102\u0107\u0108", "*"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+async def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    lab = Lab(tmp_path)
+    lab.manager = LocalLinuxManager("lab", tmp_path / name / "processes")
+    await asyncio.to_thread((tmp_path / name).mkdir)
+    await lab.add("a")
+    task = lab.task("cat; echo bad >&2; " + TELL, stdin=lab.inp, stdout=lab.out, stderr=lab.err)
+    await lab.run(task, timeout=50)
+    assert await lab.text(lab.out) == "input of a\n"
+    assert await lab.text(lab.err) == "bad\n"
+    assert told(lab).keys() == {"a"}
