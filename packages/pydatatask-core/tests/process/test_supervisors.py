@@ -209,8 +209,7 @@ asyncio.run(main())
         assert not any(gone(told(lab)[job]) for job in told(lab).keys() & {"b", "c"})
         lab.go.touch()
         await lab.run(lab.task("WAIT; exit 3"))
-        for process in told(lab).values():
-            await until(lambda process=process: asyncio.to_thread(gone, process))
+        await until(lambda: asyncio.to_thread(lambda: all(map(gone, told(lab).values()))))
 
     asyncio.run(rest())
     for job in ("b", "c"):
