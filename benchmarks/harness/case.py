@@ -68,6 +68,7 @@ class Contestant:
     :param peer: whose environment it needs, of ``harness.peers``; ours by default.
     :param tool: the program it needs on the path, with Debian's name of the package.
     :param most: the largest number of items it is asked for, since more take too long.
+    :param most_in_turn: the same for each of those that it works on at once.
     :param before: gives a command that is run before, and not measured.
     """
 
@@ -76,7 +77,16 @@ class Contestant:
     peer: str | None = None
     tool: tuple[str, str] | None = None
     most: int | None = None
+    most_in_turn: int | None = None
     before: Callable[[Size], Sequence[str]] | None = None
+
+
+    def takes_too_long(self, size: Size) -> bool:
+        """Tell whether it is not asked for a size."""
+        in_turn = size.items / max(size.at_once, 1)
+        return (self.most is not None and size.items > self.most) or (
+            self.most_in_turn is not None and in_turn > self.most_in_turn
+        )
 
 
 @dataclass(frozen=True)

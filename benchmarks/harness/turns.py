@@ -83,7 +83,7 @@ def _do_size(turns: _Turns, out: dict[str, str]) -> None:
             name = contestant.name
             if name in out or (number and spent[name] > turns.pace.budget):
                 continue
-            if contestant.most is not None and size.items > contestant.most:
+            if contestant.takes_too_long(size):
                 remarks[name] = "takes too long for so many"
                 continue
             began = time.monotonic()
