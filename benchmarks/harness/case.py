@@ -80,7 +80,6 @@ class Contestant:
     most_in_turn: int | None = None
     before: Callable[[Size], Sequence[str]] | None = None
 
-
     def takes_too_long(self, size: Size) -> bool:
         """Tell whether it is not asked for a size."""
         in_turn = size.items / max(size.at_once, 1)

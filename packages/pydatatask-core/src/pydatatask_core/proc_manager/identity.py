@@ -32,18 +32,6 @@ class Process(NamedTuple):
     pid: int
     start: int
 
-    @classmethod
-    def of(cls, pid: int) -> Process:
-        """Give the process that has a number now.
-
-        :param pid: the process id of one that is not waited for meanwhile.
-        :raises ProcessLookupError: if there is none.
-        """
-        found = _look_up(pid)
-        if found is None:
-            raise ProcessLookupError(errno.ESRCH, f"there is no process {pid}")
-        return cls(found.pid, found.start)
-
     def lives(self) -> bool:
         """Determine whether the process lives; one that is a zombie does not."""
         found = _look_up(self.pid)

@@ -117,7 +117,7 @@ class LocalRuns(Runs):
             report = examine(place, self.manager, claim=claim and not starting, began=run.began)
             if starting and report.state is State.PREPARED:
                 report.state = State.RUNNING  # the supervisor will get there
-            elif run.began is False:
+            elif run.began is False and report.state is State.ABSENT:
                 report.state = State.NOT_STARTED  # whatever became of the directory
             if report.state is State.RUNNING:
                 self._find(run)

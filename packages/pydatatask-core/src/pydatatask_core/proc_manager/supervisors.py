@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import weakref
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pydatatask_core.utils import in_thread
@@ -124,11 +123,12 @@ class _Supervisor:
 
     def end(self) -> None:
         """End it, which has no job, and have the kernel forget it."""
-        if self.pid is not None:
-            self.connection.close()
-            with suppress(ProcessLookupError, ChildProcessError):
-                os.kill(self.pid, signal.SIGKILL)
-                os.waitpid(self.pid, 0)
+        if self.pid is None:
+            return
+        self.connection.close()
+        if not reap_child(self.pid)[0]:  # else its number may be another one's
+            os.kill(self.pid, signal.SIGKILL)
+            self.reap()
 
 
 class _Connection(socket.socket):
@@ -241,7 +241,10 @@ class Supervisors:
         elif loop.is_closed() or _is_running(loop):
             _close(loop, all_)
         else:
-            loop.call_soon_threadsafe(_close, loop, all_)
+            try:
+                loop.call_soon_threadsafe(_close, loop, all_)
+            except RuntimeError:  # it was closed meanwhile
+                _close(loop, all_)
 
     def __del__(self) -> None:
         self.close()
