@@ -11,6 +11,7 @@ import pytest
 
 from pydatatask_core import (
     AggregateAndRepository,
+    AggregateOrRepository,
     InProcessMetadataRepository,
     InProcessSyncTask,
     Pipeline,
@@ -114,6 +115,81 @@ async def test_two_objects_for_one_folder_are_one_repository_to_warn_of(
         pass
 
     assert "one.done and two.done write to one repository" in caplog.text
+
+
+def waiting_task(
+    name: str, inp: Repository, out: Repository, done: Any = None
+) -> InProcessSyncTask:
+    task = InProcessSyncTask(name, done or InProcessMetadataRepository(), func=quiet)
+    task.link("inp", inp, is_input=True)
+    task.link("out", out, is_output=True)
+    return task
+
+
+async def warned(caplog: pytest.LogCaptureFixture, *tasks: Task) -> list[str]:
+    """Give the warnings of a standstill."""
+    caplog.clear()
+    async with Pipeline(tasks):
+        return [r.getMessage() for r in caplog.records if "by hand" in r.getMessage()]
+
+
+async def test_tasks_that_wait_for_each_other_are_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one, two, three = (InProcessMetadataRepository() for _ in range(3))
+    there, back = waiting_task("there", one, two), waiting_task("back", two, one)
+    after = waiting_task("after", two, three)
+    told = await warned(caplog, there, back, after)
+    assert len(told) == 1
+    assert told[0].startswith("there and back: they wait for each other")
+
+    await two.dump("job", 1)
+    assert await warned(caplog, there, back, after) == []
+
+
+async def test_tasks_that_are_plugged_into_each_other_are_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The views of ``done`` that each sees of the other are looked through."""
+    one, two = (InProcessSyncTask(n, InProcessMetadataRepository(), func=quiet) for n in "ab")
+    one.plug(two)
+    two.plug(one)
+    assert [text[:7] for text in await warned(caplog, one, two)] == ["a and b"]
+
+
+async def test_a_task_that_waits_for_itself_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    own = InProcessMetadataRepository()
+    told = await warned(caplog, waiting_task("own", own, own))
+    assert [text[:32] for text in told] == ["own: it requires what only it wr"]
+
+
+async def test_a_circle_that_somebody_else_feeds_is_not_warned_of(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    one, two, outside = (InProcessMetadataRepository() for _ in range(3))
+    there, back = waiting_task("there", one, two), waiting_task("back", two, one)
+    feeder = waiting_task("feeder", outside, one)
+    assert await warned(caplog, there, back, feeder) == []
+
+    either = AggregateOrRepository(one=one, outside=outside)
+    assert await warned(caplog, waiting_task("there", either, two), back) == []
+    both = AggregateAndRepository(one=one, outside=outside)
+    assert len(await warned(caplog, waiting_task("there", both, two), back)) == 1
+
+    back.disabled = True
+    assert await warned(caplog, there, back) == []
+
+
+async def test_a_circle_whose_repository_cannot_be_listed_is_not_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(InProcessMetadataRepository):
+        async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
+            raise StoreError("list", "broken", "no permission")
+            yield
+
+    own = Broken()
+    assert await warned(caplog, waiting_task("own", own, own)) == []
 
 
 async def test_a_task_that_nothing_marks_as_done_is_warned_of(

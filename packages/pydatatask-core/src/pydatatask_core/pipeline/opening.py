@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydatatask_core.errors import PipelineConfigurationError, describe
 
 from .holds import marks_ended_jobs
+from .standstill import find_standstill
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
@@ -100,12 +101,26 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
         for name, link in task.links.items():
             if link.is_output or link.is_status:
                 written.append((task, name, link.repo))
+    await _warn_of_standstill(tasks)
     known = {id(repo) for _, _, repo in written}
     read = {id(link.repo): link.repo for task in tasks for link in task.links.values()}
     for key, repo in read.items():
         if key not in known and await repo.is_missing():
             log.warning("%r does not exist yet; it is taken to be empty until it appears", repo)
     await asyncio.to_thread(_warn_of_shared, written)
+
+
+async def _warn_of_standstill(tasks: Sequence[Task]) -> None:
+    names = [task.name for task in await find_standstill(tasks)]
+    if names:
+        log.warning(
+            "%s: %s, and nothing of that is there; no job will ever be ready before you put one "
+            "there by hand",
+            " and ".join(names),
+            "it requires what only it writes"
+            if len(names) == 1
+            else "they wait for each other, since they require what only they write",
+        )
 
 
 def _warn_of_shared(written: Iterable[tuple[Task, str, Repository]]) -> None:

@@ -1,0 +1,124 @@
+"""Finding tasks that wait for each other, so that none of them ever begins."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import PydatataskError
+from pydatatask_core.repository.listing import Combinator
+from pydatatask_core.repository.setops import AggregateAndRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.task.base import Task
+
+__all__ = ["find_standstill"]
+
+
+async def find_standstill(tasks: Sequence[Task]) -> list[Task]:
+    """Give the tasks that require what only they write, one for the other, while that is empty.
+
+    Those that only wait for one of these are not among them. A repository is asked for its jobs
+    only where it could be the one that keeps such tasks.
+
+    :param tasks: the tasks of the pipeline.
+    """
+    plan = _Plan(tasks)
+    while stuck := plan.stuck():
+        needed = {
+            _place(leaf): leaf
+            for task in stuck
+            for repo in task.required_for_start.values()
+            for leaf in _leaves(repo)
+            if not plan.may_have(leaf)
+        }
+        filled = {place for place, leaf in needed.items() if await _has_any(leaf)}
+        if not filled:
+            return [task for task in stuck if plan.waits_for_itself(task, stuck)]
+        plan.filled |= filled
+    return []
+
+
+class _Plan:
+    """Who writes what, and what may come of that.
+
+    :param tasks: the tasks of the pipeline.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.filled: set[object] = set()
+        """The places that have a job already."""
+        self._tasks = tasks
+        self._begin: list[Task] = []
+        self._writers: dict[object, list[Task]] = {}
+        for task in tasks:
+            for link in task.links.values():
+                if link.is_output or link.is_status:
+                    self._writers.setdefault(_place(link.repo), []).append(task)
+
+    def stuck(self) -> list[Task]:
+        """Give the tasks none of whose jobs can ever be ready."""
+        self._begin, rest = [], list(self._tasks)
+        while more := [task for task in rest if self._may_begin(task)]:
+            self._begin += more
+            rest = [task for task in rest if task not in more]
+        return rest
+
+    def _may_begin(self, task: Task) -> bool:
+        # Of what is only launched by hand, or has a rule of its own, nothing is known.
+        if task.disabled or not task.default_ready:
+            return True
+        return all(map(self.may_have, task.required_for_start.values()))
+
+    def may_have(self, repo: Repository) -> bool:
+        """Tell whether there may ever be a job in a repository.
+
+        :param repo: the repository.
+        """
+        if isinstance(repo, Combinator) and repo.children:
+            found = map(self.may_have, repo.children.values())
+            return all(found) if isinstance(repo, AggregateAndRepository) else any(found)
+        place = _place(repo)
+        writers = self._writers.get(place)
+        return writers is None or place in self.filled or any(it in self._begin for it in writers)
+
+    def waits_for_itself(self, task: Task, among: Sequence[Task]) -> bool:
+        """Tell whether a task waits for what comes of its own jobs alone.
+
+        :param task: the task.
+        :param among: the tasks that cannot begin.
+        """
+        seen: list[Task] = []
+        front = [task]
+        while front:
+            leaves = _leaves(*front.pop().required_for_start.values())
+            writers = [it for leaf in leaves for it in self._writers.get(_place(leaf), ())]
+            if task in writers:
+                return True
+            new = [it for it in dict.fromkeys(writers) if it in among and it not in seen]
+            seen += new
+            front += new
+        return False
+
+
+def _leaves(*repos: Repository) -> Iterator[Repository]:
+    for repo in repos:
+        if isinstance(repo, Combinator):
+            yield from _leaves(*repo.children.values())
+        else:
+            yield repo
+
+
+def _place(repo: Repository) -> object:
+    return repo.identity or id(repo)
+
+
+async def _has_any(repo: Repository) -> bool:
+    try:
+        async for _ in repo:
+            return True
+    except PydatataskError:
+        return True  # nobody knows, and the first round will say what is wrong
+    return False
