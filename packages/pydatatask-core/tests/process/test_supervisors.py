@@ -218,6 +218,22 @@ asyncio.run(main())
     assert lab.empty()
 
 
+async def test_a_job_gets_nothing_that_is_its_supervisors_own(lab: Lab) -> None:
+    """Neither its connection, nor the signals that it waits for, nor its session or group."""
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    await lab.add("a", "b")
+    script = "ls /proc/self/fd; grep SigIgn /proc/self/status; grep SigCgt /proc/$$/status; "
+    await lab.run(lab.task(script + "ps -o pgid=,sid= -p $$; echo $$", stdout=lab.out))
+    for job in ("a", "b"):
+        words = (await lab.text(lab.out, job)).split()
+        assert words[:4] == ["0", "1", "2", "3"]  # the last one is the directory that ls reads
+        ignored, caught = int(words[5], 16), int(words[7], 16)
+        assert not ignored & (1 << 31) - 1
+        assert not caught & sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGTERM))
+        group, session, process = words[8:]
+        assert group == session == process
+
+
 async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisors, "MOST_IDLE", 2)
     jobs = [f"job{number}" for number in range(6)]
