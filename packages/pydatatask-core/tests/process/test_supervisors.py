@@ -249,6 +249,28 @@ async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPa
     assert sum(not gone(process) for process in told(lab).values()) == 2
 
 
+async def test_where_descriptors_are_few_jobs_run_and_are_asked_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisors, "most_heard", lambda: 2)
+    jobs = [f"job{number}" for number in range(6)]
+    await lab.add(*jobs)
+    lab.quota = ResourceManager(Resources.parse(6, 6))
+    task = lab.task("[ {{ job }} = job5 ] && kill -KILL $PPID; WAIT; " + TELL)
+    opened = len(os.listdir("/proc/self/fd"))
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, *jobs)
+        assert len(os.listdir("/proc/self/fd")) < opened + len(jobs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05, timeout=50)
+    assert told(lab).keys() == set(jobs)
+    assert {record["attempt"] for record in (await lab.done.info_all()).values()} == {1}
+    left = sum(not gone(process) for process in told(lab).values())
+    assert left in (1, 2), "those that are heard, unless one of them was killed"
+    assert lab.empty()
+
+
 async def test_they_end_with_their_manager(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task(TELL))

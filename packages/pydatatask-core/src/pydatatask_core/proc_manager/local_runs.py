@@ -104,7 +104,7 @@ class LocalRuns(Runs):
 
     def _may_have_ended(self, run: Run) -> bool:
         if run.supervised is not None:
-            return run.supervised.over
+            return run.supervised.is_over()
         return examine(str(run.directory), self.manager).state is not State.RUNNING
 
     async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
@@ -207,7 +207,7 @@ class LocalRuns(Runs):
 
 def _supervised(run: Run) -> bool:
     """Tell whether a supervisor of this process still has a run; note how it did if not."""
-    if run.supervised is not None and run.supervised.over:
+    if run.supervised is not None and run.supervised.is_over():
         if run.supervised.status is not None:
             run.began = run.supervised.status == 0
         run.supervised = None

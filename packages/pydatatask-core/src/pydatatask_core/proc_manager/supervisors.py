@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import weakref
@@ -37,23 +38,40 @@ _LONGEST = 65536
 """How many bytes of an order a socket in which nothing waits takes for certain."""
 
 
+def most_heard() -> int:
+    """Give how many supervisors are heard at once.
+
+    Each takes a file descriptor, and half of them are for what else a driver does.
+    """
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
+
+
 class Supervised:
     """A job that a supervisor of this process has."""
 
     def __init__(self) -> None:
-        self.over = False
-        """Whether the supervisor is through with it, or is gone."""
         self.status: int | None = None
         """How the supervisor did with it, once it is over, if that is to be had."""
+        self.unheard: int | None = None
+        """The process id of the supervisor, if nobody hears what that tells."""
+        self._over = False
         self._ended: Callable[[], None] | None = None
 
-    def watch(self, ended: Callable[[], None]) -> Callable[[], None]:
+    def is_over(self) -> bool:
+        """Tell whether the supervisor is through with it, or is gone."""
+        if not self._over and self.unheard is not None:
+            self._over, self.status = reap_child(self.unheard)
+        return self._over
+
+    def watch(self, ended: Callable[[], None]) -> Callable[[], None] | None:
         """Call a function in the running loop when it is over.
 
         :param ended: what to call.
-        :return: a function that stops watching.
+        :return: a function that stops watching; None if one has to ask.
         """
-        if self.over:
+        if self.unheard is not None:
+            return None
+        if self._over:
             return asyncio.get_running_loop().call_soon(ended).cancel
         self._ended = ended
         return self._stop
@@ -66,7 +84,7 @@ class Supervised:
 
         :param status: how the supervisor did.
         """
-        self.over, self.status = True, status
+        self._over, self.status = True, status
         ended, self._ended = self._ended, None
         if ended is not None:
             ended()
@@ -180,6 +198,8 @@ class Supervisors:
             supervisor.place = place
             self._busy[place] = supervisor
             if supervisor.give(words):
+                if len(self._busy) > most_heard():
+                    self._let_go(supervisor)
                 return job
             self._lose(supervisor)
 
@@ -223,6 +243,14 @@ class Supervisors:
         else:
             supervisor.connection.close()
             self._end(supervisor, supervisor.reap())
+
+    def _let_go(self, supervisor: _Supervisor) -> None:
+        """Have a supervisor end after the job that it has, and hear no more of it."""
+        self._loop.remove_reader(supervisor.connection)
+        supervisor.connection.close()
+        del self._busy[supervisor.place]
+        if supervisor.job is not None:
+            supervisor.job.unheard = supervisor.pid
 
     def _end(self, supervisor: _Supervisor, status: int | None) -> None:
         job, supervisor.job = supervisor.job, None
