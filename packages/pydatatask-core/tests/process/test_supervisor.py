@@ -91,9 +91,9 @@ def keep(shell: str, orders: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout
 
 
-def order_for(place: Path, script: str, stdout: str = "/dev/null") -> str:
+def order_for(place: Path, script: str, stdout: str = "/dev/null", mark: str = ".") -> str:
     command = [setsid_path(), "/bin/sh", "-c", script]
-    return order(str(place), "boot", command, ("/dev/null", stdout, None))
+    return order(str(place), mark, "boot", command, ("/dev/null", stdout, None))
 
 
 def made(place: Path) -> Path:
@@ -138,6 +138,19 @@ def test_any_shell_tells_that_a_stream_could_not_be_opened(tmp_path: Path, shell
     code, told = keep(shell, orders)
     assert code == 0
     assert re.fullmatch(r"[1-9]\d*\n0\n", told)
+    assert not list(first.iterdir())
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_any_shell_tells_that_a_directory_is_not_the_one_that_was_meant(
+    tmp_path: Path, shell: str
+) -> None:
+    first, second = made(tmp_path / "first"), made(tmp_path / "second")
+    orders = order_for(first, "echo >ran", mark=".made-1", stdout="out")
+    orders += order_for(tmp_path / "none", "exit 0") + order_for(second, "exit 0")
+    code, told = keep(shell, orders)
+    assert code == 0
+    assert re.fullmatch(r"([1-9]\d*\n){2}0\n", told)
     assert not list(first.iterdir())
 
 

@@ -19,14 +19,14 @@ import pytest
 from processes.lab import Lab, until
 
 from pydatatask_core import LocalLinuxManager, ResourceManager, Resources
-from pydatatask_core.proc_manager import supervisors
+from pydatatask_core.proc_manager import Plan, Run, State, supervisors
+from pydatatask_core.proc_manager.examining import read_identity
 from pydatatask_core.proc_manager.local_runs import LocalRuns
 from pydatatask_core.proc_manager.supervisor import STDOUT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pydatatask_core.proc_manager import Plan, Run
 
 TELL = "echo {{ job }} $PPID >>LOG"
 """A script that tells who its supervisor is."""
@@ -40,6 +40,35 @@ def told(lab: Lab) -> dict[str, int]:
 def gone(process: int) -> bool:
     """Determine whether there is no such process, not even one that nobody has waited for."""
     return not os.path.exists(f"/proc/{process}")
+
+
+async def two_managers(folder: Path) -> tuple[LocalLinuxManager, LocalLinuxManager]:
+    """Give those of two drivers, which know nothing of one another."""
+    manager, other = (LocalLinuxManager("lab", folder / "processes") for _ in range(2))
+    await manager.validate()
+    return manager, other
+
+
+async def supervisor_of(run: Run) -> int:
+    """Give the supervisor of a run that has begun."""
+    identity = await asyncio.to_thread(read_identity, str(run.directory))
+    assert identity is not None
+    return identity.supervisor
+
+
+async def is_running(manager: LocalLinuxManager, run: Run) -> bool:
+    """Determine whether a run has begun, and is not known to be over."""
+    report = await manager.runs.report(run, claim=False)
+    return report.state is State.RUNNING
+
+
+async def over(run: Run) -> None:
+    """Wait until the supervisor of this process is through with a run."""
+
+    async def is_over() -> bool:
+        return bool(run.supervised and run.supervised.is_over())
+
+    await until(is_over)
 
 
 def start_differently(
@@ -180,6 +209,22 @@ def test_a_manager_serves_two_loops_at_once(tmp_path: Path) -> None:
     assert [told(lab).keys() for lab in labs] == [{"a", "b"}] * 2
 
 
+async def test_a_loop_of_another_thread_may_begin_while_those_that_are_closed_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    manager = LocalLinuxManager("lab", tmp_path)
+    kept: dict[Any, Any] = manager._supervisors
+
+    class Closed:
+        def is_closed(self) -> bool:
+            kept.setdefault("another", kept[self])
+            return True
+
+    kept[Closed()] = None
+    assert manager.supervisors.is_usable
+    assert list(kept) == ["another", asyncio.get_running_loop()]
+
+
 def test_supervisors_end_with_their_driver_and_their_jobs_do_not(tmp_path: Path) -> None:
     program = """
 import asyncio, os, sys
@@ -297,6 +342,57 @@ async def test_a_job_whose_directory_vanishes_before_its_start_runs_after_all(
     assert told(lab).keys() == {"a"}
     assert (await lab.done.info("a"))["success"]
     assert lab.empty()
+
+
+async def test_a_supervisor_that_comes_late_leaves_the_next_directory_of_that_name_alone(
+    tmp_path: Path,
+) -> None:
+    """T1: it was told of another one, which the next driver has removed."""
+    log = tmp_path / "log"
+    manager, other = await two_managers(tmp_path)
+    plans = [Plan(f"echo {name} >>{log}".encode(), {}) for name in ("first", "late", "next")]
+    runs = [Run(manager.basedir / name, "host") for name in ("a", "b", "b")]
+    await manager.runs.make(runs[0], plans[0])
+    await manager.runs.start(runs[0], plans[0])
+    await over(runs[0])
+    supervisor = await supervisor_of(runs[0])
+    os.kill(supervisor, signal.SIGSTOP)
+    await manager.runs.make(runs[1], plans[1])
+    await manager.runs.start(runs[1], plans[1])
+    assert (await other.runs.report(runs[2])).state is State.NOT_STARTED
+    await other.runs.remove(runs[2])
+    await other.runs.make(runs[2], plans[2])
+    os.kill(supervisor, signal.SIGCONT)
+    await over(runs[1])
+    assert (await other.runs.report(runs[2], claim=False)).state is State.PREPARED
+    await other.runs.start(runs[2], plans[2])
+    await over(runs[2])
+    assert (await other.runs.report(runs[2])).return_code == 0
+    assert log.read_text() == "first\nnext\n"
+
+
+async def test_an_end_that_a_supervisor_of_another_driver_has_yet_to_write_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    """P3: that supervisor does not end with the job."""
+    manager, other = await two_managers(tmp_path)
+    run, found = (Run(manager.basedir / "a", "host") for _ in range(2))
+    await manager.runs.make(run, plan := Plan(b"while [ ! -e go ]; do sleep 0.02; done", {}))
+    await manager.runs.start(run, plan)
+    await until(lambda: is_running(other, found))
+    ended = asyncio.Event()
+    assert other.runs.watch(found, ended.set)
+    supervisor = await supervisor_of(run)
+    os.kill(supervisor, signal.SIGSTOP)
+    (run.directory / "go").touch()
+    await ended.wait()
+    assert await is_running(other, found)
+    ended.clear()
+    assert other.runs.watch(found, ended.set)
+    os.kill(supervisor, signal.SIGCONT)
+    await ended.wait()
+    await over(run)
+    assert (await other.runs.report(found)).return_code == 0
 
 
 async def test_a_job_whose_output_cannot_be_opened_does_not_run_and_is_started_again(

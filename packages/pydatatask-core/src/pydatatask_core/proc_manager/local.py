@@ -95,8 +95,9 @@ class LocalLinuxManager(AbstractProcessManager):
         loop = asyncio.get_running_loop()
         found = self._supervisors.get(loop)
         if found is None or not found.is_usable:
-            for other in [it for it in self._supervisors if it.is_closed()]:
-                del self._supervisors[other]
+            for other in list(self._supervisors):  # other loops have theirs in other threads
+                if other.is_closed():
+                    self._supervisors.pop(other, None)
             found = self._supervisors[loop] = Supervisors()
         return found
 

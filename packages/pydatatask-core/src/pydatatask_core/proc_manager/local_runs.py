@@ -15,7 +15,7 @@ from .base import STDOUT
 from .examining import examine, has_status, look_into, note_stop, read_identity, revoke
 from .folder import remove_flat, remove_tree, write_new
 from .run import Plan, Report, Run, RunExistsError, State
-from .runs import Runs
+from .runs import PATIENCE, Runs
 from .spawning import setsid_path
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalRuns"]
 
+_MOMENT = 0.01
+"""Seconds after which one looks again for the status of a process that has just ended."""
+
 
 class LocalRuns(Runs):
     """Keeps the protocol of ``supervisor`` by system calls.
@@ -53,9 +56,11 @@ class LocalRuns(Runs):
         await self.manager.validate()
 
     async def make(self, run: Run, plan: Plan) -> None:
-        await in_thread(self._make, str(run.directory), plan)
+        mark = f".made-{os.urandom(8).hex()}"
+        await in_thread(self._make, str(run.directory), mark, plan)
+        run.mark = mark
 
-    def _make(self, place: str, plan: Plan) -> None:
+    def _make(self, place: str, mark: str, plan: Plan) -> None:
         with manager_errors(f"make the run directory {place!r}"):
             try:
                 os.mkdir(place, 0o700)
@@ -64,8 +69,9 @@ class LocalRuns(Runs):
             except FileNotFoundError:
                 self.manager.prepare()  # it was there once; whoever removed it may have others in
                 os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-                return self._make(place, plan)
+                return self._make(place, mark, plan)
             try:
+                write_new(os.path.join(place, mark), b"")
                 write_new(os.path.join(place, SCRIPT), plan.script or b"\n", 0o700)
                 if plan.stdin is not None:
                     write_new(os.path.join(place, STDIN), plan.stdin)
@@ -77,7 +83,7 @@ class LocalRuns(Runs):
         place, boot_id = str(run.directory), await self.manager.find_boot_id()
         script = os.path.join(place, SCRIPT)
         command = [setsid_path(), *command_line(plan.script, script)]
-        words = order(place, boot_id, command, _streams(place, plan))
+        words = order(place, run.mark or SCRIPT, boot_id, command, _streams(plan))
         environ = {**os.environ, **plan.environ}
         with manager_errors(f"start {script!r}"):
             run.supervised = await self.manager.supervisors.run(place, environ, words)
@@ -88,7 +94,10 @@ class LocalRuns(Runs):
         if run.supervised is not None:
             return run.supervised.watch(ended)
         if run.descriptor is None:
-            return None
+            if run.missed is None or time.monotonic() - run.missed > PATIENCE:
+                return None
+            # Its supervisor, which may be another driver's and never end, is about to say how.
+            return asyncio.get_running_loop().call_later(_MOMENT, ended).cancel
 
         def notice() -> None:
             run.descriptor = None  # it may not be over yet for all that: look for another one
@@ -137,6 +146,8 @@ class LocalRuns(Runs):
             identity = read_identity(str(run.directory))
             process = None if identity is None else identity.process
             run.descriptor = None if process is None else PidFd.of(process.pid, process.lives)
+            if process is not None and not process.lives():
+                run.missed = run.missed or time.monotonic()
 
     async def read(self, run: Run, name: str) -> AReadStream:
         return await asyncio.to_thread(LocalReadStream, str(run.directory / name))
@@ -214,10 +225,10 @@ def _supervised(run: Run) -> bool:
     return run.supervised is not None
 
 
-def _streams(place: str, plan: Plan) -> tuple[str, str, str | None]:
-    """Tell where the streams of a run come from and go to."""
-    stdin = os.path.join(place, STDIN) if plan.has_stdin else os.devnull
-    stdout = os.path.join(place, STDOUT_FILE) if plan.stdout else os.devnull
+def _streams(plan: Plan) -> tuple[str, str, str | None]:
+    """Tell where the streams of a run come from and go to, as seen from its directory."""
+    stdin = STDIN if plan.has_stdin else os.devnull
+    stdout = STDOUT_FILE if plan.stdout else os.devnull
     if plan.stderr is STDOUT:
         return stdin, stdout, None
-    return stdin, stdout, os.path.join(place, STDERR) if plan.stderr else os.devnull
+    return stdin, stdout, STDERR if plan.stderr else os.devnull

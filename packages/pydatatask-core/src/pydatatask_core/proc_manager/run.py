@@ -65,6 +65,8 @@ class Run:
     host: str
     handle: str | None = None
     memo: Path | None = None
+    mark: str | None = None
+    """The name of a file by which its directory is told from the next one that has its name."""
     supervised: Supervised | None = None
     """How far its supervisor is, if that is one of this process's."""
     descriptor: PidFd | None = None

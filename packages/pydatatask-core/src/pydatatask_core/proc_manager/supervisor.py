@@ -16,6 +16,8 @@ only what is its own:
     it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the process (proc(5)),
     which tells its id, its start time, and its parent, the supervisor. Process id, start time and
     boot id together name one process only, ever. Below that, why it was told to end, if it was.
+``.made-…``
+    an empty file, of another name each time that a directory is made (on this machine).
 ``.begun``
     an empty file once the process becomes the script, or a directory if it never will.
 
@@ -27,7 +29,8 @@ Who decides that a job runs
     them can; either happens at once, takes no room that a full disk might not have, and tells
     afterwards which one it was, whoever is killed when. Where ``.begun`` is a file, ``.status`` is
     whole, so it is to be read in this order. A supervisor that comes late stands in a directory
-    that was removed, and can make neither.
+    that was removed, and can make neither; or it finds the next one of that name, which somebody
+    else has made, and sees by ``.made-…`` that this is not the one that it was told of.
 The order of things
     The directory is made and filled; then the record of the job is written; then the supervisor
     is started. At the end, what came out is written where it belongs, the record is removed, and
@@ -151,27 +154,33 @@ cd /
 
 Then come orders, see :func:`order`. It reads them from descriptor 0, and tells by 3 when it is
 through with one: a line with a 0 if the script ran and its status is written, or with another
-number if one of its streams could not be opened, so that it did not run. In any other case it ends,
-with the exit status that the supervisor above would have.
+number if the directory was gone or one of the streams could not be opened, so that it did not run.
+In any other case it ends, with the exit status that the supervisor above would have.
 """
 
 
 def order(
-    place: str, boot_id: str, command: Sequence[str], streams: tuple[str, str, str | None]
+    place: str,
+    mark: str,
+    boot_id: str,
+    command: Sequence[str],
+    streams: tuple[str, str, str | None],
 ) -> str:
     """Write the order by which a kept supervisor runs a job.
 
     :param place: the run directory.
+    :param mark: the name of a file in there that no other directory of that name has.
     :param boot_id: the boot id.
     :param command: the path of ``setsid``, and the command line of the process.
-    :param streams: where to read stdin from, and what to append stdout and stderr to; None is where
-        stdout goes.
+    :param streams: where to read stdin from, and what to append stdout and stderr to, as seen from
+        the run directory; None is where stdout goes.
     """
-    words = map(shlex.quote, [place, STATUS, BEGUN, STATUS, boot_id, *command])
+    there = f"cd -P -- {shlex.quote(place)} && [ -e {shlex.quote(mark)} ]"
+    words = map(shlex.quote, [".", STATUS, BEGUN, STATUS, boot_id, *command])
     stdin, stdout, stderr = streams
     errors = "2>&1" if stderr is None else f"2>>{shlex.quote(stderr)}"
     redirected = f"<{shlex.quote(stdin)} >>{shlex.quote(stdout)} {errors}"
-    return f"pdt_run {' '.join(words)} {redirected}; echo $? >&3; cd /\n"
+    return f"{there} && pdt_run {' '.join(words)} {redirected}; echo $? >&3; cd /\n"
 
 
 def command_line(script: bytes, path: str) -> list[str]:
