@@ -296,10 +296,15 @@ def test_a_clash_leaves_no_link_behind() -> None:
     before.link("result", repo(), is_output=True)
     after.link("result", repo())
 
-    with pytest.raises(TaskConfigurationError, match=r"plugging before\.result into after"):
+    with pytest.raises(TaskConfigurationError, match=r"plugging before\.result into after") as e:
         after.plug(before)
 
     assert after.links.keys() == {"done", "result"}
+    assert "plug with output_links=['done'], and link" in str(e.value)
+    with pytest.raises(TaskConfigurationError, match=r"output_links=\['out'\]"):
+        after.plug(before, output_links=["result", "out"])
+    after.plug(before, output_links=["done"])
+    assert after.links.keys() == {"done", "result", "before_done"}
 
 
 def test_two_links_of_one_task_that_would_get_one_name_clash() -> None:

@@ -165,9 +165,15 @@ class Linked:
             own_name = name if link.is_output else f"{output.name}_{name}"
             taken = self.links.get(own_name) or plugged.get(own_name, [None])[0]
             if taken is not None:
+                others = sorted((wanted or output._outcomes.keys()) - {name})
                 raise TaskConfigurationError(
                     f"plugging {output.name}.{name} into {self.name} needs the link name "
-                    f"{own_name!r}, which {self.name} has already, for {taken.repo!r}"
+                    f"{own_name!r}, which {self.name} has already, for {taken.repo!r}; "
+                    + (
+                        f"plug with output_links={others}, and link {link.repo!r} by another name"
+                        if link.is_output
+                        else "give that link another name"
+                    )
                 )
             repo = link.repo if failed_counts else output.gated(name)
             if translator is not None:
