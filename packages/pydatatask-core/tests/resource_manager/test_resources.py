@@ -43,6 +43,28 @@ def test_parsing_takes_quantities() -> None:
     assert type(parsed.launches) is int
 
 
+@pytest.mark.parametrize(
+    ("resources", "told"),
+    [
+        (Resources.parse(4, "100Mi"), "4 CPU, 100Mi bytes"),
+        (Resources.parse("500m", 0, 10), "0.500 CPU, 0 bytes, 10 launches"),
+        (Resources.parse(0, "1025Gi", 0), "0 CPU, 1025Gi bytes, 0 launches"),
+        (Resources.parse("1e3", 1500), "1000 CPU, 1500 bytes"),
+        (Resources.parse(0, "4096Ei"), "0 CPU, 4096Ei bytes"),
+        (Resources.parse(0, "2.5") - Resources.parse(1, "3.0"), "-1 CPU, -0.5 bytes"),
+    ],
+)
+def test_a_person_reads_them_as_they_are_parsed(resources: Resources, told: str) -> None:
+    assert str(resources) == told
+
+
+@given(RESOURCES, st.integers(1, 5))
+def test_they_can_be_told_exactly_under_any_decimal_context(given: Resources, prec: int) -> None:
+    with decimal.localcontext(prec=prec):
+        cpu, mem, launches = (part.split()[0] for part in str(given).split(", "))
+    assert Resources.parse(cpu, mem, launches) == given
+
+
 @given(RESOURCES, RESOURCES, st.integers(1, 5))
 def test_sums_are_exact_under_any_decimal_context(a: Resources, b: Resources, prec: int) -> None:
     with decimal.localcontext(prec=prec):

@@ -104,6 +104,10 @@ class Resources:
         """Whether this limits launches when it is a quota."""
         return not isinstance(self.launches, UnstatedLaunches)
 
+    def __str__(self) -> str:
+        launches = f", {self.launches} launches" if self.limits_launches else ""
+        return f"{self.cpu:f} CPU, {_bytes(self.mem)} bytes{launches}"
+
     def without_launches(self) -> Resources:
         """Give the same CPU and memory with no launches: what is free again when a job ends."""
         return made(self.cpu, self.mem, 0)
@@ -142,6 +146,18 @@ def _amount(field: str, quantity: _Quantity) -> Decimal:
     if result < 0:
         raise QuantityError(f"{field}: {quantity!r} is negative, and nothing can take less than 0")
     return result
+
+
+def _bytes(amount: Decimal) -> str:
+    """Write a number of bytes as ``parse`` takes it, by the largest suffix that keeps it whole."""
+    whole = int(amount)
+    if whole != amount or whole % 1024:
+        return f"{amount:f}"
+    suffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
+    while whole and whole % 1024 == 0 and len(suffixes) > 1:
+        whole //= 1024
+        suffixes.pop(0)
+    return f"{whole}{suffixes[0]}"
 
 
 def _count(field: str, quantity: _Quantity) -> int:
