@@ -83,3 +83,32 @@ def test_ctrl_c_ends_what_is_awaited_and_not_the_shell(program: Program) -> None
     running.close()
 
     assert running.exitstatus == 0
+
+
+def test_what_comes_through_a_pipe_is_run_like_a_script(program: Program) -> None:
+    program.put("texts/a.txt", "one two")
+    script = b"""
+async def counted():
+    return sorted(await count.links["counts"].repo.keys())
+await pipeline.update()
+await counted()
+for job in await counted():
+    print("counted", job)
+"""
+
+    assert program.output("shell", stdin=script) == "True\n['a']\ncounted a\n"
+    assert program.output("shell") == ""
+
+
+@pytest.mark.parametrize("wrong", ["await fail()", "no statement"])
+def test_a_pipe_ends_at_the_first_error_with_its_traceback_alone(
+    program: Program, wrong: str
+) -> None:
+    lines = ["async def fail():", " return 1 / 0", wrong, "print('too far')"]
+
+    done = program.run("shell", stdin="\n".join(lines).encode())
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "line 3" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(("ZeroDivisionError", "SyntaxError"))
+    assert "piped_console" not in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -19,10 +20,17 @@ def shell(pipeline: Pipeline) -> None:
     """Open a pipeline, and let the user look into it from an interactive Python.
 
     IPython is used if it is installed, else the console of the standard library. In both, ``await``
-    works at the prompt and tasks run in the background. To be called outside of any event loop.
+    works at the prompt and tasks run in the background. What comes through a pipe or from a file is
+    run without a prompt, up to the first error. To be called outside of any event loop.
 
     :param pipeline: the pipeline, not opened.
+    :raises ExitStatus: if what came through a pipe has failed.
     """
+    if not sys.stdin.isatty():
+        from pydatatask_cli.piped_console import run_console
+
+        run_console(pipeline)
+        return
     try:
         import IPython  # noqa: F401
     except ImportError:
@@ -42,6 +50,7 @@ def command(app: App) -> None:
 
     `pipeline` is the open pipeline, and each task has its name where that is one of Python. `await`
     works at the prompt, as in `await pipeline.update()` or `await count.links["done"].repo.keys()`.
-    With IPython installed (pip install pydatatask[shell]) it is IPython.
+    With IPython installed (pip install pydatatask[shell]) it is IPython. From a pipe it takes the
+    statements of a script, shows what they give, and ends at the first that fails.
     """
     shell(app.pipeline)

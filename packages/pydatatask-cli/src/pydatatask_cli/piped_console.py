@@ -1,0 +1,57 @@
+"""The shell for statements that come through a pipe: no banner, no prompt, an exit status."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import sys
+import traceback
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from .console_names import names
+from .errors import ExitStatus
+
+if TYPE_CHECKING:
+    from pydatatask_core.pipeline import Pipeline
+
+__all__ = ["run_console"]
+
+SOURCE = "<stdin>"
+
+
+async def _run(pipeline: Pipeline, text: str) -> None:
+    await pipeline.open("one")
+    try:
+        variables = names(pipeline)
+        try:
+            for statement in ast.parse(text, SOURCE).body:
+                await _execute(statement, variables)
+        except Exception as e:  # noqa: BLE001 - it is shown, as every console does
+            own = e.__traceback__
+            while own is not None and own.tb_frame.f_code.co_filename != SOURCE:
+                own = own.tb_next
+            traceback.print_exception(e.with_traceback(own))
+            raise ExitStatus(1) from None
+    finally:
+        await pipeline.close()
+
+
+async def _execute(statement: ast.stmt, variables: dict[str, Any]) -> None:
+    """Run a statement; what an expression gives is shown, as at a prompt."""
+    code = compile(
+        ast.Interactive([statement]), SOURCE, "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    )
+    found = FunctionType(code, variables)()
+    if inspect.iscoroutine(found):
+        await found
+
+
+def run_console(pipeline: Pipeline) -> None:
+    """Open the pipeline, run what standard input has, and close the pipeline.
+
+    :param pipeline: the pipeline.
+    :raises ExitStatus: if a statement has failed; the traceback was shown.
+    """
+    asyncio.run(_run(pipeline, sys.stdin.read()))
