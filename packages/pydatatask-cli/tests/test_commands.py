@@ -240,8 +240,11 @@ def test_rm_deletes_from_one_repository_and_an_absent_job_is_no_error(program: P
     program.put("texts/b.txt")
     program.put("counts/a.yaml", "words: 2")
 
-    program.output("rm", "count.texts", "a", "zz")
+    done = program.run("rm", "count.texts", "a", "zz")
 
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[-1] == "there is no job 'zz' in count.texts"
+    assert "'a'" not in done.stderr
     assert program.output("ls", "count.texts") == "b\n"
     assert program.output("ls", "count.counts") == "a\n"
     program.output("rm", "count.texts", "__all__")

@@ -75,6 +75,13 @@ def test_explain_says_that_a_job_is_ready(program: Program) -> None:
     assert (found["ready"], found["held"], found["tree"]["holds"]) == (True, None, True)
 
 
+def test_logs_of_a_job_that_wrote_nothing_say_so_beside_the_output(failed: Program) -> None:
+    done = failed.run("logs", "count", "a")
+
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "job 'a' of count wrote nothing that was kept\n"
+
+
 def test_failed_says_which_and_why_and_shows_the_end_of_what_was_written(failed: Program) -> None:
     lines = failed.output("failed").splitlines()
 

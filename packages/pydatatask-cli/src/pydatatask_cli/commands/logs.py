@@ -14,6 +14,7 @@ from pydatatask_cli.completing import complete_job, complete_task
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_task
 from pydatatask_cli.outcomes import outcome_repositories
+from pydatatask_cli.output import note
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -44,8 +45,10 @@ async def print_logs(pipeline: Pipeline, task_name: str, job: str, *, follow: bo
         async for block in blocks:
             written = True
             await out.write(block)
-    if not written and not await _is_known(task, job):
-        raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
+    if not written:
+        if not await _is_known(task, job):
+            raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
+        note(f"job {job!r} of {task_name} wrote nothing that was kept")
 
 
 async def _read(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:

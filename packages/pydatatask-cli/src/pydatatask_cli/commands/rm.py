@@ -145,6 +145,10 @@ async def _ask_and_delete(
     pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str], ask: bool, dry_run: bool
 ) -> None:
     plan = await plan_removal(pipeline, data, recursive, job)
+    start = find_data(pipeline, data).repo
+    for name in dict.fromkeys(job):
+        if name != ALL_JOBS and not await start.contains(name):
+            output.note(f"there is no job {name!r} in {data}")
     if dry_run:
         _show(plan)
         return
