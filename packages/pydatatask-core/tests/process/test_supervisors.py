@@ -22,6 +22,7 @@ from pydatatask_core import LocalLinuxManager, ResourceManager, Resources
 from pydatatask_core.proc_manager import Plan, Run, State, supervisors
 from pydatatask_core.proc_manager.examining import read_identity
 from pydatatask_core.proc_manager.local_runs import LocalRuns
+from pydatatask_core.proc_manager.spawning import spawn_kept_supervisor
 from pydatatask_core.proc_manager.supervisor import STDOUT_FILE
 
 if TYPE_CHECKING:
@@ -426,6 +427,31 @@ async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
         await pipeline.run(poll=0.05, timeout=50)
     assert told(lab).keys() == {"a", "b"}
     assert all(record["success"] for record in (await lab.done.info_all()).values())
+
+
+async def test_a_fork_that_lives_on_does_not_hide_the_end_of_a_supervisor(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T2: as a worker of a process pool may, which is forked while a supervisor is started."""
+    children = list[int]()
+
+    def fork_and_spawn(environ: Any, connection: int) -> int:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        children.append(child)
+        return spawn_kept_supervisor(environ, connection)
+
+    monkeypatch.setattr(supervisors, "spawn_kept_supervisor", fork_and_spawn)
+    await lab.add("a")
+    try:
+        await lab.run(lab.task(TELL + "; kill -KILL $PPID"), timeout=50)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            await asyncio.to_thread(os.waitpid, child, 0)
+    assert "supervisor was killed" in (await lab.done.info("a"))["reason"]
 
 
 async def test_where_descriptors_are_short_jobs_run_as_soon_as_they_are_not(

@@ -108,8 +108,7 @@ class _Supervisor:
 
         :raises OSError: if that cannot be done.
         """
-        ours, theirs = socket.socketpair()
-        self.connection = _Connection(fileno=ours.detach())
+        self.connection, theirs = map(_Connection, socket.socketpair())
         with theirs:
             self.pid = spawn_kept_supervisor(self.environ, theirs.fileno())
         self.connection.sendall(KEPT_SUPERVISOR.encode())
@@ -150,10 +149,29 @@ class _Supervisor:
 
 
 class _Connection(socket.socket):
-    """A socket that is closed when nobody has it any more, as is meant here."""
+    """A socket that is closed when nobody has it any more, as is meant here, and in any fork.
+
+    :param made: the socket, which this takes over.
+    """
+
+    def __init__(self, made: socket.socket) -> None:
+        super().__init__(fileno=made.detach())
+        _connections.add(self)
 
     def __del__(self) -> None:
         self.close()
+
+
+_connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """Keep nothing of them: whoever waits for their end would wait for that of this process."""
+    for connection in list(_connections):
+        connection.close()
+
+
+os.register_at_fork(after_in_child=_close_all)
 
 
 class Supervisors:
