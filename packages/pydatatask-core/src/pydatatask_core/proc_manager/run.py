@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .base import _StderrIsStdout
-    from .supervisors import Supervised
+    from .supervised import Supervised
     from .watching import PidFd
 
 __all__ = ["INLINE", "TAIL", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]

@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING
 from pydatatask_core.utils import in_thread
 
 from .spawning import spawn_kept_supervisor
+from .supervised import Supervised
 from .supervisor import KEPT_SUPERVISOR
 from .watching import reap_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-__all__ = ["Supervised", "Supervisors"]
+__all__ = ["Supervisors"]
 
 MOST_IDLE = 32
 """How many supervisors without a job are kept."""
@@ -44,50 +45,6 @@ def most_heard() -> int:
     Each takes a file descriptor, and half of them are for what else a driver does.
     """
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-
-
-class Supervised:
-    """A job that a supervisor of this process has."""
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        """How the supervisor did with it, once it is over, if that is to be had."""
-        self.unheard: int | None = None
-        """The process id of the supervisor, if nobody hears what that tells."""
-        self._over = False
-        self._ended: Callable[[], None] | None = None
-
-    def is_over(self) -> bool:
-        """Tell whether the supervisor is through with it, or is gone."""
-        if not self._over and self.unheard is not None:
-            self._over, self.status = reap_child(self.unheard)
-        return self._over
-
-    def watch(self, ended: Callable[[], None]) -> Callable[[], None] | None:
-        """Call a function in the running loop when it is over.
-
-        :param ended: what to call.
-        :return: a function that stops watching; None if one has to ask.
-        """
-        if self.unheard is not None:
-            return None
-        if self._over:
-            return asyncio.get_running_loop().call_soon(ended).cancel
-        self._ended = ended
-        return self._stop
-
-    def _stop(self) -> None:
-        self._ended = None
-
-    def end(self, status: int | None) -> None:
-        """Note that it is over, and tell whoever watches.
-
-        :param status: how the supervisor did.
-        """
-        self._over, self.status = True, status
-        ended, self._ended = self._ended, None
-        if ended is not None:
-            ended()
 
 
 class _Supervisor:
