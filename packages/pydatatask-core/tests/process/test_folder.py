@@ -134,3 +134,11 @@ def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "kept")
     remove_tree(str(tmp_path / "link"))
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "kept"]
+
+
+async def test_a_proc_of_another_pid_namespace_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its numbers are other processes' here."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    await refused(tmp_path / "root", "another pid namespace")

@@ -84,6 +84,11 @@ class LocalLinuxManager(AbstractProcessManager):
                 "local processes need Linux with /proc mounted: without it nobody can tell a "
                 "process from another one that has got its number"
             )
+        if os.readlink("/proc/self") != str(os.getpid()):
+            raise ProcessManagerError(
+                "local processes need a /proc that shows the numbers that processes have here, not "
+                "those of another pid namespace: mount one (as `unshare --mount-proc` does)"
+            )
         setsid_path()
         prepare_private_folder(str(self.local_path), str(self._basedir))
 
