@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -278,6 +279,22 @@ async def test_a_job_gets_nothing_that_is_its_supervisors_own(lab: Lab) -> None:
         assert not caught & sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGTERM))
         group, session, process = words[8:]
         assert group == session == process
+
+
+async def test_all_who_watch_a_job_are_told_of_its_end(tmp_path: Path) -> None:
+    """T2: two pipelines of one process may share a manager."""
+    manager, _ = await two_managers(tmp_path)
+    run, *others = (Run(manager.basedir / "a", "host") for _ in range(3))
+    await manager.runs.make(run, plan := Plan(b"while [ ! -e go ]; do sleep 0.02; done", {}))
+    await manager.runs.start(run, plan)
+    told = list[int]()
+    stops = [manager.runs.watch(it, partial(told.append, n)) for n, it in enumerate([run, *others])]
+    stop = stops[1]
+    assert stop is not None
+    stop()
+    (run.directory / "go").touch()
+    await over(run)
+    assert told == [0, 2]
 
 
 async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

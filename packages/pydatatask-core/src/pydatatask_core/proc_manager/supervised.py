@@ -22,7 +22,7 @@ class Supervised:
         self.unheard: int | None = None
         """The process id of the supervisor, if nobody hears what that tells."""
         self._over = False
-        self._ended: Callable[[], None] | None = None
+        self._watchers: list[Callable[[], None]] = []
 
     def is_over(self) -> bool:
         """Tell whether the supervisor is through with it, or is gone."""
@@ -40,11 +40,13 @@ class Supervised:
             return None
         if self._over:
             return asyncio.get_running_loop().call_soon(ended).cancel
-        self._ended = ended
-        return self._stop
+        self._watchers.append(ended)
 
-    def _stop(self) -> None:
-        self._ended = None
+        def stop() -> None:
+            if ended in self._watchers:
+                self._watchers.remove(ended)
+
+        return stop
 
     def end(self, status: int | None) -> None:
         """Note that it is over, and tell whoever watches.
@@ -52,6 +54,6 @@ class Supervised:
         :param status: how the supervisor did.
         """
         self._over, self.status = True, status
-        ended, self._ended = self._ended, None
-        if ended is not None:
+        watchers, self._watchers = self._watchers, []
+        for ended in watchers:
             ended()
