@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -187,6 +188,19 @@ def test_run_takes_failures_for_success_if_told_so(program: Program) -> None:
     summary = json.loads(program.output("run", "--ok-failures", "--json"))
 
     assert (summary["launched"], summary["failed"]) == ({"count": 1}, {"count": ["b"]})
+
+
+def test_an_update_that_could_not_do_its_part_exits_with_1(program: Program) -> None:
+    program.put("texts/b.txt", "")
+    program.output("update")  # a job that fails is no such part
+    texts = program.folder / "data/texts"
+    shutil.rmtree(texts)
+    texts.write_text("")
+
+    ended = program.run("update")
+
+    assert ended.returncode == 1
+    assert "data/texts" in ended.stderr
 
 
 def test_run_gives_up_when_the_time_is_up(program: Program) -> None:

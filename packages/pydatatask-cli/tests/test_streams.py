@@ -123,6 +123,42 @@ import pydatatask_cli
     assert program.refusal("status", status=130) == "Interrupted\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_told_to_end_does_so_as_at_an_interrupt(
+    program: Program, number: signal.Signals
+) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    program.put("jobs/a")
+    running = terminal(program, "run")
+    try:
+        while not program.output("ls", "sleep.pids"):
+            assert running.isalive()
+        running.kill(number)
+        running.expect_exact("jobs that go on, and are taken up by the next run: sleep 1")
+        running.expect_exact("\x1b[?25h")  # the cursor is there again
+        running.expect(pexpect.EOF)
+        running.close()
+    finally:
+        program.output("kill", "sleep", "a")
+        program.run("run")
+    assert running.exitstatus == 128 + number
+
+
+def test_a_signal_that_is_ignored_stays_so(program: Program) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    program.put("jobs/a")
+    command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, str(program.script)]
+    running = subprocess.Popen([*command, "run"], cwd=program.folder, stderr=subprocess.PIPE)
+    try:
+        while not program.output("ls", "sleep.pids"):
+            assert running.poll() is None
+        running.send_signal(signal.SIGHUP)
+    finally:
+        program.output("kill", "sleep", "a")
+    _, told = running.communicate(timeout=30)
+    assert running.returncode == 1, told
+
+
 def test_a_run_that_is_interrupted_says_which_jobs_go_on_and_the_next_one_counts_them(
     program: Program,
 ) -> None:

@@ -10,7 +10,7 @@ import click
 
 from pydatatask_core.errors import describe
 
-from .errors import CommandLineError
+from .errors import CommandLineError, ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -70,27 +70,35 @@ class App:
         :param tasks: the tasks that are needed, by name.
         :param strict: whether a task that is put together wrongly is an error also where it is
             only looked at; else that is warned of.
+        :raises ExitStatus: if the program is told to end meanwhile.
         """
         from pydatatask_core.pipeline.opening import raise_problems
 
         from .lookup import find_data, find_task
+        from .termination import Termination
 
-        pipeline = self.pipeline
+        pipeline, termination = self.pipeline, Termination()
         only = {find_data(pipeline, name).task.name for name in data}
         only |= {find_task(pipeline, name).name for name in tasks}
 
         async def opened() -> T:
-            await pipeline.open(mode, sorted(only) or None)
-            try:
-                if strict:
-                    raise_problems(pipeline.problems)
-                for problem in pipeline.problems:
-                    log.warning("%s", describe(problem))
-                return await action(pipeline)
-            finally:
-                await pipeline.close()
+            with termination.cancels():
+                await pipeline.open(mode, sorted(only) or None)
+                try:
+                    if strict:
+                        raise_problems(pipeline.problems)
+                    for problem in pipeline.problems:
+                        log.warning("%s", describe(problem))
+                    return await action(pipeline)
+                finally:
+                    await pipeline.close()
 
-        return asyncio.run(opened())
+        try:
+            return asyncio.run(opened())
+        except asyncio.CancelledError:
+            if termination.signal is None:
+                raise
+            raise ExitStatus(termination.status) from None
 
 
 def pass_app(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,7 +38,8 @@ class LocalLinuxManager(AbstractProcessManager):
 
     :param app: tells one program's processes from another's; two that share it must not have
         tasks of one name with the same ``pids``.
-    :param local_path: a directory on a file system of this machine.
+    :param local_path: a directory on a file system of this machine. If it is missing it is made so
+        that other users may have theirs in it as well (mode 1777, as ``/tmp`` has).
     :param boot_id: the file that tells one boot of the machine from the next.
     """
 
