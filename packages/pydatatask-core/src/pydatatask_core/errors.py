@@ -16,6 +16,7 @@
     │       ├── StoreConnectionError    (ConnectionError)
     │       └── StoreTimeoutError       (TimeoutError)
     ├── StreamClosedError               (ValueError)
+    ├── NotAwaitedError                 (RuntimeError)
     ├── SessionError                    (RuntimeError)
     ├── QuantityError                   (ValueError)
     ├── TaskError
@@ -49,6 +50,7 @@ __all__ = [
     "MissingBackendAttributeError",
     "MissingBackendError",
     "MissingBackendImportError",
+    "NotAwaitedError",
     "PipelineConfigurationError",
     "PipelineError",
     "PipelineLockedError",
@@ -205,6 +207,10 @@ class StoreTimeoutError(StoreError, TimeoutError):
 
 class StreamClosedError(PydatataskError, ValueError):
     """A stream was used after it was closed."""
+
+
+class NotAwaitedError(PydatataskError, RuntimeError):
+    """A coroutine was created and not awaited, so what it was called for did not happen."""
 
 
 class SessionError(PydatataskError, RuntimeError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydatatask_core.errors import InvalidJobIdError
 
 from .bulk import ask_each
+from .job_scope import observe_methods
 from .names import ALPHANUMERIC, job_id_pattern, job_id_rule
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ class Repository(ABC):
     _warned_of_names = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep the bulk listing true where a subclass changes what is listed."""
+        """Keep the bulk listing true where a subclass changes what is listed.
+
+        Also let a job's scope learn of calls of the coroutine methods; see ``job_scope``.
+        """
         super().__init_subclass__(**kwargs)
         changed = {"unfiltered_iter", "filter_jobs", "__aiter__"} & cls.__dict__.keys()
         if changed and "keys" not in cls.__dict__:
             cls.keys = Repository.keys  # type: ignore[method-assign]
+        observe_methods(cls)
 
     @classmethod
     def is_valid_job_id(cls, job: str) -> bool:
@@ -278,3 +283,6 @@ class Repository(ABC):
     def __repr__(self) -> str:
         """Name the repository as messages do; never with a secret."""
         return f"{type(self).__name__}()"
+
+
+observe_methods(Repository)

@@ -16,6 +16,7 @@ from ._files.draft import DraftDirectory
 from ._files.listing import Kind, has_entries
 from ._files.removal import remove_directory
 from .file_base import FileRepositoryBase
+from .job_scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -60,10 +61,15 @@ class DirectoryRepository(FileRepositoryBase):
         :param job: the key.
         """
         self.check_job_id(job)
+        scope = current_scope()
         draft = await asyncio.to_thread(self._new_draft, job)
         try:
             yield Path(draft.path or "")
+            if scope is not None:
+                scope.publishing(self, job)
             await in_thread(self._publish, job, draft)
+            if scope is not None:
+                scope.published(self)
         except BaseException as error:
             discarding = in_thread(self._discard, job, draft)
             await discard_after(error, discarding, draft)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import JobNotFoundError, StreamClosedError, UnsupportedValueError
-from pydatatask_core.utils import AReadText, AWriteText, WriteStream
+from pydatatask_core.utils import AReadText, AtomicWriter, AWriteText
 
 from .base import Repository
 from .blob import BlobMode, BlobRepository, check_mode
@@ -139,7 +139,7 @@ class InProcessBlobRepository(_InProcessRepository, BlobRepository):
         return AWriteText(stream) if mode == "w" else stream
 
 
-class InProcessBlobStream(WriteStream):
+class InProcessBlobStream(AtomicWriter[bytes]):
     """A stream returned from ``InProcessBlobRepository.open``. Do not construct this manually.
 
     :param repo: the repository that holds the blob.
@@ -150,38 +150,30 @@ class InProcessBlobStream(WriteStream):
     def __init__(self, repo: InProcessBlobRepository, job: str, write: bool = False) -> None:
         self.repo = repo
         self.job = job
-        self._write = write
+        self._writable = write
         self._buffer = bytearray() if write else memoryview(repo._data.get(job, b""))
         self._position = 0
-        self._closed = False
 
     async def read(self, n: int | None = None) -> bytes:
         """Read up to n bytes from the stream, or the rest of it."""
-        self._check_open()
+        self._check_usable()
         size = len(self._buffer)
         end = size if n is None or n < 0 else min(self._position + n, size)
         data = bytes(self._buffer[self._position : end])
         self._position = end
         return data
 
-    async def write(self, data: bytes) -> None:
-        """Write data to the stream."""
-        self._check_open()
-        if not self._write:
+    async def _write(self, data: bytes) -> None:
+        if not self._writable:
             raise StreamClosedError(f"the blob of job {self.job!r} was opened for reading only")
         self._buffer += data  # type: ignore[operator]
 
-    async def close(self) -> None:
-        """Close and release the stream, syncing the data back to the repository."""
-        if not self._closed:
-            self._closed = True
-            if self._write:
-                self.repo._store(self.job, bytes(self._buffer))
+    async def _publish(self) -> None:
+        if self._writable:
+            self.repo._store(self.job, bytes(self._buffer))
 
-    async def abort(self) -> None:
-        """Release the stream and leave the repository as it is."""
-        self._closed = True
+    async def _discard(self) -> None:
+        self._buffer = bytearray()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StreamClosedError(f"the blob of job {self.job!r} was closed already")
+    def __repr__(self) -> str:
+        return f"<the blob of job {self.job!r} in memory>"

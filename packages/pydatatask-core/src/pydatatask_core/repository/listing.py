@@ -16,7 +16,14 @@ from pydatatask_core.errors import InvalidJobIdError
 from .base import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterable,
+        AsyncIterator,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
     from collections.abc import Set as AbstractSet
 
 __all__ = ["Combinator", "Listing"]
@@ -91,6 +98,11 @@ class Combinator(Repository):
     @abstractmethod
     def children(self) -> Mapping[str, Repository]:
         """The repositories it is made of, by name."""
+
+    @property
+    def written_children(self) -> Iterable[Repository]:
+        """Those of :attr:`children` that are written through this view."""
+        return self.children.values()
 
     @abstractmethod
     async def candidates(self, listing: Listing) -> AbstractSet[str]:

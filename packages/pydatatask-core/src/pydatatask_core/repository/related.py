@@ -69,6 +69,10 @@ class RelatedItemRepository(Combinator):
         return {"base": self.base_repository, "translator": self.translator_repository}
 
     @property
+    def written_children(self) -> tuple[Repository]:
+        return (self.base_repository,)
+
+    @property
     def by_value(self) -> bool:
         return True
 

@@ -7,6 +7,8 @@ import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.utils.calls import observed
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
@@ -61,6 +63,7 @@ def translating(
         async with method(*bound.args, **bound.kwargs) as value:
             yield value
 
+    @observed
     @functools.wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
         bound = await waiting(args, kwargs)

@@ -212,11 +212,13 @@ class ExecutorTask(FunctionTask):
 
     async def _give(self, job: str) -> Instance:
         # In the table before the first await, so that nothing launches the job beside this.
-        instance = self._instances[job] = Instance(job, self._settling.next_attempt(job))
+        instance = self._instances[job] = Instance(
+            job, self._settling.next_attempt(job), self.scope_of(job)
+        )
         instance.awaited = self.synchronous
         try:
             await self._placement.prepare()
-            instance.order = self._placement.order(job)
+            instance.order = self._placement.order(instance.scope)
             await self._placement.submit(instance.order, partial(self._roster.placed, instance))
         finally:
             if instance.future is None:

@@ -7,6 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydatatask_core.errors import TaskConfigurationError, describe
+from pydatatask_core.repository.job_scope import JobScope
 
 from .base import Task
 
@@ -59,6 +60,10 @@ class FunctionTask(Task):
             )
         body: Callable[..., Any] = func
         return body
+
+    def scope_of(self, job: str) -> JobScope:
+        """Create the scope in which the body runs for a job."""
+        return JobScope(self.name, job)
 
     def bind_links(self) -> dict[str, Repository]:
         """Find the linked repository for each parameter of the body but the first, the job.

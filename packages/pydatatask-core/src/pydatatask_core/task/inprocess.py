@@ -110,6 +110,8 @@ class InProcessSyncTask(FunctionTask):
                 attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
                 failed: dict[str, str] | None = None
                 start = _utc_now()
+                scope = self.scope_of(job)
+                token = scope.enter()
                 try:
                     await self.func(job, **self._bound)
                 except (Exception, SystemExit, asyncio.CancelledError) as e:
@@ -121,6 +123,8 @@ class InProcessSyncTask(FunctionTask):
                         break
                 else:
                     break
+                finally:
+                    scope.leave(token)
                 self._attempts[job] = attempt
                 if self._is_driven:
                     return self.retry_later(job, wait)

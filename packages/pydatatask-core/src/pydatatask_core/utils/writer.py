@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pydatatask_core.errors import StreamClosedError, describe
 
 from .streams import WriteStream, discard_after
 
-__all__ = ["AtomicWriter"]
+__all__ = ["AtomicWriter", "PublicationReport"]
 
 DataT = TypeVar("DataT", bytes, str)
+
+
+class PublicationReport(Protocol):
+    """Learns of the publication of a stream's data."""
+
+    def begin(self) -> None:
+        """Check the publication, which is about to take effect; refuse it by raising."""
+
+    def end(self) -> None:
+        """Note the publication, which has taken effect."""
 
 
 class AtomicWriter(WriteStream, Generic[DataT]):
@@ -22,6 +32,9 @@ class AtomicWriter(WriteStream, Generic[DataT]):
       stream only discards, and a ``close()`` says so, even one that stands in a ``finally``.
     - A ``close()`` that fails or is cancelled discards.
     """
+
+    publication: PublicationReport | None = None
+    """Learns of the publication of the data, if set."""
 
     _ended: str | None = None
     _failed: str | None = None
@@ -67,12 +80,17 @@ class AtomicWriter(WriteStream, Generic[DataT]):
                 f"({self._failed}); open it anew and write everything again"
             )
         self._ended = "closed"
+        report = self.publication
         try:
+            if report is not None:
+                report.begin()
             await self._publish()
         except BaseException as error:
             self._ended = "discarded"
             await discard_after(error, self._discard(), self)
             raise
+        if report is not None:
+            report.end()
 
     async def abort(self) -> None:
         if self._ended is None:

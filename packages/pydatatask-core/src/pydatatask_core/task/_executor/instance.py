@@ -7,11 +7,14 @@ import pickle
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import describe
 
 from .worker import Ending, Order
+
+if TYPE_CHECKING:
+    from pydatatask_core.repository.job_scope import JobScope
 
 __all__ = ["Instance", "ended_early"]
 
@@ -22,6 +25,9 @@ class Instance:
 
     job: str
     attempt: int
+    scope: JobScope
+    """What its body has published."""
+
     order: Order | None = None
     future: Future[Ending] | None = None
     given: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -80,6 +86,7 @@ class Instance:
         if error is not None:
             return self._without_worker(error)
         ending = self.future.result()
+        self.scope.include(ending.written)
         if ending.unusable is None and not ending.record["success"] and self._was_cut_off:
             return None
         if ending.cancelled:

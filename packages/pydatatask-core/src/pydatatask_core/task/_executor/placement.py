@@ -22,6 +22,7 @@ from .worker import Ending, LocalOrder, Order, SentOrder, run
 
 if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.job_scope import JobScope
 
 __all__ = ["ExecutorSource", "Placement", "is_executor"]
 
@@ -64,7 +65,7 @@ class Placement:
         self._source = source
         self._body = body
         self._executor: Executor | None = None
-        self._order: Callable[[str], Order] | None = None
+        self._order: Callable[[JobScope], Order] | None = None
         self._bridge: Bridge | None = None
         self._lock = asyncio.Lock()
 
@@ -107,7 +108,7 @@ class Placement:
             )
         return found
 
-    async def _order_for(self, executor: Executor) -> Callable[[str], Order]:
+    async def _order_for(self, executor: Executor) -> Callable[[JobScope], Order]:
         body = self._body()
         if isinstance(executor, ThreadPoolExecutor):
             if self._bridge is None:
@@ -126,10 +127,10 @@ class Placement:
         in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, Combinator)
         return repo if in_files else stand_in(self._bridge, repo)
 
-    def order(self, job: str) -> Order:
-        """Make the order for a job; ``prepare`` comes first."""
+    def order(self, scope: JobScope) -> Order:
+        """Make the order for the job of a scope; ``prepare`` comes first."""
         assert self._order is not None
-        return self._order(job)
+        return self._order(scope)
 
     async def submit(self, order: Order, placed: Callable[[Future[Ending]], None]) -> None:
         """Hand an order to the executor.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .instance import Instance, ended_early
 
 if TYPE_CHECKING:
-    from pydatatask_core.task.base import Task
+    from pydatatask_core.task.function import FunctionTask
     from pydatatask_core.task.outcomes import Recorder
 
     from .roster import Roster
@@ -31,7 +31,7 @@ class Settling:
     :param recorder: writes the records.
     """
 
-    def __init__(self, task: Task, roster: Roster, recorder: Recorder) -> None:
+    def __init__(self, task: FunctionTask, roster: Roster, recorder: Recorder) -> None:
         self._task = task
         self._roster = roster
         self._recorder = recorder
@@ -102,7 +102,7 @@ class Settling:
         """
         instances = self._roster.instances
         attempt = self._attempts.pop(job, 0)
-        instance = instances.setdefault(job, Instance(job, attempt))
+        instance = instances.setdefault(job, Instance(job, attempt, self._task.scope_of(job)))
         instance.ended.set()
         try:
             record = ended_early(datetime.now(UTC), "cancelled")

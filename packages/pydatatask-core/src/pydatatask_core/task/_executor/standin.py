@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydatatask_core.repository.base import Repository
 from pydatatask_core.repository.blob import BlobRepository, check_mode
 from pydatatask_core.utils import AReadText, AWriteText
+from pydatatask_core.utils.calls import observed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
@@ -155,6 +156,7 @@ class RepositoryStandIn(StandIn, Repository):
         return super().__getattr__(name)
 
 
+@observed
 async def _open(hop: Callable[[str, str], Any], job: str, mode: str = "r") -> Any:
     """Open a blob; text, which is UTF-8 by contract, is decoded on this side, in large pieces."""
     check_mode(mode)
@@ -174,6 +176,7 @@ def _method(bridge: Bridge, method: Callable[..., Any]) -> Callable[..., Any]:
         return generate
     if inspect.iscoroutinefunction(method):
 
+        @observed
         @functools.wraps(method)
         async def call(*args: Any, **kwargs: Any) -> Any:
             return stand_in(bridge, await bridge.run(lambda: method(*args, **kwargs)))

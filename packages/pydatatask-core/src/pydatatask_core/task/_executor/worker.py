@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydatatask_core.errors import describe
+from pydatatask_core.repository.job_scope import JobScope
 from pydatatask_core.task.function import failure
 
 from .travel import Body, unpack
@@ -41,6 +42,9 @@ class Ending(NamedTuple):
     cancelled: bool = False
     """Whether the job ended because it was asked to."""
 
+    written: frozenset[str] = frozenset()
+    """The identities of the repositories that the job has published to; see ``JobScope``."""
+
     unusable: str | None = None
     """Why this worker cannot run any job of the task, if so; this one was not begun then."""
 
@@ -50,6 +54,10 @@ class Order(Protocol):
 
     job: str
     """Which job it is."""
+
+    @property
+    def scope(self) -> JobScope:
+        """The scope to run the body in."""
 
     @property
     def stop(self) -> Stop | None:
@@ -62,12 +70,13 @@ class Order(Protocol):
 class LocalOrder:
     """An order for a thread of this process, which shares everything with it.
 
-    :param job: which job.
+    :param scope: the scope of the job, which is shared with the driver.
     :param body: the function and the repositories for it.
     """
 
-    def __init__(self, job: str, body: Body) -> None:
-        self.job = job
+    def __init__(self, scope: JobScope, body: Body) -> None:
+        self.job = scope.job
+        self.scope = scope
         self.stop = Stop()
         self._body = body
 
@@ -79,16 +88,22 @@ class LocalOrder:
 class SentOrder:
     """An order for any process. It is no tuple: to some executors those mean something.
 
-    :param job: which job.
+    :param scope: the scope of the job, of which the names travel.
     :param packed: what ``travel.pack`` made of the body.
     """
 
     stop = None  # nothing reaches a job in another process
 
-    def __init__(self, job: str, packed: bytes) -> None:
-        self.job = job
+    def __init__(self, scope: JobScope, packed: bytes) -> None:
+        self.job = scope.job
         self.given = time.time()
+        self._task = scope.task
         self._packed = packed
+
+    @property
+    def scope(self) -> JobScope:
+        """A scope like the driver's, but without its hook."""
+        return JobScope(self._task, self.job)
 
     def unpack(self) -> Body:
         """Unpack the function and the repositories for it, once a thread.
@@ -152,6 +167,8 @@ def run(order: Order) -> Ending:
         body = order.unpack()
     except Exception as e:  # noqa: BLE001 - it arrives as text, whatever class it has
         return Ending({}, unusable=f"{describe(e)} (in a worker, {_whereabouts()})")
+    scope = order.scope
+    token = scope.enter()
     try:
         _call(body, order.job, order.stop)
     except KeyboardInterrupt:
@@ -162,9 +179,12 @@ def run(order: Order) -> Ending:
         cancelled = asked and isinstance(e, asyncio.CancelledError)
         record["success"] = False
         record.update(failure(e))
+    finally:
+        scope.leave(token)
     record["end_time"] = datetime.now(UTC)
     record["worker"] = _whereabouts()
-    return Ending(record, cancelled)
+    written = scope.places_written() if isinstance(order, SentOrder) else frozenset()
+    return Ending(record, cancelled, written)
 
 
 def _call(body: Body, job: str, stop: Stop | None) -> None:

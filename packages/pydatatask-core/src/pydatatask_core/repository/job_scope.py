@@ -1,0 +1,256 @@
+"""What the body of a job does to repositories while it runs.
+
+A task runs a body inside a :class:`JobScope`. Every repository reports to it what is published,
+and every call of a coroutine function of ours is noted, so that a forgotten ``await`` is found.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import NotAwaitedError
+from pydatatask_core.utils.calls import current_observer, mark_coroutine_function, observed
+from pydatatask_core.utils.writer import AtomicWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from contextvars import Token
+
+    from .base import Repository
+
+__all__ = ["JobScope", "Publication", "current_scope", "observe_methods", "stores_written"]
+
+MAX_NOTED_CALLS = 64
+"""How many calls a scope notes before it forgets those that have ended."""
+
+_PUBLISHING = frozenset({"dump", "mkdir"})
+"""Methods that publish a job before they return."""
+
+
+class JobScope:
+    """Publications and calls of one job's body.
+
+    :param task: the name of the task, for messages.
+    :param job: the job.
+    :param before_publish: called with the repository and the key before each publication by the
+        body; it refuses by raising. A publication may report more than once, if one method of a
+        repository calls another.
+    """
+
+    __slots__ = (
+        "_calls",
+        "_limit",
+        "_places",
+        "_written",
+        "before_publish",
+        "ended",
+        "job",
+        "task",
+    )
+
+    def __init__(
+        self,
+        task: str,
+        job: str,
+        before_publish: Callable[[Repository, str], None] | None = None,
+    ) -> None:
+        self.task = task
+        self.job = job
+        self.before_publish = before_publish
+        self.ended = False
+        self._calls: deque[Coroutine[Any, Any, Any]] = deque()
+        self._limit = MAX_NOTED_CALLS
+        # By id, because a third party's class need not be hashable; the values keep them alive.
+        self._written: dict[int, Repository] = {}
+        self._places: frozenset[str] = frozenset()
+
+    def enter(self) -> Token[Any]:
+        """Make this the scope of the current context; give the token to :meth:`leave`."""
+        return current_observer.set(self)
+
+    def leave(self, token: Token[Any]) -> None:
+        """End the scope: whatever still runs in its context can publish nothing any more."""
+        self.ended = True
+        current_observer.reset(token)
+
+    # -- publications ----------------------------------------------------------------------------
+
+    def publishing(self, repository: Repository, job: str) -> None:
+        """Check a publication that is about to take effect.
+
+        :param repository: the repository that holds the data, not a view of it.
+        :param job: the key.
+        :raises NotAwaitedError: if the body has ended.
+        """
+        if self.ended:
+            raise NotAwaitedError(
+                f"job {self.job!r} of {self.task} has ended, so {job!r} is not written to "
+                f"{repository!r} any more; await every asyncio task that the body creates"
+            )
+        if self.before_publish is not None:
+            self.before_publish(repository, job)
+
+    def published(self, repository: Repository) -> None:
+        """Note that a key of a repository was published.
+
+        :param repository: the repository that holds the data.
+        """
+        self._written[id(repository)] = repository
+
+    def wrote_to(self, repository: Repository) -> bool:
+        """Return whether the body published any key to a repository, or to one below a view.
+
+        Another object that stands for the same place counts, too.
+
+        :param repository: any repository.
+        """
+        if not self._written and not self._places:
+            return False
+        stores = list(stores_written(repository))
+        if any(id(store) in self._written for store in stores):
+            return True
+        return not self.places_written().isdisjoint(store.identity for store in stores)
+
+    def places_written(self) -> frozenset[str]:
+        """Return the identities of the repositories that were published to, as far as known."""
+        places = (repository.identity for repository in self._written.values())
+        return self._places.union(place for place in places if place is not None)
+
+    def include(self, places: frozenset[str]) -> None:
+        """Add what a body has published to in another process.
+
+        :param places: what :meth:`places_written` returned there.
+        """
+        self._places |= places
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def called(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Note a call; those that have ended are forgotten now and then."""
+        calls = self._calls
+        calls.append(coroutine)
+        if len(calls) > self._limit:
+            # Step by step, because a function in a thread has calls made in the driver's thread.
+            for _ in range(len(calls)):
+                call = calls.popleft()
+                if inspect.getcoroutinestate(call) != _CLOSED:
+                    calls.append(call)
+            self._limit = max(MAX_NOTED_CALLS, 2 * len(calls))
+
+    def unfinished(self) -> list[Coroutine[Any, Any, Any]]:
+        """List the coroutines that were created in this scope and have not ended."""
+        return [call for call in self._calls if inspect.getcoroutinestate(call) != _CLOSED]
+
+
+_CLOSED = inspect.CORO_CLOSED
+
+
+def current_scope() -> JobScope | None:
+    """Return the scope of the job whose body runs in this context, or None."""
+    scope = current_observer.get()
+    return scope if isinstance(scope, JobScope) else None
+
+
+def stores_written(repository: Repository) -> Iterator[Repository]:
+    """Iterate a repository and, if it is a view, those that are written through it.
+
+    :param repository: any repository.
+    """
+    from .listing import Combinator
+
+    yield repository
+    if isinstance(repository, Combinator):
+        for child in repository.written_children:
+            yield from stores_written(child)
+
+
+class Publication:
+    """Reports to a scope when a stream that was opened in it publishes.
+
+    :param scope: the scope.
+    :param repository: the repository.
+    :param job: the key.
+    """
+
+    __slots__ = ("job", "repository", "scope")
+
+    def __init__(self, scope: JobScope, repository: Repository, job: str) -> None:
+        self.scope = scope
+        self.repository = repository
+        self.job = job
+
+    def begin(self) -> None:
+        """Check the publication, before it takes effect."""
+        self.scope.publishing(self.repository, self.job)
+
+    def end(self) -> None:
+        """Note the publication, which has taken effect."""
+        self.scope.published(self.repository)
+
+
+def observe_methods(cls: type) -> None:
+    """Wrap the coroutine methods that a class defines, so that its job's scope learns of calls.
+
+    ``dump`` and ``mkdir`` also report what they publish, and ``open`` what its streams publish.
+
+    :param cls: a class of repositories.
+    """
+    for name, function in list(vars(cls).items()):
+        if name.startswith("_") or not inspect.iscoroutinefunction(function):
+            continue
+        if getattr(function, "_is_observed", False) or not inspect.isfunction(function):
+            continue
+        if name in _PUBLISHING:
+            wrapped = _reporting(function, _publish)
+        elif name == "open":
+            wrapped = _reporting(function, _open)
+        else:
+            wrapped = observed(function)
+        wrapped._is_observed = True
+        setattr(cls, name, wrapped)
+
+
+def _reporting(function: Callable[..., Any], run: Callable[..., Any]) -> Any:
+    """Wrap a method so that inside a scope it is run by something that reports to the scope."""
+
+    @functools.wraps(function)
+    def call(self: Repository, *args: Any, **kwargs: Any) -> Any:
+        scope = current_observer.get()
+        if scope is None:
+            return function(self, *args, **kwargs)
+        coroutine = run(scope, function, self, args, kwargs)
+        coroutine.__qualname__ = function.__qualname__
+        scope.called(coroutine)
+        return coroutine
+
+    return mark_coroutine_function(call)
+
+
+async def _publish(scope: JobScope, function: Any, self: Repository, args: Any, kwargs: Any) -> Any:
+    scope.publishing(self, _job_of(args, kwargs))
+    result = await function(self, *args, **kwargs)
+    scope.published(self)
+    return result
+
+
+async def _open(scope: JobScope, function: Any, self: Repository, args: Any, kwargs: Any) -> Any:
+    stream = await function(self, *args, **kwargs)
+    mode = kwargs["mode"] if "mode" in kwargs else "".join(args[1:2])
+    if not mode.startswith("w"):
+        return stream
+    if isinstance(stream, AtomicWriter):
+        if stream.publication is None:
+            stream.publication = Publication(scope, self, _job_of(args, kwargs))
+    else:
+        # A third party's stream does not report when it publishes.
+        scope.published(self)
+    return stream
+
+
+def _job_of(args: Any, kwargs: Any) -> str:
+    """Return the job of a call, which is the first argument by contract."""
+    job: str = kwargs["job"] if "job" in kwargs else args[0]
+    return job
