@@ -21,7 +21,8 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import NotAwaitedError
-from pydatatask_core.repository.job_scope import MAX_NOTED_CALLS, JobScope, current_scope
+from pydatatask_core.repository.job_scope import JobScope, current_scope
+from pydatatask_core.utils.calls import MAX_NOTED_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -206,5 +207,5 @@ async def test_a_scope_keeps_few_of_many_calls() -> None:
         for number in range(10 * MAX_NOTED_CALLS):
             await repo.dump(f"job{number}", number)
         assert scope.unfinished() == [forgotten]
-        assert len(scope._calls) <= MAX_NOTED_CALLS + 1
+        assert len(scope.calls) <= MAX_NOTED_CALLS + 1
         forgotten.close()

@@ -9,6 +9,7 @@ from pydatatask_core.utils import AReadText, AtomicWriter, AWriteText
 
 from .base import Repository
 from .blob import BlobMode, BlobRepository, check_mode
+from .job_scope import current_scope, reporting
 from .metadata import MetadataRepository, copy_metadata
 
 if TYPE_CHECKING:
@@ -106,13 +107,19 @@ class InProcessMetadataRepository(_InProcessRepository, MetadataRepository):
         data = self._data
         return {job: copy_metadata(data[job]) for job in await self.keys()}
 
+    @reporting
     async def dump(self, job: str, data: Any) -> None:
+        scope = current_scope()
+        if scope is not None:
+            scope.publishing(self, job)
         try:
             value = copy_metadata(data)
         except RecursionError:
             problem = "value contains itself, or is nested too deeply"
             raise UnsupportedValueError(job, self, problem) from None
         self._store(job, value)
+        if scope is not None:
+            scope.published(self)
 
 
 class InProcessBlobRepository(_InProcessRepository, BlobRepository):

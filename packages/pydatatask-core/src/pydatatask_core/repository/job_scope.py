@@ -6,31 +6,32 @@ and every call of a coroutine function of ours is noted, so that a forgotten ``a
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydatatask_core.errors import NotAwaitedError
-from pydatatask_core.utils.calls import current_observer, mark_coroutine_function, observed
+from pydatatask_core.utils.calls import CallLog, current_log, observed
 from pydatatask_core.utils.writer import AtomicWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Iterator
     from contextvars import Token
 
     from .base import Repository
 
-__all__ = ["JobScope", "Publication", "current_scope", "observe_methods", "stores_written"]
+__all__ = [
+    "JobScope",
+    "Publication",
+    "current_scope",
+    "observe_methods",
+    "reporting",
+    "stores_written",
+]
 
-MAX_NOTED_CALLS = 64
-"""How many calls a scope notes before it forgets those that have ended."""
-
-_PUBLISHING = frozenset({"dump", "mkdir"})
-"""Methods that publish a job before they return."""
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
-class JobScope:
+class JobScope(CallLog):
     """Publications and calls of one job's body.
 
     :param task: the name of the task, for messages.
@@ -40,16 +41,11 @@ class JobScope:
         repository calls another.
     """
 
-    __slots__ = (
-        "_calls",
-        "_limit",
-        "_places",
-        "_written",
-        "before_publish",
-        "ended",
-        "job",
-        "task",
-    )
+    # Defaults of the class, because a scope is created for every job.
+    before_publish: Callable[[Repository, str], None] | None = None
+    ended = False
+    _written: dict[int, Repository] = {}  # noqa: RUF012 - replaced before it is written to
+    _places: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -57,24 +53,20 @@ class JobScope:
         job: str,
         before_publish: Callable[[Repository, str], None] | None = None,
     ) -> None:
+        super().__init__()
         self.task = task
         self.job = job
-        self.before_publish = before_publish
-        self.ended = False
-        self._calls: deque[Coroutine[Any, Any, Any]] = deque()
-        self._limit = MAX_NOTED_CALLS
-        # By id, because a third party's class need not be hashable; the values keep them alive.
-        self._written: dict[int, Repository] = {}
-        self._places: frozenset[str] = frozenset()
+        if before_publish is not None:
+            self.before_publish = before_publish
 
     def enter(self) -> Token[Any]:
         """Make this the scope of the current context; give the token to :meth:`leave`."""
-        return current_observer.set(self)
+        return current_log.set(self)
 
     def leave(self, token: Token[Any]) -> None:
         """End the scope: whatever still runs in its context can publish nothing any more."""
         self.ended = True
-        current_observer.reset(token)
+        current_log.reset(token)
 
     # -- publications ----------------------------------------------------------------------------
 
@@ -98,6 +90,9 @@ class JobScope:
 
         :param repository: the repository that holds the data.
         """
+        # By id, because a third party's class need not be hashable; the values keep them alive.
+        if not self._written:
+            self._written = {}
         self._written[id(repository)] = repository
 
     def wrote_to(self, repository: Repository) -> bool:
@@ -126,32 +121,10 @@ class JobScope:
         """
         self._places |= places
 
-    # -- calls -----------------------------------------------------------------------------------
-
-    def called(self, coroutine: Coroutine[Any, Any, Any]) -> None:
-        """Note a call; those that have ended are forgotten now and then."""
-        calls = self._calls
-        calls.append(coroutine)
-        if len(calls) > self._limit:
-            # Step by step, because a function in a thread has calls made in the driver's thread.
-            for _ in range(len(calls)):
-                call = calls.popleft()
-                if inspect.getcoroutinestate(call) != _CLOSED:
-                    calls.append(call)
-            self._limit = max(MAX_NOTED_CALLS, 2 * len(calls))
-
-    def unfinished(self) -> list[Coroutine[Any, Any, Any]]:
-        """List the coroutines that were created in this scope and have not ended."""
-        return [call for call in self._calls if inspect.getcoroutinestate(call) != _CLOSED]
-
-
-_CLOSED = inspect.CORO_CLOSED
-
 
 def current_scope() -> JobScope | None:
     """Return the scope of the job whose body runs in this context, or None."""
-    scope = current_observer.get()
-    return scope if isinstance(scope, JobScope) else None
+    return cast("JobScope | None", current_log.get())  # nothing else makes logs
 
 
 def stores_written(repository: Repository) -> Iterator[Repository]:
@@ -201,45 +174,38 @@ def observe_methods(cls: type) -> None:
     for name, function in list(vars(cls).items()):
         if name.startswith("_") or not inspect.iscoroutinefunction(function):
             continue
-        if getattr(function, "_is_observed", False) or not inspect.isfunction(function):
+        if not inspect.isfunction(function) or hasattr(function, "_is_observed"):
             continue
-        if name in _PUBLISHING:
-            wrapped = _reporting(function, _publish)
-        elif name == "open":
-            wrapped = _reporting(function, _open)
-        else:
-            wrapped = observed(function)
-        wrapped._is_observed = True
-        setattr(cls, name, wrapped)
+        run = None if hasattr(function, "_reports") else _RUNS.get(name)
+        wrapper: Any = observed(function, run)
+        wrapper._is_observed = True
+        setattr(cls, name, wrapper)
 
 
-def _reporting(function: Callable[..., Any], run: Callable[..., Any]) -> Any:
-    """Wrap a method so that inside a scope it is run by something that reports to the scope."""
+def reporting(method: F) -> F:
+    """Declare that a ``dump`` reports to the scope itself, which is faster.
 
-    @functools.wraps(function)
-    def call(self: Repository, *args: Any, **kwargs: Any) -> Any:
-        scope = current_observer.get()
-        if scope is None:
-            return function(self, *args, **kwargs)
-        coroutine = run(scope, function, self, args, kwargs)
-        coroutine.__qualname__ = function.__qualname__
-        scope.called(coroutine)
-        return coroutine
-
-    return mark_coroutine_function(call)
+    :param method: the method.
+    """
+    method._reports = True  # type: ignore[attr-defined]
+    return method
 
 
-async def _publish(scope: JobScope, function: Any, self: Repository, args: Any, kwargs: Any) -> Any:
+async def _publish(function: Any, self: Repository, *args: Any, **kwargs: Any) -> Any:
+    scope = current_scope()
+    if scope is None:
+        return await function(self, *args, **kwargs)
     scope.publishing(self, _job_of(args, kwargs))
     result = await function(self, *args, **kwargs)
     scope.published(self)
     return result
 
 
-async def _open(scope: JobScope, function: Any, self: Repository, args: Any, kwargs: Any) -> Any:
+async def _open(function: Any, self: Repository, *args: Any, **kwargs: Any) -> Any:
     stream = await function(self, *args, **kwargs)
+    scope = current_scope()
     mode = kwargs["mode"] if "mode" in kwargs else "".join(args[1:2])
-    if not mode.startswith("w"):
+    if scope is None or not mode.startswith("w"):
         return stream
     if isinstance(stream, AtomicWriter):
         if stream.publication is None:
@@ -248,6 +214,10 @@ async def _open(scope: JobScope, function: Any, self: Repository, args: Any, kwa
         # A third party's stream does not report when it publishes.
         scope.published(self)
     return stream
+
+
+_RUNS = {"dump": _publish, "mkdir": _publish, "open": _open}
+"""What runs a method inside a scope, if more than the call is noted."""
 
 
 def _job_of(args: Any, kwargs: Any) -> str:
