@@ -4,6 +4,7 @@ pytest_plugins = [
     "services.finding",
     "services.kubernetes.fixture",
     "services.mongodb",
+    "services.obstacles",
     "services.registry",
     "services.s3",
     "services.spreading",

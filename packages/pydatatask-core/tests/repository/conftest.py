@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-NOBODY = 65534
-
+    from pathlib import Path
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
@@ -35,24 +30,3 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip(reason)
     yield place
     subprocess.run(["umount", str(place)], check=True)
-
-
-@pytest.fixture
-def powerless() -> Iterator[Path]:
-    """Give a folder of a user whom permissions bind, and be that user until the test ends."""
-    folder = Path(tempfile.mkdtemp())
-    is_root, groups = os.geteuid() == 0, os.getgroups()
-    if is_root:
-        os.chown(folder, NOBODY, NOBODY)
-        os.setgroups([])
-        os.setegid(NOBODY)
-        os.seteuid(NOBODY)
-    yield folder
-    if is_root:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
-    for parent, folders, _ in os.walk(folder):
-        for name in folders:
-            Path(parent, name).chmod(0o700)
-    shutil.rmtree(folder)

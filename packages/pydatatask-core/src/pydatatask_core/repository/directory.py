@@ -56,9 +56,12 @@ class DirectoryRepository(FileRepositoryBase):
         """Give an empty private directory that becomes the job's when the block is left.
 
         It replaces the job's directory, if there is one, which stays as it is until then; in the
-        moment between two renames there is neither. Left by an exception, it is discarded.
+        moment between two renames there is neither. Left by an exception, it is discarded. What is
+        mounted in a directory is never removed: a private directory with a mount is left under its
+        hidden name, with a warning.
 
         :param job: the key.
+        :raises StoreError: if a file system is mounted in the directory that would be replaced.
         """
         self.check_job_id(job)
         scope = current_scope()
@@ -78,8 +81,13 @@ class DirectoryRepository(FileRepositoryBase):
     async def delete(self, job: str) -> None:
         """Remove the job's directory with all in it.
 
-        It vanishes at once, before its content is removed. A symbolic link is removed itself,
-        nothing that it leads to.
+        It vanishes at once, before its content is removed; content that cannot be removed is left
+        under a hidden name, with a warning. A symbolic link is removed itself, nothing that it
+        leads to.
+
+        :param job: the key.
+        :raises StoreError: if a file system is mounted in the directory, of which nothing is
+            removed then.
         """
         self.check_job_id(job)
         await in_thread(self._delete, job)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import stat
 import threading
 
+from pydatatask_core.utils.trees import refuse_mounts
+
 from .atomic import make_folder, sync_folder
 from .dropping import drop, end
 from .names import temporary_name
-from .removal import remove_any
+from .removal import discard
 from .sweeping import hold
 
 __all__ = ["DraftDirectory"]
-
-log = logging.getLogger("pydatatask.repository")
 
 _TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
@@ -98,7 +97,7 @@ def _replace(new: str, place: str) -> None:
             raise
         finally:
             for old in aside:
-                _drop(old)
+                discard(old)
 
 
 def _renamed(new: str, place: str) -> bool:
@@ -117,6 +116,7 @@ def _move_aside(place: str, held: contextlib.ExitStack) -> str | None:
     try:
         mode = os.lstat(place).st_mode
         if stat.S_ISDIR(mode):
+            refuse_mounts(place)  # a mount would leave its place with what is replaced
             # It may be old enough to be swept as litter, were it not held.
             fd = _open_directory(place)
             held.callback(os.close, fd)
@@ -127,13 +127,6 @@ def _move_aside(place: str, held: contextlib.ExitStack) -> str | None:
     except FileNotFoundError:
         return None
     return old
-
-
-def _drop(old: str) -> None:
-    try:
-        remove_any(old)
-    except OSError as e:
-        log.warning("what was replaced could not be removed: %s", e)
 
 
 def _open_directory(path: str) -> int:

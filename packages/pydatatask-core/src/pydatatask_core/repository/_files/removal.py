@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import logging
 import os
 import stat
+
+from pydatatask_core.errors import describe
+from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
 from .listing import Kind, is_there
 from .names import temporary_name
 
-__all__ = ["remove_any", "remove_directory", "remove_file"]
+__all__ = ["discard", "remove_directory", "remove_file"]
+
+log = logging.getLogger("pydatatask.repository")
 
 
 def remove_file(path: str) -> bool:
@@ -30,8 +36,9 @@ def remove_directory(path: str) -> bool:
     """Remove a directory with all in it, or a symbolic link to one or to nowhere.
 
     A link is removed itself, nothing that it leads to. A directory gets a temporary name first,
-    so that none is ever seen that is half gone.
+    so that none is ever seen that is half gone; what cannot be removed is left under that name.
 
+    :raises OSError: if a file system is mounted in the directory, which then stays as it is.
     :returns: whether there was one.
     """
     folder, name = os.path.split(path)
@@ -39,33 +46,38 @@ def remove_directory(path: str) -> bool:
     try:
         if not _is_kind(path, Kind.DIRECTORY):
             return False
+        refuse_mounts(path)
         os.rename(path, aside)
     except FileNotFoundError:
         return False
-    remove_any(aside)
+    try:
+        remove_tree(aside)
+    except OSError as e:
+        if e.errno == errno.EBUSY and not os.path.lexists(path):
+            os.rename(aside, path)  # it was mounted in this very moment
+            raise
+        warn_left_behind(aside, e)
     return True
 
 
-def remove_any(path: str) -> None:
-    """Remove whatever is there, following no link; succeed if it is gone already.
+def discard(path: str) -> None:
+    """Remove something that is not in use any more; if that fails, leave it and warn.
 
-    What a job leaves may forbid its own removal (a folder without write permission); such
-    permissions are widened, where they are ours to widen.
+    :param path: what to remove; it may be gone.
     """
-    import shutil  # with all its compressors, too much for who removes nothing
+    try:
+        remove_tree(path)
+    except OSError as e:
+        warn_left_behind(path, e)
 
-    if os.path.islink(path) or not os.path.isdir(path):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    while os.path.lexists(path):
-        try:
-            shutil.rmtree(path)
-        except FileNotFoundError:
-            continue  # somebody else is removing it as well
-        except PermissionError:
-            _widen(path)
-            shutil.rmtree(path)
+
+def warn_left_behind(path: str, error: OSError) -> None:
+    """Warn that something is left under a temporary name."""
+    log.warning(
+        "%s could not be removed (%s); it is left behind, and tried again when a pipeline that "
+        "writes there is opened a day later",
+        *(path, describe(error)),
+    )
 
 
 def _is_kind(path: str, kind: Kind) -> bool:
@@ -73,13 +85,3 @@ def _is_kind(path: str, kind: Kind) -> bool:
     if stat.S_ISLNK(mode):
         return is_there(path, kind) or not is_there(path, Kind.ANY)
     return kind.matches(mode)
-
-
-def _widen(tree: str) -> None:
-    folders = [tree]
-    while folders:
-        folder = folders.pop()
-        with contextlib.suppress(PermissionError):
-            os.chmod(folder, stat.S_IRWXU)
-        with os.scandir(folder) as entries:
-            folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]

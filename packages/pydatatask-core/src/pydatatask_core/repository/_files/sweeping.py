@@ -13,8 +13,10 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import describe
+from pydatatask_core.utils.trees import remove_tree
+
 from .names import target_of
-from .removal import remove_any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +51,7 @@ def sweep(folder: str, owns: Callable[[str], bool], stale: float = STALE_SECONDS
     deadline = time.time() - stale
     with os.scandir(folder) as entries:
         candidates = [entry for entry in entries if entry.name[0] == "."]
-    swept = 0
+    swept, left = 0, []
     for entry in candidates:
         target, cut = target_of(entry.name) or ("", False)
         if not target or not (cut or target == PROBE or owns(target)):
@@ -60,7 +62,14 @@ def sweep(folder: str, owns: Callable[[str], bool], stale: float = STALE_SECONDS
         except FileNotFoundError:
             continue
         except OSError as e:
-            log.warning("could not remove the stale %s: %s", entry.path, e)
+            left.append((entry.path, e))
+    if left:
+        path, error = left[0]
+        log.warning(
+            "%d unfinished or deleted values in %s cannot be removed and are left behind, %s for "
+            "one: %s",
+            *(len(left), folder, path, describe(error)),
+        )
     return swept
 
 
@@ -74,7 +83,7 @@ def _remove_unless_held(entry: os.DirEntry[str]) -> bool:
     try:
         if not hold(fd):
             return False
-        remove_any(entry.path)
+        remove_tree(entry.path)
     finally:
         os.close(fd)
     return True
