@@ -23,6 +23,7 @@
     │   ├── TaskConfigurationError      (ValueError)
     │   ├── TemplateError               (ValueError)
     │   ├── LaunchRefusedError          (a quota has no room; not a failure)
+    │   ├── ForeignRecordError          (ValueError)
     │   └── ProcessManagerError         (OSError)
     ├── PipelineError                   (RuntimeError)
     │   ├── PipelineConfigurationError  (ValueError)
@@ -43,6 +44,7 @@ from typing import Any
 
 __all__ = [
     "AmbiguousJobError",
+    "ForeignRecordError",
     "InvalidJobIdError",
     "JobNotFoundError",
     "LaunchRefusedError",
@@ -248,6 +250,28 @@ class LaunchRefusedError(TaskError):
         )
         self.job = job
         self.resource = resource
+
+
+class ForeignRecordError(TaskError, ValueError):
+    """A record of a live job names something that does not belong to the job.
+
+    Nothing that it names is read, written, removed or killed. The job is neither watched nor
+    launched before the record is deleted, or the pipeline is opened as it was when it was written.
+
+    :param task: the name of the task.
+    :param job: the job.
+    :param repository: where the record is stored.
+    :param problem: what the record says, and what it should say.
+    """
+
+    def __init__(self, task: str, job: str, repository: object, problem: str) -> None:
+        super().__init__(
+            f"{task}: the record of job {job!r} in {repository!r} {problem}. Nothing that it names "
+            "is touched, and the job is neither watched nor launched. If the task has had another "
+            "manager, `app` or path when the record was written, open the pipeline with these; "
+            f"else delete the record: `rm {task}.pids {job}`"
+        )
+        self.job = job
 
 
 class ProcessManagerError(TaskError, OSError):

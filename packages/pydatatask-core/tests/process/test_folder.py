@@ -10,7 +10,6 @@ import pytest
 
 from pydatatask_core import LocalLinuxManager
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager.folder import remove_flat, remove_tree
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files to other users")
 
@@ -114,26 +113,6 @@ async def test_any_app_has_a_folder_of_its_own(tmp_path: Path, app: str) -> None
 def test_an_app_needs_a_name() -> None:
     with pytest.raises(ProcessManagerError, match="app"):
         LocalLinuxManager("")
-
-
-def test_what_a_job_leaves_is_removed(tmp_path: Path) -> None:
-    for remove in (remove_flat, remove_tree):
-        place = tmp_path / "place"
-        (place / "locked" / "deep").mkdir(parents=True)
-        (place / "locked" / "deep" / "file").write_text("")
-        (place / "link").symlink_to(tmp_path)
-        os.chmod(place / "locked", 0)
-        remove(str(place))
-        assert list(tmp_path.iterdir()) == []
-        remove(str(place))
-
-
-def test_a_link_is_removed_and_not_what_it_leads_to(tmp_path: Path) -> None:
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "file").write_text("")
-    (tmp_path / "link").symlink_to(tmp_path / "kept")
-    remove_tree(str(tmp_path / "link"))
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "kept"]
 
 
 async def test_a_proc_of_another_pid_namespace_is_refused(

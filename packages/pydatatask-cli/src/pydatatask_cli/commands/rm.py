@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -120,8 +120,18 @@ async def _remove(plan: list[Removal]) -> None:
             await task.sweep(set(removal.jobs))
         for job in removal.jobs:
             if removal.killer is not None:
-                await removal.killer.kill(job)  # type: ignore[attr-defined] # it was looked for
+                await _kill(removal.killer, job)
             await removal.repo.delete(job)
+
+
+async def _kill(task: Any, job: str) -> None:
+    """End a job of which the record is deleted next, if that says what to end."""
+    from pydatatask_core.errors import ForeignRecordError
+
+    try:
+        await task.kill(job)
+    except ForeignRecordError as e:
+        output.note(f"nothing is ended, only the record is deleted: {e}")
 
 
 def _show(plan: list[Removal]) -> None:

@@ -35,7 +35,10 @@ class RunSummary:
     """The jobs of each task that have failed in this run."""
 
     given_up: dict[str, list[str]] = field(default_factory=dict)
-    """The jobs of each task that are ready and could not be launched, or not again."""
+    """The jobs of each task that are ready and could not be launched, or not again.
+
+    Also those with a record that names something which does not belong to the job.
+    """
 
     seconds: float = 0.0
     """How long the run took."""
@@ -240,6 +243,13 @@ class Loop:
         return RunSummary(
             launched=dict(self._dispatcher.launched - self._launched_before),
             failed=self._failed,
-            given_up=self._holds.given_up(),
+            given_up=self._given_up(),
             seconds=seconds,
         )
+
+    def _given_up(self) -> dict[str, list[str]]:
+        given_up = self._holds.given_up()
+        for task in self._tasks:
+            if task.held:
+                given_up[task.name] = sorted(task.held | set(given_up.get(task.name, ())))
+        return given_up

@@ -125,6 +125,9 @@ class AbstractProcessManager(ABC):
     async def rmtree(self, path: Path) -> None:
         """Remove a directory and all its children with the given path on the target system.
 
+        Jobs have had access to the directory. So this MUST follow no symbolic link, and MUST NOT
+        remove anything from a file system that is mounted in it; then it fails instead.
+
         :param path: the directory.
         """
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 
 from pydatatask_core.errors import ProcessManagerError, describe
+from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
+from .run import Leftover
 from .streams import manager_errors
+from .supervisor import is_leftover, is_mark, leftover_name
 
 __all__ = [
+    "discard_directory",
     "prepare_private_folder",
     "private_problem",
-    "remove_flat",
-    "remove_tree",
+    "remove_leftovers",
     "root_problem",
     "write_new",
 ]
@@ -128,44 +130,64 @@ def write_new(path: str, data: bytes, mode: int = 0o600) -> None:
         os.close(fd)
 
 
-def remove_flat(directory: str) -> None:
-    """Remove a directory that holds files only, as most do, or anything else; it may be gone."""
-    try:
-        with os.scandir(directory) as entries:
-            names = [entry.path for entry in entries]
-        for name in names:
-            os.unlink(name)
-        os.rmdir(directory)
-    except FileNotFoundError:
-        if os.path.lexists(directory):
-            remove_tree(directory)
-    except OSError:
-        remove_tree(directory)
+def discard_directory(place: str, *, made: bool) -> Leftover | None:
+    """Remove a run directory; if that fails, give it another name, so that its own is free.
 
-
-def remove_tree(directory: str) -> None:
-    """Remove a directory and all its children; it may be gone, or be removed by others as well.
-
-    What a job leaves may forbid its own removal; such permissions are widened.
-
-    :param directory: the directory. A symbolic link is not followed, but removed itself.
+    :param place: the directory; it may be gone. A link in its place is removed itself.
+    :param made: whether it is known to be a run directory, without the marks of one.
+    :return: where something is left and why; None if nothing is.
     """
-    if os.path.islink(directory):
-        os.unlink(directory)
-    while os.path.lexists(directory):
+    if not made and (problem := _foreign(place)) is not None:
+        return Leftover(place, problem)
+    try:
+        remove_tree(place)
+    except OSError as e:
+        aside = leftover_name(place)
         try:
-            shutil.rmtree(directory)
-        except FileNotFoundError:
-            continue
-        except PermissionError:
-            _widen(directory)
-            shutil.rmtree(directory)
+            os.rename(place, aside)
+        except OSError:
+            return Leftover(place, describe(e))
+        return Leftover(aside, _why(aside) or describe(e))
+    return None
 
 
-def _widen(tree: str) -> None:
-    folders = [tree]
-    while folders:
-        folder = folders.pop()
-        os.chmod(folder, _PRIVATE)
-        with os.scandir(folder) as entries:
-            folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+def _why(place: str) -> str | None:
+    """Return the name that a mount in a directory has after the directory was renamed."""
+    try:
+        refuse_mounts(place)
+    except OSError as e:
+        return describe(e)
+    return None
+
+
+def _foreign(place: str) -> str | None:
+    """Return why a directory is not taken for a run directory; None if it is, or is gone."""
+    try:
+        names = os.listdir(place) if not os.path.islink(place) else []
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as e:
+        return describe(e)
+    if not names or any(is_mark(name) for name in names):
+        return None
+    return "it has none of the files of a run directory, so it is left as it is"
+
+
+def remove_leftovers(folder: str) -> list[Leftover]:
+    """Try again to remove what :func:`discard_directory` has left in a folder.
+
+    :param folder: the folder of run directories.
+    :return: what is still there.
+    """
+    left = []
+    try:
+        names = [name for name in os.listdir(folder) if is_leftover(name)]
+    except FileNotFoundError:
+        return []
+    for name in names:
+        place = os.path.join(folder, name)
+        try:
+            remove_tree(place)
+        except OSError as e:
+            left.append(Leftover(place, describe(e)))
+    return left

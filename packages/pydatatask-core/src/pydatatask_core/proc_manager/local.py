@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.utils import AReadText, AWriteText, in_thread
+from pydatatask_core.utils.trees import remove_tree
 
 from .base import AbstractProcessManager, OpenMode
-from .folder import prepare_private_folder, remove_tree
+from .folder import prepare_private_folder
 from .identity import BOOT_ID, Identity, parse_identity, read_boot_id
 from .spawning import reserve_status, setsid_path, spawn_supervisor
 from .streams import LocalReadStream, LocalWriteStream, manager_errors

@@ -7,23 +7,28 @@ import contextlib
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydatatask_core.utils import in_thread
+from pydatatask_core.utils.trees import remove_tree
 
 from .base import STDOUT
 from .examining import examine, has_status, look_into, note_stop, read_identity, revoke
-from .folder import remove_flat, remove_tree, write_new
+from .folder import discard_directory, remove_leftovers, write_new
 from .run import Plan, Report, Run, RunExistsError, State
 from .runs import PATIENCE, Runs
 from .spawning import setsid_path
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
+    MADE,
     SCRIPT,
     STDERR,
     STDIN,
     STDOUT_FILE,
     command_line,
+    is_leftover,
+    leftover_name,
     order,
     original_name,
 )
@@ -31,11 +36,11 @@ from .watching import PidFd, reap_zombie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
-    from pathlib import Path
 
     from pydatatask_core.utils import AReadStream
 
     from .local import LocalLinuxManager
+    from .run import Leftover
 
 __all__ = ["LocalRuns"]
 
@@ -56,9 +61,9 @@ class LocalRuns(Runs):
         await self.manager.validate()
 
     async def make(self, run: Run, plan: Plan) -> None:
-        mark = f".made-{os.urandom(8).hex()}"
+        mark = f"{MADE}{os.urandom(8).hex()}"
         await in_thread(self._make, str(run.directory), mark, plan)
-        run.mark = mark
+        run.mark, run.made = mark, True
 
     def _make(self, place: str, mark: str, plan: Plan) -> None:
         with manager_errors(f"make the run directory {place!r}"):
@@ -174,21 +179,29 @@ class LocalRuns(Runs):
             self.manager.signal(identity, signal.SIGCONT)  # one that is suspended would not notice
             return told
 
-    async def remove(self, run: Run) -> None:
-        place = str(run.directory)
-        with manager_errors(f"remove the run directory {place!r}"):
-            await in_thread(remove_flat, place)
+    async def remove(self, run: Run) -> Leftover | None:
+        return await in_thread(discard_directory, str(run.directory), made=run.made)
+
+    async def remove_leftovers(self, folder: Path) -> list[Leftover]:
+        with manager_errors(f"remove what is left in {str(folder)!r}"):
+            return await in_thread(remove_leftovers, str(folder))
 
     async def keep(self, run: Run, place: Path) -> Path:
         with manager_errors(f"put the run directory {str(run.directory)!r} aside"):
-            await in_thread(self._keep, str(run.directory), str(place))
-        return place
+            return await in_thread(self._keep, run.directory, place)
 
-    def _keep(self, source: str, target: str) -> None:
-        os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-        remove_tree(target)
-        with contextlib.suppress(FileNotFoundError):
+    def _keep(self, source: Path, target: Path) -> Path:
+        os.makedirs(target.parent, 0o700, exist_ok=True)
+        left = discard_directory(str(target), made=True)
+        if left is not None and left.place == str(target):
+            target = Path(leftover_name(str(target)))
+        try:
             os.rename(source, target)
+        except FileNotFoundError:
+            return target
+        except OSError:
+            return source  # it is a mount point, for instance, and is found there
+        return target
 
     async def found(self, folder: Path) -> set[str] | None:
         with manager_errors(f"list the run directories in {str(folder)!r}"):
@@ -196,9 +209,10 @@ class LocalRuns(Runs):
 
     def _found(self, folder: str) -> set[str]:
         try:
-            return {original_name(name) for name in os.listdir(folder)}
+            names = os.listdir(folder)
         except FileNotFoundError:
             return set()
+        return {original_name(name) for name in names if not is_leftover(name)}
 
     async def remember(self, run: Run, memo: str | None) -> None:
         if run.memo is not None:

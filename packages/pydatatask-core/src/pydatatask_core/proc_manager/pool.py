@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydatatask_core.utils import AReadStream, AWriteStream
 
     from .base import AbstractProcessManager
-    from .run import Plan, Report, Run
+    from .run import Leftover, Plan, Report, Run
 
 __all__ = ["ManagerPool", "PoolRuns"]
 
@@ -128,6 +128,9 @@ class PoolRuns(Runs):
     def parts(self) -> list[Runs]:
         return [machine.runs for machine in self._pool.by_host().values()]
 
+    def knows_host(self, host: str | None) -> bool:
+        return host in self._pool.by_host()
+
     def basedir(self, host: str | None = None) -> Path:
         machines = self._pool.by_host()
         machine = machines.get(host or "") or next(iter(machines.values()))
@@ -229,8 +232,8 @@ class PoolRuns(Runs):
     async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
         return await self._of(run).stop(run, reason, force=force)
 
-    async def remove(self, run: Run) -> None:
-        await self._of(run).remove(run)
+    async def remove(self, run: Run) -> Leftover | None:
+        return await self._of(run).remove(run)
 
     async def keep(self, run: Run, place: Path) -> Path:
         return await self._of(run).keep(run, place)

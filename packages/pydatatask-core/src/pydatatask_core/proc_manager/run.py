@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydatatask_core.errors import ProcessManagerError
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .supervised import Supervised
     from .watching import PidFd
 
-__all__ = ["INLINE", "TAIL", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
+__all__ = ["INLINE", "TAIL", "Leftover", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
 
 INLINE = 64 * 1024
 """How many bytes of an output are given whole in a report; what is longer is streamed."""
@@ -51,6 +51,16 @@ class State(Enum):
     """The process does not live any more, and its exit status is not to be had."""
 
 
+class Leftover(NamedTuple):
+    """A run directory that is not needed any more and could not be removed."""
+
+    place: str
+    """Where it is now: under another name than that of the run, if it could be renamed."""
+
+    reason: str
+    """Why it could not be removed."""
+
+
 @dataclass(slots=True, eq=False)
 class Run:
     """One job's directory on a target, and what is known of its process.
@@ -67,6 +77,8 @@ class Run:
     memo: Path | None = None
     mark: str | None = None
     """The name of a file by which its directory is told from the next one that has its name."""
+    made: bool = False
+    """Whether this process has made the directory, so that it needs no mark of one."""
     supervised: Supervised | None = None
     """How far its supervisor is, if that is one of this process's."""
     descriptor: PidFd | None = None

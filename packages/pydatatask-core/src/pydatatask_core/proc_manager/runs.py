@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from functools import cache
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import describe
+
 from .base import STDOUT
-from .run import INLINE, TAIL, Output, Plan, Report, Run, State
+from .run import INLINE, TAIL, Leftover, Output, Plan, Report, Run, State
 from .supervisor import SCRIPT, STATUS, STDERR, STDIN, STDOUT_FILE, command_line
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from .base import AbstractProcessManager
 
 __all__ = ["PATIENCE", "Runs"]
-
-log = logging.getLogger("pydatatask.proc_manager")
 
 PATIENCE = 5.0
 """Seconds after which a process that is gone without a status is taken for lost."""
@@ -67,6 +66,13 @@ class Runs:
     def parts(self) -> list[Runs]:
         """The runs of each machine, where several share the jobs."""
         return [self]
+
+    def knows_host(self, host: str | None) -> bool:
+        """Return whether a record can be of this target, or of one of its machines.
+
+        :param host: the machine that the record names, if it names one.
+        """
+        return True
 
     def basedir(self, host: str | None = None) -> Path:
         """Give the directory in which runs have theirs.
@@ -238,17 +244,28 @@ class Runs:
         await self.manager.kill(run.handle)
         return True
 
-    async def remove(self, run: Run) -> None:
+    async def remove(self, run: Run) -> Leftover | None:
         """Remove the directory of a run that is over; succeed if it is gone.
 
         :param run: which run.
+        :return: what is left of it, and why, if it cannot be removed; None if nothing is.
+        :raises ProcessManagerError: if the target cannot be reached.
         """
         try:
             await self.manager.rmtree(run.directory)
         except FileNotFoundError:
-            return
+            return None
         except Exception as e:  # noqa: BLE001 - nobody uses the directory again
-            log.warning("%s is left behind: %s", run.directory, e)
+            return Leftover(str(run.directory), describe(e))
+        return None
+
+    async def remove_leftovers(self, folder: Path) -> list[Leftover]:
+        """Try again to remove the run directories in a folder that could not be removed before.
+
+        :param folder: the folder.
+        :return: those that are still there.
+        """
+        return []
 
     async def keep(self, run: Run, place: Path) -> Path:
         """Put the directory of a run aside for somebody to look at.

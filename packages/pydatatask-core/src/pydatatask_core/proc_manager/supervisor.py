@@ -39,6 +39,14 @@ The order of things
     all is over (ended, and perhaps half removed), or somebody removed the record (alive: it is put
     back); a record without a directory, somebody removed the directory, and the job is lost; both,
     look into the directory.
+    A directory that cannot be removed at the end (files of another user, a mount in it) is a
+    *leftover*: the job is over all the same. It gets a name that no job has, with a comma in it, or
+    stays where it is if it cannot be renamed either. Opening tries again to remove it.
+What a record says
+    Records are read from a store that others may write to. So none of them names what is removed,
+    read, written or killed: the directory of a job follows from the job alone, and a record that
+    names another one is refused. A directory without a record is removed only if it has one of the
+    files above, or none at all.
 The supervisor
     is a shell: the parent of the job's process, in a session of its own, so that neither the
     driver's end nor a hang-up or Ctrl-C of the driver's terminal reaches it. Those of this machine
@@ -50,6 +58,7 @@ The supervisor
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -60,6 +69,8 @@ __all__ = [
     "BEGUN",
     "DEFAULT_SHELL",
     "KEPT_SUPERVISOR",
+    "MADE",
+    "MARKS",
     "NOT_BEGUN",
     "RESERVED_STATUS",
     "SCRIPT",
@@ -69,6 +80,9 @@ __all__ = [
     "STDOUT_FILE",
     "SUPERVISOR",
     "command_line",
+    "is_leftover",
+    "is_mark",
+    "leftover_name",
     "order",
     "original_name",
     "parse_status",
@@ -81,7 +95,12 @@ STDOUT_FILE = ".stdout"
 STDERR = ".stderr"
 STATUS = ".status"
 BEGUN = ".begun"
+MADE = ".made-"
 
+MARKS = (SCRIPT, STATUS, BEGUN, STDIN, STDOUT_FILE, STDERR)
+"""The files by which a run directory is known, beside those that begin with :data:`MADE`."""
+
+_LONGEST_NAME = 200
 DEFAULT_SHELL = "/bin/sh"
 
 _WIDTH = 7
@@ -221,6 +240,33 @@ def safe_name(name: str) -> str:
 
     quoted = quote(name, safe="")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def leftover_name(place: str) -> str:
+    """Return another path in the same folder for a run directory that cannot be removed.
+
+    No job has a directory of such a name, because :func:`safe_name` never gives a comma.
+
+    :param place: the path of the directory.
+    """
+    folder, _, name = place.rpartition("/")
+    return f"{folder}/{name[:_LONGEST_NAME]},{os.urandom(8).hex()}"
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether :func:`leftover_name` has given this name.
+
+    :param name: the name of an entry of a folder of run directories.
+    """
+    return "," in name
+
+
+def is_mark(name: str) -> bool:
+    """Return whether a file of this name is a mark of a run directory.
+
+    :param name: the name of a file.
+    """
+    return name in MARKS or name.startswith(MADE)
 
 
 def original_name(name: str) -> str:

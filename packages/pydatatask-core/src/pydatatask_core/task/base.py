@@ -145,6 +145,11 @@ class Task(Linked, ABC):
         """The jobs that this process knows to be running, waiting for a retry, or unrecorded."""
         return self._waiting
 
+    @property
+    def held(self) -> AbstractSet[str]:
+        """The jobs that are left alone, because their records cannot be what this task wrote."""
+        return frozenset()
+
     def attach(self, runtime: Runtime | None) -> None:
         """Tell the task which open pipeline it belongs to; None when the pipeline closes."""
         self.runtime = runtime

@@ -163,6 +163,10 @@ class ProcessTask(ProcessSetting):
     def running(self) -> AbstractSet[str]:
         return self._jobs.live.keys()
 
+    @property
+    def held(self) -> AbstractSet[str]:
+        return self._jobs.held.keys()
+
     async def update(self) -> bool:
         """Reap what has ended, and go on with what could not be done before.
 
@@ -202,6 +206,8 @@ class ProcessTask(ProcessSetting):
         live = jobs.live.get(job)
         if live is None:
             self.pids.check_job_id(job)
+            if job in jobs.held:
+                await jobs.check_not_held(job)
             if job in jobs.unmarked and self.runtime is not None:
                 raise TaskConfigurationError(
                     f"{self.name}: job {job!r} has failed, and nothing records that, so it would "
@@ -268,6 +274,7 @@ class ProcessTask(ProcessSetting):
         :param job: the job.
         :param grace: after how many seconds it is killed; ten by default.
         :return: whether there was anything to end.
+        :raises ForeignRecordError: if its record names anything that does not belong to the job.
         """
         from ._process.live import Phase
         from ._process.outcome import KILLED
@@ -278,6 +285,7 @@ class ProcessTask(ProcessSetting):
         await self._jobs.adopt()
         live = self._jobs.live.get(job)
         if live is None:
+            await self._jobs.check_not_held(job)
             return not self.drives and await stop_foreign(self, job, KILLED, grace)
         if live.phase is Phase.WAITING:
             self._waiting.discard(job)

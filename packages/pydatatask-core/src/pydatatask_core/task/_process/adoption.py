@@ -7,13 +7,13 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import MalformedValueError
+from pydatatask_core.errors import ForeignRecordError, MalformedValueError
 from pydatatask_core.proc_manager.run import State
 
 from .live import LiveJob, Phase
 
 if TYPE_CHECKING:
-    from pydatatask_core.proc_manager.run import Report
+    from pydatatask_core.proc_manager.run import Leftover, Report
     from pydatatask_core.task.process import ProcessTask
 
     from .jobs import Jobs
@@ -33,15 +33,19 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
     """
     recorded = await task.pids.keys()
     found: dict[str, str] = {}
+    left: list[Leftover] = []
     for runs in task.runs.parts:
         if runs.is_up:
-            here = await runs.found(task.place("runs", host=runs.host)) or ()
+            folder = task.place("runs", host=runs.host)
+            left += await runs.remove_leftovers(folder)
+            here = await runs.found(folder) or ()
             found.update({job: runs.host for job in here if task.pids.is_valid_job_id(job)})
     names = iter(sorted(recorded | found.keys()))
 
     async def look() -> None:
         for job in names:
-            await _adopt(task, jobs, job, job in recorded, found.get(job))
+            leftover = await _adopt(task, jobs, job, job in recorded, found.get(job))
+            left.extend([] if leftover is None else [leftover])
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -49,13 +53,21 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
                 group.create_task(look())
     except ExceptionGroup as e:
         raise (first := e.exceptions[0]) from first.__cause__
+    jobs.leftovers.add_found(left)
     if jobs.live:
         log.info("%s: found %d jobs of an earlier driver", task.name, len(jobs.live))
 
 
-async def _adopt(task: ProcessTask, jobs: Jobs, job: str, recorded: bool, host: str | None) -> None:
+async def _adopt(
+    task: ProcessTask, jobs: Jobs, job: str, recorded: bool, host: str | None
+) -> Leftover | None:
+    """Go on with one job, or discard its directory; return what is left of that."""
     record = await _record(task, job) if recorded else None
-    live = LiveJob(job, task.recorded_run(job, record, host), again=True)
+    try:
+        live = LiveJob(job, task.recorded_run(job, record, host), again=True)
+    except ForeignRecordError as e:
+        jobs.hold(job, e)
+        return None
     live.restore(record)
     try:
         report = await task.runs.report(live.run)
@@ -66,7 +78,7 @@ async def _adopt(task: ProcessTask, jobs: Jobs, job: str, recorded: bool, host: 
         elif report.state is State.RUNNING:
             await _put_back(task, jobs, live, report)
         else:
-            await task.runs.remove(live.run)
+            return await task.runs.remove(live.run)
     except Exception as e:  # noqa: BLE001 - one bad job never stops another
         log.error(
             "%s: could not find out what became of job %s: %s",
@@ -75,6 +87,7 @@ async def _adopt(task: ProcessTask, jobs: Jobs, job: str, recorded: bool, host: 
         )
         if recorded:
             jobs.take_on(live, Phase.ENDED)
+    return None
 
 
 async def _put_back(task: ProcessTask, jobs: Jobs, live: LiveJob, report: Report) -> None:

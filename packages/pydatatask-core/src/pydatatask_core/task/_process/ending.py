@@ -7,14 +7,13 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.proc_manager.run import Report, State
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.run import Leftover, Report, State
 from pydatatask_core.utils import async_copyfile
 
 from .outcome import KILLED, describe_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydatatask_core.proc_manager.run import Output
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.task.process import ProcessTask
@@ -60,26 +59,30 @@ class Ender:
         report = await task.runs.report(live.run, task.kept_streams)
         if live.cancelled:
             report = Report(State.LOST, stopped=KILLED, memo=report.memo)
+        stuck = False
         if report.state is State.RUNNING:
             await self.jobs.take_back(live)
-            self.jobs.run_on(live)
-        elif (
-            live.waiting_for is not None and not live.cancelled
-        ):  # what is there was left by the attempt before
-            await task.runs.remove(live.run)
-            delay = (live.waiting_for - datetime.now(UTC)).total_seconds()
-            self.jobs.wait_again(live, max(0.0, delay))
+            return self.jobs.run_on(live)
+        if live.waiting_for is not None and not live.cancelled:
+            # What is there was left by the attempt before.
+            if await self._remove(live):
+                delay = (live.waiting_for - datetime.now(UTC)).total_seconds()
+                return self.jobs.wait_again(live, max(0.0, delay))
+            live.attempt, live.waiting_for, stuck = max(1, live.attempt - 1), None, True
         elif report.state is State.NOT_STARTED and report.stopped is None:
             delay = live.wait(_RESTART_DELAY)
-            await self.put_off(live, delay, "it could not be started", live.attempt)
-        else:
-            live.attempts = live.count_attempts(report.memo)
-            record = describe_outcome(live, report, task.published, datetime.now(UTC))
-            await self._settle(live, report, record)
+            if await self.put_off(live, delay, "it could not be started", live.attempt):
+                return
+            stuck = True
+        live.attempts = live.count_attempts(report.memo)
+        record = describe_outcome(live, report, task.published, datetime.now(UTC))
+        await self._settle(live, report, record, stuck)
 
-    async def _settle(self, live: LiveJob, report: Report, record: Mapping[str, Any]) -> None:
+    async def _settle(
+        self, live: LiveJob, report: Report, record: dict[str, Any], stuck: bool
+    ) -> None:
         task, failed = self.task, not record["success"]
-        if failed and not record.keys() & {"lost", "killed"}:
+        if failed and not stuck and not record.keys() & {"lost", "killed"}:
             delay = task.retries.wait_after(live.attempt)
             if delay is not None:
                 log.info(
@@ -87,7 +90,14 @@ class Ender:
                     *(task.name, live.job, delay, record["reason"]),
                     extra={"task": task.name, "job": live.job},
                 )
-                return await self.put_off(live, delay, record["reason"], live.attempt + 1)
+                if await self.put_off(live, delay, record["reason"], live.attempt + 1):
+                    return
+                stuck = True
+        if failed and stuck:
+            record["reason"] += (
+                f"; it is not tried again, because its run directory {str(live.run.directory)!r} "
+                "can neither be removed nor renamed"
+            )
         if not failed or task.done is not None:
             await self._publish(live, report)
         if task.done is not None and task.metadata:
@@ -100,8 +110,23 @@ class Ender:
         kept = failed and task.done is None and await self._keep(live)
         await task.pids.delete(live.job)
         if not kept:
-            await task.runs.remove(live.run)
+            await self._leave(live)
         await self.jobs.finished(live, record)
+
+    async def _remove(self, live: LiveJob) -> bool:
+        """Remove the run directory of a job; return whether there is none of that name now."""
+        left = await self.task.runs.remove(live.run)
+        if left is None:
+            return True
+        self.jobs.leftovers.add(live.job, left)
+        return left.place != str(live.run.directory)
+
+    async def _leave(self, live: LiveJob) -> None:
+        """Remove the run directory of a job that is recorded, and so is over in any case."""
+        try:
+            await self._remove(live)
+        except ProcessManagerError as e:
+            self.jobs.leftovers.add(live.job, Leftover(str(live.run.directory), str(e)))
 
     async def _publish(self, live: LiveJob, report: Report) -> None:
         for name, repo in self.task.published.items():
@@ -136,7 +161,7 @@ class Ender:
         )
         return True
 
-    async def put_off(self, live: LiveJob, delay: float, problem: str, attempt: int) -> None:
+    async def put_off(self, live: LiveJob, delay: float, problem: str, attempt: int) -> bool:
         """Have a job launched again after a wait.
 
         The record says so first, so that the directory may go.
@@ -145,6 +170,7 @@ class Ender:
         :param delay: how long to wait, in seconds.
         :param problem: why.
         :param attempt: which attempt will be next.
+        :return: False if it cannot be launched again, because its directory cannot go.
         """
         before = live.attempt, live.problem
         live.attempt, live.problem = attempt, problem
@@ -155,5 +181,9 @@ class Ender:
             live.attempt, live.problem = before
             live.waiting_for = None
             raise
-        await self.task.runs.remove(live.run)
+        if not await self._remove(live):
+            live.attempt, live.problem = before
+            live.waiting_for = None
+            return False
         self.jobs.wait_again(live, delay)
+        return True

@@ -12,6 +12,7 @@ from pydatatask_core.task.flight import JobsInFlight
 
 from .adoption import adopt
 from .ending import Ender
+from .leftovers import Leftovers
 from .live import LiveJob, Phase
 from .outcome import timed_out
 from .stopping import GRACE, stop
@@ -19,6 +20,7 @@ from .stopping import GRACE, stop
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from pydatatask_core.errors import ForeignRecordError
     from pydatatask_core.task.process import ProcessTask
 
 __all__ = ["Jobs"]
@@ -40,6 +42,9 @@ class Jobs(JobsInFlight[LiveJob]):
         """How many processes have a share of the quota."""
         self.unmarked: set[str] = set()
         """The jobs that have failed, which nothing but this tells."""
+        self.held: dict[str, ForeignRecordError] = {}
+        """The jobs whose records name something that is not theirs."""
+        self.leftovers = Leftovers(task)
         self._ender = Ender(task, self)
         self._adopted = False
         self._adopting = asyncio.Lock()
@@ -48,6 +53,7 @@ class Jobs(JobsInFlight[LiveJob]):
     def close(self) -> None:
         for live in self.live.values():
             live.leave_machine()
+        self.leftovers.close()
         super().close()
 
     async def record_end(self, live: LiveJob) -> None:
@@ -61,6 +67,25 @@ class Jobs(JobsInFlight[LiveJob]):
             if not self._adopted:
                 await adopt(self.task, self)
                 self._adopted = True
+
+    def hold(self, job: str, error: ForeignRecordError) -> None:
+        """Leave a job alone, because its record names something that is not the job's.
+
+        :param job: the job.
+        :param error: what the record names.
+        """
+        self.held[job] = error
+        log.error("%s", error, extra={"task": self.task.name, "job": job})
+
+    async def check_not_held(self, job: str) -> None:
+        """Raise an error if the record of a job names something that is not the job's.
+
+        :param job: the job.
+        :raises ForeignRecordError: if it does and was not deleted since.
+        """
+        if job in self.held and await self.task.pids.contains(job):
+            raise self.held[job]
+        self.held.pop(job, None)
 
     # -- phases ----------------------------------------------------------------------------------
 

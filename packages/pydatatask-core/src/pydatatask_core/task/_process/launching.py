@@ -54,7 +54,7 @@ class Launcher:
             if refused is not None:
                 raise LaunchRefusedError(task.name, live.job, refused)
             try:
-                await self._launch(live)
+                await self._launch(live, jobs)
             except BaseException as e:
                 if not live.may_live:
                     live.leave_machine()
@@ -64,12 +64,12 @@ class Launcher:
         if failure is not None:
             raise failure
 
-    async def _launch(self, live: LiveJob) -> None:
+    async def _launch(self, live: LiveJob, jobs: Jobs) -> None:
         plan, rest = await self._plan(live.job)
         runs = self.task.runs
         run = live.run = self._place(live.job)
         try:
-            if not await self._make(live, plan):
+            if not await self._make(live, plan, jobs):
                 return
             try:
                 if rest is not None:
@@ -89,7 +89,7 @@ class Launcher:
                     raise
             except BaseException:
                 if not live.may_live:
-                    await self._undo(live)
+                    await self._undo(live, jobs)
                 raise
         finally:
             if rest is not None:
@@ -129,7 +129,7 @@ class Launcher:
         )
         return plan, rest
 
-    async def _make(self, live: LiveJob, plan: Plan) -> bool:
+    async def _make(self, live: LiveJob, plan: Plan, jobs: Jobs) -> bool:
         """Make the directory; tell whether there is something to be started in it.
 
         A directory that is there is what a driver left behind that died, or that of another one.
@@ -141,7 +141,7 @@ class Launcher:
             except RunExistsError:
                 report = await runs.report(live.run, claim=True)
                 if report.state is not State.RUNNING:
-                    await self._clear(live)
+                    await self._clear(live, jobs)
                     continue
                 if not self.task.drives:
                     raise TaskError(
@@ -180,23 +180,35 @@ class Launcher:
                 live.job,
             )
 
-    async def _undo(self, live: LiveJob) -> None:
+    async def _undo(self, live: LiveJob, jobs: Jobs) -> None:
         """Leave nothing of a launch that failed."""
         live.left_traces = True
         try:
             if not live.again:
                 await self.task.pids.delete(live.job)
-            await self._clear(live)
+            await self._clear(live, jobs)
             live.left_traces = False
         except Exception:
             log.exception("%s: the launch of job %s left traces", self.task.name, live.job)
 
-    async def _clear(self, live: LiveJob) -> None:
-        """Remove a directory in which nothing runs, nor is said to by a record of its own."""
+    async def _clear(self, live: LiveJob, jobs: Jobs) -> None:
+        """Remove a directory in which nothing runs, nor is said to by a record of its own.
+
+        :raises TaskError: if it can neither be removed nor renamed.
+        """
         if live.again:
             live.waiting_for = datetime.now(UTC)
             await self.task.pids.dump(live.job, live.record())
-        await self.task.runs.remove(live.run)
+        left = await self.task.runs.remove(live.run)
+        if left is None:
+            return
+        if left.place == str(live.run.directory):
+            raise TaskError(
+                f"{self.task.name}: job {live.job!r} cannot be launched, because its run directory "
+                f"{left.place!r}, which an earlier attempt has left, can neither be removed nor "
+                f"renamed: {left.reason}. Remove it, or move it elsewhere"
+            )
+        jobs.leftovers.add(live.job, left)
 
 
 async def _beginning(stream: AReadStream) -> tuple[bytes, AReadStream | None]:

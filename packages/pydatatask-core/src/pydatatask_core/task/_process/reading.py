@@ -29,7 +29,7 @@ async def read_streams(task: ProcessSetting, job: str, follow: bool) -> AsyncGen
     :param follow: whether to go on until that is gone.
     """
     record = await task.pids.info(job)
-    if not isinstance(record, dict) or not isinstance(record.get("handle"), str):
+    if not record or (isinstance(record, dict) and record.get("handle") is None):
         return  # it is just beginning, or has just ended
     run = task.recorded_run(job, record)
     async with AsyncExitStack() as stack:

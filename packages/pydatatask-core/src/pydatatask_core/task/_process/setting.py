@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import TaskConfigurationError
+from pydatatask_core.errors import ForeignRecordError, TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
 from pydatatask_core.task.checks import checked_seconds
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from pydatatask_core.task.retry import Retries
 
 __all__ = ["ProcessSetting"]
+
+_RANDOM_BYTES = 8
 
 
 class ProcessSetting(WritingTask, ABC):
@@ -218,29 +221,46 @@ class ProcessSetting(WritingTask, ABC):
         if not runs.exclusive:
             import secrets
 
-            directory = directory.with_name(f"{directory.name}.{secrets.token_hex(8)}")
+            name = f"{directory.name}.{secrets.token_hex(_RANDOM_BYTES)}"
+            directory = directory.with_name(name)
         memo = None if self.done is None else self.place("attempts", job, host)
         from pydatatask_core.proc_manager.run import Run
 
         return Run(directory, runs.host if host is None else host, memo=memo)
 
     def recorded_run(self, job: str, record: Any, host: str | None = None) -> Run:
-        """Give the run of a job that a record tells of, or that has a directory.
+        """Return the run of a job that has a record or a directory.
+
+        The directory follows from the job. A record only says on which of several machines it is,
+        and names the process to a manager that needs that; this is given to the manager alone.
 
         :param job: the job.
-        :param record: the record, whoever wrote it.
+        :param record: the record, whoever wrote it; None or empty if there is none.
         :param host: the machine on which its directory was found.
+        :raises ForeignRecordError: if the record names anything that does not belong to the job.
         """
-        told = record if isinstance(record, dict) else {}
+        if record is not None and not isinstance(record, dict):
+            raise self._foreign(job, f"is not a mapping, but {reprlib.repr(record)}")
+        told = record or {}
         place, where, pid = told.get("handle"), told.get("host"), told.get("pid")
-        run = self.new_run(job, where if isinstance(where, str) else host)
-        if isinstance(place, str) and place.startswith("/"):
-            from pathlib import Path
-
-            run.directory = Path(place)
+        where = where if isinstance(where, str) else host
+        if not self.runs.knows_host(where):
+            named = reprlib.repr(told.get("host"))
+            raise self._foreign(job, f"names the host {named}, which is none of the machines of the pool")
+        run = self.new_run(job, where)
+        if place is not None and place != str(run.directory):
+            own = self.place("runs", job, where)
+            if self.runs.exclusive or not _is_random_name_of(own, place):
+                raise self._foreign(
+                    job, f"names {place!r} as its run directory, which has to be {str(own)!r}"
+                )
+            run.directory = own.with_name(place.rpartition("/")[2])
         if isinstance(pid, str):
             run.handle = pid
         return run
+
+    def _foreign(self, job: str, problem: str) -> ForeignRecordError:
+        return ForeignRecordError(self.name, job, self.pids, problem)
 
     async def find_home(self) -> None:
         """Look up what keeps the task apart from others of its name; :meth:`place` needs it."""
@@ -249,6 +269,14 @@ class ProcessSetting(WritingTask, ABC):
             import hashlib
 
             self._home = hashlib.sha256((identity or "").encode()).hexdigest()[:12]
+
+
+def _is_random_name_of(own: Path, place: object) -> bool:
+    """Return whether a path is one that :meth:`ProcessSetting.new_run` can give to a job."""
+    import re
+
+    suffix = rf"\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}"
+    return isinstance(place, str) and bool(re.fullmatch(re.escape(str(own)) + suffix, place))
 
 
 def _is_pool(manager: object) -> bool:

@@ -54,6 +54,7 @@ async def stop_foreign(task: ProcessTask, job: str, reason: str, grace: float) -
     :param reason: what its record is to say.
     :param grace: after how many seconds it is killed.
     :return: whether there was one.
+    :raises ForeignRecordError: if its record names anything that does not belong to the job.
     """
     if not await task.pids.contains(job):
         return False

@@ -1,0 +1,73 @@
+"""Run directories of jobs that are over, which could not be removed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pydatatask_core.proc_manager.run import Leftover
+    from pydatatask_core.task.base import Task
+
+__all__ = ["Leftovers"]
+
+log = logging.getLogger("pydatatask.task")
+
+
+class Leftovers:
+    """Reports the leftovers of a task: the first at once, the number of all at the end.
+
+    They are remembered nowhere: the next driver finds them in the folder of run directories.
+
+    :param task: whose jobs.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._places: set[str] = set()
+
+    def add(self, job: str, left: Leftover) -> None:
+        """Report the leftover of a job that has ended.
+
+        :param job: the job.
+        :param left: what is left of it.
+        """
+        if left.place in self._places:
+            return
+        self._places.add(left.place)
+        log.log(
+            logging.WARNING if len(self._places) == 1 else logging.INFO,
+            "%s: the run directory of job %s, which is over, cannot be removed and is left as %s: "
+            "%s. The next opening tries again",
+            *(self._task.name, job, left.place, left.reason),
+            extra={"task": self._task.name, "job": job},
+        )
+
+    def add_found(self, found: Collection[Leftover]) -> None:
+        """Report what earlier drivers have left, and still cannot be removed.
+
+        :param found: what is left.
+        """
+        if not found:
+            return
+        self._places.update(left.place for left in found)
+        first = min(found)
+        log.warning(
+            "%s: %d run directories of jobs that are over cannot be removed, %s for one: %s",
+            *(self._task.name, len(found), first.place, first.reason),
+            extra={"task": self._task.name},
+        )
+
+    def close(self) -> None:
+        """Report how many leftovers there are."""
+        if len(self._places) > 1:
+            log.warning(
+                "%s: %d run directories of jobs that are over are left in %s. The next opening "
+                "tries again to remove them",
+                *(self._task.name, len(self._places), PurePath(min(self._places)).parent),
+                extra={"task": self._task.name},
+            )
+        self._places.clear()
