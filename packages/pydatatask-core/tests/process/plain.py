@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -13,6 +12,7 @@ from typing import Any
 
 from pydatatask_core.proc_manager import STDOUT, AbstractProcessManager
 from pydatatask_core.utils import AReadText, AWriteText, ReadStream, WriteStream
+from pydatatask_core.utils.trees import remove_tree
 
 
 class PlainManager(AbstractProcessManager):
@@ -96,7 +96,7 @@ class PlainManager(AbstractProcessManager):
         await asyncio.to_thread(path.mkdir, parents=True, exist_ok=True)
 
     async def rmtree(self, path: Path) -> None:
-        await asyncio.to_thread(shutil.rmtree, path)
+        await asyncio.to_thread(remove_tree, str(path))
 
 
 class _Reader(ReadStream):

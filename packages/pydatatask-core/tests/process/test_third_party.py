@@ -73,8 +73,10 @@ async def _no(plain: PlainManager) -> bool:
 async def test_a_job_whose_identifier_was_not_noted_is_lost(lab: Lab, plain: PlainManager) -> None:
     await lab.add("a")
     await lab.pids.validate()
-    await lab.pids.dump("a", {"handle": str(lab.root / "plain" / "x"), "attempt": 1})
-    await lab.run(lab.task("echo ran >>LOG"))
+    task = lab.task("echo ran >>LOG")
+    await task.find_home()
+    await lab.pids.dump("a", {"handle": str(task.new_run("a").directory), "attempt": 1})
+    await lab.run(task)
     assert "may still be running" in (await lab.done.info("a"))["reason"]
     assert lab.lines() == []
 

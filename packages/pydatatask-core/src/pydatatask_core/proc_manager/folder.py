@@ -10,7 +10,7 @@ from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
 from .run import Leftover
 from .streams import manager_errors
-from .supervisor import is_leftover, is_mark, leftover_name
+from .supervisor import BEGUN, is_leftover, is_mark, leftover_name
 
 __all__ = [
     "discard_directory",
@@ -162,13 +162,17 @@ def _why(place: str) -> str | None:
 
 def _foreign(place: str) -> str | None:
     """Return why a directory is not taken for a run directory; None if it is, or is gone."""
+    if os.path.islink(place):
+        return None
     try:
-        names = os.listdir(place) if not os.path.islink(place) else []
+        with os.scandir(place) as entries:
+            # As a directory it may have been made to look at this one.
+            found = [e.name for e in entries if e.name != BEGUN or not e.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as e:
         return describe(e)
-    if not names or any(is_mark(name) for name in names):
+    if not found or any(is_mark(name) for name in found):
         return None
     return "it has none of the files of a run directory, so it is left as it is"
 

@@ -251,9 +251,9 @@ class ProcessSetting(WritingTask, ABC):
         if place is not None and place != str(run.directory):
             own = self.place("runs", job, where)
             if self.runs.exclusive or not _is_random_name_of(own, place):
-                raise self._foreign(
-                    job, f"names {place!r} as its run directory, which has to be {str(own)!r}"
-                )
+                wanted = f"{str(own)!r}{'' if self.runs.exclusive else ' with a random suffix'}"
+                named = f"names {place!r} as its run directory, which has to be {wanted}"
+                raise self._foreign(job, named)
             run.directory = own.with_name(place.rpartition("/")[2])
         if isinstance(pid, str):
             run.handle = pid
