@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,3 +50,16 @@ class TestPlain(ProcessManagerContract):
         manager = PlainManager(tmp_path / "root")
         await manager.runs.validate()
         return manager
+
+
+@pytest.mark.usefixtures("bind")
+async def test_the_contract_notices_a_removal_that_enters_a_mount(tmp_path: Path) -> None:
+    class Careless(PlainManager):
+        async def rmtree(self, path: Path) -> None:
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    manager = Careless(tmp_path / "root")
+    await manager.runs.validate()
+    law = ProcessManagerContract.test_what_is_mounted_in_a_directory_is_not_removed_with_it
+    with pytest.raises((AssertionError, OSError)):
+        await law(ProcessManagerContract(), manager)

@@ -12,7 +12,6 @@ import pytest
 
 from pydatatask_core import LocalLinuxManager, ManagerPool, Resources
 from pydatatask_core.errors import ForeignRecordError
-from pydatatask_core.task import ProcessTask
 
 from .plain import PlainManager
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from processes.lab import Lab
+
+    from pydatatask_core.task import ProcessTask
 
 SCRIPT = "echo {{ job }} >>LOG"
 

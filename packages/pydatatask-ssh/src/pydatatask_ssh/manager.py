@@ -15,7 +15,7 @@ from pydatatask_core.utils import AReadText, AWriteText
 from .folder import prepare_private_folder
 from .launching import launch_text
 from .reach import Reach
-from .rubbish import remove
+from .rubbish import remove_tree
 from .script import words
 from .streams import SSHReadStream, SSHWriteStream
 from .watching import Watch
@@ -239,7 +239,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     async def rmtree(self, path: Path) -> None:
         await self.reach.perform(
-            f"remove the directory {str(path)!r}", lambda target: remove(target, str(path))
+            f"remove the directory {str(path)!r}", lambda target: remove_tree(target, str(path))
         )
 
     def __repr__(self) -> str:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import secrets
 from typing import TYPE_CHECKING
 
 import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.run import Leftover
+from pydatatask_core.proc_manager.supervisor import leftover_name
+from pydatatask_core.utils.trees import escape_mount_point, unescape_mount_point
 
-from .errors import SSHConnectionError
+from .errors import CommandError, SSHConnectionError, ssh_errors
 from .script import words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .target import Target
 
-__all__ = ["Rubbish", "remove"]
+__all__ = ["Rubbish", "remove_leftovers", "remove_tree"]
 
 log = logging.getLogger("pydatatask.proc_manager")
 
@@ -26,6 +32,9 @@ _SOON = 0.2
 """Seconds that what was thrown away may wait for more."""
 
 _AT_ONCE = 50
+
+_REFUSED = (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied)
+"""How a server says that something cannot be renamed."""
 
 
 class Rubbish:
@@ -39,8 +48,10 @@ class Rubbish:
         self._target = target
         self._emptying: asyncio.Task[None] | None = None
         self._later: asyncio.TimerHandle | None = None
+        self._left: set[str] = set()
+        """What cannot be removed, and was reported."""
 
-    async def throw_away(self, place: str, bin_: str, *, more: bool = False) -> None:
+    async def throw_away(self, place: str, bin_: str, *, more: bool = False) -> Leftover | None:
         """Move something out of the way at once, and remove it when there is time.
 
         Nobody uses the name that it has then, so the removal may come late without any harm.
@@ -48,21 +59,44 @@ class Rubbish:
         :param place: what to remove; it may be gone.
         :param bin_: the directory to move it to.
         :param more: whether more will soon follow, so that all can be removed together.
+        :return: where it is and why, if it cannot be moved there; None else.
         """
-        target, name = self._target, f"{bin_}/{secrets.token_hex(8)}"
-        target.cork.hold()
+        name = f"{bin_}/{secrets.token_hex(8)}"
+        self._target.cork.hold()
         try:
-            await target.sftp.posix_rename(place, name)
-        except asyncssh.SFTPNoSuchFile:
-            if not await target.sftp.lexists(place):
-                return
-            await target.ask(f"mkdir -p -m 700 -- {words(bin_)}")
-            await target.sftp.posix_rename(place, name)
+            if not await self._moved(place, name, bin_):
+                return None
+        except _REFUSED as e:
+            return await self._leave(place, e)
         self.names.add(name)
         if not more:
             self.take_out()
         elif self._later is None:
             self._later = asyncio.get_running_loop().call_later(_SOON, self.take_out)
+        return None
+
+    async def _moved(self, place: str, name: str, bin_: str) -> bool:
+        """Move something to the bin, which is made if need be; return whether it was there."""
+        target = self._target
+        try:
+            await target.sftp.posix_rename(place, name)
+        except asyncssh.SFTPNoSuchFile:
+            if not await target.sftp.lexists(place):
+                return False
+            await target.ask(f"mkdir -p -m 700 -- {words(bin_)}")
+            await target.sftp.posix_rename(place, name)
+        return True
+
+    async def _leave(self, place: str, error: asyncssh.SFTPError) -> Leftover:
+        """Rename in its own folder what cannot be moved to another one, if that is possible."""
+        point = await _mount_below(self._target, place)
+        reason = error.reason if point is None else _mounted(point)
+        aside = leftover_name(place)
+        try:
+            await self._target.sftp.posix_rename(place, aside)
+        except _REFUSED:
+            return Leftover(place, reason)
+        return Leftover(aside, reason)
 
     async def sweep(self, bin_: str) -> None:
         """Have removed what drivers before this one had no time to remove.
@@ -71,7 +105,15 @@ class Rubbish:
         """
         with contextlib.suppress(asyncssh.SFTPNoSuchFile):
             names = await self._target.sftp.listdir(bin_)
-            self.names |= {f"{bin_}/{name}" for name in names if name not in (".", "..")}
+            self.names |= {f"{bin_}/{name}" for name in names if _is_plain(name)}
+
+    def take_over(self, before: Rubbish) -> None:
+        """Go on with what was thrown away before the connection broke.
+
+        :param before: what was thrown away.
+        """
+        self.names |= before.names
+        self._left |= before._left
 
     def take_out(self) -> None:
         """Remove, beside everything else, what was thrown away."""
@@ -83,15 +125,37 @@ class Rubbish:
             self._emptying = asyncio.create_task(self._empty(), name=name)
 
     async def _empty(self) -> None:
+        left: list[Leftover] = []
         while self.names and not self._target.is_lost:
             names = list(self.names)[:_AT_ONCE]
+            folder = names[0].rpartition("/")[0]
+            names = [name for name in names if name.rpartition("/")[0] == folder]
             try:
-                await remove(self._target, *names)
+                with ssh_errors(f"empty {folder!r}", self._target.host):
+                    left += await remove_leftovers(
+                        self._target, folder, [name.rpartition("/")[2] for name in names]
+                    )
             except SSHConnectionError:
                 return  # the next connection goes on with it
             except ProcessManagerError as e:
-                log.warning("%s: something is left behind: %s", self._target.host, e)
+                left += [Leftover(name, str(e)) for name in names]
             self.names.difference_update(names)
+        self._report([it for it in left if it.place not in self._left])
+
+    def _report(self, left: list[Leftover]) -> None:
+        """Warn of the first directories that cannot be removed.
+
+        The next connection finds all of them, and warns of them together.
+        """
+        if not left:
+            return
+        log.log(
+            logging.INFO if self._left else logging.WARNING,
+            "%s: %d directories of jobs that are over cannot be removed, %s for one: %s. The next "
+            "connection tries again",
+            *(self._target.host, len(left), *min(left)),
+        )
+        self._left.update(it.place for it in left)
 
     def close(self) -> None:
         """Stop removing anything."""
@@ -100,14 +164,76 @@ class Rubbish:
                 pending.cancel()
 
 
-async def remove(target: Target, *places: str) -> None:
-    """Remove directories with all that is in them, whatever their permissions.
+async def remove_leftovers(
+    target: Target, folder: str, names: Iterable[str]
+) -> list[Leftover]:
+    """Remove directories of a folder with all in them, whatever their permissions.
 
     :param target: the machine.
-    :param places: the directories.
+    :param folder: the folder.
+    :param names: the names of the directories, none of which needs to be escaped among mounts.
+    :return: those that cannot be removed, because something is mounted in them for instance.
     """
-    them = words(*places)
-    await target.ask_slowly(
-        f"rm -rf -- {them} 2>/dev/null || "
-        f"{{ chmod -R u+rwX -- {them} 2>/dev/null; rm -rf -- {them}; }}"
-    )
+    point = await _as_mount_point(target, folder)
+    if point is None or not names:
+        return []
+    lines = await target.ask_slowly(f"clear {words(folder, point, *names)}")
+    left: list[Leftover] = []
+    for line in lines:
+        kind, rest = line[:1], line[1:]
+        if kind == "E":
+            left.append(Leftover(rest, ""))
+        elif kind == "M":
+            left[-1] = left[-1]._replace(reason=_mounted(rest.rstrip("/")))
+        elif kind == "W":
+            left[-1] = left[-1]._replace(reason=rest)
+    return left
+
+
+async def remove_tree(target: Target, path: str) -> None:
+    """Remove a directory with all in it, whatever its permissions; succeed if it is gone.
+
+    :param target: the machine.
+    :param path: the directory. A link is removed itself.
+    :raises CommandError: if something is mounted in it, or it cannot be removed.
+    """
+    point = await _mount_below(target, path)
+    if point is not None:
+        raise CommandError(_mounted(point))
+    lines = await target.ask_slowly(f"scrub {words(path)}")
+    problems = [line[1:] for line in lines if line.startswith("W")]
+    if problems:
+        raise CommandError(problems[0])
+
+
+async def _mount_below(target: Target, path: str) -> str | None:
+    """Return, as it is listed, something that is mounted at or below a path; None if nothing is."""
+    folder, _, name = path.rpartition("/")
+    parent = await _as_mount_point(target, folder or "/")
+    if parent is None:
+        return None
+    point = f"{parent.rstrip('/')}/{_escaped(name)}"
+    lines = await target.ask(f'points {words(point)} && tell "M$pdt_points"')
+    found = lines[0][1:].split()
+    return found[0].rstrip("/") if found else None
+
+
+async def _as_mount_point(target: Target, folder: str) -> str | None:
+    """Return a folder as it would be listed if it were a mount point; None if it is not there."""
+    try:
+        return _escaped(str(await target.sftp.realpath(folder)))
+    except asyncssh.SFTPNoSuchFile:
+        return None
+
+
+def _escaped(path: str) -> str:
+    return os.fsdecode(escape_mount_point(path))
+
+
+def _is_plain(name: str) -> bool:
+    return name not in (".", "..") and _escaped(name) == name
+
+
+def _mounted(point: str) -> str:
+    where = unescape_mount_point(os.fsencode(point))
+    return f"a file system is mounted there, and is left as it is: {where!r}"

@@ -13,7 +13,14 @@ from __future__ import annotations
 import shlex
 
 from pydatatask_core.proc_manager.judging import STOP
-from pydatatask_core.proc_manager.supervisor import BEGUN, SCRIPT, STATUS, STDIN, SUPERVISOR
+from pydatatask_core.proc_manager.supervisor import (
+    BEGUN,
+    MARKS,
+    SCRIPT,
+    STATUS,
+    STDIN,
+    SUPERVISOR,
+)
 
 __all__ = ["FUNCTIONS", "MARK", "REPORTER", "TELLING_SUPERVISOR", "words"]
 
@@ -86,6 +93,59 @@ fill() {{
   head -c 8192 /dev/zero >"$1/{STDIN}"  # says why in words
   rm -rf -- "$1"
   return 1
+}}
+
+# points PATH: list what is mounted at or below a path, which is written as in mountinfo
+points() {{
+  pdt_points=' '
+  while read -r _ _ _ _ pdt_point _; do
+    case $pdt_point in "$1" | "$1"/*) pdt_points="$pdt_points$pdt_point/ " ;; esac
+  done </proc/self/mountinfo
+}}
+
+# scrub PATH...: remove directories, whatever their permissions; tell what is left, and why
+scrub() {{
+  [ $# -gt 0 ] || return 0
+  rm -rf -- "$@" 2>/dev/null && return
+  for pdt_file; do
+    if [ -d "$pdt_file" ] && ! [ -L "$pdt_file" ]; then
+      chmod -R u+rwX -- "$pdt_file" 2>/dev/null
+    fi
+    if ! pdt_text=$(rm -rf -- "$pdt_file" 2>&1); then
+      tell "E$pdt_file"
+      tell "W${{pdt_text%%
+*}}"
+    fi
+  done
+}}
+
+# clear FOLDER POINT NAME...: remove directories of a folder, unless something is mounted in them
+clear() {{
+  points "$2" || return 1
+  pdt_run=$1 pdt_line=$2
+  shift 2
+  for pdt_file; do
+    shift
+    case $pdt_points in
+    *" $pdt_line/$pdt_file/"*)
+      tell "E$pdt_run/$pdt_file"
+      pdt_text=${{pdt_points#*" $pdt_line/$pdt_file/"}}
+      tell "M$pdt_line/$pdt_file/${{pdt_text%% *}}"
+      ;;
+    *) set -- "$@" "$pdt_run/$pdt_file" ;;
+    esac
+  done
+  scrub "$@"
+}}
+
+# marked DIR: tell if a directory is a run directory, as far as its files show, or empty, or gone
+marked() {{
+  if [ -L "$1" ] || ! [ -d "$1" ]; then tell K; return; fi
+  for pdt_file in {" ".join(MARKS)}; do
+    if [ -f "$1/$pdt_file" ]; then tell K; return; fi
+  done
+  pdt_text=$(ls -A -- "$1") && case $pdt_text in '' | {BEGUN}) tell K ;; esac
+  return 0
 }}
 
 # see DIR: read a status file, and tell whether the process lives; fails if it has not ended

@@ -12,7 +12,7 @@ import asyncssh
 from pydatatask_core.proc_manager import STDOUT, Report, Runs, State
 from pydatatask_core.proc_manager.identity import parse_identity
 from pydatatask_core.proc_manager.judging import judge
-from pydatatask_core.proc_manager.run import INLINE, TAIL, Output
+from pydatatask_core.proc_manager.run import INLINE, TAIL, Leftover, Output
 from pydatatask_core.proc_manager.runs import PATIENCE
 from pydatatask_core.proc_manager.supervisor import (
     BEGUN,
@@ -21,13 +21,17 @@ from pydatatask_core.proc_manager.supervisor import (
     STDERR,
     STDIN,
     STDOUT_FILE,
+    UNMARKED,
     command_line,
+    is_leftover,
+    leftover_name,
     original_name,
 )
 
 from .errors import SSHConnectionError, UncertainStartError
 from .launching import launch_text
 from .making import make_directory
+from .rubbish import remove_leftovers
 from .script import words
 from .sight import parse_beginnings, parse_sight
 from .streams import write_new
@@ -79,6 +83,7 @@ class SSHRuns(Runs):
             path=place,
             repeat=False,
         )
+        run.made = True
 
     async def start(self, run: Run, plan: Plan) -> None:
         place = str(run.directory)
@@ -221,36 +226,50 @@ class SSHRuns(Runs):
         # Without room for the reason, the process has to end all the same.
         return bool(await target.ask(f"{note}; {strikes}"))
 
-    async def remove(self, run: Run) -> None:
+    async def remove(self, run: Run) -> Leftover | None:
         place = str(run.directory)
-        await self.manager.reach.perform(
+        return await self.manager.reach.perform(
             f"remove the run directory {place!r}",
-            lambda target: target.rubbish.throw_away(
-                place, self.manager.rubbish, more=self.manager.watch.waits
-            ),
+            lambda target: self._remove(target, place, run.made),
         )
 
+    async def _remove(self, target: Target, place: str, made: bool) -> Leftover | None:
+        if not made and not await target.ask(f"marked {words(place)}"):
+            return Leftover(place, UNMARKED)
+        bin_, more = self.manager.rubbish, self.manager.watch.waits
+        return await target.rubbish.throw_away(place, bin_, more=more)
+
+    async def remove_leftovers(self, folder: Path) -> list[Leftover]:
+        async def removed(target: Target) -> list[Leftover]:
+            names = filter(is_leftover, await _names_in(target, str(folder)))
+            return await remove_leftovers(target, str(folder), list(names))
+
+        return await self.manager.reach.perform(f"remove what is left in {str(folder)!r}", removed)
+
     async def keep(self, run: Run, place: Path) -> Path:
-        await self.manager.reach.perform(
+        kept = await self.manager.reach.perform(
             f"put the run directory {str(run.directory)!r} aside",
             lambda target: self._keep(target, str(run.directory), str(place)),
         )
-        return place
+        return type(place)(kept)
 
-    async def _keep(self, target: Target, source: str, place: str) -> None:
+    async def _keep(self, target: Target, source: str, place: str) -> str:
         if not await target.sftp.lexists(source):
-            return
-        await target.rubbish.throw_away(place, self.manager.rubbish)
+            return place
+        left = await target.rubbish.throw_away(place, self.manager.rubbish)
+        if left is not None and left.place == place:
+            place = leftover_name(place)
         await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
-        await target.sftp.posix_rename(source, place)
+        try:
+            await target.sftp.posix_rename(source, place)
+        except (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):
+            return source  # it is a mount point, for instance, and is found there
+        return place
 
     async def found(self, folder: Path) -> set[str] | None:
         async def listed(target: Target) -> set[str]:
-            try:
-                names = await target.sftp.listdir(str(folder))
-            except asyncssh.SFTPNoSuchFile:
-                return set()
-            return {original_name(name) for name in names if name not in (".", "..")}
+            names = await _names_in(target, str(folder))
+            return {original_name(name) for name in names if not is_leftover(name)}
 
         return await self.manager.reach.perform(
             f"list the run directories in {str(folder)!r}", listed
@@ -265,6 +284,14 @@ class SSHRuns(Runs):
             lambda target: _remember(target, place, memo),
             path=place,
         )
+
+
+async def _names_in(target: Target, folder: str) -> list[str]:
+    try:
+        names = await target.sftp.listdir(folder)
+    except asyncssh.SFTPNoSuchFile:
+        return []
+    return [str(name) for name in names if name not in (".", "..")]
 
 
 async def _output(target: Target, path: str, begins: bytes) -> Output | None:

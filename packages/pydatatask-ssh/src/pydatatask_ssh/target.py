@@ -119,7 +119,7 @@ class Target:
         if before.boot == self.boot:
             for helper in before._helpers:
                 await self._quick.ask(f"fence {helper}")
-        self.rubbish.names |= before.rubbish.names
+        self.rubbish.take_over(before.rubbish)
 
     async def ask(self, command: str) -> list[str]:
         """Have a shell do something that takes no time; see :meth:`Helper.ask`.

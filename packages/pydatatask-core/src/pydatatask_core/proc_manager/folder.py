@@ -10,7 +10,7 @@ from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
 from .run import Leftover
 from .streams import manager_errors
-from .supervisor import BEGUN, is_leftover, is_mark, leftover_name
+from .supervisor import BEGUN, UNMARKED, is_leftover, is_mark, leftover_name
 
 __all__ = [
     "discard_directory",
@@ -174,7 +174,7 @@ def _foreign(place: str) -> str | None:
         return describe(e)
     if not found or any(is_mark(name) for name in found):
         return None
-    return "it has none of the files of a run directory, so it is left as it is"
+    return UNMARKED
 
 
 def remove_leftovers(folder: str) -> list[Leftover]:

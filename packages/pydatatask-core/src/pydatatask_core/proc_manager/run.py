@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from .supervised import Supervised
     from .watching import PidFd
 
-__all__ = ["INLINE", "TAIL", "Leftover", "Output", "Plan", "Report", "Run", "RunExistsError", "State"]
+__all__ = [
+    "INLINE",
+    "TAIL",
+    "Leftover",
+    "Output",
+    "Plan",
+    "Report",
+    "Run",
+    "RunExistsError",
+    "State",
+]
 
 INLINE = 64 * 1024
 """How many bytes of an output are given whole in a report; what is longer is streamed."""

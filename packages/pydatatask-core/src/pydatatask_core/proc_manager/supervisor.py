@@ -79,6 +79,7 @@ __all__ = [
     "STDIN",
     "STDOUT_FILE",
     "SUPERVISOR",
+    "UNMARKED",
     "command_line",
     "is_leftover",
     "is_mark",
@@ -99,6 +100,9 @@ MADE = ".made-"
 
 MARKS = (SCRIPT, STATUS, BEGUN, STDIN, STDOUT_FILE, STDERR)
 """The files by which a run directory is known, beside those that begin with :data:`MADE`."""
+
+UNMARKED = "it has none of the files of a run directory, so it is left as it is"
+"""Why a directory is not removed that has something else in it."""
 
 _LONGEST_NAME = 200
 DEFAULT_SHELL = "/bin/sh"

@@ -257,6 +257,25 @@ class ProcessManagerContract(RunLaws):
         assert isinstance(await failure_of(manager.open(place / "a" / "b" / "file", "rb")), OSError)
         assert await read_text(manager, place / "ab") == "kept"
 
+    async def test_what_is_mounted_in_a_directory_is_not_removed_with_it(
+        self, manager: Any
+    ) -> None:
+        """T2: nor is anything that a link in it leads to. Skipped where nothing can be mounted."""
+        place = await work_place(manager)
+        await manager.mkdir(place / "a" / "mnt")
+        await manager.mkdir(place / "kept")
+        await write_text(manager, place / "kept" / "file", "x")
+        mounting = "ln -s ../kept a/link && mount --bind kept a/mnt"
+        if await result(manager, place, await launch(manager, place, mounting)) != 0:
+            pytest.skip("nothing can be mounted on this target")
+        try:
+            assert isinstance(await failure_of(manager.rmtree(place / "a")), OSError)
+            assert await read_text(manager, place / "kept" / "file") == "x"
+        finally:
+            await result(manager, place, await launch(manager, place, "umount a/mnt"))
+        await manager.rmtree(place / "a")
+        assert await read_text(manager, place / "kept" / "file") == "x"
+
 
 async def work_place(manager: Any) -> Path:
     """Make a directory for a test."""

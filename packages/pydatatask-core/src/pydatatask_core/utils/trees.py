@@ -91,7 +91,7 @@ def mount_below(path: str) -> str | None:
 
 
 def escape_mount_point(path: str) -> bytes:
-    """Return a path as the kernel lists it among the mounts, where a space is written ``\\040``.
+    r"""Return a path as the kernel lists it among the mounts, where a space is written ``\040``.
 
     :param path: the path.
     """

@@ -245,8 +245,8 @@ class ProcessSetting(WritingTask, ABC):
         place, where, pid = told.get("handle"), told.get("host"), told.get("pid")
         where = where if isinstance(where, str) else host
         if not self.runs.knows_host(where):
-            named = reprlib.repr(told.get("host"))
-            raise self._foreign(job, f"names the host {named}, which is none of the machines of the pool")
+            named = f"names the host {reprlib.repr(told.get('host'))}"
+            raise self._foreign(job, f"{named}, which is none of the machines of the pool")
         run = self.new_run(job, where)
         if place is not None and place != str(run.directory):
             own = self.place("runs", job, where)

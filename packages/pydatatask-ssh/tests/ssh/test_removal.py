@@ -1,0 +1,233 @@
+"""What is removed from another machine, what is left there, and what no record can name."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes.lab import until
+
+from pydatatask_core import Retries
+from pydatatask_core.errors import ForeignRecordError
+from pydatatask_core.proc_manager import Plan
+from pydatatask_core.testing.runs import finished, new_run
+from pydatatask_ssh import SSHLinuxManager
+
+from .places import connect, new_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from processes.lab import Lab
+    from services.sshd import SSHServer
+
+    from pydatatask_ssh import SSHConnection
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files to other users")
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+async def emptied(lab: Lab) -> None:
+    """Wait until everything that was thrown away was tried to be removed."""
+    manager: Any = lab.manager
+    rubbish = (await manager.reach.target()).rubbish
+
+    async def is_idle() -> bool:
+        return not rubbish.names and (rubbish._emptying is None or rubbish._emptying.done())
+
+    await until(is_idle)
+
+
+def thrown_away(lab: Lab) -> list[Path]:
+    return sorted((lab.root / "processes").glob("*/.rubbish/*"))
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+@pytest.mark.parametrize("name", ["mnt", "with space", "back\\slash"])
+async def test_what_is_mounted_in_a_run_directory_stays(
+    sshd: SSHServer,
+    tmp_path: Path,
+    bind: Callable[[Path, Path], None],
+    shell: str,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if shutil.which(shell.split(maxsplit=1)[0]) is None:
+        pytest.skip(f"there is no {shell}")
+    monkeypatch.setattr(SSHLinuxManager, "shell", shell)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("years of work")
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path / "a lab", lambda: connection)
+        await lab.add("a", "b")
+        await lab.run(
+            lab.task(
+                f"[ {{{{ job }}}} = b ] || {{ mkdir '{name}'; mount --bind {precious} '{name}'; }}"
+            )
+        )
+        assert {r["success"] for r in (await lab.done.info_all()).values()} == {True}
+        assert lab.empty()
+        await emptied(lab)
+        assert (precious / "file").read_text() == "years of work"
+        (left,) = thrown_away(lab)
+        assert (left / name / "file").exists()
+    (warning,) = warnings(caplog)
+    assert "1 directories of jobs that are over cannot be removed" in warning
+    assert f"{left} for one: a file system is mounted there" in warning
+    assert repr(str(left / name)) in warning
+
+
+async def test_a_run_directory_that_is_a_mount_point_stays_and_its_job_is_over(
+    sshd: SSHServer,
+    tmp_path: Path,
+    bind: Callable[[Path, Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    for name in (".begun", "file"):
+        (precious / name).write_text("")
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        await lab.add("a")
+        await lab.run(lab.task(f'mount --bind {precious} "$PWD"'))
+        assert await lab.pids.keys() == set()
+        assert await lab.done.keys() == {"a"}
+    assert (precious / "file").exists()
+    (place,) = lab.directories()
+    assert f"is left as {place}: a file system is mounted there" in caplog.text
+
+
+async def test_any_number_of_jobs_end_whose_directories_cannot_be_removed(
+    sshd: SSHServer,
+    tmp_path: Path,
+    freeze: Callable[[Path], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    jobs = [f"j{number}" for number in range(70)]
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        await lab.add(*jobs)
+        await lab.run(lab.task("touch f; chattr +i f"))
+        assert await lab.done.keys() == set(jobs)
+        assert lab.empty()
+        await emptied(lab)
+    assert len(thrown_away(lab)) == 70
+    (warning,) = warnings(caplog)
+    assert "cannot be removed" in warning
+    assert "Operation not permitted" in warning
+    caplog.clear()
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        await lab.manager.runs.validate()
+        await emptied(lab)
+    (warning,) = warnings(caplog)
+    assert "70 directories of jobs that are over cannot be removed" in warning
+    subprocess.run(["chattr", "-R", "-f", "-i", str(tmp_path)], check=False)
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        await lab.manager.runs.validate()
+        await emptied(lab)
+    assert thrown_away(lab) == []
+
+
+@needs_root
+async def test_a_directory_that_a_container_gave_to_another_user_makes_room(
+    of_user: SSHConnection, root: Path
+) -> None:
+    """Only its owner may move it to another folder, so it stays in this one."""
+    manager = SSHLinuxManager("app", lambda: of_user, root)
+    await manager.validate()
+    runs, run = manager.runs, new_run(manager)
+    await finished(runs, run, Plan(b"mkdir theirs; touch theirs/file", {}))
+    place = Path(run.directory)
+    for path in (place / "theirs", place):
+        os.chown(path, 0, 0)
+        os.chmod(path, 0o755)
+    left = await runs.remove(run)
+    assert left is not None
+    assert left.place.startswith(f"{place},")
+    assert left.reason == "Permission denied"
+    assert await runs.found(place.parent) == set()
+    (still,) = await runs.remove_leftovers(place.parent)
+    assert still.place == left.place
+    assert "Permission denied" in still.reason
+    await finished(runs, new_run(manager), Plan(b"exit 0", {}))
+    user = root.stat().st_uid
+    for path in (Path(left.place), Path(left.place) / "theirs"):
+        os.chown(path, user, user)
+    assert await runs.remove_leftovers(place.parent) == []
+    assert not Path(left.place).exists()
+
+
+async def test_a_directory_that_cannot_go_ends_its_job_at_the_first_attempt(
+    sshd: SSHServer, tmp_path: Path, freeze: Callable[[Path], None]
+) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        await lab.add("a")
+        template = "echo ran >>LOG; chattr +i .; exit 3"
+        await lab.run(lab.task(template, retries=Retries(3, delay=0.01)))
+        record = await lab.done.info("a")
+        assert (record["return_code"], record["attempt"]) == (3, 1)
+        assert "not tried again" in record["reason"]
+        assert lab.lines() == ["ran"]
+        assert await lab.pids.keys() == set()
+
+
+async def test_a_record_that_names_what_is_not_the_jobs_touches_nothing(
+    sshd: SSHServer, tmp_path: Path
+) -> None:
+    victim = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        thesis = tmp_path / "thesis"
+        thesis.mkdir()
+        stat = await asyncio.to_thread(Path(f"/proc/{victim.pid}/stat").read_text)
+        boot = await asyncio.to_thread(Path("/proc/sys/kernel/random/boot_id").read_text)
+        (thesis / ".status").write_text(f"{' ' * 7}\n{boot}{stat}")
+        (thesis / ".begun").touch()
+        (thesis / "chapter1.tex").touch()
+        async with connect(sshd) as connection:
+            lab = new_lab(tmp_path, lambda: connection)
+            await lab.add("a", "b")
+            await lab.pids.validate()
+            await lab.pids.dump("a", {"handle": str(thesis)})
+            task = lab.task("true", timeout=0.1)
+            async with lab.pipeline(task) as pipeline:
+                with pytest.raises(ForeignRecordError, match=str(thesis)):
+                    await task.kill("a", grace=0.0)
+                summary = await pipeline.run(poll=0.05)
+        assert summary.given_up == {"task": ["a"]}
+        assert await lab.done.keys() == {"b"}
+        assert await lab.pids.keys() == {"a"}
+        assert (thesis / "chapter1.tex").exists()
+        assert victim.poll() is None
+    finally:
+        victim.kill()
+        victim.wait()
+
+
+async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
+    sshd: SSHServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        task = lab.task("true")
+        await task.find_home()
+        await lab.manager.runs.validate()
+        place = Path(task.place("runs", "a"))
+        place.mkdir(parents=True)
+        (place / "chapter1.tex").touch()
+        async with lab.pipeline(task):
+            assert (place / "chapter1.tex").exists()
+    assert "none of the files of a run directory" in caplog.text
