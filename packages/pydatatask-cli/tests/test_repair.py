@@ -222,6 +222,33 @@ def test_a_quota_and_a_disabled_task_are_foreseen(program: Program) -> None:
     assert "since the task is disabled" in program.output("explain", "later", "a")
 
 
+def test_a_record_that_names_what_is_not_the_jobs_touches_nothing_and_can_be_deleted(
+    program: Program,
+) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    program.put("jobs/a")
+    thesis = program.put("thesis/.stdout", "secret\n").parent
+    program.put("sleep-pids/a.yaml", f"handle: {thesis}\nhost: localhost\n")
+    told = f"names {str(thesis)!r} as its run directory"
+
+    for command in ("kill", "logs"):
+        assert told in program.refusal(command, "sleep", "a")
+    assert "is live" in program.refusal("retry", "sleep", "a")
+    driven = program.run("run")
+    assert driven.returncode == 1
+    assert "could not be launched: sleep 1: a" in driven.stdout
+    assert told in driven.stderr
+    assert program.output("ls", "sleep.pids") == "a\n"
+
+    deleted = program.run("rm", "sleep.pids", "a")
+    assert deleted.returncode == 0
+    assert "nothing is ended, only the record is deleted: sleep: the record of job 'a'" in (
+        deleted.stderr
+    )
+    assert program.output("ls", "sleep.pids") == ""
+    assert (thesis / ".stdout").read_text() == "secret\n"
+
+
 def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Program) -> None:
     program.script.write_text(PROCESSES.read_text())
     program.put("jobs/a")

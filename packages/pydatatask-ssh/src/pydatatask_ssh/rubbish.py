@@ -164,9 +164,7 @@ class Rubbish:
                 pending.cancel()
 
 
-async def remove_leftovers(
-    target: Target, folder: str, names: Iterable[str]
-) -> list[Leftover]:
+async def remove_leftovers(target: Target, folder: str, names: Iterable[str]) -> list[Leftover]:
     """Remove directories of a folder with all in them, whatever their permissions.
 
     :param target: the machine.

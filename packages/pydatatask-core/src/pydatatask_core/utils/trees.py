@@ -193,9 +193,7 @@ def _widen(name: str, dir_fd: int | None) -> None:
         os.close(fd)
 
 
-def _in_folder(
-    operation: Callable[..., None], name: str, path: str, parent: _Level | None
-) -> None:
+def _in_folder(operation: Callable[..., None], name: str, path: str, parent: _Level | None) -> None:
     """Remove an entry of a directory, if it is there."""
     try:
         if parent is None:

@@ -31,6 +31,7 @@ async def read_streams(task: ProcessSetting, job: str, follow: bool) -> AsyncGen
     record = await task.pids.info(job)
     if not record or (isinstance(record, dict) and record.get("handle") is None):
         return  # it is just beginning, or has just ended
+    await task.find_home()
     run = task.recorded_run(job, record)
     async with AsyncExitStack() as stack:
         streams: dict[str, AReadStream] = {}
