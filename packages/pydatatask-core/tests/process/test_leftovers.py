@@ -228,3 +228,21 @@ def test_a_directory_that_a_container_gave_to_another_user_makes_room(powerless:
     os.seteuid(NOBODY)
     assert remove_leftovers(str(powerless / "runs")) == []
     assert os.listdir(powerless / "runs") == []
+
+
+async def test_what_a_failed_job_wrote_is_kept_beside_what_cannot_be_replaced(
+    lab: Lab, freeze: Freeze
+) -> None:
+    """Without `done`, it stays on the target, in the place of what the attempt before has left."""
+    await lab.add("a")
+    for count in (1, 2):
+        task = lab.again().task(f"{FROZEN}; exit 1", done=None, stdout=lab.out)
+        async with lab.pipeline(task):
+            await task.launch("a")
+            await lab.quiet(task)
+        assert lab.lines() == ["a"] * count
+        assert lab.empty()
+    kept = sorted((lab.root / "processes").glob("*/*/*/failed/*"))
+    assert len(kept) == 2
+    assert kept[0].name == "a"
+    assert kept[1].name.startswith("a,")

@@ -170,3 +170,22 @@ async def test_without_descriptors_of_processes_one_asks(
     assert (await lab.done.info("a"))["return_code"] == 2
     assert await lab.text(lab.out, "b") == "b\n"
     assert lab.empty()
+
+
+async def test_what_cannot_be_removed_is_reported_once_and_is_in_no_ones_way(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn(PlainManager):
+        async def rmtree(self, path: Path) -> None:
+            raise PermissionError(1, "Operation not permitted", str(path))
+
+    lab.manager = Stubborn(lab.root / "plain")
+    await lab.add("a")
+    template = "echo ran >>LOG; [ $(wc -l <LOG) = 2 ]"
+    await lab.run(lab.task(template, retries=Retries(1, delay=0.01)))
+    record = await lab.done.info("a")
+    assert (record["success"], record["attempt"]) == (True, 2)
+    assert len(left(lab)) == 2
+    first, last = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert "cannot be removed and is left as" in first
+    assert "2 run directories of jobs that are over are left in" in last

@@ -259,6 +259,14 @@ class Runs:
             return Leftover(str(run.directory), describe(e))
         return None
 
+    def is_obstacle(self, run: Run, left: Leftover) -> bool:
+        """Return whether what is left of a run keeps its job from being launched again.
+
+        :param run: the run.
+        :param left: what is left.
+        """
+        return self.exclusive and left.place == str(run.directory)
+
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
         """Try again to remove the run directories in a folder that could not be removed before.
 

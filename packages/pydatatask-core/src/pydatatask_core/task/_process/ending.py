@@ -114,12 +114,12 @@ class Ender:
         await self.jobs.finished(live, record)
 
     async def _remove(self, live: LiveJob) -> bool:
-        """Remove the run directory of a job; return whether there is none of that name now."""
+        """Remove the run directory of a job; return whether the next one can be made."""
         left = await self.task.runs.remove(live.run)
         if left is None:
             return True
         self.jobs.leftovers.add(live.job, left)
-        return left.place != str(live.run.directory)
+        return not self.task.runs.is_obstacle(live.run, left)
 
     async def _leave(self, live: LiveJob) -> None:
         """Remove the run directory of a job that is recorded, and so is over in any case."""

@@ -202,7 +202,7 @@ class Launcher:
         left = await self.task.runs.remove(live.run)
         if left is None:
             return
-        if left.place == str(live.run.directory):
+        if self.task.runs.is_obstacle(live.run, left):
             raise TaskError(
                 f"{self.task.name}: job {live.job!r} cannot be launched, because its run directory "
                 f"{left.place!r}, which an earlier attempt has left, can neither be removed nor "

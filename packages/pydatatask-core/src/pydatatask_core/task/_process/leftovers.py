@@ -40,8 +40,8 @@ class Leftovers:
         self._places.add(left.place)
         log.log(
             logging.WARNING if len(self._places) == 1 else logging.INFO,
-            "%s: the run directory of job %s, which is over, cannot be removed and is left as %s: "
-            "%s. The next opening tries again",
+            "%s: the run directory of job %s, which is over, cannot be removed and is left as "
+            "%s: %s",
             *(self._task.name, job, left.place, left.reason),
             extra={"task": self._task.name, "job": job},
         )
@@ -65,8 +65,7 @@ class Leftovers:
         """Report how many leftovers there are."""
         if len(self._places) > 1:
             log.warning(
-                "%s: %d run directories of jobs that are over are left in %s. The next opening "
-                "tries again to remove them",
+                "%s: %d run directories of jobs that are over are left in %s",
                 *(self._task.name, len(self._places), PurePath(min(self._places)).parent),
                 extra={"task": self._task.name},
             )
