@@ -235,3 +235,22 @@ async def test_a_run_directory_that_became_a_link_leads_nowhere(lab: Lab, thesis
     await lab.run(lab.task(f'rm -rf "$PWD"; ln -s {thesis} "$PWD"'))
     assert (thesis / "chapter1.tex").read_text() == "x"
     assert await asyncio.to_thread(lab.empty)
+
+
+async def test_a_link_in_the_place_of_a_run_directory_is_none(
+    lab: Lab, thesis: Path, victim: subprocess.Popen[bytes]
+) -> None:
+    like_a_run_of(victim, thesis)
+    (thesis / ".stdout").write_text("secret")
+    task = lab.task(SCRIPT, stdout=lab.out, timeout=0.1)
+    await task.find_home()
+    place = task.place("runs", "a")
+    place.parent.mkdir(parents=True)
+    place.symlink_to(thesis)
+    await recorded(lab, "a", {"handle": str(place)})
+    await lab.run(task)
+    assert (await lab.done.info("a"))["lost"] is True
+    assert await lab.out.keys() == set()
+    assert victim.poll() is None
+    assert (thesis / "chapter1.tex").exists()
+    assert lab.empty()

@@ -160,7 +160,7 @@ see() {{
 
 # over DIR NUMBER: tell the number of a run that may have ended, with "-" if it has not begun
 over() {{
-  see "$1" || return 0
+  [ -L "$1" ] || see "$1" || return 0
   if [ -e "$1/{BEGUN}" ]; then tell "$2"; else tell "$2-"; fi
 }}
 
@@ -171,6 +171,7 @@ revoke() {{
 
 # look DIR: tell all that is to be seen of a run
 look() {{
+  if [ -L "$1" ]; then tell N; return; fi
   if [ -d "$1/{BEGUN}" ]; then tell R; elif [ -e "$1/{BEGUN}" ]; then tell Y; fi
   see "$1" || tell L
   printf '%s' "$pdt_text"

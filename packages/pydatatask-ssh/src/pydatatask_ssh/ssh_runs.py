@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import stat
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -193,7 +194,9 @@ class SSHRuns(Runs):
         if not seen.exists:
             # A shell does not tell what is not there from what it may not see.
             with contextlib.suppress(asyncssh.SFTPNoSuchFile):
-                await target.sftp.lstat(place)
+                entry = await target.sftp.lstat(place)
+                if stat.S_ISLNK(entry.permissions or 0):
+                    return seen, {}  # no run directory, wherever it leads
                 return await self._look(target, place, files, dated=dated)
         return seen, parse_beginnings(lines, files)
 

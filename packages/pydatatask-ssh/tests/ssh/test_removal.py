@@ -248,3 +248,27 @@ async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
         async with lab.pipeline(task):
             assert "chapter1.tex" in os.listdir(place)
     assert "none of the files of a run directory" in caplog.text
+
+
+async def test_a_link_in_the_place_of_a_run_directory_is_none(
+    sshd: SSHServer, tmp_path: Path, thesis: Path, victim: subprocess.Popen[bytes]
+) -> None:
+    (thesis / ".stdout").write_text("secret")
+    async with connect(sshd) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        task = lab.task("true", stdout=lab.out, timeout=0.1)
+        await task.find_home()
+        await lab.manager.runs.validate()
+        place = task.place("runs", "a")
+        os.makedirs(place.parent)
+        place.symlink_to(thesis)
+        await lab.add("a")
+        await lab.pids.validate()
+        await lab.pids.dump("a", {"handle": str(place)})
+        await lab.run(task)
+        await emptied(lab)
+        assert (await lab.done.info("a"))["lost"] is True
+        assert await lab.out.keys() == set()
+        assert lab.empty()
+    assert victim.poll() is None
+    assert sorted(os.listdir(thesis)) == [".begun", ".status", ".stdout", "chapter1.tex"]

@@ -47,6 +47,9 @@ def examine(
 
 def _see(place: str, manager: LocalLinuxManager) -> Seen:
     seen = Seen(place, manager.boot_id)
+    if os.path.islink(place):  # no run directory, wherever it leads
+        seen.exists = False
+        return seen
     seen.begun = _begun(place)  # looked up first: if it has begun, its status is whole
     seen.status, seen.written = _status(place)
     if parse_status(seen.status) is None:

@@ -136,7 +136,8 @@ class LocalRuns(Runs):
             if report.state is State.RUNNING:
                 self._find(run)
             elif report.state is not State.PREPARED:
-                written = () if report.state is State.NOT_STARTED else outputs
+                nothing = report.state in (State.NOT_STARTED, State.ABSENT)
+                written = () if nothing else outputs
                 look_into(place, report, written, run.memo)
                 if run.began is None:  # else whoever started it has waited for it
                     reap_zombie(report.handle)
@@ -162,6 +163,8 @@ class LocalRuns(Runs):
 
     def _stop(self, place: str, reason: str, force: bool) -> bool:
         with manager_errors(f"end what runs in {place!r}"):
+            if os.path.islink(place):
+                return False
             identity = read_identity(place)
             if identity is None:
                 # Whoever has not begun, need not. Whoever is just beginning is told next time.
