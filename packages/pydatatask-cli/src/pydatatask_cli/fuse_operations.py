@@ -178,8 +178,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         return _Open(repo, data, job, descriptor, path)
 
     async def _fetch(self, opened: _Open) -> None:
-        from pydatatask_core.repository import BlobRepository
-        from pydatatask_core.repository.markup import metadata_to_yaml
+        from pydatatask_core.repository import BlobRepository, encode_metadata
 
         try:
             if isinstance(opened.repo, BlobRepository):
@@ -187,7 +186,8 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
                     while block := await stream.read(CHUNK):
                         await asyncio.to_thread(_write_all, opened.descriptor, block)
             else:
-                value = metadata_to_yaml(await opened.repo.info(opened.job))
+                value = await opened.repo.info(opened.job)
+                value = encode_metadata(opened.job, opened.repo, value)
                 await asyncio.to_thread(_write_all, opened.descriptor, value)
         except BaseException:
             _forget(opened)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.repository.bulk import read_each
 from pydatatask_core.repository.map import succeeded
 
 if TYPE_CHECKING:
@@ -22,16 +23,19 @@ def outcome_repositories(task: Task) -> Iterable[Repository]:
             yield link.repo
 
 
-async def failed_jobs(task: Task) -> dict[str, dict[str, Any]]:
-    """Give the record of each job of a task that has failed.
+async def failed_jobs(task: Task) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the record of each job of a task that has failed, and the unreadable records.
 
     :param task: the task.
+    :return: the records by job, and an error for each record that cannot be read.
     """
     found: dict[str, dict[str, Any]] = {}
+    errors: list[str] = []
     for repo in outcome_repositories(task):
-        records = await repo.info_all()
+        records, problems = await read_each(repo, await repo.keys())
         found |= {job: record for job, record in records.items() if not succeeded(record)}
-    return dict(sorted(found.items()))
+        errors += map(str, problems.values())
+    return dict(sorted(found.items())), sorted(errors)
 
 
 def marks_of(task: Task) -> dict[str, Repository]:

@@ -6,12 +6,24 @@ import sys
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from .errors import ExitStatus
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from rich.console import Console, RenderableType
 
-__all__ = ["complain", "json_text", "line", "note", "on_terminal", "show", "show_json", "table"]
+__all__ = [
+    "complain",
+    "complain_and_fail",
+    "json_text",
+    "line",
+    "note",
+    "on_terminal",
+    "show",
+    "show_json",
+    "table",
+]
 
 
 def on_terminal() -> bool:
@@ -39,6 +51,17 @@ def complain(text: str) -> None:
     note(f"Error: {text}")
 
 
+def complain_and_fail(errors: Collection[str]) -> None:
+    """Print errors after the rest of the output, and end the command with 1 if there are any.
+
+    :raises ExitStatus: if there are any.
+    """
+    for error in errors:
+        complain(error)
+    if errors:
+        raise ExitStatus(1)
+
+
 def show_json(value: Any) -> None:
     """Print a value as JSON, times in ISO 8601 and bytes in base64."""
     line(json_text(value, 2))
@@ -52,7 +75,22 @@ def json_text(value: Any, indent: int | None = None) -> str:
     """
     import json
 
-    return json.dumps(value, indent=indent, default=_plain, ensure_ascii=False)
+    return json.dumps(
+        _with_texts_for_keys(value), indent=indent, default=_plain, ensure_ascii=False
+    )
+
+
+def _with_texts_for_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str | int | float | None) else str(_plain(key)): (
+                _with_texts_for_keys(item)
+            )
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_with_texts_for_keys(item) for item in value]
+    return value
 
 
 def _plain(value: Any) -> Any:
@@ -62,6 +100,8 @@ def _plain(value: Any) -> Any:
         from base64 import b64encode
 
         return b64encode(value).decode()
+    if isinstance(value, set | frozenset):
+        return sorted(value, key=str)
     return str(value)
 
 

@@ -161,7 +161,7 @@ class MalformedValueError(RepositoryError, ValueError):
 
 
 class UnsupportedValueError(RepositoryError, TypeError, ValueError):
-    """A value was refused before it was written, since it would not come back as it is.
+    """A value was refused before it was written, since it would not come back equal.
 
     :param job: whose value it is.
     :param repository: where it was to be stored.
@@ -171,6 +171,7 @@ class UnsupportedValueError(RepositoryError, TypeError, ValueError):
     def __init__(self, job: str, repository: object, problem: str) -> None:
         super().__init__(f"the value for job {job!r} cannot be stored in {repository!r}: {problem}")
         self.job = job
+        self.problem = problem
 
 
 class ReadOnlyRepositoryError(RepositoryError, PermissionError):

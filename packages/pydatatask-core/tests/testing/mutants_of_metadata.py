@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from pydatatask_core.errors import MalformedValueError, StoreError, UnsupportedValueError
-from pydatatask_core.repository.metadata import check_metadata
+from pydatatask_core.repository.data_model import to_data_model
 
 from .harness import Mutants
 from .reference import ReferenceMetadata
@@ -28,8 +28,8 @@ class Changing(ReferenceMetadata):
         return super().encode(self.changed(data))
 
     def changed(self, data: Any) -> Any:
-        if isinstance(data, list):
-            return [self.changed(item) for item in data]
+        if isinstance(data, list | tuple | set):
+            return type(data)([self.changed(item) for item in data])
         if isinstance(data, dict):
             return {self.key(key): self.changed(value) for key, value in data.items()}
         return self.scalar(data)
@@ -144,7 +144,7 @@ class TakesBytesForTexts(Changing):
 @breaks("R4", "any_text_can_be_a_key_of_a_value")
 class SplitsKeysAtDots(Changing):
     def key(self, key: Any) -> Any:
-        return key.replace(".", "_")
+        return key.replace(".", "_") if isinstance(key, str) else key
 
 
 @breaks("R4", "any_text_can_be_a_key_of_a_value")
@@ -152,7 +152,7 @@ class DropsOperators(Changing):
     def changed(self, data: Any) -> Any:
         data = super().changed(data)
         if isinstance(data, dict):
-            return {key: data[key] for key in data if not key.startswith("$")}
+            return {key: data[key] for key in data if not str(key).startswith("$")}
         return data
 
 
@@ -184,7 +184,7 @@ class Lenient(ReferenceMetadata):
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
         try:
-            check_metadata(job, self, data)
+            data = to_data_model(job, self, data)
         except UnsupportedValueError as e:
             await self.refused(job, data, e)
             return
@@ -202,18 +202,61 @@ class MakesTuplesLists(Lenient):
         await self.put(job, self.encode(list(data)))
 
 
-@breaks("R4", REFUSED)
-class MakesKeysTexts(Lenient):
+@breaks("R4", COMES_BACK, "a_key_can_be_of_any_type_without_parts")
+class MakesKeysTexts(Changing):
+    def key(self, key: Any) -> Any:
+        return str(key)
+
+
+@breaks("R4", COMES_BACK)
+class MakesDatesTimes(Changing):
+    def scalar(self, value: Any) -> Any:
+        return datetime(value.year, value.month, value.day) if type(value) is date else value
+
+
+@breaks("R4", COMES_BACK)
+class MakesPairsLists(Changing):
+    def changed(self, data: Any) -> Any:
+        return super().changed(list(data) if isinstance(data, tuple) else data)
+
+
+@breaks("R4", COMES_BACK)
+class MakesSetsLists(Changing):
+    def changed(self, data: Any) -> Any:
+        return super().changed(sorted(data, key=repr) if isinstance(data, set) else data)
+
+
+@breaks("R4", "what_was_read_can_be_dumped_again")
+class ReadsWhatItRefuses(ReferenceMetadata):
+    """Makes a value of a class of its own, which equals the one that was dumped."""
+
+    class Items(list[Any]):
+        pass
+
+    def decode(self, job: str, stored: bytes) -> Any:
+        value = super().decode(job, stored)
+        return self.Items(value) if isinstance(value, list) and len(value) > 60 else value
+
+
+@breaks("R4", "a_number_of_numpy_is_a_number")
+class RefusesNumPy(ReferenceMetadata):
+    async def dump(self, job: str, data: Any) -> None:
+        self.check_job_id(job)
+        if to_data_model(job, self, data) is not data:
+            raise UnsupportedValueError(job, self, "value is of NumPy")
+        await super().dump(job, data)
+
+
+@breaks("R4", "a_refusal_names_the_part_and_the_conversion")
+class RefusesWithoutAPath(Lenient):
     async def refused(self, job: str, data: Any, error: UnsupportedValueError) -> None:
-        if not isinstance(data, dict) or not any(type(key) is int for key in data):
-            raise error
-        await self.put(job, self.encode({str(key): value for key, value in data.items()}))
+        raise UnsupportedValueError(job, self, "value has a part which metadata cannot hold")
 
 
 @breaks("R4", REFUSED)
 class RefusesWithTheWrongError(Lenient):
     async def refused(self, job: str, data: Any, error: UnsupportedValueError) -> None:
-        if isinstance(data, set):
+        if isinstance(data, frozenset):
             json.dumps(data)
         raise error
 
@@ -221,7 +264,7 @@ class RefusesWithTheWrongError(Lenient):
 @breaks("R4", REFUSED)
 class WritesBeforeItRefuses(Lenient):
     async def refused(self, job: str, data: Any, error: UnsupportedValueError) -> None:
-        if isinstance(data, set):
+        if isinstance(data, frozenset):
             await self.put(job, self.encode({}))
         raise error
 

@@ -19,7 +19,8 @@ from pydatatask_core.errors import (
 )
 from pydatatask_core.repository.base import Repository
 from pydatatask_core.repository.blob import BlobRepository, check_mode
-from pydatatask_core.repository.metadata import MetadataRepository, check_metadata
+from pydatatask_core.repository.data_model import to_data_model
+from pydatatask_core.repository.metadata import MetadataRepository
 from pydatatask_core.utils import AReadText, AtomicWriter, AWriteText, ReadStream
 
 if TYPE_CHECKING:
@@ -161,8 +162,7 @@ class ReferenceMetadata(ReferenceRepository, MetadataRepository):
 
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
-        check_metadata(job, self, data)
-        await self.put(job, self.encode(data))
+        await self.put(job, self.encode(to_data_model(job, self, data)))
 
     def encode(self, data: Any) -> bytes:
         return pickle.dumps(data)

@@ -5,7 +5,7 @@ Whole collections go through this, so it does nothing to what needs nothing.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from bson.int64 import Int64
@@ -93,9 +93,17 @@ def _read(document: dict[str, Any]) -> Any:
         raise ValueError(f"{document!r} is no {kind} as pydatatask writes it") from e
 
 
+def _pairs(document: dict[str, Any]) -> list[tuple[Any, Any]]:
+    return list(zip(_untagged(document["keys"]), _untagged(document["values"]), strict=True))
+
+
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "date": lambda document: date.fromisoformat(document["text"]),
     "datetime": lambda document: datetime.fromisoformat(document["text"]),
+    "dict": lambda document: dict(_pairs(document)),
     "float": lambda document: float(document["text"]),
     "int": lambda document: int(document["text"], 16),
     "list": lambda document: _untagged(document["items"]),
+    "pairs": _pairs,
+    "set": lambda document: set(_untagged(document["items"])),
 }

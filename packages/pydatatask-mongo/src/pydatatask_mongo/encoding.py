@@ -7,12 +7,32 @@ queries find what was dumped. Any other value becomes a document with a mark at 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+
+from bson import (
+    Binary,
+    Code,
+    DBRef,
+    Decimal128,
+    Int64,
+    MaxKey,
+    MinKey,
+    ObjectId,
+    Regex,
+    Timestamp,
+)
+from bson.datetime_ms import DatetimeMS
 
 from .keys import TAG, escape_key, needs_escape
 
-__all__ = ["levels", "to_document"]
+__all__ = ["NATIVE", "levels", "to_document"]
+
+NATIVE: frozenset[type] = frozenset(
+    {Binary, Code, DBRef, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp}
+)
+"""Types of BSON beyond the data model, which come in documents of others and stay as they are."""
 
 _INT64 = range(-(2**63), 2**63)
 
@@ -26,7 +46,7 @@ def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any
         no floats that are not finite or a negative zero, fewer keys.
     """
     encoder = _Encoder(careful)
-    if type(value) is not dict:
+    if type(value) is not dict or not _has_texts_for_keys(value):
         return {"_id": job, TAG: "value", "value": encoder.encode(value)}
     if encoder.is_plain_dict(value, at_top=True):
         return {"_id": job, **value}
@@ -61,12 +81,29 @@ class _Encoder:
         }
 
     def encode(self, value: Any) -> Any:
-        if type(value) is dict:
-            return self.encode_dict(value)
-        if type(value) is list:
-            items = [self.encode(item) for item in value]
-            return [self._in_list(item) for item in items] if self._careful else items
+        kind = type(value)
+        if kind is dict:
+            return self.encode_dict(value) if _has_texts_for_keys(value) else self._entries(value)
+        if kind is list and value and type(value[0]) is tuple:
+            return self._tagged_pairs("pairs", value)
+        if kind is list:
+            return self._items(value)
+        if kind is set:
+            # In the same order each time, so that an equal set makes an equal document.
+            members = sorted(value, key=lambda member: (type(member).__name__, repr(member)))
+            return {TAG: "set", "items": self._items(members)}
         return value if self._is_plain(value) else _tagged(value)
+
+    def _items(self, values: Iterable[Any]) -> list[Any]:
+        items = [self.encode(item) for item in values]
+        return [self._in_list(item) for item in items] if self._careful else items
+
+    def _entries(self, value: dict[Any, Any]) -> dict[str, Any]:
+        return self._tagged_pairs("dict", value.items())
+
+    def _tagged_pairs(self, kind: str, pairs: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+        keys, values = zip(*pairs, strict=True)
+        return {TAG: kind, "keys": self._items(keys), "values": self._items(values)}
 
     def _in_list(self, encoded: Any) -> Any:
         return _tagged(encoded) if type(encoded) is list else encoded
@@ -80,18 +117,23 @@ class _Encoder:
         if kind is datetime:
             return not value.microsecond % 1000 and value.utcoffset() == timedelta()
         if kind is dict:
-            return self.is_plain_dict(value)
+            return _has_texts_for_keys(value) and self.is_plain_dict(value)
         if kind is list:
-            nested = self._careful and list in map(type, value)
+            kinds = set(map(type, value))
+            nested = tuple in kinds or (self._careful and list in kinds)
             return not nested and all(map(self._is_plain, value))
-        return True
+        return kind is not set and kind is not date
+
+
+def _has_texts_for_keys(value: dict[Any, Any]) -> bool:
+    return all(type(key) is str for key in value)
 
 
 def _is_negative_zero(value: float) -> bool:
     return value == 0 and math.copysign(1, value) < 0
 
 
-def _tagged(value: int | float | datetime | list[Any]) -> dict[str, Any]:
+def _tagged(value: int | float | date | datetime | list[Any]) -> dict[str, Any]:
     """Write down a value as a document from which it can be made again exactly.
 
     :param value: what BSON, or the server, would change; the items of a list are encoded already.
@@ -102,6 +144,9 @@ def _tagged(value: int | float | datetime | list[Any]) -> dict[str, Any]:
         return {TAG: "float", "text": repr(value)}
     if isinstance(value, list):
         return {TAG: "list", "items": value}
+    if not isinstance(value, datetime):
+        midnight = datetime.combine(value, time(), UTC)
+        return {TAG: "date", "text": value.isoformat(), "date": midnight}  # the latter for queries
     document: dict[str, Any] = {TAG: "datetime", "text": value.isoformat()}
     try:
         # For queries; as if it were UTC where it does not say.

@@ -26,7 +26,7 @@ from .decoding import from_document
 from .encoding import to_document
 from .errors import store_errors
 from .source import Source
-from .writing import checked_document, replace, serialized
+from .writing import checked_document, checked_value, replace, serialized
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -232,6 +232,7 @@ class MongoMetadataRepository(MetadataRepository):
             raise MalformedValueError(job, self, str(e)) from e
 
     async def _write(self, job: str, data: Any) -> None:
+        data = checked_value(self, job, data)
         document, portable = checked_document(self, job, data)
         with self._errors("write", job):
             if not portable and not await self._source.takes_all_values(self):

@@ -10,21 +10,32 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DuplicateKeyError
 
 from pydatatask_core.errors import UnsupportedValueError
-from pydatatask_core.repository.metadata import check_metadata
+from pydatatask_core.repository.data_model import to_data_model
 
 from .client import CODEC_OPTIONS
-from .encoding import levels, to_document
+from .encoding import NATIVE, levels, to_document
 
 if TYPE_CHECKING:
     from pydatatask_core.repository import Repository
 
     from .client import Collection
 
-__all__ = ["checked_document", "replace", "serialized"]
+__all__ = ["checked_document", "checked_value", "replace", "serialized"]
 
 MAX_SIZE = 16 * 1024 * 1024
 MAX_LEVELS = 100
 """How many bytes and levels a document may have ("MongoDB Limits and Thresholds", manual)."""
+
+
+def checked_value(repository: Repository, job: str, value: Any) -> Any:
+    """Check a value, and convert NumPy's numbers in it; types of BSON stay as they are.
+
+    :param repository: where it is to be stored.
+    :param job: whose value it is.
+    :param value: the value.
+    :raises UnsupportedValueError: if it would not come back equal.
+    """
+    return to_data_model(job, repository, value, NATIVE)
 
 
 def checked_document(repository: Repository, job: str, value: Any) -> tuple[dict[str, Any], bool]:
@@ -32,11 +43,10 @@ def checked_document(repository: Repository, job: str, value: Any) -> tuple[dict
 
     :param repository: where it is to be stored.
     :param job: whose value it is.
-    :param value: the value.
-    :raises UnsupportedValueError: if it is no metadata.
+    :param value: the value, as :func:`checked_value` returns it.
+    :raises UnsupportedValueError: if it is nested too deeply.
     """
     try:
-        check_metadata(job, repository, value)
         document = to_document(job, value)
         depth = levels(document)
         portable = document == to_document(job, value, careful=True)

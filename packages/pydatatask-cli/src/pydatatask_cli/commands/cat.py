@@ -30,7 +30,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
     :raises CommandLineError: if there is no such repository, or its values cannot be printed.
     :raises JobNotFoundError: if it has no such job.
     """
-    from pydatatask_core.errors import JobNotFoundError
+    from pydatatask_core.errors import JobNotFoundError, UnsupportedValueError
     from pydatatask_core.repository import BlobRepository, MetadataRepository
     from pydatatask_core.repository.listing import Combinator
 
@@ -55,9 +55,16 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
     if as_json:
         output.show_json(value)
         return
-    from pydatatask_core.repository.markup import metadata_to_yaml
+    from pydatatask_core.repository import encode_metadata
 
-    await Output().write(metadata_to_yaml(value))
+    try:
+        text = encode_metadata(job, repo, value)
+    except UnsupportedValueError as e:
+        raise CommandLineError(
+            f"the value of job {job!r} in {data} cannot be printed as YAML: {e.problem}; "
+            "--json shows it as text"
+        ) from e
+    await Output().write(text)
 
 
 @click.command(
@@ -76,6 +83,6 @@ def command(app: App, as_json: bool, data: str, job: str) -> None:
     """Print data from a repository.
 
     DATA is `TASK.LINK`. A blob is printed as it is, byte for byte and however large; metadata as
-    YAML, or as JSON by --json (times in ISO 8601, bytes in base64).
+    YAML, or as JSON by --json (times in ISO 8601, bytes in base64, types of the store as text).
     """
     app.run(lambda pipeline: cat_data(pipeline, data, job, as_json=as_json), data=[data])

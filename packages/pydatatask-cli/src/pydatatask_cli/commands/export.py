@@ -23,34 +23,42 @@ if TYPE_CHECKING:
 __all__ = ["command", "export_data"]
 
 
-async def export_data(pipeline: Pipeline, data: str, folder: Path) -> int:
+async def export_data(pipeline: Pipeline, data: str, folder: Path) -> tuple[int, list[str]]:
     """Write all values of a repository into a folder: blobs as they are, metadata as YAML.
 
-    A file appears when it is whole, and replaces one of its name.
+    A file appears when it is whole, and replaces one of its name. A value that cannot be read, or
+    that YAML cannot hold, does not keep the others from being written.
 
     :param pipeline: an open pipeline.
     :param data: which repository, as ``task.link``.
     :param folder: the folder, which is made if need be.
-    :return: how many values it were.
+    :return: the number of values written, and an error for each that could not be.
     :raises CommandLineError: if there is no such repository, or its values cannot be written.
     """
+    from pydatatask_core.errors import MalformedValueError, UnsupportedValueError
     from pydatatask_core.repository import (
         BlobRepository,
         FileRepository,
         MetadataRepository,
         YamlMetadataFileRepository,
+        encode_metadata,
     )
-    from pydatatask_core.repository.markup import metadata_to_yaml
 
     repo = find_data(pipeline, data).repo
     jobs = sorted(await repo.keys())
+    errors: list[str] = []
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     if isinstance(repo, MetadataRepository):
         target = YamlMetadataFileRepository(folder)
         for job in jobs:
             target.check_job_id(job)
+            try:
+                value = encode_metadata(job, target, await repo.info(job))
+            except (MalformedValueError, UnsupportedValueError) as e:
+                errors.append(str(e))
+                continue
             async with await target.open(job, "wb") as sink:
-                await sink.write(metadata_to_yaml(await repo.info(job)))
+                await sink.write(value)
     elif isinstance(repo, BlobRepository):
         blobs = FileRepository(folder, _extension(repo))
         for job in jobs:
@@ -61,7 +69,7 @@ async def export_data(pipeline: Pipeline, data: str, folder: Path) -> int:
         raise CommandLineError(
             f"{data} cannot be exported: the values of {repo!r} are neither bytes nor metadata"
         )
-    return len(jobs)
+    return len(jobs) - len(errors), errors
 
 
 def _extension(repo: Repository) -> str:
@@ -77,7 +85,9 @@ def command(app: App, data: str, folder: Path) -> None:
     """Write all values of a repository into a folder.
 
     A file for each job, named by it: a blob as it is, metadata as YAML. `inject DATA --from FOLDER`
-    is the way back.
+    is the way back. A value that cannot be written as YAML is an error, after the others were
+    written.
     """
-    count = app.run(lambda pipeline: export_data(pipeline, data, folder), data=[data])
+    count, errors = app.run(lambda pipeline: export_data(pipeline, data, folder), data=[data])
     output.note(f"{count} values of {data} are in {folder}")
+    output.complain_and_fail(errors)

@@ -21,24 +21,33 @@ __all__ = ["collect_failed", "command", "print_failed"]
 _TAILS = ("stderr_tail", "stdout_tail", "traceback")
 
 
-async def collect_failed(pipeline: Pipeline, task_name: str | None = None) -> list[dict[str, Any]]:
+async def collect_failed(
+    pipeline: Pipeline, task_name: str | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Find the jobs that have failed.
 
     :param pipeline: an open pipeline.
     :param task_name: the task; all by default.
+    :return: the failures, and an error for each record that cannot be read.
     """
     tasks = pipeline.tasks.values() if task_name is None else [find_task(pipeline, task_name)]
-    return [
-        {
-            "task": task.name,
-            "job": job,
-            "reason": record.get("reason") or record.get("exception") or "not recorded",
-            "end_time": record.get("end_time"),
-            "tail": next((record[name] for name in _TAILS if record.get(name)), ""),
-        }
-        for task in tasks
-        for job, record in (await failed_jobs(task)).items()
-    ]
+    failures: list[dict[str, Any]] = []
+    errors: list[str] = []
+    for task in tasks:
+        records, unreadable = await failed_jobs(task)
+        failures += [_failure(task.name, job, record) for job, record in records.items()]
+        errors += unreadable
+    return failures, errors
+
+
+def _failure(task: str, job: str, record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "task": task,
+        "job": job,
+        "reason": record.get("reason") or record.get("exception") or "not recorded",
+        "end_time": record.get("end_time"),
+        "tail": next((record[name] for name in _TAILS if record.get(name)), ""),
+    }
 
 
 async def print_failed(
@@ -54,11 +63,17 @@ async def print_failed(
     :param task_name: the task; all by default.
     :param lines: how many lines of what they wrote to print.
     :param as_json: whether to print JSON instead.
+    :raises ExitStatus: if a record cannot be read; the failures of others have been printed.
     """
-    found = await collect_failed(pipeline, task_name)
+    found, errors = await collect_failed(pipeline, task_name)
     if as_json:
         output.show_json({"failed": found})
-        return
+    else:
+        _print_lines(found, lines)
+    output.complain_and_fail(errors)
+
+
+def _print_lines(found: list[dict[str, Any]], lines: int) -> None:
     for failure in found:
         when = failure["end_time"]
         at = when.isoformat(" ", "seconds") if hasattr(when, "isoformat") else "-"
@@ -83,7 +98,8 @@ def command(app: App, lines: int, as_json: bool, task: str | None) -> None:
     """Show which jobs failed, when, and why.
 
     A line `TASK JOB DATE TIME REASON` each, and below it, indented, the last that the job wrote,
-    or where its function raised.
+    or where its function raised. A record that cannot be read is an error, after the others were
+    shown; `retry TASK JOB` takes it away.
 
     With --json: {"failed": [{"task": TASK, "job": JOB, "reason": TEXT, "end_time": TIME or null,
     "tail": TEXT}]}.

@@ -36,8 +36,18 @@ async def retry(
     :raises CommandLineError: if a job is live, or the task has left nothing of it; then nothing
         was taken away.
     """
+    names, errors = await _retry(pipeline, task_name, job, failed)
+    for error in errors:
+        output.complain(error)
+    return names
+
+
+async def _retry(
+    pipeline: Pipeline, task_name: str, job: Sequence[str], failed: bool
+) -> tuple[list[str], list[str]]:
+    """Return the jobs that can run again, and an error for each record that cannot be read."""
     task = find_task(pipeline, task_name)
-    jobs = dict.fromkeys(await failed_jobs(task) if failed else ())
+    jobs, errors = await failed_jobs(task) if failed else ({}, [])
     marks = marks_of(task)
     if not marks:
         raise CommandLineError(
@@ -56,7 +66,7 @@ async def retry(
         # What tells of the end goes last: until then, nothing is launched.
         for repo in sorted(marks.values(), key=lambda repo: repo in outcomes):
             await repo.delete(name)
-    return names
+    return names, errors
 
 
 async def _live_jobs(task: Task) -> set[str]:
@@ -85,9 +95,12 @@ def command(app: App, failed: bool, task: str, job: tuple[str, ...]) -> None:
 
     What is taken away is exactly what keeps them from it: the record of their end, and outputs if
     they inhibit. What later tasks made of them stays; `rm -r` deletes that. Prints the jobs, one a
-    line; they run when the pipeline does.
+    line; they run when the pipeline does. With --failed, a record that cannot be read is an error,
+    after the others were taken away; naming its job takes it away, too.
     """
     if not job and not failed:
         raise click.UsageError("name jobs, or give --failed")
-    for name in app.run(lambda pipeline: retry(pipeline, task, job, failed=failed), tasks=[task]):
+    names, errors = app.run(lambda pipeline: _retry(pipeline, task, job, failed), tasks=[task])
+    for name in names:
         output.line(name)
+    output.complain_and_fail(errors)

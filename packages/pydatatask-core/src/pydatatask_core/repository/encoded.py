@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import MalformedValueError
+from pydatatask_core.errors import (
+    MalformedValueError,
+    RepositoryConfigurationError,
+    UnsupportedValueError,
+)
 
 from ._codecs.problem import DecodeError
 from .base import Repository
 from .blob import BlobRepository
 from .metadata import MetadataRepository, encode_checked
 
-__all__ = ["EncodedMetadataRepository"]
+if TYPE_CHECKING:
+    from pydatatask_core.utils import AReadStream
+
+__all__ = ["MAX_BYTES", "EncodedMetadataRepository", "check_max_bytes"]
+
+MAX_BYTES = 64 * 1024 * 1024
+"""How many bytes of text a value may have by default."""
+
+_BLOCK = 1024 * 1024
 
 
 class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
@@ -22,6 +34,9 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
     The value is loaded into memory and decoded when its info is asked for. ``{}`` stands for a
     job that is not there.
     """
+
+    max_bytes: int = MAX_BYTES
+    """How many bytes of text a value may have; a larger one is neither read nor written."""
 
     @staticmethod
     @abstractmethod
@@ -44,7 +59,7 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
         except FileNotFoundError:  # what a JobNotFoundError is
             return {}
         async with stream:
-            data = await stream.read()
+            data = await _read(stream, self.max_bytes + 1)
         return await asyncio.to_thread(self._parse, job, data)
 
     # Not what the blobs have to say about themselves, which they may say in bulk.
@@ -64,10 +79,40 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
 
     def _parse(self, job: str, data: bytes) -> Any:
         try:
+            if len(data) > self.max_bytes:
+                raise DecodeError(f"it has more bytes than max_bytes={self.max_bytes:,}")
             return self._decode(data)
         except DecodeError as e:
             place = self._describe_place(job)
             raise MalformedValueError(job, self, f"{place}, {e}" if place else str(e)) from e
 
     def _serialise(self, job: str, data: Any) -> bytes:
-        return encode_checked(job, self, data, self._encode)
+        encoded = encode_checked(job, self, data, self._encode)
+        if len(encoded) > self.max_bytes:
+            problem = f"it takes {len(encoded):,} bytes, more than max_bytes={self.max_bytes:,}"
+            raise UnsupportedValueError(job, self, problem)
+        return encoded
+
+
+async def _read(stream: AReadStream, size: int) -> bytes:
+    """Read a stream to its end, or as many bytes."""
+    blocks = []
+    while size > 0 and (block := await stream.read(min(size, _BLOCK))):
+        size -= len(block)
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+def check_max_bytes(owner: str, max_bytes: object) -> int:
+    """Refuse a limit that is not a positive number of bytes; return it.
+
+    :param owner: the class to name.
+    :param max_bytes: the argument.
+    :raises TypeError: if it is not an integer.
+    :raises RepositoryConfigurationError: if no value would be small enough.
+    """
+    if not isinstance(max_bytes, int) or isinstance(max_bytes, bool):
+        raise TypeError(f"{owner}: max_bytes is a number of bytes, not {max_bytes!r}")
+    if max_bytes < 1:
+        raise RepositoryConfigurationError(f"{owner}: max_bytes is at least 1, not {max_bytes}")
+    return max_bytes

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.utils import in_thread
 
-from .encoded import EncodedMetadataRepository
+from .encoded import MAX_BYTES, EncodedMetadataRepository, check_max_bytes
 from .file import FileRepository
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
 __all__ = ["EncodedFileRepository"]
@@ -28,6 +29,18 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
 
     A subclass with an ``open`` of its own is asked through that.
     """
+
+    def __init__(
+        self,
+        basedir: str | os.PathLike[str],
+        extension: str = "",
+        case_insensitive: bool = False,
+        *,
+        durable: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(basedir, extension, case_insensitive, durable=durable)
+        self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Go through ``open`` where a subclass says that a value is more than a file."""
@@ -58,7 +71,7 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
         from ._files.reading import read_regular
 
         with self._errors("read", job):
-            data = read_regular(str(self.fullpath(job)))
+            data = read_regular(str(self.fullpath(job)), self.max_bytes + 1)
         return _ABSENT if data is None else self._parse(job, data)
 
     async def _load_all(self, jobs: Iterable[str]) -> dict[str, Any]:

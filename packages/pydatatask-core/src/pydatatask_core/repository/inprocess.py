@@ -9,8 +9,9 @@ from pydatatask_core.utils import AReadText, AtomicWriter, AWriteText
 
 from .base import Repository
 from .blob import BlobMode, BlobRepository, check_mode
+from .data_model import copy_metadata
 from .job_scope import current_scope, reporting
-from .metadata import MetadataRepository, copy_metadata
+from .metadata import MetadataRepository
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

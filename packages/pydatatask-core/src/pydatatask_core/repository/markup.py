@@ -12,17 +12,7 @@ from .metadata import encode_checked
 if TYPE_CHECKING:
     from .base import Repository
 
-__all__ = ["decode_metadata", "encode_metadata", "metadata_to_yaml"]
-
-
-def metadata_to_yaml(data: Any) -> bytes:
-    """Write a value of the data model as YAML, for somebody to read.
-
-    :param data: the value.
-    """
-    from ._codecs import yaml as codec
-
-    return codec.encode(data)
+__all__ = ["decode_metadata", "encode_metadata"]
 
 
 def encode_metadata(job: str, repository: Repository, data: Any) -> bytes:

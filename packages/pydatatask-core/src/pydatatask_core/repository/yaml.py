@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .encoded import EncodedMetadataRepository
+from .encoded import MAX_BYTES, EncodedMetadataRepository
 from .encoded_file import EncodedFileRepository
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
 
     What it dumps, it reads back exactly. A file that somebody else wrote reads as YAML 1.1 says:
     a date is a ``datetime.date``, keys may be numbers, an empty document is None. Tags of
-    programming languages are refused.
+    programming languages are refused, and so are a key that occurs twice in a mapping, aliases
+    that expand to more than a million values, and more than 500 levels.
     """
 
     @staticmethod
@@ -48,6 +49,7 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
     :param extension: what the names of the files end with after the job id, with its dot.
     :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
     :param durable: whether what is dumped, and its removal, survives a power cut.
+    :param max_bytes: how many bytes a file may have; a larger one is neither read nor written.
     """
 
     _DEFAULT_EXTENSION: ClassVar[str] = ".yaml"
@@ -59,5 +61,8 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
         case_insensitive: bool = False,
         *,
         durable: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
-        super().__init__(filename, extension, case_insensitive, durable=durable)
+        super().__init__(
+            filename, extension, case_insensitive, durable=durable, max_bytes=max_bytes
+        )

@@ -128,6 +128,7 @@ class ProcessTask(ProcessSetting):
 
     async def _usage(self) -> Resources:
         """Tell what the live jobs take of the quota."""
+        from pydatatask_core.repository.bulk import read_each
         from pydatatask_core.resource_manager import Resources
         from pydatatask_core.resource_manager.quantity import EXACT
 
@@ -141,10 +142,11 @@ class ProcessTask(ProcessSetting):
             starts = [it.start_time for it in self._jobs.live.values() if it.phase in begun]
             count = self._jobs.counted
         else:
-            records = await self.pids.info_all()
-            live = [LiveJob(name) for name in records]
+            names = await self.pids.keys()
+            records, _ = await read_each(self.pids, names)  # one that is malformed counts as live
+            live = [LiveJob(name) for name in names]
             for one in live:
-                one.restore(records[one.job])
+                one.restore(records.get(one.job))
             starts, count = [one.start_time for one in live], len(live)
         recent = sum(start > since for start in starts)
         return Resources(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import math
 import struct
+from collections import Counter, OrderedDict, UserDict, defaultdict, deque
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import IntEnum
+from enum import Enum, IntEnum, StrEnum
 from fractions import Fraction
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AWKWARD_KEYS",
+    "AWKWARD_KEYS_OF_OTHER_TYPES",
     "AWKWARD_VALUES",
+    "CONVERSIONS",
     "REFUSED_VALUES",
     "bottomless",
     "dict_in_itself",
@@ -52,6 +56,12 @@ AWKWARD_KEYS = (
 )
 """Keys that a store takes for paths, operators or marks of its own."""
 
+AWKWARD_KEYS_OF_OTHER_TYPES = (
+    *(None, True, 0, -5, 2**70, 1.5, float("inf"), b"", b"\0key", b"x" * 200),
+    *(date(2024, 5, 1), _WHEN, _WHEN.replace(tzinfo=UTC), _WHEN.replace(tzinfo=_ODD_ZONE)),
+)
+"""Keys that are no text, of which no two are equal."""
+
 _SHARED: list[Any] = ["shared"]
 
 AWKWARD_VALUES: tuple[Any, ...] = (
@@ -72,11 +82,24 @@ AWKWARD_VALUES: tuple[Any, ...] = (
     datetime.max.replace(tzinfo=timezone(-timedelta(hours=12))),
     datetime.min,
     datetime.max,
+    *(date(2024, 5, 1), date.min, date.max, {"day": date(2024, 2, 29)}),
+    *({1: "a"}, {None: "a"}, {False: "a"}, {b"a": "a"}, {date(2024, 5, 1): [date(2024, 5, 1)]}),
+    {1: "int", "1": "text", 1.5: "float", "1.5": "text", None: 0, "None": 1, "null": 2, "~": 3},
+    {"2024-05-01": "text", date(2024, 5, 1): "date", datetime(2024, 5, 1): "datetime"},
+    {"a": {1: {2: {"b": {3: []}}}}},
+    *(set(), {1, 2, 3}, {"1", 1.5, None, b"1", False, _WHEN, date(2024, 5, 1)}, {"a": {"b"}}),
+    *([("a", 1), ("a", 2)], [(1, [2]), ([3], {4: 5})], [("a", [("b", {"c"})])], [[("a", None)]]),
     list(AWKWARD_TEXTS),
+    set(AWKWARD_TEXTS),
     [_SHARED, _SHARED, {"again": _SHARED}],
     {"$date": "2001-01-01"},
     {"$binary": {"base64": "AA==", "subType": "00"}},
     {"__datetime__": "2001-01-01T00:00:00"},
+    {"$pydatatask.date": "2001-01-01"},
+    {"$pydatatask.set": [{"$pydatatask.dict": [[1, 2]]}]},
+    {"$$pydatatask.pairs": [[1, 2]]},
+    {"_pydatatask": "set", "items": [1]},
+    [{"_pydatatask": "date", "text": "2001-01-01"}, {"keys": [1], "values": [2]}, {1: 2}],
     [[[[[[[[[[[[[[[[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],
     {"mixed": [{"deep": [[[[{"a.b": {"$c": b"\0", "": -0.0}}]]]]}]},
 )
@@ -91,13 +114,53 @@ class _Text(str):
     __slots__ = ()
 
 
+class _Colour(StrEnum):
+    RED = "red"
+
+
+class _Shape(Enum):
+    ROUND = date(2024, 1, 1)
+
+
+class _Point(NamedTuple):
+    x: int
+    y: int
+
+
+@dataclass
+class _Size:
+    width: int
+
+
 REFUSED_VALUES: tuple[Any, ...] = (
-    *((1, 2), {1, 2}, frozenset(), object(), object, 1j, Decimal(1), Fraction(1, 2), bytearray()),
-    *(date(2024, 1, 1), time(1), timedelta(1), PurePosixPath("a"), UUID(int=1), _Level.LOW),
-    *(_Text("x"), range(3), iter([]), memoryview(b""), len),
-    *({1: "a"}, {None: "a"}, {b"a": "a"}, {("a",): "a"}, {_Text("a"): "a"}),
+    *((1, 2), frozenset({1}), object(), object, 1j, Decimal(1), Fraction(1, 2), bytearray(b"a")),
+    *(time(1), timedelta(1), PurePosixPath("a"), UUID(int=1), _Level.LOW, _Colour.RED),
+    *(_Shape.ROUND, _Point(1, 2), _Size(1), OrderedDict(a=1), defaultdict(int, a=1)),
+    *(Counter("a"), UserDict(a=1), deque([1]), _Text("x"), range(3), iter([]), len),
+    *([(1, 2), 3], [(1, 2), (3,)], [_Point(1, 2)], {(1, 2)}, {frozenset({1})}),
+    *({("a",): "a"}, {_Text("a"): "a"}, {_Level.LOW: 1}, {"a": [1, {"b": (1, 2)}]}),
 )
 """What is no metadata: it would come back as something else, or not at all."""
+
+CONVERSIONS: tuple[tuple[Any, str, str], ...] = (
+    ((1, 2), "", "list(...)"),
+    ({"a": [0, 1, 2, PurePosixPath("x")]}, "['a'][3]", "str(...)"),
+    ({"a": {1: _Level.LOW}}, "['a'][1]", ".value"),
+    ([_Colour.RED], "[0]", ".value"),
+    ([("a", Decimal("1.5"))], "[0][1]", "str(...)"),
+    ([[UUID(int=1)]], "[0][0]", "str(...)"),
+    ({"a": _Size(1)}, "['a']", "dataclasses.asdict(...)"),
+    ({"a": _Point(1, 2)}, "['a']", "._asdict()"),
+    ({"a": OrderedDict(b=1)}, "['a']", "dict(...)"),
+    ({"a": frozenset({1})}, "['a']", "set(...)"),
+    ({"a": time(1)}, "['a']", ".isoformat()"),
+    ({"a": timedelta(1)}, "['a']", ".total_seconds()"),
+    ({"a": bytearray(b"a")}, "['a']", "bytes(...)"),
+    ({"a": range(3)}, "['a']", "list(...)"),
+    ({"a": {(1, 2): 3}}, "['a'] has the key (1, 2)", "list(...)"),
+    ({"a": {1, (1, 2)}}, "['a'] has the member (1, 2)", "list(...)"),
+)
+"""Values that are refused, the path to the part at fault, and the conversion to write."""
 
 
 def list_in_itself() -> list[Any]:
@@ -125,7 +188,6 @@ def bottomless() -> list[Any]:
 def metadata_values() -> st.SearchStrategy[Any]:
     """Generate values of the data model, nested, with what is awkward among them."""
     texts = st.text() | st.sampled_from(AWKWARD_TEXTS)
-    keys = st.text(max_size=8) | st.sampled_from(AWKWARD_KEYS)
     minutes = st.integers(-24 * 60 + 1, 24 * 60 - 1)
     zones = minutes.map(lambda offset: timezone(timedelta(minutes=offset)))
     scalars = st.one_of(
@@ -136,11 +198,21 @@ def metadata_values() -> st.SearchStrategy[Any]:
         st.floats(),
         texts,
         st.binary(),
+        st.dates(),
         st.datetimes(timezones=st.none() | zones),
     )
+    text_keys = st.text(max_size=8) | st.sampled_from(AWKWARD_KEYS)
+    other_keys = st.integers() | st.sampled_from(AWKWARD_KEYS_OF_OTHER_TYPES)
+    keys = text_keys | other_keys
     return st.recursive(
         scalars,
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=4),
+            st.dictionaries(text_keys, inner, max_size=4),
+            st.dictionaries(keys, inner, max_size=4),
+            st.lists(st.tuples(inner, inner), max_size=3),
+            st.sets(keys, max_size=3),
+        ),
         max_leaves=12,
     )
 
@@ -155,8 +227,13 @@ def same_metadata(one: Any, other: Any) -> bool:
     if type(other) is not kind:
         return False
     if kind is dict:
-        return one.keys() == other.keys() and all(same_metadata(one[k], other[k]) for k in one)
-    if kind is list:
+        entries, others = ({(type(k), k): value[k] for k in value} for value in (one, other))
+        same_keys = entries.keys() == others.keys()
+        return same_keys and all(same_metadata(entries[k], others[k]) for k in entries)
+    if kind is set:
+        members, others = ({(type(each), each) for each in value} for value in (one, other))
+        return members == others
+    if kind is list or kind is tuple:
         return len(one) == len(other) and all(map(same_metadata, one, other))
     if kind is float:
         both_nan = math.isnan(one) and math.isnan(other)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DecodeError", "decode_utf8"]
+__all__ = ["DecodeError", "decode_utf8", "shortened"]
 
 
 class DecodeError(Exception):
@@ -47,3 +47,9 @@ def decode_utf8(data: bytes) -> str:
         before = e.object[: e.start].decode("utf-8", "replace")
         problem = f"the byte 0x{e.object[e.start]:02x} is no UTF-8 ({e.reason})"
         raise DecodeError.at(problem, before, len(before)) from e
+
+
+def shortened(value: object) -> str:
+    """Return the representation of a value for a message, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."

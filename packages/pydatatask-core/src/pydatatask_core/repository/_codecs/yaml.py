@@ -1,13 +1,19 @@
-"""YAML 1.1 as PyYAML reads it, with libyaml where PyYAML was built with it."""
+"""YAML 1.1 as PyYAML reads it, with libyaml where PyYAML was built with it.
+
+Reading is in :mod:`.yaml_loader`, writing here.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from functools import cache
+from io import BytesIO
 from typing import Any
 
-from .problem import DecodeError, decode_utf8
+import yaml
+from yaml import MappingNode, SequenceNode
+
+from .yaml_loader import TAG, decode
 
 __all__ = ["decode", "encode"]
 
@@ -19,14 +25,6 @@ _ESCAPED = re.compile(
 _NUMBER_IN_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+")
 """Text that YAML 1.2 takes for a number: quoted, so that readers of both versions agree."""
 
-_UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that may stand in no YAML document."""
-
-_MAX_DEPTH = 500
-_LONG_INDENTATION = re.compile(rf"^[ \t?:-]{{{_MAX_DEPTH // 2}}}", re.MULTILINE)
-
-_TAG = "tag:yaml.org,2002:"
-
 
 def encode(data: Any) -> bytes:
     """Write a value of the data model as a YAML document.
@@ -35,81 +33,48 @@ def encode(data: Any) -> bytes:
     :raises UnicodeEncodeError: if a string in it is no Unicode text.
     :raises RecursionError: if it is nested too deeply.
     """
-    import yaml
-
-    encoded: bytes = yaml.dump(
-        data,
-        Dumper=_dumper(),
-        encoding="utf-8",
-        allow_unicode=True,
-        default_flow_style=False,
-        sort_keys=False,
-        width=1_000_000_000,
-    )
-    return encoded
-
-
-def decode(data: bytes) -> Any:
-    """Read a YAML document; an empty one, or one of comments only, is None.
-
-    :param data: its bytes.
-    :raises DecodeError: if it does not parse, or has tags of another kind than data.
-    """
-    import yaml
-
-    text = decode_utf8(data)
+    stream = BytesIO()
+    dumper = _dumper()(stream, encoding="utf-8", allow_unicode=True, width=1_000_000_000)
     try:
-        _check_depth(text)
-        loader = _loader()(text)
-        try:
-            return loader.get_single_data()
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as e:
-        mark = e.problem_mark or e.context_mark
-        problem = ", ".join(part for part in (e.context, e.problem) if part)
-        if "nesting depth" in problem:  # some releases of libyaml have a limit of their own
-            problem = "it is nested too deeply"
-        if mark is None:
-            raise DecodeError(problem) from e
-        raise DecodeError(problem, mark.line + 1, mark.column + 1) from e
-    except yaml.reader.ReaderError as e:
-        raise _unreadable_character(text, e) from e
-    except RecursionError as e:
-        raise DecodeError("it is nested too deeply") from e
+        dumper.open()
+        dumper.serialize(_node(dumper, data))
+        dumper.close()
+    finally:
+        dumper.dispose()
+    return stream.getvalue()
 
 
-def _check_depth(text: str) -> None:
-    """Refuse what is nested so deeply that libyaml would overflow the stack of the process."""
-    import yaml
-
-    # No document is nested deeper than it has brackets, and indicators before a line's content.
-    brackets = text.count("[") + text.count("{")
-    if brackets < _MAX_DEPTH and not _LONG_INDENTATION.search(text):
-        return
-    depth = 0
-    for event in yaml.parse(text, Loader=_loader()):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
-                mark: Any = event.start_mark
-                raise DecodeError("it is nested too deeply", mark.line + 1, mark.column + 1)
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _unreadable_character(text: str, error: Any) -> DecodeError:
-    found = _UNREADABLE.search(text)
-    return DecodeError.at(error.reason, text, found.start() if found else len(text))
+# Not by PyYAML's own recursion, which takes three frames a level and twice the time. What occurs
+# twice is written twice: an anchor is a riddle to who reads the file.
+def _node(dumper: Any, data: Any) -> Any:
+    kind = type(data)
+    if kind is dict:
+        entries = []
+        for key, value in data.items():
+            entries.append((_node(dumper, key), _node(dumper, value)))
+        return MappingNode(TAG + "map", entries, flow_style=False)
+    if kind is list and not (data and type(data[0]) is tuple):
+        items = []
+        for item in data:
+            items.append(_node(dumper, item))
+        return SequenceNode(TAG + "seq", items, flow_style=False)
+    if kind is list:
+        pairs = []
+        for key, value in data:
+            pair = [(_node(dumper, key), _node(dumper, value))]
+            pairs.append(MappingNode(TAG + "map", pair, flow_style=False))
+        return SequenceNode(TAG + "pairs", pairs, flow_style=False)
+    if kind is set:
+        # In the same order each time, so that an equal set makes an equal file.
+        members = sorted(data, key=lambda member: (type(member).__name__, repr(member)))
+        entries = [(_node(dumper, member), _node(dumper, None)) for member in members]
+        return MappingNode(TAG + "set", entries, flow_style=False)
+    return dumper.yaml_representers[kind](dumper, data)
 
 
 @cache
 def _dumper() -> Any:
-    import yaml
-
     dumper: Any = type("MetadataDumper", (getattr(yaml, "CSafeDumper", yaml.SafeDumper),), {})
-    # What occurs twice is written twice: an anchor is a riddle to who reads the file.
-    dumper.ignore_aliases = lambda self, data: True
     dumper.add_representer(str, _represent_str)
     dumper.add_representer(int, _represent_int)
     return dumper
@@ -124,7 +89,7 @@ def _represent_str(dumper: Any, text: str) -> Any:
         style = "|"  # lines as they are, where they can stand like that; a traceback say
     elif _NUMBER_IN_1_2.fullmatch(text):
         style = "'"
-    return dumper.represent_scalar(_TAG + "str", text, style)
+    return dumper.represent_scalar(TAG + "str", text, style)
 
 
 def _represent_int(dumper: Any, number: int) -> Any:
@@ -132,43 +97,4 @@ def _represent_int(dumper: Any, number: int) -> Any:
         digits = str(number)
     except ValueError:
         digits = hex(number)  # Python limits the length of decimals, not of hexadecimals
-    return dumper.represent_scalar(_TAG + "int", digits)
-
-
-@cache
-def _loader() -> Any:
-    import yaml
-
-    loader: Any = type("MetadataLoader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
-    for kind in ("bool", "int", "float", "binary"):
-        construct = getattr(yaml.SafeLoader, f"construct_yaml_{kind}")
-        loader.add_constructor(_TAG + kind, _located(construct, kind))
-    loader.add_constructor(_TAG + "timestamp", _located(_construct_timestamp, "timestamp"))
-    # A plain "=" is a string like any other to everybody but YAML 1.1, and PyYAML reads it not.
-    loader.add_constructor(_TAG + "value", yaml.SafeLoader.construct_yaml_str)
-    return loader
-
-
-def _construct_timestamp(loader: Any, node: Any) -> Any:
-    text = loader.construct_scalar(node)
-    if loader.timestamp_regexp.match(text):
-        return loader.construct_yaml_timestamp(node)
-    # An offset from UTC with seconds in it is beyond YAML, so it is written with an explicit tag.
-    return datetime.fromisoformat(text)
-
-
-def _located(construct: Any, kind: str) -> Any:
-    """Give a failure to make a value of a scalar, such as month 13, its place in the text."""
-
-    def constructor(loader: Any, node: Any) -> Any:
-        try:
-            return construct(loader, node)
-        except (ValueError, LookupError, OverflowError) as e:
-            from yaml.constructor import ConstructorError
-
-            why = f": {e}" if isinstance(e, ValueError) else ""
-            raise ConstructorError(
-                None, None, f"{node.value!r} is no valid {kind}{why}", node.start_mark
-            ) from e
-
-    return constructor
+    return dumper.represent_scalar(TAG + "int", digits)

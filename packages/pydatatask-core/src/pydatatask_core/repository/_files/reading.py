@@ -37,8 +37,12 @@ def read_up_to(fd: int, size: int) -> bytes:
     return b"".join(blocks)
 
 
-def read_regular(path: str) -> bytes | None:
-    """Read a whole file; None if there is no regular file, and nothing else keeps us from it."""
+def read_regular(path: str, limit: int = sys.maxsize) -> bytes | None:
+    """Read a whole file; None if there is no regular file, and nothing else keeps us from it.
+
+    :param path: the file.
+    :param limit: how many bytes to read at most.
+    """
     try:
         fd, size = open_regular(path)
     except OSError:
@@ -47,7 +51,7 @@ def read_regular(path: str) -> bytes | None:
         return None
     try:
         # Asking for one byte more than there is finds the end without a buffer for megabytes.
-        data = read_up_to(fd, size + 1)
-        return data if len(data) <= size else data + read_up_to(fd, sys.maxsize)
+        data = read_up_to(fd, min(size + 1, limit))
+        return data if len(data) <= size else data + read_up_to(fd, limit - len(data))
     finally:
         os.close(fd)
