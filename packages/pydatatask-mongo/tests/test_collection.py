@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
+from uuid import UUID
 
 import bson
 import pymongo
 import pytest
+from bson import Binary, Regex
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.int64 import Int64
@@ -62,6 +64,26 @@ async def test_a_value_that_is_nested_deeper_than_a_document_may_be_is_refused(r
     assert not await repo.contains("job")
     await repo.dump("job", nested(100))
     assert await repo.info("job") == nested(100)
+
+
+async def test_a_document_of_others_is_read_changed_and_written(repo: Any) -> None:
+    foreign = {
+        "owner": ObjectId(),
+        "uuid": Binary.from_uuid(UUID(int=7)),
+        "name": Regex("^a"),
+        "when": datetime(2024, 5, 1, tzinfo=UTC),
+    }
+    await repo.collection.insert_one({"_id": "job", **foreign})
+    value = await repo.info("job")
+    assert value == foreign
+
+    await repo.dump("job", {**value, "day": date(2024, 5, 1)})
+    assert await repo.info("job") == {**foreign, "day": date(2024, 5, 1)}
+    assert await found(repo, owner=foreign["owner"]) == {"job"}
+    assert await found(repo, **{"day.date": {"$lt": datetime(2024, 5, 2)}}) == {"job"}
+
+    with pytest.raises(UnsupportedValueError, match=r"value\['a'\]\[1\] is a uuid.UUID.*str\("):
+        await repo.dump("job", {"a": [ObjectId(), UUID(int=7)]})
 
 
 async def test_another_unique_index_is_an_error_that_says_so(repo: Any) -> None:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import bson
 import pytest
-from bson.int64 import Int64
-from bson.objectid import ObjectId
+from bson import (
+    Binary,
+    Code,
+    DBRef,
+    Decimal128,
+    Int64,
+    MaxKey,
+    MinKey,
+    ObjectId,
+    Regex,
+    Timestamp,
+)
+from bson.datetime_ms import DatetimeMS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +55,11 @@ def stored(value: Any, *, careful: bool = False) -> dict[str, Any]:
         {TAG: "document", "list": {TAG: "list"}},
         {TAG: "document", "x": {TAG: ["list"]}},
         {TAG: "document", "x": {TAG: "document"}},
+        {TAG: "document", "day": {TAG: "date", "text": "tomorrow"}},
+        {TAG: "document", "x": {TAG: "dict", "keys": [1], "values": []}},
+        {TAG: "document", "x": {TAG: "dict", "keys": [[1]], "values": [1]}},
+        {TAG: "document", "x": {TAG: "set", "items": [[]]}},
+        {TAG: "document", "x": {TAG: "pairs", "keys": [1]}},
     ],
 )
 def test_what_is_marked_as_ours_and_is_not_is_refused(document: dict[str, Any]) -> None:
@@ -147,6 +164,64 @@ def test_a_server_that_takes_less_gets_it_in_other_words(value: Any, field: Any)
     document = to_document("job", {"x": value}, careful=True)
     assert document == {"_id": "job", TAG: "document", "x": field}
     assert same_metadata(from_document(stored({"x": value}, careful=True)), {"x": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ObjectId(),
+        Decimal128("1.50"),
+        Binary.from_uuid(UUID(int=1)),
+        Binary(b"\0", 128),
+        Regex("^a.*", "i"),
+        Timestamp(1, 2),
+        Code("f()"),
+        DBRef("jobs", ObjectId()),
+        MinKey(),
+        MaxKey(),
+        DatetimeMS(2**60),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_type_of_bson_beyond_the_data_model_is_kept(value: Any) -> None:
+    document = bson.encode({"_id": "job", "a": value, "b": [{"c": value}]})
+    read = from_document(bson.decode(document, codec_options=CODEC_OPTIONS))
+    assert type(read["a"]) is type(value)
+    assert to_document("job", read) == {"_id": "job", "a": value, "b": [{"c": value}]}
+    beside_a_date = {**read, "day": date(2024, 5, 1)}
+    assert from_document(stored(beside_a_date)) == beside_a_date
+
+
+@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [
+        (
+            date(2024, 5, 1),
+            {TAG: "date", "text": "2024-05-01", "date": datetime(2024, 5, 1, tzinfo=UTC)},
+        ),
+        (
+            {1: "a", None: 2**63},
+            {
+                TAG: "dict",
+                "keys": [1, None],
+                "values": ["a", {TAG: "int", "text": hex(2**63)}],
+            },
+        ),
+        ({"b", 1}, {TAG: "set", "items": [1, "b"]}),
+        ([("a", 1), ("a.b", [2])], {TAG: "pairs", "keys": ["a", "a.b"], "values": [1, [2]]}),
+    ],
+)
+def test_what_bson_has_no_type_for_is_written_as_documented(
+    value: Any, field: dict[str, Any], careful: bool
+) -> None:
+    document = to_document("job", {"x": value}, careful=careful)
+    if careful and type(value) is list:
+        field = {**field, "values": [1, {TAG: "list", "items": [2]}]}
+    assert document == {"_id": "job", TAG: "document", "x": field}
+    assert same_metadata(from_document(stored({"x": value}, careful=careful)), {"x": value})
+    alone = {TAG: "value", "value": field}
+    assert to_document("job", value, careful=careful) == {"_id": "job", **alone}
 
 
 def test_a_document_of_others_is_read_as_it_is() -> None:

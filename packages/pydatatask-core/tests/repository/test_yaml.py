@@ -200,7 +200,11 @@ def test_what_somebody_wrote_reads_as_yaml_says(text: str, value: Any) -> None:
         (b"a: 1\nb: &x {c: [{d: *x}]}", 2, "an alias stands within the value that it means"),
         (b"a: &x {<<: *x, b: 1}", 1, "an alias stands within the value that it means"),
         (b"a: 1\nb: " + b":".join([b"1"] * 5000), 2, "more than 1000 sexagesimal digits"),
-        (b"# a\n" + ALIASES_OF_MANY_VALUES, 2, "with its aliases it has 123,456,797 values, more than"),
+        (
+            b"# a\n" + ALIASES_OF_MANY_VALUES,
+            2,
+            "with its aliases it has 123,456,797 values, more than",
+        ),
         (b"# a\n" + MERGES_OF_MANY_VALUES, 2, "with its aliases it has "),
         (b"# a\n" + ALIASES_OF_MANY_LEVELS, 2, "with its aliases it is nested too deeply"),
     ],

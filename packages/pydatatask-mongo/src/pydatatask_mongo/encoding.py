@@ -7,9 +7,8 @@ queries find what was dumped. Any other value becomes a document with a mark at 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bson import (
     Binary,
@@ -26,6 +25,9 @@ from bson import (
 from bson.datetime_ms import DatetimeMS
 
 from .keys import TAG, escape_key, needs_escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["NATIVE", "levels", "to_document"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydatatask_core.repository import YamlMetadataRepository
+from pydatatask_core.repository.encoded import MAX_BYTES, check_max_bytes
 
 from .bucket import S3BucketRepository
 from .multipart import PART_SIZE
@@ -27,6 +28,7 @@ class YamlMetadataS3Repository(YamlMetadataRepository, S3BucketRepository):
     :param mimetype: the MIME type of what is added.
     :param incluster_endpoint: optional: an endpoint URL to tell instead of the client's.
     :param part_size: how many bytes to put in one request at most.
+    :param max_bytes: how many bytes an object may have; a larger one is neither read nor written.
     """
 
     def __init__(
@@ -39,10 +41,12 @@ class YamlMetadataS3Repository(YamlMetadataRepository, S3BucketRepository):
         incluster_endpoint: str | None = None,
         *,
         part_size: int = PART_SIZE,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(
             client, bucket, prefix, suffix, mimetype, incluster_endpoint, part_size=part_size
         )
+        self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
 
     def _describe_place(self, job: str) -> str:
         return f"s3://{self.bucket}/{self.object_name(job)}"

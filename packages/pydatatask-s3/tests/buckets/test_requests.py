@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pydatatask_core.errors import MalformedValueError, UnsupportedValueError
 from pydatatask_core.pipeline import Pipeline
 from pydatatask_core.task import InProcessSyncTask
 from pydatatask_s3 import S3BucketRepository, YamlMetadataS3Repository
@@ -63,3 +64,28 @@ async def test_folders_of_other_repositories_are_passed_over_in_one_page_and_qui
     assert await repo.keys() == {"one"}
     assert [job async for job in repo] == ["one"]
     assert caplog.records == []
+
+
+async def test_an_object_of_more_bytes_than_allowed_is_neither_read_nor_written(
+    client: Any, bucket: str
+) -> None:
+    repo = YamlMetadataS3Repository(lambda: client, bucket, "values/", max_bytes=20)
+    await client.put_object(Bucket=bucket, Key="values/good.yaml", Body=b"a: 12345678901234567")
+    await client.put_object(Bucket=bucket, Key="values/large.yaml", Body=b"a: 1\n" * 1000)
+    assert await repo.info("good") == {"a": 12345678901234567}
+    for asking in (repo.info("large"), repo.info_all(), repo.info_many(["good", "large"])):
+        with pytest.raises(MalformedValueError, match=r"large.*more bytes than max_bytes=20"):
+            await asking
+    with pytest.raises(UnsupportedValueError, match="takes 22 bytes, more than max_bytes=20"):
+        await repo.dump("good", {"a": 123456789012345678})
+    with pytest.raises(TypeError, match="max_bytes"):
+        YamlMetadataS3Repository(lambda: client, bucket, "values/", max_bytes=None)  # type: ignore[arg-type]
+
+
+async def test_a_key_that_occurs_twice_in_an_object_is_named_with_its_line(
+    client: Any, bucket: str
+) -> None:
+    repo = YamlMetadataS3Repository(lambda: client, bucket, "values/")
+    await client.put_object(Bucket=bucket, Key="values/a.yaml", Body=b"a: 1\nb: 2\na: 3")
+    with pytest.raises(MalformedValueError, match=r"/values/a.yaml, line 3, .* 'a' occurs twice"):
+        await repo.info("a")

@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Awaitable, Iterable, Mapping
-from copy import copy
-from dataclasses import is_dataclass
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     from .base import Repository
 
-__all__ = ["MAX_DEPTH", "SCALARS", "copy_metadata", "is_pairs", "to_data_model"]
+__all__ = ["MAX_DEPTH", "SCALARS", "copy_metadata", "to_data_model"]
 
 MAX_DEPTH = 500
 """How many lists, dicts, sets and pairs may be nested in one another.
@@ -34,9 +32,9 @@ SCALARS: frozenset[type] = frozenset({type(None), bool, int, float, str, bytes, 
 """The types of values without parts. Keys of dicts and members of sets are of these alone."""
 
 
-def is_pairs(data: list[Any]) -> bool:
+def _is_pairs(data: list[Any]) -> bool:
     """Return whether a list holds ordered pairs, such as YAML's ``!!omap``: only 2-tuples."""
-    return bool(data) and all(type(item) is tuple and len(item) == 2 for item in data)
+    return bool(data) and all(type(item) is tuple and len(item) == 2 for item in data)  # noqa: PLR2004
 
 
 def to_data_model(
@@ -88,7 +86,7 @@ class _Conversion:
         if self._scalars.issuperset(map(type, result.values() if kind is dict else result)):
             self._above.discard(id(data))
             return result
-        if kind is list and is_pairs(data):
+        if kind is list and _is_pairs(data):
             return self._pairs(data)
         for key, value in list(result.items() if kind is dict else enumerate(result)):
             try:
@@ -111,18 +109,21 @@ class _Conversion:
         self._above.add(id(data))
 
     def _pairs(self, data: list[Any]) -> list[Any]:
-        result = []
+        result = data
         for index, pair in enumerate(data):
             self._enter(pair)
-            converted = []
-            for place, value in enumerate(pair):
-                try:
-                    converted.append(self.convert(value))
-                except _RefusedError as e:
-                    e.path += (f"[{place}]", f"[{index}]")
-                    raise
+            try:
+                place = 0
+                key = self.convert(pair[0])
+                place = 1
+                value = self.convert(pair[1])
+            except _RefusedError as e:
+                e.path += (f"[{place}]", f"[{index}]")
+                raise
             self._above.discard(id(pair))
-            result.append(tuple(converted))
+            if key is not pair[0] or value is not pair[1]:
+                result = data.copy() if result is data else result
+                result[index] = (key, value)
         self._above.discard(id(data))
         return result
 
@@ -164,10 +165,9 @@ class _NotImported:
 
 def _from_numpy(data: Any) -> Any:
     """Convert a number, boolean or text of NumPy; return anything else as it is."""
-    if isinstance(data, _numpy("generic")) or type(data) is _numpy("ndarray"):
-        if data.ndim == 0 and data.dtype.kind in "biufSU":
-            return data.item()
-    return data
+    # No subclass of an array, of which one may be masked.
+    is_numpy = isinstance(data, _numpy("generic")) or type(data) is _numpy("ndarray")
+    return data.item() if is_numpy and data.ndim == 0 and data.dtype.kind in "biufSU" else data
 
 
 def _refusal(data: Any) -> str:
@@ -182,21 +182,21 @@ def _full_name(kind: type) -> str:
 
 
 def _advice(data: Any) -> str:
-    if isinstance(data, Awaitable):
-        return "await it first"
-    if isinstance(data, Enum):
-        return "convert it with .value"
-    if is_dataclass(data) and not isinstance(data, type):
-        return "convert it with dataclasses.asdict(...)"
+    return "await it first" if isinstance(data, Awaitable) else f"convert it with {_how(data)}"
+
+
+def _how(data: Any) -> str:
     if isinstance(data, _numpy("generic")):
-        return f"convert it with {_NUMPY_CONVERSIONS.get(data.dtype.kind, 'str(...)')}"
-    for method in ("_asdict", "tolist", "to_dict", "model_dump", "to_pydatetime"):
-        if hasattr(data, method) and not isinstance(data, type):
-            return f"convert it with .{method}()"
-    for kinds, conversion in _CONVERSIONS:
-        if isinstance(data, kinds):
-            return f"convert it with {conversion}"
-    return "convert it with str(...)"
+        return _NUMPY_CONVERSIONS.get(data.dtype.kind, "str(...)")
+    if isinstance(data, Enum):
+        return ".value"
+    if not isinstance(data, type):
+        if hasattr(data, "__dataclass_fields__"):
+            return "dataclasses.asdict(...)"
+        for method in ("_asdict", "tolist", "to_dict", "model_dump", "to_pydatetime"):
+            if hasattr(data, method):
+                return f".{method}()"
+    return next((how for kinds, how in _CONVERSIONS if isinstance(data, kinds)), "str(...)")
 
 
 _NUMPY_CONVERSIONS = {
@@ -243,6 +243,8 @@ def _copy_other(data: Any) -> Any:
         return tuple(copy_metadata(value) for value in data)
     if not isinstance(data, dict | list | set | bytearray | deque):
         return data
+    from copy import copy  # rarely needed, and `import pydatatask` has a time limit
+
     copied: Any = copy(data)
     if isinstance(data, dict | list | deque):
         for key, value in list(data.items() if isinstance(data, dict) else enumerate(data)):

@@ -98,6 +98,7 @@ class MetadataRepositoryContract(RepositoryContract):
         await repo.dump(JOB, value)
         await repo.dump(OTHER, await repo.info(JOB))
         assert same_metadata(await repo.info(OTHER), value)
+        await repo.delete(JOB)
         await repo.dump(JOB, (await repo.info_all())[OTHER])
         assert same_metadata(await repo.info(JOB), value)
 

@@ -226,22 +226,43 @@ def same_metadata(one: Any, other: Any) -> bool:
     kind = type(one)
     if type(other) is not kind:
         return False
-    if kind is dict:
-        entries, others = ({(type(k), k): value[k] for k in value} for value in (one, other))
-        same_keys = entries.keys() == others.keys()
-        return same_keys and all(same_metadata(entries[k], others[k]) for k in entries)
-    if kind is set:
-        members, others = ({(type(each), each) for each in value} for value in (one, other))
-        return members == others
-    if kind is list or kind is tuple:
-        return len(one) == len(other) and all(map(same_metadata, one, other))
-    if kind is float:
-        both_nan = math.isnan(one) and math.isnan(other)
-        return both_nan or struct.pack("d", one) == struct.pack("d", other)
-    if kind is datetime:
-        clocks = one.replace(tzinfo=None), other.replace(tzinfo=None)
-        return bool(clocks[0] == clocks[1] and one.utcoffset() == other.utcoffset())
-    return bool(one == other)
+    compare = _COMPARISONS.get(kind)
+    return bool(one == other) if compare is None else compare(one, other)
+
+
+def _same_dicts(one: Any, other: Any) -> bool:
+    entries, others = ({(type(k), k): value[k] for k in value} for value in (one, other))
+    same_keys = entries.keys() == others.keys()
+    return same_keys and all(same_metadata(entries[k], others[k]) for k in entries)
+
+
+def _same_sets(one: Any, other: Any) -> bool:
+    members, others = ({(type(each), each) for each in value} for value in (one, other))
+    return members == others
+
+
+def _same_sequences(one: Any, other: Any) -> bool:
+    return len(one) == len(other) and all(map(same_metadata, one, other))
+
+
+def _same_floats(one: float, other: float) -> bool:
+    both_nan = math.isnan(one) and math.isnan(other)
+    return both_nan or struct.pack("d", one) == struct.pack("d", other)
+
+
+def _same_datetimes(one: datetime, other: datetime) -> bool:
+    clocks = one.replace(tzinfo=None), other.replace(tzinfo=None)
+    return clocks[0] == clocks[1] and one.utcoffset() == other.utcoffset()
+
+
+_COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
+    dict: _same_dicts,
+    set: _same_sets,
+    list: _same_sequences,
+    tuple: _same_sequences,
+    float: _same_floats,
+    datetime: _same_datetimes,
+}
 
 
 async def for_all(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["DecodeError", "decode_utf8", "shortened"]
 
+_MAX_CHARACTERS = 100
+
 
 class DecodeError(Exception):
     """A text that does not parse.
@@ -52,4 +54,4 @@ def decode_utf8(data: bytes) -> str:
 def shortened(value: object) -> str:
     """Return the representation of a value for a message, cut if it is long."""
     text = repr(value)
-    return text if len(text) <= 100 else f"{text[:100]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."

@@ -56,7 +56,7 @@ def _node(dumper: Any, data: Any) -> Any:
     if kind is list and not (data and type(data[0]) is tuple):
         items = []
         for item in data:
-            items.append(_node(dumper, item))
+            items.append(_node(dumper, item))  # noqa: PERF401 - that is a frame more
         return SequenceNode(TAG + "seq", items, flow_style=False)
     if kind is list:
         pairs = []
