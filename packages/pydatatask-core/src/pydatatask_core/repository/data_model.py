@@ -173,7 +173,7 @@ def _from_numpy(data: Any) -> Any:
 def _refusal(data: Any) -> str:
     kind = type(data)
     name = kind.__qualname__ if kind.__module__ == "builtins" else _full_name(kind)
-    article = "an" if name[0] in "aeiouAEIOU" else "a"
+    article = "an" if name[0] in "aeioAEIO" else "a"
     return f"{article} {name}, which metadata cannot hold; {_advice(data)}"
 
 

@@ -105,7 +105,7 @@ class MetadataRepositoryContract(RepositoryContract):
     async def test_a_number_of_numpy_is_a_number(self, repo: Any) -> None:
         """R4: at any place, also as a key; so are its booleans and texts, and arrays of one."""
         numpy: Any = pytest.importorskip("numpy")
-        given = {
+        given: dict[Any, Any] = {
             "numbers": [numpy.int64(-5), numpy.uint8(200), numpy.float64(0.1), numpy.float32(0.5)],
             "others": [numpy.bool_(True), numpy.str_("text"), numpy.bytes_(b"bytes")],
             "arrays": [numpy.array(7), numpy.array(7.5)],
