@@ -103,6 +103,14 @@ class Lab:
         """List what run directories there are."""
         return sorted((self.root / "processes").glob("*/*/*/runs/*"))
 
+    def held(self) -> dict[str, dict[str, str]]:
+        """Return the output of failed jobs that is held back, by job and stream."""
+        found = sorted((self.root / "processes").glob("*/*/*/failed/*"))
+        return {
+            place.name: {path.name: path.read_text() for path in sorted(place.iterdir())}
+            for place in found
+        }
+
     async def quiet(self, task: ProcessTask) -> None:
         """Update a task until it has no jobs left."""
         await until(lambda: _not(task.update()))

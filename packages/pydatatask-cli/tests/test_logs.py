@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pydatatask_cli.bytestream import CHUNK
 from pydatatask_cli.commands.logs import print_logs
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_core import (
@@ -87,7 +88,36 @@ async def test_of_a_job_that_has_ended_all_that_was_put_somewhere_is_read(
     task.texts.data["job"] = b"out\n"
     task.more.data["job"] = b"err\n"
 
-    assert await _logs(task, capfd) == "out\nerr\n"
+    task.link("texts", task.texts, is_output=True)
+    task.link("more", task.more, is_output=True)
+
+    assert await _logs(task, capfd) == "==> texts <==\nout\n\n==> more <==\nerr\n"
+
+
+@pytest.mark.parametrize(
+    ("texts", "tail", "shown"),
+    [
+        (b"out", None, "out"),
+        (b"", "oh no", "oh no"),
+        (b"out", "oh no", "==> texts <==\nout\n\n==> stderr <==\noh no\n"),
+    ],
+)
+async def test_what_is_not_empty_has_a_heading_if_there_are_several(
+    capfd: pytest.CaptureFixture[str], texts: bytes, tail: str | None, shown: str
+) -> None:
+    task = Writing()
+    task.link("texts", task.texts, is_output=True)
+    task.texts.data["job"] = texts
+    task.done.data["job"] = {"success": True, "stderr_tail": tail}
+
+    assert await _logs(task, capfd) == shown
+
+
+async def test_a_long_stream_is_printed_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    task = Writing()
+    task.texts.data["job"] = b"x" * (CHUNK + 5)
+
+    assert len(await _logs(task, capfd)) == CHUNK + 5
 
 
 async def test_of_a_job_that_ends_before_it_can_be_read_it_is_what_was_put_somewhere(

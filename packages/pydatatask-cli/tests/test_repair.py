@@ -278,3 +278,68 @@ def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Pr
     assert "    oh no\n" in shown
     assert program.output("logs", "sleep", "a").startswith("oh no\n")
     assert "is not live" in program.refusal("kill", "sleep", "a")
+
+
+@pytest.fixture
+def held(program: Program) -> Program:
+    """Run a pipeline of processes, in which job ``a`` goes well and job ``b`` fails."""
+    script = PROCESSES.read_text().replace(
+        '"echo began; echo oh no >&2; exec sleep 600"',
+        '"echo began {{ job }}; seq 9999 >&2; [ {{ job }} = a ]",\n'
+        '    stdout=pydatatask_core.FileRepository("data/out"),',
+    )
+    program.script.write_text(script)
+    for job in ("a", "b"):
+        program.put(f"jobs/{job}")
+    program.output("run", "--ok-failures")
+    assert program.output("ls", "sleep.stdout") == "a\n"
+    return program
+
+
+def held_jobs(program: Program) -> list[str]:
+    places = (program.folder / "data" / "processes").glob("*/sleep/*/failed/*")
+    return sorted(place.name for place in places)
+
+
+def test_logs_of_a_failed_process_are_all_that_it_wrote(held: Program) -> None:
+    numbers = "".join(f"{number}\n" for number in range(1, 10000))
+
+    shown = held.output("logs", "sleep", "b")
+
+    assert shown == f"==> stdout <==\nbegan b\n\n==> stderr <==\n{numbers}"
+    assert "    9999" in held.output("failed", "sleep")
+
+
+def test_logs_of_a_process_that_went_well_show_the_end_of_its_errors(held: Program) -> None:
+    shown = held.output("logs", "sleep", "a")
+
+    assert shown.startswith("==> stdout <==\nbegan a\n\n==> stderr <==\n")
+    assert shown.endswith("\n9998\n9999\n")
+    assert len(shown) < 5000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["retry", "sleep", "b"],
+        ["retry", "sleep", "--failed"],
+        ["rm", "sleep.done", "b"],
+        ["rm", "-r", "sleep.jobs", "b"],
+        ["rm", "sleep.stdout", "b"],
+    ],
+)
+def test_what_is_held_back_goes_with_the_record_of_the_failure(
+    held: Program, words: list[str]
+) -> None:
+    assert held_jobs(held) == ["b"]
+
+    held.output(*words)
+
+    assert held_jobs(held) == []
+
+
+def test_what_is_held_back_of_other_jobs_stays(held: Program) -> None:
+    held.output("rm", "sleep.done", "a")
+    held.refusal("retry", "sleep", "b", "zz")
+
+    assert held_jobs(held) == ["b"]

@@ -72,7 +72,10 @@ def watched_runs(kind: type[Any]) -> type[Any]:
 
     :param kind: the class whose runs they are.
     """
-    names = ("make", "start", "report", "stop", "remove", "keep", "found", "remember")
+    names = (
+        *("make", "start", "report", "stop", "remove", "found", "remember"),
+        *("archive", "archived", "unarchive", "tail"),
+    )
     return type(f"Watched{kind.__name__}", (kind,), {name: _through(name) for name in names})
 
 

@@ -62,7 +62,11 @@ def problems_of(
         allowed = {code, OUT_OF_ROOM} if chaos.filled else {code}
         if record.get("lost") or record["return_code"] not in allowed:
             yield f"wrong end: {text}"
-    if record["success"]:
-        output = world.root / f"{stage} out" / job
-        if not output.exists() or output.read_text() != world.output(stage, job):
-            yield f"output is not whole: {text}"
+    output = world.root / f"{stage} out" / job
+    if not record["success"]:
+        if output.exists():
+            yield f"output of a failed job is published: {text}"
+        if not attacked and world.held(stage, job) != record.get("stdout_tail"):
+            yield f"output of a failed job is not held: {text}"
+    elif not output.exists() or output.read_text() != world.output(stage, job):
+        yield f"output is not whole: {text}"

@@ -113,6 +113,11 @@ class World:
             source = target
         return Pipeline(tasks, session), quota
 
+    def held(self, stage: str, job: str) -> str | None:
+        """Return the output of a failed job that is held back, if there is any."""
+        found = list(self.processes.glob(f"*/{stage}/*/failed/{job}/.stdout"))
+        return found[0].read_text() if found else None
+
     def directories(self) -> list[Path]:
         """List the run directories."""
         return sorted(self.processes.glob("*/*/*/runs/*"))

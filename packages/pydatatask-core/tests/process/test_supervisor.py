@@ -271,7 +271,7 @@ async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> No
         place = str(tmp_path)
         pid = await asyncio.to_thread(
             lambda: spawn_supervisor(
-                command_line(script.read_bytes(), str(script)),
+                command_line(script.read_bytes(), str(script), ["/bin/false"]),
                 *({}, place, STATUS, None, None, None),
                 journal=STATUS,
                 begun=BEGUN,
@@ -285,8 +285,8 @@ async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        (b"", ["/bin/sh", "s"]),
-        (b"echo\n#!/bin/false", ["/bin/sh", "s"]),
+        (b"", ["bash", "-e", "s"]),
+        (b"echo\n#!/bin/false", ["bash", "-e", "s"]),
         (b"#!", ["/bin/sh", "s"]),
         (b"#! \t\r\nx", ["/bin/sh", "s"]),
         (b"#!/usr/bin/env python3", ["/usr/bin/env", "python3", "s"]),
@@ -294,7 +294,7 @@ async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> No
     ],
 )
 def test_the_first_line_is_read_as_the_kernel_does(script: bytes, expected: list[str]) -> None:
-    assert command_line(script, "s") == expected
+    assert command_line(script, "s", ["bash", "-e"]) == expected
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ async def test_without_descriptors_of_processes_one_asks(
     await lab.add("a", "b")
     await lab.run(lab.task("echo {{ job }}; exit 2", stdout=lab.out))
     assert (await lab.done.info("a"))["return_code"] == 2
-    assert await lab.text(lab.out, "b") == "b\n"
+    assert (await lab.done.info("b"))["stdout_tail"] == "b\n"
     assert lab.empty()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager import AbstractProcessManager
 from pydatatask_core.proc_manager.identity import BOOT_ID, Identity, parse_identity
+from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import RESERVED_STATUS, safe_name
 from pydatatask_core.utils import AReadText, AWriteText
 
@@ -56,10 +57,13 @@ class SSHLinuxManager(AbstractProcessManager):
     :param remote_path: a directory of the remote machine in which to store data; below it, each
         app of each user has a private one. One machine only may use it as its own.
     :param boot_id: the file that tells one boot of the machine from the next.
+    :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
+        as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where the machine
+        has no bash.
     """
 
-    shell = "/bin/sh"
-    """The POSIX shell of the machine."""
+    posix_shell = "/bin/sh"
+    """The POSIX shell of the machine, for all that this class does there itself."""
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class SSHLinuxManager(AbstractProcessManager):
         remote_path: Path | str = "/tmp/pydatatask",
         *,
         boot_id: str = BOOT_ID,
+        shell: str | None = None,
     ) -> None:
         if not isinstance(app, str) or not app:
             raise ProcessManagerError(
@@ -83,9 +88,13 @@ class SSHLinuxManager(AbstractProcessManager):
             raise ProcessManagerError(
                 f"remote_path has to be an absolute path of the remote machine, not {remote_path!r}"
             )
+        try:
+            self.shell = parse_shell(shell)
+        except ValueError as e:
+            raise ProcessManagerError(f"SSHLinuxManager: {e}") from e
         self.app = app
         self.remote_path = Path(place)
-        self.reach = Reach(ssh, self.shell, boot_id, self._prepare)
+        self.reach = Reach(ssh, self.posix_shell, boot_id, self._prepare)
         self.watch = Watch(self.reach, self.ended_among)
         self._runs: SSHRuns | None = None
 

@@ -191,6 +191,42 @@ clock() {{
     stat -c '{MARK}M%Y %y' -- "$1"
 }}
 
+# archive DIR PLACE FILE...: link files of a run into a private directory, and tell if that worked
+archive() {{
+  pdt_from=$1 pdt_to=$2
+  shift 2
+  mkdir -p -m 700 -- "${{pdt_to%/*}}" && mkdir -p -m 700 -- "$pdt_to" || return
+  for pdt_file; do
+    rm -f -- "$pdt_to/$pdt_file" || return
+    ln -- "$pdt_from/$pdt_file" "$pdt_to/$pdt_file" 2>/dev/null || return 0
+  done
+  tell K
+}}
+
+# copy DIR PLACE FILE...: copy files of a run into a directory, each whole or not at all
+copy() {{
+  pdt_from=$1 pdt_to=$2
+  shift 2
+  for pdt_file; do
+    if cp -- "$pdt_from/$pdt_file" "$pdt_to/$pdt_file~" &&
+      mv -f -- "$pdt_to/$pdt_file~" "$pdt_to/$pdt_file"; then continue; fi
+    rm -f -- "$pdt_to/$pdt_file~"
+    return 1
+  done
+}}
+
+# unarchive DIR FILE...: remove what is archived in a directory, and the directory
+unarchive() {{
+  [ -d "$1" ] || return 0
+  pdt_to=$1
+  shift
+  for pdt_file; do rm -f -- "$pdt_to/$pdt_file" "$pdt_to/$pdt_file~" || return; done
+  rmdir -- "$pdt_to"
+}}
+
+# now: tell the time of the machine's clock
+now() {{ date '+{MARK}T%s'; }}
+
 # begins LENGTH FILE...: tell, as hexadecimal numbers, the bytes that files begin with
 begins() {{
   pdt_length=$1
@@ -252,6 +288,9 @@ begin() {{
   tell "P$$ $pdt_start"
   tell "I$(id -u)"
   tell "F$pdt_detach"
+  case $(command -v bash) in
+  /*) tell "H$(command -v bash)" ;;
+  esac
   tell "G$pdt_machine$(uname -n)"
 }}
 """

@@ -10,7 +10,7 @@ from pydatatask_core.proc_manager.judging import Seen
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["parse_beginnings", "parse_clock", "parse_sight"]
+__all__ = ["parse_beginnings", "parse_clock", "parse_now", "parse_sight"]
 
 _FRACTION = re.compile(r":\d\d(\.\d+)")
 
@@ -52,6 +52,14 @@ def parse_clock(lines: Iterable[str]) -> float | None:
         return _time(found["M"]) - float(found["U"])
     except (KeyError, ValueError):
         return None
+
+
+def parse_now(lines: Iterable[str]) -> float:
+    """Return the time that ``now`` reports, in whole seconds since the epoch.
+
+    :param lines: the lines.
+    """
+    return float(next(line[1:] for line in lines if line.startswith("T")))
 
 
 def parse_beginnings(lines: Iterable[str], files: Iterable[str]) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from pydatatask_core.proc_manager.identity import parse_identity
 from pydatatask_core.proc_manager.judging import judge
 from pydatatask_core.proc_manager.run import INLINE, TAIL, Leftover, Output
 from pydatatask_core.proc_manager.runs import PATIENCE
+from pydatatask_core.proc_manager.shell import strict_shell
 from pydatatask_core.proc_manager.supervisor import (
     BEGUN,
     SCRIPT,
@@ -25,7 +26,6 @@ from pydatatask_core.proc_manager.supervisor import (
     UNMARKED,
     command_line,
     is_leftover,
-    leftover_name,
     original_name,
 )
 
@@ -34,7 +34,7 @@ from .launching import launch_text
 from .making import make_directory
 from .rubbish import remove_leftovers
 from .script import words
-from .sight import parse_beginnings, parse_sight
+from .sight import parse_beginnings, parse_now, parse_sight
 from .streams import write_new
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ class SSHRuns(Runs):
     def is_up(self) -> bool:
         return self.manager.reach.is_up
 
+    @property
+    def chosen_shell(self) -> tuple[str, ...] | None:
+        return self.manager.shell
+
+    async def lacks_bash(self) -> bool:
+        return (await self.manager.reach.target()).bash is None
+
     async def validate(self) -> None:
         await self.manager.validate()
 
@@ -88,12 +95,12 @@ class SSHRuns(Runs):
 
     async def start(self, run: Run, plan: Plan) -> None:
         place = str(run.directory)
-        script = f"{place}/{SCRIPT}"
+        script, shell = f"{place}/{SCRIPT}", plan.shell or self.chosen_shell
 
         def text(target: Target) -> str:
             return launch_text(
                 target,
-                command_line(plan.script, script),
+                command_line(plan.script, script, shell or strict_shell(target.bash)),
                 plan.environ,
                 place,
                 (
@@ -249,25 +256,31 @@ class SSHRuns(Runs):
 
         return await self.manager.reach.perform(f"remove what is left in {str(folder)!r}", removed)
 
-    async def keep(self, run: Run, place: Path) -> Path:
-        kept = await self.manager.reach.perform(
-            f"put the run directory {str(run.directory)!r} aside",
-            lambda target: self._keep(target, str(run.directory), str(place)),
+    async def tail(self, run: Run, name: str, length: int) -> bytes:
+        path = str(run.directory / name)
+        return await self.manager.reach.perform(
+            f"read {path!r}", lambda target: _tail(target, path, length)
         )
-        return type(place)(kept)
 
-    async def _keep(self, target: Target, source: str, place: str) -> str:
-        if not await target.sftp.lexists(source):
-            return place
-        left = await target.rubbish.throw_away(place, self.manager.rubbish)
-        if left is not None and left.place == place:
-            place = leftover_name(place)
-        await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
-        try:
-            await target.sftp.posix_rename(source, place)
-        except (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied):
-            return source  # it is a mount point, for instance, and is found there
-        return place
+    async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
+        source = str(run.directory)
+        await self.manager.reach.perform(
+            f"hold the output of {source!r} in {str(place)!r}",
+            lambda target: _archive(target, source, str(place), names),
+        )
+
+    async def unarchive(self, run: Run) -> None:
+        place = str(run.directory)
+        await self.manager.reach.perform(
+            f"remove the held output in {place!r}",
+            lambda target: target.ask(f"unarchive {words(place, STDOUT_FILE, STDERR)}"),
+        )
+
+    async def archived(self, folder: Path) -> dict[str, float] | None:
+        return await self.manager.reach.perform(
+            f"list the held output in {str(folder)!r}",
+            lambda target: _archived(target, str(folder)),
+        )
 
     async def found(self, folder: Path) -> set[str] | None:
         async def listed(target: Target) -> set[str]:
@@ -310,6 +323,36 @@ async def _output(target: Target, path: str, begins: bytes) -> Output | None:
     except asyncssh.SFTPNoSuchFile:
         return None
     return Output(len(data), data, data[-TAIL:])
+
+
+async def _tail(target: Target, path: str, length: int) -> bytes:
+    async with target.sftp.open(path, "rb") as file:
+        size = (await file.stat()).size or 0
+        data: Any = await file.read(length, max(0, size - length))
+        return bytes(data)
+
+
+async def _archive(target: Target, source: str, place: str, names: Collection[str]) -> None:
+    """Link files into a private directory, or copy them where that cannot be done."""
+    arguments = words(source, place, *names)
+    if not await target.ask(f"archive {arguments}"):
+        await target.ask_slowly(f"copy {arguments}")
+
+
+async def _archived(target: Target, folder: str) -> dict[str, float]:
+    try:
+        entries = await target.sftp.readdir(folder)
+    except asyncssh.SFTPNoSuchFile:
+        return {}
+    made = {
+        str(entry.filename): entry.attrs.mtime or 0
+        for entry in entries
+        if entry.filename not in (".", "..")
+    }
+    if not made:
+        return {}
+    now = parse_now(await target.ask("now"))
+    return {original_name(name): now - time for name, time in made.items()}
 
 
 async def _remember(target: Target, place: str, memo: str | None) -> None:

@@ -44,6 +44,8 @@ class Target:
         self.machine = ""
         """What tells the machine from another that has taken its address."""
         self.detach = ""
+        self.bash: str | None = None
+        """The path of bash there, if the machine has it."""
         self._shell = shell
         self._boot_id = boot_id
         self._quick = Helper()
@@ -95,6 +97,8 @@ class Target:
                 self.user = int(rest or -1)
             elif kind == "F":
                 self.detach = rest
+            elif kind == "H":
+                self.bash = rest
             elif kind == "G":
                 self.machine = rest
             elif kind == "P":

@@ -40,7 +40,7 @@ async def test_variables_are_in_no_command_line(
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     path = f"PATH={programs}:{os.environ['PATH']}"
-    monkeypatch.setattr(SSHLinuxManager, "shell", f"/usr/bin/env {path} {shell}")
+    monkeypatch.setattr(SSHLinuxManager, "posix_shell", f"/usr/bin/env {path} {shell}")
     # Of every process of the machine the command line is looked at: words that no other has.
     secret, folder, open_word = (uuid.uuid4().hex for _ in range(3))
     own_path = f"/{folder}:{os.environ['PATH']}"

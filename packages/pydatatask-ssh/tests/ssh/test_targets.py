@@ -77,7 +77,7 @@ async def test_any_shell_understands_what_it_is_told(
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
         pytest.skip(f"there is no {shell}")
-    monkeypatch.setattr(SSHLinuxManager, "shell", shell)
+    monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     async with connect(sshd) as connection:
         await runs_well(new_lab(tmp_path, lambda: connection))
 
@@ -207,7 +207,7 @@ async def test_a_folder_that_others_could_replace_is_refused(
 async def test_a_machine_that_lacks_a_program_is_told_which(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SSHLinuxManager, "shell", f"/usr/bin/env PATH={tmp_path} /bin/sh")
+    monkeypatch.setattr(SSHLinuxManager, "posix_shell", f"/usr/bin/env PATH={tmp_path} /bin/sh")
     async with connect(sshd) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         with pytest.raises(ProcessManagerError, match=r"lacks .*setsid.*tail"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -17,19 +17,23 @@ from pydatatask_cli.outcomes import outcome_repositories
 from pydatatask_cli.output import note
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
 
     from pydatatask_core.pipeline import Pipeline
     from pydatatask_core.repository import BlobRepository
     from pydatatask_core.task import Task
+    from pydatatask_core.utils import AReadStream
 
 __all__ = ["command", "print_logs"]
 
-_TAILS = ("stdout_tail", "stderr_tail", "traceback")
+_TAILS = {"stdout": "stdout_tail", "stderr": "stderr_tail", "traceback": "traceback"}
+"""The name of each stream, and what has the end of it in a record."""
 
 
 async def print_logs(pipeline: Pipeline, task_name: str, job: str, *, follow: bool = False) -> None:
     """Print what a job wrote, as it is: of a job that runs, what it has written until now.
+
+    Of a job that has ended and wrote more than one stream, each has a heading.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
@@ -60,8 +64,9 @@ async def _read(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, Non
                 yield block
         if written or await _is_live(task, job):
             return
-    async for block in _ended(task, job):
-        yield block
+    async with AsyncExitStack() as stack:
+        async for block in _ended(task, job, stack):
+            yield block
 
 
 async def _is_live(task: Task, job: str) -> bool:
@@ -88,23 +93,55 @@ def _live(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
     return task.read_live(job, follow=follow)
 
 
-async def _ended(task: Task, job: str) -> AsyncGenerator[bytes, None]:
-    """Read what was published; else the end of it, which the record has."""
-    published = False
-    for target in _published(task):
-        if await target.contains(job):
-            published = True
-            async with await target.open(job, "rb") as stream:
-                while block := await stream.read(CHUNK):
-                    yield block
-    if published:
-        return
+async def _ended(task: Task, job: str, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
+    """Read the streams of a job that has ended, each with a heading if there are several."""
+    streams = await _open_ended(task, job, stack)
+    beginnings = {name: await stream.read(CHUNK) for name, stream in streams.items()}
+    tails = await _tails(task, job, streams.keys())
+    beginnings |= tails
+    written = {name: beginnings[name] for name in _sorted(beginnings) if beginnings[name]}
+    first = True
+    for name, block in written.items():
+        if len(written) > 1:
+            yield f"{'' if first else chr(10)}==> {name} <==\n".encode()
+            first = False
+        yield block
+        ended = block.endswith(b"\n")
+        if name in streams:
+            while block := await streams[name].read(CHUNK):
+                yield block
+                ended = block.endswith(b"\n")
+        if len(written) > 1 and not ended:
+            yield b"\n"
+
+
+def _sorted(names: Iterable[str]) -> list[str]:
+    order = list(_TAILS)
+    return sorted(names, key=lambda name: order.index(name) if name in order else -1)
+
+
+async def _open_ended(task: Task, job: str, stack: AsyncExitStack) -> dict[str, AReadStream]:
+    from pydatatask_core.task import WritingTask
+
+    streams: dict[str, AReadStream] = {}
+    if isinstance(task, WritingTask):
+        async with aclosing(task.ended_streams(job)) as opened:
+            async for name, stream in opened:
+                stack.push_async_callback(stream.close)
+                streams[name] = stream
+    return streams
+
+
+async def _tails(task: Task, job: str, opened: Collection[str]) -> dict[str, bytes]:
+    """Return the ends of the streams of which nothing else is left, as the record has them."""
+    tails: dict[str, bytes] = {}
     for repo in outcome_repositories(task):
         record = await repo.info(job)
-        for name in _TAILS:
-            tail = record.get(name) if isinstance(record, dict) else None
-            if isinstance(tail, str):
-                yield tail.encode()
+        for name, key in _TAILS.items():
+            tail = record.get(key) if isinstance(record, dict) else None
+            if name not in opened and isinstance(tail, str):
+                tails[name] = tail.encode()
+    return tails
 
 
 @click.command("logs", cls=Command, examples=("logs convert book1", "logs -f convert book1"))
@@ -117,6 +154,8 @@ def command(app: App, follow: bool, task: str, job: str) -> None:
 
     Of a job that has ended, its standard output and error, or the logs of its pod, where they are
     linked; else the end of them that its record has, or the traceback of a function. Of a process
-    or pod that runs, what it has written until now, and with -f what it goes on to write.
+    that failed, all of the output that is held back. If there are several streams, each has a
+    heading. Of a process or pod that runs, what it has written until now, and with -f what it goes
+    on to write.
     """
     app.run(lambda pipeline: print_logs(pipeline, task, job, follow=follow), tasks=[task])

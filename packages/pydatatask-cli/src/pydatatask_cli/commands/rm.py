@@ -40,7 +40,7 @@ class Removal(NamedTuple):
     """The task to end the jobs by first, if these are records of live jobs."""
 
     recorders: list[Task]
-    """The tasks that have recorded by this how jobs ended."""
+    """The tasks that have put there how jobs ended, or what they wrote."""
 
 
 async def plan_removal(
@@ -68,7 +68,7 @@ async def plan_removal(
                 repo,
                 [name for name in jobs if name in present],
                 _killer(pipeline, repo),
-                [t for t in pipeline.tasks.values() if repo in outcome_repositories(t)],
+                [t for t in pipeline.tasks.values() if repo in _of_ended_jobs(t)],
             )
         )
     # Records of live jobs go first: what runs would only write again what is deleted meanwhile.
@@ -93,6 +93,13 @@ def _names(pipeline: Pipeline, repo: Repository) -> list[str]:
         for name, link in task.links.items()
         if link.repo is repo
     ]
+
+
+def _of_ended_jobs(task: Task) -> list[Repository]:
+    from pydatatask_core.task import WritingTask
+
+    written = task.written if isinstance(task, WritingTask) else ()
+    return [*outcome_repositories(task), *written]
 
 
 def _killer(pipeline: Pipeline, repo: Repository) -> Task | None:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from .local import LocalLinuxManager
     from .run import Report
 
-__all__ = ["examine", "has_status", "look_into", "note_stop", "read_identity", "revoke"]
+__all__ = [
+    "examine",
+    "has_status",
+    "look_into",
+    "note_stop",
+    "read_identity",
+    "read_tail",
+    "revoke",
+]
 
 _SMALL = 16384
 
@@ -146,6 +154,18 @@ def _read(path: str) -> tuple[bytes, float] | None:
         return os.read(fd, _SMALL), os.fstat(fd).st_mtime
     finally:
         os.close(fd)
+
+
+def read_tail(path: str, length: int) -> bytes:
+    """Read the end of a file.
+
+    :param path: the file.
+    :param length: how many bytes to return at most.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - length))
+        return file.read(length)
 
 
 def _output(path: str) -> Output | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
 
 from pydatatask_core.errors import ProcessManagerError, describe
@@ -14,6 +16,7 @@ from .supervisor import BEGUN, UNMARKED, is_leftover, is_mark, leftover_name
 
 __all__ = [
     "discard_directory",
+    "link_or_copy",
     "prepare_private_folder",
     "private_problem",
     "remove_leftovers",
@@ -128,6 +131,29 @@ def write_new(path: str, data: bytes, mode: int = 0o600) -> None:
             rest = rest[os.write(fd, rest) :]
     finally:
         os.close(fd)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Make a file appear at a second path, which takes no room where the file system has links.
+
+    :param source: the file, which stays.
+    :param target: the other path; a file there is replaced.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(target)
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without links
+        partial = f"{target}~"
+        try:
+            shutil.copyfile(source, partial)
+            os.replace(partial, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+            raise
 
 
 def discard_directory(place: str, *, made: bool) -> Leftover | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydatatask_core.utils.trees import remove_tree
 from .base import AbstractProcessManager, OpenMode
 from .folder import prepare_private_folder
 from .identity import BOOT_ID, Identity, parse_identity, read_boot_id
+from .shell import parse_shell, strict_shell
 from .spawning import reserve_status, setsid_path, spawn_supervisor
 from .streams import LocalReadStream, LocalWriteStream, manager_errors
 from .supervisor import safe_name
@@ -42,10 +44,18 @@ class LocalLinuxManager(AbstractProcessManager):
     :param local_path: a directory on a file system of this machine. If it is missing it is made so
         that other users may have theirs in it as well (mode 1777, as ``/tmp`` has).
     :param boot_id: the file that tells one boot of the machine from the next.
+    :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
+        as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where there is no
+        bash.
     """
 
     def __init__(
-        self, app: str, local_path: Path | str = "/tmp/pydatatask", *, boot_id: str = BOOT_ID
+        self,
+        app: str,
+        local_path: Path | str = "/tmp/pydatatask",
+        *,
+        boot_id: str = BOOT_ID,
+        shell: str | None = None,
     ) -> None:
         if not isinstance(app, str) or not app:
             raise ProcessManagerError(
@@ -55,6 +65,11 @@ class LocalLinuxManager(AbstractProcessManager):
         self.local_path = Path(local_path).absolute()
         self._boot_id_path = boot_id
         self._boot_id: str | None = None
+        try:
+            self.shell = parse_shell(shell)
+        except ValueError as e:
+            raise ProcessManagerError(f"LocalLinuxManager: {e}") from e
+        self._found_shell: tuple[str, ...] | None = None
         self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
         self._runs: LocalRuns | None = None
         self._supervisors: dict[AbstractEventLoop, Supervisors] = {}
@@ -92,6 +107,7 @@ class LocalLinuxManager(AbstractProcessManager):
                 "those of another pid namespace: mount one (as `unshare --mount-proc` does)"
             )
         setsid_path()
+        self._found_shell = _find_shell()
         prepare_private_folder(str(self.local_path), str(self._basedir))
 
     @property
@@ -141,6 +157,12 @@ class LocalLinuxManager(AbstractProcessManager):
         if self._boot_id is None:
             await in_thread(lambda: self.boot_id)
         return self.boot_id
+
+    async def find_shell(self) -> tuple[str, ...]:
+        """Return the command line of the strict interpreter of this machine; looked up once."""
+        if self._found_shell is None:
+            self._found_shell = await in_thread(_find_shell)
+        return self._found_shell
 
     async def spawn(
         self,
@@ -246,3 +268,8 @@ class LocalLinuxManager(AbstractProcessManager):
 
     def __repr__(self) -> str:
         return f"LocalLinuxManager({self.app!r}, {str(self.local_path)!r})"
+
+
+def _find_shell() -> tuple[str, ...]:
+    bash = shutil.which("bash")
+    return strict_shell(None if bash is None else os.path.abspath(bash))

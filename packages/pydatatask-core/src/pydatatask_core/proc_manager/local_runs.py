@@ -7,17 +7,25 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydatatask_core.utils import in_thread
 from pydatatask_core.utils.trees import remove_tree
 
 from .base import STDOUT
-from .examining import examine, has_status, look_into, note_stop, read_identity, revoke
-from .folder import discard_directory, remove_leftovers, write_new
+from .examining import (
+    examine,
+    has_status,
+    look_into,
+    note_stop,
+    read_identity,
+    read_tail,
+    revoke,
+)
+from .folder import discard_directory, link_or_copy, remove_leftovers, write_new
 from .run import Plan, Report, Run, RunExistsError, State
 from .runs import PATIENCE, Runs
+from .shell import strict_shell
 from .spawning import setsid_path
 from .streams import LocalReadStream, manager_errors
 from .supervisor import (
@@ -28,7 +36,6 @@ from .supervisor import (
     STDOUT_FILE,
     command_line,
     is_leftover,
-    leftover_name,
     order,
     original_name,
 )
@@ -36,6 +43,7 @@ from .watching import PidFd, reap_zombie
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
 
     from pydatatask_core.utils import AReadStream
 
@@ -56,6 +64,13 @@ class LocalRuns(Runs):
 
     exclusive = True
     manager: LocalLinuxManager
+
+    @property
+    def chosen_shell(self) -> tuple[str, ...] | None:
+        return self.manager.shell
+
+    async def lacks_bash(self) -> bool:
+        return await self.manager.find_shell() == strict_shell(None)
 
     async def validate(self) -> None:
         await self.manager.validate()
@@ -87,7 +102,8 @@ class LocalRuns(Runs):
     async def start(self, run: Run, plan: Plan) -> None:
         place, boot_id = str(run.directory), await self.manager.find_boot_id()
         script = os.path.join(place, SCRIPT)
-        command = [setsid_path(), *command_line(plan.script, script)]
+        shell = plan.shell or self.chosen_shell or await self.manager.find_shell()
+        command = [setsid_path(), *command_line(plan.script, script, shell)]
         words = order(place, run.mark or SCRIPT, boot_id, command, _streams(plan))
         environ = {**os.environ, **plan.environ}
         with manager_errors(f"start {script!r}"):
@@ -189,22 +205,46 @@ class LocalRuns(Runs):
         with manager_errors(f"remove what is left in {str(folder)!r}"):
             return await in_thread(remove_leftovers, str(folder))
 
-    async def keep(self, run: Run, place: Path) -> Path:
-        with manager_errors(f"put the run directory {str(run.directory)!r} aside"):
-            return await in_thread(self._keep, run.directory, place)
+    async def tail(self, run: Run, name: str, length: int) -> bytes:
+        path = str(run.directory / name)
+        with manager_errors(f"read {path!r}"):
+            return await in_thread(read_tail, path, length)
 
-    def _keep(self, source: Path, target: Path) -> Path:
-        os.makedirs(target.parent, 0o700, exist_ok=True)
-        left = discard_directory(str(target), made=True)
-        if left is not None and left.place == str(target):
-            target = Path(leftover_name(str(target)))
+    async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
+        source, target = str(run.directory), str(place)
+        with manager_errors(f"hold the output of {source!r} in {target!r}"):
+            await in_thread(self._archive, source, tuple(names), target)
+
+    def _archive(self, source: str, names: tuple[str, ...], place: str) -> None:
+        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+        os.makedirs(place, 0o700, exist_ok=True)
+        for name in names:
+            link_or_copy(os.path.join(source, name), os.path.join(place, name))
+
+    async def unarchive(self, run: Run) -> None:
+        place = str(run.directory)
+        with manager_errors(f"remove the held output in {place!r}"):
+            await in_thread(self._unarchive, place)
+
+    def _unarchive(self, place: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(place):
+                if name.rstrip("~") in (STDOUT_FILE, STDERR):
+                    os.unlink(os.path.join(place, name))
+            os.rmdir(place)
+
+    async def archived(self, folder: Path) -> dict[str, float] | None:
+        with manager_errors(f"list the held output in {str(folder)!r}"):
+            return await in_thread(self._archived, str(folder))
+
+    def _archived(self, folder: str) -> dict[str, float]:
+        now = time.time()
         try:
-            os.rename(source, target)
+            with os.scandir(folder) as entries:
+                ages = {entry.name: now - os.lstat(entry.path).st_mtime for entry in entries}
         except FileNotFoundError:
-            return target
-        except OSError:
-            return source  # it is a mount point, for instance, and is found there
-        return target
+            return {}
+        return {original_name(name): age for name, age in ages.items()}
 
     async def found(self, folder: Path) -> set[str] | None:
         with manager_errors(f"list the run directories in {str(folder)!r}"):

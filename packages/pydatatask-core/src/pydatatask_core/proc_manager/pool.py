@@ -235,8 +235,14 @@ class PoolRuns(Runs):
     async def remove(self, run: Run) -> Leftover | None:
         return await self._of(run).remove(run)
 
-    async def keep(self, run: Run, place: Path) -> Path:
-        return await self._of(run).keep(run, place)
+    async def tail(self, run: Run, name: str, length: int) -> bytes:
+        return await self._of(run).tail(run, name, length)
+
+    async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
+        await self._of(run).archive(run, names, place)
+
+    async def unarchive(self, run: Run) -> None:
+        await self._of(run).unarchive(run)
 
     async def remember(self, run: Run, memo: str | None) -> None:
         await self._of(run).remember(run, memo)

@@ -113,6 +113,8 @@ class Plan:
     :param has_stdin: whether a file ``stdin`` is there, or will be before the start.
     :param stdout: whether to keep its stdout; else that is a null file.
     :param stderr: whether to keep its stderr, or ``STDOUT``.
+    :param shell: the command line of the interpreter of a script without a first line ``#!``;
+        None leaves it to the manager.
     """
 
     script: bytes
@@ -121,6 +123,7 @@ class Plan:
     has_stdin: bool = False
     stdout: bool = False
     stderr: bool | _StderrIsStdout = False
+    shell: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

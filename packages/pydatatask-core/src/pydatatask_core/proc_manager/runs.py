@@ -7,10 +7,12 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING
 
-from pydatatask_core.errors import describe
+from pydatatask_core.errors import ProcessManagerError, describe
+from pydatatask_core.utils import async_copyfile
 
 from .base import STDOUT
 from .run import INLINE, TAIL, Leftover, Output, Plan, Report, Run, State
+from .shell import SEARCHING_SHELL
 from .supervisor import SCRIPT, STATUS, STDERR, STDIN, STDOUT_FILE, command_line
 
 if TYPE_CHECKING:
@@ -74,6 +76,15 @@ class Runs:
         """
         return True
 
+    @property
+    def chosen_shell(self) -> tuple[str, ...] | None:
+        """The manager's own interpreter of scripts without a first line ``#!``, if it has one."""
+        return None
+
+    async def lacks_bash(self) -> bool:
+        """Return whether the target is known to have no bash, so that pipes are not checked."""
+        return False
+
     def basedir(self, host: str | None = None) -> Path:
         """Give the directory in which runs have theirs.
 
@@ -136,7 +147,7 @@ class Runs:
         place = run.directory
         errors = STDOUT if plan.stderr is STDOUT else None
         run.handle = await self.manager.spawn(
-            command_line(plan.script, str(place / SCRIPT)),
+            command_line(plan.script, str(place / SCRIPT), plan.shell or SEARCHING_SHELL),
             dict(plan.environ),
             str(place),
             str(place / STATUS),
@@ -275,14 +286,55 @@ class Runs:
         """
         return []
 
-    async def keep(self, run: Run, place: Path) -> Path:
-        """Put the directory of a run aside for somebody to look at.
+    async def tail(self, run: Run, name: str, length: int) -> bytes:
+        """Read the end of one of the streams of a run that is over.
 
         :param run: which run.
-        :param place: where to, if it can be moved; what is there is replaced.
-        :return: where it is now.
+        :param name: the name of the stream.
+        :param length: how many bytes to return at most.
         """
-        return run.directory
+        kept = b""
+        async with await self.read(run, name) as stream:
+            while block := await stream.read(INLINE):
+                kept = (kept + block)[-length:]
+        return kept
+
+    async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
+        """Keep streams of a run that is over in another directory, beyond its removal.
+
+        This may be repeated: a stream that is there is replaced. The run keeps its streams.
+
+        :param run: which run.
+        :param names: the names of the streams.
+        :param place: the directory, which is made private, with its parents.
+        :raises ProcessManagerError: if that cannot be done.
+        """
+        await self.manager.mkdir(place)
+        for name in names:
+            async with (
+                await self.read(run, name) as source,
+                await self.manager.open(place / name, "wb") as target,
+            ):
+                await async_copyfile(source, target)
+
+    async def unarchive(self, run: Run) -> None:
+        """Remove what :meth:`archive` has made; succeed if it is gone.
+
+        :param run: a run whose directory is that of the archived streams.
+        :raises ProcessManagerError: if it cannot be removed.
+        """
+        left = await self.remove(run)
+        if left is not None:
+            raise ProcessManagerError(f"could not remove {left.place!r}: {left.reason}")
+
+    async def archived(self, folder: Path) -> dict[str, float] | None:
+        """List the directories that :meth:`archive` has made in a folder.
+
+        :param folder: the parent of the directories.
+        :return: the names, and the age of each in seconds by the clock of the target; None if
+            they cannot be listed.
+        """
+        return None
 
     async def found(self, folder: Path) -> set[str] | None:
         """List the names of the run directories in a folder; None if they cannot be listed.

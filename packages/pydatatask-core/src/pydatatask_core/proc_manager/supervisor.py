@@ -6,7 +6,8 @@ there, under names that begin with a dot, so that a script that looks around or 
 only what is its own:
 
 ``.script``
-    what is run, by the interpreter that its first line names.
+    what is run, by the interpreter that its first line names, or else by a strict shell
+    (``shell``).
 ``.stdin``, ``.stdout``, ``.stderr``
     its standard streams, those that it has.
 ``.status``
@@ -206,7 +207,7 @@ def order(
     return f"{there} && pdt_run {' '.join(words)} {redirected}; echo $? >&3; cd /\n"
 
 
-def command_line(script: bytes, path: str) -> list[str]:
+def command_line(script: bytes, path: str, shell: Sequence[str]) -> list[str]:
     """Give the command line by which a script is run.
 
     As the kernel reads it: the first line names an interpreter and at most one argument. It is
@@ -216,10 +217,11 @@ def command_line(script: bytes, path: str) -> list[str]:
 
     :param script: the script.
     :param path: where it is on the target.
+    :param shell: the command line of the interpreter of a script without such a line.
     """
     first, _, _ = script.partition(b"\n")
     if not first.startswith(b"#!"):
-        return [DEFAULT_SHELL, path]
+        return [*shell, path]
     words = first[2:].decode("utf-8", "surrogateescape").strip(" \t\r").split(None, 1)
     return [*words, path] if words else [DEFAULT_SHELL, path]
 

@@ -36,6 +36,8 @@ class Linked:
         self._ready = ready
         self._default_ready: Repository | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
+        self.failed_counted_by: list[str] = []
+        """The tasks that are started by failed jobs of this one, too."""
 
     @property
     def ready(self) -> Repository:
@@ -191,6 +193,8 @@ class Linked:
                 inhibits_start=meta and link.inhibits_output,
                 required_for_start=link.required_for_output if meta else None,
             )
+        if failed_counts:
+            output.failed_counted_by.append(self.name)
 
     def gated(self, name: str) -> Repository:
         """Give what a task plugged after this one waits for in the place of a link.

@@ -20,6 +20,7 @@ from pydatatask_core.errors import (
 from ._process.setting import ProcessSetting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.resource_manager import Resources
@@ -38,8 +39,9 @@ MOST_UNRECORDED = 64
 class ProcessTask(ProcessSetting):
     """A task that runs a script.
 
-    The interpreter is specified by the shebang, or the default shell if none present. The
-    execution environment for the task is defined by the process manager.
+    The interpreter is specified by the shebang. Without one it is ``bash -euo pipefail``, so that a
+    command that fails, also inside a pipe, ends the script, or ``sh -eu`` where there is no bash.
+    The execution environment for the task is defined by the process manager.
 
     A script ends well with exit status 0. What is in ``done``, and how a job goes on after any
     crash, is told by ``pydatatask_core.task._process`` and ``pydatatask_core.proc_manager``.
@@ -62,13 +64,16 @@ class ProcessTask(ProcessSetting):
     :param done: a metadata repository in which to dump how each job ended. Linked as "done" with
         ``is_status``, ``inhibits_start``, ``required_for_output``. It holds ``success``,
         ``return_code``, ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``,
-        ``host`` and ``handle``; of a failure also ``reason``, the end of its stderr
-        (``stderr_tail``, or ``stdout_tail`` where they are interleaved), and ``signal``,
-        ``lost``, ``timed_out`` or ``killed`` where that applies.
+        ``host`` and ``handle``; of a failure also ``reason``, and ``signal``, ``lost``,
+        ``timed_out`` or ``killed`` where that applies. ``stderr_tail`` is the last 4 KiB of its
+        stderr (``stdout_tail`` where they are interleaved), of a failure always, of a success
+        where it is not published; ``stdout_tail`` the last 64 KiB of a stdout that is held back.
     :param stdin: a blob repository from which to source the process' standard input, preloaded
         to the target. Linked as "stdin" with ``is_input``.
     :param stdout: a blob repository into which to dump the process' standard output on
-        completion. Linked as "stdout" with ``is_output``.
+        completion. Linked as "stdout" with ``is_output``. That of a failed job is not data: it is
+        held back on the target, in a directory ``failed/JOB`` below :attr:`basedir`, until the job
+        succeeds, is retried or deleted.
     :param stderr: a blob repository into which to dump the process' standard error, linked as
         "stderr" with ``is_output``, or ``STDOUT`` to interleave it with stdout.
     :param ready: a repository from which to read task-ready status.
@@ -77,9 +82,15 @@ class ProcessTask(ProcessSetting):
     :param retries: how often a failed job is tried again before its failure is recorded.
     :param concurrency: how many jobs may run at once.
     :param disabled: whether the pipeline leaves this task alone.
+    :param shell: the command line of the interpreter of scripts without a shebang, such as ``sh``,
+        ``bash -e`` or ``/usr/bin/zsh``; by default the manager decides.
+    :param publish_failed: whether the stdout of failed jobs is published as well; by default only
+        if another task is started by failed jobs of this one (``plug(failed_counts=True)``).
+    :param keep_failed: how old output that is held back may become, as a timedelta or in seconds;
+        what is older is removed when the pipeline opens.
 
-    Without ``done``, its outputs inhibit the start of a job; those of a job that failed are kept
-    back on the target, since nothing else would keep them from starting what comes next.
+    Without ``done``, its outputs inhibit the start of a job, so that stderr is held back as stdout
+    is.
     """
 
     event_driven = True
@@ -105,7 +116,8 @@ class ProcessTask(ProcessSetting):
     async def validate(self) -> None:
         """Check the configuration and the target, and find what an earlier driver left behind.
 
-        :raises TaskConfigurationError: if no job could ever be launched.
+        :raises TaskConfigurationError: if no job could ever be launched, or a task is plugged with
+            ``failed_counts=True`` and ``publish_failed`` is False.
         :raises TemplateError: if the template cannot be read or is not well-formed.
         :raises ProcessManagerError: if the target will not do.
         """
@@ -113,6 +125,12 @@ class ProcessTask(ProcessSetting):
             raise TaskConfigurationError(
                 f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
                 f"and the quota is {self.resource_manager.quota}"
+            )
+        if self.failed_counted_by and not self.publishes_failed:
+            raise TaskConfigurationError(
+                f"{self.name}: publish_failed=False keeps the output of failed jobs from "
+                f"{', '.join(self.failed_counted_by)}, which is plugged with failed_counts=True; "
+                "leave one of them out"
             )
         await self.template.check()
         if self.drives and not self.runs.fits(self.job_resources):
@@ -125,6 +143,17 @@ class ProcessTask(ProcessSetting):
             await self.find_home()
             await self.runs.validate()
             await self._jobs.adopt()
+
+    async def oddities(self) -> Iterable[str]:
+        if not self.drives or self.shell is not None or self.template.names_interpreter:
+            return ()
+        return [
+            f"{runs.host} has no bash, so scripts without a first line `#!` run under `sh -eu`, "
+            "where a failing command inside a pipe is not noticed; install bash, or choose a shell "
+            'by `shell=` (`shell="sh"` runs them as before)'
+            for runs in self.runs.parts
+            if runs.is_up and runs.chosen_shell is None and await runs.lacks_bash()
+        ]
 
     async def _usage(self) -> Resources:
         """Tell what the live jobs take of the quota."""

@@ -93,6 +93,11 @@ class Template:
                 extra={"task": self.owner},
             )
 
+    @property
+    def names_interpreter(self) -> bool:
+        """Whether the template, which is checked or loaded, begins with a line ``#!``."""
+        return (self._text or "").startswith("#!")
+
     async def load(self) -> None:
         """Read and compile the template, unless that has been done.
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from pydatatask_core.repository.blob import BlobRepository
+    from pydatatask_core.utils import AReadStream
 
 __all__ = ["WritingTask"]
 
@@ -32,3 +33,15 @@ class WritingTask(Task, ABC):
         :param job: the job.
         :param follow: whether to go on, with what it writes meanwhile, until it has ended.
         """
+
+    async def ended_streams(self, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
+        """Open what a job wrote that has ended, each stream with a name for it.
+
+        By default these are the values of :attr:`written`. The caller closes the streams.
+
+        :param job: the job.
+        """
+        names = {id(link.repo): name for name, link in self.links.items()}
+        for repo in self.written:
+            if await repo.contains(job):
+                yield names.get(id(repo), repr(repo)), await repo.open(job, "rb")

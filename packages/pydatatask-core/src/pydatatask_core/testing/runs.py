@@ -10,7 +10,7 @@ import pytest
 
 from pydatatask_core.proc_manager import STDOUT, Plan, Run, RunExistsError, State
 from pydatatask_core.proc_manager.run import INLINE, TAIL
-from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
+from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,17 +64,19 @@ class RunLaws:
     async def test_a_long_output_is_not_in_the_report(self, manager: Any) -> None:
         """T2: its end is, and it can be streamed."""
         size = 5 * INLINE
-        script = f"yes 0123456 | head -c {size}; printf end"
+        script = f"head -c {size} /dev/zero | tr '\\0' x; echo; printf end"
         runs, run = manager.runs, new_run(manager)
         report = await finished(runs, run, Plan(script.encode(), {}, stdout=True))
         output = report.outputs[STDOUT_FILE]
-        assert (output.size, output.data, len(output.tail)) == (size + 3, None, TAIL)
-        assert output.tail.endswith(b"0123456\nend")
+        assert (output.size, output.data, len(output.tail)) == (size + 4, None, TAIL)
+        assert output.tail.endswith(b"xxx\nend")
+        for length, expected in ((5, b"x\nend"), (2 * size, b"x" * size + b"\nend")):
+            assert await runs.tail(run, STDOUT_FILE, length) == expected
         read = 0
         async with await runs.read(run, STDOUT_FILE) as stream:
             while block := await stream.read(INLINE):
                 read += len(block)
-        assert read == size + 3
+        assert read == size + 4
 
     async def test_a_run_that_lives_is_reported_as_running(self, manager: Any) -> None:
         """T1: until it has ended."""
@@ -109,6 +111,61 @@ class RunLaws:
         await runs.remove(run)
         await runs.remove(run)
         assert not await exists(manager, run.directory / STDOUT_FILE)
+
+    async def test_streams_of_a_run_can_be_archived(self, manager: Any) -> None:
+        """T2: in the place of those that are there, as often as one likes, beyond the run."""
+        runs, place = manager.runs, manager.basedir / "held" / "job"
+        for text in ("first", "second"):
+            run = new_run(manager, text)
+            script = f"echo {text}; echo {text} error >&2".encode()
+            await finished(runs, run, Plan(script, {}, stdout=True, stderr=True))
+            for _ in range(2):
+                await runs.archive(run, [STDOUT_FILE, STDERR], place)
+            assert (await runs.report(run, [STDOUT_FILE])).outputs.keys() == {STDOUT_FILE}
+            await runs.remove(run)
+            for name, expected in ((STDOUT_FILE, f"{text}\n"), (STDERR, f"{text} error\n")):
+                async with await runs.read(Run(place, runs.host), name) as stream:
+                    assert (await stream.read()).decode() == expected
+        for _ in range(2):
+            await runs.unarchive(Run(place, runs.host))
+        assert not await exists(manager, place / STDOUT_FILE)
+
+    async def test_a_stream_that_is_not_there_is_not_archived(self, manager: Any) -> None:
+        """T2: which is an error."""
+        runs, run = manager.runs, new_run(manager)
+        await finished(runs, run, Plan(b"exit 1", {}))
+        with pytest.raises(OSError, match="\\.stdout"):
+            await runs.archive(run, [STDOUT_FILE], manager.basedir / "held" / "job")
+
+    async def test_what_is_archived_is_listed_with_its_age(self, manager: Any) -> None:
+        """T2: by the clock of the target."""
+        runs, folder = manager.runs, manager.basedir / "held"
+        if await runs.archived(folder) is None:
+            pytest.skip("this manager does not list")
+        assert await runs.archived(folder) == {}
+        run = new_run(manager)
+        await finished(runs, run, Plan(b"echo x", {}, stdout=True))
+        await runs.archive(run, [STDOUT_FILE], folder / safe_name("a/b"))
+        ages = await runs.archived(folder)
+        assert ages.keys() == {"a/b"}
+        assert -2.0 < ages["a/b"] < 60.0  # noqa: PLR2004
+
+    async def test_a_script_runs_strictly(self, manager: Any) -> None:
+        """T6: a command that fails ends it, also inside a pipe, and so does an unset variable."""
+        for number, script in enumerate(("false | cat; echo no", "false; echo no", "echo $no")):
+            run = new_run(manager, f"job{number}")
+            report = await finished(manager.runs, run, Plan(script.encode(), {}, stdout=True))
+            assert report.return_code != 0
+            assert report.outputs[STDOUT_FILE].data == b""
+
+    async def test_the_shell_of_a_script_can_be_chosen(self, manager: Any) -> None:
+        """T2: with arguments."""
+        plan = Plan(b"echo $0; false; echo yes $-", {}, stdout=True, shell=("/bin/sh", "-f"))
+        report = await finished(manager.runs, new_run(manager), plan)
+        assert report.return_code == 0
+        name, answer = (report.outputs[STDOUT_FILE].data or b"").decode().splitlines()
+        assert name.endswith("/.script")
+        assert answer == "yes f"
 
     # -- where a directory tells all -------------------------------------------------------------
 
@@ -209,17 +266,6 @@ class RunLaws:
         await told.wait()
         assert (await runs.report(run)).state is State.ENDED
         assert not other.is_set()
-
-    async def test_a_directory_can_be_put_aside(self, manager: Any) -> None:
-        """T2: in the place of what was there before."""
-        runs = exclusive(manager)
-        for text in ("first", "second"):
-            run = new_run(manager)
-            await finished(runs, run, Plan(f"echo {text}".encode(), {}, stdout=True))
-            place = await runs.keep(run, manager.basedir / "kept" / "job")
-            async with await manager.open(place / STDOUT_FILE, "r") as stream:
-                assert await stream.read() == f"{text}\n"
-        await runs.make(new_run(manager), Plan(b"exit 0", {}))
 
     async def test_a_memo_is_kept(self, manager: Any) -> None:
         """T2: until it is forgotten, whatever becomes of the directory."""

@@ -31,6 +31,7 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
     :param task: whose jobs.
     :param jobs: where to put those that are still to be looked after.
     """
+    await jobs.held_output.load()
     recorded = await task.pids.keys()
     found: dict[str, str] = {}
     left: list[Leftover] = []
@@ -77,7 +78,7 @@ async def _adopt(
             jobs.take_on(live, Phase.RUNNING if running else Phase.ENDED)
         elif report.state is State.RUNNING:
             await _put_back(task, jobs, live, report)
-        else:
+        elif await jobs.held_output.recover(live, report):
             return await task.runs.remove(live.run)
     except Exception as e:  # noqa: BLE001 - one bad job never stops another
         log.error(

@@ -8,12 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager.run import Leftover, Report, State
+from pydatatask_core.proc_manager.run import INLINE, Leftover, Report, State
+from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
 from pydatatask_core.utils import async_copyfile
 
+from .held import place_streams
 from .outcome import KILLED, describe_outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pydatatask_core.proc_manager.run import Output
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.task.process import ProcessTask
@@ -75,7 +79,9 @@ class Ender:
                 return
             stuck = True
         live.attempts = live.count_attempts(report.memo)
-        record = describe_outcome(live, report, task.published, datetime.now(UTC))
+        record = describe_outcome(
+            live, report, task.published, datetime.now(UTC), strict=task.runs_strictly
+        )
         await self._settle(live, report, record, stuck)
 
     async def _settle(
@@ -98,18 +104,20 @@ class Ender:
                 f"; it is not tried again, because its run directory {str(live.run.directory)!r} "
                 "can neither be removed nor renamed"
             )
-        if not failed or task.done is not None:
-            await self._publish(live, report)
+        published, held = place_streams(task, report, failed)
+        for name in published:
+            await self._copy(live, name, report.outputs[name], task.published[name])
+        is_held = await self.jobs.held_output.replace(live, held)
         if task.done is not None and task.metadata:
+            record |= await self._tails(live, report, published, failed)
             await task.done.dump(live.job, record)
             task.outcome_view("done").note(live.job, not failed)
         if failed:
             await task.runs.remember(live.run, live.memo())
         elif report.memo is not None:
             await task.runs.remember(live.run, None)
-        kept = failed and task.done is None and await self._keep(live)
         await task.pids.delete(live.job)
-        if not kept:
+        if is_held:
             await self._leave(live)
         await self.jobs.finished(live, record)
 
@@ -128,11 +136,29 @@ class Ender:
         except ProcessManagerError as e:
             self.jobs.leftovers.add(live.job, Leftover(str(live.run.directory), str(e)))
 
-    async def _publish(self, live: LiveJob, report: Report) -> None:
-        for name, repo in self.task.published.items():
+    async def _tails(
+        self, live: LiveJob, report: Report, published: Collection[str], failed: bool
+    ) -> dict[str, str]:
+        """Return the ends of the streams that the record of a job is to hold.
+
+        :param published: the streams that are in a repository now.
+        """
+        tails: dict[str, str] = {}
+        for name in (STDERR, STDOUT_FILE):
             output = report.outputs.get(name)
-            if output is not None:
-                await self._copy(live, name, output, repo)
+            if output is None:
+                continue
+            tail = output.tail
+            if failed and name in self.task.published and name not in published:
+                if output.data is None:
+                    tail = await self.task.runs.tail(live.run, name, INLINE)
+                else:
+                    tail = output.data
+            elif name in published and (not failed or tails):
+                continue  # all of it can be read there
+            if tail or (failed and name == STDERR):
+                tails[f"{name.removeprefix('.')}_tail"] = tail.decode(errors="replace")
+        return tails
 
     async def _copy(self, live: LiveJob, name: str, output: Output, repo: BlobRepository) -> None:
         if output.data is not None:
@@ -144,22 +170,6 @@ class Ender:
             await repo.open(live.job, "wb") as target,
         ):
             await async_copyfile(source, target)
-
-    async def _keep(self, live: LiveJob) -> bool:
-        """Put aside what a failed job has written, since nothing would keep it from being taken."""
-        if not self.task.published:
-            return False
-        place = await self.task.runs.keep(
-            live.run, self.task.place("failed", live.job, live.run.host)
-        )
-        log.warning(
-            "%s: the output of job %s, which failed, is kept in %s",
-            self.task.name,
-            live.job,
-            place,
-            extra={"task": self.task.name, "job": live.job},
-        )
-        return True
 
     async def put_off(self, live: LiveJob, delay: float, problem: str, attempt: int) -> bool:
         """Have a job launched again after a wait.

@@ -12,6 +12,7 @@ from pydatatask_core.task.flight import JobsInFlight
 
 from .adoption import adopt
 from .ending import Ender
+from .held import HeldOutput
 from .leftovers import Leftovers
 from .live import LiveJob, Phase
 from .outcome import timed_out
@@ -45,6 +46,7 @@ class Jobs(JobsInFlight[LiveJob]):
         self.held: dict[str, ForeignRecordError] = {}
         """The jobs whose records name something that is not theirs."""
         self.leftovers = Leftovers(task)
+        self.held_output = HeldOutput(task)
         self._ender = Ender(task, self)
         self._adopted = False
         self._adopting = asyncio.Lock()

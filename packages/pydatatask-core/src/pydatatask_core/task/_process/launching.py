@@ -126,6 +126,7 @@ class Launcher:
             has_stdin=stdin is not None,
             stdout=stdout,
             stderr=stderr,
+            shell=task.shell,
         )
         return plan, rest
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.proc_manager.run import State
-from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
 from pydatatask_core.utils import signal_name
 
 if TYPE_CHECKING:
@@ -22,6 +21,15 @@ KILLED = "killed on request"
 
 _TIMED_OUT = "timed out"
 
+_BROKEN_PIPE = (
+    "a command wrote into a pipe that its reader had closed, as in `zcat x | head -1`; if that is "
+    "no failure, read to the end (`sed -n 1p`) or append `|| [ $? = 141 ]`"
+)
+_NO_MATCH = (
+    "any command that fails ends the script, also inside a pipe, as `grep` without a match does; "
+    "`|| true` after it allows that"
+)
+
 
 def timed_out(seconds: float) -> str:
     """Say why a job that had its time was told to end."""
@@ -29,7 +37,7 @@ def timed_out(seconds: float) -> str:
 
 
 def describe_outcome(
-    live: LiveJob, report: Report, expected: Iterable[str], now: datetime
+    live: LiveJob, report: Report, expected: Iterable[str], now: datetime, *, strict: bool = False
 ) -> dict[str, Any]:
     """Say how a job ended.
 
@@ -37,6 +45,8 @@ def describe_outcome(
     :param report: what was found out about its process, which is over.
     :param expected: the streams that have to be there.
     :param now: the time, for a process of which nobody knows when it ended.
+    :param strict: whether the script ran in the default interpreter, where any command that fails
+        ends it.
     """
     code = report.return_code
     signalled = None if code is None else signal_name(code)
@@ -63,12 +73,14 @@ def describe_outcome(
         record["reason"] = f"lost: {lost}"
     elif signalled:
         record["reason"] = f"killed by {signalled} (exit status {code})"
+        if signalled == "SIGPIPE":
+            record["reason"] += f": {_BROKEN_PIPE}"
     elif code != 0:
         record["reason"] = f"exit status {code}"
+        if strict and code == 1:
+            record["reason"] += f" ({_NO_MATCH})"
     else:
         record["success"] = True
-    if not record["success"]:
-        record.update(_tails(report))
     return record
 
 
@@ -77,14 +89,6 @@ def _loss(report: Report, expected: Iterable[str]) -> str | None:
         return report.reason or "nobody knows what became of it"
     missing = [name.removeprefix(".") for name in expected if name not in report.outputs]
     return f"its run directory has lost its {' and '.join(missing)}" if missing else None
-
-
-def _tails(report: Report) -> dict[str, str]:
-    for name in (STDERR, STDOUT_FILE):
-        output = report.outputs.get(name)
-        if output is not None:
-            return {f"{name.removeprefix('.')}_tail": output.tail.decode(errors="replace")}
-    return {}
 
 
 def _time(seconds: float) -> datetime:

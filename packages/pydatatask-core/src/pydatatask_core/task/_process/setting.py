@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import reprlib
 from abc import ABC, abstractmethod
+from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ForeignRecordError, TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
+from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
 from pydatatask_core.task.checks import checked_seconds
 from pydatatask_core.task.template import Template
@@ -17,7 +19,7 @@ from pydatatask_core.task.written import WritingTask
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.metadata import MetadataRepository
     from pydatatask_core.resource_manager import ResourceManager, Resources
     from pydatatask_core.task.retry import Retries
+    from pydatatask_core.utils import AReadStream
 
 __all__ = ["ProcessSetting"]
 
@@ -58,6 +61,9 @@ class ProcessSetting(WritingTask, ABC):
         retries: int | Retries = 0,
         concurrency: int | None = None,
         disabled: bool = False,
+        shell: str | None = None,
+        publish_failed: bool | None = None,
+        keep_failed: timedelta | float = timedelta(days=30),
     ) -> None:
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         self._check(manager, resource_manager, job_resources)
@@ -69,6 +75,12 @@ class ProcessSetting(WritingTask, ABC):
         self.window = window
         self.environ = _checked_environ(name, environ)
         self.timeout = checked_seconds(name, "timeout", timeout)
+        try:
+            self.shell = parse_shell(shell)
+        except ValueError as e:
+            raise TaskConfigurationError(f"{name}: {e}") from e
+        self._publish_failed = publish_failed
+        self.keep_failed = checked_seconds(name, "keep_failed", keep_failed) or 0.0
         self.pids = pids
         self.done = done
         self.stdin = stdin
@@ -186,8 +198,47 @@ class ProcessSetting(WritingTask, ABC):
         return {name: repo for name, repo in targets.items() if repo is not None}
 
     @property
+    def publishes_failed(self) -> bool:
+        """Whether the output of failed jobs is published as well."""
+        if self._publish_failed is None:
+            return bool(self.failed_counted_by)
+        return self._publish_failed
+
+    def publishes(self, name: str, failed: bool) -> bool:
+        """Return whether a stream of a job that has ended goes to a repository.
+
+        :param name: the name of the stream.
+        :param failed: whether the job has failed.
+        """
+        if name not in self.published:
+            return False
+        if not failed or self.publishes_failed:
+            return True
+        return name == STDERR and self.done is not None  # which keeps it from marking an end
+
+    @property
+    def runs_strictly(self) -> bool:
+        """Whether scripts run in the default interpreter, unless a template makes a first line."""
+        chosen = self.shell or next((it.chosen_shell for it in self.runs.parts), None)
+        return chosen is None and not self.template.names_interpreter
+
+    @property
     def written(self) -> Sequence[BlobRepository]:
         return list(self.published.values())
+
+    async def ended_streams(self, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
+        from .held import ended_streams
+
+        await self.find_home()
+        async with aclosing(ended_streams(self, job)) as streams:
+            async for stream in streams:
+                yield stream
+
+    async def sweep(self, jobs: Collection[str]) -> None:
+        from .held import sweep_held
+
+        await self.find_home()
+        await sweep_held(self, jobs)
 
     def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
         from .reading import read_streams
