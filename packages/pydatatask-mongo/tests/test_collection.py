@@ -350,6 +350,28 @@ async def test_a_view_has_an_identity_of_its_own(repo: Any) -> None:
     assert repr(view).startswith(f"{repo!r}.query({{'b': 1, ")
 
 
+async def test_a_view_is_stored_in_the_place_of_its_collection(repo: Any) -> None:
+    assert repo.query({"a": 1}).location == repo.location
+
+
+async def test_spellings_of_a_server_are_one_place() -> None:
+    clients = [pymongo.AsyncMongoClient[Any](f"mongodb://{host}", connect=False) for host in _SPELLINGS]
+    try:
+        places = {
+            MongoMetadataRepository(lambda c=c: c["database"]["jobs"], "part").location  # type: ignore[misc]
+            for c in clients
+        }
+        assert len(places) == 1
+        other = MongoMetadataRepository(lambda: clients[0]["database"]["jobs"])
+        assert other.location not in places
+    finally:
+        for client in clients:
+            await client.close()
+
+
+_SPELLINGS = ("localhost", "127.0.0.1:27017", "LOCALHOST", "[::1]")
+
+
 async def test_secrets_are_not_shown(refused: Any) -> None:
     repo = MongoMetadataRepository(lambda: refused["database"]["jobs"])
     with pytest.raises(StoreError) as failure:

@@ -84,7 +84,7 @@ async def test_tasks_and_what_they_write_are_validated_once_for_each_opening() -
     done, source = Validated(), Validated()
     tasks = [Noting(name, source) for name in ("one", "two")]
     for task in tasks:
-        task.link("shared", done, is_status=True)
+        task.link("common", done, is_output=True, shared=True)
     pipeline = Pipeline(tasks)
     for number in (1, 2):
         async with pipeline:
@@ -101,20 +101,6 @@ async def test_tasks_and_what_they_write_are_validated_once_for_each_opening() -
 async def test_an_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="'drive', 'inspect' or 'one', not 'look'"):
         await Pipeline([]).open("look")  # type: ignore[arg-type]
-
-
-async def test_two_objects_for_one_folder_are_one_repository_to_warn_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    tasks = []
-    for name in ("one", "two"):
-        task = InProcessSyncTask(name, YamlMetadataFileRepository(tmp_path), func=quiet)
-        task.link("source", jobs("a"), is_input=True)
-        tasks.append(task)
-    async with Pipeline(tasks, exclusive=False):
-        pass
-
-    assert "one.done and two.done write to one repository" in caplog.text
 
 
 def waiting_task(

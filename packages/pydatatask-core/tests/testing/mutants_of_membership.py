@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from pydatatask_core.repository.location import Location
+
 from .harness import Mutants
 from .reference import PAGE, ReferenceRepository
 
@@ -181,6 +183,13 @@ class LivesInItsObject(ReferenceRepository):
     @property
     def identity(self) -> str:
         return f"memory:{id(self)}"
+
+
+@breaks("R1", "another_instance_has_the_same_jobs")
+class IsLocatedByItsObject(ReferenceRepository):
+    @property
+    def location(self) -> Location:
+        return Location(("object", id(self)))
 
 
 @breaks(

@@ -20,6 +20,7 @@ from pydatatask_core.errors import (
     StoreTimeoutError,
 )
 from pydatatask_core.repository import MetadataRepository, Repository
+from pydatatask_core.repository.location import Location
 from pydatatask_core.utils import finish
 
 from .decoding import from_document
@@ -189,6 +190,14 @@ class MongoMetadataRepository(MetadataRepository):
             raise
         except StoreError as e:
             raise RepositoryConfigurationError(str(e)) from e.__cause__
+
+    @property
+    def location(self) -> Location:
+        # Without the filter, since a value is stored whether it matches or not.
+        try:
+            return Location(self._source.store(self))
+        except SessionError:
+            return super().location
 
     @property
     def identity(self) -> str | None:

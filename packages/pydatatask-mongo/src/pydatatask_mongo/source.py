@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.repository.location import canonical_host
+
 from .client import servers_of, takes_all_values, usable
 
 if TYPE_CHECKING:
@@ -64,6 +66,15 @@ class Source:
         :param owner: which repository it is for.
         """
         return f"mongodb:{self.ready(owner).full_name}@{self._servers}"
+
+    def store(self, owner: object) -> tuple[object, ...]:
+        """Identify servers and collection, the same for common spellings of a server.
+
+        :param owner: the repository that it is for.
+        """
+        name = self.ready(owner).full_name
+        servers = (server.rpartition(":") for server in self._servers.split(","))
+        return "mongodb", name, frozenset((canonical_host(host), port) for host, _, port in servers)
 
     async def takes_all_values(self, owner: object) -> bool:
         """Tell whether the server holds whatever BSON does.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from botocore.exceptions import ClientError
@@ -15,7 +16,7 @@ from .arguments import check_client, check_part_size, check_texts
 from .errors import is_absent, store_errors
 from .info import S3BucketInfo
 from .multipart import PART_SIZE
-from .place import ObjectPlace
+from .place import ObjectPlace, canonical_endpoint
 from .preparing import BucketPreparation
 from .reading import ObjectReader
 from .writing import ObjectWriter
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
 
     from pydatatask_core.repository.blob import BlobMode
+    from pydatatask_core.repository.location import Location
 
 __all__ = ["S3BucketRepository"]
 
@@ -33,6 +35,8 @@ LONGEST_KEY = 1024
 """How many bytes of UTF-8 a key may have ("Naming Amazon S3 objects", User Guide)."""
 
 _TEXT_CHUNK = 64 * 1024
+
+_SLASHES = re.compile("/{2,}")
 
 
 class S3BucketRepository(BlobRepository):
@@ -190,6 +194,18 @@ class S3BucketRepository(BlobRepository):
         except SessionError:
             return None
         return f"s3:{endpoint}/{self.bucket}/{self.prefix}*{self.suffix}"
+
+    @property
+    def location(self) -> Location:
+        from pydatatask_core.repository.location import Location
+
+        # Some servers keep objects as files, where a slash more makes no other name.
+        prefix = _SLASHES.sub("/", self.prefix).removeprefix("/")
+        try:
+            store = ("s3", canonical_endpoint(self.client.meta.endpoint_url), self.bucket)
+        except SessionError:
+            return super().location
+        return Location(store, prefix, self.suffix)
 
     _PROBE: ClassVar[str] = ".pydatatask-probe"
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
+from urllib.parse import urlsplit
+
+from pydatatask_core.repository.location import canonical_host
 
 from .errors import store_errors
 
@@ -14,7 +17,9 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository import Repository
 
-__all__ = ["ObjectPlace"]
+__all__ = ["ObjectPlace", "canonical_endpoint"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Address(TypedDict):
@@ -55,3 +60,13 @@ class ObjectPlace:
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.key}"
+
+
+def canonical_endpoint(url: str) -> tuple[str, int | None, str]:
+    """Return the same host, port and path for every spelling of an endpoint.
+
+    :param url: the URL of the server.
+    """
+    parts = urlsplit(url)
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return canonical_host(parts.hostname or ""), port, parts.path.rstrip("/")

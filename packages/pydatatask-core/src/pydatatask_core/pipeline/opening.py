@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PipelineConfigurationError, describe
 
+from .collisions import find_collisions, warn_of_shared
 from .holds import marks_ended_jobs
 from .standstill import find_standstill
 
@@ -32,11 +33,13 @@ async def find_problems(tasks: Sequence[Task], create: bool) -> list[Exception]:
     :param create: whether anything may be created.
     :return: what is wrong.
     """
+    problems = await asyncio.to_thread(find_collisions, tasks)
+    if problems and create:
+        return problems  # to validate a task may change what its links hold
     checks: list[Awaitable[None]] = []
     if create:
         checks += [repo.validate() for repo in _written(tasks)]
     checks += [task.validate() for task in tasks]
-    problems: list[Exception] = []
     for problem in await asyncio.gather(*checks, return_exceptions=True):
         if isinstance(problem, Exception):
             problems.append(problem)
@@ -79,7 +82,7 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
     told = await asyncio.gather(*(task.oddities() for task in tasks))
     for oddity in dict.fromkeys(chain.from_iterable(told)):
         log.warning("%s", oddity)
-    written: list[tuple[Task, str, Repository]] = []
+    written: set[int] = set()
     for task in tasks:
         extra = {"task": task.name}
         if task.disabled:
@@ -98,16 +101,13 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
                 task.name,
                 extra=extra,
             )
-        for name, link in task.links.items():
-            if link.is_output or link.is_status:
-                written.append((task, name, link.repo))
+        written |= {id(it.repo) for it in task.links.values() if it.is_output or it.is_status}
     await _warn_of_standstill(tasks)
-    known = {id(repo) for _, _, repo in written}
     read = {id(link.repo): link.repo for task in tasks for link in task.links.values()}
     for key, repo in read.items():
-        if key not in known and await repo.is_missing():
+        if key not in written and await repo.is_missing():
             log.warning("%r does not exist yet; it is taken to be empty until it appears", repo)
-    await asyncio.to_thread(_warn_of_shared, written)
+    await asyncio.to_thread(warn_of_shared, tasks)
 
 
 async def _warn_of_standstill(tasks: Sequence[Task]) -> None:
@@ -121,17 +121,3 @@ async def _warn_of_standstill(tasks: Sequence[Task]) -> None:
             if len(names) == 1
             else "they wait for each other, since they require what only they write",
         )
-
-
-def _warn_of_shared(written: Iterable[tuple[Task, str, Repository]]) -> None:
-    """Warn where several tasks write to one place, by one repository or by several."""
-    places: dict[object, list[tuple[Task, str, Repository]]] = {}
-    for task, name, repo in written:
-        places.setdefault(repo.identity or id(repo), []).append((task, name, repo))
-    for writers in places.values():
-        if len({task.name for task, _, _ in writers}) > 1:
-            log.warning(
-                "%s write to one repository, %r; the jobs of the one look like the other's",
-                " and ".join(f"{task.name}.{name}" for task, name, _ in writers),
-                writers[0][2],
-            )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from collections.abc import Set as AbstractSet
 
+    from .location import Location
     from .map import MapRepository
     from .setops import AggregateAndRepository, AggregateOrRepository, BlockingRepository
 
@@ -237,6 +238,17 @@ class Repository(ABC):
         Two pipelines that write to one identity are kept from running at the same time.
         """
         return None
+
+    @property
+    def location(self) -> Location:
+        """Where the data lives, for comparison with other repositories of this process.
+
+        The default is :attr:`identity`, or this object where that is None. Override it where one
+        place has several spellings, or where several repositories share a folder or a bucket.
+        """
+        from .location import Location
+
+        return Location(self.identity or ("object", id(self)))
 
     def map(
         self,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ._files.stamp import Stamp
+    from .location import Location
 
 __all__ = ["FileRepositoryBase"]
 
@@ -163,6 +164,17 @@ class FileRepositoryBase(Repository, ABC):
     def identity(self) -> str:
         path = os.path.join(os.fsdecode(os.getcwdb()), self._given)
         return f"{self._KIND.value}:{os.path.normpath(path)}/*{self.extension}"
+
+    @property
+    def location(self) -> Location:
+        from ._files.location import folder_location
+
+        return folder_location(
+            self._given,
+            self.extension,
+            ignores_case=self.case_insensitive,
+            holds_folders=self._KIND is not Kind.FILE,
+        )
 
     def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
         return store_errors(self, action if job is None else f"{action} job {job!r}")

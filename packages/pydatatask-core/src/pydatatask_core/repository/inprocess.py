@@ -16,6 +16,8 @@ from .metadata import MetadataRepository
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from .location import Location
+
 __all__ = ["InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataRepository"]
 
 
@@ -76,6 +78,12 @@ class _InProcessRepository(Repository):
         data[job] = value
         if len(data) != before:
             self._dirty = True
+
+    @property
+    def location(self) -> Location:
+        from .location import Location
+
+        return Location(("object", id(self._data)))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(<{len(self._data)} jobs>)"

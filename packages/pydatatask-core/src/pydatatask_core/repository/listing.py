@@ -117,6 +117,11 @@ class Combinator(Repository):
         """Give exactly those of the jobs that are present; called after :meth:`candidates`."""
 
     @property
+    def written_children(self) -> Iterable[Repository]:
+        """The repositories that are written to, or deleted from, through this one."""
+        return self.children.values()
+
+    @property
     def by_value(self) -> bool:
         """Whether membership depends on anything but the keys of the leaves."""
         return any(by_value(child) for child in self.children.values())
@@ -163,7 +168,7 @@ class Combinator(Repository):
 
     async def validate(self) -> None:
         """Validate the repositories that are written to through this one."""
-        for child in self.children.values():
+        for child in self.written_children:
             await child.validate()
 
     @property
@@ -183,6 +188,15 @@ def is_combinator(repo: Repository) -> TypeGuard[Combinator]:
 def by_value(repo: Repository) -> bool:
     """Tell whether membership in a repository depends on more than keys."""
     return is_combinator(repo) and repo.by_value
+
+
+def written_leaves(repo: Repository) -> Iterator[Repository]:
+    """Iterate the repositories that store the values written through a repository."""
+    if isinstance(repo, Combinator):
+        for child in repo.written_children:
+            yield from written_leaves(child)
+    else:
+        yield repo
 
 
 def leaves(repo: Repository) -> Iterator[Repository]:

@@ -210,8 +210,9 @@ class BlockingRepository(Combinator):
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
         return await self.source.info_many(jobs)
 
-    async def validate(self) -> None:
-        await self.source.validate()
+    @property
+    def written_children(self) -> Iterable[Repository]:
+        return (self.source,)
 
     async def delete(self, job: str) -> None:
         """Delete the job from ``source``."""

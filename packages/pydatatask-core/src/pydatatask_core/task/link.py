@@ -23,6 +23,7 @@ class Link:
     required_for_start: bool = False
     inhibits_output: bool = False
     required_for_output: bool = False
+    shared: bool = False
 
     @property
     def dispositions(self) -> dict[str, bool]:

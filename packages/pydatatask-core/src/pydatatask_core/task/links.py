@@ -81,6 +81,8 @@ class Linked:
         required_for_start: bool | None = None,
         inhibits_output: bool = False,
         required_for_output: bool | None = None,
+        *,
+        shared: bool = False,
     ) -> None:
         """Create a link between this task and a repository.
 
@@ -96,6 +98,8 @@ class Linked:
             plugged into.
         :param required_for_output: whether it becomes ``required_for_start`` in tasks that this
             one is plugged into; as ``is_output`` if unspecified.
+        :param shared: whether other tasks are meant to write to the same place. If all links to
+            it say so, opening the pipeline does not warn of it.
         :raises TaskConfigurationError: if the name is taken, or no repository is given.
         """
         if not isinstance(name, str) or not name:
@@ -122,6 +126,7 @@ class Linked:
             required_for_start=is_input if required_for_start is None else required_for_start,
             inhibits_output=inhibits_output,
             required_for_output=is_output if required_for_output is None else required_for_output,
+            shared=shared,
         )
         self._default_ready = None
 

@@ -157,6 +157,8 @@ class ListingLaws(MembershipLaws):
         assert await jobs_of(other) == {JOB}
         assert other.identity == repo.identity
         assert (repo.identity is not None) is self.stores
+        if self.stores:
+            assert other.location == repo.location
 
     async def test_jobs_may_be_added_while_it_is_iterated(self, repo: Any) -> None:
         """R1: those that were there all the time are seen, each once."""

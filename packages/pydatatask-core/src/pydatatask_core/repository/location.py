@@ -1,0 +1,106 @@
+"""Where repositories store their values, compared by identity instead of by spelling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydatatask_core.errors import InvalidJobIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from .base import Repository
+
+__all__ = ["Location", "canonical_host", "is_same_place", "shared_entry"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]", "localhost.localdomain"})
+
+
+class Location(NamedTuple):
+    """The entries of a folder, bucket, collection, ... that a repository calls its jobs.
+
+    The value of a job is the entry ``prefix + job + suffix``.
+    """
+
+    store: Hashable
+    """Identifies the folder, bucket or collection, however it is spelled."""
+
+    prefix: str = ""
+    """The text before a job id in the name of its entry."""
+
+    suffix: str = ""
+    """The text after it."""
+
+    ignores_case: bool = False
+    """Whether two names that differ in case only are the same entry."""
+
+    holds_folders: bool = False
+    """Whether a folder in ``store`` can be a job."""
+
+    parents: tuple[tuple[Hashable, str], ...] = ()
+    """Each folder that ``store`` is in, and the name of the entry there that leads to it."""
+
+    def job_in(self, name: str) -> str | None:
+        """Return the part of an entry's name that would be the job id, or None.
+
+        :param name: the name of an entry of ``store``.
+        """
+        start, end = len(self.prefix), len(name) - len(self.suffix)
+        if start < end and name.startswith(self.prefix) and name.endswith(self.suffix):
+            return name[start:end]
+        return None
+
+
+def canonical_host(host: str) -> str:
+    """Return the same name for every common spelling of a host.
+
+    :param host: the name or address of a host, without a port.
+    """
+    host = host.lower().rstrip(".")
+    return "localhost" if host in _LOOPBACK else host
+
+
+def is_same_place(one: Location, other: Location) -> bool:
+    """Determine whether a job of two repositories has the same entry in both.
+
+    :param one: the location of the first.
+    :param other: the location of the second.
+    """
+    if one.store != other.store:
+        return False
+    names = (one.prefix, one.suffix), (other.prefix, other.suffix)
+    if one.ignores_case or other.ignores_case:
+        names = tuple((p.casefold(), s.casefold()) for p, s in names)  # type: ignore[assignment]
+    return names[0] == names[1]
+
+
+def shared_entry(one: Repository, other: Repository) -> tuple[str, str] | None:
+    """Find two jobs, one of each repository, that are one entry; None if there are none.
+
+    Repositories of one place share every job. Others may share entries all the same: in one folder
+    ``a`` with the extension ``.yaml`` is ``a.yaml`` without one, where job ids may have dots.
+
+    :param one: the first repository.
+    :param other: the second, not in the same place.
+    """
+    places = one.location, other.location
+    if places[0].store != places[1].store:
+        return None
+    prefix = max((place.prefix for place in places), key=len)
+    suffix = max((place.suffix for place in places), key=len)
+    for middle in ("", one.CHARSET_START_END[:1], other.CHARSET_START_END[:1]):
+        name = prefix + middle + suffix
+        jobs = places[0].job_in(name), places[1].job_in(name)
+        if _is_job(one, jobs[0]) and _is_job(other, jobs[1]):
+            return str(jobs[0]), str(jobs[1])
+    return None
+
+
+def _is_job(repo: Repository, name: str | None) -> bool:
+    if name is None:
+        return False
+    try:
+        repo.check_job_id(name)
+    except InvalidJobIdError:
+        return False
+    return True
