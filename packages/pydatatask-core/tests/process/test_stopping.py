@@ -12,6 +12,8 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core import Retries
+from pydatatask_core.proc_manager import examining
+from pydatatask_core.proc_manager.identity import read_uptime
 from pydatatask_core.task._process import jobs
 
 if TYPE_CHECKING:
@@ -67,15 +69,15 @@ async def test_a_job_that_is_suspended_ends_in_time(lab: Lab) -> None:
     assert (await lab.done.info("a"))["timed_out"] is True
 
 
-async def test_the_time_of_a_job_goes_on_when_the_driver_does_not(lab: Lab) -> None:
+async def test_the_time_of_a_job_goes_on_when_the_driver_does_not(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await lab.add("a")
     task = lab.task("echo ready >>LOG; WAIT", timeout=3600)
     await task.launch("a")
     await lab.logged()  # one that is only about to begin is begun anew, and so is its time
     task.attach(None)
-    record = await lab.pids.info("a")
-    record["start_time"] -= timedelta(hours=2)
-    await lab.pids.dump("a", record)
+    monkeypatch.setattr(examining, "read_uptime", lambda: read_uptime() + 7200)
     await lab.run(lab.again().task("echo ready >>LOG; WAIT", timeout=3600))
     assert (await lab.done.info("a"))["reason"] == "timed out after 3600 s"
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import SessionError, describe
 
 from .answer import Answer
+from .clock import ServerClock
 from .errors import PodManagerError, api_errors
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Client:
         """How many answers of each client are being read."""
         self._closed = False
         self._host = ""
+        self.clock = ServerClock()
         self.silence = SILENCE
         """Seconds that the server may say nothing in the middle of an ordinary answer."""
 
@@ -219,6 +221,7 @@ class Client:
             response: aiohttp.ClientResponse = await getattr(CoreV1Api(client), method)(
                 *args, **options, _preload_content=False
             )
+        self.clock.note(response.headers.get("Date"))
         return response
 
 

@@ -105,6 +105,8 @@ def _running(pod: Mapping[str, Any], now: datetime, timeout: float | None) -> Ve
     start = parse_time(pod["status"].get("startTime"))
     if timeout is None or start is None:
         return Verdict()
+    # The node has stamped the start, by a clock of its own; that was after the creation.
+    start = max(start, created_at(pod, start))
     left = timeout - (now - start).total_seconds()
     if left > 0:
         return Verdict(again=left)
@@ -117,7 +119,7 @@ def _pending(pod: Mapping[str, Any], now: datetime, limit: float | None) -> Verd
     if stuck is not None:
         # It is tried only since a node took the pod on, however long that took.
         tried_since = parse_time(pod["status"].get("startTime")) or created_at(pod, now)
-        left = IMAGE_PATIENCE - (now - tried_since).total_seconds()
+        left = IMAGE_PATIENCE - min(age, (now - tried_since).total_seconds())
         if limit is not None:
             left = min(left, limit - age)
         if stuck.waits_for in _HOPELESS or left <= 0:

@@ -180,7 +180,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         record: dict[str, Any] = {
             "success": failed is None,
             "start_time": start,
-            "end_time": datetime.now(UTC),
+            "end_time": max(start, datetime.now(UTC)),
         }
         if failed is not None:
             record.update(failure(failed))

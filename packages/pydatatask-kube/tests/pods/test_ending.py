@@ -177,7 +177,7 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
         *(True, "deleted", "someone else", None),
     ),
     "timed out": (
-        pod("Running", RUNNING, startTime=ago(101)),
+        pod("Running", RUNNING, created=200, startTime=ago(101)),
         *(False, "timed_out", "timed out after 100 s", None),
     ),
     "unschedulable": (
@@ -247,6 +247,7 @@ def test_a_success_is_one_even_if_the_pod_is_gone_since(known: Any, gone: bool) 
         (pod("Running", terminated(0, "Completed"), RUNNING, startTime=ago(60)), 40),
         (pod("Running", terminated(3), RUNNING, startTime=ago(60)), 40),
         (pod("Running", RUNNING, init=terminated(0), startTime=ago(60)), 40),
+        (pod("Running", RUNNING, created=60, startTime=ago(5000)), 40),
         (pod("Pending", created=20), 30),
         (pod("Pending", created=20, **UNSCHEDULABLE), 30),
         (pod("Pending", waiting("ErrImagePull"), created=20), 30),
@@ -254,7 +255,7 @@ def test_a_success_is_one_even_if_the_pod_is_gone_since(known: Any, gone: bool) 
     ],
     ids=[
         *("running", "side container running", "main failed, side running", "after init"),
-        *("pending", "unschedulable", "no image", "being deleted"),
+        *("a node whose clock is late", "pending", "unschedulable", "no image", "being deleted"),
     ],
 )
 def test_what_is_not_over_goes_on_and_is_looked_at_again_in_time(known: Any, again: float) -> None:

@@ -173,7 +173,10 @@ revoke() {{
 look() {{
   if [ -L "$1" ]; then tell N; return; fi
   if [ -d "$1/{BEGUN}" ]; then tell R; elif [ -e "$1/{BEGUN}" ]; then tell Y; fi
-  see "$1" || tell L
+  if ! see "$1"; then
+    tell L
+    {{ read -r pdt_line _ </proc/uptime && tell "A$pdt_line"; }} 2>/dev/null
+  fi
   printf '%s' "$pdt_text"
   [ -z "$pdt_rest" ] || tell "U$pdt_rest"
   if [ -e "$1/{STATUS}" ]; then :

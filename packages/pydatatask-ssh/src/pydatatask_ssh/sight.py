@@ -36,6 +36,8 @@ def parse_sight(lines: Iterable[str], place: str, boot_id: str) -> Seen:
             text.append(rest)
         elif kind == "L":
             seen.lives = True
+        elif kind == "A":
+            seen.uptime = float(rest)
         elif kind == "M":
             seen.written = _time(rest)
     seen.status = "".join(text).encode("utf-8", "surrogateescape")

@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from .identity import parse_identity
+from .identity import parse_identity, read_uptime
 from .judging import STOP, Seen, judge
 from .run import INLINE, TAIL, Output, State
 from .supervisor import BEGUN, STATUS, parse_status
@@ -63,7 +63,9 @@ def _see(place: str, manager: LocalLinuxManager) -> Seen:
     if parse_status(seen.status) is None:
         identity = parse_identity(seen.status)
         seen.lives = identity is not None and manager.is_alive(identity)
-        if not seen.lives:
+        if seen.lives:
+            seen.uptime = read_uptime()
+        else:
             seen.status, seen.written = _status(place)  # its last word: nobody writes any more
             seen.exists = os.path.isdir(place)
     return seen

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from typing import NamedTuple
 
-__all__ = ["BOOT_ID", "Identity", "Process", "parse_identity", "read_boot_id"]
+__all__ = ["BOOT_ID", "Identity", "Process", "parse_identity", "read_boot_id", "read_uptime"]
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Where Linux tells one boot of the machine from the next."""
+
+TICKS_PER_SECOND = 100
+"""The unit of times in ``/proc``: USER_HZ, the same on all architectures that Linux runs on now."""
 
 _DEAD = (b"", b"Z", b"X", b"x")
 """The states of a process that has ended, whether or not its parent has noticed."""
@@ -31,6 +35,13 @@ class Process(NamedTuple):
 
     pid: int
     start: int
+
+    def age(self, uptime: float) -> float:
+        """Return for how many seconds the process has run.
+
+        :param uptime: for how many seconds its machine has been up.
+        """
+        return max(0.0, uptime - self.start / TICKS_PER_SECOND)
 
     def lives(self) -> bool:
         """Determine whether the process lives; one that is a zombie does not."""
@@ -115,6 +126,11 @@ def parse_identity(text: bytes) -> Identity | None:
         return None
     boot = lines[1].decode(errors="replace").strip()
     return Identity(Process(found.pid, found.start), found.parent, boot)
+
+
+def read_uptime() -> float:
+    """Return for how many seconds this machine has been up, the time of its sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def read_boot_id(path: str = BOOT_ID) -> str:

@@ -32,6 +32,8 @@ class Seen:
     """What the status file holds; what was read after the process was seen dead, if it was."""
     written: float | None = None
     """When that was last written, in seconds since the epoch, as the machine's clock has it."""
+    uptime: float | None = None
+    """For how many seconds the machine has been up, if the process lives."""
     lives: bool = False
     """Whether the process or its supervisor lives, if there is no exit status."""
 
@@ -46,6 +48,8 @@ def judge(seen: Seen) -> Report:
         report = Report(State.ENDED, return_code=code, ended=seen.written)
     elif seen.lives:
         report = Report(State.RUNNING, started=seen.written)
+        if identity is not None and seen.uptime is not None:
+            report.age = identity.process.age(seen.uptime)
     elif not seen.exists:
         report = Report(State.ABSENT, reason=f"its run directory {seen.place!r} is gone")
     elif seen.begun:

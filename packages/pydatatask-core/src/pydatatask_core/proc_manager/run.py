@@ -149,6 +149,9 @@ class Report:
     started: float | None = None
     """When the process began, as the target's clock has it, in seconds since the epoch."""
 
+    age: float | None = None
+    """For how many seconds a running process has run, whatever became of its machine's clock."""
+
     ended: float | None = None
     """When it ended."""
 

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from .base import Task
 
-__all__ = ["JobInFlight", "JobsInFlight", "Phase"]
+__all__ = ["LONGEST_WAIT", "JobInFlight", "JobsInFlight", "Phase"]
 
 log = logging.getLogger("pydatatask.task")
 
 _FIRST_WAIT = 0.5
-_LONGEST_WAIT = 60.0
+LONGEST_WAIT = 60.0
+"""Seconds after which what failed is tried again at the latest, if no policy says otherwise."""
 
 
 class Phase(Enum):
@@ -66,7 +67,7 @@ class JobInFlight:
         :param seconds: the first delay.
         """
         self.failures += 1
-        return float(min(seconds * 2 ** min(self.failures - 1, 16), _LONGEST_WAIT))
+        return float(min(seconds * 2 ** min(self.failures - 1, 16), LONGEST_WAIT))
 
     def let_go(self) -> None:
         """Stop being told of its end, and looking at the clock."""

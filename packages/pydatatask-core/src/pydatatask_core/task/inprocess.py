@@ -132,7 +132,7 @@ class InProcessSyncTask(FunctionTask):
             record = {
                 "success": failed is None,
                 "start_time": start,
-                "end_time": _utc_now(),
+                "end_time": max(start, _utc_now()),  # the clock may have been set back meanwhile
                 "attempt": attempt,
             }
             await self._recorder.record(job, record | failed if failed else record)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import (
@@ -165,10 +164,10 @@ class ProcessTask(ProcessSetting):
 
         await self.find_home()
         await self._jobs.adopt()
-        job, since = self.job_resources, datetime.now(UTC) - self.window
+        job, window = self.job_resources, self.window.total_seconds()
         if self.drives:
             begun = (Phase.RUNNING, Phase.ENDED)
-            starts = [it.start_time for it in self._jobs.live.values() if it.phase in begun]
+            live = [it for it in self._jobs.live.values() if it.phase in begun]
             count = self._jobs.counted
         else:
             names = await self.pids.keys()
@@ -176,8 +175,10 @@ class ProcessTask(ProcessSetting):
             live = [LiveJob(name) for name in names]
             for one in live:
                 one.restore(records.get(one.job))
-            starts, count = [one.start_time for one in live], len(live)
-        recent = sum(start > since for start in starts)
+                one.set_age(None)
+            count = len(live)
+        since = time.monotonic() - window
+        recent = sum(one.began is not None and one.began > since for one in live)
         return Resources(
             EXACT.multiply(job.cpu, count), EXACT.multiply(job.mem, count), job.launches * recent
         )

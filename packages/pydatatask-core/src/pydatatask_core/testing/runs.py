@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,21 @@ class RunLaws:
         assert (await runs.report(run)).state is State.RUNNING
         await say_go(manager, run)
         assert (await end_of(runs, run)).return_code == 0
+
+    async def test_the_age_of_a_run_is_no_difference_of_two_clocks(self, manager: Any) -> None:
+        """T2: a timeout is counted from when the process began, whatever clocks say."""
+        runs, run = exclusive(manager), new_run(manager)
+        plan = Plan(SPIN.encode(), {})
+        began = time.monotonic()
+        await runs.make(run, plan)
+        await runs.start(run, plan)
+        while (report := await runs.report(run)).age is None:
+            assert report.state is State.RUNNING  # it is about to begin
+            await asyncio.sleep(0.02)
+        # Start times have a resolution of a hundredth of a second.
+        assert 0 <= report.age <= time.monotonic() - began + 0.02
+        await say_go(manager, run)
+        await end_of(runs, run)
 
     async def test_who_does_not_listen_is_killed_with_all_its_children(self, manager: Any) -> None:
         """T2: and the report says why."""

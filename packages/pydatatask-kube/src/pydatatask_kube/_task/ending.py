@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.task.flight import Phase
@@ -90,7 +89,7 @@ class Ender:
         """Write what is to be written, unless the job is to be tried again."""
         task = self.task
         assert live.pod is not None
-        record = describe_ending(live.pod, ending, live.attempt, datetime.now(UTC))
+        record = describe_ending(live.pod, ending, live.attempt, task.podman.client.clock.now())
         delay = task.retries.wait_after(live.attempt) if ending.may_be_retried else None
         if delay is not None:
             log.info(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.task.flight import JobsInFlight, Phase
@@ -173,7 +172,7 @@ class Jobs(JobsInFlight[LiveJob]):
         if live.phase is not Phase.RUNNING or live.pod is None:
             return
         live.let_go()
-        verdict = judge(live.pod, live.gone, datetime.now(UTC), self.task.limits)
+        verdict = judge(live.pod, live.gone, self.task.podman.client.clock.now(), self.task.limits)
         if verdict.ending is not None:
             self.end(live, verdict.ending)
         elif verdict.again is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import QuantityError
@@ -32,7 +31,7 @@ async def usage_of(task: KubeTask, jobs: Jobs) -> Resources:
     looks_after = jobs.listens or (task.runtime is not None and task.drives)
     if looks_after:
         await jobs.adopt()
-    now = datetime.now(UTC)
+    now = task.podman.client.clock.now()
     pods = await task.podman.find(task.name)
     total = Resources(launches=0)
     if looks_after:

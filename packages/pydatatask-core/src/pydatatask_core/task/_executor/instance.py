@@ -120,6 +120,6 @@ def ended_early(start: datetime, reason: str) -> dict[str, Any]:
     return {
         "success": False,
         "start_time": start,
-        "end_time": datetime.now(UTC),
+        "end_time": max(start, datetime.now(UTC)),
         "reason": reason,
     }

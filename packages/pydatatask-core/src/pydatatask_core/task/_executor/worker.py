@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 import weakref
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -161,7 +161,8 @@ def run(order: Order) -> Ending:
 
     :param order: what to do.
     """
-    record: dict[str, Any] = {"success": True, "start_time": datetime.now(UTC)}
+    start, began = datetime.now(UTC), time.monotonic()
+    record: dict[str, Any] = {"success": True, "start_time": start}
     cancelled = False
     try:
         body = order.unpack()
@@ -181,7 +182,7 @@ def run(order: Order) -> Ending:
         record.update(failure(e))
     finally:
         scope.leave(token)
-    record["end_time"] = datetime.now(UTC)
+    record["end_time"] = start + timedelta(seconds=time.monotonic() - began)
     record["worker"] = _whereabouts()
     written = scope.places_written() if isinstance(order, SentOrder) else frozenset()
     return Ending(record, cancelled, written)

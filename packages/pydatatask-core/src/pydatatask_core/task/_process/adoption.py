@@ -72,6 +72,8 @@ async def _adopt(
     live.restore(record)
     try:
         report = await task.runs.report(live.run)
+        if report.state is State.RUNNING:
+            live.set_age(report.age)
         if recorded:
             # All else is found out again, and tried again if need be, when its end is recorded.
             running = report.state is State.RUNNING

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.run import INLINE, Leftover, Report, State
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
+from pydatatask_core.task.flight import LONGEST_WAIT
 from pydatatask_core.utils import async_copyfile
 
 from .held import place_streams
@@ -70,8 +71,7 @@ class Ender:
         if live.waiting_for is not None and not live.cancelled:
             # What is there was left by the attempt before.
             if await self._remove(live):
-                delay = (live.waiting_for - datetime.now(UTC)).total_seconds()
-                return self.jobs.wait_again(live, max(0.0, delay))
+                return self.jobs.wait_again(live, self._rest_of_wait(live, live.waiting_for))
             live.attempt, live.waiting_for, stuck = max(1, live.attempt - 1), None, True
         elif report.state is State.NOT_STARTED and report.stopped is None:
             delay = live.wait(_RESTART_DELAY)
@@ -83,6 +83,15 @@ class Ender:
             live, report, task.published, datetime.now(UTC), strict=task.runs_strictly
         )
         await self._settle(live, report, record, stuck)
+
+    def _rest_of_wait(self, live: LiveJob, until: datetime) -> float:
+        """Return for how many more seconds a job waits for its next attempt.
+
+        That is never longer than after a failure, whatever became of the clock since then.
+        """
+        policy = self.task.retries.wait_after(live.attempt - 1) if live.attempt > 1 else None
+        longest = LONGEST_WAIT if policy is None else policy
+        return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), longest)
 
     async def _settle(
         self, live: LiveJob, report: Report, record: dict[str, Any], stuck: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
+import time
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
@@ -114,7 +114,9 @@ class Jobs(JobsInFlight[LiveJob]):
         live.let_go()
         live.unwatch = self.task.runs.watch(live.run, lambda: self.noticed(live))
         if self.task.timeout is not None:
-            age = (datetime.now(UTC) - live.start_time).total_seconds()
+            if live.began is None:
+                live.set_age(None)
+            age = time.monotonic() - (live.began or 0.0)
             left = max(0.0, self.task.timeout - age)
             live.timers.append(asyncio.get_running_loop().call_later(left, self._expire, live))
 
@@ -130,6 +132,7 @@ class Jobs(JobsInFlight[LiveJob]):
         """
         live.unwatch = None
         live.let_go()
+        live.ended = time.monotonic()
         self.enter(live, Phase.ENDED)
         self.attend([live])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,7 @@ class Launcher:
                         await async_copyfile(rest, target)
                 live.waiting_for = None
                 live.start_time = datetime.now(UTC)
+                live.began, live.ended = time.monotonic(), None
                 await self.task.pids.dump(live.job, live.record())
                 live.may_live = True
                 try:
@@ -154,6 +156,7 @@ class Launcher:
                 )
                 live.may_live = True
                 live.restore(await self.task.pids.info(live.job))
+                live.set_age(report.age)
                 live.waiting_for = None
                 await self.task.pids.dump(live.job, live.record())
                 return False

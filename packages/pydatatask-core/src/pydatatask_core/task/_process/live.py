@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,10 @@ class LiveJob(JobInFlight):
     run: Run = field(default_factory=lambda: Run(_NOWHERE, ""))
     attempt: int = 1
     start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
+    began: float | None = None
+    """When (monotonic) its process began, if that is known."""
+    ended: float | None = None
+    """When (monotonic) the end of its process was noticed."""
     waiting_for: datetime | None = None
     """When it is to be launched again, if that is noted in its record."""
     problem: str | None = None
@@ -82,6 +87,20 @@ class LiveJob(JobInFlight):
         if isinstance(waiting, datetime):
             self.waiting_for = waiting if waiting.tzinfo else waiting.replace(tzinfo=UTC)
             self.problem = str(record.get("reason"))
+
+    def set_age(self, age: float | None) -> None:
+        """Note for how long its process has run.
+
+        :param age: the age in seconds, or None if only the clock can tell.
+        """
+        if age is None:
+            age = max(0.0, (datetime.now(UTC) - self.start_time).total_seconds())
+        self.began = time.monotonic() - age
+
+    @property
+    def seconds_run(self) -> float | None:
+        """For how many seconds its process ran, or slightly more; None if that is not known."""
+        return None if self.began is None or self.ended is None else self.ended - self.began
 
     def count_attempts(self, memo: str | None) -> int:
         """Count this attempt and those before it, also before ``done`` was deleted to try again.

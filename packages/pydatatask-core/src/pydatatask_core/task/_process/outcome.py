@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.proc_manager.run import State
@@ -52,12 +52,13 @@ def describe_outcome(
     signalled = None if code is None else signal_name(code)
     start = live.start_time if report.started is None else _time(report.started)
     end = now if report.ended is None else _time(report.ended)
+    end = _after(start, end, live.seconds_run)
     record: dict[str, Any] = {
         "success": False,
         "return_code": code,
         "start_time": start,
         "end_time": end,
-        "duration": round(max(0.0, (end - start).total_seconds()), 6),
+        "duration": round((end - start).total_seconds(), 6),
         "attempt": live.attempts,
         "host": live.run.host,
         "handle": report.handle or str(live.run.directory),
@@ -82,6 +83,19 @@ def describe_outcome(
     else:
         record["success"] = True
     return record
+
+
+def _after(start: datetime, end: datetime, seconds_run: float | None) -> datetime:
+    """Return a time of the end that agrees with the start, which another clock may have stamped.
+
+    :param start: the start, by the driver's clock.
+    :param end: the end, by the target's clock.
+    :param seconds_run: for how long the process ran, or slightly more, if that is known.
+    """
+    if seconds_run is None:
+        return max(start, end)
+    latest = start + timedelta(seconds=max(0.0, seconds_run))
+    return end if start <= end <= latest else latest
 
 
 def _loss(report: Report, expected: Iterable[str]) -> str | None:

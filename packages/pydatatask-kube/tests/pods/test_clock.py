@@ -1,0 +1,61 @@
+"""Ages of pods are told by the API server's clock, whatever this machine's says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_kube import clock
+from pydatatask_kube.clock import ServerClock
+
+if TYPE_CHECKING:
+    from pydatatask_kube import PodManager
+
+    from .api_server import ApiServer
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Give the monotonic time, in a list, to change it."""
+    told = [1000.0]
+    monkeypatch.setattr(clock.time, "monotonic", lambda: told[0])
+    return told
+
+
+def test_it_goes_on_from_the_date_of_the_last_answer(seconds: list[float]) -> None:
+    it = ServerClock()
+    it.note("Thu, 01 Jan 2026 12:00:00 GMT")
+    seconds[0] += 90
+    assert it.now() == datetime(2026, 1, 1, 12, 1, 30, tzinfo=UTC)
+    it.note("Thu, 01 Jan 2026 11:00:00 GMT")
+    assert it.now() == datetime(2026, 1, 1, 11, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Thu, 01 Jan 2026 12:00:00 -0000"])
+def test_what_is_no_date_changes_nothing(date: str | None, seconds: list[float]) -> None:
+    it = ServerClock()
+    it.note("Thu, 01 Jan 2026 12:00:00 GMT")
+    it.note(date)
+    assert it.now() == datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def test_without_an_answer_it_is_this_machines_time() -> None:
+    it = ServerClock()
+    it.note(None)
+    assert abs(it.now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_every_answer_sets_it(
+    server: ApiServer, podman: PodManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Late(datetime):
+        @classmethod
+        def now(cls, zone: Any = None) -> Any:
+            return datetime(2020, 1, 1, tzinfo=zone)
+
+    monkeypatch.setattr(clock, "datetime", Late)
+    assert podman.client.clock.now().year == 2020
+    await podman.query()
+    assert podman.client.clock.now() > datetime(2026, 1, 1, tzinfo=UTC)
