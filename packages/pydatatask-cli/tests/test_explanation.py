@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pydatatask_cli.commands.explain import collect_explanation
+from pydatatask_cli.commands.plan import collect_plan
 from pydatatask_cli.explanation import Node, blame, explain
 from pydatatask_core.pipeline import Pipeline
 from pydatatask_core.repository import (
@@ -181,3 +183,22 @@ async def test_nothing_is_blamed_where_nothing_helps() -> None:
     _, task = pipeline_of([(0, 0), (0, 1)], [{}] * LEAVES, custom=False)
 
     assert blame(await explain(task, "a")) == ([], False)
+
+
+async def test_a_job_whose_end_could_not_be_recorded_is_said_to_be_held() -> None:
+    class Dotted(InProcessMetadataRepository):
+        CHARSET = "ab."
+
+    task = Idle("t")
+    task.link("source", Dotted({"a.b": 1, "a": 1}), is_input=True)
+    task.link("done", InProcessMetadataRepository(), is_status=True, inhibits_start=True)
+    pipeline = Pipeline([task])
+    await pipeline.open("inspect")
+    try:
+        told = (await collect_explanation(pipeline, "t", "a.b"))["held"]
+        plan = await collect_plan(pipeline)
+    finally:
+        await pipeline.close()
+    assert "its end could not be recorded in done" in told
+    assert plan["launch"] == [{"task": "t", "job": "a"}]
+    assert plan["wait"] == [{"task": "t", "job": "a.b", "reason": told}]

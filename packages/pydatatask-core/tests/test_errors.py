@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "StorePermissionError": ("list", "repo", PermissionError(13, "Permission denied")),
     "StoreConnectionError": ("list", "repo", ConnectionError("refused")),
     "StoreTimeoutError": ("list", "repo", TimeoutError()),
+    "UnrecordableJobError": ("t", "a.b", [("done", "repo", "a job id has letters")]),
     "LaunchRefusedError": ("t", "a", ResourceType.CPU),
 }
 KINDS = [getattr(errors, name) for name in errors.__all__]

@@ -355,7 +355,9 @@ async def test_a_view_is_stored_in_the_place_of_its_collection(repo: Any) -> Non
 
 
 async def test_spellings_of_a_server_are_one_place() -> None:
-    clients = [pymongo.AsyncMongoClient[Any](f"mongodb://{host}", connect=False) for host in _SPELLINGS]
+    clients = [
+        pymongo.AsyncMongoClient[Any](f"mongodb://{host}", connect=False) for host in _SPELLINGS
+    ]
     try:
         places = {
             MongoMetadataRepository(lambda c=c: c["database"]["jobs"], "part").location  # type: ignore[misc]

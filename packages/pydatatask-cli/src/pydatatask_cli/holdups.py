@@ -42,6 +42,7 @@ class Budget:
     async def _draw(self, task: Task, job: str) -> str | None:
         """Take what a job needs from the quotas of its task, or say why it cannot be launched."""
         try:
+            task.check_recordable(job)
             request = await task.demand(job)
         except PydatataskError as e:
             return f"it cannot be launched: {e}"

@@ -5,6 +5,7 @@
     PydatataskError
     ├── RepositoryError
     │   ├── InvalidJobIdError           (ValueError, KeyError)
+    │   │   └── UnrecordableJobError
     │   ├── JobNotFoundError            (FileNotFoundError, KeyError)
     │   ├── AmbiguousJobError           (ValueError)
     │   ├── MalformedValueError         (ValueError)
@@ -40,7 +41,10 @@ in a worker process has to arrive whole.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "AmbiguousJobError",
@@ -72,6 +76,7 @@ __all__ = [
     "TaskConfigurationError",
     "TaskError",
     "TemplateError",
+    "UnrecordableJobError",
     "UnsupportedValueError",
 ]
 
@@ -121,14 +126,12 @@ class InvalidJobIdError(RepositoryError, ValueError, KeyError):
     """
 
     def __init__(self, job: object, repository: object, rule: str) -> None:
-        shown = repr(job)
-        if len(shown) > _LONGEST_SHOWN:
-            shown = shown[:_LONGEST_SHOWN] + f"... ({len(shown)} characters)"
         super().__init__(
-            f"{shown} is not a valid job id for {repository!r}: {rule}. "
+            f"{_shown(job)} is not a valid job id for {repository!r}: {rule}. "
             "pydatatask.encode_job_id() turns any text into a job id"
         )
         self.job = job
+        self.rule = rule
 
 
 class JobNotFoundError(RepositoryError, FileNotFoundError, KeyError):
@@ -236,6 +239,26 @@ class TemplateError(TaskError, ValueError):
     """A template does not parse, or names something that does not exist."""
 
 
+class UnrecordableJobError(TaskError, InvalidJobIdError):
+    """A job was refused before it began, because its end could not be recorded.
+
+    :param task: the name of the task.
+    :param job: the job.
+    :param problems: of each link that cannot have the job its name, its repository, and the rule
+        for job ids there.
+    """
+
+    def __init__(self, task: str, job: str, problems: Sequence[tuple[str, object, str]]) -> None:
+        rules = "; ".join(f"{name}, {repo!r}: {rule}" for name, repo, rule in problems)
+        super(InvalidJobIdError, self).__init__(
+            f"{task}: job {_shown(job)} is not launched, because its end could not be recorded in "
+            f"{rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job id), "
+            "or give the task repositories of a class that allows it"
+        )
+        self.job = job
+        self.rule = rules
+
+
 class LaunchRefusedError(TaskError):
     """A launch was put off because a quota has no room for it; it is no failure of the job.
 
@@ -308,6 +331,13 @@ class MissingBackendAttributeError(MissingBackendError, AttributeError):
 
     No class can be an ImportError as well as an AttributeError.
     """
+
+
+def _shown(job: object) -> str:
+    shown = repr(job)
+    if len(shown) > _LONGEST_SHOWN:
+        shown = shown[:_LONGEST_SHOWN] + f"... ({len(shown)} characters)"
+    return shown
 
 
 def describe(cause: object) -> str:

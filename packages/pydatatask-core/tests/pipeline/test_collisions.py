@@ -113,7 +113,14 @@ async def test_to_look_at_a_pipeline_it_may_have_collisions(tmp_path: Path) -> N
 @pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize(
     "spelling",
-    ["work/out", "link/out", "{}/work/out/", "work/x/../out", "./work//out", "absolute/../work/out"],
+    [
+        "work/out",
+        "link/out",
+        "{}/work/out/",
+        "work/x/../out",
+        "./work//out",
+        "absolute/../work/out",
+    ],
 )
 def test_a_folder_is_known_by_any_spelling(
     spelling: str, exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -192,9 +199,7 @@ def test_a_view_is_where_it_writes(view: Any, tmp_path: Path) -> None:
     assert len(find_collisions([make("t", one=out, two=shown)])) == 1
 
 
-@pytest.mark.parametrize(
-    "view", [lambda r, o: o - r, lambda r, o: RelatedItemRepository(o, r)]
-)
+@pytest.mark.parametrize("view", [lambda r, o: o - r, lambda r, o: RelatedItemRepository(o, r)])
 def test_a_view_is_not_where_it_only_reads(view: Any, tmp_path: Path) -> None:
     out = FileRepository(tmp_path / "out")
     other = FileRepository(tmp_path / "other")
@@ -223,7 +228,9 @@ def test_a_task_may_read_its_own_records() -> None:
 
 
 async def test_a_status_link_of_two_tasks_is_refused(tmp_path: Path) -> None:
-    one, two = (make(name, YamlMetadataFileRepository(tmp_path / "done")) for name in ("one", "two"))
+    one, two = (
+        make(name, YamlMetadataFileRepository(tmp_path / "done")) for name in ("one", "two")
+    )
     error = await refusal(one, two)
     assert isinstance(error, PipelineConfigurationError)
     assert "one.done and two.done lead to one place" in str(error)

@@ -156,7 +156,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         """
         if not self.synchronous:
             return await super().launch(job)
-        self.live.check_job_id(job)
+        self.check_recordable(job)
         links, func = self.bind_links(), self.func
         assert func is not None
         start = datetime.now(UTC)

@@ -147,13 +147,14 @@ class KubeTask(KubeControl):
     async def launch(self, job: str) -> None:
         """Launch a job; in synchronous mode, to its end.
 
+        :raises UnrecordableJobError: if its end could not be recorded.
         :raises LaunchRefusedError: if the quota has no room, or too many ends are not recorded.
         :raises TemplateError: if the template gives no pod that is accepted.
         :raises TaskError: if the job is running already.
         :raises PodManagerError: if the pod could not be created.
         """
         jobs = self._jobs
-        self.live.check_job_id(job)
+        self.check_recordable(job)
         await jobs.adopt()
         live = jobs.live.get(job)
         if live is None:

@@ -107,6 +107,11 @@ class S3BucketRepository(BlobRepository):
             rule = f"with prefix and suffix it is longer than the {LONGEST_KEY} bytes of a key"
             raise InvalidJobIdError(job, self, rule)
 
+    @property
+    def plain_job_id_length(self) -> int:
+        length = self._plain_length(S3BucketRepository)
+        return length if length <= self._room else 0
+
     def object_name(self, job: str) -> str:
         """Return the object name for the given job."""
         self.check_job_id(job)

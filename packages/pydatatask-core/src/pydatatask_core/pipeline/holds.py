@@ -6,7 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from pydatatask_core.errors import TaskConfigurationError, TemplateError
+from pydatatask_core.errors import TaskConfigurationError, TemplateError, UnrecordableJobError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,6 +18,8 @@ __all__ = ["Holds"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
+_NOTHING: frozenset[str] = frozenset()
+_MOST_SHOWN = 5
 _ENOUGH_FAILURES = 3
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
@@ -49,6 +51,8 @@ class Holds:
         self._clock = clock
         self.watched: dict[Task, _Held] = {}
         """What is known of a task; without an entry its launches need not be told of."""
+        self._screened: dict[Task, AbstractSet[str]] = {}
+        self._refused: dict[Task, AbstractSet[str]] = {}
 
     def watch(self, tasks: Iterable[Task]) -> None:
         """Watch those of the tasks whose ended jobs nothing marks.
@@ -101,6 +105,9 @@ class Holds:
         :param jobs: the jobs that are ready and have no instance.
         :param live: the jobs that have one.
         """
+        refused = self._screen(task, jobs)
+        if refused:
+            jobs = jobs - refused
         held = self.watched.get(task)
         if held is None:
             return jobs
@@ -125,6 +132,28 @@ class Holds:
         held.next_try = min(waiting.values(), default=None)
         return jobs - held.launched - waiting.keys()
 
+    def _screen(self, task: Task, jobs: AbstractSet[str]) -> AbstractSet[str]:
+        """Return the ready jobs whose end could not be recorded; they are told once."""
+        new = jobs - self._screened.get(task, _NOTHING)
+        self._screened[task] = jobs
+        known = self._refused.get(task, _NOTHING) & jobs
+        found = task.find_unrecordable(new) if new else _NOTHING
+        if found:
+            names = sorted(found)
+            shown = ", ".join(map(repr, names[:_MOST_SHOWN]))
+            rest = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+            try:
+                task.check_recordable(names[0])
+            except UnrecordableJobError as e:
+                log.error(
+                    "%s: %d ready jobs are refused, %s%s. %s",
+                    *(task.name, len(names), shown, rest, e),
+                    extra={"task": task.name, "jobs": len(names)},
+                )
+            known = known | found
+        self._refused[task] = known
+        return known
+
     def unknown(self, task: Task) -> None:
         """Note that nothing is known of a task, so that no time is of any use to try it again."""
         if task in self.watched:
@@ -146,11 +175,10 @@ class Holds:
 
     def given_up(self) -> dict[str, list[str]]:
         """Give the jobs of each task that could not be launched, or not again."""
-        return {
-            task.name: sorted(held.again | held.failed.keys())
-            for task, held in self.watched.items()
-            if held.again or held.failed
-        }
+        found: dict[Task, AbstractSet[str]] = dict(self._refused)
+        for task, held in self.watched.items():
+            found[task] = held.again | held.failed.keys() | found.get(task, _NOTHING)
+        return {task.name: sorted(jobs) for task, jobs in found.items() if jobs}
 
 
 def marks_ended_jobs(task: Task) -> bool:

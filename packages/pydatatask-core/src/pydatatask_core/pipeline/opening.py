@@ -14,7 +14,7 @@ from .holds import marks_ended_jobs
 from .standstill import find_standstill
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task

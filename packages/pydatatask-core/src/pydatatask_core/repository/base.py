@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         AsyncIterator,
         Awaitable,
         Callable,
+        Collection,
         Iterable,
     )
     from collections.abc import Set as AbstractSet
@@ -86,6 +87,41 @@ class Repository(ABC):
         if not self.is_valid_job_id(job):
             rule = job_id_rule(self.CHARSET, self.CHARSET_START_END, self.MAX_JOB_ID_LENGTH)
             raise InvalidJobIdError(job, self, rule)
+
+    def invalid_names(self, names: Collection[str]) -> list[str]:
+        """Return those of the names that :meth:`check_job_id` refuses.
+
+        :param names: the names.
+        """
+        if self.plain_job_id_length and self._are_plain(list(names)):
+            return []
+        refused = []
+        for name in names:
+            try:
+                self.check_job_id(name)
+            except InvalidJobIdError:
+                refused.append(name)
+        return refused
+
+    @property
+    def plain_job_id_length(self) -> int:
+        """Up to how many characters every name of ASCII letters and digits is a valid job id.
+
+        It is 0 where that is not known, as in a class with rules of its own.
+        """
+        return self._plain_length(Repository)
+
+    def _plain_length(self, checked_by: type[Repository]) -> int:
+        """Return :attr:`plain_job_id_length` if a class is the last that changes the rules."""
+        kind = type(self)
+        usual = (
+            kind.CHARSET is ALPHANUMERIC
+            and kind.CHARSET_START_END is ALPHANUMERIC
+            and kind.check_job_id is checked_by.check_job_id
+            and getattr(kind.is_valid_job_id, "__func__", None)
+            is Repository.is_valid_job_id.__func__  # type: ignore[attr-defined]
+        )
+        return kind.MAX_JOB_ID_LENGTH if usual else 0
 
     def valid_names(self, names: Iterable[str]) -> list[str]:
         """Keep the valid job ids of a listing, in its order; the rest is summed up in one warning.

@@ -18,7 +18,7 @@ from ._files.arguments import check_basedir, check_extension, check_flags
 from ._files.errors import store_errors
 from ._files.folder import Folder, SeveralFound
 from ._files.listing import Kind, is_there
-from ._files.names import NAME_MAX, is_temporary
+from ._files.names import NAME_MAX, PATH_MAX, is_temporary, temporary_name
 from ._files.stamp import is_certain, stamp_of
 from .base import Repository
 
@@ -85,7 +85,9 @@ class FileRepositoryBase(Repository, ABC):
         if case_insensitive:
             from ._files.folding import FoldedFolder as folder
         self._folder = folder(str(self.basedir), extension, self._KIND)
-        self._room = NAME_MAX - len(os.fsencode(extension))
+        # Room is left for the name that an entry has while it is written.
+        longest = PATH_MAX - len(os.fsencode(self._given)) - len(temporary_name(""))
+        self._room = min(NAME_MAX, longest) - len(os.fsencode(extension))
         self._last: tuple[Stamp | None, frozenset[str]] = _NOTHING
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -97,7 +99,7 @@ class FileRepositoryBase(Repository, ABC):
     def check_job_id(self, job: str) -> None:
         super().check_job_id(job)
         if len(job) > self._room or len(os.fsencode(job)) > self._room:
-            rule = f"with the extension {self.extension!r} it is longer than a file name can be"
+            rule = f"with the extension {self.extension!r} its file name, or path, is too long"
             raise InvalidJobIdError(job, self, rule)
         if not job or "/" in job or "\0" in job:
             raise InvalidJobIdError(
@@ -107,6 +109,11 @@ class FileRepositoryBase(Repository, ABC):
             raise InvalidJobIdError(job, self, "this is the name of a folder itself")
         if job[0] == "." and is_temporary(job + self.extension):
             raise InvalidJobIdError(job, self, "names like this one are kept for unfinished values")
+
+    @property
+    def plain_job_id_length(self) -> int:
+        length = self._plain_length(FileRepositoryBase)
+        return length if length <= self._room else 0
 
     async def contains(self, item: str) -> bool:
         return self._is_checked(item) and await asyncio.to_thread(self._contains, item)

@@ -8,12 +8,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
-from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError
+from pydatatask_core.errors import (
+    InvalidJobIdError,
+    LaunchRefusedError,
+    TaskConfigurationError,
+    UnrecordableJobError,
+)
 
 from .links import Linked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.repository.base import Repository
@@ -131,6 +136,49 @@ class Task(Linked, ABC):
         :return: None if that is not known, so that it has to be tried.
         """
         return None
+
+    @property
+    def recording_repositories(self) -> Mapping[str, Repository]:
+        """The repositories that hold a job under its own name once it has ended, by link.
+
+        A job that one of them cannot have is not launched. These are the status links; a task that
+        writes outputs itself adds those.
+        """
+        return self.status
+
+    def check_recordable(self, job: str) -> None:
+        """Refuse a job whose end could not be recorded. Every launch calls this first.
+
+        :param job: the job.
+        :raises UnrecordableJobError: naming every repository that cannot have it.
+        """
+        length = self._plain_length
+        if length is None:
+            length = self._plain_length = self._find_plain_length()
+        # The usual case, in a tenth of the time.
+        if type(job) is str and len(job) <= length and job.isalnum() and job.isascii():
+            return
+        problems = []
+        for name, repo in self.recording_repositories.items():
+            try:
+                repo.check_job_id(job)
+            except InvalidJobIdError as e:
+                problems.append((name, repo, e.rule))
+        if problems:
+            raise UnrecordableJobError(self.name, job, problems)
+
+    def _find_plain_length(self) -> int:
+        """Return up to which length every name of letters and digits is recordable, or 0."""
+        repos = list(self.recording_repositories.values())
+        return min((repo.plain_job_id_length for repo in repos), default=0)
+
+    def find_unrecordable(self, jobs: Collection[str]) -> set[str]:
+        """Return those of the jobs that :meth:`check_recordable` refuses.
+
+        :param jobs: the jobs.
+        """
+        repos = self.recording_repositories.values()
+        return {job for repo in repos for job in repo.invalid_names(jobs)}
 
     async def demand(self, job: str) -> Resources | None:
         """Give what a launch of a job would take of the quotas; None if that shows only then.

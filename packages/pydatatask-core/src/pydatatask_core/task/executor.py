@@ -182,11 +182,12 @@ class ExecutorTask(FunctionTask):
     async def launch(self, job: str) -> None:
         """Give a job to the executor; in synchronous mode also wait for its end.
 
+        :raises UnrecordableJobError: if its end could not be recorded.
         :raises LaunchRefusedError: if the executor has as many jobs as it may.
         :raises TaskConfigurationError: if the executor takes no more, or its workers cannot run
             this task.
         """
-        self.links["done"].repo.check_job_id(job)
+        self.check_recordable(job)
         self._enter_loop()
         if job in self._instances:
             raise TaskError(f"{self.name}: job {job!r} is running already")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from pydatatask_core.repository.base import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 
     from .executor import ExecutorTask
 
@@ -36,6 +36,15 @@ class ExecutorLiveRepo(Repository):
         if found != self._last:
             self._last = found
         return self._last
+
+    def check_job_id(self, job: str) -> None:
+        """Refuse what the task could not record."""
+        self.task.links["done"].repo.check_job_id(job)
+
+    async def filter_jobs(self, iterator: AsyncIterable[str]) -> AsyncIterator[str]:
+        """Let everything pass; what runs was checked when it was launched."""
+        async for job in iterator:
+            yield job
 
     async def contains(self, item: str) -> bool:
         return item in self.task.running

@@ -97,9 +97,12 @@ class InProcessSyncTask(FunctionTask):
 
         Where a pipeline drives the task, the wait for another attempt does not count; then this
         returns, and the pipeline launches the job again.
+
+        :raises UnrecordableJobError: if its end could not be recorded.
         """
         if self._bound is None:
             self._bound = self.bind_links()
+        self.check_recordable(job)
         if job in self._now:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         assert self.func is not None

@@ -35,6 +35,7 @@ class Linked:
         self.links: dict[str, Link] = {}
         self._ready = ready
         self._default_ready: Repository | None = None
+        self._plain_length: int | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
         self.failed_counted_by: list[str] = []
         """The tasks that are started by failed jobs of this one, too."""
@@ -129,6 +130,7 @@ class Linked:
             shared=shared,
         )
         self._default_ready = None
+        self._plain_length = None
 
     def plug(
         self,

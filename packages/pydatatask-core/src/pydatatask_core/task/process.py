@@ -227,17 +227,18 @@ class ProcessTask(ProcessSetting):
     async def launch(self, job: str) -> None:
         """Launch a job; in synchronous mode, to its end.
 
+        :raises UnrecordableJobError: if its end could not be recorded.
         :raises LaunchRefusedError: if the quota has no room, or too many ends are not recorded.
         :raises TaskError: if the job is running already, or failed and nothing records that.
         """
         from ._process.live import LiveJob, Phase
 
         jobs = self._jobs
+        self.check_recordable(job)
         await self.find_home()
         await jobs.adopt()
         live = jobs.live.get(job)
         if live is None:
-            self.pids.check_job_id(job)
             if job in jobs.held:
                 await jobs.check_not_held(job)
             if job in jobs.unmarked and self.runtime is not None:

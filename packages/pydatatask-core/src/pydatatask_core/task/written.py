@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from .base import Task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.utils import AReadStream
 
@@ -23,6 +24,15 @@ class WritingTask(Task, ABC):
     @abstractmethod
     def written(self) -> Sequence[BlobRepository]:
         """Where what a job wrote is put when it has ended, in the order in which to read it."""
+
+    @property
+    def recording_repositories(self) -> Mapping[str, Repository]:
+        written = {id(repo) for repo in self.written}
+        return self.status | {
+            name: link.repo
+            for name, link in self.links.items()
+            if link.is_output and id(link.repo) in written
+        }
 
     @abstractmethod
     def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:

@@ -10,7 +10,7 @@ from pydatatask_core.errors import InvalidJobIdError, RepositoryError, StoreErro
 
 from .asking import failure_of, jobs_of
 from .hooks import RepositoryHooks
-from .jobs import HOSTILE_NAMES, JOB
+from .jobs import HOSTILE_NAMES, JOB, JOBS
 
 __all__ = ["ErrorLaws", "NameLaws"]
 
@@ -81,6 +81,22 @@ class NameLaws(RepositoryHooks):
             await self.litter(repo, name)
             assert await repo.contains(name) is False
             assert await self._admitted(repo, name) == []
+
+    async def test_names_are_refused_in_bulk_as_they_are_one_by_one(self, repo: Any) -> None:
+        """R7: a job whose end could not be recorded is refused before it begins (T9)."""
+        names = [*(name for name in HOSTILE_NAMES if isinstance(name, str)), *JOBS]
+        refused = []
+        for name in names:
+            try:
+                repo.check_job_id(name)
+            except InvalidJobIdError:
+                refused.append(name)
+        assert repo.invalid_names(names) == refused
+        assert [job for job in JOBS if repo.invalid_names([job])] == [
+            job for job in JOBS if job in refused
+        ]
+        longest = "x" * repo.plain_job_id_length
+        assert not longest or repo.invalid_names([longest]) == []
 
     async def _admitted(self, repo: Any, name: Any) -> list[str]:
         """Name the entries that did anything but refuse a name."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import re
 
-__all__ = ["NAME_MAX", "is_temporary", "target_of", "temporary_name"]
+__all__ = ["NAME_MAX", "PATH_MAX", "is_temporary", "target_of", "temporary_name"]
 
 NAME_MAX = 255
 """The most bytes that a file name has on the file systems of Linux and macOS."""
+
+PATH_MAX = 4095
+"""The most bytes that a path has on Linux."""
 
 _ROOM = NAME_MAX - len("..0123456789abcdef.tmp")
 _PATTERN = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp", re.DOTALL)
