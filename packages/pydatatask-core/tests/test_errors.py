@@ -21,6 +21,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "StoreConnectionError": ("list", "repo", ConnectionError("refused")),
     "StoreTimeoutError": ("list", "repo", TimeoutError()),
     "UnrecordableJobError": ("t", "a.b", [("done", "repo", "a job id has letters")]),
+    "OutputConflictError": ("t", "a", "other", "repo"),
     "LaunchRefusedError": ("t", "a", ResourceType.CPU),
 }
 KINDS = [getattr(errors, name) for name in errors.__all__]

@@ -23,6 +23,7 @@
     ├── TaskError
     │   ├── TaskConfigurationError      (ValueError)
     │   ├── TemplateError               (ValueError)
+    │   ├── OutputConflictError
     │   ├── LaunchRefusedError          (a quota has no room; not a failure)
     │   ├── ForeignRecordError          (ValueError)
     │   └── ProcessManagerError         (OSError)
@@ -57,6 +58,7 @@ __all__ = [
     "MissingBackendError",
     "MissingBackendImportError",
     "NotAwaitedError",
+    "OutputConflictError",
     "PipelineConfigurationError",
     "PipelineError",
     "PipelineLockedError",
@@ -257,6 +259,22 @@ class UnrecordableJobError(TaskError, InvalidJobIdError):
         )
         self.job = job
         self.rule = rules
+
+
+class OutputConflictError(TaskError):
+    """A job was about to overwrite what another task has published to a place that both share.
+
+    :param task: the name of the task whose job it is.
+    :param key: the key.
+    :param other: the name of the other task.
+    :param repository: the repository.
+    """
+
+    def __init__(self, task: str, key: str, other: str, repository: object) -> None:
+        super().__init__(
+            f"{task}: {key!r} of {repository!r} was published by task {other}, and is not "
+            "overwritten; let the tasks write different keys, or give each a place of its own"
+        )
 
 
 class LaunchRefusedError(TaskError):

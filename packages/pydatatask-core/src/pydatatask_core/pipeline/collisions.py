@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydatatask_core.errors import PipelineConfigurationError, TaskConfigurationError
-from pydatatask_core.repository.listing import written_leaves
+from pydatatask_core.repository.job_scope import stores_written
+from pydatatask_core.repository.listing import Combinator
 from pydatatask_core.repository.location import is_same_place, shared_entry
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from pydatatask_core.task.base import Task
     from pydatatask_core.task.link import Link
 
-__all__ = ["find_collisions", "shared_outputs", "warn_of_shared"]
+__all__ = ["find_collisions", "share_outputs", "warn_of_shared"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
@@ -70,12 +72,20 @@ def find_collisions(tasks: Sequence[Task]) -> list[Exception]:
     return found
 
 
-def shared_outputs(tasks: Sequence[Task]) -> list[list[Target]]:
-    """Find the outputs of several tasks that lead to one place. This blocks.
+async def share_outputs(tasks: Sequence[Task]) -> None:
+    """Have the tasks whose outputs lead to one place know what the others have published there.
 
     :param tasks: the tasks of the pipeline.
-    :return: the links of each such place.
     """
+    places = await asyncio.to_thread(_shared_outputs, tasks)
+    if places:
+        from pydatatask_core.task.shared_outputs import SharedOutputs
+
+        await SharedOutputs([[(it.task, it.repo) for it in place] for place in places]).load()
+
+
+def _shared_outputs(tasks: Sequence[Task]) -> list[list[Target]]:
+    """Find the outputs of several tasks that lead to one place."""
     places = _places(it for it in _targets(tasks) if it.link.is_output and not it.task.disabled)
     return [place for place in places if len({it.task for it in place}) > 1]
 
@@ -85,7 +95,7 @@ def warn_of_shared(tasks: Sequence[Task]) -> None:
 
     :param tasks: the tasks of the pipeline.
     """
-    for place in shared_outputs(tasks):
+    for place in _shared_outputs(tasks):
         if not all(it.link.shared for it in place):
             log.warning(
                 "%s write to one repository, %r; the jobs of the one look like the other's. If "
@@ -107,7 +117,9 @@ def _targets(tasks: Iterable[Task]) -> list[Target]:
     found = []
     for task in tasks:
         for name, link in task.links.items():
-            for leaf in written_leaves(link.repo):
+            for leaf in stores_written(link.repo):
+                if isinstance(leaf, Combinator):
+                    continue
                 if id(leaf) not in known:
                     known[id(leaf)] = leaf.location
                 found.append(Target(task, name, link, leaf, known[id(leaf)]))

@@ -117,11 +117,6 @@ class Combinator(Repository):
         """Give exactly those of the jobs that are present; called after :meth:`candidates`."""
 
     @property
-    def written_children(self) -> Iterable[Repository]:
-        """The repositories that are written to, or deleted from, through this one."""
-        return self.children.values()
-
-    @property
     def by_value(self) -> bool:
         """Whether membership depends on anything but the keys of the leaves."""
         return any(by_value(child) for child in self.children.values())
@@ -188,15 +183,6 @@ def is_combinator(repo: Repository) -> TypeGuard[Combinator]:
 def by_value(repo: Repository) -> bool:
     """Tell whether membership in a repository depends on more than keys."""
     return is_combinator(repo) and repo.by_value
-
-
-def written_leaves(repo: Repository) -> Iterator[Repository]:
-    """Iterate the repositories that store the values written through a repository."""
-    if isinstance(repo, Combinator):
-        for child in repo.written_children:
-            yield from written_leaves(child)
-    else:
-        yield repo
 
 
 def leaves(repo: Repository) -> Iterator[Repository]:

@@ -205,10 +205,6 @@ class RelatedItemRepository(Combinator):
             if translated is not None:
                 await self.base_repository.delete(translated)
 
-    @property
-    def written_children(self) -> Iterable[Repository]:
-        return (self.base_repository,)
-
     def __getattr__(self, name: str) -> Any:
         """Give what the base has, its job-taking methods with the job translated."""
         base = self.__dict__.get("base_repository")

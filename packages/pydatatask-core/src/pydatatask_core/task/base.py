@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from .retry import Retries
     from .runtime import Runtime
+    from .shared_outputs import SharedOutputs
 
 __all__ = ["Task"]
 
@@ -75,6 +76,8 @@ class Task(Linked, ABC):
         self.synchronous = False
         self.metadata = True
         self.runtime: Runtime | None = None
+        self.shared_outputs: SharedOutputs | None = None
+        """What is known of the places that other tasks write to as well, if there are any."""
         self.due: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
         self._waiting: set[str] = set()
@@ -201,6 +204,7 @@ class Task(Linked, ABC):
     def attach(self, runtime: Runtime | None) -> None:
         """Tell the task which open pipeline it belongs to; None when the pipeline closes."""
         self.runtime = runtime
+        self.shared_outputs = None
         self._waiting.clear()
         self.due.clear()
         for timer in self.timers.values():

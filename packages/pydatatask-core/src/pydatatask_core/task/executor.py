@@ -218,6 +218,8 @@ class ExecutorTask(FunctionTask):
         )
         instance.awaited = self.synchronous
         try:
+            if self.shared_outputs is not None:
+                await self.shared_outputs.prepare(self, job)
             await self._placement.prepare()
             instance.order = self._placement.order(instance.scope)
             await self._placement.submit(instance.order, partial(self._roster.placed, instance))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pydatatask_core.errors import TaskConfigurationError, describe
@@ -63,7 +64,9 @@ class FunctionTask(Task):
 
     def scope_of(self, job: str) -> JobScope:
         """Create the scope in which the body runs for a job."""
-        return JobScope(self.name, job)
+        if self.shared_outputs is None:
+            return JobScope(self.name, job)
+        return JobScope(self.name, job, partial(self.shared_outputs.claim, self))
 
     def bind_links(self) -> dict[str, Repository]:
         """Find the linked repository for each parameter of the body but the first, the job.

@@ -113,6 +113,8 @@ class InProcessSyncTask(FunctionTask):
                 attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
                 failed: dict[str, str] | None = None
                 start = _utc_now()
+                if self.shared_outputs is not None:
+                    await self.shared_outputs.prepare(self, job)
                 scope = self.scope_of(job)
                 token = scope.enter()
                 try:

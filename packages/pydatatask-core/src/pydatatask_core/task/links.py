@@ -252,6 +252,11 @@ class Linked:
         """
         return self._outcomes[name]
 
+    @property
+    def outcome_views(self) -> list[SucceededRepository]:
+        """Views of these repositories without the jobs that have failed."""
+        return list(self._outcomes.values())
+
     def _linked(self, disposition: str) -> dict[str, Repository]:
         return {n: link.repo for n, link in self.links.items() if getattr(link, disposition)}
 

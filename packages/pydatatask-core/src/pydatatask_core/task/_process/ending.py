@@ -7,9 +7,10 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.errors import OutputConflictError, ProcessManagerError
 from pydatatask_core.proc_manager.run import INLINE, Leftover, Report, State
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
+from pydatatask_core.repository.job_scope import stores_written
 from pydatatask_core.task.flight import LONGEST_WAIT
 from pydatatask_core.utils import async_copyfile
 
@@ -82,7 +83,24 @@ class Ender:
         record = describe_outcome(
             live, report, task.published, datetime.now(UTC), strict=task.runs_strictly
         )
+        live.conflict = await self._find_conflict(live)
+        if record["success"] and live.conflict is not None:
+            record |= {"success": False, "reason": live.conflict}
         await self._settle(live, report, record, stuck)
+
+    async def _find_conflict(self, live: LiveJob) -> str | None:
+        """Return why the outputs of a job are not published, if another task has done so."""
+        task, shared = self.task, self.task.shared_outputs
+        if shared is None:
+            return None
+        await shared.prepare(task, live.job)
+        try:
+            for repo in task.published.values():
+                for store in stores_written(repo):
+                    shared.claim(task, store, live.job)
+        except OutputConflictError as e:
+            return str(e)
+        return None
 
     def _rest_of_wait(self, live: LiveJob, until: datetime) -> float:
         """Return for how many more seconds a job waits for its next attempt.
@@ -97,7 +115,7 @@ class Ender:
         self, live: LiveJob, report: Report, record: dict[str, Any], stuck: bool
     ) -> None:
         task, failed = self.task, not record["success"]
-        if failed and not stuck and not record.keys() & {"lost", "killed"}:
+        if failed and not stuck and live.conflict is None and not record.keys() & {"lost", "killed"}:
             delay = task.retries.wait_after(live.attempt)
             if delay is not None:
                 log.info(

@@ -39,6 +39,8 @@ class LiveJob(JobInFlight):
     """When (monotonic) the end of its process was noticed."""
     waiting_for: datetime | None = None
     """When it is to be launched again, if that is noted in its record."""
+    conflict: str | None = None
+    """Why its outputs must not be published, if another task has published there."""
     problem: str | None = None
     """Why the last attempt failed."""
     may_live: bool = False

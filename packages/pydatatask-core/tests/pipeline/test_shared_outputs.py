@@ -1,0 +1,187 @@
+"""Outputs of several tasks in one place: what one has published no other overwrites."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes.lab import Lab
+
+from pydatatask_core import (
+    ExecutorTask,
+    FileRepository,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    Pipeline,
+    Task,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.errors import OutputConflictError
+
+from .fakes import jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def in_memory(_: Path) -> Any:
+    repo = InProcessMetadataRepository()
+    return lambda: repo
+
+
+def in_files(folder: Path) -> Any:
+    return lambda: YamlMetadataFileRepository(folder / "out")
+
+
+def writer(
+    name: str,
+    out: Any,
+    source: Any = None,
+    done: Any = None,
+    key: Callable[[str], str] = str,
+) -> InProcessSyncTask:
+    """Make a task whose jobs publish their task's name under a key."""
+
+    async def body(job: str, out: Any) -> None:
+        await out.dump(key(job), name)
+
+    task = InProcessSyncTask(name, done or InProcessMetadataRepository(), func=body)
+    task.link("source", source or jobs("a"), is_input=True)
+    task.link("out", out, is_output=True, shared=True)
+    return task
+
+
+async def run(*tasks: Task) -> dict[str, list[str]]:
+    """Run a pipeline and return its failures."""
+    async with Pipeline(tasks, exclusive=False) as pipeline:
+        return (await pipeline.run(poll=0.01)).failed
+
+
+@pytest.mark.parametrize("place", [in_memory, in_files])
+async def test_the_second_task_to_publish_a_key_fails_and_overwrites_nothing(
+    place: Any, tmp_path: Path
+) -> None:
+    give = place(tmp_path)
+    first, second = writer("first", give()), writer("second", give())
+    second.link("wait", first.links["done"].repo, required_for_start=True)
+    assert await run(first, second) == {"second": ["a"]}
+    assert await give().info("a") == "first"
+    told = (await second.links["done"].repo.info("a"))["exception"]
+    assert "OutputConflictError: second: 'a' of" in told
+    assert "was published by task first" in told
+
+
+async def test_a_key_that_is_no_job_of_the_other_counts_as_well() -> None:
+    out = InProcessMetadataRepository()
+    first = writer("first", out, key=lambda job: "total")
+    second = writer("second", out, jobs("b"), key=lambda job: "total")
+    second.link("wait", jobs("b"), is_input=True)
+    failed = await run(first, second)
+    assert len(failed) == 1
+    assert await out.info("total") == "first" if "second" in failed else "second"
+
+
+async def test_tasks_that_publish_different_keys_get_along() -> None:
+    out = InProcessMetadataRepository()
+    tasks = [writer(n, out, key=lambda job, n=n: job + n) for n in ("one", "two")]  # type: ignore[misc]
+    assert await run(*tasks) == {}
+    assert await out.keys() == {"aone", "atwo"}
+
+
+async def test_what_was_published_in_an_earlier_run_is_not_overwritten() -> None:
+    out, done = InProcessMetadataRepository(), InProcessMetadataRepository()
+    assert await run(writer("first", out, done=done), writer("second", out, jobs())) == {}
+    again = writer("first", out, done=done), writer("second", out)
+    assert await run(*again) == {"second": ["a"]}
+    assert await out.info("a") == "first"
+
+
+async def test_what_a_failed_job_of_the_other_left_may_be_overwritten() -> None:
+    out = InProcessMetadataRepository({"a": "old"})
+    done = InProcessMetadataRepository({"a": {"success": False}})
+    assert await run(writer("first", out, done=done), writer("second", out)) == {}
+    assert await out.info("a") == "second"
+
+
+async def test_what_was_deleted_since_then_may_be_published(tmp_path: Path) -> None:
+    out, source = InProcessMetadataRepository(), InProcessMetadataRepository()
+    first, second = writer("first", out), writer("second", out, source)
+    async with Pipeline([first, second], exclusive=False) as pipeline:
+        await pipeline.run(poll=0.01)
+        await out.delete("a")
+        await source.dump("a", 1)
+        assert (await pipeline.run(poll=0.01)).failed == {}
+    assert await out.info("a") == "second"
+
+
+async def test_a_task_overwrites_its_own() -> None:
+    out, done = InProcessMetadataRepository(), InProcessMetadataRepository()
+    tasks = writer("first", out, done=done), writer("second", out, jobs("b"))
+    async with Pipeline(tasks, exclusive=False) as pipeline:
+        await pipeline.run(poll=0.01)
+        await done.delete("a")
+        assert (await pipeline.run(poll=0.01)).launched == {"first": 1}
+    assert await done.info("a")
+
+
+async def test_one_listing_suffices_for_all_jobs() -> None:
+    class Counted(InProcessMetadataRepository):
+        asked = 0
+
+        async def contains(self, item: str) -> bool:
+            self.asked += 1
+            return await super().contains(item)
+
+    out, done = Counted(), Counted()
+    one = [f"a{number}" for number in range(50)]
+    two = [f"b{number}" for number in range(50)]
+    tasks = writer("one", out, jobs(*one), done), writer("two", out, jobs(*two))
+    assert await run(*tasks) == {}
+    assert (out.asked, done.asked) == (0, 0)
+
+
+async def test_a_job_in_a_thread_fails_as_well(tmp_path: Path) -> None:
+    async def body(job: str, out: Any) -> None:
+        await out.dump(job, "thread")
+
+    with ThreadPoolExecutor(1) as pool:
+        task = ExecutorTask("thread", pool, InProcessMetadataRepository(), func=body)
+        first = writer("first", YamlMetadataFileRepository(tmp_path))
+        task.link("wait", first.links["done"].repo, is_input=True)
+        task.link("out", YamlMetadataFileRepository(tmp_path), is_output=True, shared=True)
+        assert await run(first, task) == {"thread": ["a"]}
+    assert await YamlMetadataFileRepository(tmp_path).info("a") == "first"
+
+
+@pytest.mark.parametrize("script", ["echo mine", "echo mine; exit 3"])
+async def test_a_process_does_not_publish_over_another_task(script: str, tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    await lab.add("a")
+    first = lab.task("echo first", "first", stdout=FileRepository(tmp_path / "both"))
+    await lab.run(first)
+    second = lab.task(
+        f"echo ran >>LOG; {script}",
+        "second",
+        pids=YamlMetadataFileRepository(tmp_path / "pids2"),
+        done=YamlMetadataFileRepository(tmp_path / "done2"),
+        stdout=FileRepository(tmp_path / "both"),
+        retries=3,
+    )
+    lab.again()
+    summary = await lab.run(first, second)
+    assert summary.failed == {"second": ["a"]}
+    assert (tmp_path / "both" / "a").read_text() == "first\n"
+    record = await YamlMetadataFileRepository(tmp_path / "done2").info("a")
+    assert record["success"] is False
+    if "exit" not in script:
+        assert "was published by task first" in record["reason"]
+    assert lab.lines() == ["ran"]
+    assert lab.empty()
+
+
+def test_the_error_names_task_key_and_remedy() -> None:
+    told = str(OutputConflictError("t", "a", "other", "repo"))
+    assert told.startswith("t: 'a' of 'repo' was published by task other")
+    assert "give each a place of its own" in told
