@@ -189,7 +189,7 @@ def test_memory_is_one_place_by_its_object_or_dict() -> None:
         lambda repo, other: repo & other,
         lambda repo, other: other | repo,
         lambda repo, other: repo - other,
-        lambda repo, other: RelatedItemRepository(repo, other),
+        RelatedItemRepository,
         lambda repo, other: RelatedItemRepository(repo - other, other).map(len),
     ],
 )

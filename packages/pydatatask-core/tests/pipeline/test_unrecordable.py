@@ -147,7 +147,7 @@ async def test_a_refused_job_that_is_gone_is_forgotten(bodies: Bodies) -> None:
 
 
 async def test_a_quota_lets_no_refused_job_in_the_way(bodies: Bodies) -> None:
-    task = Detached("t", source("a.b", "c"), concurrency=1)  # type: ignore[arg-type]
+    task = Detached("t", source("a.b", "c"), concurrency=1)
     async with Pipeline([task]) as pipeline:
         await pipeline.update()
         assert task.launches == ["c"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Give the monotonic time, in a list, to change it."""
     told = [1000.0]
-    monkeypatch.setattr(clock.time, "monotonic", lambda: told[0])
+    monkeypatch.setattr(time, "monotonic", lambda: told[0])
     return told
 
 

@@ -109,7 +109,7 @@ class S3BucketRepository(BlobRepository):
 
     @property
     def plain_job_id_length(self) -> int:
-        length = self._plain_length(S3BucketRepository)
+        length = self._plain_length(S3BucketRepository.check_job_id)
         return length if length <= self._room else 0
 
     def object_name(self, job: str) -> str:

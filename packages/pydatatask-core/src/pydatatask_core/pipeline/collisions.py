@@ -161,9 +161,10 @@ def _own_collision(task: Task, names: list[str], repo: Repository) -> str:
 
 
 def _foreign_collision(status: list[Target], written: list[Target]) -> str:
+    kind = "is a status link" if len(status) == 1 else "are status links"
     return (
         f"{_spoken(list(map(str, written)))} lead to one place, {written[0].repo!r}, and "
-        f"{_spoken(list(map(str, status)))} {'is a status link' if len(status) == 1 else 'are status links'}, "
+        f"{_spoken(list(map(str, status)))} {kind}, "
         "which no other task may write to, because the tasks would take each other's jobs for "
         "their own; give each a place of its own, such as another folder, extension, prefix or "
         "collection"

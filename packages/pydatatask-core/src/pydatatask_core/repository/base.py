@@ -109,15 +109,15 @@ class Repository(ABC):
 
         It is 0 where that is not known, as in a class with rules of its own.
         """
-        return self._plain_length(Repository)
+        return self._plain_length(Repository.check_job_id)
 
-    def _plain_length(self, checked_by: type[Repository]) -> int:
-        """Return :attr:`plain_job_id_length` if a class is the last that changes the rules."""
+    def _plain_length(self, check: Callable[..., None]) -> int:
+        """Return :attr:`plain_job_id_length` if the class checks job ids by this function."""
         kind = type(self)
         usual = (
             kind.CHARSET is ALPHANUMERIC
             and kind.CHARSET_START_END is ALPHANUMERIC
-            and kind.check_job_id is checked_by.check_job_id
+            and kind.check_job_id is check
             and getattr(kind.is_valid_job_id, "__func__", None)
             is Repository.is_valid_job_id.__func__  # type: ignore[attr-defined]
         )

@@ -112,7 +112,7 @@ class FileRepositoryBase(Repository, ABC):
 
     @property
     def plain_job_id_length(self) -> int:
-        length = self._plain_length(FileRepositoryBase)
+        length = self._plain_length(FileRepositoryBase.check_job_id)
         return length if length <= self._room else 0
 
     async def contains(self, item: str) -> bool:

@@ -41,8 +41,7 @@ class SharedOutputs:
         self._succeeded: dict[Task, AbstractSet[str]] = {}
         for writers in map(list, places):
             place = _Place(writers)
-            for task, repo in writers:
-                self._places[id(repo)] = place
+            self._places |= {id(repo): place for _, repo in writers}
             for task in place.writers:
                 self._of_task.setdefault(task, []).append(place)
 

@@ -36,8 +36,8 @@ def folder_location(
     if folds:
         missing = [name.casefold() for name in missing]
     store = (*key, *missing)
-    above = [((*key, *missing[:depth]), missing[depth]) for depth in range(len(missing))]
-    parents = (*above, *_parents(existing))
+    inside = [((*key, *missing[:depth]), missing[depth]) for depth in range(len(missing))]
+    parents = (*inside, *_parents(existing))
     return Location(store, "", extension, ignores_case or folds, holds_folders, parents)
 
 
