@@ -161,6 +161,30 @@ async def test_an_executor_takes_every_job_that_its_done_takes(bodies: Bodies) -
     assert (bodies.ran, summary.given_up) == (["a.b"], {})
 
 
+@pytest.mark.parametrize("kind", ["function", "executor", "third_party"])
+async def test_two_jobs_that_would_be_one_record_do_not_both_run(
+    kind: str, bodies: Bodies, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = YamlMetadataFileRepository(tmp_path / "done", case_insensitive=True)
+    jobs = source("a", "A", "b")
+    for _ in range(2):
+        bodies.ran.clear()
+        caplog.clear()
+        task = getattr(bodies, kind)(done)
+        task.link("source", jobs, is_input=True)
+        async with Pipeline([task]) as pipeline:
+            summary = await pipeline.run(poll=0.01, timeout=20)
+            assert (await pipeline.run(poll=0.01, timeout=20)).launched == {}
+        (refused,) = summary.given_up["t"]
+        told = [r.getMessage() for r in caplog.records if "not launched" in r.getMessage()]
+        assert len(told) == 1
+        assert f"job {refused!r} is not launched" in told[0]
+        assert f"job {refused.swapcase()!r} has the same name there but for the case" in told[0]
+        assert bodies.ran == [] or sorted(bodies.ran) == sorted([refused.swapcase(), "b"])
+    assert bodies.ran == []
+    assert await done.keys() == {refused.swapcase(), "b"}
+
+
 async def test_a_process_is_refused_with_all_repositories_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydatatask_core.task.base import Task
     from pydatatask_core.task.link import Link
 
-__all__ = ["find_collisions", "share_outputs", "warn_of_shared"]
+__all__ = ["find_collisions", "note_places", "warn_of_shared"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
@@ -72,21 +72,29 @@ def find_collisions(tasks: Sequence[Task]) -> list[Exception]:
     return found
 
 
-async def share_outputs(tasks: Sequence[Task]) -> None:
-    """Have the tasks whose outputs lead to one place know what the others have published there.
+async def note_places(tasks: Sequence[Task]) -> None:
+    """Let the tasks know which places they share, and which of their places ignore case.
 
     :param tasks: the tasks of the pipeline.
     """
-    places = await asyncio.to_thread(_shared_outputs, tasks)
+    targets = await asyncio.to_thread(_targets, tasks)
+    for task in tasks:
+        recording = task.recording_repositories
+        task.case_insensitive_records = {
+            it.name: it.repo
+            for it in targets
+            if it.task is task and it.name in recording and it.location.ignores_case
+        }
+    places = _shared_outputs(targets)
     if places:
         from pydatatask_core.task.shared_outputs import SharedOutputs
 
         await SharedOutputs([[(it.task, it.repo) for it in place] for place in places]).load()
 
 
-def _shared_outputs(tasks: Sequence[Task]) -> list[list[Target]]:
+def _shared_outputs(targets: Iterable[Target]) -> list[list[Target]]:
     """Find the outputs of several tasks that lead to one place."""
-    places = _places(it for it in _targets(tasks) if it.link.is_output and not it.task.disabled)
+    places = _places(it for it in targets if it.link.is_output and not it.task.disabled)
     return [place for place in places if len({it.task for it in place}) > 1]
 
 
@@ -95,7 +103,8 @@ def warn_of_shared(tasks: Sequence[Task]) -> None:
 
     :param tasks: the tasks of the pipeline.
     """
-    for place in _shared_outputs(tasks):
+    active = [it for it in _targets(tasks) if not it.task.disabled]
+    for place in _shared_outputs(active):
         if not all(it.link.shared for it in place):
             log.warning(
                 "%s write to one repository, %r; the jobs of the one look like the other's. If "
@@ -103,7 +112,6 @@ def warn_of_shared(tasks: Sequence[Task]) -> None:
                 " and ".join(map(str, place)),
                 place[0].repo,
             )
-    active = [it for it in _targets(tasks) if not it.task.disabled]
     told = set()
     for one, other in _overlaps(active):
         text = _overlap(one, other)

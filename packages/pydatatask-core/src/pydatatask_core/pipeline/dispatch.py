@@ -178,7 +178,7 @@ class Dispatcher:
     async def _work(self, task: Task) -> None:
         """Launch one job after the other, until none is left or a quota is used up."""
         launching = self._launching.setdefault(task, set())
-        completes = task.completes_in_launch
+        completes, ignores_case = task.completes_in_launch, bool(task.case_insensitive_records)
         while (job := self._take(task)) is not None:
             timer = task.timers.get(job)
             launching.add(job)
@@ -186,6 +186,8 @@ class Dispatcher:
                 if self._in_order and completes and self._start_is_enough:
                     self.backlog.scheduled(task, job)
                     self.stir(False)
+                if ignores_case:
+                    await task.check_case(job, task.running | launching)
                 await task.launch(job)
             except LaunchRefusedError:
                 self._put_back(task, job)

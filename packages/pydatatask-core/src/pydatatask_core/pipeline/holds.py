@@ -74,9 +74,13 @@ class Holds:
     def failed(self, task: Task, job: str, error: BaseException) -> None:
         """Note that the launch of a job raised; it is tried again, less and less often.
 
-        What is wrong with every job of a task, an executor that is broken for instance, is told
+        A job that cannot be recorded is not. What is wrong with every job of a task, an executor that is broken for instance, is told
         once.
         """
+        if isinstance(error, UnrecordableJobError):
+            self._refused[task] = self._refused.get(task, _NOTHING) | {job}
+            log.error("%s", error, extra={"task": task.name, "job": job})
+            return
         held = self.watched.setdefault(task, _Held())
         failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
@@ -105,7 +109,7 @@ class Holds:
         :param jobs: the jobs that are ready and have no instance.
         :param live: the jobs that have one.
         """
-        refused = self._screen(task, jobs)
+        refused = self._screen(task, jobs, live)
         if refused:
             jobs = jobs - refused
         held = self.watched.get(task)
@@ -132,11 +136,15 @@ class Holds:
         held.next_try = min(waiting.values(), default=None)
         return jobs - held.launched - waiting.keys()
 
-    def _screen(self, task: Task, jobs: AbstractSet[str]) -> AbstractSet[str]:
+    def _screen(
+        self, task: Task, jobs: AbstractSet[str], live: AbstractSet[str]
+    ) -> AbstractSet[str]:
         """Return the ready jobs whose end could not be recorded; they are told once."""
         new = jobs - self._screened.get(task, _NOTHING)
         self._screened[task] = jobs
-        known = self._refused.get(task, _NOTHING) & jobs
+        known = self._refused.get(task, _NOTHING)
+        if known:
+            known = known & (jobs | live)
         found = task.find_unrecordable(new) if new else _NOTHING
         if found:
             names = sorted(found)

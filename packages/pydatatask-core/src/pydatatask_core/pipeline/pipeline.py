@@ -124,7 +124,7 @@ class Pipeline:
             raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
         from pydatatask_core.utils import finish
 
-        from .collisions import share_outputs
+        from .collisions import note_places
         from .drive import Drive
         from .lock import DriverLock
         from .needs import needed_resources
@@ -150,7 +150,7 @@ class Pipeline:
             if mode != "inspect":
                 raise_problems(self.problems)
             if mode == "drive":
-                await share_outputs(tasks)
+                await note_places(tasks)
                 await warn_of_oddities(tasks)
         except BaseException:
             await self.close()

@@ -78,6 +78,8 @@ class Task(Linked, ABC):
         self.runtime: Runtime | None = None
         self.shared_outputs: SharedOutputs | None = None
         """What is known of the places that other tasks write to as well, if there are any."""
+        self.case_insensitive_records: dict[str, Repository] = {}
+        """Those of :attr:`recording_repositories` where case makes no difference, by link."""
         self.due: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
         self._waiting: set[str] = set()
@@ -155,12 +157,12 @@ class Task(Linked, ABC):
         :param job: the job.
         :raises UnrecordableJobError: naming every repository that cannot have it.
         """
-        length = self._plain_length
-        if length is None:
-            length = self._plain_length = self._find_plain_length()
+        if self._plain_length < 0:
+            self._plain_length = self._find_plain_length()
         # The usual case, in a tenth of the time.
-        if type(job) is str and len(job) <= length and job.isalnum() and job.isascii():
-            return
+        if isinstance(job, str) and len(job) <= self._plain_length:
+            if job.isalnum() and job.isascii():
+                return
         problems = []
         for name, repo in self.recording_repositories.items():
             try:
@@ -169,6 +171,26 @@ class Task(Linked, ABC):
                 problems.append((name, repo, e.rule))
         if problems:
             raise UnrecordableJobError(self.name, job, problems)
+
+    async def check_case(self, job: str, live: Iterable[str]) -> None:
+        """Refuse a job whose record would be another job's, because only case tells them apart.
+
+        :param job: the job.
+        :param live: the jobs of this task that are live.
+        :raises UnrecordableJobError: naming the other job.
+        """
+        folded = job.casefold()
+
+        def other(jobs: Iterable[str]) -> str | None:
+            return next((it for it in jobs if it != job and it.casefold() == folded), None)
+
+        for name, repo in self.case_insensitive_records.items():
+            twin = other(live)
+            if twin is None and await repo.contains(job):
+                twin = other(await repo.keys())
+            if twin is not None:
+                rule = f"job {twin!r} has the same name there but for the case"
+                raise UnrecordableJobError(self.name, job, [(name, repo, rule)])
 
     def _find_plain_length(self) -> int:
         """Return up to which length every name of letters and digits is recordable, or 0."""
@@ -205,6 +227,7 @@ class Task(Linked, ABC):
         """Tell the task which open pipeline it belongs to; None when the pipeline closes."""
         self.runtime = runtime
         self.shared_outputs = None
+        self.case_insensitive_records = {}
         self._waiting.clear()
         self.due.clear()
         for timer in self.timers.values():

@@ -20,7 +20,7 @@ from .function import FunctionTask, FunctionTaskProtocol
 from .outcomes import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.repository.base import Repository
@@ -138,6 +138,10 @@ class ExecutorTask(FunctionTask):
     def running(self) -> AbstractSet[str]:
         more = self._recorder.unwritten.keys() | self._waiting
         return self._instances.keys() | more if more else self._instances.keys()
+
+    @property
+    def recording_repositories(self) -> Mapping[str, Repository]:
+        return {name: repo for name, repo in self.status.items() if name != "live"}
 
     # -- opening and closing ---------------------------------------------------------------------
 

@@ -35,7 +35,8 @@ class Linked:
         self.links: dict[str, Link] = {}
         self._ready = ready
         self._default_ready: Repository | None = None
-        self._plain_length: int | None = None
+        self._plain_length = -1
+        """Up to which length every job id of letters and digits can be recorded; -1 if not known."""
         self._outcomes: dict[str, SucceededRepository] = {}
         self.failed_counted_by: list[str] = []
         """The tasks that are started by failed jobs of this one, too."""
@@ -130,7 +131,7 @@ class Linked:
             shared=shared,
         )
         self._default_ready = None
-        self._plain_length = None
+        self._plain_length = -1
 
     def plug(
         self,
