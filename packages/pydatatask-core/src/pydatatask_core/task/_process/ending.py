@@ -83,8 +83,8 @@ class Ender:
         record = describe_outcome(
             live, report, task.published, datetime.now(UTC), strict=task.runs_strictly
         )
-        live.conflict = await self._find_conflict(live)
-        if record["success"] and live.conflict is not None:
+        live.conflict = await self._find_conflict(live) if record["success"] else None
+        if live.conflict is not None:
             record |= {"success": False, "reason": live.conflict}
         await self._settle(live, report, record, stuck)
 
@@ -115,7 +115,8 @@ class Ender:
         self, live: LiveJob, report: Report, record: dict[str, Any], stuck: bool
     ) -> None:
         task, failed = self.task, not record["success"]
-        if failed and not stuck and live.conflict is None and not record.keys() & {"lost", "killed"}:
+        final = stuck or live.conflict is not None or bool(record.keys() & {"lost", "killed"})
+        if failed and not final:
             delay = task.retries.wait_after(live.attempt)
             if delay is not None:
                 log.info(
