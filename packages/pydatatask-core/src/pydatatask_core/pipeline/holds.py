@@ -74,8 +74,8 @@ class Holds:
     def failed(self, task: Task, job: str, error: BaseException) -> None:
         """Note that the launch of a job raised; it is tried again, less and less often.
 
-        A job that cannot be recorded is not. What is wrong with every job of a task, an executor that is broken for instance, is told
-        once.
+        A job that cannot be recorded is not. What is wrong with every job of a task, an executor
+        that is broken for instance, is told once.
         """
         if isinstance(error, UnrecordableJobError):
             self._refused[task] = self._refused.get(task, _NOTHING) | {job}

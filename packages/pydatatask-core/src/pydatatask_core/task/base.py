@@ -160,9 +160,9 @@ class Task(Linked, ABC):
         if self._plain_length < 0:
             self._plain_length = self._find_plain_length()
         # The usual case, in a tenth of the time.
-        if isinstance(job, str) and len(job) <= self._plain_length:
-            if job.isalnum() and job.isascii():
-                return
+        plain = isinstance(job, str) and job.isalnum() and job.isascii()
+        if plain and len(job) <= self._plain_length:
+            return
         problems = []
         for name, repo in self.recording_repositories.items():
             try:

@@ -36,7 +36,7 @@ class Linked:
         self._ready = ready
         self._default_ready: Repository | None = None
         self._plain_length = -1
-        """Up to which length every job id of letters and digits can be recorded; -1 if not known."""
+        """Up to which length every name of letters and digits can be recorded; -1 if not known."""
         self._outcomes: dict[str, SucceededRepository] = {}
         self.failed_counted_by: list[str] = []
         """The tasks that are started by failed jobs of this one, too."""
