@@ -63,7 +63,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
         raise CommandLineError(
             f"the value of job {job!r} in {data} cannot be printed as YAML: {e.problem}; "
             "--json shows it as text"
-        ) from e
+        ) from None
     await Output().write(text)
 
 
