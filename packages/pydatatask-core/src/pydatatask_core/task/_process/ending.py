@@ -18,7 +18,7 @@ from .held import place_streams
 from .outcome import KILLED, describe_outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from pydatatask_core.proc_manager.run import Output
     from pydatatask_core.repository.blob import BlobRepository
@@ -83,24 +83,29 @@ class Ender:
         record = describe_outcome(
             live, report, task.published, datetime.now(UTC), strict=task.runs_strictly
         )
-        live.conflict = await self._find_conflict(live) if record["success"] else None
+        conflicts = await self._find_conflicts(live, task.published) if record["success"] else {}
+        live.conflict = next(iter(conflicts.values()), None)
         if live.conflict is not None:
             record |= {"success": False, "reason": live.conflict}
         await self._settle(live, report, record, stuck)
 
-    async def _find_conflict(self, live: LiveJob) -> str | None:
-        """Return why the outputs of a job are not published, if another task has done so."""
+    async def _find_conflicts(self, live: LiveJob, streams: Iterable[str]) -> dict[str, str]:
+        """Return which of the streams another task has published for this job, and the message.
+
+        The others are published by this task from now on.
+        """
         task, shared = self.task, self.task.shared_outputs
+        conflicts: dict[str, str] = {}
         if shared is None:
-            return None
+            return conflicts
         await shared.prepare(task, live.job)
-        try:
-            for repo in task.published.values():
-                for store in stores_written(repo):
+        for name in streams:
+            try:
+                for store in stores_written(task.published[name]):
                     shared.claim(task, store, live.job)
-        except OutputConflictError as e:
-            return str(e)
-        return None
+            except OutputConflictError as e:
+                conflicts[name] = str(e)
+        return conflicts
 
     def _rest_of_wait(self, live: LiveJob, until: datetime) -> float:
         """Return for how many more seconds a job waits for its next attempt.
@@ -133,6 +138,8 @@ class Ender:
                 "can neither be removed nor renamed"
             )
         published, held = place_streams(task, report, failed)
+        conflicts = await self._find_conflicts(live, published)
+        published = [name for name in published if name not in conflicts]
         for name in published:
             await self._copy(live, name, report.outputs[name], task.published[name])
         is_held = await self.jobs.held_output.replace(live, held)
