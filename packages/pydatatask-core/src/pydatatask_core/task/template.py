@@ -96,7 +96,7 @@ class Template:
     @property
     def names_interpreter(self) -> bool:
         """Whether the template, which is checked or loaded, begins with a line ``#!``."""
-        return (self._text or "").startswith("#!")
+        return (self._text or "").lstrip("\ufeff \t\r\n").startswith("#!")
 
     async def load(self) -> None:
         """Read and compile the template, unless that has been done.
