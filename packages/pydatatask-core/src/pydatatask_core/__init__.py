@@ -72,6 +72,7 @@ __all__ = [
     "StoreError",
     "SucceededRepository",
     "Task",
+    "Template",
     "YamlMetadataFileRepository",
     "YamlMetadataRepository",
     "async_copyfile",

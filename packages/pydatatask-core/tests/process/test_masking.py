@@ -8,7 +8,7 @@ import pytest
 
 from pydatatask_core.errors import TemplateError
 from pydatatask_core.task.masking import Masked, conceal
-from pydatatask_core.task.template import Template
+from pydatatask_core.task.template import TaskTemplate
 
 SECRET = "Tr0ub4dor&3"
 VALUES: dict[str, Any] = {
@@ -21,7 +21,7 @@ VALUES: dict[str, Any] = {
 
 
 async def _masked(source: str) -> Masked:
-    template = Template(f"{source}\n", "task")
+    template = TaskTemplate(f"{source}\n", "task")
     await template.load()
     assert template.render("job1", VALUES, VALUES)  # it can be filled in
     return template.masked(VALUES, {"token", "all", "text"})
@@ -78,7 +78,7 @@ def test_pieces_of_a_secret_that_are_shown_anyway_are_not_hidden() -> None:
     ],
 )
 async def test_an_error_of_filling_in_shows_no_secret(source: str) -> None:
-    template = Template(f"\n{source}\n", "task")
+    template = TaskTemplate(f"\n{source}\n", "task")
     await template.load()
     with pytest.raises(TemplateError) as caught:
         template.render("job1", VALUES, VALUES, {"token", "all", "text"})

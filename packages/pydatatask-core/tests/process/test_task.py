@@ -13,6 +13,7 @@ from pydatatask_core import (
     InProcessBlobRepository,
     InProcessMetadataRepository,
     Resources,
+    Template,
     YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import TaskConfigurationError, TaskError, TemplateError
@@ -175,8 +176,10 @@ async def test_templates_see_the_links_that_they_name(lab: Lab, tmp_path: Path) 
 
 async def test_a_template_that_fails_launches_nothing(lab: Lab, caplog: Any) -> None:
     await lab.add("a")
-    task = lab.task("echo {{ imp }}")
-    with pytest.raises(TemplateError, match=r"'imp' is undefined; there are: .*inp"):
+    task = lab.task("echo {{ inp.size }}")
+    with pytest.raises(
+        TemplateError, match=r"'str object' has no attribute 'size'; there are: .*inp"
+    ):
         await task.launch("a")
     assert lab.directories() == []
     assert await lab.pids.keys() == set()
@@ -184,8 +187,47 @@ async def test_a_template_that_fails_launches_nothing(lab: Lab, caplog: Any) -> 
     with caplog.at_level(logging.ERROR):
         summary = await lab.run(task)
     assert summary.given_up == {"task": ["a"]}
-    assert caplog.text.count("'imp' is undefined") == 1
+    assert caplog.text.count("'str object' has no attribute 'size'") == 1
     assert lab.empty()
+
+
+async def test_a_name_that_means_nothing_is_found_at_opening_and_told_once(lab: Lab) -> None:
+    await lab.add("a", "b")
+    with pytest.raises(TemplateError, match=r"task: its template uses `imp` \(line 1\)") as caught:
+        await lab.run(lab.task("echo {{ imp }} {{ imp | quote }}"))
+    assert str(caught.value).count("imp") == 1
+
+
+async def test_a_script_begins_with_its_shebang_whatever_is_before_it(lab: Lab) -> None:
+    await lab.add("a")
+    script = """
+    #!/usr/bin/env python3
+    for text in ["{{ job }}", "b"]:
+        print(text)
+    """
+    await lab.run(lab.task(script, stdout=lab.out))
+    assert await lab.text(lab.out) == "a\nb\n"
+
+
+async def test_a_template_with_delimiters_of_its_own_is_taken(lab: Lab) -> None:
+    await lab.add("a")
+    script = "#!/bin/bash\na=(1 2 3)\necho ${#a[@]} {{ job }} <# ${x#} #>\n"
+    template = Template(script, comment_start_string="<#", comment_end_string="#>")
+    await lab.run(lab.task(template, stdout=lab.out))
+    assert await lab.text(lab.out) == "3 a\n"
+
+
+async def test_a_template_that_is_changed_or_removed_after_opening_is_what_it_was(lab: Lab) -> None:
+    path = lab.root / "script"
+    path.write_text("cat {{ inp | quote }}")
+    await lab.add("a", "b")
+    task = lab.task(path, stdout=lab.out)
+    async with lab.pipeline(task) as pipeline:
+        path.write_text("echo other")
+        await task.launch("a")
+        path.unlink()
+        await pipeline.run(poll=0.05)
+    assert [await lab.text(lab.out, job) for job in "ab"] == ["input of a\n", "input of b\n"]
 
 
 async def test_a_template_that_is_not_well_formed_is_found_at_opening(lab: Lab) -> None:

@@ -14,11 +14,11 @@ from jinja2 import meta
 
 from pydatatask_core import InProcessMetadataRepository
 from pydatatask_core.errors import TemplateError
-from pydatatask_core.task.template import Template, gather, plain_names
+from pydatatask_core.task.template import TaskTemplate, gather, plain_names
 
 
 async def render(source: Any, **values: Any) -> str:
-    template = Template(source, "task")
+    template = TaskTemplate(source, "task")
     await template.load()
     return template.render("job1", values, ["job", "task"])
 
@@ -26,12 +26,12 @@ async def render(source: Any, **values: Any) -> str:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("x\n{{ y }}\n", r"task: its template cannot be filled in for job 'job1', line 2: 'y' is"),
+        ("x\n{{ y }}\n", "cannot be filled in for job 'job1', line 2, in `{{ y }}`: 'y' is"),
         ("{{ job.x }}", "has no attribute 'x'; there are: job, task"),
-        ("\n\n{{ 1 / 0 }}", "line 3: division by zero"),
+        ("\n\n{{ 1 / 0 }}", "line 3, in `{{ 1 / 0 }}`: division by zero"),
         ("\n{{ }}", "task: its template is not well-formed, line 2"),
         ("{% for %}", "not well-formed, line 1"),
-        ("{% include 'x' %}", "cannot be filled in"),
+        ("{% include 'x' %}", "line 1: a template is one text"),
     ],
 )
 async def test_what_is_wrong_is_said(source: str, message: str) -> None:
@@ -43,7 +43,7 @@ async def test_what_is_wrong_is_said(source: str, message: str) -> None:
     "source", ["\n{{ }}", "{% for %}", "{{ a b }}", "{{ not }}", "{# x", "{{{a}}"]
 )
 async def test_what_is_not_well_formed_is_said_before_anything_is_launched(source: str) -> None:
-    template = Template(source, "task")
+    template = TaskTemplate(source, "task")
     for _ in range(2):
         with pytest.raises(TemplateError, match="not well-formed, line"):
             await template.check()
@@ -81,8 +81,8 @@ def test_what_is_taken_for_plain_is_what_jinja_takes_it_for() -> None:
 def test_to_check_a_plain_template_takes_no_jinja() -> None:
     program = """
 import asyncio, sys
-from pydatatask_core.task.template import Template
-template = Template("#!/bin/sh\\necho {{ job }} {{ meta.name | quote }} ${HOME}\\n", "task")
+from pydatatask_core.task.template import TaskTemplate
+template = TaskTemplate("#!/bin/sh\\necho {{ job }} {{ meta.name | quote }} ${HOME}\\n", "task")
 asyncio.run(template.check())
 assert template.names == {"job", "meta"}
 assert "jinja2" not in sys.modules
@@ -92,7 +92,7 @@ assert "jinja2" not in sys.modules
 
 async def test_a_template_is_what_it_was_when_it_was_checked(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("before {{ job }}")
-    template = Template(tmp_path / "t", "task")
+    template = TaskTemplate(tmp_path / "t", "task")
     await template.check()
     (tmp_path / "t").write_text("after {{ job }}")
     await template.load()
@@ -118,8 +118,8 @@ async def test_an_error_in_a_file_names_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [5, None, b"bytes"])
 def test_only_text_or_a_path_is_a_template(source: Any) -> None:
-    with pytest.raises(TemplateError, match="a string or a path"):
-        Template(source, "task")
+    with pytest.raises(TemplateError, match="a string, a path or a Template"):
+        TaskTemplate(source, "task")
 
 
 async def test_a_string_that_names_a_file_is_that(
@@ -151,7 +151,9 @@ async def test_only_what_is_named_is_looked_up() -> None:
 
     asked: list[Any] = []
     links = {name: Repo({"j": {"v": name}}) for name in ("one", "two", "three", "job")}
-    template = Template("{{ one.v }}{% if x is defined %}{{ two.v }}{% endif %}{{ job }}", "task")
+    template = TaskTemplate(
+        "{{ one.v }}{% if x is defined %}{{ two.v }}{% endif %}{{ job }}", "task"
+    )
     await template.load()
     values = await gather(template, "j", links, {"job": "j", "task": "t"})
     assert template.render("j", values, []) == "onej"

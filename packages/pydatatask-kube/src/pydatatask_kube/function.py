@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.metadata import MetadataRepository
     from pydatatask_core.resource_manager import ResourceManager
     from pydatatask_core.task.retry import Retries
+    from pydatatask_core.task.template import Template
 
     from .manager import PodManager
 
@@ -77,7 +78,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         be denied if they would break the quota.
     :param template: YAML markup for a pod manifest template that will run ``pydatatask.main`` as
         ``python3 main.py launch [task] [job] --sync --force``, either as a string or a path to a
-        file.
+        file, or a ``Template``.
     :param logs: optional: a BlobRepository to dump pod logs to on completion. Linked as "logs"
         with ``inhibits_start``, ``required_for_output``, ``is_status``.
     :param kube_done: optional: a MetadataRepository in which to dump some information about the
@@ -109,7 +110,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         name: str,
         podman: Callable[[], PodManager],
         resources: ResourceManager,
-        template: str | os.PathLike[str],
+        template: str | os.PathLike[str] | Template,
         logs: BlobRepository | None = None,
         kube_done: MetadataRepository | None = None,
         func_done: MetadataRepository | None = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.resource_manager import ResourceManager
 from pydatatask_core.task.checks import checked_seconds
-from pydatatask_core.task.template import Template
+from pydatatask_core.task.template import TaskTemplate
 from pydatatask_core.task.written import WritingTask
 
 from .ending import Limits
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.repository.metadata import MetadataRepository
     from pydatatask_core.task.retry import Retries
+    from pydatatask_core.task.template import Template
 
     from .live import LiveKubeRepository
     from .manager import PodManager
@@ -40,7 +41,7 @@ class KubeSetting(WritingTask, ABC):
         name: str,
         podman: Callable[[], PodManager],
         resources: ResourceManager,
-        template: str | os.PathLike[str],
+        template: str | os.PathLike[str] | Template,
         logs: BlobRepository | None,
         done: MetadataRepository | None,
         window: timedelta = timedelta(seconds=60),
@@ -59,7 +60,7 @@ class KubeSetting(WritingTask, ABC):
         self._podman = podman
         self._open_podman: PodManager | None = None
         self.resources = resources
-        self.template = Template(template, name)
+        self.template = TaskTemplate(template, name)
         self.window = window
         self.env = _checked_env(name, env)
         self.limits = Limits(

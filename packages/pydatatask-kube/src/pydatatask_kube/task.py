@@ -58,10 +58,10 @@ class KubeTask(KubeControl):
     :param resources: a ResourceManager instance. Tasks launched will contribute to its quota, by
         what the containers of the pod request, and be denied if they would break the quota.
     :param template: YAML markup for a pod manifest template, either as a string or a path to a
-        file. It may name ``job``, ``task``, ``argv0`` (the script that runs), the keys of ``env``
-        and every link, which gives what its repository says about the job. What it gets besides
-        are the labels ``app``, ``task`` and ``job``, the end of its name, and the restart policy
-        ``Never`` if it has none.
+        file, or a ``Template``, which can have other delimiters. It may name ``job``, ``task``,
+        ``argv0`` (the script that runs), the keys of ``env`` and every link, which gives what its
+        repository says about the job. What it gets besides are the labels ``app``, ``task`` and
+        ``job``, the end of its name, and the restart policy ``Never`` if it has none.
     :param logs: optional: a BlobRepository to dump pod logs to on completion. Linked as "logs"
         with ``inhibits_start``, ``required_for_output``, ``is_status``. Of several containers
         each has a heading.
@@ -107,14 +107,15 @@ class KubeTask(KubeControl):
 
         Pods of the app that belong to no task are reported.
 
-        :raises TemplateError: if the template cannot be read or is not well-formed.
+        :raises TemplateError: if the template cannot be read, is not well-formed, or uses a name
+            that can never be defined.
         :raises PodManagerError: if pods cannot be listed.
         """
         self._jobs.listen()  # before all else, since the watch reports pods that nobody listens to
         if self.looks_only:
             self.podman.tasks.add(self.name)
         await self.template.check()
-        self.template.warn_of_unknown(("job", "task", "argv0", *self.env), self.links)
+        self.template.require_known(("job", "task", "argv0", *self.env), self.links)
         await self._jobs.adopt()
 
     async def _usage(self) -> Resources:

@@ -18,6 +18,7 @@ from pydatatask_core.errors import (
 )
 from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.resource_manager import Resources
+from pydatatask_core.task import Template
 from pydatatask_kube import PodManagerError
 from pydatatask_kube.names import pod_name
 
@@ -241,14 +242,44 @@ async def test_the_template_sees_links_names_and_env_and_nothing_else_is_looked_
     assert inp.asked == 0
 
 
-async def test_a_name_that_does_not_exist_is_warned_of_when_opening(
-    server: ApiServer, caplog: pytest.LogCaptureFixture
+async def test_a_name_that_does_not_exist_is_an_error_of_opening(server: ApiServer) -> None:
+    driven = Driven(
+        server, "job", template=TEMPLATE + "# {{ inpt }}{{ extra }}\n", env={"extra": 1}
+    )
+    with pytest.raises(
+        TemplateError, match=r"uses `inpt` \(line \d+\), which is neither .*`extra`"
+    ):
+        async with driven.open():
+            pass
+
+
+async def test_a_key_of_env_that_has_a_function_as_its_value_is_called_and_never_printed(
+    server: ApiServer,
 ) -> None:
-    driven = Driven(server, "job", template=TEMPLATE + "# {{ inpt }}\n")
+    template = TEMPLATE.replace("{{ inp }}", "{{ count(job) }}")
+    driven = Driven(server, "job", template=template, env={"count": len})
     async with driven.open():
-        assert "names ['inpt'], which is neither" in caplog.text
-        with pytest.raises(TemplateError, match="'inpt' is undefined"):
-            await driven.task.launch("job")
+        await driven.task.launch("job")
+    assert server.of("job")["spec"]["containers"][0]["args"] == ["job", 3]
+    driven = Driven(server, "two", template=template.replace("(job)", ""), env={"count": len})
+    async with driven.open():
+        with pytest.raises(TemplateError, match=r"in `{{ job }}`, `{{ count }}`: .* has no text"):
+            await driven.task.launch("two")
+
+
+async def test_a_manifest_may_have_delimiters_of_its_own(server: ApiServer) -> None:
+    text = TEMPLATE.replace('"{{ job }}", {{ inp }}', '"<<job>>", "${#a} {{x}}"')
+    template = Template(
+        "\ufeff" + text,
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    driven = Driven(server, "job", template=template)
+    async with driven.open():
+        await driven.task.launch("job")
+    assert server.of("job")["spec"]["containers"][0]["args"] == ["job", "${#a} {{x}}"]
 
 
 async def test_a_full_namespace_is_no_failure(server: ApiServer) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .link import Link as Link
     from .process import ProcessTask as ProcessTask
     from .retry import Retries as Retries
+    from .template import Template as Template
     from .written import WritingTask as WritingTask
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "ProcessTask",
     "Retries",
     "Task",
+    "Template",
     "WritingTask",
 ]
 
@@ -46,6 +48,7 @@ _SOURCES = {
     ".retry": ("Retries",),
     ".executor": ("ExecutorLiveRepo", "ExecutorTask"),
     ".process": ("ProcessTask",),
+    ".template": ("Template",),
     ".written": ("WritingTask",),
     "..proc_manager.base": ("STDOUT",),
 }

@@ -54,9 +54,11 @@ class ProcessTask(ProcessSetting):
         quota. This is not enforced target-side.
     :param pids: a metadata repository used to store the current live-status of processes. Linked
         as "pids" with ``is_status``, ``inhibits_start``, ``inhibits_output``.
-    :param template: the Jinja2 template of a script to run, as a string or a path to a file. It
-        may name ``job``, ``task`` and every link, which gives what its repository says about the
-        job; ``{{ x | quote }}`` makes one word of a shell.
+    :param template: the Jinja2 template of a script to run, as a string or a path to a file; or a
+        :class:`Template`, which can have other delimiters. It may name ``job``, ``task`` and every
+        link, which gives what its repository says about the job; ``{{ x | quote }}`` makes one
+        word of a shell. A byte order mark, and blank lines and indentation before ``#!``, are
+        removed.
     :param window: how recently a process must have been launched in order to contribute to the
         process rate-limiting.
     :param environ: additional environment variables to set on the target machine.
@@ -117,7 +119,8 @@ class ProcessTask(ProcessSetting):
 
         :raises TaskConfigurationError: if no job could ever be launched, or a task is plugged with
             ``failed_counts=True`` and ``publish_failed`` is False.
-        :raises TemplateError: if the template cannot be read or is not well-formed.
+        :raises TemplateError: if the template cannot be read, is not well-formed, or uses a name
+            that can never be defined.
         :raises ProcessManagerError: if the target will not do.
         """
         if not self.resource_manager.fits(self.job_resources):
@@ -137,7 +140,7 @@ class ProcessTask(ProcessSetting):
                 f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
                 "and no machine of its pool has a quota of that much"
             )
-        self.template.warn_of_unknown(("job", "task"), self.links)
+        self.template.require_known(("job", "task"), self.links)
         if self.drives:
             await self.find_home()
             await self.runs.validate()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import threading
+from functools import cached_property
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
@@ -19,43 +19,115 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
 
+    from ._template.environment import DataEnvironment
     from .masking import Masked
 
-__all__ = ["Template", "gather", "plain_names"]
-
-log = logging.getLogger("pydatatask.task")
+__all__ = ["TaskTemplate", "Template", "gather", "plain_names"]
 
 _LONGEST_NAME = 4096
 
-_PLAIN = r"(?<!\{)\{\{\s*([A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*\s*(?:\|\s*quote\s*)?\}\}"
+_PLAIN = r"(?<![{$])\{\{\s*([A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*\s*(?:\|\s*quote\s*)?\}\}"
 """An expression that is nothing but a name, perhaps what is in it, and perhaps quoted."""
 
 _MARKS = ("{{", "{%", "{#")
 _CONSTANTS = frozenset({"true", "false", "none", "self", "super"})
+_REMEDY = (
+    "if it is not meant for Jinja2, put it between `{% raw %}` and `{% endraw %}`, or choose other "
+    "delimiters with `pydatatask.Template`"
+)
 
 
 class Template:
-    """A Jinja2 template, read and compiled when it is first needed.
+    """The Jinja2 template of a script or manifest, with delimiters of its own.
 
-    What is not defined is an error, never an empty string. The filter ``quote`` makes one word of
-    a shell out of anything.
+    Give it to a task in the place of the text if the default delimiters are in the way, such as
+    ``{#`` in ``${#array[@]}``::
+
+        Template(
+            "for x in {{ inp.words }}; do echo ${#x}; done",
+            comment_start_string="<#",
+            comment_end_string="#>",
+        )
 
     :param source: the text; or a file, if it is a path, or a string without a line break that
         names a file that exists when the template is read.
-    :param owner: the name of the task, for messages.
+    :param block_start_string: the beginning of a statement.
+    :param block_end_string: the end of a statement.
+    :param variable_start_string: the beginning of an expression.
+    :param variable_end_string: the end of an expression.
+    :param comment_start_string: the beginning of a comment.
+    :param comment_end_string: the end of a comment.
+    :raises TypeError: if one of them is not a string, or the source neither a string nor a path.
+    :raises ValueError: if a delimiter is empty, or two beginnings are the same.
     """
 
-    def __init__(self, source: str | os.PathLike[str], owner: str) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        block_start_string: str = "{%",
+        block_end_string: str = "%}",
+        variable_start_string: str = "{{",
+        variable_end_string: str = "}}",
+        comment_start_string: str = "{#",
+        comment_end_string: str = "#}",
+    ) -> None:
         if not isinstance(source, str | os.PathLike):
-            raise TemplateError(
-                f"{owner}: the template has to be a string or a path, not {source!r}"
-            )
+            raise TypeError(f"a template has to be a string or a path, not {source!r}")
         self.source = source
+        self.delimiters = {
+            "block_start_string": block_start_string,
+            "block_end_string": block_end_string,
+            "variable_start_string": variable_start_string,
+            "variable_end_string": variable_end_string,
+            "comment_start_string": comment_start_string,
+            "comment_end_string": comment_end_string,
+        }
+        for name, delimiter in self.delimiters.items():
+            if not isinstance(delimiter, str):
+                raise TypeError(f"{name} of a template has to be a string, not {delimiter!r}")
+            if not delimiter:
+                raise ValueError(f"{name} of a template is empty")
+        starts = block_start_string, variable_start_string, comment_start_string
+        if len(set(starts)) < len(starts):
+            raise ValueError(
+                "statements, expressions and comments of a template have to begin with different "
+                "delimiters, not {!r}, {!r} and {!r}".format(*starts)
+            )
+
+    def __repr__(self) -> str:
+        return f"Template({self.source!r})"
+
+
+_DEFAULT_DELIMITERS = Template("").delimiters
+
+
+class TaskTemplate:
+    """A template of a task, read and compiled when it is first needed.
+
+    Undefined names and values are errors, never an empty string. The filter ``quote`` makes one
+    word of a shell out of anything.
+
+    :param template: the template; or its text or path, as of :class:`Template`.
+    :param owner: the name of the task, for messages.
+    :raises TemplateError: if it is none of these.
+    """
+
+    def __init__(self, template: str | os.PathLike[str] | Template, owner: str) -> None:
+        if not isinstance(template, str | os.PathLike | Template):
+            raise TemplateError(
+                f"{owner}: the template has to be a string, a path or a Template, not {template!r}"
+            )
+        template = template if isinstance(template, Template) else Template(template)
+        self.source = template.source
         self.owner = owner
         self.place = "its template"
+        self._delimiters = template.delimiters
         self._text: str | None = None
         self._compiled: jinja2.Template | None = None
         self._loading = threading.Lock()
+        self._required: dict[str, int] = {}
+        self._reserved: frozenset[str] = frozenset()
         self.names: frozenset[str] = frozenset()
         """The names that it uses and does not define; known once it is checked or loaded."""
 
@@ -72,25 +144,36 @@ class Template:
             await asyncio.to_thread(self._check)
 
     def _check(self) -> None:
-        names = plain_names(self._read())
+        text = self._read()
+        names = plain_names(text) if self._delimiters == _DEFAULT_DELIMITERS else None
         if names is None:
             self._load()
         else:
             self.names = names
+            for match in reversed(list(re.finditer(_PLAIN, text, re.ASCII))):
+                self._required[match[1]] = text.count("\n", 0, match.start()) + 1
 
-    def warn_of_unknown(self, own: Collection[str], links: Collection[str]) -> None:
-        """Warn of names that the template uses, which is checked, and that mean nothing.
+    def require_known(self, own: Collection[str], links: Collection[str]) -> None:
+        """Check that every name which the template, which is checked, needs has a meaning.
 
         :param own: the names that mean something besides links.
         :param links: the names of links.
+        :raises TemplateError: if there is one that can never be defined, with its line.
         """
-        unknown = self.names - {*own, *links}
+        known = {*own, *links}
+        hidden = sorted(self._reserved & (known - {"job", "task"}))
+        if hidden:
+            raise TemplateError(
+                f"{self.owner}: {self.place} uses {_listed(hidden)}, which in Jinja2 has a meaning "
+                "of its own; give the link or value of that name another name"
+            )
+        unknown = {name: line for name, line in self._required.items() if name not in known}
         if unknown:
-            log.warning(
-                "%s: %s names %s, which is neither %s nor a link; there are the links %s",
-                *(self.owner, self.place, sorted(unknown)),
-                *(", ".join(f"`{name}`" for name in own), sorted(links)),
-                extra={"task": self.owner},
+            used = [f"`{name}` (line {line})" for name, line in sorted(unknown.items())]
+            raise TemplateError(
+                f"{self.owner}: {self.place} uses {', '.join(used)}, which is neither "
+                f"{_listed(own)} nor a link; there are the links {_listed(sorted(links))}. A name "
+                "that may be undefined needs `is defined` or `default`; " + _REMEDY
             )
 
     @property
@@ -113,27 +196,40 @@ class Template:
 
     def _compile(self, text: str) -> None:
         import jinja2
-        from jinja2 import meta
 
-        environment = _environment()
+        from ._template.analysis import TemplateTrapError, analyze
+
+        environment = self._environment()
         try:
-            self.names = frozenset(meta.find_undeclared_variables(environment.parse(text)))
-            self._compiled = environment.from_string(text)
+            found = analyze(environment, text)
+            self.names, self._required = found.names, found.required
+            self._reserved = found.reserved
+            self._compiled = environment.from_string(environment.parse(text))
         except jinja2.TemplateSyntaxError as e:
             raise TemplateError(
-                f"{self.owner}: {self.place} is not well-formed, line {e.lineno}: {e.message}"
+                f"{self.owner}: {self.place} is not well-formed, line {e.lineno}: {e.message}; "
+                + _REMEDY
             ) from e
+        except TemplateTrapError as e:
+            raise TemplateError(
+                f"{self.owner}: {self.place} cannot be meant so, line {e.line}: {e}; {_REMEDY}"
+            ) from e
+
+    def _environment(self) -> DataEnvironment:
+        from ._template.environment import DataEnvironment
+
+        return DataEnvironment(self._delimiters)
 
     def _read(self) -> str:
         if self._text is None:
-            self._text = self._find()
+            self._text = self._normalized(self._find())
         return self._text
 
     def _find(self) -> str:
         source = self.source
         if isinstance(source, str):
             short = "\n" not in source and 0 < len(source) <= _LONGEST_NAME and "\0" not in source
-            if not short or not os.path.isfile(source):
+            if not short or not _is_path(source):
                 return source
         from pathlib import Path
 
@@ -141,8 +237,31 @@ class Template:
         self.place = f"the template {str(path)!r}"
         try:
             return path.read_bytes().decode()
-        except (OSError, UnicodeDecodeError) as e:
+        except UnicodeDecodeError as e:
+            raise TemplateError(
+                f"{self.owner}: {self.place} cannot be read: it is not text in UTF-8, at byte "
+                f"{e.start}"
+            ) from e
+        except (OSError, ValueError) as e:
             raise TemplateError(f"{self.owner}: {self.place} cannot be read: {describe(e)}") from e
+
+    def _normalized(self, text: str) -> str:
+        """Remove a byte order mark, and the indentation of a script whose ``#!`` is indented."""
+        text = text.removeprefix("\ufeff")
+        alone = re.search(r"\r(?!\n)", text)
+        if alone is not None:
+            raise TemplateError(
+                f"{self.owner}: {self.place} contains a carriage return that ends no line, line "
+                f"{text.count(chr(10), 0, alone.start()) + 1}, which Jinja2 makes a line break; "
+                r"write `\r` where a program of the script understands that"
+            )
+        indented = re.match(r"\s*?([ \t]+)#!", text)
+        if indented is None:
+            return text
+        lines = text.split("\n")
+        if all(line.startswith(indented[1]) or not line.strip() for line in lines):
+            lines = [line.removeprefix(indented[1]) for line in lines]
+        return "\n".join(lines)
 
     def render(
         self,
@@ -157,18 +276,34 @@ class Template:
         :param values: what the names mean.
         :param known: every name that could have been used, for messages.
         :param secret: the names of values that are not to be in a message.
-        :raises TemplateError: naming job, line and what is wrong with it.
+        :raises TemplateError: naming job, line, expression and what is wrong with it.
         """
-        import jinja2
-
         assert self._compiled is not None
         try:
             return self._compiled.render(values)
         except Exception as e:  # noqa: BLE001 - it is raised anew, as ours
-            undefined = isinstance(e, jinja2.UndefinedError)
-            hint = f"; there are: {', '.join(sorted(known))}" if undefined else ""
             told = [values[name] for name in secret if name in values]
-            raise self._error(job, e, hint, told) from (None if told else e)
+            raise self._error(job, e, known, told) from (None if told else e)
+
+    def render_script(self, job: str, values: Mapping[str, Any], known: Iterable[str]) -> bytes:
+        """Fill in the template of a script, in which a ``#!`` comes first if it has one.
+
+        :param job: the job, for messages.
+        :param values: what the names mean.
+        :param known: every name that could have been used, for messages.
+        :raises TemplateError: as :meth:`render`, and if there is a character that cannot be
+            encoded in UTF-8.
+        """
+        text = self.render(job, values, known)
+        if text.lstrip().startswith("#!"):
+            text = text.lstrip()
+        try:
+            return text.encode(errors="surrogateescape")  # which paths may be written in
+        except UnicodeEncodeError as e:
+            raise TemplateError(
+                f"{self.owner}: {self.place}, filled in for job {job!r}, contains "
+                f"{text[e.start]!r}, which is no character"
+            ) from e
 
     def masked(self, values: Mapping[str, Any], secret: Collection[str]) -> Masked:
         """Fill in the template, which can be, so that the outcome may be shown.
@@ -178,28 +313,33 @@ class Template:
         """
         from .masking import mask
 
-        return mask(_environment(), self._read(), values, secret)
+        return mask(self._environment(), self._read(), values, secret)
 
-    def _error(self, job: str, error: Exception, hint: str, secrets: list[Any]) -> TemplateError:
+    def _error(
+        self, job: str, error: Exception, known: Iterable[str], secrets: list[Any]
+    ) -> TemplateError:
+        from jinja2 import UndefinedError
+
         from .masking import Masked, conceal, texts_in
 
-        line = _line(error)
+        line = _line(error) or 0
         where = f", line {line}" if line else ""
+        tags = ", ".join(f"`{tag}`" for first, last, tag in self._tags if first <= line <= last)
+        where += f", in {tags}" if tags else ""
+        undefined = isinstance(error, UndefinedError)
+        hint = f"; there are: {', '.join(sorted(known))}" if undefined else ""
         problem = conceal(describe(error), Masked(self._read(), list(texts_in(secrets))))
         return TemplateError(
             f"{self.owner}: {self.place} cannot be filled in for job {job!r}{where}: "
             f"{problem}{hint}"
         )
 
+    @cached_property
+    def _tags(self) -> list[tuple[int, int, str]]:
+        """The expressions and statements, with their first and last line."""
+        from ._template.analysis import find_tags
 
-def _environment() -> jinja2.Environment:
-    import jinja2
-
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-    )
-    environment.filters["quote"] = _quote
-    return environment
+        return list(find_tags(self._environment(), self._read()))
 
 
 def plain_names(text: str) -> frozenset[str] | None:
@@ -217,7 +357,7 @@ def plain_names(text: str) -> frozenset[str] | None:
 
 
 async def gather(
-    template: Template,
+    template: TaskTemplate,
     job: str,
     links: Mapping[str, Repository],
     others: Mapping[str, Any],
@@ -232,17 +372,33 @@ async def gather(
     values: dict[str, Any] = {name: others[name] for name in template.names & others.keys()}
     wanted = sorted((template.names & links.keys()) - values.keys())
     if len(wanted) == 1:
-        values[wanted[0]] = await links[wanted[0]].info(job)
+        values[wanted[0]] = await _value(links[wanted[0]], job)
     elif wanted:
-        found = await asyncio.gather(*(links[name].info(job) for name in wanted))
+        found = await asyncio.gather(*(_value(links[name], job) for name in wanted))
         values.update(zip(wanted, found, strict=True))
     return values
 
 
-def _quote(value: object) -> str:
-    import shlex
+async def _value(repo: Repository, job: str) -> Any:
+    """Return what a repository says about a job.
 
-    return shlex.quote(str(value))
+    The empty mapping is that of an absent job, too, which must not be printed as if it were one.
+    """
+    value = await repo.info(job)
+    if isinstance(value, dict) and not value and not await repo.contains(job):
+        from ._template.environment import AbsentValue
+
+        return AbsentValue()
+    return value
+
+
+def _is_path(text: str) -> bool:
+    """Return whether a text is the path of a file, or of a folder, which is an error."""
+    return os.path.isfile(text) or ("/" in text and os.path.isdir(text))
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
 
 
 def _line(error: BaseException) -> int | None:

@@ -116,13 +116,13 @@ class Launcher:
         names = {"job": job, "task": task.name}
         await task.template.load()
         values = await gather(task.template, job, links, names)
-        script = task.template.render(job, values, {*links, *names})
+        script = task.template.render_script(job, values, {*links, *names})
         stdin, rest = None, None
         if task.stdin is not None:
             stdin, rest = await _beginning(await task.stdin.open(job, "rb"))
         stdout, stderr = task.plan_streams()
         plan = Plan(
-            script=script.encode(),
+            script=script,
             environ=task.environ,
             stdin=stdin,
             has_stdin=stdin is not None,

@@ -14,7 +14,7 @@ from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
 from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
 from pydatatask_core.task.checks import checked_seconds
-from pydatatask_core.task.template import Template
+from pydatatask_core.task.template import TaskTemplate
 from pydatatask_core.task.written import WritingTask
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.metadata import MetadataRepository
     from pydatatask_core.resource_manager import ResourceManager, Resources
     from pydatatask_core.task.retry import Retries
+    from pydatatask_core.task.template import Template
     from pydatatask_core.utils import AReadStream
 
 __all__ = ["ProcessSetting"]
@@ -48,7 +49,7 @@ class ProcessSetting(WritingTask, ABC):
         resource_manager: ResourceManager,
         job_resources: Resources,
         pids: MetadataRepository,
-        template: str | os.PathLike[str],
+        template: str | os.PathLike[str] | Template,
         window: timedelta = timedelta(seconds=60),
         environ: Mapping[str, str] | None = None,
         done: MetadataRepository | None = None,
@@ -71,7 +72,7 @@ class ProcessSetting(WritingTask, ABC):
         self._open_manager: AbstractProcessManager | ManagerPool | None = None
         self.resource_manager = resource_manager
         self.job_resources = job_resources
-        self.template = Template(template, name)
+        self.template = TaskTemplate(template, name)
         self.window = window
         self.environ = _checked_environ(name, environ)
         self.timeout = checked_seconds(name, "timeout", timeout)
