@@ -249,6 +249,34 @@ def test_a_record_that_names_what_is_not_the_jobs_touches_nothing_and_can_be_del
     assert (thesis / ".stdout").read_text() == "secret\n"
 
 
+def test_an_error_that_keeps_many_jobs_is_foreseen_in_two_lines(program: Program) -> None:
+    program.script.write_text(
+        PROCESSES.read_text().replace(
+            "if __name__",
+            """
+async def demand(job):
+    raise pydatatask_core.PydatataskError(f"job {job} is too much" if job != "d" else "d is odd")
+
+
+sleep.demand = demand
+
+if __name__""",
+        )
+    )
+    for job in "abcd":
+        program.put(f"jobs/{job}")
+
+    lines = [line for line in program.output("plan").splitlines() if " later " not in line]
+
+    assert lines == [
+        "wait sleep a it cannot be launched: job a is too much",
+        "wait sleep 2 more jobs for the same reason",
+        "wait sleep d it cannot be launched: d is odd",
+    ]
+    whole = json.loads(program.output("plan", "--json"))["wait"]
+    assert [each["job"] for each in whole if each["task"] == "sleep"] == list("abcd")
+
+
 def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Program) -> None:
     program.script.write_text(PROCESSES.read_text())
     program.put("jobs/a")

@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from pydatatask_core.resource_manager import ResourceManager, Resources
     from pydatatask_core.task import Task
 
-__all__ = ["Budget", "holdup"]
+__all__ = ["ERROR", "Budget", "holdup"]
+
+ERROR = "it cannot be launched: "
+"""How the reason begins if a job cannot be launched because of an error."""
 
 
 class Budget:
@@ -45,7 +48,7 @@ class Budget:
             task.check_recordable(job)
             request = await task.demand(job)
         except PydatataskError as e:
-            return f"it cannot be launched: {e}"
+            return f"{ERROR}{e}"
         if request is None:
             return None
         for quota in task.quotas:

@@ -9,9 +9,11 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.holdups import Budget
+from pydatatask_cli.holdups import ERROR, Budget
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydatatask_core.pipeline import Pipeline
 
 __all__ = ["collect_plan", "command", "print_plan"]
@@ -53,8 +55,23 @@ async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
         return
     for each in found["launch"]:
         output.line("launch", each["task"], each["job"])
-    for each in found["wait"]:
+    for each, others in _grouped(found["wait"]):
         output.line("wait", each["task"], each["job"], each["reason"])
+        if others:
+            output.line("wait", each["task"], f"{others} more jobs for the same reason")
+
+
+def _grouped(waiting: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], int]]:
+    """Iterate the jobs that wait, those which one error keeps as the first and their number."""
+    from pydatatask_core.pipeline.launch_errors import reason_of
+
+    groups: dict[object, list[dict[str, str]]] = {}
+    for each in waiting:
+        error = each["reason"].startswith(ERROR)
+        key = reason_of(each["reason"], each["job"]) if error else each["job"]
+        groups.setdefault((error, each["task"], key), []).append(each)
+    for group in groups.values():
+        yield group[0], len(group) - 1
 
 
 @click.command("plan", cls=Command, examples=("plan", "plan --json"))
@@ -65,7 +82,9 @@ def command(app: App, as_json: bool) -> None:
 
     A line `launch TASK JOB` each, by priority, and a line `wait TASK JOB REASON` for a job that is
     ready and would be held back by a quota, the concurrency of its task, or since that is
-    disabled. What a third party's task takes of a quota is foreseen if it says so (`Task.demand`).
+    disabled. Jobs that one error keeps from being launched are a line for the first of them, and
+    one with the number of the others. What a third party's task takes of a quota is foreseen if it
+    says so (`Task.demand`).
 
     With --json: {"launch": [{"task": TASK, "job": JOB}], "wait": [{"task": TASK, "job": JOB,
     "reason": TEXT}]}.

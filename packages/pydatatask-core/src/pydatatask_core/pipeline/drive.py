@@ -70,7 +70,10 @@ class Drive:
 
     async def launch(self) -> None:
         """Launch what was offered, until nothing more can be."""
-        await self.dispatcher.drain(self.enabled)
+        try:
+            await self.dispatcher.drain(self.enabled)
+        finally:
+            self.holds.report()
 
     @property
     def launched(self) -> int:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import TaskConfigurationError, TemplateError, UnrecordableJobError
 
+from .launch_errors import LaunchErrors
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from collections.abc import Set as AbstractSet
@@ -23,6 +25,7 @@ _MOST_SHOWN = 5
 _ENOUGH_FAILURES = 3
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
+_GROWTH = 2
 
 
 class _Failed:
@@ -32,13 +35,13 @@ class _Failed:
 
 
 class _Held:
-    def __init__(self) -> None:
+    def __init__(self, task: str) -> None:
         self.unmarked = False
         self.launched: set[str] = set()
         self.again: set[str] = set()
         self.failed: dict[str, _Failed] = {}
+        self.errors = LaunchErrors(task)
         self.next_try: float | None = None
-        self.told = ""
 
 
 class Holds:
@@ -52,6 +55,7 @@ class Holds:
         self.watched: dict[Task, _Held] = {}
         """What is known of a task; without an entry its launches need not be told of."""
         self._screened: dict[Task, AbstractSet[str]] = {}
+        self._refusals: dict[Task, LaunchErrors] = {}
         self._refused: dict[Task, AbstractSet[str]] = {}
 
     def watch(self, tasks: Iterable[Task]) -> None:
@@ -61,44 +65,44 @@ class Holds:
         """
         for task in tasks:
             if not marks_ended_jobs(task):
-                self.watched.setdefault(task, _Held()).unmarked = True
+                self.watched.setdefault(task, _Held(task.name)).unmarked = True
 
     def launched(self, task: Task, job: str) -> None:
         """Note that a job was launched."""
         held = self.watched.get(task)
         if held is not None:
-            held.failed.pop(job, None)
+            if held.failed.pop(job, None) is not None:
+                held.errors.forget([job])
             if held.unmarked:
                 held.launched.add(job)
 
     def failed(self, task: Task, job: str, error: BaseException) -> None:
         """Note that the launch of a job raised; it is tried again, less and less often.
 
-        A job that cannot be recorded is not. What is wrong with every job of a task, an executor
-        that is broken for instance, is told once.
+        A job that cannot be recorded is not. An error that several jobs have, a broken executor for
+        instance, is logged once, and then with the number of jobs by :meth:`report`.
         """
         if isinstance(error, UnrecordableJobError):
             self._refused[task] = self._refused.get(task, _NOTHING) | {job}
-            log.error("%s", error, extra={"task": task.name, "job": job})
+            errors = self._refusals.setdefault(task, LaunchErrors(task.name))
+            errors.note(job, error, None, trace=False)
             return
-        held = self.watched.setdefault(task, _Held())
+        held = self.watched.setdefault(task, _Held(task.name))
         failed = held.failed.setdefault(job, _Failed())
         lasting = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _ENOUGH_FAILURES if lasting else 0)
         wait = min(_FIRST_WAIT * 2 ** min(failed.count - 1, 10), _LONGEST_WAIT)
         failed.not_before = self._clock() + wait
         held.next_try = min(held.next_try or failed.not_before, failed.not_before)
-        told, held.told = held.told, str(error)
-        log.log(
-            logging.DEBUG if told == held.told else logging.ERROR,
-            "%s: job %s could not be launched, next try in %.0f s: %s",
-            task.name,
-            job,
-            wait,
-            error,
-            extra={"task": task.name, "job": job},
-            exc_info=not lasting,
-        )
+        held.errors.note(job, error, wait, trace=not lasting)
+
+    def report(self, *, growth: int = 1) -> None:
+        """Log how many jobs have one launch error; see :meth:`LaunchErrors.report`.
+
+        :param growth: how many times as many as were logged last there have to be.
+        """
+        for errors in (*(held.errors for held in self.watched.values()), *self._refusals.values()):
+            errors.report(growth=growth)
 
     def allowed(
         self, task: Task, jobs: AbstractSet[str], live: AbstractSet[str]
@@ -116,8 +120,11 @@ class Holds:
         if held is None:
             return jobs
         held.launched &= jobs | live  # what was not ready in between is no repetition
-        for job in [job for job in held.failed if job not in jobs and job not in live]:
+        gone = [job for job in held.failed if job not in jobs and job not in live]
+        for job in gone:
             del held.failed[job]
+        held.errors.forget(gone)
+        held.errors.report(growth=_GROWTH)
         again = (held.launched & jobs) - held.again
         if again:
             held.again |= again

@@ -116,6 +116,7 @@ class Loop:
             await self._rounds()
         finally:
             await self._drive.stop()
+            self._holds.report()
         self._report()
         return self._summary(time.monotonic() - start)
 

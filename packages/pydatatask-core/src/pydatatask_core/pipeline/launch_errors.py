@@ -1,0 +1,106 @@
+"""Launch errors, each logged once: at its first job, then with the number of jobs that have it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["LaunchErrors", "reason_of"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+_WORD = re.compile(r"\w+")
+_JOB = "\0"
+
+
+def reason_of(error: BaseException | str, job: str) -> str:
+    """Return what is the same in the errors of several jobs that have one reason.
+
+    :param error: the error, or its message.
+    :param job: the job that it is about.
+    """
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    cause = None if isinstance(error, str) else error
+    while cause is not None:
+        if isinstance(cause, OSError) and isinstance(cause.filename, str):
+            text = text.replace(cause.filename, "")  # which may be of a random name
+        cause = cause.__cause__
+    if _WORD.fullmatch(job):
+        return _WORD.sub(lambda word: _JOB if word[0] == job else word[0], text)
+    return text.replace(job, _JOB)
+
+
+class _Reason:
+    def __init__(self, job: str, text: str) -> None:
+        self.first = job
+        self.text = text
+        self.jobs: set[str] = set()
+        self.told = 1
+        """How many jobs the log knows of."""
+
+
+class LaunchErrors:
+    """The launch errors of the jobs of one task.
+
+    :param task: the name of the task.
+    """
+
+    def __init__(self, task: str) -> None:
+        self._task = task
+        self._reasons: dict[str, _Reason] = {}
+        self._of: dict[str, str] = {}
+
+    def note(self, job: str, error: BaseException, wait: float | None, *, trace: bool) -> None:
+        """Note why a job could not be launched, and log it if no other job has that reason.
+
+        :param job: the job.
+        :param error: the reason.
+        :param wait: after how many seconds it is tried again; None if it is not.
+        :param trace: whether to log the traceback.
+        """
+        key = reason_of(error, job)
+        if self._of.get(job) != key:
+            self.forget([job])
+        known = key in self._reasons
+        reason = self._reasons.setdefault(key, _Reason(job, str(error)))
+        reason.jobs.add(job)
+        self._of[job] = key
+        again = "" if wait is None else f" (next try in {wait:.0f} s, while the pipeline runs)"
+        log.log(
+            logging.DEBUG if known else logging.ERROR,
+            "%s: job %s could not be launched%s: %s",
+            *(self._task, job, again, error),
+            extra={"task": self._task, "job": job},
+            exc_info=error if trace else None,
+        )
+
+    def forget(self, jobs: Collection[str]) -> None:
+        """Forget jobs that were launched, or are no longer ready.
+
+        :param jobs: the jobs.
+        """
+        for job in jobs:
+            key = self._of.pop(job, None)
+            if key is not None:
+                self._reasons[key].jobs.discard(job)
+                if not self._reasons[key].jobs:
+                    del self._reasons[key]
+
+    def report(self, *, growth: int = 1) -> None:
+        """Log how many jobs have a reason, if there are more of them than the log knows of.
+
+        :param growth: how many times as many there have to be.
+        """
+        for reason in self._reasons.values():
+            count = len(reason.jobs)
+            if count > reason.told and count >= growth * reason.told:
+                reason.told = count
+                log.error(
+                    "%s: %d jobs could not be launched for one reason, %s for one: %s",
+                    *(self._task, count, reason.first, reason.text),
+                    extra={"task": self._task, "jobs": count},
+                )
