@@ -198,6 +198,17 @@ async def test_a_name_that_means_nothing_is_found_at_opening_and_told_once(lab: 
     assert str(caught.value).count("imp") == 1
 
 
+async def test_an_environment_variable_that_looks_like_a_template_is_warned_of(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    environ = {"NAME": "x-{{ job }}", "FORMAT": "{{ .Names }} {{ other }}", "PLAIN": "job"}
+    async with lab.pipeline(lab.task("true", environ=environ)):
+        pass
+    told = [message for message in caplog.messages if "environment variable" in message]
+    assert len(told) == 1
+    assert "task: the environment variable NAME contains 'x-{{ job }}'" in told[0]
+
+
 async def test_a_script_begins_with_its_shebang_whatever_is_before_it(lab: Lab) -> None:
     await lab.add("a")
     script = """

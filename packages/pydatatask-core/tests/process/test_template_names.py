@@ -250,6 +250,22 @@ async def test_a_folder_or_a_file_in_another_encoding_is_refused(tmp_path: Path)
     (tmp_path / "t").write_bytes("#!/bin/sh\n".encode("utf-16"))
     with pytest.raises(TemplateError, match="not text in UTF-8, at byte 0"):
         await check(tmp_path / "t")
+    (tmp_path / "t").write_text("\ufeff\n \n")
+    with pytest.raises(TemplateError, match="/t' is empty"):
+        await check(tmp_path / "t")
     (tmp_path / "t").unlink()
     with pytest.raises(TemplateError, match="cannot be read: No such file"):
         await check(tmp_path / "t")
+
+
+@pytest.mark.parametrize("path", ["scripts/count.sh", "./count.sh", "../a-b/count", "scripts/"])
+async def test_a_relative_path_that_is_no_file_is_not_taken_for_a_command(path: str) -> None:
+    with pytest.raises(TemplateError, match="cannot be read: No such file"):
+        await check(path)
+
+
+@pytest.mark.parametrize("text", ["count.sh", "make", "/opt/absent/count", "./count.sh x", "a|b/c"])
+async def test_a_command_is_a_script(text: str) -> None:
+    template = await check(text)
+    await template.load()
+    assert template.render_script("a1", {}, []).decode() == text

@@ -17,6 +17,7 @@ from pydatatask_core.errors import (
 )
 
 from ._process.setting import ProcessSetting
+from .template import plain_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -147,9 +148,16 @@ class ProcessTask(ProcessSetting):
             await self._jobs.adopt()
 
     async def oddities(self) -> Iterable[str]:
+        names = {"job", "task", *self.links}
+        told = [
+            f"{self.name}: the environment variable {key} contains {value!r}, in which nothing is "
+            "filled in, since only the script is a template"
+            for key, value in self.environ.items()
+            if (plain_names(value) or frozenset()) & names
+        ]
         if not self.drives or self.shell is not None or self.template.names_interpreter:
-            return ()
-        return [
+            return told
+        return told + [
             f"{runs.host} has no bash, so scripts without a first line `#!` run under `sh -eu`, "
             "where a failing command inside a pipe is not noticed; install bash, or choose a shell "
             'by `shell=` (`shell="sh"` runs them as before)'

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TaskTemplate", "Template", "gather", "plain_names"]
 
-_LONGEST_NAME = 4096
-
 _PLAIN = r"(?<![{$])\{\{\s*([A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*\s*(?:\|\s*quote\s*)?\}\}"
 """An expression that is nothing but a name, perhaps what is in it, and perhaps quoted."""
 
@@ -50,7 +48,7 @@ class Template:
         )
 
     :param source: the text; or a file, if it is a path, or a string without a line break that
-        names a file that exists when the template is read.
+        names a file that exists when the template is read, or is a relative path with a slash.
     :param block_start_string: the beginning of a statement.
     :param block_end_string: the end of a statement.
     :param variable_start_string: the beginning of an expression.
@@ -179,7 +177,7 @@ class TaskTemplate:
     @property
     def names_interpreter(self) -> bool:
         """Whether the template, which is checked or loaded, begins with a line ``#!``."""
-        return (self._text or "").lstrip("\ufeff \t\r\n").startswith("#!")
+        return (self._text or "").lstrip().startswith("#!")
 
     async def load(self) -> None:
         """Read and compile the template, unless that has been done.
@@ -222,46 +220,10 @@ class TaskTemplate:
 
     def _read(self) -> str:
         if self._text is None:
-            self._text = self._normalized(self._find())
+            from ._template.source import read_source
+
+            self.place, self._text = read_source(self.source, self.owner)
         return self._text
-
-    def _find(self) -> str:
-        source = self.source
-        if isinstance(source, str):
-            short = "\n" not in source and 0 < len(source) <= _LONGEST_NAME and "\0" not in source
-            if not short or not _is_path(source):
-                return source
-        from pathlib import Path
-
-        path = Path(source)
-        self.place = f"the template {str(path)!r}"
-        try:
-            return path.read_bytes().decode()
-        except UnicodeDecodeError as e:
-            raise TemplateError(
-                f"{self.owner}: {self.place} cannot be read: it is not text in UTF-8, at byte "
-                f"{e.start}"
-            ) from e
-        except (OSError, ValueError) as e:
-            raise TemplateError(f"{self.owner}: {self.place} cannot be read: {describe(e)}") from e
-
-    def _normalized(self, text: str) -> str:
-        """Remove a byte order mark, and the indentation of a script whose ``#!`` is indented."""
-        text = text.removeprefix("\ufeff")
-        alone = re.search(r"\r(?!\n)", text)
-        if alone is not None:
-            raise TemplateError(
-                f"{self.owner}: {self.place} contains a carriage return that ends no line, line "
-                f"{text.count(chr(10), 0, alone.start()) + 1}, which Jinja2 makes a line break; "
-                r"write `\r` where a program of the script understands that"
-            )
-        indented = re.match(r"\s*?([ \t]+)#!", text)
-        if indented is None:
-            return text
-        lines = text.split("\n")
-        if all(line.startswith(indented[1]) or not line.strip() for line in lines):
-            lines = [line.removeprefix(indented[1]) for line in lines]
-        return "\n".join(lines)
 
     def render(
         self,
@@ -390,11 +352,6 @@ async def _value(repo: Repository, job: str) -> Any:
 
         return AbsentValue()
     return value
-
-
-def _is_path(text: str) -> bool:
-    """Return whether a text is the path of a file, or of a folder, which is an error."""
-    return os.path.isfile(text) or ("/" in text and os.path.isdir(text))
 
 
 def _listed(names: Iterable[str]) -> str:

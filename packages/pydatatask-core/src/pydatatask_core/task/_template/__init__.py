@@ -1,4 +1,5 @@
-"""Jinja2 as templates use it: data only, every name known, nothing deleted silently.
+"""What templates are made of: their source, an environment of Jinja2, and an analysis of names.
 
-Here belongs what needs Jinja2, which is imported when a template needs it and not before.
+Here belongs how Jinja2 is used: data only, every name known, nothing deleted silently. It is
+imported when a template needs it and not before.
 """
