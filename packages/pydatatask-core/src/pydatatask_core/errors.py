@@ -238,7 +238,15 @@ class TaskConfigurationError(TaskError, ValueError):
 
 
 class TemplateError(TaskError, ValueError):
-    """A template does not parse, or names something that does not exist."""
+    """A template does not parse, or names something that does not exist.
+
+    :param summary: what is wrong.
+    :param details: what the message shows besides, the text of one job for instance.
+    """
+
+    def __init__(self, summary: str, details: str = "") -> None:
+        super().__init__(summary + details)
+        self.summary = summary
 
 
 class UnrecordableJobError(TaskError, InvalidJobIdError):

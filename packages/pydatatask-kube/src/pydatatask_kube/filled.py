@@ -45,8 +45,8 @@ class Filled:
         # Outside of the handler, since the causes tell of the text as well.
         where = "" if found.line is None else f", line {found.line}"
         raise TemplateError(
-            f"{self._about} {self._predicate(found)}{where}. Filled in it reads:\n"
-            f"{_numbered(self._shown.text, found.line)}"
+            f"{self._about} {self._predicate(found)}{where}",
+            f". Filled in it reads:\n{_numbered(self._shown.text, found.line)}",
         )
 
     def refused(self, problem: str) -> TemplateError:
@@ -58,8 +58,8 @@ class Filled:
         """
         shown = self._shown
         return TemplateError(
-            f"{self._about} is not accepted: {conceal(problem, shown)}. Filled in it reads:\n"
-            f"{shown.text}"
+            f"{self._about} is not accepted: {conceal(problem, shown)}",
+            f". Filled in it reads:\n{shown.text}",
         )
 
     def conceal(self, message: str) -> str:

@@ -246,11 +246,9 @@ async def test_a_name_that_does_not_exist_is_an_error_of_opening(server: ApiServ
     driven = Driven(
         server, "job", template=TEMPLATE + "# {{ inpt }}{{ extra }}\n", env={"extra": 1}
     )
-    with pytest.raises(
-        TemplateError, match=r"uses `inpt` \(line \d+\), which is neither .*`extra`"
-    ):
-        async with driven.open():
-            pass
+    with pytest.raises(TemplateError, match=r"uses `inpt` \(line 9\), which is neither .*`extra`"):
+        await driven.pipeline.open()
+    await driven.podman.close()
 
 
 async def test_a_key_of_env_that_has_a_function_as_its_value_is_called_and_never_printed(
@@ -311,3 +309,18 @@ async def test_clients_are_there_once_it_is_connected(server: ApiServer) -> None
     await podman.close()
     with pytest.raises(SessionError):
         await podman.connect()
+
+
+async def test_a_manifest_that_is_refused_for_many_jobs_is_told_once_and_counted(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"J{n}" for n in range(20)]
+    template = TEMPLATE.replace("kind: Pod", "kind: Pod\nmetadata: {annotations: {invalid: x}}")
+    driven = Driven(server, *names, template=template)
+    summary = await driven.run()
+    assert sorted(summary.given_up["task"]) == sorted(names)
+    told = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert "is not accepted" in told[0]
+    assert "Filled in it reads" in told[0]
+    assert "20 jobs could not be launched for one reason" in told[-1]
+    assert len(told) <= 6

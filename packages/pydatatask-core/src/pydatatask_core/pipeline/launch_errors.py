@@ -6,6 +6,8 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import TemplateError
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -13,8 +15,10 @@ __all__ = ["LaunchErrors", "reason_of"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[\w-]+")
 _JOB = "\0"
+_CERTAIN = 16
+"""How many characters at the beginning of a job id are certainly that id, cut off."""
 
 
 def reason_of(error: BaseException | str, job: str) -> str:
@@ -23,15 +27,22 @@ def reason_of(error: BaseException | str, job: str) -> str:
     :param error: the error, or its message.
     :param job: the job that it is about.
     """
-    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    told = error.summary if isinstance(error, TemplateError) else str(error)
+    text = told if isinstance(error, str) else f"{type(error).__name__}: {told}"
     cause = None if isinstance(error, str) else error
     while cause is not None:
         if isinstance(cause, OSError) and isinstance(cause.filename, str):
             text = text.replace(cause.filename, "")  # which may be of a random name
         cause = cause.__cause__
-    if _WORD.fullmatch(job):
-        return _WORD.sub(lambda word: _JOB if word[0] == job else word[0], text)
-    return text.replace(job, _JOB)
+    if re.fullmatch(r"\w+", job) is None:
+        text = text.replace(job, _JOB)
+    return _WORD.sub(lambda word: _JOB if _names_job(word[0], job.lower()) else word[0], text)
+
+
+def _names_job(word: str, job: str) -> bool:
+    """Return whether a word is a job or, as the name of a pod, is made of one."""
+    parts = word.lower().split("-")
+    return any(part == job or (len(part) >= _CERTAIN and job.startswith(part)) for part in parts)
 
 
 class _Reason:
