@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import contextmanager
@@ -30,12 +31,20 @@ def guarded(work: Callable[[], object], debug: Callable[[], bool]) -> int:
     :param work: what to do; an int that it returns is the status.
     :param debug: whether a traceback is wanted, asked when there is one.
     """
+    _escape_what_cannot_be_shown()
     try:
         status = work()
         sys.stdout.flush()
     except BaseException as e:  # noqa: BLE001 - this is what the boundary is for
         status = _status_of(e, debug())
     return _flushed(status if isinstance(status, int) else 0)
+
+
+def _escape_what_cannot_be_shown() -> None:
+    """Let standard output show characters that its encoding lacks as standard error does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -23,9 +23,11 @@ def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) ->
     :param instrument: adds commands of your own: it is called with a sub-parsers action of
         argparse. What a parser sets as ``func`` by ``set_defaults`` is called as
         ``func(pipeline, **arguments)``; a coroutine function finds the pipeline open.
+    :raises PipelineError: if an event loop is running in this thread.
     """
     from .boundary import interruptible
 
+    _refuse_running_loop()
     with interruptible():
         group = _make_group(pipeline)
         if instrument is not None:
@@ -37,6 +39,21 @@ def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) ->
     except SystemExit as e:
         if e.code:
             raise
+
+
+def _refuse_running_loop() -> None:
+    import asyncio
+
+    from pydatatask_core.errors import PipelineError
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise PipelineError(
+        "pydatatask.main() cannot run in an event loop that is running, such as that of a notebook "
+        "or of an `async def`; there, use `async with pipeline: await pipeline.run()`"
+    )
 
 
 def _make_group(pipeline: Pipeline) -> PipelineGroup:

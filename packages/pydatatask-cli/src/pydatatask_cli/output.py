@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import date
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from .errors import ExitStatus
@@ -68,29 +69,41 @@ def show_json(value: Any) -> None:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Write a value as JSON.
+    """Write a value as JSON, with null for NaN and infinities, which it does not have.
 
     :param value: metadata, or what is made of it.
     :param indent: how deep to indent; on one line by default.
     """
     import json
 
-    return json.dumps(
-        _with_texts_for_keys(value), indent=indent, default=_plain, ensure_ascii=False
-    )
+    # What is not UTF-8 cannot show every character, and what it shows instead is no JSON.
+    escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+
+    def dump(value: Any) -> str:
+        return json.dumps(
+            value, indent=indent, default=_plain, ensure_ascii=escaped, allow_nan=False
+        )
+
+    try:
+        return dump(value)
+    except (TypeError, ValueError):
+        return dump(_strict(value))
 
 
-def _with_texts_for_keys(value: Any) -> Any:
+def _strict(value: Any) -> Any:
+    """Return a value as JSON can hold it: null for numbers it does not have, texts for keys."""
     if isinstance(value, dict):
-        return {
-            key if isinstance(key, str | int | float | None) else str(_plain(key)): (
-                _with_texts_for_keys(item)
-            )
-            for key, item in value.items()
-        }
+        return {_key(key): _strict(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_with_texts_for_keys(item) for item in value]
+        return [_strict(inner) for inner in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
     return value
+
+
+def _key(key: Any) -> Any:
+    kept = isinstance(key, str | int) or key is None or (isinstance(key, float) and isfinite(key))
+    return key if kept else str(_plain(key))
 
 
 def _plain(value: Any) -> Any:

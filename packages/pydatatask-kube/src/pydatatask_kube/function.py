@@ -117,7 +117,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         env: Mapping[str, Any] | None = None,
         func: Callable[..., Any] | None = None,
         *,
-        window: timedelta = timedelta(seconds=60),
+        window: timedelta | float = timedelta(seconds=60),
         timeout: timedelta | float | None = None,
         ready: Repository | None = None,
         pending_timeout: timedelta | float | None = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.resource_manager import ResourceManager
-from pydatatask_core.task.checks import checked_seconds
+from pydatatask_core.task.checks import checked_seconds, checked_window
 from pydatatask_core.task.template import TaskTemplate
 from pydatatask_core.task.written import WritingTask
 
@@ -44,7 +44,7 @@ class KubeSetting(WritingTask, ABC):
         template: str | os.PathLike[str] | Template,
         logs: BlobRepository | None,
         done: MetadataRepository | None,
-        window: timedelta = timedelta(seconds=60),
+        window: timedelta | float = timedelta(seconds=60),
         timeout: timedelta | float | None = None,
         env: Mapping[str, Any] | None = None,
         ready: Repository | None = None,
@@ -61,7 +61,7 @@ class KubeSetting(WritingTask, ABC):
         self._open_podman: PodManager | None = None
         self.resources = resources
         self.template = TaskTemplate(template, name)
-        self.window = window
+        self.window = checked_window(name, window)
         self.env = _checked_env(name, env)
         self.limits = Limits(
             checked_seconds(name, "pending_timeout", pending_timeout),

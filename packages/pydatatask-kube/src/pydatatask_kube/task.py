@@ -68,8 +68,8 @@ class KubeTask(KubeControl):
     :param done: optional: a MetadataRepository in which to dump some information about the pod's
         lifetime and termination on completion. Linked as "done" with ``inhibits_start``,
         ``required_for_output``, ``is_status``.
-    :param window: optional: how far back into the past to look in order to determine whether we
-        have recently launched too many pods too quickly.
+    :param window: optional: how far back into the past to look (a timedelta, or seconds) in order
+        to determine whether we have recently launched too many pods too quickly.
     :param timeout: optional: when a pod is found to have been running continuously for this
         amount of time (a timedelta, or seconds), it will be timed out and stopped. The method
         :meth:`handle_timeout` will be called in-process.

@@ -58,9 +58,11 @@ def test_an_app_that_cannot_be_a_label_is_refused(app: Any) -> None:
     [
         ({"quota": None}, "resources has to be a ResourceManager"),
         ({"timeout": 0}, "timeout has to be a time above 0"),
+        ({"timeout": "5"}, "timeout has to be a time above 0, .* not '5'"),
+        ({"window": "60"}, "window has to be a time from 0 on, .* not '60'"),
         ({"pending_timeout": -1}, "pending_timeout has to be a time above 0"),
         ({"env": {"a-b": 1}}, "a key of env is a name in the template, and 'a-b'"),
-        ({"template": 1}, "the template has to be a string or a path"),
+        ({"template": 1}, "the template has to be a string, a path or a Template"),
     ],
 )
 async def test_a_task_that_cannot_work_is_refused_when_it_is_made(

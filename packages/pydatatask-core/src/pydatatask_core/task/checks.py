@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from numbers import Real
+from typing import TypeGuard
 
 from pydatatask_core.errors import TaskConfigurationError
 
-__all__ = ["checked_seconds"]
+__all__ = ["checked_seconds", "checked_window", "is_number"]
 
 
 def checked_seconds(owner: str, what: str, value: timedelta | float | None) -> float | None:
@@ -18,6 +20,36 @@ def checked_seconds(owner: str, what: str, value: timedelta | float | None) -> f
     :raises TaskConfigurationError: if it is no time above 0.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if seconds is not None and (isinstance(seconds, bool) or not seconds > 0):
-        raise TaskConfigurationError(f"{owner}: {what} has to be a time above 0, not {value!r}")
+    if seconds is not None and not (is_number(seconds) and seconds > 0):
+        raise TaskConfigurationError(
+            f"{owner}: {what} has to be a time above 0, a timedelta or a number of seconds, "
+            f"not {value!r}"
+        )
     return seconds
+
+
+def checked_window(owner: str, value: timedelta | float) -> timedelta:
+    """Return the window of a rate limit as a timedelta.
+
+    :param owner: the name of the task, for the message.
+    :param value: a timedelta, or a number of seconds.
+    :raises TaskConfigurationError: if it is not a time from 0 on.
+    """
+    try:
+        window = timedelta(seconds=float(value)) if is_number(value) else value
+    except (OverflowError, ValueError):  # infinity, or not a number
+        window = value
+    if not isinstance(window, timedelta) or window < timedelta():
+        raise TaskConfigurationError(
+            f"{owner}: window has to be a time from 0 on, a timedelta or a number of seconds, "
+            f"not {value!r}"
+        )
+    return window
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a real number; a truth value is none.
+
+    :param value: the value.
+    """
+    return isinstance(value, Real) and not isinstance(value, bool)

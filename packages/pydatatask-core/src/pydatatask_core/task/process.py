@@ -60,8 +60,8 @@ class ProcessTask(ProcessSetting):
         link, which gives what its repository says about the job; ``{{ x | quote }}`` makes one
         word of a shell. A byte order mark, and blank lines and indentation before ``#!``, are
         removed.
-    :param window: how recently a process must have been launched in order to contribute to the
-        process rate-limiting.
+    :param window: how recently (a timedelta, or seconds) a process must have been launched in
+        order to contribute to the process rate-limiting.
     :param environ: additional environment variables to set on the target machine.
     :param done: a metadata repository in which to dump how each job ended. Linked as "done" with
         ``is_status``, ``inhibits_start``, ``required_for_output``. It holds ``success``,

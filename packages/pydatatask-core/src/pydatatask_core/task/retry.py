@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pydatatask_core.errors import TaskConfigurationError
 
+from .checks import is_number
+
 __all__ = ["Retries"]
 
 
@@ -29,9 +31,10 @@ class Retries:
             raise TaskConfigurationError(
                 f"retries has to be a number of attempts from 0 on, not {self.times!r}"
             )
-        if self.delay < 0 or self.factor < 1 or self.longest < 0:
+        numbers = all(map(is_number, (self.delay, self.factor, self.longest)))
+        if not numbers or not (self.delay >= 0 and self.factor >= 1 and self.longest >= 0):
             raise TaskConfigurationError(
-                f"{self!r}: delay and longest have to be at least 0, factor at least 1"
+                f"{self!r}: delay and longest have to be numbers of at least 0, factor at least 1"
             )
 
     @classmethod

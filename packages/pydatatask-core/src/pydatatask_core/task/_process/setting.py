@@ -13,7 +13,7 @@ from pydatatask_core.errors import ForeignRecordError, TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
 from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
-from pydatatask_core.task.checks import checked_seconds
+from pydatatask_core.task.checks import checked_seconds, checked_window
 from pydatatask_core.task.template import TaskTemplate
 from pydatatask_core.task.written import WritingTask
 
@@ -50,7 +50,7 @@ class ProcessSetting(WritingTask, ABC):
         job_resources: Resources,
         pids: MetadataRepository,
         template: str | os.PathLike[str] | Template,
-        window: timedelta = timedelta(seconds=60),
+        window: timedelta | float = timedelta(seconds=60),
         environ: Mapping[str, str] | None = None,
         done: MetadataRepository | None = None,
         stdin: BlobRepository | None = None,
@@ -73,7 +73,7 @@ class ProcessSetting(WritingTask, ABC):
         self.resource_manager = resource_manager
         self.job_resources = job_resources
         self.template = TaskTemplate(template, name)
-        self.window = window
+        self.window = checked_window(name, window)
         self.environ = _checked_environ(name, environ)
         self.timeout = checked_seconds(name, "timeout", timeout)
         try:
