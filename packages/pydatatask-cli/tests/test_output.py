@@ -88,3 +88,40 @@ def test_the_program_in_a_running_loop_says_what_to_do_instead() -> None:
 
     with pytest.raises(PipelineError, match=r"`async with pipeline: await pipeline.run\(\)`"):
         asyncio.run(notebook())
+
+
+@pytest.mark.parametrize("words", [("run", "--ok-failures"), ("update",)])
+def test_a_reader_that_has_seen_enough_fails_no_job(program: Program, words: tuple[str]) -> None:
+    program.script.write_text(
+        """
+import asyncio, os, sys
+import pydatatask_core
+from pydatatask_cli import main
+
+
+@pydatatask_core.InProcessSyncTask("t", pydatatask_core.YamlMetadataFileRepository("data/done"))
+async def t(job, inp):
+    print("begun", flush=True)
+    while not os.path.exists("go"):
+        await asyncio.sleep(0.01)
+    print(job * 100_000)
+    print(job, file=sys.stderr, flush=True)
+
+
+t.link("inp", pydatatask_core.FileRepository("data/inp"), is_input=True)
+main(pydatatask_core.Pipeline([t]))
+"""
+    )
+    for job in "abc":
+        program.put(f"inp/{job}")
+    running = program.start(*words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert running.stdout is not None
+    with running.stdout as reader:
+        while b"begun" not in reader.readline():
+            assert running.poll() is None
+    (program.folder / "go").touch()
+    running.wait(50)
+    records = program.output("cat", "t.done", "a", "--json"), program.output("ls", "t.done")
+    assert _parse(records[0])["success"] is True
+    assert records[1].split() == ["a", "b", "c"]
+    assert program.output("failed") == ""

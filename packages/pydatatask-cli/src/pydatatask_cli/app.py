@@ -75,6 +75,7 @@ class App:
         from pydatatask_core.pipeline.opening import raise_problems
 
         from .lookup import find_data, find_task
+        from .output import without_broken_pipes
         from .termination import Termination
 
         pipeline, termination = self.pipeline, Termination()
@@ -94,7 +95,10 @@ class App:
                     await pipeline.close()
 
         try:
-            return asyncio.run(opened())
+            if mode == "inspect":
+                return asyncio.run(opened())
+            with without_broken_pipes():
+                return asyncio.run(opened())
         except asyncio.CancelledError:
             if termination.signal is None:
                 raise

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import os
+import stat
 import sys
+from contextlib import ExitStack, contextmanager
 from datetime import date
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -24,7 +28,54 @@ __all__ = [
     "show",
     "show_json",
     "table",
+    "without_broken_pipes",
 ]
+
+
+@contextmanager
+def without_broken_pipes() -> Iterator[None]:
+    """Discard the output of this process once its reader is gone, while the context is open.
+
+    A job that prints something must not fail because ``head`` has seen enough.
+    """
+    with ExitStack() as stack:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if type(stream) is io.TextIOWrapper and _is_pipe(stream):
+                stack.enter_context(_replaced(name, stream))
+        yield
+
+
+class _Pipe(io.FileIO):
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+@contextmanager
+def _replaced(name: str, stream: io.TextIOWrapper) -> Iterator[None]:
+    stream.flush()
+    replacement = io.TextIOWrapper(
+        io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+    setattr(sys, name, replacement)
+    try:
+        yield
+    finally:
+        replacement.flush()
+        if getattr(sys, name) is replacement:
+            setattr(sys, name, stream)
+
+
+def _is_pipe(stream: io.TextIOWrapper) -> bool:
+    mode = os.fstat(stream.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def on_terminal() -> bool:
@@ -94,6 +145,8 @@ def _strict(value: Any) -> Any:
     """Return a value as JSON can hold it: null for numbers it does not have, texts for keys."""
     if isinstance(value, dict):
         return {_key(key): _strict(inner) for key, inner in value.items()}
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)
     if isinstance(value, list | tuple):
         return [_strict(inner) for inner in value]
     if isinstance(value, float):
