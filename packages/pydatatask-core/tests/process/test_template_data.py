@@ -105,6 +105,7 @@ async def test_what_is_no_data_is_undefined(source: str, text: str) -> None:
         ("{{ inp.bytes.decode() }} {{ inp.none or 'D' }}", "x D"),
         ("{{ inp.none | default('D', true) }}{{ '-v' if inp.n == 6 }}", "D"),
         ("{{ {'a': inp.none} }}", "{'a': None}"),
+        ("{{ '%s-%03d' | format(job, number) }}", "a1-005"),
     ],
 )
 async def test_calls_data_and_the_language_are_what_they_were(source: str, text: str) -> None:
@@ -142,6 +143,7 @@ async def test_calls_data_and_the_language_are_what_they_were(source: str, text:
         ("inp.none | replace('a', 'b')", "the value is None"),
         ("'x' ~ inp.none", "the value is None"),
         ("[inp.none] | join(',')", "the value is None"),
+        ("'%s %s' | format(job, inp.none)", "the value is None"),
         ("rows | join(',', attribute='absent')", "has no attribute 'absent'"),
         ("inp.bytes", "the value is bytes"),
         ("inp.bytes | quote", "the value is bytes"),

@@ -102,6 +102,8 @@ class DataEnvironment(jinja2.Environment):
         for used in tree.find_all(nodes.Filter):
             if used.name in _TEXT_FILTERS and used.node is not None:
                 used.node = _filter(used.node, _TEXT, [], used.lineno)
+            elif used.name == "format":
+                used.args = [_filter(value, _TEXT, [], used.lineno) for value in used.args]
         tree.set_environment(self)
         return tree
 
