@@ -127,7 +127,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
     """
     import json
 
-    # What is not UTF-8 cannot show every character, and what it shows instead is no JSON.
+    # Other encodings than UTF-8 lack characters, and their escapes are not those of JSON.
     escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
 
     def dump(value: Any) -> str:

@@ -240,8 +240,8 @@ class TaskConfigurationError(TaskError, ValueError):
 class TemplateError(TaskError, ValueError):
     """A template does not parse, or names something that does not exist.
 
-    :param summary: what is wrong.
-    :param details: what the message shows besides, the text of one job for instance.
+    :param summary: the problem.
+    :param details: the rest of the message, the text of one job for instance.
     """
 
     def __init__(self, summary: str, details: str = "") -> None:

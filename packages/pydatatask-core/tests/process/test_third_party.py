@@ -60,7 +60,7 @@ async def test_a_job_is_adopted_by_its_identifier(lab: Lab, plain: PlainManager)
     task.attach(None)
     lab.quota = lab.again().quota
     lab.go.touch()
-    await lab.run(lab.task("", stdout=lab.out))
+    await lab.run(lab.task("exit 9", stdout=lab.out))
     assert (await lab.done.info("a"))["success"] is True
     await until(lambda: _no(plain))
     assert lab.lines() == ["ran"]

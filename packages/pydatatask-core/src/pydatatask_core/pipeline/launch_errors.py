@@ -22,13 +22,13 @@ _CERTAIN = 16
 
 
 def reason_of(error: BaseException | str, job: str) -> str:
-    """Return what is the same in the errors of several jobs that have one reason.
+    """Return the part of an error that is the same for every job with this reason.
 
     :param error: the error, or its message.
     :param job: the job that it is about.
     """
-    told = error.summary if isinstance(error, TemplateError) else str(error)
-    text = told if isinstance(error, str) else f"{type(error).__name__}: {told}"
+    message = error.summary if isinstance(error, TemplateError) else str(error)
+    text = message if isinstance(error, str) else f"{type(error).__name__}: {message}"
     cause = None if isinstance(error, str) else error
     while cause is not None:
         if isinstance(cause, OSError) and isinstance(cause.filename, str):
@@ -50,7 +50,7 @@ class _Reason:
         self.first = job
         self.text = text
         self.jobs: set[str] = set()
-        self.told = 1
+        self.logged = 1
         """How many jobs the log knows of."""
 
 
@@ -108,8 +108,8 @@ class LaunchErrors:
         """
         for reason in self._reasons.values():
             count = len(reason.jobs)
-            if count > reason.told and count >= growth * reason.told:
-                reason.told = count
+            if count > reason.logged and count >= growth * reason.logged:
+                reason.logged = count
                 log.error(
                     "%s: %d jobs could not be launched for one reason, %s for one: %s",
                     *(self._task, count, reason.first, reason.text),

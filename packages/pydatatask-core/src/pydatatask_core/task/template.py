@@ -42,7 +42,7 @@ class Template:
     ``{#`` in ``${#array[@]}``::
 
         Template(
-            "for x in {{ inp.words }}; do echo ${#x}; done",
+            "for x in {{ inp.words | join(' ') }}; do echo ${#x}; done",
             comment_start_string="<#",
             comment_end_string="#>",
         )
@@ -238,7 +238,7 @@ class TaskTemplate:
         :param values: what the names mean.
         :param known: every name that could have been used, for messages.
         :param secret: the names of values that are not to be in a message.
-        :raises TemplateError: naming job, line, expression and what is wrong with it.
+        :raises TemplateError: naming job, line, expression and problem.
         """
         assert self._compiled is not None
         try:
@@ -342,7 +342,7 @@ async def gather(
 
 
 async def _value(repo: Repository, job: str) -> Any:
-    """Return what a repository says about a job.
+    """Return the info of a job in a repository.
 
     The empty mapping is that of an absent job, too, which must not be printed as if it were one.
     """

@@ -1,4 +1,4 @@
-"""What can be said about a template before it is filled in."""
+"""The checks of a template that need no job: its names, and its braces."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ELSEWHERE = nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends
 class TemplateTrapError(Exception):
     """A template is well-formed for Jinja2, and does something else than it seems to.
 
-    :param problem: what is wrong, and the remedy.
+    :param problem: the problem.
     :param line: the line.
     """
 
@@ -58,12 +58,12 @@ class Analysis:
 
 
 def analyze(environment: jinja2.Environment, text: str) -> Analysis:
-    """Find the names in a template, and whatever in it is a trap.
+    """Find the names in a template, and check its braces.
 
     :param environment: the environment that it is for.
     :param text: the template.
     :raises jinja2.TemplateSyntaxError: if it is not well-formed.
-    :raises TemplateTrapError: if something in it does what cannot be meant.
+    :raises TemplateTrapError: if something in it has an effect that cannot be meant.
     """
     words = _check_tokens(environment, text)
     tree = environment.parse(text)

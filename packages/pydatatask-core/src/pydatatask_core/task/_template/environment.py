@@ -1,7 +1,7 @@
 """The Jinja2 environment of templates: its names and attributes are data, never Python's.
 
 A template is part of the pipeline's program, so it may call methods (``job.upper()``) and Jinja2's
-own functions (``range(3)``). What it does not call is data: ``x.items`` is the key ``items`` of a
+own functions (``range(3)``). A name without a call is data: ``x.items`` is the key ``items`` of a
 mapping, also where mappings have a method of that name.
 """
 
@@ -119,7 +119,7 @@ class DataEnvironment(jinja2.Environment):
         return self._field(obj, argument)
 
     def _field(self, obj: Any, name: Any) -> Any:
-        """Return a public attribute of a value which is no method, or undefined."""
+        """Return a public attribute of a value, except methods, or undefined."""
         missing = self.undefined(obj=obj, name=name)
         if isinstance(obj, AbsentValue):
             missing = self.undefined(f"the job has no value there, and so no {name!r}")
@@ -138,7 +138,7 @@ class DataEnvironment(jinja2.Environment):
         return missing if plain else value
 
     def _method(self, obj: Any, name: str) -> Any:
-        """Return what a call of ``obj.name(...)`` calls."""
+        """Return the function that ``obj.name(...)`` calls."""
         if not name.startswith("_"):
             method = getattr(obj, name, None)
             if callable(method):
@@ -157,7 +157,7 @@ def _filter(node: nodes.Expr, name: str, args: list[nodes.Expr], line: int) -> n
 
 
 def _checked(value: object) -> object:
-    """Return a value that is to be printed.
+    """Return a value unchanged if it can be printed.
 
     :raises UnprintableError: if it has no text that can be meant.
     """

@@ -1,4 +1,4 @@
-"""Where the text of a template comes from, and what is normalized in it. Without Jinja2."""
+"""The text of a template, read and normalized. Without Jinja2."""
 
 from __future__ import annotations
 
