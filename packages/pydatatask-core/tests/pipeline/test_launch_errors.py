@@ -139,9 +139,9 @@ def test_what_is_the_same_in_errors_is_all_but_the_job_and_the_file() -> None:
     assert reason_of(ValueError("x"), "a") != reason_of(TypeError("x"), "a")
     pod, other = 'pods "app-t-a1-93b"', 'pods "app-t-b2-cf1"'
     assert reason_of(ValueError(pod), "A1") == reason_of(ValueError(other), "b2")
-    one, two = ("5e8f93ab" * 8, "11f07d0c" * 8)
-    assert reason_of(ValueError(f"app-{one[:30]}-1"), one) == reason_of(
-        ValueError(f"app-{two[:30]}-2"), two
+    first, second = ("5e8f93ab" * 8, "11f07d0c" * 8)
+    assert reason_of(ValueError(f"app-{first[:30]}-1"), first) == reason_of(
+        ValueError(f"app-{second[:30]}-2"), second
     )
     shown, otherwise = (TemplateError(f"{job} is bad", f"\n{job}=1") for job in "ab")
     assert str(shown) == "a is bad\na=1"
