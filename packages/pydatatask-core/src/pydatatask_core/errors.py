@@ -367,9 +367,17 @@ def _shown(job: object) -> str:
 
 
 def describe(cause: object) -> str:
-    """Say what a foreign exception means in one line, with its type where the text is empty."""
+    """Return the text of a foreign exception, or its type where the text is empty.
+
+    This never raises: a class may get its own ``__str__`` wrong.
+    """
     if not isinstance(cause, BaseException):
         return str(cause)
-    if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, PydatataskError):
-        return cause.strerror + (f": {cause.filename!r}" if cause.filename else "")
-    return str(cause) or type(cause).__name__
+    try:
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, PydatataskError):
+            return f"{cause.strerror}: {cause.filename!r}" if cause.filename else cause.strerror
+        return str(cause) or type(cause).__name__
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # noqa: BLE001 - whatever it is, the exception itself matters more
+        return f"(no text: its __str__ raised {type(e).__name__})"

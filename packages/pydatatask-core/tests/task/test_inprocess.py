@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
+import gc
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -189,6 +191,18 @@ class Unspeakable(Exception):
         raise RuntimeError("no text")
 
 
+class Mute(BaseException):
+    def __str__(self) -> str:
+        raise SystemExit(3)
+
+    def __repr__(self) -> str:
+        raise SystemExit(3)
+
+
+class Panic(BaseException):
+    """As that of pyo3, by which extensions in Rust tell of a bug: not an Exception."""
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -197,7 +211,11 @@ class Unspeakable(Exception):
         (SystemExit(2), "SystemExit: 2"),
         (asyncio.CancelledError("inside"), "CancelledError: inside"),
         (TimeoutError(), "TimeoutError: TimeoutError"),
-        (Unspeakable(), "Unspeakable: (its text cannot be had: RuntimeError)"),
+        (Unspeakable(), "Unspeakable: (no text: its __str__ raised RuntimeError)"),
+        (Mute(), "Mute: (no text: its __str__ raised SystemExit)"),
+        (Panic("unwrap() on None"), "Panic: unwrap() on None"),
+        (GeneratorExit(), "GeneratorExit: GeneratorExit"),
+        (BaseExceptionGroup("all", [Panic("1"), SystemExit(2)]), "all (2 sub-exceptions)"),
         (ValueError("\udc80"), "ValueError: \\udc80"),
         (ExceptionGroup("both", [ValueError("1"), KeyError("2")]), "both (2 sub-exceptions)"),
     ],
@@ -349,6 +367,158 @@ async def test_a_job_that_is_cancelled_leaves_no_record_and_runs_again() -> None
         assert not task.running
         await pipeline.run(poll=FAR)
     assert runs == ["a", "a"]
+
+
+async def test_a_body_that_fails_because_it_is_cancelled_leaves_no_record() -> None:
+    started = asyncio.Event()
+
+    async def body(job: str) -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ConnectionError("the clean-up of an interrupted body failed")
+
+    task = task_of(body, "a")
+    async with Pipeline([task]) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=FAR))
+        await started.wait()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+        assert not await task.links["done"].repo.contains("a")
+        assert not task.running
+
+
+def test_a_loop_that_is_abandoned_records_nothing() -> None:
+    async def body(job: str) -> None:
+        await asyncio.Event().wait()
+
+    task = task_of(body, "a")
+    loop = asyncio.new_event_loop()
+    launch = task.launch("a")
+    running = loop.create_task(launch)
+    for _ in range(3):
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    assert task.running == {"a"}
+    loop.close()
+    del running, launch, loop
+    gc.collect()
+
+    assert not asyncio.run(task.links["done"].repo.contains("a"))
+
+
+# -- a task and a context for each job -------------------------------------------------------------
+
+customer: contextvars.ContextVar[str] = contextvars.ContextVar("customer")
+
+
+@pytest.mark.parametrize("concurrency", [1, 15])
+async def test_a_context_variable_of_one_job_is_not_the_next_ones(concurrency: int) -> None:
+    seen: list[str] = []
+
+    async def body(job: str) -> None:
+        seen.append(customer.get("the driver's"))
+        customer.set(job)
+        await asyncio.sleep(0)
+
+    token = customer.set("the caller's")
+    task = task_of(body, "a", "b", "c", concurrency=concurrency)
+    await record_of(task)
+    customer.reset(token)
+
+    assert seen == ["the caller's"] * 3
+
+
+async def test_each_job_has_an_asyncio_task_of_its_own_that_bears_its_name() -> None:
+    tasks: dict[str, int] = {}
+
+    async def body(job: str) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        assert current.get_name() == job
+        tasks[job] = id(current)
+
+    names = [f"j{i}" for i in range(6)]
+    await record_of(task_of(body, *names, concurrency=1))
+
+    assert len(set(tasks.values())) == len(names)
+
+
+async def test_a_cancellation_that_comes_after_the_body_hits_nothing() -> None:
+    late: list[asyncio.Task[Any]] = []
+    cancelled: list[bool] = []
+
+    async def body(job: str) -> None:
+        if job == "a":
+            current = asyncio.current_task()
+            assert current is not None
+            late.append(current)
+            return
+        cancelled.append(late[0].cancel())
+        await asyncio.sleep(0)
+
+    task = task_of(body, "a", "b", concurrency=1)
+
+    assert (await record_of(task, "b"))["success"] is True
+    assert cancelled == [False]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_body_that_cancels_itself_ends_in_one_record(waits: bool) -> None:
+    runs: list[str] = []
+
+    async def body(job: str) -> None:
+        runs.append(job)
+        current = asyncio.current_task()
+        assert current is not None
+        if job == "a":
+            current.cancel()
+        if waits:
+            await asyncio.sleep(0)
+
+    task = task_of(body, "a", "b", concurrency=1)
+    record = await record_of(task)
+
+    assert sorted(runs) == ["a", "b"]
+    assert record["exception"] == "CancelledError: CancelledError"
+    assert (await task.links["done"].repo.info("b"))["success"] is True
+
+
+class Grouping(InProcessMetadataRepository):
+    """A third party's store, whose TaskGroup fails once and leaves the caller's count raised."""
+
+    failures = 1
+
+    async def dump(self, job: str, data: Any) -> None:
+        if self.failures:
+            self.failures -= 1
+
+            async def fail() -> None:
+                raise OSError(28, "No space left on device")
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+        await super().dump(job, data)
+
+
+async def test_a_cancellation_count_that_a_store_left_raised_is_no_cancellation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outcomes, "_FIRST_WAIT", 0.001)
+
+    async def body(job: str) -> None:
+        if job != "a":
+            raise asyncio.CancelledError("inside")
+
+    task = InProcessSyncTask("t", Grouping(), func=body, concurrency=1)
+    task.link("source", InProcessMetadataRepository(dict.fromkeys("ab")), is_input=True)
+    async with Pipeline([task]) as pipeline:
+        summary = await pipeline.run(poll=FAR)
+
+    assert summary.failed == {"t": ["b"]}
+    assert summary.launched == {"t": 2}
 
 
 # -- a store that is out of order ------------------------------------------------------------------

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
 from pydatatask_core.task.function import FunctionTask, failure
-from pydatatask_core.utils import being_cancelled
 
 from .task import KubeTask
 
@@ -158,16 +156,8 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         if not self.synchronous:
             return await super().launch(job)
         self.check_recordable(job)
-        links, func = self.bind_links(), self.func
-        assert func is not None
         start = datetime.now(UTC)
-        failed: BaseException | None = None
-        try:
-            await func(job, **links)
-        except (Exception, SystemExit, asyncio.CancelledError) as e:
-            if isinstance(e, asyncio.CancelledError) and being_cancelled():
-                raise
-            failed = e
+        failed = await self.run_body(self.scope_of(job), self.bind_links())
         await self._note(job, start, failed)
         if failed is not None:
             raise TaskError(

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import LaunchRefusedError
-from pydatatask_core.utils import being_cancelled
 
 from .background import end_soon, observe
 from .backlog import Backlog, Priority
@@ -179,9 +178,12 @@ class Dispatcher:
         """Launch one job after the other, until none is left or a quota is used up."""
         launching = self._launching.setdefault(task, set())
         completes, ignores_case = task.completes_in_launch, bool(task.case_insensitive_records)
+        worker = asyncio.current_task()
+        assert worker is not None
         while (job := self._take(task)) is not None:
             timer = task.timers.get(job)
             launching.add(job)
+            cancelled = worker.cancelling()  # a TaskGroup of a third party may have left it raised
             try:
                 if self._in_order and completes and self._start_is_enough:
                     self.backlog.scheduled(task, job)
@@ -193,8 +195,10 @@ class Dispatcher:
                 self._put_back(task, job)
                 self.stir(completes)
                 return
-            except (Exception, asyncio.CancelledError) as e:  # one bad job never stops another
-                if isinstance(e, asyncio.CancelledError) and being_cancelled():
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as e:  # noqa: BLE001 - one bad job never stops another
+                if isinstance(e, asyncio.CancelledError) and worker.cancelling() > cancelled:
                     raise
                 self._holds.failed(task, job, e)  # that something inside was cancelled, as well
             else:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import traceback
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -13,7 +15,7 @@ from pydatatask_core.repository.job_scope import JobScope
 from .base import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydatatask_core.repository.base import Repository
 
@@ -21,6 +23,10 @@ __all__ = ["FunctionTask", "FunctionTaskProtocol", "failure"]
 
 LONGEST_TEXT = 4096
 """How many characters of an exception's text a record keeps, the first ones."""
+
+KEPT_TASKS = 32
+"""How many asyncio tasks of ended bodies are kept: libraries scope state by ``id(current_task())``,
+which must not be another job's at once."""
 
 LONGEST_TRACEBACK = 64 * 1024
 """How many characters of a traceback a record keeps, the last ones."""
@@ -42,6 +48,10 @@ class FunctionTask(Task):
     """
 
     func: Callable[..., Any] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._recent: deque[asyncio.Task[None]] = deque(maxlen=KEPT_TASKS)
 
     def __call__(self: Self, func: Callable[..., Any]) -> Self:
         """Take the function as the body of this task; this makes the task a decorator."""
@@ -103,6 +113,52 @@ class FunctionTask(Task):
                 )
         return bound
 
+    async def run_body(self, scope: JobScope, links: Mapping[str, Any]) -> BaseException | None:
+        """Run an async body in an asyncio task and a context of its own.
+
+        Neither a context variable nor a cancellation of one job reaches another, however late.
+
+        :param scope: the scope of the job; it has ended when this returns.
+        :param links: the keyword arguments of the body.
+        :return: what the body raised; None if it succeeded.
+        :raises asyncio.CancelledError: if the caller is being cancelled and the body did not
+            succeed, which says nothing about the job.
+        """
+        caller = asyncio.current_task()
+        assert caller is not None
+        assert self.func is not None
+        before = caller.cancelling()
+        errors: list[BaseException] = []
+        body = asyncio.create_task(_attempt(self.func, scope, links, errors), name=scope.job)
+        self._recent.append(body)
+        try:
+            await body
+        except asyncio.CancelledError as e:  # it was cancelled and did not wait again
+            errors.append(e)
+        if not errors:
+            return None
+        if caller.cancelling() > before:
+            raise asyncio.CancelledError from errors[0]
+        return errors.pop()
+
+
+async def _attempt(
+    func: Callable[..., Any], scope: JobScope, links: Mapping[str, Any], errors: list[BaseException]
+) -> None:
+    """Run a body and note what it raised: an asyncio task would let SystemExit out of the loop.
+
+    If the loop is gone, a GeneratorExit ends both this and the caller, which then reads nothing.
+    """
+    scope.enter()
+    try:
+        await func(scope.job, **links)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # noqa: BLE001 - all else is a failure of this job
+        errors.append(e)
+    finally:
+        scope.ended = True  # the context ends with this task, so that nothing has to be reset
+
 
 _POSITIONAL = (
     inspect.Parameter.POSITIONAL_ONLY,
@@ -118,12 +174,12 @@ def failure(error: BaseException) -> dict[str, str]:
     The texts can be written anywhere, whatever is in the exception.
     """
     try:
-        text = describe(error)
-    except Exception as e:  # noqa: BLE001 - a class may get its own __str__ wrong
-        text = f"(its text cannot be had: {type(e).__name__})"
+        trace = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - a class may get more wrong than its __str__
+        trace = "".join(traceback.format_tb(error.__traceback__))
     return {
-        "exception": _writable(f"{type(error).__name__}: {text[:LONGEST_TEXT]}"),
-        "traceback": _writable("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]),
+        "exception": _writable(f"{type(error).__name__}: {describe(error)[:LONGEST_TEXT]}"),
+        "traceback": _writable(trace[-LONGEST_TRACEBACK:]),
     }
 
 

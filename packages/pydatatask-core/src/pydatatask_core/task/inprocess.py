@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
-from pydatatask_core.utils import being_cancelled
 
 from .function import FunctionTask, FunctionTaskProtocol, failure
 from .outcomes import Recorder
@@ -106,7 +105,6 @@ class InProcessSyncTask(FunctionTask):
             self.check_recordable(job)  # which takes the same way, and half as long again
         if job in self._now:
             raise TaskError(f"{self.name}: job {job!r} is running already")
-        assert self.func is not None
         self._waiting.discard(job)
         self._now.add(job)
         try:
@@ -116,21 +114,14 @@ class InProcessSyncTask(FunctionTask):
                 start = _utc_now()
                 if self.shared_outputs is not None:
                     await self.shared_outputs.prepare(self, job)
-                scope = self.scope_of(job)
-                token = scope.enter()
-                try:
-                    await self.func(job, **self._bound)
-                except (Exception, SystemExit, asyncio.CancelledError) as e:
-                    if isinstance(e, asyncio.CancelledError) and being_cancelled():
-                        raise
-                    wait = self.retries.wait_after(attempt)
-                    if wait is None:
-                        failed = failure(e)
-                        break
-                else:
+                error = await self.run_body(self.scope_of(job), self._bound)
+                if error is None:
                     break
-                finally:
-                    scope.leave(token)
+                wait = self.retries.wait_after(attempt)
+                if wait is None:
+                    failed = failure(error)
+                    del error  # its traceback leads to what the body worked with
+                    break
                 self._attempts[job] = attempt
                 if self._is_driven:
                     return self.retry_later(job, wait)

@@ -76,6 +76,42 @@ async def test_an_exception_that_does_not_unpickle_arrives_with_type_text_and_tr
     assert "in raise_unpicklable" in record["traceback"]
 
 
+@pytest.mark.parametrize(
+    ("body", "exception"),
+    [
+        (bodies.raise_panic, "Panic: unwrap() on None"),
+        (bodies.raise_generator_exit, "GeneratorExit: GeneratorExit"),
+        (bodies.raise_group, "BaseExceptionGroup: all (2 sub-exceptions)"),
+        (bodies.cancel_itself, "CancelledError: CancelledError"),
+    ],
+    ids=lambda value: getattr(value, "__name__", "exception"),
+)
+async def test_an_exception_that_is_no_exception_class_fails_its_job_alone(
+    tmp_path: Path, executor: Any, body: Any, exception: str
+) -> None:
+    stage = in_files(tmp_path, executor, body)
+    await stage.feed("a", "b", "c")
+
+    await stage.run()
+
+    records = (await stage.done.info_all()).values()
+    assert [record["exception"] for record in records] == [exception] * 3
+
+
+@pytest.mark.parametrize("body", [bodies.keep_to_itself, bodies.keep_to_itself_too])
+async def test_a_context_variable_of_one_job_is_not_that_of_another_in_the_same_worker(
+    tmp_path: Path, executor: Any, body: Any
+) -> None:
+    stage = in_files(tmp_path, executor, body)
+    await stage.feed(*"abcdefgh")
+
+    await stage.run()
+
+    records = await stage.done.info_all()
+    assert len(records) == 8
+    assert not [job for job, record in records.items() if not record["success"]]
+
+
 async def test_neither_an_exit_nor_an_unprintable_exception_ends_a_worker(
     tmp_path: Path, executor: Any
 ) -> None:

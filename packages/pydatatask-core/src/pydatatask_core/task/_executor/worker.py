@@ -166,7 +166,9 @@ def run(order: Order) -> Ending:
     cancelled = False
     try:
         body = order.unpack()
-    except Exception as e:  # noqa: BLE001 - it arrives as text, whatever class it has
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # noqa: BLE001 - it arrives as text, whatever class it has
         return Ending({}, unusable=f"{describe(e)} (in a worker, {_whereabouts()})")
     scope = order.scope
     token = scope.enter()
@@ -189,13 +191,15 @@ def run(order: Order) -> Ending:
 
 
 def _call(body: Body, job: str, stop: Stop | None) -> None:
+    """Run a body in a context of its own: a variable that a job sets is not the next one's."""
+    context = contextvars.copy_context()
     if inspect.iscoroutinefunction(body.func):
-        return _here.loop.run(lambda: body.func(job, **body.links), stop)
+        return _here.loop.run(lambda: body.func(job, **body.links), stop, context)
     if stop is not None:
         stop.begin(None)
-    result = body.func(job, **body.links)
+    result = context.run(body.func, job, **body.links)
     if inspect.isawaitable(result):
-        _here.loop.run(lambda: result, stop)
+        _here.loop.run(lambda: result, stop, context)
     return None
 
 
@@ -208,9 +212,14 @@ class _Loop:
         # The runner's own way to close would begin another thread in one that is about to end.
         weakref.finalize(self, _close, loop)
 
-    def run(self, call: Callable[[], Awaitable[Any]], stop: Stop | None) -> None:
+    def run(
+        self,
+        call: Callable[[], Awaitable[Any]],
+        stop: Stop | None,
+        context: contextvars.Context,
+    ) -> None:
         """Run one job and what it leaves behind, as ``asyncio.run`` would."""
-        self._runner.run(_to_its_end(call, stop), context=contextvars.copy_context())
+        self._runner.run(_to_its_end(call, stop), context=context)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import signal
 import threading
@@ -43,6 +44,41 @@ async def raise_unpicklable(job: str, inp: MetadataRepository) -> NoReturn:
 
 async def raise_unprintable(job: str, inp: MetadataRepository) -> NoReturn:
     raise Unprintable
+
+
+class Panic(BaseException):
+    """As that of pyo3, by which extensions in Rust tell of a bug: not an Exception."""
+
+
+async def raise_panic(job: str, inp: MetadataRepository) -> NoReturn:
+    raise Panic("unwrap() on None")
+
+
+def raise_generator_exit(job: str, inp: MetadataRepository) -> NoReturn:
+    raise GeneratorExit
+
+
+def raise_group(job: str, inp: MetadataRepository) -> NoReturn:
+    raise BaseExceptionGroup("all", [Panic("1"), SystemExit(2)])
+
+
+async def cancel_itself(job: str, inp: MetadataRepository) -> None:
+    current = asyncio.current_task()
+    assert current is not None
+    current.cancel()
+    await asyncio.sleep(0)
+
+
+customer: contextvars.ContextVar[str] = contextvars.ContextVar("customer")
+
+
+def keep_to_itself(job: str, inp: MetadataRepository) -> None:
+    assert customer.get(None) is None
+    customer.set(job)
+
+
+async def keep_to_itself_too(job: str, inp: MetadataRepository) -> None:
+    keep_to_itself(job, inp)
 
 
 async def raise_odd_text(job: str, inp: MetadataRepository) -> NoReturn:
