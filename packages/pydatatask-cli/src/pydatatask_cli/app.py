@@ -94,11 +94,16 @@ class App:
                 finally:
                     await pipeline.close()
 
+        async def isolated() -> T:
+            # What leaves a cancellation count raised, such as a third party's TaskGroup that fails
+            # before Python 3.13, must not keep asyncio.run from telling of Ctrl-C.
+            return await asyncio.create_task(opened(), name="pydatatask command")
+
         try:
             if mode == "inspect":
-                return asyncio.run(opened())
+                return asyncio.run(isolated())
             with without_broken_pipes():
-                return asyncio.run(opened())
+                return asyncio.run(isolated())
         except asyncio.CancelledError:
             if termination.signal is None:
                 raise

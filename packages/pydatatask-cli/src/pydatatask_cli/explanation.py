@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import MalformedValueError
+from pydatatask_core.errors import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +79,7 @@ async def explain(task: Task, job: str) -> Node:
             "inhibits start",
         )
     names = [name for name, link in task.links.items() if link.shows_live_jobs]
-    live = [await _explain(task.links[name].repo, job, name) for name in names]
+    live = [await _explain(task.links[name].repo, job, name, True) for name in names]
     root = Node("all", f"ready for {task.name}", [ready])
     if live:
         running = Node("any", "it is live", live)
@@ -106,7 +106,7 @@ async def _explain(repo: Repository, job: str, name: str, doubt: bool = False) -
     from pydatatask_core.repository.map import FilterRepository
 
     if not is_combinator(repo):
-        return await _leaf(repo, job, name)
+        return await _leaf(repo, job, name, doubt)
     # A related repository passes for its base as far as isinstance is concerned, so it is first.
     kind = type(repo)
     if issubclass(kind, RelatedItemRepository):
@@ -120,36 +120,43 @@ async def _explain(repo: Repository, job: str, name: str, doubt: bool = False) -
         return Node("all" if issubclass(kind, AggregateAndRepository) else "any", name, children)
     if issubclass(kind, FilterRepository):
         return await _filtered(repo, job, name, doubt)
-    return await _leaf(repo, job, name)
+    return await _leaf(repo, job, name, doubt)
 
 
-async def _leaf(repo: Repository, job: str, name: str) -> Node:
-    fact = await repo.contains(job)
+async def _leaf(repo: Repository, job: str, name: str, doubt: bool) -> Node:
+    try:
+        fact = await repo.contains(job)
+    except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
+        return Node("leaf", _unknown(name, e), [], doubt, (id(repo), job))
     return Node("leaf", name, [], fact, (id(repo), job), repo, job)
+
+
+def _unknown(label: str, error: Exception) -> str:
+    return f"{label} (not known: {describe(error)})"
 
 
 async def _filtered(repo: Any, job: str, name: str, doubt: bool) -> Node:
     from pydatatask_core.repository import SucceededRepository
 
     child = await _explain(repo.child, job, name, doubt)
-    try:
-        passes = bool(await repo.passes(job)) if child.holds() else True
-    except MalformedValueError:
-        passes = doubt
     succeeded = isinstance(repo, SucceededRepository)
     label = f"{name}: " + ("it has not failed there" if succeeded else "it passes the filter")
+    try:
+        passes = await repo.verdict(job) if child.holds() else True
+    except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
+        passes, label = doubt, _unknown(label, e)
     return Node("all", name, [child, Node("leaf", label, [], passes, ("passes", id(repo), job))])
 
 
 async def _related(repo: Any, job: str, name: str, doubt: bool) -> Node:
     translator = await _explain(repo.translator_repository, job, f"{name}: translator", doubt)
     translated, fact = None, False
+    label = f"{name}: it is translated to a job"
     try:
         translated = await repo.translate(job) if translator.holds() else None
-    except MalformedValueError:
-        fact = doubt
+    except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
+        fact, label = doubt, _unknown(label, e)
     if translated is None:
-        label = f"{name}: it is translated to a job"
         base = Node("leaf", label, [], fact, ("translated", id(repo), job))
     else:
         base = await _explain(repo.base_repository, translated, name, doubt)

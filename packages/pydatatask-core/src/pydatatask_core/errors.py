@@ -9,6 +9,7 @@
     │   ├── JobNotFoundError            (FileNotFoundError, KeyError)
     │   ├── AmbiguousJobError           (ValueError)
     │   ├── MalformedValueError         (ValueError)
+    │   │   └── JobFunctionError        (a function of the user raised for one job)
     │   ├── UnsupportedValueError       (TypeError, ValueError)
     │   ├── ReadOnlyRepositoryError     (PermissionError)
     │   ├── RepositoryConfigurationError (ValueError)
@@ -51,6 +52,7 @@ __all__ = [
     "AmbiguousJobError",
     "ForeignRecordError",
     "InvalidJobIdError",
+    "JobFunctionError",
     "JobNotFoundError",
     "LaunchRefusedError",
     "MalformedValueError",
@@ -162,6 +164,22 @@ class MalformedValueError(RepositoryError, ValueError):
 
     def __init__(self, job: str, repository: object, problem: str) -> None:
         super().__init__(f"the value of job {job!r} in {repository!r} does not parse: {problem}")
+        self.job = job
+
+
+class JobFunctionError(MalformedValueError):
+    """A function of the user, such as a filter, raised for one job; the cause is what it raised.
+
+    :param job: the job.
+    :param function: what the function is and its name.
+    :param problem: what it raised.
+    """
+
+    def __init__(self, job: str, function: str, problem: BaseException) -> None:
+        text = describe(problem)
+        kind = type(problem).__name__
+        told = kind if text == kind else f"{kind}: {text}"
+        RepositoryError.__init__(self, f"{function} raised for job {job!r}: {told}")
         self.job = job
 
 

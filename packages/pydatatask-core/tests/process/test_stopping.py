@@ -19,6 +19,8 @@ from pydatatask_core.task._process import jobs
 if TYPE_CHECKING:
     from processes.lab import Lab
 
+    from pydatatask_core.proc_manager.run import Plan, Run
+
 STUBBORN = "trap '' TERM; echo $$ >>LOG; sleep 600 & echo $! >>LOG; WAIT"
 
 
@@ -162,6 +164,81 @@ async def test_a_job_that_waits_for_another_attempt_can_be_killed(lab: Lab) -> N
     record = await lab.done.info("a")
     assert (record["killed"], record["attempt"]) == (True, 2)
     assert not task.running
+    assert lab.empty()
+
+
+async def waits_for_another_attempt(lab: Lab) -> bool:
+    record = await lab.pids.info("a")
+    return isinstance(record, dict) and "retry_time" in record
+
+
+async def kill_from_outside(lab: Lab) -> bool:
+    """Kill the job by a task that drives nothing, as the command does."""
+    task = lab.again().task("false")
+    looking = lab.pipeline(task)
+    await looking.open("one")
+    try:
+        return await task.kill("a")
+    finally:
+        await looking.close()
+
+
+async def test_a_job_that_waits_for_another_attempt_of_another_driver_can_be_killed(
+    lab: Lab,
+) -> None:
+    await lab.add("a")
+    task = lab.task("echo tried >>LOG; false", retries=Retries(3, delay=3600))
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        await until(lambda: waits_for_another_attempt(lab))
+
+        assert await kill_from_outside(lab)
+
+        record = await lab.done.info("a")
+        assert (record["success"], record["killed"]) == (False, True)
+        summary = await run
+    assert summary.failed == {task.name: ["a"]}
+    assert lab.lines() == ["tried"]
+    assert await lab.done.info("a") == record
+    assert lab.empty()
+
+
+async def test_a_job_that_waits_for_another_attempt_and_has_no_driver_can_be_killed(
+    lab: Lab,
+) -> None:
+    await lab.add("a")
+    task = lab.task("echo tried >>LOG; false", retries=Retries(3, delay=3600))
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        await until(lambda: waits_for_another_attempt(lab))
+        run.cancel()
+        await asyncio.wait([run])
+
+    assert await kill_from_outside(lab)
+    assert (await lab.done.info("a"))["killed"] is True
+    assert not await lab.pids.contains("a")
+    assert not await kill_from_outside(lab)
+
+    await lab.run(lab.again().task("echo tried >>LOG; false"))
+    assert lab.lines() == ["tried"]
+    assert lab.empty()
+
+
+async def test_a_job_whose_next_attempt_begins_while_it_is_killed_does_not_run(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo tried >>LOG; false", retries=Retries(3, delay=0.2))
+    made = task.runs.make
+
+    async def kill_then_make(run: Run, plan: Plan) -> None:
+        if await asyncio.to_thread(lab.lines):  # the next attempt is about to make its directory
+            assert await kill_from_outside(lab)
+        await made(run, plan)
+
+    async with lab.pipeline(task) as pipeline:
+        task.runs.make = kill_then_make  # type: ignore[method-assign]
+        await pipeline.run(poll=0.05)
+    assert lab.lines() == ["tried"]
+    assert (await lab.done.info("a"))["killed"] is True
     assert lab.empty()
 
 

@@ -1,4 +1,4 @@
-"""roundrobin and finish."""
+"""roundrobin, finish and run_concurrently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pydatatask_core.utils import finish, roundrobin
+from pydatatask_core.utils import finish, roundrobin, run_concurrently
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator
@@ -127,3 +127,65 @@ async def test_a_failure_after_the_cancellation_is_logged(
     assert [record.getMessage() for record in caplog.records] == [
         "Failed after the task was cancelled: torn"
     ]
+
+
+async def test_the_error_of_one_coroutine_is_raised_after_the_others_have_ended() -> None:
+    ended: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            ended.append("waiting")
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise KeyError("one")
+
+    with pytest.raises(KeyError, match="one"):
+        await run_concurrently([wait(), fail(), wait()])
+    assert ended == ["waiting"] * 2
+
+
+async def test_a_failure_among_several_leaves_the_callers_cancellation_count_alone() -> None:
+    async def fail() -> None:
+        raise KeyError("one")
+
+    current = asyncio.current_task()
+    assert current is not None
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            with pytest.raises(KeyError):
+                await run_concurrently([fail(), fail()])
+            assert current.cancelling() == 0
+            await asyncio.Event().wait()
+
+
+async def test_a_cancelled_caller_waits_until_all_have_ended() -> None:
+    ended: list[str] = []
+
+    async def linger() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            ended.append("lingering")
+
+    running = asyncio.create_task(run_concurrently([linger(), linger()]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for _ in range(2):
+        running.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ended == ["lingering"] * 2
+
+
+async def test_one_that_is_cancelled_from_inside_is_not_taken_for_a_result() -> None:
+    async def escape() -> None:
+        raise asyncio.CancelledError("inside")
+
+    with pytest.raises(asyncio.CancelledError, match="inside"):
+        await run_concurrently([escape()])

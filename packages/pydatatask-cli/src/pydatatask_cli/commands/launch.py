@@ -9,19 +9,19 @@ import click
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_job, complete_task
-from pydatatask_cli.errors import CommandLineError
+from pydatatask_cli.errors import CommandLineError, ExitStatus
 from pydatatask_cli.lookup import find_task
 
 if TYPE_CHECKING:
-    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.pipeline import Pipeline, RunSummary
 
 __all__ = ["command", "launch"]
 
 
 async def launch(
     pipeline: Pipeline, task_name: str, job: str, sync: bool, meta: bool, force: bool
-) -> None:
-    """Launch a job of a task.
+) -> RunSummary:
+    """Launch a job of a task; one that would end with this process is run to its recorded end.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
@@ -40,6 +40,7 @@ async def launch(
         )
     pipeline.settings(synchronous=sync, metadata=meta)
     await task.launch(job)
+    return await pipeline.complete_local_jobs()
 
 
 async def _ready(pipeline: Pipeline, task_name: str, job: str) -> bool:
@@ -71,6 +72,12 @@ def command(app: App, force: bool, sync: bool, meta: bool, task: str, job: str) 
     """Start a task for a job by hand.
 
     Only what this one task needs is opened, so that it works beside a running pipeline. A job that
-    is not ready is refused, unless -f is given.
+    is not ready is refused, unless -f is given. A function, or a job of an executor, ends with this
+    process, so it is run to its end as with --sync, further attempts included. Exits with 1 if the
+    job has failed by then.
     """
-    app.run(lambda pipeline: launch(pipeline, task, job, sync, meta, force), "one", tasks=[task])
+    summary = app.run(
+        lambda pipeline: launch(pipeline, task, job, sync, meta, force), "one", tasks=[task]
+    )
+    if summary.failed or summary.given_up:
+        raise ExitStatus(1)

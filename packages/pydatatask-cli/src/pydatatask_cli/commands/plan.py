@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pydatatask_core.errors import PydatataskError, describe
+
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
+from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.holdups import ERROR, Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.task import Task
 
 __all__ = ["collect_plan", "command", "print_plan"]
 
@@ -24,23 +28,41 @@ async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
 
     :param pipeline: an open pipeline.
     """
-    ready = [
-        (task, job)
-        for task in pipeline.tasks.values()
-        for job in sorted(await pipeline.gather_ready_jobs(task))
-    ]
-    priority = pipeline.priority
-    if priority is not None:
-        ready.sort(key=lambda pair: priority(pair[0].name, pair[1]), reverse=True)
+    ready: list[tuple[Task, str]] = []
+    unknown, launch, wait = [], [], []
+    for task in pipeline.tasks.values():
+        try:
+            ready += [(task, job) for job in sorted(await pipeline.gather_ready_jobs(task))]
+        except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
+            unknown.append({"task": task.name, "error": describe(e)})
+    if pipeline.priority is not None:
+        ready, refused = await _in_order(ready, pipeline.priority)
+        wait += [{"task": t.name, "job": job, "reason": reason} for t, job, reason in refused]
     budget = Budget()
-    launch, wait = [], []
     for task, job in ready:
         reason = await budget.take(task, job)
         if reason is None:
             launch.append({"task": task.name, "job": job})
         else:
             wait.append({"task": task.name, "job": job, "reason": reason})
-    return {"launch": launch, "wait": wait}
+    return {"launch": launch, "wait": wait, "unknown": unknown}
+
+
+async def _in_order(
+    ready: list[tuple[Task, str]], priority: Callable[[str, str], int]
+) -> tuple[list[tuple[Task, str]], list[tuple[Task, str, str]]]:
+    """Sort jobs by priority, and set those apart of which that raises, with the reason."""
+    from pydatatask_core.repository.job_functions import call_for_job
+
+    priorities: dict[tuple[Task, str], int] = {}
+    refused = []
+    for task, job in ready:
+        name = f"priority of task {task.name}"
+        try:
+            priorities[task, job] = await call_for_job(job, name, priority, task.name, job)
+        except PydatataskError as e:
+            refused.append((task, job, f"it cannot be launched: {describe(e)}"))
+    return sorted(priorities, key=priorities.__getitem__, reverse=True), refused
 
 
 async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
@@ -48,17 +70,22 @@ async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
 
     :param pipeline: an open pipeline.
     :param as_json: whether to print JSON instead.
+    :raises ExitStatus: if a repository could not be listed; the rest has been printed.
     """
     found = await collect_plan(pipeline)
     if as_json:
         output.show_json(found)
-        return
-    for each in found["launch"]:
-        output.line("launch", each["task"], each["job"])
-    for each, others in _grouped(found["wait"]):
-        output.line("wait", each["task"], each["job"], each["reason"])
-        if others:
-            output.line("wait", each["task"], f"{others} more jobs for the same reason")
+    else:
+        for each in found["launch"]:
+            output.line("launch", each["task"], each["job"])
+        for each, others in _grouped(found["wait"]):
+            output.line("wait", each["task"], each["job"], each["reason"])
+            if others:
+                output.line("wait", each["task"], f"{others} more jobs for the same reason")
+    for each in found["unknown"]:
+        output.complain(f"{each['task']}: {each['error']}")
+    if found["unknown"]:
+        raise ExitStatus(1)
 
 
 def _grouped(waiting: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], int]]:
@@ -87,6 +114,7 @@ def command(app: App, as_json: bool) -> None:
     says so (`Task.demand`).
 
     With --json: {"launch": [{"task": TASK, "job": JOB}], "wait": [{"task": TASK, "job": JOB,
-    "reason": TEXT}]}.
+    "reason": TEXT}], "unknown": [{"task": TASK, "error": TEXT}], whose repositories could not be
+    listed}.
     """
     app.run(lambda pipeline: print_plan(pipeline, as_json=as_json))

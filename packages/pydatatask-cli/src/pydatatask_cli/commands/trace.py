@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pydatatask_core.errors import PydatataskError, describe
+
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_job
+from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.lookup import shown_links
 
 if TYPE_CHECKING:
@@ -31,18 +34,24 @@ async def collect_trace(pipeline: Pipeline, all_repos: bool, job: Sequence[str])
     """
     jobs = list(dict.fromkeys(job))
 
-    async def present(repo: Repository) -> list[str]:
-        found = await asyncio.gather(*(repo.contains(name) for name in jobs))
-        return [name for name, here in zip(jobs, found, strict=True) if here]
+    async def present(repo: Repository) -> tuple[list[str], list[str]]:
+        """Find the jobs that a repository has, and the errors of those that cannot be looked up."""
+        found = await asyncio.gather(*(repo.contains(n) for n in jobs), return_exceptions=True)
+        here = [name for name, has in zip(jobs, found, strict=True) if has is True]
+        failed = [(n, e) for n, e in zip(jobs, found, strict=True) if isinstance(e, BaseException)]
+        return here, [
+            describe(e) if isinstance(e, PydatataskError) else f"job {n!r}: {describe(e)}"
+            for n, e in failed
+        ]
 
     tasks = []
     for task in pipeline.tasks.values():
         links = list(shown_links(task, all_repos))
         found = await asyncio.gather(*(present(link.repo) for _, _, link in links))
-        shown = [
-            {"name": name, "kind": kind, "jobs": here}
-            for (name, kind, _), here in zip(links, found, strict=True)
-        ]
+        shown: list[dict[str, Any]] = []
+        for (name, kind, _), (here, errors) in zip(links, found, strict=True):
+            entry: dict[str, Any] = {"name": name, "kind": kind, "jobs": here}
+            shown.append(entry | {"errors": errors} if errors else entry)
         tasks.append({"name": task.name, "disabled": task.disabled, "links": shown})
     return {"jobs": jobs, "tasks": tasks}
 
@@ -56,6 +65,7 @@ async def print_trace(
     :param all_repos: whether to show those that are neither input nor status nor output, too.
     :param job: the jobs.
     :param as_json: whether to print JSON instead.
+    :raises ExitStatus: if a job could not be looked up somewhere; the rest has been printed.
     """
     found = await collect_trace(pipeline, all_repos, job)
     if as_json:
@@ -68,6 +78,12 @@ async def print_trace(
             for link in task["links"]:
                 output.line(f"{task['name']}.{link['name']}", *link["jobs"])
             output.line()
+    links = [link for task in found["tasks"] for link in task["links"]]
+    errors = sorted({error for link in links for error in link.get("errors", ())})
+    for error in errors:
+        output.complain(error)
+    if errors:
+        raise ExitStatus(1)
 
 
 def _print_table(found: dict[str, Any]) -> None:
@@ -107,6 +123,6 @@ def command(app: App, all_repos: bool, as_json: bool, job: tuple[str, ...]) -> N
     name of the task on a line, a line `TASK.LINK JOB...` for each link, and a blank line.
 
     With --json: {"jobs": [JOB], "tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name":
-    LINK, "kind": as for status, "jobs": [JOB]}]}]}.
+    LINK, "kind": as for status, "jobs": [JOB], "errors": [TEXT], only if there are any}]}]}.
     """
     app.run(lambda pipeline: print_trace(pipeline, all_repos, job, as_json=as_json))

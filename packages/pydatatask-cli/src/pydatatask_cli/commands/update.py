@@ -12,36 +12,42 @@ from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
 
 if TYPE_CHECKING:
-    from pydatatask_core.pipeline import Pipeline
+    from pydatatask_core.pipeline import Pipeline, RunSummary
 
 __all__ = ["command", "update"]
 
 
-async def update(pipeline: Pipeline) -> None:
+async def update(pipeline: Pipeline) -> RunSummary:
     """Perform one round: look after what runs, then launch what is ready.
+
+    Jobs that would end with this process are carried through to their recorded end.
 
     :param pipeline: an open pipeline.
     """
     await pipeline.update()
+    return await pipeline.complete_local_jobs()
 
 
-@click.command("update", cls=Command, examples=("update",))
+@click.command("update", cls=Command, examples=("update", "update --ok-failures"))
+@click.option("--ok-failures", is_flag=True, help="Exit with 0 even if jobs have failed.")
 @pass_app
-def command(app: App) -> None:
+def command(app: App, ok_failures: bool) -> None:
     """Keep the pipeline in motion: one round.
 
     What has ended is reaped, then what is ready is launched. For a pipeline that is kept in motion
-    by cron, for instance; `run` does this until nothing is left to do. Exits with 1 if part of that
-    could not be done, a listing for one; jobs that have failed are no such part.
+    by cron, for instance; `run` does this until nothing is left to do. Functions and jobs of
+    executors end with this process, so it waits for their ends, further attempts included;
+    processes and pods go on by themselves. Exits with 1 if jobs have failed, or if part of the
+    round could not be done, such as a listing.
     """
     errors = _Errors()
     logger = logging.getLogger("pydatatask")
     logger.addHandler(errors)
     try:
-        app.run(update, "drive")
+        summary = app.run(update, "drive")
     finally:
         logger.removeHandler(errors)
-    if errors.any:
+    if errors.any or summary.given_up or (summary.failed and not ok_failures):
         raise ExitStatus(1)
 
 

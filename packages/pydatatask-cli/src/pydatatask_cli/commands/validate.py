@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pydatatask_core.errors import describe
+
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
+from pydatatask_cli.errors import ExitStatus
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -22,8 +25,16 @@ async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
 
     await warn_of_oddities(list(pipeline.tasks.values()))
     repos = {id(link.repo): link.repo for t in pipeline.tasks.values() for link in t.links.values()}
+    errors = []
     for repo in repos.values():
-        await repo.keys()
+        try:
+            await repo.keys()
+        except Exception as e:  # noqa: BLE001 - all that is wrong is told
+            errors.append(describe(e))
+    for error in dict.fromkeys(errors):
+        output.complain(error)
+    if errors:
+        raise ExitStatus(1)
     found = f"no errors, warnings: {warnings.count}" if warnings.count else "nothing is wrong"
     output.line(f"{len(pipeline.tasks)} tasks, {len(repos)} repositories: {found}")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from pydatatask_core.errors import PipelineConfigurationError
+from pydatatask_core.errors import JobFunctionError, PipelineConfigurationError
 
 if TYPE_CHECKING:
     from pydatatask_core.task.base import Task
@@ -24,10 +24,17 @@ class Backlog:
     as many jobs as it may, keeps back only jobs of the same task or the same quota.
 
     :param priority: gives the priority of a task's name and a job; larger numbers come first.
+    :param refuse: called with a task, a job and an error in the place of offering a job of which
+        ``priority`` raises.
     """
 
-    def __init__(self, priority: Priority | None = None) -> None:
+    def __init__(
+        self,
+        priority: Priority | None = None,
+        refuse: Callable[[Task, str, BaseException], None] | None = None,
+    ) -> None:
         self._priority = priority
+        self._refuse = refuse
         self._queues: dict[Task, deque[str]] = {}
         # With priorities only: of what waits, and of what was taken and is being scheduled.
         self._priorities: dict[Task, dict[str, int]] = {}
@@ -48,10 +55,27 @@ class Backlog:
                 continue
             queue = sorted(jobs)
             if self._priority is not None:
-                priorities = {job: self._priority_of(task, job) for job in queue}
+                priorities = self._priorities_of(task, queue)
+                queue = list(priorities)
                 self._priorities[task] = priorities
                 queue.sort(key=priorities.__getitem__, reverse=True)
             self._queues[task] = deque(queue)
+
+    def _priorities_of(self, task: Task, jobs: list[str]) -> dict[str, int]:
+        """Find the priorities of jobs, and refuse those of which that raises."""
+        priorities: dict[str, int] = {}
+        for job in jobs:
+            try:
+                priorities[job] = self._priority_of(task, job)
+            except (KeyboardInterrupt, GeneratorExit, PipelineConfigurationError):
+                raise
+            except BaseException as e:
+                if self._refuse is None:
+                    raise
+                error = JobFunctionError(job, f"priority of task {task.name}", e)
+                error.__cause__ = e
+                self._refuse(task, job, error)
+        return priorities
 
     def _priority_of(self, task: Task, job: str) -> int:
         assert self._priority is not None
@@ -118,8 +142,13 @@ class Backlog:
         """Put a job whose launch was refused back where it was."""
         if self._priority is not None:
             taken = self._scheduling.get(task, {}).pop(job, None)
-            known = self._priority_of(task, job) if taken is None else taken
-            self._priorities.setdefault(task, {})[job] = known
+            priorities = self._priorities.setdefault(task, {})
+            if taken is None and job not in priorities:
+                priorities.update(self._priorities_of(task, [job]))
+                if job not in priorities:
+                    return
+            elif taken is not None:
+                priorities[job] = taken
         self._queues.setdefault(task, deque()).appendleft(job)
 
     def count(self, task: Task) -> int:
@@ -129,6 +158,13 @@ class Backlog:
     def tasks(self) -> list[Task]:
         """List the tasks that have jobs waiting."""
         return [task for task, queue in self._queues.items() if queue]
+
+    def retain(self, tasks: Collection[Task]) -> None:
+        """Forget the waiting jobs of all other tasks.
+
+        :param tasks: the tasks whose jobs go on waiting.
+        """
+        self._queues = {task: queue for task, queue in self._queues.items() if task in tasks}
 
     def clear(self) -> None:
         """Forget what waits, and what was taken: who launches it may never tell of its end."""

@@ -47,7 +47,7 @@ class Dispatcher:
     """
 
     def __init__(self, priority: Priority | None, holds: Holds) -> None:
-        self.backlog = Backlog(priority)
+        self.backlog = Backlog(priority, holds.failed)
         self._launched: defaultdict[str, int] = defaultdict(int)
         self.polled = 0
         """How many launches there were of tasks that have to be polled for what becomes of it."""
@@ -91,6 +91,8 @@ class Dispatcher:
                 self._holds.unknown(task)
                 fresh[task] = _NOTHING
                 continue
+            if task.waiting and (missing := task.waiting - here.live):
+                task.note_missing(missing)
             live = here.live | task.running | self._launching.get(task, _NOTHING)
             live = live | self._running_before.get(task, _NOTHING) | since.get(task, _NOTHING)
             fresh[task] = self._holds.allowed(task, here.jobs - live if live else here.jobs, live)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pydatatask_core.utils import cancel_and_wait
+
 from .background import Background
 from .dispatch import Dispatcher, tell_nobody
 from .holds import Holds
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Drive"]
 
+_POLL_SECONDS = 1.0
+
 
 class Drive:
     """The two phases of a round, and whatever they have to remember from one to the next.
@@ -37,6 +41,8 @@ class Drive:
         self.dispatcher = Dispatcher(priority, self.holds)
         self.background = Background()
         self.loop: Loop | None = None
+        self.failures: dict[str, list[str]] = {}
+        """The jobs of each task that have failed for good since the last run began."""
         self._readiness = Readiness()
         self._updates = Updates(self._updated_late)
 
@@ -104,13 +110,42 @@ class Drive:
         progress: Callable[[Progress], None] | None,
     ) -> RunSummary:
         """Have a loop attend to whatever changes; see :class:`Loop` for the parameters."""
-        self.loop = Loop(self, quotas, forever, launch_once, poll, progress)
-        self.dispatcher.stir = self.loop.stir
+        self.failures = {}
+        return await self._loop(Loop(self, quotas, forever, launch_once, poll, progress))
+
+    async def complete_local(self, quotas: Sequence[ResourceManager]) -> RunSummary:
+        """Have a loop attend to the jobs that end with this process, until there are none.
+
+        :param quotas: the quotas that launches are subject to.
+        """
+        local = [task for task in self.tasks if task.ends_with_process]
+        self.dispatcher.backlog.retain(local)
+        return await self._loop(Loop(self, quotas, False, True, _POLL_SECONDS, None, local))
+
+    async def _loop(self, loop: Loop) -> RunSummary:
+        """Run a loop in an asyncio task of its own, and end it if the caller is cancelled.
+
+        A TaskGroup of a third party's store that fails may swallow a cancellation, and leaves the
+        count of the task that waits for it raised, before Python 3.13. Neither is to keep a timeout
+        or Ctrl-C from working.
+        """
+        self.loop = loop
+        self.dispatcher.stir = loop.stir
+        running = asyncio.create_task(loop.run(), name="pydatatask run")
         try:
-            return await self.loop.run()
+            await asyncio.wait({running})
+        except asyncio.CancelledError as e:
+            loop.leave(e)
+            await cancel_and_wait({running})
+            raise
         finally:
             self.loop = None
             self.dispatcher.stir = tell_nobody
+        return running.result()
+
+    def note_failure(self, task: Task, job: str) -> None:
+        """Note that a job has failed for good."""
+        self.failures.setdefault(task.name, []).append(job)
 
     # -- what tasks and quotas tell the loop -----------------------------------------------------
 

@@ -79,6 +79,8 @@ class Loop:
     :param poll: how many seconds to wait between rounds in which nothing happens; at least as
         many as the last round took.
     :param progress: called after every step with how far things are.
+    :param only: the tasks to attend to, for which no repository is listed: only what was found
+        ready before is launched. All tasks, and whatever gets ready, by default.
     """
 
     def __init__(
@@ -89,25 +91,25 @@ class Loop:
         launch_once: bool,
         poll: float,
         progress: Callable[[Progress], None] | None,
+        only: Sequence[Task] | None = None,
     ) -> None:
         self._drive = drive
         self._dispatcher = drive.dispatcher
         self._holds = drive.holds
         self._quotas = quotas
-        self._tasks = drive.enabled
+        self._tasks = drive.enabled if only is None else list(only)
         self._forever = forever
         self._launch_once = launch_once
         self._poll = poll
         self._progress = progress
-        self._to_plan = list(self._tasks)
+        self._to_plan = list(self._tasks) if only is None else []
         self._event = asyncio.Event()
         self._woken: set[Task] = set()
         self._news = False
         self._room = False
-        self._left: Exception | None = None
+        self._left: BaseException | None = None
         self._launched_before = self._dispatcher.launched
         self._adopted = {task.name: len(task.running) for task in self._tasks}
-        self._failed: dict[str, list[str]] = {}
 
     async def run(self) -> RunSummary:
         """Go on until the pipeline is quiet, or for ever."""
@@ -213,7 +215,7 @@ class Loop:
         self._room = True
         self.stir(False)
 
-    def leave(self, error: Exception) -> None:
+    def leave(self, error: BaseException) -> None:
         """End the run with an error."""
         self._left = error
         self.stir(True)
@@ -221,10 +223,6 @@ class Loop:
     def _check(self) -> None:
         if self._left is not None:
             raise self._left
-
-    def note_failure(self, task: Task, job: str) -> None:
-        """Note that a job has failed for good."""
-        self._failed.setdefault(task.name, []).append(job)
 
     # -- what it tells ---------------------------------------------------------------------------
 
@@ -235,7 +233,7 @@ class Loop:
                     waiting={t.name: self._dispatcher.backlog.count(t) for t in self._tasks},
                     running={t.name: len(t.running) for t in self._tasks},
                     launched=dict(self._dispatcher.launched - self._launched_before),
-                    failed={name: len(jobs) for name, jobs in self._failed.items()},
+                    failed={name: len(jobs) for name, jobs in self._drive.failures.items()},
                     adopted=self._adopted,
                 )
             )
@@ -243,7 +241,7 @@ class Loop:
     def _summary(self, seconds: float) -> RunSummary:
         return RunSummary(
             launched=dict(self._dispatcher.launched - self._launched_before),
-            failed=self._failed,
+            failed=self._drive.failures,
             given_up=self._given_up(),
             seconds=seconds,
         )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import PipelineConfigurationError, PipelineError, PipelineNotOpenError
+from pydatatask_core.errors import (
+    PipelineConfigurationError,
+    PipelineError,
+    PipelineNotOpenError,
+    describe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
@@ -296,6 +300,19 @@ class Pipeline:
             async with asyncio.timeout(timeout):
                 return await drive.run(self.resources, forever, launch_once, poll, progress)
 
+    async def complete_local_jobs(self) -> RunSummary:
+        """Wait until every job that ends with this process has ended and is recorded.
+
+        These are functions and jobs of executors. They get the attempts that ``retries`` gives
+        them; nothing is launched that no round has found ready. Call it after :meth:`update` or
+        ``Task.launch`` if the process is to end after that.
+
+        :return: what happened since then, and the jobs that have failed since the pipeline was
+            opened or :meth:`run` began.
+        """
+        with self._driving("complete_local_jobs") as drive:
+            return await drive.complete_local(self.resources)
+
     # -- what tasks tell -------------------------------------------------------------------------
 
     @property
@@ -317,15 +334,15 @@ class Pipeline:
         log.warning(
             "%s: job %s failed: %s", task.name, job, told, extra={"task": task.name, "job": job}
         )
-        if self._drive.loop is not None:
-            self._drive.loop.note_failure(task, job)
+        self._drive.note_failure(task, job)
         if self.on_failure is not None:
+            from pydatatask_core.repository.job_functions import call_for_job
+
+            name = f"on_failure of task {task.name}"
             try:
-                result = self.on_failure(task.name, job, record)
-                if inspect.isawaitable(result):
-                    await result
-            except Exception:
-                log.exception("on_failure failed for %s of %s", job, task.name)
+                await call_for_job(job, name, self.on_failure, task.name, job, record)
+            except Exception as e:
+                log.exception("%s", describe(e), extra={"task": task.name, "job": job})
 
     # -- the graph -------------------------------------------------------------------------------
 

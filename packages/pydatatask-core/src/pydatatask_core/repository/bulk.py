@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydatatask_core.errors import MalformedValueError
+from pydatatask_core.errors import MalformedValueError, StoreError
+from pydatatask_core.utils import run_concurrently
+
+from .job_functions import call_for_job
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -36,12 +39,7 @@ async def ask_each(jobs: Collection[str], ask: Callable[[str], Awaitable[T]]) ->
         for job in queue:
             answers[job] = await ask(job)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(PARALLEL_READS, len(jobs))):
-                group.create_task(asker())
-    except ExceptionGroup as e:
-        raise (first := e.exceptions[0]) from first.__cause__
+    await run_concurrently(asker() for _ in range(min(PARALLEL_READS, len(jobs))))
     return answers
 
 
@@ -63,8 +61,21 @@ async def ask_each_apart(
 
 
 async def read_each(repo: Repository, jobs: Collection[str]) -> tuple[dict[str, Any], Problems]:
-    """Read the values of some jobs, in bulk if none is malformed."""
+    """Read the values of some jobs, in bulk if that fails for none of them.
+
+    :raises StoreError: if the store could not be read.
+    :raises OSError: if that of a third party could not.
+    """
     try:
         return await repo.info_many(jobs), {}
     except MalformedValueError:
         return await ask_each_apart(jobs, repo.info)
+    except (StoreError, OSError, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
+        raise
+    except BaseException:  # noqa: BLE001 - a third party's class may raise anything for one job
+        name = f"{type(repo).__qualname__}.info"
+
+        async def read(job: str) -> Any:
+            return await call_for_job(job, name, repo.info, job)
+
+        return await ask_each_apart(jobs, read)

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Doubts"]
 
+MAX_NAMED = 10
+"""How many of the jobs that turn out to be doubtful at once have a message of their own."""
+
 log = logging.getLogger("pydatatask.repository")
 
 
@@ -31,16 +34,23 @@ class Doubts:
 
     def add(self, problems: Problems) -> None:
         """Note the jobs that turned out to be doubtful, and why."""
-        for job, problem in problems.items():
-            if job not in self._jobs and job not in self._before:
-                log.warning(
-                    "%r: it is not known whether job %r is in it: %s",
-                    self._view,
-                    job,
-                    problem,
-                    extra={"job": job},
-                )
-            self._jobs.add(job)
+        new = [job for job in problems if job not in self._jobs and job not in self._before]
+        for job in new[:MAX_NAMED]:
+            log.warning(
+                "%r: it is not known whether job %r is in it: %s",
+                self._view,
+                job,
+                problems[job],
+                extra={"job": job},
+            )
+        if len(new) > MAX_NAMED:
+            log.warning(
+                "%r: nor is it known of %d more jobs, %r for one",
+                self._view,
+                len(new) - MAX_NAMED,
+                new[MAX_NAMED],
+            )
+        self._jobs.update(problems)
 
     def __bool__(self) -> bool:
         return bool(self._jobs)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from .bulk import ask_each, ask_each_apart, read_each
 from .doubts import Doubts
+from .job_functions import call_for_job, name_of
 from .listing import Combinator, Listing, by_value
 from .setops import check_repository
 
@@ -59,8 +59,17 @@ class FilterRepository(Combinator):
     def volatile(self) -> bool:
         return bool(self._doubts) or super().volatile
 
+    async def verdict(self, job: str) -> bool:
+        """Tell what :meth:`passes` says of a job.
+
+        :param job: a job of the repository below.
+        :raises JobFunctionError: if it raises.
+        """
+        name = f"{type(self).__qualname__}.passes"
+        return bool(await call_for_job(job, name, self.passes, job))
+
     async def contains(self, item: str) -> bool:
-        return await self.child.contains(item) and await self.passes(item)
+        return await self.child.contains(item) and await self.verdict(item)
 
     async def candidates(self, listing: Listing) -> AbstractSet[str]:
         if listing.round is not self._round:
@@ -107,7 +116,7 @@ class FilterRepository(Combinator):
 
     async def _judge(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
         """Tell which of the jobs pass, and set those apart for which there is no saying."""
-        return await ask_each_apart(jobs, self.passes)
+        return await ask_each_apart(jobs, self.verdict)
 
     async def info(self, job: str) -> Any:
         return await self.child.info(job)
@@ -152,10 +161,15 @@ class MapRepository(FilterRepository):
         return self.filt is not None or by_value(self.child)
 
     async def passes(self, job: str) -> bool:
-        return True if self.filt is None else bool(await _result(self.filt(job)))
+        if self.filt is None:
+            return True
+        return bool(await call_for_job(job, f"the filter {name_of(self.filt)}", self.filt, job))
 
     async def info(self, job: str) -> Any:
-        return await _result(self.func(await self.child.info(job)))
+        return await self._map(job, await self.child.info(job))
+
+    async def _map(self, job: str, value: Any) -> Any:
+        return await call_for_job(job, f"the function {name_of(self.func)}", self.func, value)
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
         return await self._mapped(await self.child.info_many(jobs))
@@ -166,7 +180,7 @@ class MapRepository(FilterRepository):
         return await self._mapped(await self.child.info_all())
 
     async def _mapped(self, found: dict[str, Any]) -> dict[str, Any]:
-        return {job: await _result(self.func(value)) for job, value in found.items()}
+        return {job: await self._map(job, value) for job, value in found.items()}
 
 
 class SucceededRepository(FilterRepository):
@@ -199,7 +213,3 @@ class SucceededRepository(FilterRepository):
 def succeeded(record: Any) -> bool:
     """Tell whether a record of ``done`` holds no evidence of failure."""
     return not (isinstance(record, dict) and record.get("success") is False)
-
-
-async def _result(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value

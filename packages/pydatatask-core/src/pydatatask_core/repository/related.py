@@ -8,6 +8,7 @@ from pydatatask_core.errors import InvalidJobIdError, JobNotFoundError, Malforme
 
 from .bulk import ask_each, read_each
 from .doubts import Doubts
+from .job_functions import call_for_job
 from .listing import Combinator, Listing
 from .metadata import MetadataRepository
 from .setops import check_repository
@@ -94,7 +95,9 @@ class RelatedItemRepository(Combinator):
         known = self._lookup.get(job) if self.prefetch_lookup else None
         if known is not None:
             return known
-        translated = self._as_job(job, await self.translator_repository.info(job))
+        translator = self.translator_repository
+        name = f"{type(translator).__qualname__}.info"
+        translated = self._as_job(job, await call_for_job(job, name, translator.info, job))
         if translated is not None:
             self._lookup[job] = translated
         return translated

@@ -53,6 +53,9 @@ class Task(Linked, ABC):
     completes_in_launch: ClassVar[bool] = False
     """Whether the job has ended when :meth:`launch` returns."""
 
+    ends_with_process: ClassVar[bool] = False
+    """Whether its jobs live in this process or its executor, so that they are lost if it ends."""
+
     def __init__(
         self,
         name: str,
@@ -243,6 +246,14 @@ class Task(Linked, ABC):
     def waiting(self) -> AbstractSet[str]:
         """The jobs that wait for another attempt."""
         return self._waiting
+
+    def note_missing(self, jobs: AbstractSet[str]) -> None:
+        """Note which waiting jobs no repository of live jobs had when it was listed.
+
+        Another process may have ended them, where such a repository keeps what waits.
+
+        :param jobs: the jobs.
+        """
 
     def retry_later(self, job: str, delay: float) -> None:
         """Have the pipeline launch a job again after a wait.

@@ -91,6 +91,7 @@ class ExecutorTask(FunctionTask):
     """
 
     event_driven = True
+    ends_with_process = True
 
     def __init__(
         self,

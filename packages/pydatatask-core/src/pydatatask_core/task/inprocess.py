@@ -56,6 +56,7 @@ class InProcessSyncTask(FunctionTask):
 
     event_driven = True
     completes_in_launch = True
+    ends_with_process = True
 
     def __init__(
         self,

@@ -262,16 +262,17 @@ class ProcessTask(ProcessSetting):
                 raise TaskError(f"{self.name}: job {job!r} is running already, as pids says")
             live = jobs.live[job] = LiveJob(job)
         elif live.phase is Phase.WAITING:
-            live.left_traces = False
+            live.left_traces = live.may_live = False  # that was said of the attempt before
             self._waiting.discard(job)
             jobs.enter(live, Phase.LAUNCHING)
         else:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         await self._begin(live)
-        if self.synchronous:
+        if self.synchronous and not live.over.is_set():
             await self._complete(live)
 
     async def _begin(self, live: LiveJob) -> None:
+        from ._process.launching import EndedElsewhereError
         from ._process.live import Phase
 
         jobs = self._jobs
@@ -279,6 +280,8 @@ class ProcessTask(ProcessSetting):
             if jobs.unrecorded >= MOST_UNRECORDED:
                 raise LaunchRefusedError(self.name, live.job, "recording ends of jobs")
             await self._launcher.launch(live, jobs)
+        except EndedElsewhereError:
+            return await self._ended_elsewhere(live)
         except LaunchRefusedError:
             if live.again:
                 jobs.enter(live, Phase.WAITING)
@@ -295,6 +298,23 @@ class ProcessTask(ProcessSetting):
                 jobs.drop(live)
             raise
         jobs.run_on(live)
+
+    async def _ended_elsewhere(self, live: LiveJob) -> None:
+        """Forget a job that another process killed, or removed, while it waited."""
+        record = None if self.done is None else await self.done.info(live.job)
+        told = isinstance(record, dict) and record.get("success") is False
+        await self._jobs.finished(live, record if told else None)
+
+    def note_missing(self, jobs: AbstractSet[str]) -> None:
+        from ._process.live import Phase
+
+        for job in jobs:
+            live = self._jobs.live.get(job)
+            waits = live is not None and live.phase is Phase.WAITING
+            if live is not None and waits and live.waiting_for is not None and job in self.timers:
+                self.timers[job].cancel()
+                if job not in self.due:
+                    self.due.append(job)  # the launch finds out that it was killed
 
     async def _complete(self, live: LiveJob) -> None:
         """Wait until a job is over, and do what otherwise a pipeline would."""
@@ -313,7 +333,8 @@ class ProcessTask(ProcessSetting):
         """End a job that is live: ask it to, and kill it with all processes of its group if not.
 
         If this process drives the task, this returns when the end is recorded, as ``killed``; else
-        when the process is gone, and the driver records it, now or when there is one.
+        when the process is gone, and the driver records it, now or when there is one. One that
+        waits for another attempt is recorded at once, and its driver does not launch it.
 
         :param job: the job.
         :param grace: after how many seconds it is killed; ten by default.
@@ -330,7 +351,7 @@ class ProcessTask(ProcessSetting):
         live = self._jobs.live.get(job)
         if live is None:
             await self._jobs.check_not_held(job)
-            return not self.drives and await stop_foreign(self, job, KILLED, grace)
+            return not self.drives and await stop_foreign(self, self._jobs, job, KILLED, grace)
         if live.phase is Phase.WAITING:
             self._waiting.discard(job)
             live.cancelled, live.not_before = True, 0.0

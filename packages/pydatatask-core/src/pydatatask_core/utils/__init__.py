@@ -5,7 +5,7 @@ The lowest layer: nothing here knows what a job, a repository or a task is.
 
 from __future__ import annotations
 
-from .aio import being_cancelled, finish, roundrobin
+from .aio import being_cancelled, cancel_and_wait, finish, roundrobin, run_concurrently
 from .copy import async_copyfile, async_copyfile_str
 from .owner import OwnerTask
 from .signals import signal_name
@@ -27,8 +27,10 @@ __all__ = [
     "async_copyfile",
     "async_copyfile_str",
     "being_cancelled",
+    "cancel_and_wait",
     "finish",
     "in_thread",
     "roundrobin",
+    "run_concurrently",
     "signal_name",
 ]

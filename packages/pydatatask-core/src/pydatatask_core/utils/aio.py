@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 from pydatatask_core.errors import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Iterator
+    from collections.abc import Awaitable, Collection, Coroutine, Iterable, Iterator
+    from typing import Any
 
-__all__ = ["being_cancelled", "finish", "roundrobin"]
+__all__ = ["being_cancelled", "cancel_and_wait", "finish", "roundrobin", "run_concurrently"]
 
 logger = logging.getLogger("pydatatask.utils")
 T = TypeVar("T")
@@ -46,6 +47,58 @@ async def finish(awaitable: Awaitable[T]) -> T:
     if not future.cancelled() and (failure := future.exception()) is not None:
         logger.error("Failed after the task was cancelled: %s", describe(failure), exc_info=failure)
     raise cancellation
+
+
+async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines at the same time; if one of them fails, cancel the others and raise its error.
+
+    Use this in place of ``asyncio.TaskGroup``, which cancels the task that waits for it. Before
+    Python 3.13 it leaves that task's cancellation count raised, so that a later ``asyncio.timeout``
+    around it raises CancelledError, and Ctrl-C is no KeyboardInterrupt.
+
+    :param coroutines: what to run, each in an asyncio task of its own.
+    """
+    tasks = [asyncio.create_task(_carry(coroutine)) for coroutine in coroutines]
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = [task for task in tasks if task.done() and not task.cancelled()]
+        error = next((e for task in failed if (e := task.exception()) is not None), None)
+    finally:
+        await cancel_and_wait(tasks)
+    if isinstance(error, _Exit):
+        raise error.error
+    if error is not None:
+        raise error
+    for task in tasks:
+        task.result()
+
+
+class _Exit(Exception):
+    """Carries a SystemExit, which asyncio lets out of the event loop at once."""
+
+    def __init__(self, error: SystemExit) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _carry(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        await coroutine
+    except SystemExit as e:
+        raise _Exit(e) from e
+
+
+async def cancel_and_wait(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for their end, even if the waiting task is cancelled meanwhile.
+
+    :param tasks: the tasks; those that are done stay as they are.
+    """
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await finish(asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def roundrobin(*iterables: AsyncIterable[T] | Iterable[T]) -> AsyncGenerator[T, None]:

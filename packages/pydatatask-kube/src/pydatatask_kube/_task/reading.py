@@ -6,6 +6,7 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.utils import cancel_and_wait
 from pydatatask_kube.errors import PodManagerError
 from pydatatask_kube.names import name_of, uid_of
 from pydatatask_kube.state import containers_of, is_over
@@ -107,25 +108,28 @@ class _Follower:
             await asyncio.wait([following])
 
     async def _follow(self) -> None:
+        reading: dict[tuple[str, int], asyncio.Task[None]] = {}
         try:
-            async with asyncio.TaskGroup() as group:
-                await self._begin(group)
-        except ExceptionGroup as e:
-            self._failure = e.exceptions[0]
+            await self._begin(reading)
+        except Exception as e:  # noqa: BLE001 - the reader of the queue raises it
+            self._failure = e
+        finally:
+            await cancel_and_wait(reading.values())
         await self._found.put(None)
 
-    async def _begin(self, group: asyncio.TaskGroup) -> None:
+    async def _begin(self, reading: dict[tuple[str, int], asyncio.Task[None]]) -> None:
         """Read what each container writes that begins, or begins again, until the pod is over."""
-        reading: dict[tuple[str, int], asyncio.Task[None]] = {}
         while self._pod is not None:
             pod = self._pod
             for container in containers_of(pod):
                 run = container.name, container.restarts
                 if container.has_begun and run not in reading:
-                    reading[run] = group.create_task(self._copy(pod, container.name))
+                    copying = self._copy(pod, container.name)
+                    reading[run] = asyncio.create_task(copying, name=f"pydatatask logs of {run}")
             if is_over(pod):
                 break
             await asyncio.sleep(LOOK_AGAIN)
+            _raise_failure(reading.values())
             now = await self._podman.get(self._name)
             self._pod = now if now is not None and uid_of(now) == self._uid else None
         await self._finish(reading.values())
@@ -140,7 +144,17 @@ class _Follower:
         """Wait for the rest of what was written, as long as something comes."""
         while left := [task for task in reading if not task.done()]:
             arrived = self._arrived
-            await asyncio.wait(left, timeout=PATIENCE)
+            await asyncio.wait(
+                left, timeout=PATIENCE, return_when=asyncio.FIRST_EXCEPTION
+            )
+            _raise_failure(left)
             if self._arrived == arrived and self._found.empty() and not all(t.done() for t in left):
                 action = f"read the rest of the logs of pod {self._name!r}"
                 raise PodManagerError(action, self._podman.where, "no answer in time")
+
+
+def _raise_failure(reading: Collection[asyncio.Task[None]]) -> None:
+    """Raise the error of the first task that has failed."""
+    for task in reading:
+        if task.done():
+            task.result()

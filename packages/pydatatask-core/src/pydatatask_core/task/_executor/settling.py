@@ -7,6 +7,8 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pydatatask_core.utils import run_concurrently
+
 from .instance import Instance, ended_early
 
 if TYPE_CHECKING:
@@ -55,9 +57,9 @@ class Settling:
 
     async def settle(self) -> None:
         """Record every job that has ended, or see to its next attempt."""
-        async with self._lock, asyncio.TaskGroup() as group:
-            for _ in range(min(WRITES_AT_ONCE, len(self._roster.ends))):
-                group.create_task(self._settle_some())
+        async with self._lock:
+            writers = min(WRITES_AT_ONCE, len(self._roster.ends))
+            await run_concurrently(self._settle_some() for _ in range(writers))
 
     async def _settle_some(self) -> None:
         ends = self._roster.ends

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ForeignRecordError, MalformedValueError
 from pydatatask_core.proc_manager.run import State
+from pydatatask_core.utils import run_concurrently
 
 from .live import LiveJob, Phase
 
@@ -48,12 +48,7 @@ async def adopt(task: ProcessTask, jobs: Jobs) -> None:
             leftover = await _adopt(task, jobs, job, job in recorded, found.get(job))
             left.extend([] if leftover is None else [leftover])
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_AT_ONCE):
-                group.create_task(look())
-    except ExceptionGroup as e:
-        raise (first := e.exceptions[0]) from first.__cause__
+    await run_concurrently(look() for _ in range(_AT_ONCE))
     jobs.leftovers.add_found(left)
     if jobs.live:
         log.info("%s: found %d jobs of an earlier driver", task.name, len(jobs.live))

@@ -156,6 +156,19 @@ class Ender:
             await self._leave(live)
         await self.jobs.finished(live, record)
 
+    async def record_killed(self, live: LiveJob) -> None:
+        """Record that a job was killed which runs nowhere, because it waits for another attempt.
+
+        :param live: the job.
+        """
+        task = self.task
+        killed, live.attempts = Report(State.LOST, stopped=KILLED), live.attempt
+        record = describe_outcome(live, killed, task.published, datetime.now(UTC))
+        if task.done is not None and task.metadata:
+            await task.done.dump(live.job, record)
+            task.outcome_view("done").note(live.job, False)
+        await task.pids.delete(live.job)
+
     async def _remove(self, live: LiveJob) -> bool:
         """Remove the run directory of a job; return whether the next one can be made."""
         left = await self.task.runs.remove(live.run)

@@ -61,6 +61,13 @@ class Jobs(JobsInFlight[LiveJob]):
     async def record_end(self, live: LiveJob) -> None:
         await self._ender.end(live)
 
+    async def record_killed(self, live: LiveJob) -> None:
+        """Record that a job was killed that no process of this driver has.
+
+        :param live: the job, which waits for another attempt.
+        """
+        await self._ender.record_killed(live)
+
     async def adopt(self) -> None:
         """Find the jobs that an earlier driver left behind; once, and only to drive them."""
         if self._adopted or not self.task.drives:

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from .jobs import Jobs
     from .live import LiveJob
 
-__all__ = ["Launcher"]
+__all__ = ["EndedElsewhereError", "Launcher"]
 
 log = logging.getLogger("pydatatask.task")
 
 _TRIES = 3
+
+
+class EndedElsewhereError(TaskError):
+    """The record of a job that waited for another attempt is gone: it was killed meanwhile."""
 
 
 class Launcher:
@@ -72,6 +76,10 @@ class Launcher:
         try:
             if not await self._make(live, plan, jobs):
                 return
+            if live.waiting_for is not None and not await self.task.pids.contains(live.job):
+                # Now that there is a directory: who kills it looks for one after the record.
+                await runs.remove(run)
+                raise EndedElsewhereError(f"job {live.job!r} of {self.task.name} was killed")
             try:
                 if rest is not None:
                     async with await runs.write(run, STDIN) as target:

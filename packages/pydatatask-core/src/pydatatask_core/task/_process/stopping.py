@@ -7,13 +7,14 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from .live import Phase
+from pydatatask_core.proc_manager.run import State
+
+from .live import LiveJob, Phase
 
 if TYPE_CHECKING:
     from pydatatask_core.task.process import ProcessTask
 
     from .jobs import Jobs
-    from .live import LiveJob
 
 __all__ = ["GRACE", "stop", "stop_foreign"]
 
@@ -46,10 +47,16 @@ async def stop(task: ProcessTask, jobs: Jobs, live: LiveJob, reason: str, grace:
         await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def stop_foreign(task: ProcessTask, job: str, reason: str, grace: float) -> bool:
-    """End a job that another driver looks after, or none; that, or the next one, records it.
+async def stop_foreign(
+    task: ProcessTask, jobs: Jobs, job: str, reason: str, grace: float
+) -> bool:
+    """End a job that another driver looks after, or none.
+
+    The end of a process is recorded by its driver, now or when there is one. The end of a job that
+    waits for another attempt is recorded here: a driver launches none whose record is gone.
 
     :param task: whose job.
+    :param jobs: those that this process knows.
     :param job: the job.
     :param reason: what its record is to say.
     :param grace: after how many seconds it is killed.
@@ -58,7 +65,16 @@ async def stop_foreign(task: ProcessTask, job: str, reason: str, grace: float) -
     """
     if not await task.pids.contains(job):
         return False
-    run = task.recorded_run(job, await task.pids.info(job))
+    record = await task.pids.info(job)
+    run = task.recorded_run(job, record)
+    live = LiveJob(job, run)
+    live.restore(record)
+    if live.waiting_for is not None:
+        await jobs.record_killed(live)
+        # A driver makes the directory before it looks for the record once more.
+        report = await task.runs.report(run, claim=False)
+        if report.state not in (State.RUNNING, State.PREPARED):
+            return True
     deadline, told = time.monotonic() + grace, False
     while True:
         force = time.monotonic() >= deadline
