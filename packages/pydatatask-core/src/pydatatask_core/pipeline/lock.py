@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import socket
 import stat
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PipelineLockedError, describe
+from pydatatask_core.repository._files.names import lock_name
+from pydatatask_core.repository.file_base import FileRepositoryBase
 from pydatatask_core.repository.listing import Combinator
 
 if TYPE_CHECKING:
@@ -20,74 +25,194 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
+    from pydatatask_core.task.link import Link
 
 __all__ = ["DriverLock"]
 
+log = logging.getLogger("pydatatask.pipeline")
+
+_File = tuple[int, int]
+"""The device and the inode of a file, which are the same however its path is spelled."""
+
+_held: dict[_File, int] = {}
+"""The descriptors of the lock files that this process holds."""
+
+_changing = threading.Lock()
+
+
+def _close_in_fork() -> None:
+    """Close what a forked process inherits: a worker must not keep the lock of a dead driver."""
+    for descriptor in _held.values():
+        os.close(descriptor)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_fork)
+
 
 class DriverLock:
-    """Locks the tasks of a pipeline whose state outlives the process, one lock file a task.
+    """Locks the tasks of a pipeline whose state outlives the process.
 
-    The locks are POSIX record locks: they end with the process, however it ends, and are not
-    inherited by the workers that it forked. Within a process the table below stands in for them.
+    The lock of a task is a file in each folder where its state is: the folders of ``done``,
+    ``pids`` and the like, or of its outputs if no such link is in files. Whoever reaches the folder
+    finds it, by any path, as any user, from any container on this machine. State that is nowhere in
+    files is locked by a file in the user's folder for temporary files.
+
+    It is ``flock`` that locks: the lock ends with the process, however that ends. A lock file is
+    removed when the lock is released; one that a killed process has left locks nothing.
 
     :param tasks: the tasks that are to be driven.
     """
 
-    # By the process that took them: a fork inherits this table, and none of the locks.
-    _ours: dict[Path, int] = {}  # noqa: RUF012 - a record lock belongs to the process as well
-
     def __init__(self, tasks: Iterable[Task]) -> None:
-        self._keys = {key: task for task in tasks if (key := _key(task)) is not None}
-        self._held: dict[Path, int] = {}
+        self._tasks = list(tasks)
+        self._files: dict[_File, Path] = {}
 
     def acquire(self) -> None:
-        """Take all the locks, or none.
+        """Take all the locks, or none. This blocks for as long as a file system may.
 
         :raises PipelineLockedError: if another driver has one of the tasks.
         """
-        if not self._keys:
-            return
-        folder = _folder()
         try:
-            for key, task in sorted(self._keys.items()):
-                self._take(folder / f"{key}.lock", task)
+            for task in self._tasks:
+                self._lock(task)
         except BaseException:
             self.release()
             raise
 
+    def _lock(self, task: Task) -> None:
+        folders = _state_folders(task)
+        elsewhere = not folders
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                os.makedirs(folder, exist_ok=True)
+            if not os.access(folder, os.W_OK | os.X_OK):
+                continue  # nothing can be recorded there: the repository says so when it opens
+            try:
+                self._take(folder / lock_name(_digest(task.name)[:16]), task)
+            except OSError as e:
+                elsewhere = True
+                log.warning(
+                    "%s: %s cannot be locked (%s), so drivers are kept apart only if they are of "
+                    "one user on one machine with one TMPDIR",
+                    *(task.name, folder, describe(e)),
+                    extra={"task": task.name},
+                )
+        key = _key(task) if elsewhere else None
+        if key is not None:
+            self._take(_temporary_folder() / f"{key}.lock", task)
+
     def _take(self, path: Path, task: Task) -> None:
-        here = f"process {os.getpid()} on {socket.gethostname()}"
-        if self._ours.get(path) == os.getpid():
-            raise _locked(task, f"another pipeline of this process ({here})")
-        # Opened and closed only when the lock is to be had: closing any descriptor of the file
-        # would give up a lock that this process holds on it.
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise _locked(task, owner or "another process") from None  # it says all
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{here} ({' '.join(sys.argv)[:500]})\n".encode(), 0)
-        self._held[path] = descriptor
-        self._ours[path] = os.getpid()
+        """Lock a file, which is made if need be.
+
+        :raises PipelineLockedError: if another driver has it, or it is not ours to open.
+        :raises OSError: if nothing can be locked there.
+        """
+        with _changing:
+            while True:
+                with contextlib.suppress(FileNotFoundError):
+                    if _identify(os.stat(path, follow_symlinks=False)) in _held:
+                        here = _describe_process()
+                        raise _locked(task, f"another pipeline of this process ({here})")
+                descriptor = _open(path, task)
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    file = _identify(os.fstat(descriptor))
+                    if not _is_at(path, file):  # its holder released it, and has removed it
+                        os.close(descriptor)
+                        continue
+                except BlockingIOError:
+                    owner = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
+                    os.close(descriptor)
+                    raise _locked(task, owner or "another process") from None  # it says all
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                _held[file] = descriptor
+                self._files[file] = path
+                break
+        with contextlib.suppress(OSError):  # it may be another user's, or the disk full
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{_describe_process()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the locks back."""
-        for path, descriptor in self._held.items():
-            if self._ours.get(path) == os.getpid():  # what a fork holds is its parent's
-                os.ftruncate(descriptor, 0)
-                del self._ours[path]
-            os.close(descriptor)
-        self._held.clear()
+        """Give the locks back. A process that was forked has none to give."""
+        with _changing:
+            for file, path in self._files.items():
+                descriptor = _held.pop(file, None)
+                if descriptor is None:
+                    continue
+                with contextlib.suppress(OSError):
+                    if _is_at(path, file):
+                        os.unlink(path)
+                os.close(descriptor)
+            self._files.clear()
+
+
+def _open(path: Path, task: Task) -> int:
+    """Open a lock file, or make it for all who may write to its folder."""
+    flags = os.O_CLOEXEC | os.O_NOFOLLOW
+    while True:
+        try:
+            return os.open(path, os.O_RDWR | flags)
+        except PermissionError:
+            try:
+                return os.open(path, os.O_RDONLY | flags)
+            except PermissionError as e:
+                raise PipelineLockedError(
+                    f"task {task.name}: {path}, which keeps drivers apart, cannot be opened by "
+                    "this user; remove it if no driver runs, or make it readable"
+                ) from e
+        except FileNotFoundError:
+            with contextlib.suppress(FileExistsError):
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o600)
+                _share(descriptor, path.parent)
+                return descriptor
+
+
+def _share(descriptor: int, folder: Path) -> None:
+    """Let those open a lock file who may write to its folder, whatever the umask."""
+    with contextlib.suppress(OSError):
+        found = os.stat(folder)
+        if found.st_mode & stat.S_IWGRP:
+            os.fchown(descriptor, -1, found.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o666 | 0o600)
+
+
+def _identify(found: os.stat_result) -> _File:
+    return found.st_dev, found.st_ino
+
+
+def _is_at(path: Path, file: _File) -> bool:
+    try:
+        return _identify(os.stat(path, follow_symlinks=False)) == file
+    except FileNotFoundError:
+        return False
+
+
+def _describe_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv)[:500]})"
 
 
 def _locked(task: Task, owner: str) -> PipelineLockedError:
     return PipelineLockedError(
-        f"task {task.name} is driven already, by {owner}; two drivers would do every job twice. "
-        "End the other one, or make the pipeline with exclusive=False if you know better"
+        f"task {task.name} is driven already, by {owner}; two drivers at once would run every job "
+        "twice. End the other one, or make the pipeline with exclusive=False if you know better"
     )
+
+
+def _state_folders(task: Task) -> list[Path]:
+    """Find the folders whose lock files keep drivers of a task apart; none if it has no files."""
+    links = task.links.values()
+    status = _folders(link for link in links if link.is_status)
+    return status or _folders(link for link in links if link.is_output)
+
+
+def _folders(links: Iterable[Link]) -> list[Path]:
+    """Find the folders of the links that are in files, each once, in one order for all drivers."""
+    leaves = [leaf for link in links for leaf in _written(link.repo)]
+    folders = [leaf.basedir for leaf in leaves if isinstance(leaf, FileRepositoryBase)]
+    return [Path(path) for path in sorted({os.path.realpath(folder) for folder in folders})]
 
 
 def _key(task: Task) -> str | None:
@@ -103,7 +228,11 @@ def _key(task: Task) -> str | None:
     )
     if not places:
         return None
-    return hashlib.sha256("\0".join([task.name, *places]).encode()).hexdigest()[:32]
+    return _digest("\0".join([task.name, *places]))[:32]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _written(repo: Repository) -> Iterable[Repository]:
@@ -114,7 +243,7 @@ def _written(repo: Repository) -> Iterable[Repository]:
         yield repo
 
 
-def _folder() -> Path:
+def _temporary_folder() -> Path:
     folder = Path(tempfile.gettempdir()) / f"pydatatask-locks-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

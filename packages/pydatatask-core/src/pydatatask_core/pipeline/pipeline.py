@@ -169,7 +169,7 @@ class Pipeline:
             return
         drive = self._drive
         async with AsyncExitStack() as stack:  # each step, whatever becomes of those before it
-            stack.callback(self._unlock)
+            stack.push_async_callback(self._unlock)
             stack.push_async_callback(self.session.close)
             for task in drive.tasks:
                 stack.callback(task.attach, None)
@@ -180,10 +180,12 @@ class Pipeline:
                 drive.loop.leave(PipelineNotOpenError("the pipeline was closed while it was run"))
             await drive.close()
 
-    def _unlock(self) -> None:
+    async def _unlock(self) -> None:
+        from pydatatask_core.utils import finish
+
         lock, self._lock = self._lock, None
         if lock is not None:
-            lock.release()
+            await finish(asyncio.to_thread(lock.release))
 
     async def __aenter__(self) -> Pipeline:
         await self.open()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 
-__all__ = ["NAME_MAX", "PATH_MAX", "is_temporary", "target_of", "temporary_name"]
+__all__ = ["NAME_MAX", "PATH_MAX", "is_temporary", "lock_name", "target_of", "temporary_name"]
 
 NAME_MAX = 255
 """The most bytes that a file name has on the file systems of Linux and macOS."""
@@ -25,6 +25,14 @@ def temporary_name(target: str) -> str:
     """Make a name for a temporary entry beside the given one, cut to what a file system takes."""
     stem = os.fsdecode(os.fsencode(target)[:_ROOM])
     return f".{stem}.{os.urandom(8).hex()}.tmp"
+
+
+def lock_name(digest: str) -> str:
+    """Return the name of a lock file beside values, which no listing shows.
+
+    :param digest: 16 hexadecimal digits that stand for what is locked.
+    """
+    return f".pydatatask-driver.{digest}.tmp"
 
 
 def is_temporary(name: str) -> bool:
