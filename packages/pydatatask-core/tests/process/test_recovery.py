@@ -14,7 +14,7 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core import LocalLinuxManager, Retries
-from pydatatask_core.errors import TaskError
+from pydatatask_core.errors import ProcessManagerError, TaskError
 from pydatatask_core.proc_manager.supervisor import parse_status
 
 if TYPE_CHECKING:
@@ -217,6 +217,33 @@ async def test_a_process_of_another_boot_is_not_taken_for_a_live_one(
     lab.go.touch()
     record = await lab.done.info("a")
     assert record["reason"] == "lost: the machine was restarted while it ran"
+    assert lab.empty()
+
+
+@pytest.mark.parametrize("place", ["{boot}/anothermachine/{namespace}", "{boot}/{machine}/4711"])
+async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_told_of_once(
+    lab: Lab, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    task = await left_running(lab)
+    [status] = lab.root.glob("processes/**/.status")
+    lines = status.read_text().split("\n")
+    boot, machine, namespace = lines[1].split("/")
+    lines[1] = place.format(boot=boot, machine=machine, namespace=namespace)
+    status.write_text("\n".join(lines))
+
+    async with lab.pipeline(task) as pipeline:
+        for _ in range(3):
+            await pipeline.update()
+        assert task.running == {"a"}
+        with pytest.raises(ProcessManagerError, match="from where alone it can be ended"):
+            await task.runs.stop(task.new_run("a"), "killed", force=True)
+        assert not await lab.done.contains("a")
+        told = [r.getMessage() for r in caplog.records if "is left alone" in r.getMessage()]
+        assert len(told) == 1
+
+        lab.go.touch()  # that one ends, and says so in the directory that they share
+        await lab.quiet(task)
+    assert (await lab.done.info("a"))["success"] is True
     assert lab.empty()
 
 

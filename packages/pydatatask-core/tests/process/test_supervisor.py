@@ -14,6 +14,7 @@ import pytest
 
 from pydatatask_core.proc_manager.identity import (
     Identity,
+    Origin,
     Process,
     parse_identity,
     read_boot_id,
@@ -358,7 +359,7 @@ def test_what_is_not_whole_is_nobody(text: bytes) -> None:
 def test_names_of_processes_may_hold_anything() -> None:
     line = b"77 (a) b (c\x20) S 5 " + b" ".join(b"%d" % n for n in range(5, 50))
     found = parse_identity(b"       \nboot id\n" + line + b"\n")
-    assert found == Identity(Process(77, 22), 5, "boot id")
+    assert found == Identity(Process(77, 22), 5, Origin("boot id"))
 
 
 def test_a_machine_without_boot_ids_has_one_boot(tmp_path: Path) -> None:

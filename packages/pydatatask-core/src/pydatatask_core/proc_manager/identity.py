@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import time
 from typing import NamedTuple
 
-__all__ = ["BOOT_ID", "Identity", "Process", "parse_identity", "read_boot_id", "read_uptime"]
+__all__ = [
+    "BOOT_ID",
+    "Identity",
+    "Origin",
+    "Process",
+    "parse_identity",
+    "read_boot_id",
+    "read_uptime",
+]
+
+MACHINE_ID = "/etc/machine-id"
+"""Where systemd tells one machine from another."""
+
+PID_NAMESPACE = "/proc/self/ns/pid"
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 """Where Linux tells one boot of the machine from the next."""
@@ -49,21 +63,75 @@ class Process(NamedTuple):
         return found is not None and found.start == self.start and found.state not in _DEAD
 
 
+class Origin(NamedTuple):
+    """One boot of one machine, and one pid namespace of it.
+
+    :param boot: the boot id.
+    :param machine: the machine id, or its host name; empty in records of earlier releases.
+    :param namespace: the number of the pid namespace; empty in records of earlier releases.
+    """
+
+    boot: str
+    machine: str = ""
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        """Return the text that is kept in status files and handles."""
+        return "/".join(self).rstrip("/")
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """Read that text."""
+        boot, _, rest = text.partition("/")
+        machine, _, namespace = rest.partition("/")
+        return cls(boot, machine, namespace)
+
+    @classmethod
+    def here(cls, boot: str) -> Origin:
+        """Find out where this process runs.
+
+        :param boot: the boot id.
+        """
+        try:
+            namespace = "".join(filter(str.isdigit, os.readlink(PID_NAMESPACE)))
+        except OSError:
+            namespace = ""
+        return cls(boot, read_machine_id(), namespace)
+
+    def is_apart(self, other: Origin) -> bool:
+        """Determine whether the processes of another origin may live and are not to be seen here.
+
+        :param other: the other one.
+        """
+        if not (self.machine and other.machine):
+            return False
+        if self.machine != other.machine:
+            return True
+        if self.boot != other.boot:
+            return False  # nothing lives that was started before
+        return bool(other.namespace) and self.namespace != other.namespace
+
+
 class Identity(NamedTuple):
     """A job's process and its supervisor, on one boot of one machine.
 
     :param process: the process; it leads a process group, unless it has only just begun.
     :param supervisor: the process id of its parent.
-    :param boot: the boot id.
+    :param origin: where it was started; records of earlier releases hold the boot id alone.
     """
 
     process: Process
     supervisor: int
-    boot: str
+    origin: Origin
+
+    @property
+    def boot(self) -> str:
+        """The boot id of the machine where it was started."""
+        return self.origin.boot
 
     def __str__(self) -> str:
         """Give the handle by which the process manager's users know it."""
-        return f"{self.process.pid}.{self.process.start}-{self.supervisor}-{self.boot}"
+        return f"{self.process.pid}.{self.process.start}-{self.supervisor}-{self.origin}"
 
     @classmethod
     def parse(cls, handle: str) -> Identity | None:
@@ -73,7 +141,7 @@ class Identity(NamedTuple):
         pid, _, start = process.partition(".")
         if not all(number.isdecimal() for number in (pid, start, supervisor)):
             return None
-        return cls(Process(int(pid), int(start)), int(supervisor), boot)
+        return cls(Process(int(pid), int(start)), int(supervisor), Origin.parse(boot))
 
     def supervisor_lives(self) -> bool:
         """Determine whether the supervisor lives.
@@ -125,7 +193,17 @@ def parse_identity(text: bytes) -> Identity | None:
     if found is None:
         return None
     boot = lines[1].decode(errors="replace").strip()
-    return Identity(Process(found.pid, found.start), found.parent, boot)
+    return Identity(Process(found.pid, found.start), found.parent, Origin.parse(boot))
+
+
+def read_machine_id() -> str:
+    """Return what tells this machine from others: its machine id, else its host name."""
+    try:
+        with open(MACHINE_ID, "rb", buffering=0) as file:
+            found = file.read(128).decode(errors="replace").strip()
+    except OSError:
+        found = ""
+    return (found if found.isalnum() else "") or socket.gethostname().replace("/", "-")
 
 
 def read_uptime() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ from pydatatask_core.utils.trees import remove_tree
 
 from .base import AbstractProcessManager, OpenMode
 from .folder import prepare_private_folder
-from .identity import BOOT_ID, Identity, parse_identity, read_boot_id
+from .identity import BOOT_ID, Identity, Origin, parse_identity, read_boot_id
 from .shell import parse_shell, strict_shell
 from .spawning import reserve_status, setsid_path, spawn_supervisor
 from .streams import LocalReadStream, LocalWriteStream, manager_errors
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from .supervisors import Supervisors
 
 __all__ = ["LocalLinuxManager"]
+
+log = logging.getLogger("pydatatask.proc_manager")
 
 
 class LocalLinuxManager(AbstractProcessManager):
@@ -65,6 +68,8 @@ class LocalLinuxManager(AbstractProcessManager):
         self.local_path = Path(local_path).absolute()
         self._boot_id_path = boot_id
         self._boot_id: str | None = None
+        self._origin: Origin | None = None
+        self._warned_of: set[Identity] = set()
         try:
             self.shell = parse_shell(shell)
         except ValueError as e:
@@ -139,8 +144,13 @@ class LocalLinuxManager(AbstractProcessManager):
     def is_alive(self, identity: Identity) -> bool:
         """Determine whether a process or its supervisor lives; this blocks for a moment.
 
+        One of another machine, or of another pid namespace, counts as alive: it may be.
+
         :param identity: which process.
         """
+        if self.origin.is_apart(identity.origin):
+            self._warn_of(identity)
+            return True
         if identity.boot != self.boot_id:
             return False
         return identity.supervisor_lives() or identity.process.lives()
@@ -152,11 +162,39 @@ class LocalLinuxManager(AbstractProcessManager):
             self._boot_id = read_boot_id(self._boot_id_path)
         return self._boot_id
 
-    async def find_boot_id(self) -> str:
-        """Give :attr:`boot_id` without blocking the loop."""
-        if self._boot_id is None:
-            await in_thread(lambda: self.boot_id)
-        return self.boot_id
+    @property
+    def origin(self) -> Origin:
+        """Where this process runs; looked up once, which blocks."""
+        if self._origin is None:
+            self._origin = Origin.here(self.boot_id)
+        return self._origin
+
+    async def find_origin(self) -> Origin:
+        """Return :attr:`origin` without blocking the loop."""
+        return self._origin or await in_thread(lambda: self.origin)
+
+    def require_here(self, identity: Identity, place: str) -> None:
+        """Check that a process can be signalled from here.
+
+        :param identity: which process.
+        :param place: its run directory.
+        :raises ProcessManagerError: if it is of another machine or another pid namespace.
+        """
+        if self.origin.is_apart(identity.origin):
+            raise ProcessManagerError(
+                f"the job in {place!r} was started {_whereabouts(identity, self.origin)}, from "
+                "where alone it can be ended; if that is gone for good, remove the directory, and "
+                "the job is recorded as lost"
+            )
+
+    def _warn_of(self, identity: Identity) -> None:
+        if identity not in self._warned_of:
+            self._warned_of.add(identity)
+            log.warning(
+                "process %d was started %s and is left alone: whether it lives is not known here",
+                identity.process.pid,
+                _whereabouts(identity, self.origin),
+            )
 
     async def find_shell(self) -> tuple[str, ...]:
         """Return the command line of the strict interpreter of this machine; looked up once."""
@@ -200,7 +238,7 @@ class LocalLinuxManager(AbstractProcessManager):
                     *streams,
                     journal="/dev/fd/3",
                     begun=os.devnull,
-                    boot_id=self.boot_id,
+                    boot_id=str(self.origin),
                     journal_fd=writing,
                 )
         except FileNotFoundError as e:
@@ -237,7 +275,7 @@ class LocalLinuxManager(AbstractProcessManager):
         """
         # The number of a group is nobody else's while its leader is not waited for, which the
         # supervisor does, or while the leader lives.
-        if not self.is_alive(identity):
+        if self.origin.is_apart(identity.origin) or not self.is_alive(identity):
             return False
         pid = identity.process.pid
         try:
@@ -273,3 +311,9 @@ class LocalLinuxManager(AbstractProcessManager):
 def _find_shell() -> tuple[str, ...]:
     bash = shutil.which("bash")
     return strict_shell(None if bash is None else os.path.abspath(bash))
+
+
+def _whereabouts(identity: Identity, here: Origin) -> str:
+    if identity.origin.machine != here.machine:
+        return f"on machine {identity.origin.machine}"
+    return f"in pid namespace {identity.origin.namespace} of this machine (another container)"

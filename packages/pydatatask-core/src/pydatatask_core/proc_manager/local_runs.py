@@ -100,7 +100,7 @@ class LocalRuns(Runs):
                 raise
 
     async def start(self, run: Run, plan: Plan) -> None:
-        place, boot_id = str(run.directory), await self.manager.find_boot_id()
+        place, boot_id = str(run.directory), str(await self.manager.find_origin())
         script = os.path.join(place, SCRIPT)
         shell = plan.shell or self.chosen_shell or await self.manager.find_shell()
         command = [setsid_path(), *command_line(plan.script, script, shell)]
@@ -166,7 +166,8 @@ class LocalRuns(Runs):
         """
         if run.supervised is None and run.descriptor is None:
             identity = read_identity(str(run.directory))
-            process = None if identity is None else identity.process
+            apart = identity is not None and self.manager.origin.is_apart(identity.origin)
+            process = None if identity is None or apart else identity.process
             run.descriptor = None if process is None else PidFd.of(process.pid, process.lives)
             if process is not None and not process.lives():
                 run.missed = run.missed or time.monotonic()
@@ -187,7 +188,10 @@ class LocalRuns(Runs):
                 with contextlib.suppress(FileNotFoundError):
                     note_stop(place, reason)
                 return revoke(place)
-            if has_status(place) or not self.manager.is_alive(identity):
+            if has_status(place):
+                return False
+            self.manager.require_here(identity, place)
+            if not self.manager.is_alive(identity):
                 return False
             # Without room for the reason, the process has to end all the same.
             with contextlib.suppress(OSError):
