@@ -90,7 +90,9 @@ def test_an_update_ends_when_the_jobs_that_end_with_it_are_recorded(
 
 
 @pytest.mark.parametrize("task", ENDING)
-def test_a_launch_ends_when_a_job_that_ends_with_it_is_recorded(program: Program, task: str) -> None:
+def test_a_launch_ends_when_a_job_that_ends_with_it_is_recorded(
+    program: Program, task: str
+) -> None:
     write(program, task, "a", "b")
 
     program.output("launch", "t", "b")

@@ -152,14 +152,20 @@ async def test_a_failure_among_several_leaves_the_callers_cancellation_count_alo
     async def fail() -> None:
         raise KeyError("one")
 
+    async def fail_and_wait() -> None:
+        with pytest.raises(KeyError):
+            await run_concurrently([fail(), fail()])
+        current = asyncio.current_task()
+        assert current is not None
+        assert current.cancelling() == before
+        await asyncio.Event().wait()
+
     current = asyncio.current_task()
     assert current is not None
+    before = current.cancelling()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            with pytest.raises(KeyError):
-                await run_concurrently([fail(), fail()])
-            assert current.cancelling() == 0
-            await asyncio.Event().wait()
+            await fail_and_wait()
 
 
 async def test_a_cancelled_caller_waits_until_all_have_ended() -> None:

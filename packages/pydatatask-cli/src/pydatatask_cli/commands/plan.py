@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pydatatask_core.errors import PydatataskError, describe
-
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.holdups import ERROR, Budget
+from pydatatask_core.errors import PydatataskError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

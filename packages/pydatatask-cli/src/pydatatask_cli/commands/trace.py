@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pydatatask_core.errors import PydatataskError, describe
-
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_job
 from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.lookup import shown_links
+from pydatatask_core.errors import PydatataskError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pydatatask_core.errors import describe
-
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
+from pydatatask_core.errors import describe
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline

@@ -199,7 +199,7 @@ class Dispatcher:
                 return
             except (KeyboardInterrupt, GeneratorExit):
                 raise
-            except BaseException as e:  # noqa: BLE001 - one bad job never stops another
+            except BaseException as e:
                 if isinstance(e, asyncio.CancelledError) and worker.cancelling() > cancelled:
                     raise
                 self._holds.failed(task, job, e)  # that something inside was cancelled, as well

@@ -144,9 +144,7 @@ class _Follower:
         """Wait for the rest of what was written, as long as something comes."""
         while left := [task for task in reading if not task.done()]:
             arrived = self._arrived
-            await asyncio.wait(
-                left, timeout=PATIENCE, return_when=asyncio.FIRST_EXCEPTION
-            )
+            await asyncio.wait(left, timeout=PATIENCE, return_when=asyncio.FIRST_EXCEPTION)
             _raise_failure(left)
             if self._arrived == arrived and self._found.empty() and not all(t.done() for t in left):
                 action = f"read the rest of the logs of pod {self._name!r}"

@@ -47,9 +47,7 @@ async def stop(task: ProcessTask, jobs: Jobs, live: LiveJob, reason: str, grace:
         await asyncio.sleep(_LOOK_AGAIN)
 
 
-async def stop_foreign(
-    task: ProcessTask, jobs: Jobs, job: str, reason: str, grace: float
-) -> bool:
+async def stop_foreign(task: ProcessTask, jobs: Jobs, job: str, reason: str, grace: float) -> bool:
     """End a job that another driver looks after, or none.
 
     The end of a process is recorded by its driver, now or when there is one. The end of a job that
