@@ -60,7 +60,7 @@ async def _in_order(
         try:
             priorities[task, job] = await call_for_job(job, name, priority, task.name, job)
         except PydatataskError as e:
-            refused.append((task, job, f"it cannot be launched: {describe(e)}"))
+            refused.append((task, job, ERROR + describe(e)))
     return sorted(priorities, key=priorities.__getitem__, reverse=True), refused
 
 
