@@ -1,6 +1,8 @@
 """The same chain by hand: a pool of workers of asyncio, with the records or without them.
 
-Usage: chain_asyncio.py ITEMS [records]
+Usage: chain_asyncio.py ITEMS [records] [tasks]
+
+With ``tasks`` each job has an asyncio task and a context of its own, as ours have.
 """
 
 from __future__ import annotations
@@ -21,14 +23,15 @@ async def nothing(job: str) -> None:
     """Do the work of a job."""
 
 
-async def stage(jobs: list[str], done: dict[str, object] | None) -> None:
+async def stage(jobs: list[str], done: dict[str, object] | None, tasks: bool) -> None:
     """Run a job after the other, in a few workers."""
     waiting = iter(jobs)
+    create_task = asyncio.get_running_loop().create_task
 
     async def work() -> None:
         for job in waiting:
             start = datetime.now(UTC) if done is not None else None
-            await nothing(job)
+            await (create_task(nothing(job)) if tasks else nothing(job))
             if done is not None:
                 done[job] = {
                     "success": True,
@@ -40,13 +43,13 @@ async def stage(jobs: list[str], done: dict[str, object] | None) -> None:
     await asyncio.gather(*(work() for _ in range(WORKERS)))
 
 
-async def measure(items: int, records: bool) -> dict[str, float]:
+async def measure(items: int, records: bool, tasks: bool) -> dict[str, float]:
     """Run all stages."""
     jobs = [f"item{i:07}" for i in range(items)]
     dones: list[dict[str, object]] = [{} for _ in range(STAGES)]
     before, began = resident(), time.perf_counter()
     for done in dones:
-        await stage(jobs, done if records else None)
+        await stage(jobs, done if records else None, tasks)
     seconds = time.perf_counter() - began
     figures = {"loop": seconds, "rate": items * STAGES / seconds}
     if records:
@@ -54,4 +57,5 @@ async def measure(items: int, records: bool) -> dict[str, float]:
     return figures
 
 
-print(json.dumps(asyncio.run(measure(int(sys.argv[1]), "records" in sys.argv))))
+records, tasks = "records" in sys.argv, "tasks" in sys.argv
+print(json.dumps(asyncio.run(measure(int(sys.argv[1]), records, tasks))))

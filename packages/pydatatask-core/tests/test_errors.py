@@ -15,6 +15,7 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "InvalidJobIdError": ("../x", "repo", "a job id has letters"),
     "JobNotFoundError": ("a", "repo"),
     "MalformedValueError": ("a", "repo", "line 3"),
+    "JobFunctionError": ("a", "the filter f", KeyError("weight")),
     "UnsupportedValueError": ("a", "repo", "value is a set"),
     "StoreError": ("list", "repo", OSError(28, "No space left on device", "/x")),
     "StorePermissionError": ("list", "repo", PermissionError(13, "Permission denied")),

@@ -171,7 +171,9 @@ class LocalLinuxManager(AbstractProcessManager):
 
     async def find_origin(self) -> Origin:
         """Return :attr:`origin` without blocking the loop."""
-        return self._origin or await in_thread(lambda: self.origin)
+        if self._origin is None:
+            await in_thread(lambda: self.origin)
+        return self.origin
 
     def require_here(self, identity: Identity, place: str) -> None:
         """Check that a process can be signalled from here.

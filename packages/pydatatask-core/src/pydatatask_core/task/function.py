@@ -129,7 +129,8 @@ class FunctionTask(Task):
         assert self.func is not None
         before = caller.cancelling()
         errors: list[BaseException] = []
-        body = asyncio.create_task(_attempt(self.func, scope, links, errors), name=scope.job)
+        loop = asyncio.get_running_loop()
+        body = loop.create_task(_attempt(self.func, scope, links, errors), name=scope.job)
         self._recent.append(body)
         try:
             await body
