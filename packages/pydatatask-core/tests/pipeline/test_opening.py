@@ -316,7 +316,7 @@ async def test_a_fork_neither_holds_nor_gives_up_what_its_parent_drives(tmp_path
 
     with pytest.raises(PipelineLockedError, match=f"process {os.getpid()} on"):
         await Pipeline([stored("t", tmp_path / "done")]).open()
-    (file,) = (tmp_path / "locks").glob("*/*.lock")
+    (file,) = (tmp_path / "done").iterdir()
     assert f"process {os.getpid()} on" in file.read_text()
     await pipeline.close()
 
@@ -326,5 +326,6 @@ async def test_a_place_for_locks_that_cannot_be_made_says_what_to_do(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    monkeypatch.setattr(InProcessMetadataRepository, "identity", "on a server")
     with pytest.raises(PipelineLockedError, match=r"cannot be made: .*set TMPDIR"):
-        await Pipeline([stored("t", tmp_path / "done")]).open()
+        await Pipeline([function_task("t", quiet, jobs("a"))]).open()

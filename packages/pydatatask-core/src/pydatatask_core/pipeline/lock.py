@@ -34,20 +34,24 @@ log = logging.getLogger("pydatatask.pipeline")
 _File = tuple[int, int]
 """The device and the inode of a file, which are the same however its path is spelled."""
 
-_held: dict[_File, int] = {}
-"""The descriptors of the lock files that this process holds."""
 
-_changing = threading.Lock()
+class _Held:
+    """The lock files that this process holds."""
+
+    def __init__(self) -> None:
+        self.descriptors: dict[_File, int] = {}
+        self.changing = threading.Lock()
+
+    def close_in_fork(self) -> None:
+        """Close what a forked process inherits: a worker must not keep the lock of its driver."""
+        for descriptor in self.descriptors.values():
+            os.close(descriptor)
+        self.descriptors = {}
+        self.changing = threading.Lock()  # another thread of the parent may hold that
 
 
-def _close_in_fork() -> None:
-    """Close what a forked process inherits: a worker must not keep the lock of a dead driver."""
-    for descriptor in _held.values():
-        os.close(descriptor)
-    _held.clear()
-
-
-os.register_at_fork(after_in_child=_close_in_fork)
+_held = _Held()
+os.register_at_fork(after_in_child=_held.close_in_fork)
 
 
 class DriverLock:
@@ -108,10 +112,10 @@ class DriverLock:
         :raises PipelineLockedError: if another driver has it, or it is not ours to open.
         :raises OSError: if nothing can be locked there.
         """
-        with _changing:
+        with _held.changing:
             while True:
                 with contextlib.suppress(FileNotFoundError):
-                    if _identify(os.stat(path, follow_symlinks=False)) in _held:
+                    if _identify(os.stat(path, follow_symlinks=False)) in _held.descriptors:
                         here = _describe_process()
                         raise _locked(task, f"another pipeline of this process ({here})")
                 descriptor = _open(path, task)
@@ -128,7 +132,7 @@ class DriverLock:
                 except BaseException:
                     os.close(descriptor)
                     raise
-                _held[file] = descriptor
+                _held.descriptors[file] = descriptor
                 self._files[file] = path
                 break
         with contextlib.suppress(OSError):  # it may be another user's, or the disk full
@@ -137,9 +141,9 @@ class DriverLock:
 
     def release(self) -> None:
         """Give the locks back. A process that was forked has none to give."""
-        with _changing:
+        with _held.changing:
             for file, path in self._files.items():
-                descriptor = _held.pop(file, None)
+                descriptor = _held.descriptors.pop(file, None)
                 if descriptor is None:
                     continue
                 with contextlib.suppress(OSError):

@@ -43,12 +43,17 @@ def read_regular(path: str, limit: int = sys.maxsize) -> bytes | None:
     :param path: the file.
     :param limit: how many bytes to read at most.
     """
-    try:
-        fd, size = open_regular(path)
-    except OSError:
-        if is_there(path, Kind.FILE):
-            raise
-        return None
+    while True:
+        try:
+            fd, size = open_regular(path)
+            break
+        except FileNotFoundError:
+            if not is_there(path, Kind.FILE):
+                return None  # else it was published between the two looks
+        except OSError:
+            if is_there(path, Kind.FILE):
+                raise
+            return None
     try:
         # Asking for one byte more than there is finds the end without a buffer for megabytes.
         data = read_up_to(fd, min(size + 1, limit))
