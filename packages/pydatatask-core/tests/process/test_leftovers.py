@@ -230,19 +230,20 @@ def test_a_directory_that_a_container_gave_to_another_user_makes_room(powerless:
     assert os.listdir(powerless / "runs") == []
 
 
-async def test_what_a_failed_job_wrote_is_kept_beside_what_cannot_be_replaced(
+async def test_the_output_of_a_failed_job_is_held_whatever_its_directory_leaves(
     lab: Lab, freeze: Freeze
 ) -> None:
-    """Without `done`, it stays on the target, in the place of what the attempt before has left."""
+    """Without `done`, nothing but the held output says that the job has failed."""
     await lab.add("a")
     for count in (1, 2):
-        task = lab.again().task(f"{FROZEN}; exit 1", done=None, stdout=lab.out)
+        task = lab.again().task(f"{FROZEN}; echo out; exit 1", done=None, stdout=lab.out)
         async with lab.pipeline(task):
             await task.launch("a")
             await lab.quiet(task)
         assert lab.lines() == ["a"] * count
-        assert lab.empty()
-    kept = sorted((lab.root / "processes").glob("*/*/*/failed/*"))
-    assert len(kept) == 2
-    assert kept[0].name == "a"
-    assert kept[1].name.startswith("a,")
+        assert await lab.pids.keys() == set()
+        assert await lab.out.keys() == set()
+        assert len(lab.directories()) == count
+        assert all(path.name.startswith("a,") for path in lab.directories())
+    (held,) = (lab.root / "processes").glob("*/*/*/failed/*/.stdout")
+    assert held.read_text() == "out\n"
