@@ -12,7 +12,7 @@ from pydatatask_core.repository.job_scope import JobScope
 from .base import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pydatatask_core.repository.base import Repository
 
@@ -64,6 +64,24 @@ class FunctionTask(Task):
     def scope_of(self, job: str) -> JobScope:
         """Create the scope in which the body runs for a job."""
         return JobScope(self.name, job)
+
+    async def run_body(self, scope: JobScope, links: Mapping[str, Repository]) -> None:
+        """Run the body for the job of a scope.
+
+        :param scope: the scope.
+        :param links: what :meth:`bind_links` returned.
+        :raises NotAwaitedError: if the body did not await a coroutine of ours.
+        """
+        assert self.func is not None
+        token = scope.enter()
+        try:
+            await self.func(scope.job, **links)
+            await scope.settle(links)
+        except BaseException as error:
+            scope.add_note(error, links)
+            raise
+        finally:
+            scope.leave(token)
 
     def bind_links(self) -> dict[str, Repository]:
         """Find the linked repository for each parameter of the body but the first, the job.

@@ -102,7 +102,6 @@ class InProcessSyncTask(FunctionTask):
             self._bound = self.bind_links()
         if job in self._now:
             raise TaskError(f"{self.name}: job {job!r} is running already")
-        assert self.func is not None
         self._waiting.discard(job)
         self._now.add(job)
         try:
@@ -110,10 +109,8 @@ class InProcessSyncTask(FunctionTask):
                 attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
                 failed: dict[str, str] | None = None
                 start = _utc_now()
-                scope = self.scope_of(job)
-                token = scope.enter()
                 try:
-                    await self.func(job, **self._bound)
+                    await self.run_body(self.scope_of(job), self._bound)
                 except (Exception, SystemExit, asyncio.CancelledError) as e:
                     if isinstance(e, asyncio.CancelledError) and being_cancelled():
                         raise
@@ -123,8 +120,6 @@ class InProcessSyncTask(FunctionTask):
                         break
                 else:
                     break
-                finally:
-                    scope.leave(token)
                 self._attempts[job] = attempt
                 if self._is_driven:
                     return self.retry_later(job, wait)

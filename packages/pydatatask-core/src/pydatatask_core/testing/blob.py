@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydatatask_core.errors import JobNotFoundError, StoreError
 
 from .asking import assert_absent, failure_of
+from .forgotten import ForgottenWriteLaws
 from .jobs import ABSENT, JOB
 from .publication import PublicationLaws, read_blob, write_blob
 from .repository import RepositoryContract
@@ -43,7 +44,7 @@ TEXTS = (
 )
 
 
-class BlobRepositoryContract(PublicationLaws, RepositoryContract):
+class BlobRepositoryContract(PublicationLaws, ForgottenWriteLaws, RepositoryContract):
     """What holds for any repository of blobs, beside what holds for any repository.
 
     Give the fixture ``repo``; jobs are added by writing blobs.

@@ -170,13 +170,14 @@ def run(order: Order) -> Ending:
     scope = order.scope
     token = scope.enter()
     try:
-        _call(body, order.job, order.stop)
+        _call(body, scope, order.stop)
     except KeyboardInterrupt:
         _here.interrupted = time.time()
         raise
     except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
         asked = order.stop is not None and order.stop.requested
         cancelled = asked and isinstance(e, asyncio.CancelledError)
+        scope.add_note(e, body.links)
         record["success"] = False
         record.update(failure(e))
     finally:
@@ -187,14 +188,19 @@ def run(order: Order) -> Ending:
     return Ending(record, cancelled, written)
 
 
-def _call(body: Body, job: str, stop: Stop | None) -> None:
+def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:
+    async def finish(result: Awaitable[Any]) -> None:
+        await result
+        await scope.settle(body.links)
+
     if inspect.iscoroutinefunction(body.func):
-        return _here.loop.run(lambda: body.func(job, **body.links), stop)
+        return _here.loop.run(lambda: finish(body.func(scope.job, **body.links)), stop)
     if stop is not None:
         stop.begin(None)
-    result = body.func(job, **body.links)
+    result = body.func(scope.job, **body.links)
     if inspect.isawaitable(result):
-        _here.loop.run(lambda: result, stop)
+        _here.loop.run(lambda: finish(result), stop)
+    scope.check_awaited(body.links)
     return None
 
 
