@@ -6,6 +6,7 @@
     ├── RepositoryError
     │   ├── InvalidJobIdError           (ValueError, KeyError)
     │   ├── JobNotFoundError            (FileNotFoundError, KeyError)
+    │   ├── LocalFileMissingError       (FileNotFoundError)
     │   ├── AmbiguousJobError           (ValueError)
     │   ├── MalformedValueError         (ValueError)
     │   ├── UnsupportedValueError       (TypeError, ValueError)
@@ -48,6 +49,7 @@ __all__ = [
     "InvalidJobIdError",
     "JobNotFoundError",
     "LaunchRefusedError",
+    "LocalFileMissingError",
     "MalformedValueError",
     "MissingBackendAttributeError",
     "MissingBackendError",
@@ -140,6 +142,22 @@ class JobNotFoundError(RepositoryError, FileNotFoundError, KeyError):
 
     def __init__(self, job: str, repository: object) -> None:
         super().__init__(f"there is no job {job!r} in {repository!r}")
+        self.job = job
+
+
+class LocalFileMissingError(RepositoryError, FileNotFoundError):
+    """A block that should have written a local file has not, so nothing was published.
+
+    :param job: the key.
+    :param repository: the repository that the file was for.
+    :param problem: what there is instead.
+    """
+
+    def __init__(self, job: str, repository: object, problem: str) -> None:
+        super().__init__(
+            f"nothing was written for job {job!r} to {repository!r}: {problem}. Write to the path "
+            "that local_file() gives, exactly"
+        )
         self.job = job
 
 

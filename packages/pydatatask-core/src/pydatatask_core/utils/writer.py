@@ -140,7 +140,7 @@ class AtomicWriter(WriteStream, Generic[DataT]):
             "`await stream.write(...)`; to write with a function that does not await, such as "
             "json.dump, csv.writer, print or DataFrame.to_csv, use `async with "
             'repository.local_file(job, "w") as path` or `async with '
-            'repository.sync_open(job, "w") as file`'
+            'repository.open_sync(job, "w") as file`'
         )
 
     def _check_usable(self) -> None:
