@@ -114,9 +114,9 @@ class GivesTheFirstLineOnly(LocalFiles):
 
 
 @breaks("R4", "code_that_does_not_await_reads_and_writes")
-class TranslatesNewlines(LocalFiles):
+class TranslatesNewlinesOfFiles(LocalFiles):
     @asynccontextmanager
-    async def open_sync(self, job: str, mode: Any = "r") -> AsyncGenerator[Any, None]:  # type: ignore[override]
+    async def open_sync(self, job: str, mode: Any = "r") -> AsyncGenerator[Any, None]:
         check_mode(mode)
         async with self.local_file(job, mode) as path:
             with path.open(mode, encoding=None if "b" in mode else "utf-8") as file:
@@ -141,5 +141,5 @@ class LoadsLocalFiles(LocalFiles):
     async def local_file(self, job: str, mode: Any = "r") -> AsyncGenerator[Path, None]:
         async with super().local_file(job, mode) as path:
             yield path
-            if path.exists():
-                path.read_bytes()
+            if await asyncio.to_thread(path.is_file):
+                await asyncio.to_thread(path.read_bytes)

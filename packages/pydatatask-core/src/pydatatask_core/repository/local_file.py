@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_local_file", "downloaded", "opened", "uploaded"]
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
 """How much of a value is copied at once."""
 
 
@@ -35,7 +35,7 @@ async def downloaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, Non
     async with await repo.open(job, "rb") as source, _private_folder(repo, job) as folder:
         path = folder / repo.local_name(job)
         with _errors(repo, f"copy job {job!r} to a local file"):
-            file: IO[bytes] = await in_thread(open, path, "wb")
+            file: IO[bytes] = await in_thread(path.open, "wb")
             try:
                 while data := await source.read(CHUNK_BYTES):
                     await in_thread(file.write, data)
@@ -59,7 +59,7 @@ async def uploaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]
             yield path
             with _errors(repo, f"write job {job!r} from a local file"):
                 await in_thread(check_local_file, path, repo, job)
-                file: IO[bytes] = await in_thread(open, path, "rb")
+                file: IO[bytes] = await in_thread(path.open, "rb")
                 try:
                     while data := await in_thread(file.read, CHUNK_BYTES):
                         await target.write(data)
@@ -70,14 +70,19 @@ async def uploaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]
 @asynccontextmanager
 async def opened(repo: BlobRepository, job: str, mode: BlobMode) -> AsyncGenerator[Any, None]:
     """Open the local file of a value as a file of Python."""
-    # Text as everywhere: UTF-8, newlines as they are.
-    options = {} if mode.endswith("b") else {"encoding": "utf-8", "newline": "\n"}
     async with repo.local_file(job, mode) as path:
-        file: IO[Any] = await in_thread(lambda: open(path, mode, **options))
+        file: IO[Any] = await in_thread(_open, path, mode)
         try:
             yield file
         finally:
             await in_thread(file.close)
+
+
+def _open(path: Path, mode: BlobMode) -> IO[Any]:
+    if mode.endswith("b"):
+        return path.open(mode)
+    # Text as everywhere: UTF-8, newlines as they are.
+    return path.open(mode, encoding="utf-8", newline="\n")
 
 
 def check_local_file(path: Path, repo: BlobRepository, job: str) -> None:

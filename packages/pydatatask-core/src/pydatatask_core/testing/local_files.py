@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalFileLaws"]
 
-OLD, NEW = b"the old value", b"\r\nthe new value\n\xff"
+OLD, NEW = b"the old value", b"the new value"
+BYTES = b"\r\nline\r\xff\n\0"
 BLOCK_BYTES = 1 << 18
 
 READING = pytest.mark.parametrize("mode", ["r", "rb"])
@@ -45,18 +46,26 @@ async def _in_thread(function: Any, *args: Any) -> Any:
 
 async def raises(repo: Any, mode: str) -> None:
     """Write half of the file, and leave the block by an exception."""
-    with pytest.raises(ZeroDivisionError):
+
+    async def write() -> None:
         async with repo.local_file(JOB, mode) as path:
             await _in_thread(path.write_bytes, b"half")
             raise ZeroDivisionError
 
+    with pytest.raises(ZeroDivisionError):
+        await write()
+
 
 async def raises_while_open(repo: Any, mode: str) -> None:
     """Write half of an ordinary file, and leave the block by an exception."""
-    with pytest.raises(ZeroDivisionError):
+
+    async def write() -> None:
         async with repo.open_sync(JOB, mode) as file:
             file.write("half" if mode == "w" else b"half")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await write()
 
 
 async def is_cancelled(repo: Any, mode: str) -> None:
@@ -145,10 +154,10 @@ class LocalFileLaws(RepositoryHooks):
     @READING
     async def test_a_local_file_holds_the_value(self, repo: Any, mode: str) -> None:
         """R4: all of it; it can be read by any code, and stays as it is."""
-        await _write(repo, NEW)
+        await _write(repo, BYTES)
         async with repo.local_file(JOB, mode) as path:
-            assert await _in_thread(path.read_bytes) == NEW
-        assert await _read(repo) == NEW
+            assert await _in_thread(path.read_bytes) == BYTES
+        assert await _read(repo) == BYTES
         with pytest.raises(JobNotFoundError):
             async with repo.local_file(ABSENT, mode):
                 pass
@@ -166,10 +175,10 @@ class LocalFileLaws(RepositoryHooks):
         async with repo.open_sync(JOB, "r") as file:
             assert file.read() == "a,1\r\nend\n"
         async with repo.open_sync(JOB, "wb") as file:
-            file.write(NEW)
+            file.write(BYTES)
             file.close()
         async with repo.open_sync(JOB, "rb") as file:
-            assert file.read() == NEW
+            assert file.read() == BYTES
         with pytest.raises(JobNotFoundError):
             async with repo.open_sync(ABSENT):
                 pass
@@ -198,5 +207,5 @@ class LocalFileLaws(RepositoryHooks):
                 await _in_thread(fill, path)
             async with repo.local_file(JOB, "r") as path:
                 size = (await _in_thread(path.stat)).st_size
-        assert size == self.large // BLOCK_BYTES * BLOCK_BYTES
-        assert peak() < self.memory_bound
+            assert size == self.large // BLOCK_BYTES * BLOCK_BYTES
+            assert peak() < self.memory_bound
