@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -244,7 +243,6 @@ async def test_calls_that_are_awaited_in_any_way_are_fine(make: Any) -> None:
     assert (await record(make(body, **links)))["success"]
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
 async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None:
     async def body(job: str, out: Any) -> None:
         out.dump(job, 1)
@@ -253,7 +251,6 @@ async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None
     found = await record(make(body, out=InProcessMetadataRepository()))
     assert found["exception"] == "KeyError: 'mine'"
     assert "`out.dump('a')` was called and not awaited." in found["traceback"]
-    gc.collect()
 
 
 async def test_a_body_that_is_not_async_cannot_call_without_awaiting() -> None:
@@ -267,7 +264,6 @@ async def test_a_body_that_is_not_async_cannot_call_without_awaiting() -> None:
         assert "out.dump('a')" in await failure(task)
 
 
-@pytest.mark.filterwarnings("ignore:coroutine")
 async def test_a_forgotten_write_fails_the_job_and_publishes_nothing(
     make: Any, tmp_path: Path
 ) -> None:
@@ -280,7 +276,6 @@ async def test_a_forgotten_write_fails_the_job_and_publishes_nothing(
     text = await failure(make(body, out=out))
     assert "NotAwaitedError" in text
     assert "local_file" in text
-    gc.collect()
     assert not await out.contains("a")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from pydatatask_core.errors import NotAwaitedError
@@ -145,8 +146,8 @@ class JobScope(CallLog):
         calls = self.unfinished()
         return [task for task in asyncio.all_tasks() if task.get_coro() in calls] if calls else []
 
-    def add_note(self, error: BaseException, links: Mapping[str, Repository]) -> None:
-        """Name the calls that never began in an error of the body, which may be why.
+    def close_forgotten(self, error: BaseException, links: Mapping[str, Repository]) -> None:
+        """Close the calls that never began, and name them in an error, of which they may be why.
 
         :param error: what the body raised.
         :param links: the repositories that the body was given, by name.
@@ -154,8 +155,14 @@ class JobScope(CallLog):
         calls = self.unfinished()
         created = [c for c in calls if inspect.getcoroutinestate(c) == inspect.CORO_CREATED]
         if created:
+            with suppress(RuntimeError):  # no loop runs, so there are no asyncio tasks
+                begun = {task.get_coro() for task in asyncio.all_tasks()}
+                created = [call for call in created if call not in begun]
+        if created:
             named = _enumerate([describe_call(call, links) for call in created])
             error.add_note(f"{named} was called and not awaited.")
+        for call in created:
+            call.close()
 
     def check_awaited(self, links: Mapping[str, Repository]) -> None:
         """Check that every call of the body has ended, and close those that never began.

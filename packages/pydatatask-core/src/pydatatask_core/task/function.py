@@ -78,7 +78,7 @@ class FunctionTask(Task):
             await self.func(scope.job, **links)
             await scope.settle(links)
         except BaseException as error:
-            scope.add_note(error, links)
+            scope.close_forgotten(error, links)
             raise
         finally:
             scope.leave(token)

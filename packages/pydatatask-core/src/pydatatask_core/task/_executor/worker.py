@@ -177,7 +177,7 @@ def run(order: Order) -> Ending:
     except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
         asked = order.stop is not None and order.stop.requested
         cancelled = asked and isinstance(e, asyncio.CancelledError)
-        scope.add_note(e, body.links)
+        scope.close_forgotten(e, body.links)
         record["success"] = False
         record.update(failure(e))
     finally:
