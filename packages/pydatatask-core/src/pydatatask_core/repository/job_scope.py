@@ -131,8 +131,6 @@ class JobScope(CallLog):
             task and may publish something.
         :raises Exception: whatever a call raises that is waited for.
         """
-        if not self.unfinished():
-            return
         while own := self._asyncio_tasks():
             await asyncio.wait(own)
             for task in own:

@@ -76,7 +76,8 @@ class FunctionTask(Task):
         token = scope.enter()
         try:
             await self.func(scope.job, **links)
-            await scope.settle(links)
+            if scope.unfinished():
+                await scope.settle(links)
         except BaseException as error:
             scope.close_forgotten(error, links)
             raise

@@ -191,7 +191,8 @@ def run(order: Order) -> Ending:
 def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:
     async def finish(result: Awaitable[Any]) -> None:
         await result
-        await scope.settle(body.links)
+        if scope.unfinished():
+            await scope.settle(body.links)
 
     if inspect.iscoroutinefunction(body.func):
         return _here.loop.run(lambda: finish(body.func(scope.job, **body.links)), stop)
