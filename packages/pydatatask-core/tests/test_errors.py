@@ -14,6 +14,8 @@ from pydatatask_core import ResourceType, errors
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "InvalidJobIdError": ("../x", "repo", "a job id has letters"),
     "JobNotFoundError": ("a", "repo"),
+    "ForeignRecordError": ("t", "a", "repo", "it names another directory"),
+    "LocalFileMissingError": ("a", "repo", "'a.txt' was not created"),
     "MalformedValueError": ("a", "repo", "line 3"),
     "JobFunctionError": ("a", "the filter f", KeyError("weight")),
     "UnsupportedValueError": ("a", "repo", "value is a set"),

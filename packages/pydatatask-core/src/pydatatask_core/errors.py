@@ -7,6 +7,7 @@
     │   ├── InvalidJobIdError           (ValueError, KeyError)
     │   │   └── UnrecordableJobError
     │   ├── JobNotFoundError            (FileNotFoundError, KeyError)
+    │   ├── LocalFileMissingError       (FileNotFoundError)
     │   ├── AmbiguousJobError           (ValueError)
     │   ├── MalformedValueError         (ValueError)
     │   │   └── JobFunctionError        (a function of the user raised for one job)
@@ -55,6 +56,7 @@ __all__ = [
     "JobFunctionError",
     "JobNotFoundError",
     "LaunchRefusedError",
+    "LocalFileMissingError",
     "MalformedValueError",
     "MissingBackendAttributeError",
     "MissingBackendError",
@@ -147,6 +149,22 @@ class JobNotFoundError(RepositoryError, FileNotFoundError, KeyError):
 
     def __init__(self, job: str, repository: object) -> None:
         super().__init__(f"there is no job {job!r} in {repository!r}")
+        self.job = job
+
+
+class LocalFileMissingError(RepositoryError, FileNotFoundError):
+    """A block that should have written a local file has not, so nothing was published.
+
+    :param job: the key.
+    :param repository: the repository that the file was for.
+    :param problem: what there is instead.
+    """
+
+    def __init__(self, job: str, repository: object, problem: str) -> None:
+        super().__init__(
+            f"nothing was written for job {job!r} to {repository!r}: {problem}. Write to the path "
+            "that local_file() gives, exactly"
+        )
         self.job = job
 
 

@@ -171,6 +171,9 @@ class S3BucketRepository(BlobRepository):
             suffix=self.suffix,
         )
 
+    def local_name(self, job: str) -> str:
+        return f"{job}{self.suffix}".rpartition("/")[2] or super().local_name(job)
+
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
         await finish(self._delete(self._place(job)))

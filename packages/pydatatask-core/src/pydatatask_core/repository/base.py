@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydatatask_core.errors import InvalidJobIdError
 
 from .bulk import ask_each
-from .job_scope import observe_methods
+from .job_scope import report_methods
 from .names import ALPHANUMERIC, job_id_pattern, job_id_rule
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Repository(ABC):
         changed = {"unfiltered_iter", "filter_jobs", "__aiter__"} & cls.__dict__.keys()
         if changed and "keys" not in cls.__dict__:
             cls.keys = Repository.keys  # type: ignore[method-assign]
-        observe_methods(cls)
+        report_methods(cls)
 
     @classmethod
     def is_valid_job_id(cls, job: str) -> bool:
@@ -333,4 +333,4 @@ class Repository(ABC):
         return f"{type(self).__name__}()"
 
 
-observe_methods(Repository)
+report_methods(Repository)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
@@ -12,9 +14,14 @@ from pydatatask_core.utils import AReadText, AWriteText, in_thread
 from ._files.listing import Kind, is_there
 from .blob import BlobMode, BlobRepository, check_mode
 from .file_base import FileRepositoryBase
+from .job_scope import current_scope
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
     from ._files.atomic import AtomicFile
+    from ._files.draft import DraftDirectory
     from ._files.streams import FileReadStream, FileWriteStream
 
 __all__ = ["FileRepository", "FileRepositoryBase"]
@@ -31,6 +38,12 @@ class FileRepository(FileRepositoryBase, BlobRepository):
     """
 
     _KIND: ClassVar[Kind] = Kind.FILE
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Go through ``open`` where a subclass says that a value is more than a file."""
+        super().__init_subclass__(**kwargs)
+        if "open" in cls.__dict__ and "local_file" not in cls.__dict__:
+            cls.local_file = BlobRepository.local_file  # type: ignore[method-assign]
 
     @overload
     async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
@@ -54,6 +67,31 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         )
         return AWriteText(target) if mode == "w" else target
 
+    @asynccontextmanager
+    async def local_file(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Path, None]:
+        self.check_job_id(job)
+        check_mode(mode)
+        if mode[0] == "r":
+            yield await asyncio.to_thread(self._existing, job)
+            return
+        from pathlib import Path
+
+        scope = current_scope()
+        draft = await asyncio.to_thread(self._new_draft, job)
+        try:
+            path = Path(draft.path or "", self.local_name(job))
+            yield path
+            if scope is not None:
+                scope.publishing(self, job)
+            await in_thread(self._publish_local, job, path)
+            if scope is not None:
+                scope.published(self)
+        finally:
+            await in_thread(draft.discard)
+
+    def local_name(self, job: str) -> str:
+        return job + self.extension
+
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
         await in_thread(self._delete, job)
@@ -70,12 +108,37 @@ class FileRepository(FileRepositoryBase, BlobRepository):
                     raise
                 raise JobNotFoundError(job, self) from None
 
+    def _existing(self, job: str) -> Path:
+        with self._errors("read", job):
+            path = self.fullpath(job)
+            if not is_there(str(path), Kind.FILE):
+                raise JobNotFoundError(job, self)
+            return path.absolute()
+
+    def _new_draft(self, job: str) -> DraftDirectory:
+        from ._files.draft import DraftDirectory
+
+        # In a directory of its own, so that the file can have its right name from the beginning.
+        with self._errors("write", job):
+            return DraftDirectory(os.path.abspath(self._write_path(job)), self.durable)
+
+    def _publish_local(self, job: str, path: Path) -> None:
+        from ._files.atomic import replace_file
+        from .local_file import check_local_file
+
+        with self._errors("write", job):
+            check_local_file(path, self, job)
+            with self._folder.changing():
+                replace_file(str(path), str(self.fullpath(job)), self.durable)
+
     def _new_file(self, job: str) -> AtomicFile:
         from ._files.atomic import AtomicFile
 
+        return AtomicFile(self._write_path(job), self.durable)
+
+    def _write_path(self, job: str) -> str:
         # Which spelling it replaces is looked up when it is published; the folder is the same.
-        path = self._folder.plain_path(job) if self.case_insensitive else str(self.fullpath(job))
-        return AtomicFile(path, self.durable)
+        return self._folder.plain_path(job) if self.case_insensitive else str(self.fullpath(job))
 
     def _publish(self, job: str, file: AtomicFile, data: bytes | bytearray) -> None:
         if not self.case_insensitive:

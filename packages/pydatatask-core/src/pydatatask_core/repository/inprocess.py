@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import JobNotFoundError, StreamClosedError, UnsupportedValueError
 from pydatatask_core.utils import AReadText, AtomicWriter, AWriteText
+from pydatatask_core.utils.calls import reporting
 
 from .base import Repository
 from .blob import BlobMode, BlobRepository, check_mode
 from .data_model import copy_metadata
-from .job_scope import current_scope, reporting
+from .job_scope import current_scope
 from .metadata import MetadataRepository
 
 if TYPE_CHECKING:

@@ -6,16 +6,19 @@ and every call of a coroutine function of ours is noted, so that a forgotten ``a
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
 
 from pydatatask_core.errors import NotAwaitedError
-from pydatatask_core.utils.calls import CallLog, current_log, observed
+from pydatatask_core.utils.calls import CallLog, current_log, observe_methods
 from pydatatask_core.utils.writer import AtomicWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextvars import Token
+    from types import CoroutineType
 
     from .base import Repository
 
@@ -23,12 +26,9 @@ __all__ = [
     "JobScope",
     "Publication",
     "current_scope",
-    "observe_methods",
-    "reporting",
+    "report_methods",
     "stores_written",
 ]
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class JobScope(CallLog):
@@ -121,6 +121,100 @@ class JobScope(CallLog):
         """
         self._places |= places
 
+    # -- the end of the body ---------------------------------------------------------------------
+
+    async def settle(self, links: Mapping[str, Repository]) -> None:
+        """Wait for calls that the body has made asyncio tasks of, at the end of the body.
+
+        :param links: the repositories that the body was given, by name, for messages.
+        :raises NotAwaitedError: if a call was never awaited, or runs inside of another asyncio
+            task and may publish something.
+        :raises Exception: whatever a call raises that is waited for.
+        """
+        while own := self._asyncio_tasks():
+            await asyncio.wait(own)
+            for task in own:
+                if not task.cancelled():
+                    task.result()
+        await asyncio.sleep(0)  # for what an asyncio task awaits that has not begun
+        self.check_awaited(links)
+
+    def _asyncio_tasks(self) -> list[asyncio.Task[Any]]:
+        """List the asyncio tasks that run a call of the body and nothing else."""
+        calls = self.unfinished()
+        return [task for task in asyncio.all_tasks() if task.get_coro() in calls] if calls else []
+
+    def close_forgotten(self, error: BaseException, links: Mapping[str, Repository]) -> None:
+        """Close the calls that never began, and name them in an error, of which they may be why.
+
+        :param error: what the body raised.
+        :param links: the repositories that the body was given, by name.
+        """
+        calls = self.unfinished()
+        created = [c for c in calls if inspect.getcoroutinestate(c) == inspect.CORO_CREATED]
+        if created:
+            with suppress(RuntimeError):  # no loop runs, so there are no asyncio tasks
+                begun = {task.get_coro() for task in asyncio.all_tasks()}
+                created = [call for call in created if call not in begun]
+        if created:
+            named = _enumerate([describe_call(call, links) for call in created])
+            error.add_note(f"{named} was called and not awaited.")
+        for call in created:
+            call.close()
+
+    def check_awaited(self, links: Mapping[str, Repository]) -> None:
+        """Check that every call of the body has ended, and close those that never began.
+
+        :param links: the repositories that the body was given, by name, for messages.
+        :raises NotAwaitedError: naming the calls that have not.
+        """
+        forgotten: list[str] = []
+        running: list[str] = []
+        for call in self.unfinished():
+            if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
+                forgotten.append(describe_call(call, links))
+                call.close()
+            elif call.__qualname__.rpartition(".")[2] not in _READING:
+                running.append(describe_call(call, links))
+        if forgotten:
+            raise NotAwaitedError(
+                f"{_enumerate(forgotten)} was called and never awaited, so it did nothing; "
+                "write `await` before it"
+            )
+        if running:
+            raise NotAwaitedError(
+                f"{_enumerate(running)} had not ended when the function returned; await the "
+                "asyncio task that it runs in"
+            )
+
+
+_READING = frozenset(
+    {"contains", "digest", "info", "info_all", "info_many", "keys", "read", "readline", "translate"}
+)
+"""Methods that change nothing, so that a job may end without their end."""
+
+MAX_NAMED_CALLS = 3
+
+
+def _enumerate(calls: list[str]) -> str:
+    named = ", ".join(f"`{call}`" for call in calls[:MAX_NAMED_CALLS])
+    rest = len(calls) - MAX_NAMED_CALLS
+    return f"{named} (and {rest} more)" if rest > 0 else named
+
+
+def describe_call(call: CoroutineType[Any, Any, Any], links: Mapping[str, Repository]) -> str:
+    """Name a call that has not ended: the link or object, the method and the job.
+
+    :param call: the coroutine that it created.
+    :param links: repositories by the names to use for them.
+    """
+    values = call.cr_frame.f_locals if call.cr_frame is not None else {}
+    owner = values.get("self", values.get("repo"))
+    name = next((name for name, repo in links.items() if repo is owner), repr(owner))
+    arguments = [values["job"]] if "job" in values else [*values.get("args", ())][:1]
+    shown = ", ".join(map(repr, arguments))
+    return f"{name}.{call.__qualname__.rpartition('.')[2]}({shown})"
+
 
 def current_scope() -> JobScope | None:
     """Return the scope of the job whose body runs in this context, or None."""
@@ -164,31 +258,15 @@ class Publication:
         self.scope.published(self.repository)
 
 
-def observe_methods(cls: type) -> None:
-    """Wrap the coroutine methods that a class defines, so that its job's scope learns of calls.
+def report_methods(cls: type) -> None:
+    """Have the coroutine methods that a class of repositories defines report to scopes.
 
-    ``dump`` and ``mkdir`` also report what they publish, and ``open`` what its streams publish.
+    A scope learns of each call, of what ``dump`` and ``mkdir`` publish, and of what is published
+    by the streams that ``open`` returns.
 
-    :param cls: a class of repositories.
+    :param cls: the class.
     """
-    for name, function in list(vars(cls).items()):
-        if name.startswith("_") or not inspect.iscoroutinefunction(function):
-            continue
-        if not inspect.isfunction(function) or hasattr(function, "_is_observed"):
-            continue
-        run = None if hasattr(function, "_reports") else _RUNS.get(name)
-        wrapper: Any = observed(function, run)
-        wrapper._is_observed = True
-        setattr(cls, name, wrapper)
-
-
-def reporting(method: F) -> F:
-    """Declare that a ``dump`` reports to the scope itself, which is faster.
-
-    :param method: the method.
-    """
-    method._reports = True  # type: ignore[attr-defined]
-    return method
+    observe_methods(cls, _RUNS)
 
 
 async def _publish(function: Any, self: Repository, *args: Any, **kwargs: Any) -> Any:

@@ -44,7 +44,9 @@ def translating(
     """
     signature = inspect.signature(method)
 
-    async def waiting(args: Any, kwargs: Any) -> inspect.BoundArguments:
+    async def waiting(
+        repo: RelatedItemRepository, args: Any, kwargs: Any
+    ) -> inspect.BoundArguments:
         bound = signature.bind(*args, **kwargs)
         if parameter in bound.arguments:
             bound.arguments[parameter] = await repo.translated(bound.arguments[parameter])
@@ -52,21 +54,21 @@ def translating(
 
     @functools.wraps(method)
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        bound = await waiting(args, kwargs)
+        bound = await waiting(repo, args, kwargs)
         async for value in method(*bound.args, **bound.kwargs):
             yield value
 
     @functools.wraps(method)
     @asynccontextmanager
     async def manage(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        bound = await waiting(args, kwargs)
+        bound = await waiting(repo, args, kwargs)
         async with method(*bound.args, **bound.kwargs) as value:
             yield value
 
     @observed
     @functools.wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        bound = await waiting(args, kwargs)
+        bound = await waiting(repo, args, kwargs)
         return await method(*bound.args, **bound.kwargs)
 
     @functools.wraps(method)

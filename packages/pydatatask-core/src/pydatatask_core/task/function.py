@@ -153,9 +153,12 @@ async def _attempt(
     scope.enter()
     try:
         await func(scope.job, **links)
+        if scope.unfinished():
+            await scope.settle(links)
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # noqa: BLE001 - all else is a failure of this job
+        scope.close_forgotten(e, links)
         errors.append(e)
     finally:
         scope.ended = True  # the context ends with this task, so that nothing has to be reset

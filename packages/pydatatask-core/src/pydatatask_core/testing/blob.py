@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from contextlib import contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,13 +11,16 @@ from hypothesis import strategies as st
 from pydatatask_core.errors import JobNotFoundError, StoreError
 
 from .asking import assert_absent, failure_of
+from .forgotten import ForgottenWriteLaws
 from .jobs import ABSENT, JOB
+from .local_files import LocalFileLaws
+from .memory import peak_memory
 from .publication import PublicationLaws, read_blob, write_blob
 from .repository import RepositoryContract
 from .values import for_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["BlobRepositoryContract"]
 
@@ -43,7 +44,9 @@ TEXTS = (
 )
 
 
-class BlobRepositoryContract(PublicationLaws, RepositoryContract):
+class BlobRepositoryContract(
+    PublicationLaws, ForgottenWriteLaws, LocalFileLaws, RepositoryContract
+):
     """What holds for any repository of blobs, beside what holds for any repository.
 
     Give the fixture ``repo``; jobs are added by writing blobs.
@@ -60,12 +63,18 @@ class BlobRepositoryContract(PublicationLaws, RepositoryContract):
         await write_blob(repo, job, b"the value of " + job.encode())
 
     def entries(self, repo: Any) -> dict[str, Callable[[Any], Any]]:
-        """Add opening, in each mode."""
+        """Add opening, in each mode and of each kind."""
         opening = {
             f"open {mode}": lambda job, mode=mode: repo.open(job, mode)
             for mode in ("r", "rb", "w", "wb")
         }
-        return {**super().entries(repo), **opening}
+        ways = {"local_file": repo.local_file, "open_sync": repo.open_sync}
+        entering = {
+            f"{name} {mode}": lambda job, way=way, mode=mode: way(job, mode).__aenter__()
+            for name, way in ways.items()
+            for mode in ("r", "rb", "w", "wb")
+        }
+        return {**super().entries(repo), **opening, **entering}
 
     @pytest.mark.parametrize("data", [b"", bytes(range(256)) * 300, b"\r\n\n\r"], ids=len)
     async def test_bytes_out_are_bytes_in(self, repo: Any, data: bytes) -> None:
@@ -166,14 +175,14 @@ class BlobRepositoryContract(PublicationLaws, RepositoryContract):
         if not self.memory_bound:
             pytest.skip(f"{type(self).__name__}.memory_bound is 0")
         written, read = sha256(), sha256()
-        with _peak_memory() as peak:
+        with peak_memory() as peak:
             async with await repo.open(JOB, "wb") as stream:
                 for number in range(self.large // BLOCK):
                     block = number.to_bytes(8, "big") * (BLOCK // 8)
                     written.update(block)
                     await stream.write(block)
             assert peak() < self.memory_bound
-        with _peak_memory() as peak:
+        with peak_memory() as peak:
             async with await repo.open(JOB, "rb") as stream:
                 while block := await stream.read(BLOCK):
                     read.update(block)
@@ -217,18 +226,3 @@ class BlobRepositoryContract(PublicationLaws, RepositoryContract):
         with pytest.raises(ValueError, match="mode"):
             await repo.open(JOB, mode)
         await assert_absent(repo, JOB)
-
-
-@contextmanager
-def _peak_memory() -> Iterator[Callable[[], int]]:
-    """Measure how much more memory than at the beginning Python has held at once."""
-    tracing = tracemalloc.is_tracing()
-    if not tracing:
-        tracemalloc.start()
-    try:
-        tracemalloc.reset_peak()
-        before, _ = tracemalloc.get_traced_memory()
-        yield lambda: tracemalloc.get_traced_memory()[1] - before
-    finally:
-        if not tracing:
-            tracemalloc.stop()

@@ -5,17 +5,27 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import CoroutineType
 
-__all__ = ["CallLog", "current_log", "observed"]
+__all__ = [
+    "CallLog",
+    "coroutine_function",
+    "current_log",
+    "observe_methods",
+    "observed",
+    "reporting",
+]
 
-F = TypeVar("F", bound="Callable[..., Any]")
+F = TypeVar("F", bound=Callable[..., Any])
 
+
+_NO_RUNS: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 MAX_NOTED_CALLS = 64
 """How many calls a log notes before it forgets those that have ended."""
@@ -50,6 +60,15 @@ current_log: ContextVar[CallLog | None] = ContextVar("current_log", default=None
 """The log of the calls that are made in this context, if there is one."""
 
 
+def reporting(method: F) -> F:
+    """Declare that a method needs no ``run`` of :func:`observe_methods`: it does that itself.
+
+    :param method: the method.
+    """
+    method._reports = True  # type: ignore[attr-defined]
+    return method
+
+
 def observed(function: F, run: Callable[..., Any] | None = None) -> F:
     """Wrap a coroutine function so that the log of its caller's context learns of each call.
 
@@ -75,7 +94,23 @@ def observed(function: F, run: Callable[..., Any] | None = None) -> F:
     call.__defaults__ = function.__defaults__
     call.__kwdefaults__ = function.__kwdefaults__
     functools.update_wrapper(call, function)
-    return cast("F", _as_coroutine_function(call))
+    return coroutine_function(cast("F", call))
+
+
+def observe_methods(cls: type, runs: Mapping[str, Callable[..., Any]] = _NO_RUNS) -> None:
+    """Wrap the public coroutine methods that a class defines by :func:`observed`.
+
+    :param cls: the class.
+    :param runs: what runs the methods of some names where there is a log.
+    """
+    for name, function in list(vars(cls).items()):
+        if name.startswith("_") or not inspect.isfunction(function):
+            continue
+        if inspect.iscoroutinefunction(function) and not hasattr(function, "_is_observed"):
+            run = None if hasattr(function, "_reports") else runs.get(name)
+            wrapper: Any = observed(function, run)
+            wrapper._is_observed = True
+            setattr(cls, name, wrapper)
 
 
 def _parameters(function: Any) -> tuple[str, str]:
@@ -125,8 +160,11 @@ def factory(_function_, _run_, _observe_, _get_log_):
     return factory
 
 
-def _as_coroutine_function(function: Any) -> Any:
-    """Mark a function that returns coroutines as a coroutine function for ``inspect``."""
+def coroutine_function(function: F) -> F:
+    """Mark a function that returns coroutines as a coroutine function for ``inspect``.
+
+    :param function: the function, which is changed.
+    """
     if sys.version_info >= (3, 12):
         return inspect.markcoroutinefunction(function)
     # Python 3.11 has no such mark: it looks at this flag of the code, on which only functions act

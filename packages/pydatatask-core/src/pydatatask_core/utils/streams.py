@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydatatask_core.errors import describe
 
+from .calls import observe_methods
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
@@ -71,6 +73,11 @@ class AAbortable(Protocol):
 class ReadStream(ABC):
     """A base for streams that are read: leaving ``async with`` closes them."""
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have a job whose body forgets to await a method fail."""
+        super().__init_subclass__(**kwargs)
+        observe_methods(cls)
+
     @abstractmethod
     async def close(self) -> None:
         """Close and release the stream; doing so again does nothing."""
@@ -93,6 +100,11 @@ class WriteStream(ABC):
     An exception that leaves the block stays the one that the caller sees: a failure to discard
     is added to it as a note.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have a job whose body forgets to await a method fail."""
+        super().__init_subclass__(**kwargs)
+        observe_methods(cls)
 
     @abstractmethod
     async def close(self) -> None:

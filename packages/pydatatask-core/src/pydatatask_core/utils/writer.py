@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from pydatatask_core.errors import StreamClosedError, describe
+from pydatatask_core.errors import NotAwaitedError, StreamClosedError, describe
 
+from .calls import coroutine_function, observed
 from .streams import WriteStream, discard_after
 
 __all__ = ["AtomicWriter", "PublicationReport"]
 
 DataT = TypeVar("DataT", bytes, str)
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _counted(write: F) -> F:
+    """Count the calls of ``write``, because a call that is not awaited runs nothing of it."""
+    function = observed(write)
+
+    @functools.wraps(write)
+    def call(self: AtomicWriter[Any], data: Any) -> Any:
+        self._begun += 1
+        return function(self, data)
+
+    wrapper = cast("F", call)
+    wrapper._is_observed = True  # type: ignore[attr-defined]
+    return coroutine_function(wrapper)
 
 
 class PublicationReport(Protocol):
@@ -27,9 +47,14 @@ class PublicationReport(Protocol):
 class AtomicWriter(WriteStream, Generic[DataT]):
     """A stream for writing that keeps the rules, on top of three operations of a subclass.
 
+    A subclass does not override ``write`` itself, whose calls are counted.
+
     - ``close()`` publishes, once; ``abort()`` discards, once; whichever comes first counts.
     - A ``write`` that failed or was cancelled has stored nobody knows what. From then on the
       stream only discards, and a ``close()`` says so, even one that stands in a ``finally``.
+    - A ``write`` that was not awaited, or has not ended, when the stream is closed has stored
+      nothing or nobody knows what: ``close()`` discards and raises. So ``json.dump(value, stream)``
+      and other functions that write without ``await`` publish nothing.
     - A ``close()`` that fails or is cancelled discards.
     """
 
@@ -38,6 +63,10 @@ class AtomicWriter(WriteStream, Generic[DataT]):
 
     _ended: str | None = None
     _failed: str | None = None
+    _begun = 0
+    """How many writes were called."""
+    _done = 0
+    """How many of them have stored their data."""
 
     @abstractmethod
     async def _write(self, data: DataT) -> None:
@@ -54,6 +83,7 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         Called at most once; also after ``_publish`` failed or was cancelled at any point.
         """
 
+    @_counted
     async def write(self, data: DataT) -> None:
         """Write data to the stream.
 
@@ -65,11 +95,13 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         except BaseException as error:
             self._failed = f"{type(error).__name__}: {describe(error)}"
             raise
+        self._done += 1
 
     async def close(self) -> None:
         """Publish what was written and release the stream; doing so again does nothing.
 
         :raises StreamClosedError: if an earlier write failed; then nothing is published.
+        :raises NotAwaitedError: if a write was not awaited; then nothing is published.
         """
         if self._ended is not None:
             return
@@ -79,6 +111,9 @@ class AtomicWriter(WriteStream, Generic[DataT]):
                 f"{self!r} was discarded instead of closed, since an earlier write failed "
                 f"({self._failed}); open it anew and write everything again"
             )
+        if self._done != self._begun:
+            await self.abort()
+            raise self._not_awaited()
         self._ended = "closed"
         report = self.publication
         try:
@@ -96,6 +131,17 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         if self._ended is None:
             self._ended = "discarded"
             await self._discard()
+
+    def _not_awaited(self) -> NotAwaitedError:
+        number = self._begun - self._done
+        return NotAwaitedError(
+            f"{self!r} was discarded instead of closed, because {number} of {self._begun} writes "
+            f"{'was' if number == 1 else 'were'} not awaited (or had not ended). Write "
+            "`await stream.write(...)`; to write with a function that does not await, such as "
+            "json.dump, csv.writer, print or DataFrame.to_csv, use `async with "
+            'repository.local_file(job, "w") as path` or `async with '
+            'repository.open_sync(job, "w") as file`'
+        )
 
     def _check_usable(self) -> None:
         if self._ended is not None:

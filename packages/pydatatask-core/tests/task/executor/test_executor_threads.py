@@ -22,10 +22,11 @@ from pydatatask_core import (
     InProcessBlobRepository,
     InProcessMetadataRepository,
     MetadataRepository,
+    RelatedItemRepository,
     Repository,
     Session,
 )
-from pydatatask_core.errors import JobNotFoundError
+from pydatatask_core.errors import JobNotFoundError, LocalFileMissingError, NotAwaitedError
 from pydatatask_core.utils import AReadText
 
 if TYPE_CHECKING:
@@ -199,6 +200,47 @@ async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothin
     assert lines == text.splitlines(keepends=True)
     assert some == b"\x00"
     assert await blobs.keys() == {"text", "bytes"}
+
+
+async def test_local_files_are_published_by_the_drivers_loop(threads: ThreadPoolExecutor) -> None:
+    base, names = InProcessBlobRepository(), InProcessMetadataRepository({"job": "translated"})
+
+    async def body(job: str, blobs: BlobRepository) -> Any:
+        async with blobs.local_file("file", "w") as path:
+            await asyncio.to_thread(path.write_text, "whole")
+        async with blobs.open_sync("sync", "w") as file:
+            await asyncio.to_thread(print, "printed", file=file)
+        with pytest.raises(LocalFileMissingError):
+            async with blobs.local_file("never", "wb"):
+                pass
+        async with blobs.open_sync("file") as file:
+            return await asyncio.to_thread(file.read)
+
+    assert await in_thread(threads, body, blobs=base) == "whole"
+    assert base.data == {"file": b"whole", "sync": b"printed\n"}
+
+    async def through_a_view(job: str, view: BlobRepository) -> None:
+        async with view.open_sync("job", "wb") as file:
+            await asyncio.to_thread(file.write, b"seen")
+
+    await in_thread(threads, through_a_view, view=RelatedItemRepository(base, names))
+    assert base.data["translated"] == b"seen"
+
+
+async def test_a_write_in_a_thread_that_is_not_awaited_publishes_nothing(
+    threads: ThreadPoolExecutor,
+) -> None:
+    blobs = InProcessBlobRepository()
+
+    async def body(job: str, blobs: BlobRepository) -> Any:
+        for mode, data in (("w", "x"), ("wb", b"x")):
+            stream: Any = await blobs.open(mode, mode)  # type: ignore[call-overload]
+            stream.write(data).close()
+            with pytest.raises(NotAwaitedError):
+                await stream.close()
+
+    await in_thread(threads, body, blobs=blobs)
+    assert blobs.data == {}
 
 
 async def test_repositories_in_files_are_used_in_the_thread_itself(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -27,6 +29,9 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import TaskConfigurationError
+from pydatatask_core.repository.job_scope import JobScope
+from pydatatask_core.task._executor.travel import Body, pack
+from pydatatask_core.task._executor.worker import SentOrder, run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -335,3 +340,14 @@ def test_a_task_can_be_made_with_its_function_or_decorate_it(tmp_path: Path) -> 
     assert isinstance(work, ExecutorTask)
     with pytest.raises(TaskConfigurationError, match="has a body already"):
         work(bodies.copy)
+
+
+async def test_what_a_body_in_another_process_has_published_travels_back(tmp_path: Path) -> None:
+    links = {name: YamlMetadataFileRepository(tmp_path / name) for name in ("inp", "out")}
+    await links["inp"].dump("a", 1)
+    packed = pack("work", Body(bodies.copy, links), main=False)
+    there = await asyncio.to_thread(run, SentOrder(JobScope("work", "a"), packed))
+    here = JobScope("work", "a")
+    here.include(pickle.loads(pickle.dumps(there)).written)
+    assert here.wrote_to(links["out"])
+    assert not here.wrote_to(links["inp"])

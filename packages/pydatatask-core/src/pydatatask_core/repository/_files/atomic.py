@@ -9,7 +9,7 @@ from .dropping import drop, end
 from .names import temporary_name
 from .sweeping import hold
 
-__all__ = ["AtomicFile", "make_folder", "sync_folder"]
+__all__ = ["AtomicFile", "make_folder", "replace_file", "sync_folder"]
 
 
 class AtomicFile:
@@ -107,6 +107,24 @@ class AtomicFile:
 
     def __repr__(self) -> str:
         return f"file {self._path!r}"
+
+
+def replace_file(path: str, place: str, durable: bool = False) -> None:
+    """Rename a file to its place, which may hold another one.
+
+    :param path: the file.
+    :param place: the place, in the same file system.
+    :param durable: whether it has to survive a power cut.
+    """
+    if durable:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    os.replace(path, place)
+    if durable:
+        sync_folder(os.path.dirname(place))
 
 
 def make_folder(folder: str, durable: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydatatask_core.repository.base import Repository
 from pydatatask_core.repository.blob import BlobRepository, check_mode
-from pydatatask_core.utils import AReadText, AWriteText
+from pydatatask_core.utils import AAbortable, AReadText, AtomicWriter, AWriteText
 from pydatatask_core.utils.calls import observed
 
 if TYPE_CHECKING:
@@ -70,7 +70,30 @@ class StandIn:
         if target is None or name.startswith("__"):
             raise AttributeError(name)
         value = getattr(target, name)
-        return _method(self._bridge, value) if inspect.isroutine(value) else self._of(value)
+        return self._method(value) if inspect.isroutine(value) else self._of(value)
+
+    def _method(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isasyncgenfunction(method):
+
+            @functools.wraps(method)
+            def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+                return _iterate(self._bridge, lambda: method(*args, **kwargs), 1)
+
+            return generate
+        if inspect.iscoroutinefunction(method):
+
+            @observed
+            @functools.wraps(method)
+            async def call(*args: Any, **kwargs: Any) -> Any:
+                return await self._hop(method, *args, **kwargs)
+
+            return call
+
+        @functools.wraps(method)
+        def call_now(*args: Any, **kwargs: Any) -> Any:
+            return stand_in(self._bridge, method(*args, **kwargs))
+
+        return call_now
 
     def _of(self, value: Any) -> Any:
         return self if value is self._target else stand_in(self._bridge, value)
@@ -101,6 +124,31 @@ class StandIn:
 
     def __repr__(self) -> str:
         return repr(self.__dict__.get("_target"))
+
+
+class WriterStandIn(AtomicWriter[bytes], StandIn):  # type: ignore[misc] # one `__aexit__` of two
+    """A stand-in for a stream that is written, which refuses to close if a write was forgotten.
+
+    :param stream: a stand-in for the stream.
+    """
+
+    def __init__(self, stream: StandIn) -> None:
+        StandIn.__init__(self, stream._bridge, stream._target)
+
+    async def _write(self, data: bytes) -> None:
+        await self._hop(self._target.write, data)
+
+    async def _publish(self) -> None:
+        await self._hop(self._target.close)
+
+    async def _discard(self) -> None:
+        if isinstance(self._target, AAbortable):
+            await self._hop(self._target.abort)
+        elif self._ended != "closed":
+            await self._hop(self._target.close)
+
+    def __repr__(self) -> str:
+        return repr(self._target)
 
 
 class RepositoryStandIn(StandIn, Repository):
@@ -152,42 +200,22 @@ class RepositoryStandIn(StandIn, Repository):
     def __getattr__(self, name: str) -> Any:
         target = self.__dict__.get("_target")
         if name == "open" and isinstance(target, BlobRepository):
-            return functools.partial(_open, super().__getattr__("open"))
+            return self._open
         return super().__getattr__(name)
 
+    async def _open(self, job: str, mode: str = "r") -> Any:
+        """Open a blob; text, which is UTF-8 by contract, is decoded here, in large pieces."""
+        check_mode(mode)
+        target: Any = self._target
+        stream = await self._hop(target.open, job, mode.removesuffix("b") + "b")
+        if mode == "r":
+            return AReadText(stream, chunksize=TEXT_CHUNK)
+        if mode == "w":
+            return AWriteText(stream)
+        return WriterStandIn(stream) if mode == "wb" and isinstance(stream, StandIn) else stream
 
-@observed
-async def _open(hop: Callable[[str, str], Any], job: str, mode: str = "r") -> Any:
-    """Open a blob; text, which is UTF-8 by contract, is decoded on this side, in large pieces."""
-    check_mode(mode)
-    stream = await hop(job, mode.removesuffix("b") + "b")
-    if mode == "r":
-        return AReadText(stream, chunksize=TEXT_CHUNK)
-    return AWriteText(stream) if mode == "w" else stream
-
-
-def _method(bridge: Bridge, method: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.isasyncgenfunction(method):
-
-        @functools.wraps(method)
-        def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-            return _iterate(bridge, lambda: method(*args, **kwargs), 1)
-
-        return generate
-    if inspect.iscoroutinefunction(method):
-
-        @observed
-        @functools.wraps(method)
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            return stand_in(bridge, await bridge.run(lambda: method(*args, **kwargs)))
-
-        return call
-
-    @functools.wraps(method)
-    def call_now(*args: Any, **kwargs: Any) -> Any:
-        return stand_in(bridge, method(*args, **kwargs))
-
-    return call_now
+    _open.__qualname__ = "RepositoryStandIn.open"
+    _open = observed(_open)
 
 
 async def _iterate(

@@ -173,13 +173,14 @@ def run(order: Order) -> Ending:
     scope = order.scope
     token = scope.enter()
     try:
-        _call(body, order.job, order.stop)
+        _call(body, scope, order.stop)
     except KeyboardInterrupt:
         _here.interrupted = time.time()
         raise
     except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
         asked = order.stop is not None and order.stop.requested
         cancelled = asked and isinstance(e, asyncio.CancelledError)
+        scope.close_forgotten(e, body.links)
         record["success"] = False
         record.update(failure(e))
     finally:
@@ -190,16 +191,23 @@ def run(order: Order) -> Ending:
     return Ending(record, cancelled, written)
 
 
-def _call(body: Body, job: str, stop: Stop | None) -> None:
+def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:
     """Run a body in a context of its own: a variable that a job sets is not the next one's."""
+
+    async def finish(result: Awaitable[Any]) -> None:
+        await result
+        if scope.unfinished():
+            await scope.settle(body.links)
+
     context = contextvars.copy_context()
     if inspect.iscoroutinefunction(body.func):
-        return _here.loop.run(lambda: body.func(job, **body.links), stop, context)
+        return _here.loop.run(lambda: finish(body.func(scope.job, **body.links)), stop, context)
     if stop is not None:
         stop.begin(None)
-    result = context.run(body.func, job, **body.links)
+    result = context.run(body.func, scope.job, **body.links)
     if inspect.isawaitable(result):
-        _here.loop.run(lambda: result, stop, context)
+        _here.loop.run(lambda: finish(result), stop, context)
+    scope.check_awaited(body.links)
     return None
 
 

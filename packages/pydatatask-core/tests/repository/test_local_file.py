@@ -1,0 +1,112 @@
+"""Local files of repositories whose values are local files themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core import FileRepository, InProcessBlobRepository, YamlMetadataFileRepository
+from pydatatask_core.errors import NotAwaitedError
+from pydatatask_core.repository.job_scope import JobScope
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def write(repo: Any, job: str, text: str) -> None:
+    async with repo.local_file(job, "w") as path:
+        await asyncio.to_thread(path.write_text, text)
+
+
+async def test_the_file_has_its_right_name_and_is_in_the_folder_of_its_target(
+    tmp_path: Path,
+) -> None:
+    repo = FileRepository(tmp_path / "data", ".csv")
+    async with repo.local_file("job", "w") as path:
+        assert path.name == "job.csv"
+        assert path.is_absolute()
+        assert path.parent.parent == tmp_path / "data"
+        await asyncio.to_thread(path.write_text, "value")
+    assert os.listdir(tmp_path / "data") == ["job.csv"]
+    async with repo.local_file("job") as path:
+        assert path == tmp_path / "data" / "job.csv"
+
+
+async def test_a_durable_file_and_a_file_of_another_case_are_replaced(tmp_path: Path) -> None:
+    await write(FileRepository(tmp_path), "Job", "old")
+    repo = FileRepository(tmp_path, case_insensitive=True, durable=True)
+    await write(repo, "job", "new")
+    assert os.listdir(tmp_path) == ["Job"]
+    assert await asyncio.to_thread((tmp_path / "Job").read_text) == "new"
+
+
+async def test_a_value_that_is_more_than_its_file_goes_through_open(tmp_path: Path) -> None:
+    class Shouting(FileRepository):
+        async def open(self, job: str, mode: Any = "r") -> Any:
+            stream = await super().open(job, mode)
+            if mode == "wb":
+                await stream.write(b"HEADER ")
+            return stream
+
+    repo = Shouting(tmp_path)
+    await write(repo, "job", "value")
+    assert await asyncio.to_thread((tmp_path / "job").read_text) == "HEADER value"
+
+
+async def test_metadata_are_local_files_of_text(tmp_path: Path) -> None:
+    repo = YamlMetadataFileRepository(tmp_path, ".yaml")
+    async with repo.open_sync("job", "w") as file:
+        file.write("a: 1\n")
+    assert await repo.info("job") == {"a": 1}
+
+
+async def test_what_a_writer_that_died_has_left_is_swept(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, os, sys, pydatatask_core\n"
+        "async def main():\n"
+        "    repo = pydatatask_core.FileRepository(sys.argv[1])\n"
+        "    async with repo.local_file('job', 'w') as path:\n"
+        "        path.write_text('half')\n"
+        "        os._exit(0)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+    (left,) = os.listdir(tmp_path)
+    repo = FileRepository(tmp_path)
+    assert await repo.keys() == frozenset()
+    await repo.validate()
+    assert os.listdir(tmp_path) == [left]  # it might be in use
+    old = time.time() - 2 * 24 * 60 * 60
+    os.utime(tmp_path / left, (old, old))
+    async with repo.local_file("other", "w") as path:
+        os.utime(path.parent, (old, old))
+        await repo.validate()
+        await asyncio.to_thread(path.write_text, "in use")
+    assert os.listdir(tmp_path) == ["other"]
+
+
+@pytest.mark.parametrize("kind", [FileRepository, InProcessBlobRepository])
+async def test_a_scope_learns_of_the_publication_and_refuses_late_ones(
+    kind: Any, tmp_path: Path
+) -> None:
+    repo = kind(tmp_path) if kind is FileRepository else kind()
+    seen: list[str] = []
+    scope = JobScope("task", "a", lambda repository, job: seen.append(job))
+    token = scope.enter()
+    await write(repo, "job", "value")
+    assert scope.wrote_to(repo)
+    assert "job" in seen
+    late = repo.local_file("late", "w")
+    path = await late.__aenter__()
+    scope.leave(token)
+    await asyncio.to_thread(path.write_text, "late")
+    with pytest.raises(NotAwaitedError):
+        await late.__aexit__(None, None, None)
+    assert await repo.keys() == {"job"}

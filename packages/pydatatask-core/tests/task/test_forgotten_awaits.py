@@ -1,0 +1,299 @@
+"""Bodies that forget to await a call of ours fail, and the error names it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core import (
+    DirectoryRepository,
+    ExecutorTask,
+    FileRepository,
+    InProcessBlobRepository,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    MetadataRepository,
+    RelatedItemRepository,
+    Repository,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.errors import NotAwaitedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.asyncio
+
+Run = "Callable[..., Any]"
+
+
+@pytest.fixture(params=["event loop", "thread"])
+def make(request: Any) -> Iterator[Callable[..., Any]]:
+    """Make a task of a body and links, of each kind that runs bodies in this process."""
+    with ThreadPoolExecutor(1) as threads:
+
+        def make(body: Any, **links: Repository) -> Any:
+            done = InProcessMetadataRepository()
+            task: Any = (
+                InProcessSyncTask("t", done, func=body)
+                if request.param == "event loop"
+                else ExecutorTask("t", threads, done, func=body)
+            )
+            task.synchronous = True
+            for name, repo in links.items():
+                task.link(name, repo, is_output=True, required_for_output=False)
+            return task
+
+        yield make
+
+
+async def record(task: Any, job: str = "a") -> dict[str, Any]:
+    """Run a job and return its record."""
+    await task.launch(job)
+    found: dict[str, Any] = await task.links["done"].repo.info(job)
+    return found
+
+
+async def failure(task: Any) -> str:
+    """Run a job that fails, and return why."""
+    found = await record(task)
+    assert found["success"] is False
+    return str(found["exception"])
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """End an asyncio task that a body has left; those in threads have ended with their job."""
+    if task.get_loop() is asyncio.get_running_loop():
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def dump(job: str, out: Any) -> None:
+    out.dump(job, 1)
+
+
+async def kept_dump(job: str, out: Any) -> None:
+    out.kept = out.dump(job, data=1)
+
+
+async def delete(job: str, out: Any) -> None:
+    out.delete(job)
+
+
+async def contains(job: str, out: Any) -> None:
+    if out.contains(job):
+        pass
+
+
+async def close(job: str, blobs: Any) -> None:
+    stream = await blobs.open(job, "wb")
+    await stream.write(b"x")
+    stream.close()
+
+
+async def open_blob(job: str, blobs: Any) -> None:
+    blobs.open(job, "w")
+
+
+async def write(job: str, blobs: Any) -> None:
+    stream = await blobs.open(job, "w")
+    stream.write("x")
+
+
+@pytest.mark.parametrize(
+    ("body", "call"),
+    [
+        (dump, r"out\.dump\('a'\)"),
+        (kept_dump, r"out\.dump\('a'\)"),
+        (delete, r"out\.delete\('a'\)"),
+        (contains, r"out\.contains\("),
+        (open_blob, r"blobs\.open\('a'\)"),
+        (close, r"blob of job 'a' in memory>\.close\(\)"),
+        (write, r"blob of job 'a' in memory>\)?\.write\("),
+    ],
+)
+async def test_a_call_that_was_never_awaited_fails_the_job_and_is_named(
+    make: Any, body: Any, call: str
+) -> None:
+    out, blobs = InProcessMetadataRepository(), InProcessBlobRepository()
+    text = await failure(make(body, out=out, blobs=blobs))
+    assert text.startswith("NotAwaitedError: ")
+    assert "never awaited" in text
+    assert re.search(call, text), text
+    assert not await out.contains("a")
+    assert not await blobs.contains("a")
+
+
+async def test_repositories_in_files_and_views_are_named_too(make: Any, tmp_path: Path) -> None:
+    names = InProcessMetadataRepository({"a": "b"})
+    kinds: dict[str, Any] = {
+        "files": YamlMetadataFileRepository(tmp_path / "files"),
+        "view": RelatedItemRepository(InProcessMetadataRepository(), names),
+    }
+    for name, repo in kinds.items():
+
+        async def body(job: str, name: str = name, **links: Any) -> None:
+            links[name].dump(job, 1)
+
+        text = await failure(make(body, **{name: repo}))
+        assert f"`{name}.dump('a')` was called and never awaited" in text
+
+
+async def test_a_repository_that_is_no_link_is_named_by_itself(make: Any, tmp_path: Path) -> None:
+    elsewhere = FileRepository(tmp_path)
+
+    async def body(job: str) -> None:
+        elsewhere.open(job, "w")  # type: ignore[unused-coroutine]
+
+    assert f"{elsewhere!r}.open('a')" in await failure(make(body))
+
+
+async def test_a_call_in_a_third_partys_class_counts(make: Any) -> None:
+    class Models(InProcessMetadataRepository):
+        async def publish(self, job: str) -> None:
+            await self.dump(job, 1)
+
+    async def body(job: str, out: Any) -> None:
+        out.publish(job)
+
+    assert "out.publish('a')" in await failure(make(body, out=Models()))
+
+
+async def test_asyncio_tasks_of_calls_are_waited_for(make: Any, tmp_path: Path) -> None:
+    out = YamlMetadataFileRepository(tmp_path / "out")
+    kept: list[Any] = []
+
+    async def body(job: str, out: Any) -> None:
+        kept.append(asyncio.create_task(out.dump(job, 1)))
+        kept.append(asyncio.gather(*(out.dump(f"{job}{n}", n) for n in range(3))))
+
+    assert (await record(make(body, out=out)))["success"]
+    assert await out.keys() == {"a", "a0", "a1", "a2"}
+
+
+async def test_an_asyncio_task_of_a_call_that_fails_fails_the_job(make: Any) -> None:
+    kept = []
+
+    async def body(job: str, out: Any) -> None:
+        kept.append(asyncio.create_task(out.dump("no job id", 1)))
+
+    assert "InvalidJobIdError" in await failure(make(body, out=InProcessMetadataRepository()))
+
+
+async def test_a_value_that_would_appear_after_the_end_does_not_and_the_job_fails(
+    make: Any,
+) -> None:
+    class Slow(InProcessMetadataRepository):
+        async def dump(self, job: str, data: Any) -> None:
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            await super().dump(job, data)
+
+    kept: list[asyncio.Task[None]] = []
+
+    async def body(job: str, out: Any) -> None:
+        async def later() -> None:
+            await out.dump(job, 1)
+
+        kept.append(asyncio.create_task(later()))
+        await asyncio.sleep(0)
+
+    text = await failure(make(body, out=Slow()))
+    assert "out.dump('a')` had not ended when the function returned" in text
+    await end(kept[0])
+
+
+async def test_what_begins_to_publish_after_the_end_cannot(make: Any) -> None:
+    out = InProcessMetadataRepository()
+    kept: list[asyncio.Task[None]] = []
+
+    async def body(job: str, out: Any) -> None:
+        async def later() -> None:
+            await out.dump(job, 1)
+
+        kept.append(asyncio.create_task(later()))
+
+    await record(make(body, out=out))
+    if kept[0].get_loop() is asyncio.get_running_loop():
+        with pytest.raises(NotAwaitedError, match="await every asyncio task"):
+            await kept[0]
+    assert not await out.contains("a")
+
+
+async def test_calls_that_are_awaited_in_any_way_are_fine(make: Any) -> None:
+    async def body(job: str, out: Any, blobs: Any) -> None:
+        await out.dump(job, 1)
+        await asyncio.gather(out.dump("b", 1), out.contains("b"), out.info("b"))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(out.dump("c", 1))
+        await asyncio.wait_for(out.delete("c"), 30)
+        async with await blobs.open(job, "w") as stream:
+            await stream.write("x")
+        assert [key async for key in blobs] == [job]
+
+    links: dict[str, Any] = {
+        "out": InProcessMetadataRepository(),
+        "blobs": InProcessBlobRepository(),
+    }
+    assert (await record(make(body, **links)))["success"]
+
+
+async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None:
+    async def body(job: str, out: Any) -> None:
+        out.dump(job, 1)
+        raise KeyError("mine")
+
+    found = await record(make(body, out=InProcessMetadataRepository()))
+    assert found["exception"] == "KeyError: 'mine'"
+    assert "`out.dump('a')` was called and not awaited." in found["traceback"]
+
+
+async def test_a_body_that_is_not_async_cannot_call_without_awaiting() -> None:
+    def body(job: str, out: MetadataRepository) -> None:
+        out.dump(job, 1)  # type: ignore[unused-coroutine]
+
+    with ThreadPoolExecutor(1) as threads:
+        task = ExecutorTask("t", threads, InProcessMetadataRepository(), func=body)
+        task.synchronous = True
+        task.link("out", InProcessMetadataRepository(), is_output=True)
+        assert "out.dump('a')" in await failure(task)
+
+
+async def test_a_forgotten_write_fails_the_job_and_publishes_nothing(
+    make: Any, tmp_path: Path
+) -> None:
+    out = FileRepository(tmp_path, ".txt")
+
+    async def body(job: str) -> None:
+        async with await out.open(job, "w") as stream:
+            stream.write("hello")  # type: ignore[unused-coroutine]
+
+    text = await failure(make(body, out=out))
+    assert "NotAwaitedError" in text
+    assert "local_file" in text
+    assert not await out.contains("a")
+
+
+async def test_a_directory_that_is_still_being_built_does_not_appear_later(
+    make: Any, tmp_path: Path
+) -> None:
+    out = DirectoryRepository(tmp_path)
+    kept: list[Any] = []
+
+    async def body(job: str, out: Any) -> None:
+        async def later() -> None:
+            async with out.build(job) as path:
+                (path / "file").touch()
+                await asyncio.Event().wait()
+
+        kept.append(asyncio.create_task(later()))
+        await asyncio.sleep(0)
+
+    await record(make(body, out=out))
+    await end(kept[0])
+    assert not await out.contains("a")
