@@ -157,7 +157,7 @@ async def test_the_next_failure_of_the_job_replaces_what_is_held_back(lab: Lab) 
 async def test_sweeping_removes_what_is_held_back_of_these_jobs(lab: Lab) -> None:
     await lab.add("a", "b")
     await lab.run(lab.task("echo x; false", stdout=lab.out))
-    other = lab.again().task("", stdout=lab.out)
+    other = lab.again().task("true", stdout=lab.out)
     await other.sweep({"a", "c"})
     assert lab.held().keys() == {"b"}
 
@@ -177,7 +177,7 @@ async def test_held_output_is_kept_for_thirty_days(lab: Lab) -> None:
     await lab.run(lab.task("echo x; false", stdout=lab.out))
     for days, kept in ((29, True), (2, False)):
         make_old(lab, "a", days * 86400)
-        await lab.run(lab.again().task("", stdout=lab.out))
+        await lab.run(lab.again().task("true", stdout=lab.out))
         assert ("a" in lab.held()) is kept
 
 
@@ -273,7 +273,7 @@ async def test_what_is_held_already_is_not_lost_with_a_run_directory_that_is_hal
     rest.mkdir()
     (rest / ".begun").touch()
     (rest / ".stderr").write_text("why\n" * 2000)
-    async with lab.pipeline(lab.again().task("", stdout=lab.out)):
+    async with lab.pipeline(lab.again().task("true", stdout=lab.out)):
         assert lab.held() == {"a": {".stdout": "x\n", ".stderr": "why\n" * 2000}}
         assert lab.directories() == []
 
@@ -317,7 +317,7 @@ async def test_a_manager_of_documented_methods_holds_it_back_too(lab: Lab) -> No
     again = lab.again()
     again.manager = manager
     assert await streams(again.task(template, stdout=lab.out)) == {"stdout": b"x\n"}
-    await again.task("", stdout=lab.out).sweep({"a"})
+    await again.task("true", stdout=lab.out).sweep({"a"})
     assert not _held_by(lab.root / "processes")
     await lab.done.delete("a")
     await again.run(again.task(template, stdout=lab.out))

@@ -55,7 +55,7 @@ async def test_a_command_that_fails_fails_the_job(lab: Lab, template: str, code:
 
 
 async def test_a_script_without_a_first_line_is_one_of_bash(lab: Lab) -> None:
-    await record_of(lab, "a=(1 2); [[ ${#a[@]} = 2 ]]; echo $-".replace("{#", "{{ '{#' }}"))
+    await record_of(lab, "words=(x y); [[ ${words[1]} = y ]]; echo $-")
     assert {"e", "u"} <= set(await lab.text(lab.out))
 
 

@@ -89,7 +89,7 @@ async def test_old_output_is_removed_by_the_clock_of_the_machine(
         await lab.add("a", "b")
         await lab.run(lab.task("echo x; false", stdout=lab.out))
         make_old(tmp_path, "a", 3700)
-        async with lab.pipeline(lab.task("", stdout=lab.out, keep_failed=3600)):
+        async with lab.pipeline(lab.task("true", stdout=lab.out, keep_failed=3600)):
             assert held(tmp_path).keys() == {"b"}
 
 
@@ -122,10 +122,10 @@ async def test_what_cannot_be_held_stays_where_the_job_ran_until_it_can(
         await lab.run(lab.task("echo x; false", stdout=lab.out))
         assert "stays in" in caplog.text
         assert await lab.pids.keys() == set()
-        assert await streams(lab.task("", stdout=lab.out)) == {"stdout": b"x\n"}
+        assert await streams(lab.task("true", stdout=lab.out)) == {"stdout": b"x\n"}
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path / "lab", lambda: connection)
-        async with lab.pipeline(lab.task("", stdout=lab.out)):
+        async with lab.pipeline(lab.task("true", stdout=lab.out)):
             assert held(lab.root) == {"a": {".stdout": "x\n"}}
         assert lab.directories() == []
 
