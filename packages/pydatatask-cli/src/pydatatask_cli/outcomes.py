@@ -18,9 +18,7 @@ __all__ = ["failed_jobs", "marks_of", "outcome_repositories"]
 
 def outcome_repositories(task: Task) -> Iterable[Repository]:
     """Iterate the repositories in which a task records how its jobs ended."""
-    for name, link in task.links.items():
-        if task.gated(name) is not link.repo:
-            yield link.repo
+    return task.outcome_repositories
 
 
 async def failed_jobs(task: Task) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -84,7 +84,8 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         ``required_for_output``, ``is_status``.
     :param func_done: optional: a MetadataRepository in which to dump some information about the
         function's lifetime and termination on completion: ``success``, ``start_time``,
-        ``end_time``, and of a failure ``exception`` and ``traceback``. Linked as "func_done" with
+        ``end_time``, and of a failure ``exception`` and ``traceback``, or ``reason`` and
+        ``missing_outputs``. Linked as "func_done" with
         ``inhibits_start``, ``required_for_output``, ``is_status``. A pod that fails before its
         function can record anything is recorded here as well, with its ``reason``.
     :param env: optional: additional keys to add to the template environment. What they put into
@@ -102,6 +103,8 @@ class KubeFunctionTask(KubeTask, FunctionTask):
     It is highly recommended to provide at least one of ``kube_done``, ``func_done``, or ``logs``,
     so that at least one link is present with ``inhibits_start``.
     """
+
+    checks_outputs_in_pod = True
 
     def __init__(
         self,
@@ -157,25 +160,23 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             return await super().launch(job)
         self.check_recordable(job)
         start = datetime.now(UTC)
-        failed = await self.run_body(self.scope_of(job), self.bind_links())
-        await self._note(job, start, failed)
-        if failed is not None:
-            raise TaskError(
-                f"{self.name}: job {job!r} has failed: {failure(failed)['exception']}"
-            ) from failed
-        return None
-
-    async def _note(self, job: str, start: datetime, failed: BaseException | None) -> None:
-        if self.func_done is None or not self.metadata:
-            return
+        scope = self.scope_of(job)
+        failed = await self.run_body(scope, self.bind_links())
         record: dict[str, Any] = {
             "success": failed is None,
             "start_time": start,
             "end_time": max(start, datetime.now(UTC)),
         }
         if failed is not None:
-            record.update(failure(failed))
-        await self.func_done.dump(job, record)
+            record |= failure(failed)
+        elif outputs := self.output_check.unwritten(scope, record):
+            record |= await self.output_check.verdict(job, outputs)
+        if self.func_done is not None and self.metadata:
+            await self.func_done.dump(job, record)
+        if not record["success"]:
+            problem = record["reason"] if failed is None else record["exception"]
+            raise TaskError(f"{self.name}: job {job!r} has failed: {problem}") from failed
+        return None
 
     async def settled(self, job: str, record: Mapping[str, Any]) -> None:
         """Take over what the function has recorded in its pod, or record that it could not.

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydatatask_core.task.required_outputs import lacking
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .state import Container
 
-__all__ = ["DISCARDED", "KILLED", "Ending", "killed", "lost"]
+__all__ = ["DISCARDED", "KILLED", "Ending", "killed", "lost", "without_outputs"]
 
 KILLED = "killed"
 DISCARDED = "discarded"
@@ -23,6 +27,8 @@ class Ending:
     :param kind: the kind of failure, which the record then has as a flag.
     :param container: the container that is to blame, if one is.
     :param stays: whether it is still there and has to be stopped.
+    :param missing_outputs: the names of the links to outputs that it has not written, if it ended
+        well and yet has failed.
     """
 
     success: bool = False
@@ -30,6 +36,7 @@ class Ending:
     kind: str | None = None
     container: Container | None = None
     stays: bool = False
+    missing_outputs: tuple[str, ...] = ()
 
     @property
     def may_be_retried(self) -> bool:
@@ -52,3 +59,11 @@ def lost(why: str, stays: bool = False) -> Ending:
     :param stays: whether it is still there.
     """
     return Ending(reason=f"lost: {why}", kind="lost", stays=stays)
+
+
+def without_outputs(names: Collection[str]) -> Ending:
+    """Return the ending of a pod that ended well without writing some of its job's outputs.
+
+    :param names: the names of the links to the outputs.
+    """
+    return Ending(reason=lacking(names), missing_outputs=tuple(sorted(names)))

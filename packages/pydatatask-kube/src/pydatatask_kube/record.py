@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.task.required_outputs import MISSING_OUTPUTS
 from pydatatask_core.utils import signal_name
 
 from .names import name_of, uid_of
@@ -33,7 +34,8 @@ def describe_ending(
     taken_on = parse_time(pod.get("status", {}).get("startTime"))
     start = first_start(pod) or taken_on or created_at(pod, now)
     end = now if ending.stays else last_finish(pod) or now
-    code = 0 if ending.success else ending.container.code if ending.container else None
+    ended_well = ending.success or ending.missing_outputs
+    code = 0 if ended_well else ending.container.code if ending.container else None
     record: dict[str, Any] = {
         "success": ending.success,
         "return_code": code,
@@ -51,6 +53,8 @@ def describe_ending(
         record["containers"] = [_describe(c) for c in containers]
     if not ending.success:
         record["reason"] = ending.reason
+        if ending.missing_outputs:
+            record[MISSING_OUTPUTS] = list(ending.missing_outputs)
         if ending.kind is not None:
             record[ending.kind] = True
         name = signal_name(code) if code else None

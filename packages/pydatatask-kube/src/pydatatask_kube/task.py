@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.errors import LaunchRefusedError, TaskError
 from pydatatask_core.task.flight import Phase
@@ -41,7 +41,8 @@ class KubeTask(KubeControl):
     Will automatically link a :class:`LiveKubeRepository` as "live" with ``inhibits_start``,
     ``inhibits_output``, ``is_status``.
 
-    A job ends well if its pod does: all containers with exit status 0. Whatever else became of
+    A job ends well if its pod does, all containers with exit status 0, and every output that is not
+    optional is written then; else it has failed, with ``missing_outputs``. Whatever else became of
     the pod is recorded in ``done``: ``success``, ``return_code``, ``start_time``, ``end_time``,
     ``duration`` (seconds), ``attempt``, ``pod``, ``uid``, ``node``, ``image``, ``restarts``, with
     several containers a list of these as ``containers``; of a failure also ``reason``, ``signal``
@@ -88,6 +89,9 @@ class KubeTask(KubeControl):
     """
 
     event_driven = True
+
+    checks_outputs_in_pod: ClassVar[bool] = False
+    """Whether a pod ends well only if its job's required outputs are written."""
 
     def _prepare(self) -> None:
         self._launcher = Launcher(self)

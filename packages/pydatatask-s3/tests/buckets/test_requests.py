@@ -8,6 +8,7 @@ import pytest
 
 from pydatatask_core.errors import MalformedValueError, UnsupportedValueError
 from pydatatask_core.pipeline import Pipeline
+from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.task import InProcessSyncTask
 from pydatatask_s3 import S3BucketRepository, YamlMetadataS3Repository
 
@@ -89,3 +90,42 @@ async def test_a_key_that_occurs_twice_in_an_object_is_named_with_its_line(
     await client.put_object(Bucket=bucket, Key="values/a.yaml", Body=b"a: 1\nb: 2\na: 3")
     with pytest.raises(MalformedValueError, match=r"/values/a.yaml, line 3, .* 'a' occurs twice"):
         await repo.info("a")
+
+
+async def test_outputs_that_jobs_wrote_by_other_means_are_looked_for_by_listings(
+    client: Any, bucket: str
+) -> None:
+    out = S3BucketRepository(lambda: client, bucket, "out/")
+
+    @InProcessSyncTask("write", InProcessMetadataRepository(), concurrency=40)
+    async def write(job: str) -> None:
+        if job != "job7":
+            await client.put_object(Bucket=bucket, Key=f"out/{job}", Body=b"data")
+
+    jobs = InProcessMetadataRepository({f"job{number}": 1 for number in range(40)})
+    write.link("jobs", jobs, is_input=True)
+    write.link("out", out, is_output=True)
+    async with Pipeline([write]) as pipeline:
+        sent = Requests(client).sent
+        summary = await pipeline.run()
+    assert summary.failed == {"write": ["job7"]}
+    assert set(sent) == {"PutObject", "ListObjectsV2"}
+    assert sent.count("ListObjectsV2") < 20
+
+
+async def test_outputs_written_through_the_repository_cost_no_request_more(
+    client: Any, bucket: str
+) -> None:
+    out = S3BucketRepository(lambda: client, bucket, "out/")
+
+    @InProcessSyncTask("write", InProcessMetadataRepository())
+    async def write(job: str, out: Any) -> None:
+        async with await out.open(job, "wb") as stream:
+            await stream.write(b"data")
+
+    write.link("jobs", InProcessMetadataRepository({"a": 1, "b": 1}), is_input=True)
+    write.link("out", out, is_output=True)
+    async with Pipeline([write]) as pipeline:
+        sent = Requests(client).sent
+        assert (await pipeline.run()).failed == {}
+    assert sent == ["PutObject", "PutObject"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -113,19 +113,24 @@ def command(
     """Run updates in a loop until everything is quiet.
 
     On a terminal it shows how far each task is, else a line now and then. At the end it names the
-    jobs that failed in this run, and exits with 1 if there are any. Ctrl-C stops it: what runs
+    jobs that failed in this run, and exits with 1 if there are any. Jobs that earlier runs recorded
+    as successes although they lack an output are named as well. Ctrl-C stops it: what runs
     elsewhere goes on, and the next run takes it up again.
 
     With --json: {"launched": {TASK: NUMBER}, "failed": {TASK: [JOB]}, "given_up": {TASK: [JOB]},
-    "seconds": NUMBER}.
+    "seconds": NUMBER, "done_without_output": {TASK: {LINK: [JOB]}}, only if there are any}.
     """
     from pydatatask_cli.summary import print_summary
+    from pydatatask_core.pipeline.output_audit import find_done_without_output
 
     if not app.debug:
         show_logs("INFO")
-    summary = app.run(
-        lambda pipeline: run(pipeline, forever, launch_once, timeout, poll=poll), "drive"
-    )
-    print_summary(summary, as_json=as_json)
+
+    async def run_and_look(pipeline: Pipeline) -> tuple[RunSummary, dict[str, Any]]:
+        summary = await run(pipeline, forever, launch_once, timeout, poll=poll)
+        return summary, await find_done_without_output(pipeline.tasks.values())
+
+    summary, lacking = app.run(run_and_look, "drive")
+    print_summary(summary, lacking, as_json=as_json)
     if (summary.failed or summary.given_up) and not ok_failures:
         raise ExitStatus(NEW_FAILURES)

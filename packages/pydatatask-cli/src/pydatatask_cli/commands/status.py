@@ -12,6 +12,7 @@ from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.lookup import shown_links
+from pydatatask_cli.summary import DONE_WITHOUT_OUTPUT, print_done_without_output
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,6 +28,7 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
     :param pipeline: an open pipeline.
     :param all_repos: whether to count those that are neither input nor status nor output, too.
     """
+    from pydatatask_core.pipeline.output_audit import find_done_without_output
     from pydatatask_core.repository.listing import Listing, leaves
 
     links = {t.name: list(shown_links(t, all_repos)) for t in pipeline.tasks.values()}
@@ -38,6 +40,7 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
         for leaf in leaves(link.repo)
     }
     await asyncio.gather(*map(listing.keys, distinct.values()), return_exceptions=True)
+    lacking = await find_done_without_output(pipeline.tasks.values(), listing)
     tasks = []
     for task in pipeline.tasks.values():
         shown = []
@@ -48,7 +51,10 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
             except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
                 entry["error"] = str(e)
             shown.append(entry)
-        tasks.append({"name": task.name, "disabled": task.disabled, "links": shown})
+        described: dict[str, Any] = {"name": task.name, "disabled": task.disabled, "links": shown}
+        if task.name in lacking:
+            described[DONE_WITHOUT_OUTPUT] = lacking[task.name]
+        tasks.append(described)
     return {"tasks": tasks}
 
 
@@ -67,6 +73,10 @@ async def print_status(pipeline: Pipeline, all_repos: bool, *, as_json: bool = F
         output.show(status_table(found))
     else:
         _print_plain(found)
+    if not as_json:
+        print_done_without_output(
+            {task["name"]: task.get(DONE_WITHOUT_OUTPUT, {}) for task in found["tasks"]}
+        )
     failed = {link["error"] for task in found["tasks"] for link in task["links"] if "error" in link}
     for error in sorted(failed):
         output.complain(error)
@@ -129,10 +139,12 @@ def command(app: App, all_repos: bool, as_json: bool, watch: bool, every: float)
 
     For each task, how many jobs are in its inputs, its status and its outputs. To a pipe: the
     name of the task on a line, a line `TASK.LINK COUNT` for each link, and a blank line; `?`
-    stands for a repository that could not be listed.
+    stands for a repository that could not be listed. At the end a line `done without output:
+    TASK.LINK COUNT: JOBS` for each output that jobs lack although they are recorded as successes.
 
     With --json: {"tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name": LINK, "kind":
-    "input", "status", "output" or "other", "count": NUMBER or null, "error": only if null}]}]};
+    "input", "status", "output" or "other", "count": NUMBER or null, "error": only if null}],
+    "done_without_output": {LINK: [JOB]}, only if there are any}]};
     with --watch as well, one such object a line.
     """
     if watch:

@@ -21,8 +21,10 @@ __all__ = ["command"]
 
 async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
     from pydatatask_core.pipeline.opening import warn_of_oddities
+    from pydatatask_core.pipeline.output_audit import warn_of_done_without_output
 
     await warn_of_oddities(list(pipeline.tasks.values()))
+    await warn_of_done_without_output(pipeline.tasks.values())
     repos = {id(link.repo): link.repo for t in pipeline.tasks.values() for link in t.links.values()}
     errors = []
     for repo in repos.values():
@@ -53,7 +55,7 @@ def command(app: App) -> None:
     """Open the pipeline, look at all of it, and launch nothing.
 
     What is wrong is told, with a non-zero exit status; what is allowed and hardly meant is warned
-    of. Every repository is listed once. Nothing is created.
+    of, and so are jobs that are done without one of their outputs. Nothing is created.
     """
     ours, warnings = logging.getLogger("pydatatask"), _Warnings(logging.WARNING)
     ours.addHandler(warnings)

@@ -274,9 +274,12 @@ class Dispatcher:
         return full
 
     def _occupied(self, task: Task) -> int:
-        """Count the jobs that the task has now, those that wait for another attempt apart."""
+        """Count the jobs that the task has now, except those that only wait.
+
+        They wait for another attempt, or have ended and their outputs are being looked for.
+        """
         jobs = task.running | self._launching.get(task, _NOTHING) | self._live.get(task, _NOTHING)
-        return len(jobs - task.waiting)
+        return len(jobs - task.waiting - task.output_check.checking)
 
 
 def tell_nobody(_: bool) -> None:

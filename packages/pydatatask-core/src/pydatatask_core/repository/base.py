@@ -54,6 +54,11 @@ class Repository(ABC):
     MAX_JOB_ID_LENGTH: ClassVar[int] = 128
     """The most characters a job id may have."""
 
+    looks_up_locally: ClassVar[bool] = False
+    """Whether :meth:`contains` asks only memory or files, so that it may be called for each job.
+
+    Otherwise :meth:`keys` is called once for many jobs."""
+
     _warned_of_names = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -266,6 +271,10 @@ class Repository(ABC):
         warns of that and does not make it.
         """
         return False
+
+    async def visibility_delay(self) -> float:
+        """Return the seconds for which a value that another machine wrote may not be seen here."""
+        return 0.0
 
     @property
     def identity(self) -> str | None:

@@ -16,7 +16,7 @@ from ._files.draft import DraftDirectory
 from ._files.listing import Kind, has_entries
 from ._files.removal import remove_directory
 from .file_base import FileRepositoryBase
-from .job_scope import current_scope
+from .job_scope import current_scope, reporting
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -41,6 +41,7 @@ class DirectoryRepository(FileRepositoryBase):
         check_flags(type(self).__name__, discard_empty=discard_empty)
         self.discard_empty = discard_empty
 
+    @reporting
     async def mkdir(self, job: str) -> None:
         """Create an empty directory corresponding to job.
 
@@ -49,7 +50,12 @@ class DirectoryRepository(FileRepositoryBase):
         :param job: the key.
         """
         self.check_job_id(job)
+        scope = current_scope()
+        if scope is not None:
+            scope.publishing(self, job)
         await in_thread(self._mkdir, job)
+        if scope is not None and not self.discard_empty:
+            scope.published(self)
 
     @asynccontextmanager
     async def build(self, job: str) -> AsyncGenerator[Path, None]:

@@ -58,6 +58,8 @@ class FileRepositoryBase(Repository, ABC):
     :raises RepositoryConfigurationError: if one can never work.
     """
 
+    looks_up_locally = True
+
     _KIND: ClassVar[Kind] = Kind.ANY
     _DEFAULT_EXTENSION: ClassVar[str] = ""
 
@@ -158,6 +160,16 @@ class FileRepositoryBase(Repository, ABC):
 
     async def is_missing(self) -> bool:
         return await asyncio.to_thread(self._is_missing)
+
+    async def visibility_delay(self) -> float:
+        """Return 60 where the folder is on a shared or remote file system (NFS, sshfs), else 0.
+
+        The clients of such file systems keep what they know of a folder for up to a minute.
+        """
+        from ._files.shared import VISIBILITY_DELAY_SECONDS, is_shared
+
+        shared = await asyncio.to_thread(is_shared, str(self.basedir))
+        return VISIBILITY_DELAY_SECONDS if shared else 0.0
 
     async def validate(self) -> None:
         """Create the folder, try it out, and remove what writers that died have left in it.

@@ -28,6 +28,8 @@ class _InProcessRepository(Repository):
     A dict that was given is the user's: it is used as it is, and it may change behind our back.
     """
 
+    looks_up_locally = True
+
     def __init__(self, data: dict[str, Any] | None = None) -> None:
         if data is not None and not isinstance(data, dict):
             raise TypeError(

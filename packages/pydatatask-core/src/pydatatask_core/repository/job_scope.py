@@ -46,6 +46,8 @@ class JobScope(CallLog):
     ended = False
     _written: dict[int, Repository] = {}  # noqa: RUF012 - replaced before it is written to
     _places: frozenset[str] = frozenset()
+    _own: tuple[Repository, ...] = ()
+    _own_places: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -84,6 +86,16 @@ class JobScope(CallLog):
             )
         if self.before_publish is not None:
             self.before_publish(repository, job)
+        self.note_key(repository, job)
+
+    def note_key(self, repository: Repository, job: str) -> None:
+        """Note whether a key that is about to be published is the job's own.
+
+        :param repository: the repository that holds the data.
+        :param job: the key.
+        """
+        if job == self.job and not any(own is repository for own in self._own):
+            self._own += (repository,)
 
     def published(self, repository: Repository) -> None:
         """Note that a key of a repository was published.
@@ -109,17 +121,40 @@ class JobScope(CallLog):
             return True
         return not self.places_written().isdisjoint(store.identity for store in stores)
 
+    def wrote_own_key(self, repository: Repository) -> bool:
+        """Return whether the body published the job's own key to a repository, or below a view.
+
+        :param repository: any repository.
+        """
+        written = self._written
+        for own in self._own:
+            if own is repository:  # mostly, and it is asked for each job
+                return id(own) in written
+        if not self._own and not self._own_places:
+            return False
+        stores = list(stores_written(repository))
+        if any(own is store and id(own) in written for own in self._own for store in stores):
+            return True
+        return not self.places_of_own_key().isdisjoint(store.identity for store in stores)
+
+    def places_of_own_key(self) -> frozenset[str]:
+        """Return the identities of the repositories to which the job's own key was published."""
+        places = (own.identity for own in self._own if id(own) in self._written)
+        return self._own_places.union(place for place in places if place is not None)
+
     def places_written(self) -> frozenset[str]:
         """Return the identities of the repositories that were published to, as far as known."""
         places = (repository.identity for repository in self._written.values())
         return self._places.union(place for place in places if place is not None)
 
-    def include(self, places: frozenset[str]) -> None:
+    def include(self, places: frozenset[str], own: frozenset[str] = frozenset()) -> None:
         """Add what a body has published to in another process.
 
         :param places: what :meth:`places_written` returned there.
+        :param own: what :meth:`places_of_own_key` returned there.
         """
         self._places |= places
+        self._own_places |= own
 
     # -- the end of the body ---------------------------------------------------------------------
 
@@ -290,6 +325,7 @@ async def _open(function: Any, self: Repository, *args: Any, **kwargs: Any) -> A
             stream.publication = Publication(scope, self, _job_of(args, kwargs))
     else:
         # A third party's stream does not report when it publishes.
+        scope.note_key(self, _job_of(args, kwargs))
         scope.published(self)
     return stream
 

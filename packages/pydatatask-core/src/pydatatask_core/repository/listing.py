@@ -166,6 +166,10 @@ class Combinator(Repository):
         for child in self.written_children:
             await child.validate()
 
+    async def visibility_delay(self) -> float:
+        """Return the longest delay of the repositories below."""
+        return max([await child.visibility_delay() for child in self.children.values()], default=0)
+
     @property
     def identity(self) -> str | None:
         """A combinator stores nothing itself; its children say where the data lives."""

@@ -16,6 +16,7 @@ from pydatatask_core.errors import (
 )
 
 from .links import Linked
+from .required_outputs import OutputCheck
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -85,6 +86,7 @@ class Task(Linked, ABC):
         """Those of :attr:`recording_repositories` where case makes no difference, by link."""
         self.due: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
+        self.output_check = OutputCheck(self)
         self._waiting: set[str] = set()
         self.timers: dict[str, asyncio.TimerHandle] = {}
         """What each job waits for that is to be tried again; for :meth:`end_wait`."""
@@ -216,6 +218,20 @@ class Task(Linked, ABC):
         """
         return None
 
+    async def missing_outputs(self, job: str) -> list[str]:
+        """Return the names of the required outputs that a job lacks that ended well.
+
+        A task that records ends itself calls this before it records a success; a job that lacks an
+        output has failed. Missing outputs on a shared file system are looked for again for a
+        minute.
+
+        :param job: the job, which has ended.
+        :raises Exception: if a store could not be read; then nothing may be recorded yet.
+        """
+        check = self.output_check
+        missing = await check.missing(job, self.required_outputs)
+        return list(await check.still_missing(job, missing)) if missing else []
+
     @property
     def running(self) -> AbstractSet[str]:
         """The jobs that this process knows to be running, waiting for a retry, or unrecorded."""
@@ -231,6 +247,7 @@ class Task(Linked, ABC):
         self.runtime = runtime
         self.shared_outputs = None
         self.case_insensitive_records = {}
+        self.output_check = OutputCheck(self)
         self._waiting.clear()
         self.due.clear()
         for timer in self.timers.values():

@@ -81,8 +81,9 @@ class ExecutorTask(FunctionTask):
         of the session.
     :param done: a metadata repository to store some information about a job's runtime and
         termination on completion: ``success``, ``start_time``, ``end_time``, ``attempt``,
-        ``worker`` (host and process), and of a failure ``exception`` and ``traceback``, or
-        ``reason`` where the function did not end by itself.
+        ``worker`` (host and process), of a failure ``exception`` and ``traceback``, or
+        ``reason`` where the function did not end by itself or did not write all required outputs
+        (``missing_outputs``), and ``fan_out``, the outputs to which it wrote only other keys.
     :param ready: a repository from which to read task-ready status.
     :param func: the function to run as the task body, if the task is not used as a decorator.
     :param retries: how often a failed job is tried again before its failure is recorded.
@@ -213,7 +214,8 @@ class ExecutorTask(FunctionTask):
             self.concurrency is None
             and self.runtime is not None
             and self.runtime.mode == "drive"
-            and len(self._instances) >= self._placement.most_in_flight
+            and len(self._instances) - len(self.output_check.checking)
+            >= self._placement.most_in_flight
         )
 
     async def _give(self, job: str) -> Instance:

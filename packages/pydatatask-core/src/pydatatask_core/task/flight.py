@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Mapping
 
+    from pydatatask_core.repository.base import Repository
+
     from .base import Task
 
 __all__ = ["LONGEST_WAIT", "JobInFlight", "JobsInFlight", "Phase"]
@@ -90,12 +92,19 @@ class JobsInFlight(ABC, Generic[J]):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.live: dict[str, J] = {}
-        self.unrecorded = 0
-        """How many jobs have ended and are not recorded yet."""
+        self._ended = 0
         self._own: set[asyncio.Task[None]] = set()
         self._trying = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+
+    @property
+    def unrecorded(self) -> int:
+        """How many jobs have ended and could not be recorded yet.
+
+        Those whose outputs are still being looked for do not count.
+        """
+        return self._ended - len(self.task.output_check.checking)
 
     @abstractmethod
     async def record_end(self, live: J) -> None:
@@ -134,7 +143,7 @@ class JobsInFlight(ABC, Generic[J]):
         :param phase: the phase.
         """
         if not live.over.is_set():
-            self.unrecorded += (phase is Phase.ENDED) - (live.phase is Phase.ENDED)
+            self._ended += (phase is Phase.ENDED) - (live.phase is Phase.ENDED)
             live.phase = phase
 
     def wait_again(self, live: J, delay: float) -> None:
@@ -167,7 +176,7 @@ class JobsInFlight(ABC, Generic[J]):
         if live.over.is_set():
             return  # it was deleted while its end was being recorded, or the other way round
         live.finish()
-        self.unrecorded -= live.phase is Phase.ENDED
+        self._ended -= live.phase is Phase.ENDED
         if self.live.get(live.job) is live:
             del self.live[live.job]
 
@@ -184,8 +193,7 @@ class JobsInFlight(ABC, Generic[J]):
                 continue  # the caller's list may be older than the end of the job
             if live.phase is Phase.ENDED and now >= live.not_before:
                 live.recording = True
-                self._trying += 1
-                self._quiet.clear()
+                self._begin_try()
                 self.spawn(self.try_to_record(live), live)
 
     async def try_to_record(self, live: J) -> None:
@@ -209,9 +217,39 @@ class JobsInFlight(ABC, Generic[J]):
             )
         finally:
             live.recording = False
-            self._trying -= 1
-            if not self._trying:
-                self._quiet.set()
+            self._end_try()
+
+    def _begin_try(self) -> None:
+        self._trying += 1
+        self._quiet.clear()
+
+    def _end_try(self) -> None:
+        self._trying -= 1
+        if not self._trying:
+            self._quiet.set()
+
+    async def missing_outputs(self, live: J, written: Collection[Repository]) -> list[str]:
+        """Return the names of the required outputs that a job lacks that ended well.
+
+        While they are looked for again, other jobs go on, and nothing waits for this one.
+
+        :param live: the job.
+        :param written: the repositories that the task itself writes.
+        :raises Exception: if a store could not be read.
+        """
+        check = self.task.output_check
+        required = self.task.required_outputs
+        outputs = {
+            name: repo for name, repo in required.items() if not any(repo is own for own in written)
+        }
+        missing = await check.missing(live.job, outputs) if outputs else {}
+        if missing:
+            self._end_try()
+            try:
+                missing = await check.still_missing(live.job, missing)
+            finally:
+                self._begin_try()
+        return list(missing)
 
     async def settle(self) -> None:
         """Wait until all that can be recorded now is."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.metadata import MetadataRepository
 
+    from .required_outputs import Outputs
     from .retry import Retries
     from .runtime import Runtime
 
@@ -44,8 +45,10 @@ class InProcessSyncTask(FunctionTask):
 
     :param name: the name of this task.
     :param done: a metadata repository to store some information about a job's runtime and
-        termination on completion: ``success``, ``start_time``, ``end_time``, ``attempt``, and of
-        a failure ``exception`` and ``traceback``.
+        termination on completion: ``success``, ``start_time``, ``end_time``, ``attempt``, of a
+        failure ``exception`` and ``traceback``, or ``reason`` and ``missing_outputs`` if it did
+        not write all required outputs, and ``fan_out``, the outputs to which it wrote only other
+        keys.
     :param ready: a repository from which to read task-ready status.
     :param func: the async function to run as the task body, if the task is not used as a
         decorator.
@@ -79,7 +82,8 @@ class InProcessSyncTask(FunctionTask):
 
     @property
     def running(self) -> AbstractSet[str]:
-        return self._now | self._waiting | self._recorder.unwritten.keys()
+        checking = self.output_check.checking
+        return self._now | self._waiting | self._recorder.unwritten.keys() | checking
 
     def attach(self, runtime: Runtime | None) -> None:
         super().attach(runtime)
@@ -90,7 +94,7 @@ class InProcessSyncTask(FunctionTask):
 
     async def update(self) -> bool:
         await self._recorder.retry()
-        return bool(self._now or self._waiting or self._recorder.unwritten)
+        return bool(self.running)
 
     async def launch(self, job: str) -> None:
         """Run the body for one job, to its end.
@@ -104,39 +108,79 @@ class InProcessSyncTask(FunctionTask):
             self._bound = self.bind_links()
         if len(job) > self._plain_length or not (job.isalnum() and job.isascii()):
             self.check_recordable(job)  # which takes the same way, and half as long again
-        if job in self._now:
+        if job in self._now or job in self.output_check.checking:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         self._waiting.discard(job)
         self._now.add(job)
         try:
             while True:
                 attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
-                failed: dict[str, str] | None = None
                 start = _utc_now()
                 if self.shared_outputs is not None:
                     await self.shared_outputs.prepare(self, job)
-                error = await self.run_body(self.scope_of(job), self._bound)
-                if error is None:
-                    break
-                wait = self.retries.wait_after(attempt)
+                scope = self.scope_of(job)
+                problem = await self.run_body(scope, self._bound)
+                end = _utc_now()
+                record: dict[str, Any] = {
+                    "success": problem is None,
+                    "start_time": start,
+                    "end_time": end if end > start else start,  # the clock may have been set back
+                    "attempt": attempt,
+                }
+                if problem is None:
+                    check = self.output_check
+                    outputs = self.required_outputs and check.unwritten(scope, record)
+                    if not outputs or await check.has_all_here(job, outputs):
+                        return await self._recorder.record(job, record)
+                    if self._is_driven:
+                        return self._end_later(job, record, outputs)
+                    record |= await check.verdict(job, outputs)
+                wait = await self._settle(job, record, problem)
+                del problem  # its traceback leads to what the body worked with
                 if wait is None:
-                    failed = failure(error)
-                    del error  # its traceback leads to what the body worked with
-                    break
-                self._attempts[job] = attempt
+                    return
                 if self._is_driven:
                     return self.retry_later(job, wait)
                 await asyncio.sleep(wait)
-            end = _utc_now()
-            record = {
-                "success": failed is None,
-                "start_time": start,
-                "end_time": end if end > start else start,  # the clock may have been set back
-                "attempt": attempt,
-            }
-            await self._recorder.record(job, record | failed if failed else record)
         finally:
             self._now.discard(job)
+
+    async def _settle(
+        self, job: str, record: dict[str, Any], problem: BaseException | None = None
+    ) -> float | None:
+        """Record the end of a job, unless it is launched again.
+
+        :param job: the job.
+        :param record: how it ended.
+        :param problem: the exception that its body raised.
+        :return: after how many seconds it is launched again, or None if it is not.
+        """
+        if not record["success"]:
+            wait = self.retries.wait_after(record["attempt"])
+            if wait is not None:
+                self._attempts[job] = record["attempt"]
+                return wait
+            if problem is not None:
+                record |= failure(problem)
+        await self._recorder.record(job, record)
+        return None
+
+    def _end_later(self, job: str, record: dict[str, Any], outputs: Outputs) -> None:
+        """Look for the outputs of a job beside the other jobs, then record its end."""
+
+        async def settle() -> None:
+            try:
+                record.update(await self.output_check.verdict(job, outputs))
+                wait = await self._settle(job, record)
+                if wait is not None:
+                    self.retry_later(job, wait)
+            finally:
+                self.output_check.checking.discard(job)
+                self.wake()
+
+        assert self.runtime is not None
+        self.output_check.checking.add(job)
+        self.runtime.spawn(settle(), f"pydatatask outputs of {self.name} {job}")
 
     @property
     def _is_driven(self) -> bool:

@@ -24,11 +24,18 @@ class Link:
     inhibits_output: bool = False
     required_for_output: bool = False
     shared: bool = False
+    optional: bool = False
 
     @property
     def dispositions(self) -> dict[str, bool]:
-        """Every property of the link but the repository, by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "repo"}
+        """How the repository is used, by name."""
+        apart = ("repo", "optional")  # `optional` says what a job's end is, not how it is used
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
+
+    @property
+    def is_required_output(self) -> bool:
+        """Whether a job that ends without it has failed."""
+        return self.is_output and self.required_for_output and not self.optional
 
     @property
     def shows_live_jobs(self) -> bool:

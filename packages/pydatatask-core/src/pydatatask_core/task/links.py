@@ -37,6 +37,7 @@ class Linked:
         self._default_ready: Repository | None = None
         self._plain_length = -1
         """Up to which length every name of letters and digits can be recorded; -1 if not known."""
+        self._required_outputs: dict[str, Repository] | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
         self.failed_counted_by: list[str] = []
         """The tasks that are started by failed jobs of this one, too."""
@@ -85,6 +86,7 @@ class Linked:
         required_for_output: bool | None = None,
         *,
         shared: bool = False,
+        optional: bool = False,
     ) -> None:
         """Create a link between this task and a repository.
 
@@ -102,6 +104,9 @@ class Linked:
             one is plugged into; as ``is_output`` if unspecified.
         :param shared: whether other tasks are meant to write to the same place. If all links to
             it say so, opening the pipeline does not warn of it.
+        :param optional: whether a job may end well without this output. Otherwise a job that ends
+            without an output that is required for output has failed. A task plugged after this
+            one starts only for jobs that have it, in either case.
         :raises TaskConfigurationError: if the name is taken, or no repository is given.
         """
         if not isinstance(name, str) or not name:
@@ -129,8 +134,10 @@ class Linked:
             inhibits_output=inhibits_output,
             required_for_output=is_output if required_for_output is None else required_for_output,
             shared=shared,
+            optional=optional,
         )
         self._default_ready = None
+        self._required_outputs = None
         self._plain_length = -1
 
     def plug(
@@ -254,6 +261,11 @@ class Linked:
         return self._outcomes[name]
 
     @property
+    def outcome_repositories(self) -> list[Repository]:
+        """The repositories in which this task records how its jobs ended."""
+        return [self.links[name].repo for name in self._outcomes]
+
+    @property
     def outcome_views(self) -> list[SucceededRepository]:
         """Views of these repositories without the jobs that have failed."""
         return list(self._outcomes.values())
@@ -295,6 +307,15 @@ class Linked:
     def required_for_output(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``required_for_output``."""
         return self._linked("required_for_output")
+
+    @property
+    def required_outputs(self) -> dict[str, Repository]:
+        """The repositories that a job has to be in, or write to, to have ended well, by link."""
+        if self._required_outputs is None:
+            self._required_outputs = {
+                name: link.repo for name, link in self.links.items() if link.is_required_output
+            }
+        return self._required_outputs
 
     @property
     def live_repositories(self) -> list[Repository]:

@@ -43,7 +43,8 @@ class ProcessTask(ProcessSetting):
     command that fails, also inside a pipe, ends the script, or ``sh -eu`` where there is no bash.
     The execution environment for the task is defined by the process manager.
 
-    A script ends well with exit status 0. What is in ``done``, and how a job goes on after any
+    A script ends well with exit status 0; its job has failed all the same if an output that is not
+    optional is not written then. What is in ``done``, and how a job goes on after any
     crash, is told by ``pydatatask_core.task._process`` and ``pydatatask_core.proc_manager``.
 
     :param name: the name of this task.
@@ -67,9 +68,10 @@ class ProcessTask(ProcessSetting):
         ``is_status``, ``inhibits_start``, ``required_for_output``. It holds ``success``,
         ``return_code``, ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``,
         ``host`` and ``handle``; of a failure also ``reason``, and ``signal``, ``lost``,
-        ``timed_out`` or ``killed`` where that applies. ``stderr_tail`` is the last 4 KiB of its
-        stderr (``stdout_tail`` where they are interleaved), of a failure always, of a success
-        where it is not published; ``stdout_tail`` the last 64 KiB of a stdout that is held back.
+        ``timed_out``, ``killed`` or ``missing_outputs`` where that applies. ``stderr_tail`` is the
+        last 4 KiB of its stderr (``stdout_tail`` where they are interleaved), of a failure always,
+        of a success where it is not published; ``stdout_tail`` the last 64 KiB of a stdout that
+        is held back.
     :param stdin: a blob repository from which to source the process' standard input, preloaded
         to the target. Linked as "stdin" with ``is_input``.
     :param stdout: a blob repository into which to dump the process' standard output on

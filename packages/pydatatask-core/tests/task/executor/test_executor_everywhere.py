@@ -18,6 +18,7 @@ import executor_bodies as bodies
 from executor_kinds import dask_cluster, reusable
 from executor_stage import Gate, in_files
 
+from pydatatask_core import YamlMetadataFileRepository
 from pydatatask_core.errors import TaskError
 
 if TYPE_CHECKING:
@@ -159,6 +160,25 @@ async def test_every_job_is_done_and_its_record_says_when_and_where(
         assert record["start_time"].tzinfo is not None
         assert record["worker"].endswith(f":{places[job][0]}")
     assert not stage.task.running
+
+
+async def test_only_a_job_that_wrote_nothing_to_a_required_output_has_failed(
+    tmp_path: Path, executor: Any
+) -> None:
+    stage = in_files(tmp_path, executor, bodies.part)
+    parts = YamlMetadataFileRepository(tmp_path / "parts")
+    stage.task.link("parts", parts, is_output=True)
+    for how in ("own", "others", "open", "nothing"):
+        await stage.feed(how, value=how)
+
+    await stage.run()
+
+    records = await stage.done.info_all()
+    assert {job for job, record in records.items() if not record["success"]} == {"nothing"}
+    assert records["nothing"]["reason"].startswith("succeeded without writing its output `parts`")
+    assert {job: r.get("fan_out") for job, r in records.items() if "fan_out" in r} == {
+        "others": ["parts"]
+    }
 
 
 async def test_a_worker_keeps_one_loop_for_all_its_jobs(tmp_path: Path, executor: Any) -> None:

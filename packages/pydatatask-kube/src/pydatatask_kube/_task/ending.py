@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.task.flight import Phase
-from pydatatask_kube.outcome import DISCARDED
+from pydatatask_kube.outcome import DISCARDED, without_outputs
 from pydatatask_kube.record import describe_ending
 
 from .logs import publish_logs
@@ -54,6 +54,9 @@ class Ender:
             settled = await self._is_settled(live, ending)
         if ending.kind == "timed_out" and ending.stays and not settled:
             await self._let_handle(live)
+        if ending.success and not settled:
+            # Outside of the slots, because this may take a minute.
+            ending = await self._check_outputs(live, ending)
         async with self._slots:
             if not settled:
                 await self._settle(live, ending)
@@ -72,6 +75,13 @@ class Ender:
         if live.record is not None or ending.kind == DISCARDED:
             return True
         return live.adopted and live.pod is not None and await self.task.has_recorded(live.pod)
+
+    async def _check_outputs(self, live: LiveJob, ending: Ending) -> Ending:
+        """Return how a job ended whose pod ended well: its required outputs have to be there."""
+        if self.task.checks_outputs_in_pod:
+            return ending
+        missing = await self.jobs.missing_outputs(live, self.task.written)
+        return without_outputs(missing) if missing else ending
 
     async def try_again(self, live: LiveJob) -> None:
         """Have a job launched again once the name of its pod is free, if it is not killed first.

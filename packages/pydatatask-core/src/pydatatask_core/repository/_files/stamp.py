@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["Stamp", "is_certain", "stamp_of"]
+__all__ = ["Stamp", "is_certain", "stamp_of", "type_of_device"]
+
+MOUNTS = "/proc/self/mountinfo"
 
 Stamp = tuple[int, int, int, int]
 
@@ -32,18 +34,22 @@ def stamp_of(folder: str) -> Stamp | None:
 def is_certain(stamp: Stamp) -> bool:
     """Determine whether any change from now on gives another stamp than this one, just made."""
     device, _, modified, changed = stamp
-    return time.time_ns() - max(modified, changed) > _TICK_NS and _is_local(device)
+    return time.time_ns() - max(modified, changed) > _TICK_NS and type_of_device(device) in _LOCAL
 
 
-def _is_local(device: int) -> bool:
+def type_of_device(device: int) -> str | None:
+    """Return the type of a mounted file system as the kernel names it; None if it is not listed.
+
+    :param device: its number, which ``os.stat`` gives as ``st_dev``.
+    """
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:
             for mount in mounts:
                 # proc_pid_mountinfo(5): device, root, ... " - " type of the file system ...
                 place, _, kind = mount.partition(" - ")
                 if place.split(" ", 3)[2] == number:
-                    return kind.split(" ", 1)[0] in _LOCAL
+                    return kind.split(" ", 1)[0]
     except OSError:
-        pass  # no Linux; then every look is a listing
-    return False
+        pass  # no Linux
+    return None

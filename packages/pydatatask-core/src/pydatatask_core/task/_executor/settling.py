@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.utils import run_concurrently
 
@@ -14,6 +14,7 @@ from .instance import Instance, ended_early
 if TYPE_CHECKING:
     from pydatatask_core.task.function import FunctionTask
     from pydatatask_core.task.outcomes import Recorder
+    from pydatatask_core.task.required_outputs import Outputs
 
     from .roster import Roster
 
@@ -77,18 +78,52 @@ class Settling:
             instance.unusable = True
             self._give_up(ending.unusable)
         elif ending is not None:
-            wait = None
-            if not (ending.record["success"] or instance.cancelled):
-                wait = self._task.retries.wait_after(instance.attempt)
-            if wait is None:
-                await self._recorder.record(job, {**ending.record, "attempt": instance.attempt})
-            else:
-                self._attempts[job] = instance.attempt
-                if instance.awaited:
-                    instance.retry_after = wait
-                    return
-                self._task.retry_later(job, wait)
-        self._roster.instances.pop(job, None)
+            record = {**ending.record, "attempt": instance.attempt}
+            check = self._task.output_check
+            outputs = check.unwritten(instance.scope, record) if record["success"] else {}
+            if outputs and not await check.has_all_here(job, outputs):
+                runtime = self._task.runtime
+                if runtime is not None and not instance.awaited:
+                    check.checking.add(job)
+                    coroutine = self._end_later(instance, record, outputs)
+                    return runtime.spawn(coroutine, f"pydatatask outputs of {job}")
+                record |= await check.verdict(job, outputs)
+            return await self._end(instance, record)
+        self._forget(instance)
+        return None
+
+    async def _end_later(
+        self, instance: Instance, record: dict[str, Any], outputs: Outputs
+    ) -> None:
+        """Look for the outputs of a job beside the other jobs, then record its end."""
+        check = self._task.output_check
+        try:
+            record |= await check.verdict(instance.job, outputs)
+            await self._end(instance, record)
+        except BaseException:
+            self._roster.ends.append(instance)  # for when the pipeline is opened again
+            raise
+        finally:
+            check.checking.discard(instance.job)
+            self._task.wake()
+
+    async def _end(self, instance: Instance, record: dict[str, Any]) -> None:
+        """Record the end of a job, or see to its next attempt."""
+        job, wait = instance.job, None
+        if not (record["success"] or instance.cancelled):
+            wait = self._task.retries.wait_after(instance.attempt)
+        if wait is None:
+            await self._recorder.record(job, record)
+        else:
+            self._attempts[job] = instance.attempt
+            if instance.awaited:
+                instance.retry_after = wait
+                return
+            self._task.retry_later(job, wait)
+        self._forget(instance)
+
+    def _forget(self, instance: Instance) -> None:
+        self._roster.instances.pop(instance.job, None)
         instance.future = None  # which leads back here, and to whatever its executor keeps for it
 
     def _give_up(self, problem: str) -> None:

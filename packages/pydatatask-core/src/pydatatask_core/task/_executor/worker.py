@@ -45,6 +45,9 @@ class Ending(NamedTuple):
     written: frozenset[str] = frozenset()
     """The identities of the repositories that the job has published to; see ``JobScope``."""
 
+    own_key: frozenset[str] = frozenset()
+    """Those of them to which it has published its own key."""
+
     unusable: str | None = None
     """Why this worker cannot run any job of the task, if so; this one was not begun then."""
 
@@ -187,8 +190,9 @@ def run(order: Order) -> Ending:
         scope.leave(token)
     record["end_time"] = start + timedelta(seconds=time.monotonic() - began)
     record["worker"] = _whereabouts()
-    written = scope.places_written() if isinstance(order, SentOrder) else frozenset()
-    return Ending(record, cancelled, written)
+    if not isinstance(order, SentOrder):
+        return Ending(record, cancelled)  # the driver has the same scope
+    return Ending(record, cancelled, scope.places_written(), scope.places_of_own_key())
 
 
 def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:

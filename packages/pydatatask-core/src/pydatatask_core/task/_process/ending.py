@@ -12,6 +12,7 @@ from pydatatask_core.proc_manager.run import INLINE, Leftover, Report, State
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
 from pydatatask_core.repository.job_scope import stores_written
 from pydatatask_core.task.flight import LONGEST_WAIT
+from pydatatask_core.task.required_outputs import outputs_lacking
 from pydatatask_core.utils import async_copyfile
 
 from .held import place_streams
@@ -58,9 +59,29 @@ class Ender:
         """
         await self.jobs.give_back(live)
         async with self._slots:
-            await self._end(live)
+            ended = await self._find_end(live)
+        if ended is None:
+            return
+        report, record, stuck = ended
+        if record["success"]:
+            # Outside of the slots, because this may take a minute.
+            missing = await self.jobs.missing_outputs(live, self.task.written)
+            if missing:
+                record |= outputs_lacking(missing)
+        async with self._slots:
+            conflicts = {}
+            if record["success"]:
+                conflicts = await self._find_conflicts(live, self.task.published)
+            live.conflict = next(iter(conflicts.values()), None)
+            if live.conflict is not None:
+                record |= {"success": False, "reason": live.conflict}
+            await self._settle(live, report, record, stuck)
 
-    async def _end(self, live: LiveJob) -> None:
+    async def _find_end(self, live: LiveJob) -> tuple[Report, dict[str, Any], bool] | None:
+        """Return how a job ended, or None if it goes on or is launched again.
+
+        The last item is whether it cannot be launched again.
+        """
         task = self.task
         report = await task.runs.report(live.run, task.kept_streams)
         if live.cancelled:
@@ -68,26 +89,24 @@ class Ender:
         stuck = False
         if report.state is State.RUNNING:
             await self.jobs.take_back(live)
-            return self.jobs.run_on(live)
+            self.jobs.run_on(live)
+            return None
         if live.waiting_for is not None and not live.cancelled:
             # What is there was left by the attempt before.
             if await self._remove(live):
-                return self.jobs.wait_again(live, self._rest_of_wait(live, live.waiting_for))
+                self.jobs.wait_again(live, self._rest_of_wait(live, live.waiting_for))
+                return None
             live.attempt, live.waiting_for, stuck = max(1, live.attempt - 1), None, True
         elif report.state is State.NOT_STARTED and report.stopped is None:
             delay = live.wait(_RESTART_DELAY)
             if await self.put_off(live, delay, "it could not be started", live.attempt):
-                return
+                return None
             stuck = True
         live.attempts = live.count_attempts(report.memo)
         record = describe_outcome(
             live, report, task.published, datetime.now(UTC), strict=task.runs_strictly
         )
-        conflicts = await self._find_conflicts(live, task.published) if record["success"] else {}
-        live.conflict = next(iter(conflicts.values()), None)
-        if live.conflict is not None:
-            record |= {"success": False, "reason": live.conflict}
-        await self._settle(live, report, record, stuck)
+        return report, record, stuck
 
     async def _find_conflicts(self, live: LiveJob, streams: Iterable[str]) -> dict[str, str]:
         """Return which of the streams another task has published for this job, and the message.

@@ -151,3 +151,16 @@ async def with_live(job: str, inp: MetadataRepository, live: Any) -> None:
 
 def doubled(value: int) -> int:
     return 2 * value
+
+
+async def part(job: str, inp: MetadataRepository, parts: MetadataRepository) -> None:
+    """Write to ``parts`` in the way that the value of the job names."""
+    how = await inp.info(job)
+    if how == "own":
+        await parts.dump(job, 1)
+    elif how == "others":
+        for n in range(3):
+            await parts.dump(f"{job}part{n}", n)
+    elif how == "open":
+        path = parts.fullpath(job)  # type: ignore[attr-defined]
+        await asyncio.to_thread(path.write_text, "1")

@@ -1,0 +1,110 @@
+"""Finding jobs of earlier runs that are done without one of their outputs."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import PydatataskError
+from pydatatask_core.repository.bulk import read_each
+from pydatatask_core.repository.listing import Listing
+from pydatatask_core.task.required_outputs import FAN_OUT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.task.base import Task
+
+__all__ = ["find_done_without_output", "warn_of_done_without_output"]
+
+log = logging.getLogger("pydatatask.pipeline")
+
+READ_AT_ONCE = 64
+"""How many records are read at a time in search of one that is a success."""
+
+SHOWN_JOBS = 20
+"""How many jobs a warning names."""
+
+
+async def find_done_without_output(
+    tasks: Iterable[Task], listing: Listing | None = None
+) -> dict[str, dict[str, list[str]]]:
+    """Find the jobs that are recorded as successes and lack an output that is not optional.
+
+    Keys decide first; values are read only of the jobs that they leave. A job that wrote other
+    keys to an output (fan-out) does not lack it. What cannot be read is left out.
+
+    :param tasks: the tasks.
+    :param listing: the keys that are listed already.
+    :return: the jobs by task and link.
+    """
+    listing = Listing() if listing is None else listing
+    found: dict[str, dict[str, list[str]]] = {}
+    for task in tasks:
+        for name, repo in task.required_outputs.items():
+            try:
+                jobs = await _lacking(task, name, repo, listing)
+            except (PydatataskError, OSError, NotImplementedError) as e:
+                log.debug("%s: whether jobs lack output %s is not known: %s", task.name, name, e)
+                continue
+            if jobs:
+                found.setdefault(task.name, {})[name] = sorted(jobs)
+    return found
+
+
+async def warn_of_done_without_output(tasks: Iterable[Task]) -> None:
+    """Warn of the jobs that are recorded as successes and lack an output that is not optional.
+
+    :param tasks: the tasks.
+    """
+    for task, links in (await find_done_without_output(tasks)).items():
+        for name, jobs in links.items():
+            rest = f" and {len(jobs) - SHOWN_JOBS} more" if len(jobs) > SHOWN_JOBS else ""
+            log.warning(
+                "%s: %d jobs are done without output `%s`: %s%s; `retry` runs them again, and "
+                "optional=True of the link allows it",
+                *(task, len(jobs), name, " ".join(jobs[:SHOWN_JOBS]), rest),
+                extra={"task": task, "jobs": len(jobs)},
+            )
+
+
+async def _lacking(task: Task, name: str, repo: Repository, listing: Listing) -> AbstractSet[str]:
+    records = task.outcome_repositories
+    if not records:
+        return frozenset()
+    done = frozenset.intersection(*[frozenset(await listing.keys(r)) for r in records])
+    written = await listing.keys(repo)
+    jobs: AbstractSet[str] = done - written - task.running
+    if not jobs or not done & written:
+        return frozenset()  # where no job has its own key, all of them wrote other keys
+    jobs = await _successes(task, jobs, listing)
+    for record in records:
+        values, _ = await read_each(record, list(jobs))
+        jobs = {job for job, value in values.items() if name not in _fan_out(value)}
+    if not jobs or not await _any_success(task, done & written, listing):
+        return frozenset()
+    # One that ended while the listings were made has written its output before it was done.
+    return jobs - await repo.keys()
+
+
+def _fan_out(record: object) -> Collection[object]:
+    names = record.get(FAN_OUT) if isinstance(record, dict) else None
+    return names if isinstance(names, list) else ()
+
+
+async def _successes(task: Task, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
+    """Return the jobs that all records of a task call a success; verdicts are remembered."""
+    for view in task.outcome_views:
+        await listing.candidates(view)
+        jobs = await listing.select(view, jobs)
+    return jobs
+
+
+async def _any_success(task: Task, jobs: AbstractSet[str], listing: Listing) -> bool:
+    left = sorted(jobs)
+    for start in range(0, len(left), READ_AT_ONCE):
+        if await _successes(task, frozenset(left[start : start + READ_AT_ONCE]), listing):
+            return True
+    return False

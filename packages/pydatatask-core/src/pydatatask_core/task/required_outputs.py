@@ -1,0 +1,253 @@
+"""Whether jobs that ended well have written the outputs that they have to write."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.job_scope import JobScope
+
+    from .links import Linked
+
+__all__ = ["FAN_OUT", "MISSING_OUTPUTS", "OutputCheck", "Outputs", "lacking", "outputs_lacking"]
+
+log = logging.getLogger("pydatatask.task")
+
+FAN_OUT = "fan_out"
+"""The key of a ``done`` record that lists the outputs in which a job wrote other keys only."""
+
+MISSING_OUTPUTS = "missing_outputs"
+"""The key of a ``done`` record that lists the outputs without which a job has failed."""
+
+FIRST_LOOK_SECONDS = 0.1
+LONGEST_LOOK_SECONDS = 5.0
+"""How long to wait before a missing output is looked for again, at first and at most."""
+
+FIRST_RETRY_SECONDS = 0.5
+LONGEST_RETRY_SECONDS = 60.0
+"""How long to wait before a store that could not be read is asked again, at first and at most."""
+
+Outputs = dict[str, "Repository"]
+"""Repositories by the names of their links."""
+
+
+class OutputCheck:
+    """Looks for the required outputs of the jobs of a task that ended well.
+
+    A repository in memory or files is asked for each job; any other one is listed, once for all
+    jobs that ended before the listing begins.
+
+    :param task: the task.
+    """
+
+    def __init__(self, task: Linked) -> None:
+        self.checking: set[str] = set()
+        """The jobs that have ended and whose outputs are being looked for."""
+        self._task = task
+        self._batches: dict[int, _Batch] = {}
+        self._unreadable: set[int] = set()
+        self._last_error = ""
+
+    def unwritten(self, scope: JobScope, record: dict[str, Any]) -> Outputs:
+        """Return the required outputs that the body of a job is not known to have written.
+
+        The record gets the outputs in which it wrote other keys only.
+
+        :param scope: the scope in which the body ran.
+        :param record: the record of its success.
+        """
+        unwritten = {}
+        for name, repo in self._task.required_outputs.items():
+            if scope.wrote_own_key(repo):
+                continue
+            if scope.wrote_to(repo):
+                record.setdefault(FAN_OUT, []).append(name)
+            else:
+                unwritten[name] = repo
+        return unwritten
+
+    async def has_all_here(self, job: str, outputs: Outputs) -> bool:
+        """Return whether memory and files show at once that a job has written its outputs.
+
+        If not, :meth:`verdict` finds out, which may take a while.
+
+        :param job: the job, which has ended.
+        :param outputs: the outputs that it is not known to have written.
+        """
+        if not all(repo.looks_up_locally for repo in outputs.values()):
+            return False
+        try:
+            return not await self.missing(job, outputs)
+        except Exception:  # noqa: BLE001 - `verdict` reports it
+            return False
+
+    async def missing(self, job: str, outputs: Outputs) -> Outputs:
+        """Return those of the outputs that do not contain a job.
+
+        An output that may not be read is reported once and not among them.
+
+        :param job: the job, which has ended.
+        :param outputs: the outputs that it is not known to have written.
+        :raises Exception: if a store could not be read.
+        """
+        with self._checking(job):
+            return await self._look(job, outputs)
+
+    async def still_missing(self, job: str, missing: Outputs) -> Outputs:
+        """Return those of the missing outputs that do not appear on a shared file system in time.
+
+        :param job: the job, which has ended.
+        :param missing: the outputs that it was found to lack.
+        :raises Exception: if a store could not be read.
+        """
+        with self._checking(job):
+            delays = [await repo.visibility_delay() for repo in missing.values()]
+            deadline = time.monotonic() + min(delays, default=0.0)  # one that lacks it decides
+            pause = FIRST_LOOK_SECONDS
+            while missing and (left := deadline - time.monotonic()) > 0:
+                await asyncio.sleep(min(pause, left))
+                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
+                missing = await self._look(job, missing)
+            return missing
+
+    async def verdict(self, job: str, outputs: Outputs) -> dict[str, Any]:
+        """Return what to add to the record of a job that ended well, as soon as that is known.
+
+        :param job: the job, which has ended.
+        :param outputs: the outputs that it is not known to have written.
+        """
+        missing = await self._check(job, outputs)
+        return outputs_lacking(missing) if missing else {}
+
+    async def _check(self, job: str, outputs: Outputs) -> Outputs:
+        """Return the outputs that a job lacks.
+
+        A store that cannot be read is asked again and again, less and less often.
+        """
+        pause = FIRST_RETRY_SECONDS
+        with self._checking(job):
+            while True:
+                try:
+                    missing = await self._look(job, outputs)
+                    return await self.still_missing(job, missing) if missing else missing
+                except Exception as e:  # noqa: BLE001 - reported, and tried again
+                    self._report_error(job, e, pause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+
+    @contextmanager
+    def _checking(self, job: str) -> Iterator[None]:
+        outer = job not in self.checking
+        self.checking.add(job)
+        try:
+            yield
+        finally:
+            if outer:
+                self.checking.discard(job)
+
+    def _report_error(self, job: str, error: Exception, pause: float) -> None:
+        """Report an error; once if the same error concerns many jobs."""
+        last, self._last_error = self._last_error, str(error)
+        log.log(
+            logging.DEBUG if last == self._last_error else logging.ERROR,
+            "%s: job %s has ended, and whether it has written its outputs is not known; it is "
+            "not recorded yet, next try in %.1f s: %s",
+            *(self._task.name, job, pause, error),
+            extra={"task": self._task.name, "job": job},
+        )
+
+    async def _look(self, job: str, outputs: Outputs) -> Outputs:
+        missing = {}
+        for name, repo in outputs.items():
+            try:
+                if repo.looks_up_locally:
+                    there = await repo.contains(job)
+                else:
+                    there = job in await self._keys(repo)
+            except (PermissionError, NotImplementedError) as e:
+                self._warn_of_unreadable(name, repo, e)
+            else:
+                if not there:
+                    missing[name] = repo
+        self._last_error = ""
+        return missing
+
+    async def _keys(self, repo: Repository) -> AbstractSet[str]:
+        batch = self._batches.setdefault(id(repo), _Batch(repo))
+        batch.waiting += 1
+        try:
+            return await batch.keys()
+        finally:
+            batch.waiting -= 1
+            if not batch.waiting:  # then nothing keeps its keys in memory
+                self._batches.pop(id(repo), None)
+
+    def _warn_of_unreadable(self, name: str, repo: Repository, error: Exception) -> None:
+        if id(repo) not in self._unreadable:
+            self._unreadable.add(id(repo))
+            log.warning(
+                "%s: whether its jobs write their output `%s` is not checked, because %r may not "
+                "be read: %s",
+                *(self._task.name, name, repo, error),
+                extra={"task": self._task.name},
+            )
+
+
+class _Batch:
+    """Lists a repository for several callers at once.
+
+    Each gets a listing that began after it asked for one; no two are under way at a time.
+    """
+
+    def __init__(self, repo: Repository) -> None:
+        self.waiting = 0
+        self._repo = repo
+        self._lock = asyncio.Lock()
+        self._begun = 0
+        self._ended = 0
+        self._result: AbstractSet[str] | Exception = frozenset()
+
+    async def keys(self) -> AbstractSet[str]:
+        last_begun = self._begun
+        async with self._lock:
+            if self._ended <= last_begun:
+                self._begun += 1
+                try:
+                    self._result = await self._repo.keys()
+                except Exception as e:  # noqa: BLE001 - the others learn of it as well
+                    self._result = e
+                self._ended = self._begun
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result
+
+
+def lacking(names: Iterable[str]) -> str:
+    """Return the reason why a job has failed that ended well without some of its outputs.
+
+    :param names: the names of the links to them.
+    """
+    names = list(names)
+    listed = " and ".join(f"`{name}`" for name in names)
+    several = len(names) > 1
+    return (
+        f"succeeded without writing its output{'s' * several} {listed}; link "
+        f"{'them' if several else 'it'} with optional=True if a job may end well without "
+        f"{'them' if several else 'it'}"
+    )
+
+
+def outputs_lacking(names: Iterable[str]) -> dict[str, Any]:
+    """Return what a record says about a job that ended well without some of its outputs.
+
+    :param names: the names of the links to them.
+    """
+    return {"success": False, "reason": lacking(names), MISSING_OUTPUTS: sorted(names)}
