@@ -23,7 +23,6 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "StorePermissionError": ("list", "repo", PermissionError(13, "Permission denied")),
     "StoreConnectionError": ("list", "repo", ConnectionError("refused")),
     "StoreTimeoutError": ("list", "repo", TimeoutError()),
-    "ForeignRecordError": ("t", "a", "repo", "a path"),
     "UnrecordableJobError": ("t", "a.b", [("done", "repo", "a job id has letters")]),
     "OutputConflictError": ("t", "a", "other", "repo"),
     "LaunchRefusedError": ("t", "a", ResourceType.CPU),

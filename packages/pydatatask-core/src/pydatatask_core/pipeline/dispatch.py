@@ -179,7 +179,7 @@ class Dispatcher:
     async def _work(self, task: Task) -> None:
         """Launch one job after the other, until none is left or a quota is used up."""
         launching = self._launching.setdefault(task, set())
-        completes, ignores_case = task.completes_in_launch, bool(task.case_insensitive_records)
+        completes = task.completes_in_launch
         worker = asyncio.current_task()
         assert worker is not None
         while (job := self._take(task)) is not None:
@@ -187,12 +187,7 @@ class Dispatcher:
             launching.add(job)
             cancelled = worker.cancelling()  # a TaskGroup of a third party may have left it raised
             try:
-                if self._in_order and completes and self._start_is_enough:
-                    self.backlog.scheduled(task, job)
-                    self.stir(False)
-                if ignores_case:
-                    await task.check_case(job, task.running | launching)
-                await task.launch(job)
+                await self._launch(task, job, launching)
             except LaunchRefusedError:
                 self._put_back(task, job)
                 self.stir(completes)
@@ -218,6 +213,14 @@ class Dispatcher:
             if now > self._turn_ends:
                 await asyncio.sleep(0)
                 self._turn_ends = monotonic() + LONGEST_TURN
+
+    async def _launch(self, task: Task, job: str, launching: set[str]) -> None:
+        if self._in_order and self._start_is_enough and task.completes_in_launch:
+            self.backlog.scheduled(task, job)
+            self.stir(False)
+        if task.case_insensitive_records:
+            await task.check_case(job, task.running | launching)
+        await task.launch(job)
 
     def _worker_ended(self, task: Task, worker: asyncio.Task[None]) -> None:
         self._workers[task].discard(worker)
