@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.utils import in_thread
+from pydatatask_core.utils.calls import reporting
 from pydatatask_core.utils.streams import discard_after
 
 from ._files.arguments import check_flags
@@ -16,7 +17,7 @@ from ._files.draft import DraftDirectory
 from ._files.listing import Kind, has_entries
 from ._files.removal import remove_directory
 from .file_base import FileRepositoryBase
-from .job_scope import current_scope, reporting
+from .job_scope import current_scope
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
