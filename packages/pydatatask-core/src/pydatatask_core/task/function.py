@@ -51,7 +51,7 @@ class FunctionTask(Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._recent: deque[asyncio.Task[None]] = deque(maxlen=KEPT_TASKS)
+        self._recent: deque[asyncio.Task[BaseException | None]] = deque(maxlen=KEPT_TASKS)
 
     def __call__(self: Self, func: Callable[..., Any]) -> Self:
         """Take the function as the body of this task; this makes the task a decorator."""
@@ -128,40 +128,38 @@ class FunctionTask(Task):
         assert caller is not None
         assert self.func is not None
         before = caller.cancelling()
-        errors: list[BaseException] = []
-        loop = asyncio.get_running_loop()
-        body = loop.create_task(_attempt(self.func, scope, links, errors), name=scope.job)
+        attempt = _attempt(self.func, scope, links)
+        body = asyncio.get_running_loop().create_task(attempt, name=scope.job)
         self._recent.append(body)
         try:
-            await body
+            error = await body
         except asyncio.CancelledError as e:  # it was cancelled and did not wait again
-            errors.append(e)
-        if not errors:
-            return None
-        if caller.cancelling() > before:
-            raise asyncio.CancelledError from errors[0]
-        return errors.pop()
+            error = e
+        if error is not None and caller.cancelling() > before:
+            raise asyncio.CancelledError from error
+        return error
 
 
 async def _attempt(
-    func: Callable[..., Any], scope: JobScope, links: Mapping[str, Any], errors: list[BaseException]
-) -> None:
-    """Run a body and note what it raised: an asyncio task would let SystemExit out of the loop.
+    func: Callable[..., Any], scope: JobScope, links: Mapping[str, Any]
+) -> BaseException | None:
+    """Run a body and return what it raised: an asyncio task would let SystemExit out of the loop.
 
     If the loop is gone, a GeneratorExit ends both this and the caller, which then reads nothing.
     """
     scope.enter()
     try:
         await func(scope.job, **links)
-        if scope.unfinished():
+        if scope.calls and scope.unfinished():
             await scope.settle(links)
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # noqa: BLE001 - all else is a failure of this job
         scope.close_forgotten(e, links)
-        errors.append(e)
+        return e
     finally:
         scope.ended = True  # the context ends with this task, so that nothing has to be reset
+    return None
 
 
 _POSITIONAL = (
