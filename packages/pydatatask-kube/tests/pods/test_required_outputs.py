@@ -63,6 +63,7 @@ async def test_a_pod_that_leaves_its_output_out_has_failed(server: ApiServer) ->
     driven = driven_with(server, InProcessMetadataRepository(), "bad", "good")
     after = KubeTask("after", lambda: driven.podman, driven.quota, TEMPLATE, None, None)
     after.plug(driven.task)
+    after.link("inp", driven.inp, is_input=True)
     after.disabled = True
     driven.pipeline.tasks["after"] = after
     summary = await driven.run()
