@@ -29,7 +29,8 @@ class Link:
     @property
     def dispositions(self) -> dict[str, bool]:
         """How the repository is used, by name."""
-        apart = ("repo", "optional")  # `optional` says what a job's end is, not how it is used
+        # The last two say what the end of a job is, and not how the repository is used.
+        apart = ("repo", "shared", "optional")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
 
     @property
