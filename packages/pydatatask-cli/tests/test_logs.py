@@ -140,6 +140,23 @@ async def test_that_a_job_wrote_nothing_is_something_to_know(
     assert await _logs(task, capfd) == ""
 
 
+async def test_of_a_live_job_that_wrote_nothing_it_says_that_it_is_live(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    task = Writing()
+    task.text = b""
+    task.read_live = _nothing  # type: ignore[method-assign]
+    await task.live.dump("job", {})
+    async with Pipeline([task]) as pipeline:
+        await print_logs(pipeline, "task", "job")
+    assert capfd.readouterr().err == "job 'job' of task is live and has written nothing yet\n"
+
+
+async def _nothing(job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+    for block in ():
+        yield block
+
+
 async def test_a_task_that_keeps_nothing_of_live_jobs_is_told(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -54,6 +54,7 @@ def print_done_without_output(lacking: Mapping[str, Mapping[str, Sequence[str]]]
 
 
 def _print_jobs(what: str, found: Mapping[str, Sequence[str]]) -> None:
-    for task, jobs in found.items():
+    for task, repeated in found.items():
+        jobs = sorted(set(repeated))  # a job that was retried during the run may fail twice
         rest = f" and {len(jobs) - _MOST_JOBS} more" if len(jobs) > _MOST_JOBS else ""
-        line(f"{what}: {task} {len(jobs)}: {' '.join(sorted(jobs)[:_MOST_JOBS])}{rest}")
+        line(f"{what}: {task} {len(jobs)}: {' '.join(jobs[:_MOST_JOBS])}{rest}")

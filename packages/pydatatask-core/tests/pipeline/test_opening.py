@@ -149,6 +149,26 @@ async def test_a_task_that_waits_for_itself_is_warned_of(caplog: pytest.LogCaptu
     assert [text[:32] for text in told] == ["own: it requires what only it wr"]
 
 
+async def test_a_task_whose_upstream_is_not_in_the_pipeline_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = (InProcessSyncTask(n, jobs(), func=quiet) for n in ("first", "second"))
+    second.plug(first)
+
+    async def told(*tasks: Task) -> list[str]:
+        caplog.clear()
+        async with Pipeline(tasks):
+            return [r.getMessage() for r in caplog.records if "plugged" in r.getMessage()]
+
+    (warning,) = await told(second)
+    assert warning.startswith("second: it is plugged behind first, which is not in the pipeline")
+    assert await told(first, second) == []
+    again = InProcessSyncTask("again", first.links["done"].repo, func=quiet)
+    assert await told(again, second) == []
+    await first.links["done"].repo.dump("job", {})
+    assert await told(second) == []
+
+
 async def test_a_circle_that_somebody_else_feeds_is_not_warned_of(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:

@@ -59,6 +59,13 @@ async def test_a_script_without_a_first_line_is_one_of_bash(lab: Lab) -> None:
     assert {"e", "u"} <= set(await lab.text(lab.out))
 
 
+async def test_a_command_that_is_not_found_is_the_reason(lab: Lab) -> None:
+    record = await record_of(lab, "nonexistent-program | sort")
+    assert record["reason"] == (
+        "exit status 127 (a command was not found; the end of stderr names it)"
+    )
+
+
 @pytest.mark.parametrize("of", ["task", "manager", "both"])
 async def test_another_shell_can_be_chosen(lab: Lab, of: str) -> None:
     if of != "task":

@@ -126,7 +126,7 @@ async def test_calls_data_and_the_language_are_what_they_were(source: str, text:
         ("job.__len__()", "has no attribute '__len__'"),
         ("number.real", "'int object' has no attribute 'real'"),
         ("inp.absent", "'dict object' has no attribute 'absent'"),
-        ("inp.absent.more", "'dict object' has no attribute 'absent'"),
+        ("inp.absent.more", "'dict object' has no attribute 'absent' (its keys: '"),
         ("[inp.absent]", "'dict object' has no attribute 'absent'"),
         ("inp.n()", "not callable"),
         ("function", "a builtin_function_or_method, which has no text; call it"),

@@ -253,6 +253,54 @@ async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None
     assert "`out.dump('a')` was called and not awaited." in found["traceback"]
 
 
+async def test_a_coroutine_in_the_place_of_a_value_is_named_in_the_line_of_the_error(
+    make: Any,
+) -> None:
+    async def opens(job: str, blobs: Any) -> None:
+        async with blobs.open(job, "w"):
+            pass
+
+    async def measures(job: str, blobs: Any) -> None:
+        len(blobs.info(job))
+
+    for body, call in ((opens, "open"), (measures, "info")):
+        told = await failure(make(body, blobs=InProcessBlobRepository()))
+        assert told.startswith("TypeError: ")
+        assert told.endswith(f" (`blobs.{call}('a')` was called and not awaited)")
+
+
+async def test_code_that_does_not_await_is_given_the_remedy(make: Any) -> None:
+    async def opens(job: str, blobs: Any) -> None:
+        with blobs.open_sync(job, "w") as file:
+            file.write("x")
+
+    async def awaits(job: str, blobs: Any) -> None:
+        async with await blobs.open_sync(job, "w") as file:
+            file.write("x")
+
+    async def writes(job: str, blobs: Any) -> None:
+        blobs.open_sync(job, "w").write("x")
+
+    async def opens_stream(job: str, blobs: Any) -> None:
+        with await blobs.open(job, "w") as stream:
+            await stream.write("x")
+
+    async def iterates(job: str, blobs: Any) -> None:
+        async with await blobs.open("full") as stream:
+            list(stream)
+
+    blobs = InProcessBlobRepository({"full": b"x"})
+    for body, remedy in (
+        (opens, "by `async with`, not by `with`"),
+        (awaits, "write `async with` without `await`"),
+        (writes, "has no 'write'; `async with open_sync(...) as ...` returns the object to use"),
+        (opens_stream, "by `async with`, not by `with`"),
+        (iterates, "`async for line in stream`"),
+    ):
+        assert remedy in await failure(make(body, blobs=blobs))
+    assert blobs.data == {"full": b"x"}
+
+
 async def test_a_body_that_is_not_async_cannot_call_without_awaiting() -> None:
     def body(job: str, out: MetadataRepository) -> None:
         out.dump(job, 1)  # type: ignore[unused-coroutine]

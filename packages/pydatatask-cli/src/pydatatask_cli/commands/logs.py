@@ -52,7 +52,10 @@ async def print_logs(pipeline: Pipeline, task_name: str, job: str, *, follow: bo
     if not written:
         if not await _is_known(task, job):
             raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
-        note(f"job {job!r} of {task_name} wrote nothing that was kept")
+        if await _is_live(task, job):
+            note(f"job {job!r} of {task_name} is live and has written nothing yet")
+        else:
+            note(f"job {job!r} of {task_name} wrote nothing that was kept")
 
 
 async def _read(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:

@@ -11,7 +11,7 @@ from pydatatask_core.errors import PipelineConfigurationError, describe
 
 from .collisions import find_collisions, warn_of_shared
 from .holds import marks_ended_jobs
-from .standstill import find_standstill
+from .standstill import find_absent_upstream, find_standstill
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -111,6 +111,14 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
 
 
 async def _warn_of_standstill(tasks: Sequence[Task]) -> None:
+    for task, upstream in await find_absent_upstream(tasks):
+        log.warning(
+            "%s: it is plugged behind %s, which is not in the pipeline and has no results yet; add "
+            "it to Pipeline([...]), unless another pipeline runs it",
+            task.name,
+            upstream.name,
+            extra={"task": task.name},
+        )
     names = [task.name for task in await find_standstill(tasks)]
     if names:
         log.warning(

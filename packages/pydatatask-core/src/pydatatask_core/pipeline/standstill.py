@@ -1,4 +1,4 @@
-"""Finding tasks that wait for each other, so that none of them ever begins."""
+"""Finding tasks that never begin, because they wait for each other or for an absent task."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
+    from pydatatask_core.task.links import Linked
 
-__all__ = ["find_standstill"]
+__all__ = ["find_absent_upstream", "find_standstill"]
 
 
 async def find_standstill(tasks: Sequence[Task]) -> list[Task]:
@@ -39,6 +40,26 @@ async def find_standstill(tasks: Sequence[Task]) -> list[Task]:
             return [task for task in stuck if plan.waits_for_itself(task, stuck)]
         plan.filled |= filled
     return []
+
+
+async def find_absent_upstream(tasks: Sequence[Task]) -> list[tuple[Task, Linked]]:
+    """Find tasks that are plugged behind one that the pipeline lacks and that has never run.
+
+    A task of the pipeline that writes to one of the same places stands for the absent one.
+
+    :param tasks: the tasks of the pipeline.
+    :return: pairs of a task and the task that is absent.
+    """
+    written = {_place(repo) for task in tasks for repo in _written(task)}
+    found = []
+    for task in tasks:
+        for upstream in dict.fromkeys(task.plugged):
+            repos = _written(upstream)
+            if upstream in tasks or not written.isdisjoint(map(_place, repos)):
+                continue
+            if not any([await _has_any(repo) for repo in repos]):
+                found.append((task, upstream))
+    return found
 
 
 class _Plan:
@@ -101,6 +122,10 @@ class _Plan:
             seen += new
             front += new
         return False
+
+
+def _written(task: Linked) -> list[Repository]:
+    return [link.repo for link in task.links.values() if link.is_output or link.is_status]
 
 
 def _leaves(*repos: Repository) -> Iterator[Repository]:

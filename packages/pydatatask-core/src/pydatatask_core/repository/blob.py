@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Literal, overload
+
+from pydatatask_core.utils.contexts import async_context
 
 from .base import Repository
 
@@ -48,7 +49,7 @@ class BlobRepository(Repository, ABC):
         :raises JobNotFoundError: if it is to be read and is not there.
         """
 
-    @asynccontextmanager
+    @async_context
     async def local_file(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Path, None]:
         """Give a local path to read or to write the given job's value through.
 
@@ -78,7 +79,7 @@ class BlobRepository(Repository, ABC):
     def open_sync(
         self, job: str, mode: Literal["rb", "wb"]
     ) -> AbstractAsyncContextManager[BinaryIO]: ...
-    @asynccontextmanager
+    @async_context
     async def open_sync(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Any, None]:
         """Open the given job's value as an ordinary file, for code that does not await.
 

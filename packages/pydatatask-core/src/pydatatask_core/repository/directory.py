@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.utils import in_thread
 from pydatatask_core.utils.calls import reporting
+from pydatatask_core.utils.contexts import async_context
 from pydatatask_core.utils.streams import discard_after
 
 from ._files.arguments import check_flags
@@ -58,7 +58,7 @@ class DirectoryRepository(FileRepositoryBase):
         if scope is not None and not self.discard_empty:
             scope.published(self)
 
-    @asynccontextmanager
+    @async_context
     async def build(self, job: str) -> AsyncGenerator[Path, None]:
         """Give an empty private directory that becomes the job's when the block is left.
 

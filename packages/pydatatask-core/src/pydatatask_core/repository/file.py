@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from pydatatask_core.errors import JobNotFoundError
 from pydatatask_core.utils import AReadText, AWriteText, in_thread
+from pydatatask_core.utils.contexts import async_context
 
 from ._files.listing import Kind, is_there
 from .blob import BlobMode, BlobRepository, check_mode
@@ -67,7 +67,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         )
         return AWriteText(target) if mode == "w" else target
 
-    @asynccontextmanager
+    @async_context
     async def local_file(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Path, None]:
         self.check_job_id(job)
         check_mode(mode)

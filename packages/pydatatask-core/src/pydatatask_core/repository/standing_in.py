@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.utils.calls import observed
+from pydatatask_core.utils.contexts import async_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -59,7 +59,7 @@ def translating(
             yield value
 
     @functools.wraps(method)
-    @asynccontextmanager
+    @async_context
     async def manage(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         bound = await waiting(repo, args, kwargs)
         async with method(*bound.args, **bound.kwargs) as value:
@@ -83,5 +83,5 @@ def translating(
     if inspect.iscoroutinefunction(method):
         return call
     if inspect.isasyncgenfunction(inspect.unwrap(method)):
-        return manage  # what asynccontextmanager makes of a generator function
+        return manage  # what async_context makes of a generator function
     return call_now

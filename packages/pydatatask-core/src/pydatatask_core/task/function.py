@@ -179,10 +179,19 @@ def failure(error: BaseException) -> dict[str, str]:
         trace = "".join(traceback.format_exception(error))
     except Exception:  # noqa: BLE001 - a class may get more wrong than its __str__
         trace = "".join(traceback.format_tb(error.__traceback__))
+    text = f"{type(error).__name__}: {describe(error)[:LONGEST_TEXT]}"
+    if "coroutine" in text:  # used in the place of a value, so the note names the reason
+        text = " ".join([text.rstrip("."), *_notes(error)])
     return {
-        "exception": _writable(f"{type(error).__name__}: {describe(error)[:LONGEST_TEXT]}"),
+        "exception": _writable(text),
         "traceback": _writable(trace[-LONGEST_TRACEBACK:]),
     }
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return the notes of an exception, in parentheses."""
+    notes = getattr(error, "__notes__", None)
+    return [f"({str(note)[:LONGEST_TEXT].rstrip('.')})" for note in notes or ()]
 
 
 def _writable(text: str) -> str:

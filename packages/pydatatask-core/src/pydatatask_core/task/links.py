@@ -39,6 +39,8 @@ class Linked:
         """Up to which length every name of letters and digits can be recorded; -1 if not known."""
         self._required_outputs: dict[str, Repository] | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
+        self.plugged: list[Linked] = []
+        """The tasks that this one was plugged behind."""
         self.failed_counted_by: list[str] = []
         """The tasks that are started by failed jobs of this one, too."""
 
@@ -208,6 +210,7 @@ class Linked:
                 inhibits_start=meta and link.inhibits_output,
                 required_for_start=link.required_for_output if meta else None,
             )
+        self.plugged.append(output)
         if failed_counts:
             output.failed_counted_by.append(self.name)
 

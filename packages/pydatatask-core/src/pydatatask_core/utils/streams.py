@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from pydatatask_core.errors import describe
 
 from .calls import observe_methods
+from .contexts import AsyncWithOnly
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -70,7 +71,7 @@ class AAbortable(Protocol):
         """
 
 
-class ReadStream(ABC):
+class ReadStream(AsyncWithOnly, ABC):
     """A base for streams that are read: leaving ``async with`` closes them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -81,6 +82,15 @@ class ReadStream(ABC):
     @abstractmethod
     async def close(self) -> None:
         """Close and release the stream; doing so again does nothing."""
+
+    if not TYPE_CHECKING:  # type checkers report `for` as well
+
+        def __iter__(self) -> Any:
+            raise TypeError(
+                f"{self!r} is read by `await`, not by `for`: write `await stream.read()`, of text "
+                "also `async for line in stream`; code that does not await, such as csv.reader, "
+                "reads `async with repository.open_sync(job) as file`"
+            )
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,7 +104,7 @@ class ReadStream(ABC):
         await self.close()
 
 
-class WriteStream(ABC):
+class WriteStream(AsyncWithOnly, ABC):
     """A base for streams that are written: leaving ``async with`` publishes or discards.
 
     An exception that leaves the block stays the one that the caller sees: a failure to discard

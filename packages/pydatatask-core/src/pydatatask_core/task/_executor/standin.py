@@ -10,9 +10,17 @@ from pydatatask_core.repository.base import Repository
 from pydatatask_core.repository.blob import BlobRepository, check_mode
 from pydatatask_core.utils import AAbortable, AReadText, AtomicWriter, AWriteText
 from pydatatask_core.utils.calls import observed
+from pydatatask_core.utils.contexts import AsyncWithOnly
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+    )
     from collections.abc import Set as AbstractSet
 
     from .hop import Bridge
@@ -44,7 +52,7 @@ def stand_in(bridge: Bridge, value: Any) -> Any:
     return value
 
 
-class StandIn:
+class StandIn(AsyncWithOnly):
     """Looks like an object of another event loop, and hops there for what is awaited.
 
     ``isinstance`` says what it says of the object. Methods that are not async run where they are
@@ -100,6 +108,9 @@ class StandIn:
 
     async def _hop(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return self._of(await self._bridge.run(lambda: method(*args, **kwargs)))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._target)  # where it is called, as other methods that are not async
 
     async def __aenter__(self) -> Any:
         return await self._hop(type(self._target).__aenter__, self._target)

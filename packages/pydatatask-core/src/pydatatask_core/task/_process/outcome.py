@@ -30,6 +30,8 @@ _NO_MATCH = (
     "`|| true` after it allows that"
 )
 
+_NO_COMMAND = "a command was not found; the end of stderr names it"
+
 
 def timed_out(seconds: float) -> str:
     """Say why a job that had its time was told to end."""
@@ -80,6 +82,8 @@ def describe_outcome(
         record["reason"] = f"exit status {code}"
         if strict and code == 1:
             record["reason"] += f" ({_NO_MATCH})"
+        elif strict and code == 127:
+            record["reason"] += f" ({_NO_COMMAND})"
     else:
         record["success"] = True
     return record

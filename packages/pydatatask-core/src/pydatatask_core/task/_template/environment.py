@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -27,6 +28,8 @@ _METHOD = "<method>"
 _TEXT = "<text>"
 _FUNCTION = "jinja2_function_"
 """The prefix of the names under which Jinja2's own functions are known, once a call is parsed."""
+
+MAX_NAMED_KEYS = 20
 
 _SCALARS = frozenset({str, int, float, bool})
 _NO_FIELDS = _SCALARS | {type(None), complex, bytes, list, tuple, set, frozenset}
@@ -123,6 +126,10 @@ class DataEnvironment(jinja2.Environment):
         missing = self.undefined(obj=obj, name=name)
         if isinstance(obj, AbsentValue):
             missing = self.undefined(f"the job has no value there, and so no {name!r}")
+        elif isinstance(obj, Mapping):
+            missing = self.undefined(
+                f"{object_type_repr(obj)!r} has no attribute {name!r} ({_describe_keys(obj)})"
+            )
         if not isinstance(name, str) or name.startswith("_"):
             return missing
         try:
@@ -144,6 +151,13 @@ class DataEnvironment(jinja2.Environment):
             if callable(method):
                 return method
         return self.getattr(obj, name)
+
+
+def _describe_keys(value: Mapping[Any, Any]) -> str:
+    """List the first keys of a mapping, for messages."""
+    keys = [repr(key) for key in islice(value, MAX_NAMED_KEYS)]
+    rest = len(value) - len(keys)
+    return f"its keys: {', '.join(keys) or 'none'}{f' and {rest} more' if rest else ''}"
 
 
 def _set_names(tree: nodes.Template) -> set[str]:
