@@ -21,6 +21,9 @@ KILLED = "killed on request"
 
 _TIMED_OUT = "timed out"
 
+COMMAND_NOT_FOUND = 127
+"""The exit status of a shell that does not find a command."""
+
 _BROKEN_PIPE = (
     "a command wrote into a pipe that its reader had closed, as in `zcat x | head -1`; if that is "
     "no failure, read to the end (`sed -n 1p`) or append `|| [ $? = 141 ]`"
@@ -82,7 +85,7 @@ def describe_outcome(
         record["reason"] = f"exit status {code}"
         if strict and code == 1:
             record["reason"] += f" ({_NO_MATCH})"
-        elif strict and code == 127:
+        elif strict and code == COMMAND_NOT_FOUND:
             record["reason"] += f" ({_NO_COMMAND})"
     else:
         record["success"] = True
