@@ -152,7 +152,9 @@ async def test_a_task_that_waits_for_itself_is_warned_of(caplog: pytest.LogCaptu
 async def test_a_task_whose_upstream_is_not_in_the_pipeline_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    first, second = (InProcessSyncTask(n, jobs(), func=quiet) for n in ("first", "second"))
+    done = jobs()
+    first = InProcessSyncTask("first", done, func=quiet)
+    second = InProcessSyncTask("second", jobs(), func=quiet)
     second.plug(first)
 
     async def told(*tasks: Task) -> list[str]:
@@ -163,9 +165,9 @@ async def test_a_task_whose_upstream_is_not_in_the_pipeline_is_warned_of(
     (warning,) = await told(second)
     assert warning.startswith("second: it is plugged behind first, which is not in the pipeline")
     assert await told(first, second) == []
-    again = InProcessSyncTask("again", first.links["done"].repo, func=quiet)
+    again = InProcessSyncTask("again", done, func=quiet)
     assert await told(again, second) == []
-    await first.links["done"].repo.dump("job", {})
+    await done.dump("job", {})
     assert await told(second) == []
 
 
