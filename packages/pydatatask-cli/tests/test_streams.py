@@ -129,7 +129,11 @@ def test_a_run_that_is_told_to_end_does_so_as_at_an_interrupt(
 ) -> None:
     program.script.write_text(PROCESSES.read_text())
     program.put("jobs/a")
-    running = terminal(program, "run")
+    inherited = signal.signal(number, signal.SIG_DFL)  # `nohup` lets its children ignore SIGHUP
+    try:
+        running = terminal(program, "run")
+    finally:
+        signal.signal(number, inherited)
     try:
         while not program.output("ls", "sleep.pids"):
             assert running.isalive()

@@ -33,7 +33,6 @@ def test_tasks_and_repositories_are_nodes_and_links_are_edges_with_their_disposi
         "required_for_start": True,
         "inhibits_output": False,
         "required_for_output": False,
-        "shared": False,
     }
     assert graph.edges[first, out]["link"] == "out"
     assert graph.edges[out, second]["link"] == "out"

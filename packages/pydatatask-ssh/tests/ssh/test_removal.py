@@ -74,7 +74,7 @@ async def test_what_is_mounted_in_a_run_directory_stays(
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
         pytest.skip(f"there is no {shell}")
-    monkeypatch.setattr(SSHLinuxManager, "shell", shell)
+    monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("years of work")
