@@ -15,6 +15,7 @@ import pytest
 from documented.reading import KNOWN, Class, Function, classes, constants, functions
 
 import pydatatask
+from pydatatask_core.utils.calls import is_coroutine_function
 
 EMPTY = inspect.Parameter.empty
 
@@ -30,7 +31,7 @@ def find(module: str, path: str, *, static: bool = False) -> Any:
 
 def is_async(found: Any) -> bool:
     """Tell whether what a call returns is awaited, or iterated by ``async for``."""
-    if inspect.iscoroutinefunction(found) or inspect.isasyncgenfunction(found):
+    if is_coroutine_function(found) or inspect.isasyncgenfunction(found):
         return True
     returned: str = found.__annotations__["return"]
     return returned.startswith(("AsyncGenerator[", "AsyncIterator["))

@@ -22,7 +22,7 @@ from pydatatask_core import (
 )
 from pydatatask_core.errors import NotAwaitedError
 from pydatatask_core.repository.job_scope import JobScope, current_scope
-from pydatatask_core.utils.calls import MAX_NOTED_CALLS
+from pydatatask_core.utils.calls import MAX_NOTED_CALLS, is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,8 +182,8 @@ async def test_coroutine_methods_stay_coroutine_functions(repo: Any) -> None:
     methods += ["dump"] if isinstance(repo, MetadataRepository) else []
     methods += ["open"] if hasattr(repo, "open") else []
     for name in methods:
-        assert inspect.iscoroutinefunction(getattr(repo, name)), name
-        assert inspect.iscoroutinefunction(getattr(type(repo), name)), name
+        assert is_coroutine_function(getattr(repo, name)), name
+        assert is_coroutine_function(getattr(type(repo), name)), name
     with body():
         calls = [repo.contains("a"), repo.info("a"), repo.delete("a")]
         assert all(map(inspect.iscoroutine, calls))

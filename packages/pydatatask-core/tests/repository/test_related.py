@@ -25,6 +25,7 @@ from pydatatask_core.repository import (
     Repository,
     YamlMetadataFileRepository,
 )
+from pydatatask_core.utils.calls import is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
@@ -166,7 +167,7 @@ def test_help_shows_the_bases_method(related: Any) -> None:
         str(inspect.signature(related.lend))
         == "(job: 'str', to: 'str', *, days: 'int' = 14) -> 'str'"
     )
-    assert inspect.iscoroutinefunction(related.lend)
+    assert is_coroutine_function(related.lend)
     assert inspect.isasyncgenfunction(related.pages)
 
 

@@ -304,7 +304,7 @@ def report_methods(cls: type) -> None:
     observe_methods(cls, _RUNS)
 
 
-async def _publish(function: Any, self: Repository, *args: Any, **kwargs: Any) -> Any:
+async def _publish(function: Any, self: Repository, /, *args: Any, **kwargs: Any) -> Any:
     scope = current_scope()
     if scope is None:
         return await function(self, *args, **kwargs)
@@ -314,7 +314,7 @@ async def _publish(function: Any, self: Repository, *args: Any, **kwargs: Any) -
     return result
 
 
-async def _open(function: Any, self: Repository, *args: Any, **kwargs: Any) -> Any:
+async def _open(function: Any, self: Repository, /, *args: Any, **kwargs: Any) -> Any:
     stream = await function(self, *args, **kwargs)
     scope = current_scope()
     mode = kwargs["mode"] if "mode" in kwargs else "".join(args[1:2])

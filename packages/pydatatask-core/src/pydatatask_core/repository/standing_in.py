@@ -6,7 +6,7 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.utils.calls import observed
+from pydatatask_core.utils.calls import is_coroutine_function, observed
 from pydatatask_core.utils.contexts import async_context
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def translating(
 
     if inspect.isasyncgenfunction(method):
         return generate
-    if inspect.iscoroutinefunction(method):
+    if is_coroutine_function(method):
         return call
     if inspect.isasyncgenfunction(inspect.unwrap(method)):
         return manage  # what async_context makes of a generator function

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import inspect
 import json
 import warnings
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pydatatask_core.errors import NotAwaitedError, StreamClosedError
+from pydatatask_core.utils.calls import is_coroutine_function
 
 from .asking import assert_absent, jobs_of
 from .hooks import RepositoryHooks
@@ -122,7 +122,7 @@ class ForgottenWriteLaws(RepositoryHooks):
     async def test_writes_may_be_awaited_in_any_way(self, repo: Any, mode: str) -> None:
         """R3: by gather(), or as asyncio tasks, if they have ended before close()."""
         stream = await repo.open(JOB, mode)
-        assert inspect.iscoroutinefunction(stream.write)
+        assert is_coroutine_function(stream.write)
         await asyncio.create_task(stream.write(_data(mode, "a")))
         await asyncio.gather(stream.write(_data(mode, "b")), asyncio.sleep(0))
         await asyncio.wait_for(stream.write(_data(mode, "c")), timeout=30)

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydatatask_core.errors import NotAwaitedError, StreamClosedError, describe
 
-from .calls import coroutine_function, observed
+from .calls import mark_coroutine_function, observed
 from .streams import WriteStream, discard_after
 
 __all__ = ["AtomicWriter", "PublicationReport"]
@@ -31,7 +31,7 @@ def _counted(write: F) -> F:
 
     wrapper = cast("F", call)
     wrapper._is_observed = True  # type: ignore[attr-defined]
-    return coroutine_function(wrapper)
+    return mark_coroutine_function(wrapper)
 
 
 class PublicationReport(Protocol):

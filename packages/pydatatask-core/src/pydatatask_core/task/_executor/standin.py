@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydatatask_core.repository.base import Repository
 from pydatatask_core.repository.blob import BlobRepository, check_mode
 from pydatatask_core.utils import AAbortable, AReadText, AtomicWriter, AWriteText
-from pydatatask_core.utils.calls import observed
+from pydatatask_core.utils.calls import is_coroutine_function, observed
 from pydatatask_core.utils.contexts import AsyncWithOnly
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class StandIn(AsyncWithOnly):
                 return _iterate(self._bridge, lambda: method(*args, **kwargs), 1)
 
             return generate
-        if inspect.iscoroutinefunction(method):
+        if is_coroutine_function(method):
 
             @observed
             @functools.wraps(method)
