@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import importlib
 import os
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pydatatask_core import (
+    InProcessBlobRepository,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    Pipeline,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,6 +130,21 @@ def test_the_mount_ends_with_a_program_that_is_told_to_end(program: Program) -> 
 
     assert serving.wait(20) == 143
     assert not folder.is_mount()
+
+
+@mounted
+def test_a_view_that_does_not_delete_is_read_only() -> None:
+    from pydatatask_cli.fuse_operations import RepositoryFiles
+
+    task = InProcessSyncTask("t", InProcessMetadataRepository())
+    task.link("view", InProcessBlobRepository({"a": b"text"}).map(len))
+    with closing(asyncio.new_event_loop()) as loop:
+        files = RepositoryFiles(Pipeline([task]), loop)
+
+        with pytest.raises(OSError, match="Read-only") as caught:
+            files.unlink("/t/view/a")
+
+    assert caught.value.errno == errno.EROFS
 
 
 def test_without_the_library_a_sentence_says_what_to_install(program: Program) -> None:

@@ -24,6 +24,8 @@ from pydatatask_core.errors import InvalidJobIdError, PydatataskError
 
 from .bytestream import CHUNK, FileInput
 from .commands.inject import put
+from .effect import check_deletes
+from .errors import CommandLineError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -234,8 +236,12 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         return 0
 
     def unlink(self, path: str) -> int:
-        """Delete a job from its repository."""
-        repo, _, job = self._place(path)
+        """Delete a job from its repository; a view that does not delete is read-only."""
+        repo, data, job = self._place(path)
+        try:
+            check_deletes(repo, data)
+        except CommandLineError as e:
+            raise mfusepy.FuseOSError(errno.EROFS) from e
         self._call(repo.delete(job))
         return 0
 

@@ -87,7 +87,7 @@ __all__ = [
 ]
 
 
-_LONGEST_SHOWN = 200
+_LONGEST_SHOWN = 160
 
 
 def _rebuild(cls: type[PydatataskError], message: str, state: dict[str, Any]) -> PydatataskError:
@@ -133,7 +133,7 @@ class InvalidJobIdError(RepositoryError, ValueError, KeyError):
 
     def __init__(self, job: object, repository: object, rule: str) -> None:
         super().__init__(
-            f"{_shown(job)} is not a valid job id for {repository!r}: {rule}. "
+            f"{shown(job)} is not a valid job id for {repository!r}: {rule}. "
             "pydatatask.encode_job_id() turns any text into a job id"
         )
         self.job = job
@@ -297,7 +297,7 @@ class UnrecordableJobError(TaskError, InvalidJobIdError):
     def __init__(self, task: str, job: str, problems: Sequence[tuple[str, object, str]]) -> None:
         rules = "; ".join(f"{name}, {repo!r}: {rule}" for name, repo, rule in problems)
         super(InvalidJobIdError, self).__init__(
-            f"{task}: job {_shown(job)} is not launched, because its end could not be recorded in "
+            f"{task}: job {shown(job)} is not launched, because its end could not be recorded in "
             f"{rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job id), "
             "or give the task repositories of a class that allows it"
         )
@@ -395,11 +395,18 @@ class MissingBackendAttributeError(MissingBackendError, AttributeError):
     """
 
 
-def _shown(job: object) -> str:
-    shown = repr(job)
-    if len(shown) > _LONGEST_SHOWN:
-        shown = shown[:_LONGEST_SHOWN] + f"... ({len(shown)} characters)"
-    return shown
+def shown(value: object) -> str:
+    """Return the representation of a value for a message, cut if it is long.
+
+    :param value: any value; one whose ``repr`` raises is shown as its type.
+    """
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an integer of thousands of digits has no decimals
+        return f"a value of type {type(value).__qualname__}"
+    if len(text) > _LONGEST_SHOWN:
+        return f"{text[:_LONGEST_SHOWN]}... ({len(text)} characters)"
+    return text
 
 
 def describe(cause: object) -> str:

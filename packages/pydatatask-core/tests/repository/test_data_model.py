@@ -175,3 +175,28 @@ def spoil(value: Any) -> None:
         value.add("new")
     elif isinstance(value, bytearray):
         value += b"new"
+
+
+HUGE = 10**5000
+"""An integer of more digits than Python writes as a decimal, so that its ``repr`` raises."""
+
+
+@pytest.mark.parametrize("kind", [YamlMetadataFileRepository, JsonMetadataFileRepository])
+@pytest.mark.parametrize("value", [{HUGE, -HUGE, 1}, {HUGE: {HUGE}}], ids=["set", "key"])
+async def test_an_enormous_integer_is_written_and_read(
+    tmp_path: Path, kind: Any, value: Any
+) -> None:
+    repo = kind(tmp_path)
+    await repo.dump("a", value)
+    found = await repo.info("a")
+    assert (found == value) is True
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{(HUGE,): 1}, {(HUGE,)}, {HUGE: (1, 2)}, [{"a": {(HUGE,)}}]],
+    ids=["key", "member", "value", "inside"],
+)
+def test_an_enormous_integer_in_what_is_refused_keeps_the_message(value: Any) -> None:
+    with pytest.raises(UnsupportedValueError, match="tuple, which metadata cannot hold"):
+        converted(value)

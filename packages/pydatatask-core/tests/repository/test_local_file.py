@@ -6,13 +6,14 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pydatatask_core import FileRepository, InProcessBlobRepository, YamlMetadataFileRepository
-from pydatatask_core.errors import NotAwaitedError
+from pydatatask_core.errors import NotAwaitedError, StreamClosedError
 from pydatatask_core.repository.job_scope import JobScope
 
 if TYPE_CHECKING:
@@ -110,3 +111,48 @@ async def test_a_scope_learns_of_the_publication_and_refuses_late_ones(
     with pytest.raises(NotAwaitedError):
         await late.__aexit__(None, None, None)
     assert await repo.keys() == {"job"}
+
+
+@pytest.mark.parametrize("mode", ["r", "w"])
+async def test_one_that_is_cancelled_before_its_block_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    repo = InProcessBlobRepository({"a": b"value"})
+
+    async def use() -> None:
+        async with repo.local_file("a", mode):
+            await asyncio.Event().wait()
+
+    for turns in range(20):
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert os.listdir(tmp_path) == []
+        assert await repo.keys() == {"a"}
+
+
+async def test_the_value_is_not_open_while_its_copy_is_read(tmp_path: Path) -> None:
+    opened: list[Any] = []
+
+    class Watched(InProcessBlobRepository):
+        async def open(self, job: str, mode: Any = "r") -> Any:
+            opened.append(await super().open(job, mode))
+            return opened[-1]
+
+    async with Watched({"a": b"value"}).local_file("a") as path:
+        assert await asyncio.to_thread(path.read_bytes) == b"value"
+        with pytest.raises(StreamClosedError):
+            await opened[0].read()
+
+
+async def test_what_a_private_file_leads_to_is_not_removed_with_it(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    async with InProcessBlobRepository({"a": b"value"}).local_file("a") as path:
+        (path.parent / "link").symlink_to(tmp_path / "kept")
+        path.parent.chmod(0o500)
+    assert not await asyncio.to_thread(path.parent.exists)
+    assert os.listdir(tmp_path / "kept") == ["file"]

@@ -24,6 +24,8 @@ from bson import (
 )
 from bson.datetime_ms import DatetimeMS
 
+from pydatatask_core.repository.data_model import sorted_members
+
 from .keys import TAG, escape_key, needs_escape
 
 if TYPE_CHECKING:
@@ -91,9 +93,7 @@ class _Encoder:
         if kind is list:
             return self._items(value)
         if kind is set:
-            # In the same order each time, so that an equal set makes an equal document.
-            members = sorted(value, key=lambda member: (type(member).__name__, repr(member)))
-            return {TAG: "set", "items": self._items(members)}
+            return {TAG: "set", "items": self._items(sorted_members(value))}
         return value if self._is_plain(value) else _tagged(value)
 
     def _items(self, values: Iterable[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.bytestream import CHUNK, FileInput
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_data, complete_job
+from pydatatask_cli.effect import check_outlives_process
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_data
 from pydatatask_cli.output import note
@@ -147,6 +148,7 @@ def command(
     however large; metadata as YAML, of which JSON is a part. It appears when it is whole: what
     fails, or is interrupted, leaves nothing.
     """
+    check_outlives_process(find_data(app.pipeline, data).repo, data)
     if folder is not None:
         if job is not None or file is not None:
             raise click.UsageError("--from names the jobs itself: leave out JOB and --file")

@@ -10,6 +10,7 @@ from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_job, complete_task
+from pydatatask_cli.effect import check_deletes
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_task
 from pydatatask_cli.outcomes import failed_jobs, marks_of, outcome_repositories
@@ -53,6 +54,8 @@ async def _retry(
         raise CommandLineError(
             f"nothing that {task_name} writes keeps a job of it from being launched again"
         )
+    for link, repo in marks.items():
+        check_deletes(repo, f"{task_name}.{link}")
     for name in job:
         task.ready.check_job_id(name)
     if leftovers := await _live_jobs(task) & {*jobs, *job}:

@@ -12,6 +12,7 @@ from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.completing import complete_data, complete_job
+from pydatatask_cli.effect import check_deletes, check_outlives_process
 from pydatatask_cli.lookup import find_data
 from pydatatask_cli.outcomes import outcome_repositories
 
@@ -52,8 +53,10 @@ async def plan_removal(
     :param data: which repository, as ``task.link``.
     :param recursive: whether to delete the jobs from everything that depends on it, too.
     :param job: the jobs; ``__all__`` for all that are there.
+    :raises CommandLineError: if deleting from the repository has no effect.
     """
     start = find_data(pipeline, data).repo
+    check_deletes(start, data)
     for name in job:
         if name != ALL_JOBS:
             start.check_job_id(name)
@@ -202,6 +205,6 @@ def command(
 
     Shown is, a line each, `TASK.LINK JOB...`.
     """
-    find_data(app.pipeline, data)
+    check_outlives_process(find_data(app.pipeline, data).repo, data)
     ask = recursive and not yes and sys.stdin.isatty() and sys.stdout.isatty()
     app.run(lambda opened: _ask_and_delete(opened, data, recursive, job, ask, dry_run))

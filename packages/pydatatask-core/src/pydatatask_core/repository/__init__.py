@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .json import JsonMetadataRepository as JsonMetadataRepository
     from .listing import Combinator as Combinator
     from .listing import Listing as Listing
+    from .location import Location as Location
     from .map import MapRepository as MapRepository
     from .map import SucceededRepository as SucceededRepository
     from .markup import decode_metadata as decode_metadata
@@ -51,6 +52,7 @@ __all__ = [
     "JsonMetadataFileRepository",
     "JsonMetadataRepository",
     "Listing",
+    "Location",
     "MapRepository",
     "MetadataRepository",
     "RelatedItemRepository",
@@ -75,6 +77,7 @@ _SOURCES = {
     ".json": ("JsonMetadataFileRepository", "JsonMetadataRepository"),
     ".inprocess": ("InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataRepository"),
     ".setops": ("AggregateAndRepository", "AggregateOrRepository", "BlockingRepository"),
+    ".location": ("Location",),
     ".map": ("MapRepository", "SucceededRepository"),
     ".related": ("RelatedItemRepository",),
     ".names": ("decode_job_id", "encode_job_id"),

@@ -13,14 +13,14 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import UnsupportedValueError
+from pydatatask_core.errors import UnsupportedValueError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from .base import Repository
 
-__all__ = ["MAX_DEPTH", "SCALARS", "copy_metadata", "to_data_model"]
+__all__ = ["MAX_DEPTH", "SCALARS", "copy_metadata", "sorted_members", "to_data_model"]
 
 MAX_DEPTH = 500
 """How many lists, dicts, sets and pairs may be nested in one another.
@@ -92,7 +92,7 @@ class _Conversion:
             try:
                 converted = self.convert(value)
             except _RefusedError as e:
-                e.path.append(f"[{key!r}]")
+                e.path.append(f"[{shown(key)}]")
                 raise
             if converted is not value:
                 if result is data:
@@ -144,7 +144,7 @@ def _hashable(data: Any, role: str) -> Any:
     converted = _from_numpy(data)
     if type(converted) in SCALARS:
         return converted
-    raise _RefusedError(f"has the {role} {data!r}, {_refusal(data)}")
+    raise _RefusedError(f"has the {role} {shown(data)}, {_refusal(data)}")
 
 
 def _convert_other(data: Any) -> Any:
@@ -217,6 +217,19 @@ _CONVERSIONS: tuple[tuple[Any, str], ...] = (
     (timedelta, ".total_seconds()"),
     (Iterable, "list(...)"),
 )
+
+
+def sorted_members(data: set[Any]) -> list[Any]:
+    """Return the members of a set in the same order each time, so that equal sets look equal.
+
+    :param data: a set of the data model.
+    """
+    return sorted(data, key=_order)
+
+
+def _order(member: Any) -> tuple[str, Any]:
+    # An integer of thousands of digits has no `repr`, and those of a set may be of any size.
+    return type(member).__name__, member if type(member) is int else repr(member)
 
 
 def copy_metadata(data: Any) -> Any:

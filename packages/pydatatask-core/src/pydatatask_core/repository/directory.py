@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -72,7 +71,7 @@ class DirectoryRepository(FileRepositoryBase):
         """
         self.check_job_id(job)
         scope = current_scope()
-        draft = await asyncio.to_thread(self._new_draft, job)
+        draft = await in_thread(self._new_draft, job)
         try:
             yield Path(draft.path or "")
             if scope is not None:

@@ -77,7 +77,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         from pathlib import Path
 
         scope = current_scope()
-        draft = await asyncio.to_thread(self._new_draft, job)
+        draft = await in_thread(self._new_draft, job)
         try:
             path = Path(draft.path or "", self.local_name(job))
             yield path

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 import stat
 import tempfile
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from pydatatask_core.errors import LocalFileMissingError, PydatataskError, StoreError
+from pydatatask_core.errors import (
+    LocalFileMissingError,
+    PydatataskError,
+    StoreError,
+    describe,
+)
 from pydatatask_core.utils import in_thread
+from pydatatask_core.utils.trees import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -19,6 +25,8 @@ if TYPE_CHECKING:
     from .blob import BlobMode, BlobRepository
 
 __all__ = ["check_local_file", "downloaded", "opened", "uploaded"]
+
+log = logging.getLogger("pydatatask.repository")
 
 CHUNK_BYTES = 1 << 18
 """How much of a value is copied at once."""
@@ -32,15 +40,13 @@ async def downloaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, Non
     :param job: the key.
     :raises JobNotFoundError: if it is not there.
     """
-    async with await repo.open(job, "rb") as source, _private_folder(repo, job) as folder:
+    async with _private_folder(repo, job) as folder:
         path = folder / repo.local_name(job)
-        with _errors(repo, f"copy job {job!r} to a local file"):
-            file: IO[bytes] = await in_thread(path.open, "wb")
-            try:
-                while data := await source.read(CHUNK_BYTES):
-                    await in_thread(file.write, data)
-            finally:
-                await in_thread(file.close)
+        async with await repo.open(job, "rb") as source:
+            with _errors(repo, f"copy job {job!r} to a local file"):
+                async with _open(path, "wb") as file:
+                    while data := await source.read(CHUNK_BYTES):
+                        await in_thread(file.write, data)
         yield path
 
 
@@ -59,30 +65,35 @@ async def uploaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]
             yield path
             with _errors(repo, f"write job {job!r} from a local file"):
                 await in_thread(check_local_file, path, repo, job)
-                file: IO[bytes] = await in_thread(path.open, "rb")
-                try:
+                async with _open(path, "rb") as file:
                     while data := await in_thread(file.read, CHUNK_BYTES):
                         await target.write(data)
-                finally:
-                    await in_thread(file.close)
 
 
 @asynccontextmanager
 async def opened(repo: BlobRepository, job: str, mode: BlobMode) -> AsyncGenerator[Any, None]:
     """Open the local file of a value as a file of Python."""
-    async with repo.local_file(job, mode) as path:
-        file: IO[Any] = await in_thread(_open, path, mode)
-        try:
-            yield file
-        finally:
+    async with repo.local_file(job, mode) as path, _open(path, mode) as file:
+        yield file
+
+
+@asynccontextmanager
+async def _open(path: Path, mode: BlobMode) -> AsyncGenerator[IO[Any], None]:
+    """Open a file, and close it even if this is cancelled while it is opened."""
+    files: list[IO[Any]] = []
+
+    def open_file() -> None:
+        if mode.endswith("b"):
+            files.append(path.open(mode))
+        else:  # text as everywhere: UTF-8, newlines as they are
+            files.append(path.open(mode, encoding="utf-8", newline="\n"))
+
+    try:
+        await in_thread(open_file)
+        yield files[0]
+    finally:
+        for file in files:
             await in_thread(file.close)
-
-
-def _open(path: Path, mode: BlobMode) -> IO[Any]:
-    if mode.endswith("b"):
-        return path.open(mode)
-    # Text as everywhere: UTF-8, newlines as they are.
-    return path.open(mode, encoding="utf-8", newline="\n")
 
 
 def check_local_file(path: Path, repo: BlobRepository, job: str) -> None:
@@ -105,12 +116,21 @@ def check_local_file(path: Path, repo: BlobRepository, job: str) -> None:
 
 @asynccontextmanager
 async def _private_folder(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
-    with _errors(repo, f"create a local file for job {job!r}"):
-        folder = Path(await in_thread(tempfile.mkdtemp, prefix="pydatatask-"))
+    # Its name is chosen here, so that it is removed even if this is cancelled while it is created.
+    folder = Path(tempfile.gettempdir(), f"pydatatask-{os.urandom(16).hex()}")
     try:
+        with _errors(repo, f"create a local file for job {job!r}"):
+            await in_thread(folder.mkdir, 0o700)
         yield folder
     finally:
-        await in_thread(shutil.rmtree, folder, ignore_errors=True)
+        await in_thread(_remove, folder)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        remove_tree(str(folder))
+    except OSError as e:
+        log.warning("%s could not be removed (%s); it is left behind", folder, describe(e))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 
-from pydatatask_core.errors import QuantityError
+from pydatatask_core.errors import QuantityError, shown
 
 __all__ = ["EXACT", "parse_quantity"]
 
@@ -45,7 +45,7 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
     """
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
         raise QuantityError(
-            f"{_shown(quantity)} is no quantity: expected a string or a number, not an object of "
+            f"{shown(quantity)} is no quantity: expected a string or a number, not an object of "
             f"type {type(quantity).__name__}"
         )
     if isinstance(quantity, str):
@@ -53,7 +53,7 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
     else:
         result = Decimal(float.__repr__(quantity) if isinstance(quantity, float) else quantity)
     if not result.is_finite():
-        raise QuantityError(f"{_shown(quantity)} is no quantity: it has to be a finite number")
+        raise QuantityError(f"{shown(quantity)} is no quantity: it has to be a finite number")
     if not result:
         return Decimal(0)
     lowest = result.as_tuple().exponent
@@ -65,7 +65,7 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
 def _parse(text: str) -> Decimal:
     match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
-        raise QuantityError(f"{_shown(text)} is no quantity: {_what_is_wrong(text)}")
+        raise QuantityError(f"{shown(text)} is no quantity: {_what_is_wrong(text)}")
     number = Decimal(match["number"])
     if match["exponent"] is None:
         return EXACT.multiply(number, _MULTIPLIERS[match["suffix"]])
@@ -77,7 +77,7 @@ def _parse(text: str) -> Decimal:
 
 def _beyond_sense(quantity: object) -> QuantityError:
     return QuantityError(
-        f"{_shown(quantity)} is no sensible quantity: it has more than {_PLACES} places before or "
+        f"{shown(quantity)} is no sensible quantity: it has more than {_PLACES} places before or "
         "after the decimal point"
     )
 
@@ -91,11 +91,3 @@ def _what_is_wrong(text: str) -> str:
         "expected a number with an optional suffix, one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or "
         "an exponent, such as 500m, 2, 1.5Gi or 12e6"
     )
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # an int with more digits than Python likes to write
-        text = f"an enormous {type(value).__name__}"
-    return text if len(text) <= 100 else f"{text[:100]}... ({len(text)} characters)"  # noqa: PLR2004

@@ -20,9 +20,10 @@ from datetime import date, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.repository.data_model import MAX_DEPTH, SCALARS
+from pydatatask_core.errors import shown
+from pydatatask_core.repository.data_model import MAX_DEPTH, SCALARS, sorted_members
 
-from .problem import DecodeError, decode_utf8, shortened
+from .problem import DecodeError, decode_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,9 +148,7 @@ def _write_pairs(data: list[tuple[Any, Any]]) -> dict[str, Any]:
 
 
 def _write_set(data: set[Any]) -> dict[str, Any]:
-    # In the same order each time, so that an equal set makes an equal file.
-    members = sorted(data, key=lambda member: (type(member).__name__, repr(member)))
-    return {"$pydatatask.set": [_to_json(member) for member in members]}
+    return {"$pydatatask.set": [_to_json(member) for member in sorted_members(data)]}
 
 
 def _write_float(data: float) -> Any:
@@ -191,7 +190,7 @@ def _from_json(members: list[tuple[str, Any]]) -> Any:
     try:
         return reader(value)
     except (ValueError, TypeError) as e:
-        raise DecodeError(f"{shortened(value)} is no valid {key}: {e}") from e
+        raise DecodeError(f"{shown(value)} is no valid {key}: {e}") from e
 
 
 def _read_dict(entries: list[Any]) -> dict[Any, Any]:
@@ -202,14 +201,22 @@ def _read_dict(entries: list[Any]) -> dict[Any, Any]:
 
 
 def _read_pairs(entries: list[Any]) -> list[tuple[Any, Any]]:
+    if not _is_list(entries) or not all(map(_is_list, entries)):
+        raise TypeError("expected a list of lists of two")
     return [(key, value) for key, value in entries]
 
 
 def _read_set(members: list[Any]) -> set[Any]:
+    if not _is_list(members):
+        raise TypeError("expected a list")
     found = set(members)
     if len(found) != len(members):
         raise ValueError("a member occurs twice")
     return found
+
+
+def _is_list(data: object) -> bool:
+    return type(data) is list
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {

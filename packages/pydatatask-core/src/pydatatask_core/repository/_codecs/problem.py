@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DecodeError", "decode_utf8", "shortened"]
-
-_MAX_CHARACTERS = 100
+__all__ = ["DecodeError", "decode_utf8"]
 
 
 class DecodeError(Exception):
@@ -49,9 +47,3 @@ def decode_utf8(data: bytes) -> str:
         before = e.object[: e.start].decode("utf-8", "replace")
         problem = f"the byte 0x{e.object[e.start]:02x} is no UTF-8 ({e.reason})"
         raise DecodeError.at(problem, before, len(before)) from e
-
-
-def shortened(value: object) -> str:
-    """Return the representation of a value for a message, cut if it is long."""
-    text = repr(value)
-    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."

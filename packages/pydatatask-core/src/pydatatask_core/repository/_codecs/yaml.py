@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 from yaml import MappingNode, SequenceNode
 
+from pydatatask_core.repository.data_model import sorted_members
+
 from .yaml_loader import TAG, decode
 
 __all__ = ["decode", "encode"]
@@ -65,9 +67,7 @@ def _node(dumper: Any, data: Any) -> Any:
             pairs.append(MappingNode(TAG + "map", pair, flow_style=False))
         return SequenceNode(TAG + "pairs", pairs, flow_style=False)
     if kind is set:
-        # In the same order each time, so that an equal set makes an equal file.
-        members = sorted(data, key=lambda member: (type(member).__name__, repr(member)))
-        entries = [(_node(dumper, member), _node(dumper, None)) for member in members]
+        entries = [(_node(dumper, member), _node(dumper, None)) for member in sorted_members(data)]
         return MappingNode(TAG + "set", entries, flow_style=False)
     return dumper.yaml_representers[kind](dumper, data)
 

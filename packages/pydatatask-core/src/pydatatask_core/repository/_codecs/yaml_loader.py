@@ -13,9 +13,10 @@ import yaml
 from yaml import MappingNode, SafeLoader, ScalarNode, SequenceNode
 from yaml.constructor import ConstructorError
 
+from pydatatask_core.errors import shown
 from pydatatask_core.repository.data_model import MAX_DEPTH
 
-from .problem import DecodeError, decode_utf8, shortened
+from .problem import DecodeError, decode_utf8
 
 __all__ = ["MAX_EXPANDED_NODES", "TAG", "decode"]
 
@@ -191,7 +192,7 @@ def _entries(loader: Any, node: Any) -> dict[Any, tuple[Any, Any]]:
             raise _error("found unhashable key", entry[0])
         if key in entries:
             first = entries[key][0].start_mark.line + 1
-            raise _error(f"the key {key!r} occurs twice, first in line {first}", entry[0])
+            raise _error(f"the key {shown(key)} occurs twice, first in line {first}", entry[0])
         entries[key] = entry
     return entries
 
@@ -220,7 +221,7 @@ def _located(construct: Any, kind: str) -> Any:
             return construct(loader, node)
         except (ValueError, LookupError, OverflowError) as e:
             why = f": {e}" if isinstance(e, ValueError) else ""
-            raise _error(f"{shortened(node.value)} is no valid {kind}{why}", node) from e
+            raise _error(f"{shown(node.value)} is no valid {kind}{why}", node) from e
 
     return constructor
 
