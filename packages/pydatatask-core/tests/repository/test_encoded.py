@@ -62,12 +62,12 @@ class ZippedYaml(YamlMetadataFileRepository):
         return stream
 
 
-@FORMATS
 @pytest.mark.parametrize("value", ["half \ud800", {"\udfff": 1}, [["a", "\ud83d"]]], ids=ascii)
 async def test_half_a_character_is_refused_and_nothing_is_written(
-    tmp_path: Path, kind: type[EncodedFileRepository], value: Any
+    tmp_path: Path, value: Any
 ) -> None:
-    repo = kind(tmp_path)
+    """JSON has an escape for it, YAML has not."""
+    repo = YamlMetadataFileRepository(tmp_path)
     with pytest.raises(UnsupportedValueError, match=r"job 'job'.*half a character"):
         await repo.dump("job", value)
     assert os.listdir(tmp_path) == []
@@ -174,7 +174,7 @@ async def test_a_repository_of_blobs_becomes_one_of_metadata_by_inheritance(kind
     assert await repo.info("absent") == {}
     assert await repo.info_all() == {"job": {"a": [1, b"bytes"]}}
     with pytest.raises(UnsupportedValueError):
-        await repo.dump("job", {"a": {1}})
+        await repo.dump("job", {"a": (1,)})
     async with await repo.open("bad", "w") as stream:
         await stream.write("{a\n")
     with pytest.raises(MalformedValueError, match=r"does not parse: line \d, column \d: "):

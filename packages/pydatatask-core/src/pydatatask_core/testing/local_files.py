@@ -125,9 +125,9 @@ class LocalFileLaws(RepositoryHooks):
         assert not await _in_thread(path.exists)
         async with repo.local_file(JOB, mode) as path:
             assert not await _in_thread(path.exists)
-            await _in_thread(path.write_bytes, b"")
+            await _in_thread(path.write_bytes, OLD)
             assert await _read(repo) == NEW
-        assert await _read(repo) == b""
+        assert await _read(repo) == OLD
         assert await jobs_of(repo) == {JOB}
 
     @WAYS
@@ -158,9 +158,14 @@ class LocalFileLaws(RepositoryHooks):
         async with repo.local_file(JOB, mode) as path:
             assert await _in_thread(path.read_bytes) == BYTES
         assert await _read(repo) == BYTES
-        with pytest.raises(JobNotFoundError):
-            async with repo.local_file(ABSENT, mode):
-                pass
+
+    @READING
+    async def test_a_value_that_is_absent_has_no_local_file(self, repo: Any, mode: str) -> None:
+        """R6: nor an ordinary one."""
+        for way in (repo.local_file, repo.open_sync):
+            with pytest.raises(JobNotFoundError):
+                async with way(ABSENT, mode):
+                    pass
 
     async def test_code_that_does_not_await_reads_and_writes(self, repo: Any) -> None:
         """R4: json, csv and print, through an ordinary file."""
@@ -179,9 +184,12 @@ class LocalFileLaws(RepositoryHooks):
             file.close()
         async with repo.open_sync(JOB, "rb") as file:
             assert file.read() == BYTES
-        with pytest.raises(JobNotFoundError):
-            async with repo.open_sync(ABSENT):
-                pass
+
+    async def test_a_local_file_may_be_empty(self, repo: Any) -> None:
+        """R4: an empty value is a value."""
+        async with repo.local_file(JOB, "w") as path:
+            await _in_thread(path.touch)
+        assert await _read(repo) == b""
 
     @pytest.mark.parametrize("mode", ["", "x", "a", "rw", "r+"])
     async def test_a_mode_that_no_local_file_has_is_refused(self, repo: Any, mode: str) -> None:

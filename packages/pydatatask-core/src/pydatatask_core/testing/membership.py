@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -158,7 +159,7 @@ class ListingLaws(MembershipLaws):
         assert other.identity == repo.identity
         assert (repo.identity is not None) is self.stores
         if self.stores:
-            assert other.location == repo.location
+            assert await asyncio.to_thread(lambda: other.location == repo.location)
 
     async def test_jobs_may_be_added_while_it_is_iterated(self, repo: Any) -> None:
         """R1: those that were there all the time are seen, each once."""
