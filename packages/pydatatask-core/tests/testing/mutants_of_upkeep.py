@@ -6,8 +6,7 @@ import re
 from contextlib import contextmanager
 from typing import Any
 
-from pydatatask_core.errors import InvalidJobIdError, StoreConnectionError, StoreError
-from pydatatask_core.testing.jobs import LONGEST
+from pydatatask_core.errors import StoreConnectionError, StoreError
 
 from .harness import Mutants
 from .reference import ReferenceRepository
@@ -129,16 +128,8 @@ class AnythingIsAJobId(ReferenceRepository):
 
 @breaks("R7", "names_are_refused_in_bulk_as_they_are_one_by_one")
 class SaysThatItTakesWhatItDoesNot(ReferenceRepository):
-    MAX_JOB_ID_LENGTH = 128
-
-    def check_job_id(self, job: Any) -> None:
-        super().check_job_id(job)
-        if job == LONGEST:
-            raise InvalidJobIdError(job, self, "it is not so long")
-
-    @property
-    def plain_job_id_length(self) -> int:
-        return 128
+    def invalid_names(self, names: Any) -> list[str]:
+        return []
 
 
 @breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
