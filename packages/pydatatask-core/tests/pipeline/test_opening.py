@@ -44,6 +44,22 @@ class Validated(InProcessMetadataRepository):
         return "a third party may return anything"
 
 
+async def test_a_place_that_cannot_be_identified_is_a_problem_and_inspection_goes_on() -> None:
+    problem = StoreError("find", "done", "the client's callable raised")
+
+    class Nowhere(InProcessMetadataRepository):
+        @property
+        def location(self) -> Any:
+            raise problem
+
+    pipeline = Pipeline([InProcessSyncTask("t", Nowhere(), func=quiet)])
+    await pipeline.open("inspect")
+    assert pipeline.problems == [problem]
+    await pipeline.close()
+    with pytest.raises(StoreError, match="callable raised"):
+        await pipeline.open("one")
+
+
 async def test_several_problems_are_told_at_once_and_the_session_is_closed_again() -> None:
     closed: list[str] = []
     session = Session()

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from pydatatask_core import InProcessMetadataRepository, InProcessSyncTask, Pipeline, Task
 from pydatatask_core.errors import LaunchRefusedError
 from pydatatask_core.pipeline import loop
+from pydatatask_core.pipeline.dispatch import Dispatcher
+from pydatatask_core.pipeline.holds import Holds
+from pydatatask_core.pipeline.readiness import Found
 
 from .fakes import Detached, Gated
 from .waiting import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 
 class SlowToShow(Detached):
@@ -254,3 +258,23 @@ def test_in_any_order_of_events_each_job_goes_through_each_task_exactly_once(
 
     assert all(count == 1 for count in launches.values()), launches
     assert {(task.name, job) for task in tasks for job in ("a", "b")} <= launches.keys()
+
+
+async def test_only_a_job_that_waited_before_the_listing_can_be_missing_in_it() -> None:
+    class Waits(Detached):
+        missing: AbstractSet[str] = frozenset()
+
+        def note_missing(self, jobs: AbstractSet[str]) -> None:
+            self.missing = jobs
+
+    task = Waits("t", InProcessMetadataRepository())
+    dispatcher = Dispatcher(None, Holds())
+    nothing = Found(frozenset(), frozenset())
+    dispatcher.begin_listing([task])
+    task.retry_later("a", 3600)
+    dispatcher.offer({task: nothing})
+    assert task.missing == frozenset()
+    dispatcher.begin_listing([task])
+    dispatcher.offer({task: nothing})
+    assert task.missing == {"a"}
+    task.attach(None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes.lab import Lab
+from processes.lab import Lab, until
 
 from pydatatask_core import (
     ExecutorTask,
@@ -19,12 +20,15 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import OutputConflictError
+from pydatatask_core.proc_manager import State
 
 from .fakes import jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from pydatatask_core import ProcessTask
 
 
 def in_memory(_: Path) -> Any:
@@ -183,6 +187,95 @@ async def test_a_process_does_not_publish_over_another_task(script: str, tmp_pat
         assert record["attempt"] == 1
     assert lab.lines() == ["ran"] * record["attempt"]
     assert lab.empty()
+
+
+async def test_a_process_that_ended_without_a_driver_overwrites_no_other_task(
+    tmp_path: Path,
+) -> None:
+    lab = Lab(tmp_path)
+    await lab.add("a")
+    both = FileRepository(tmp_path / "both")
+
+    def first(lab: Lab) -> ProcessTask:
+        return lab.task("echo first", "first", stdout=both)
+
+    def second(lab: Lab) -> ProcessTask:
+        return lab.task(
+            "WAIT; echo second",
+            "second",
+            pids=YamlMetadataFileRepository(tmp_path / "pids2"),
+            done=YamlMetadataFileRepository(tmp_path / "done2"),
+            stdout=both,
+        )
+
+    await lab.run(first(lab))
+    left = second(lab)
+    await left.launch("a")
+    await lab.running(left, "a")
+    left.attach(None)
+    lab.go.touch()
+    run = left.new_run("a")
+
+    async def has_ended() -> bool:
+        return (await left.runs.report(run, claim=False)).state is State.ENDED
+
+    await until(has_ended)
+    lab = lab.again()
+    summary = await lab.run(first(lab), second(lab))
+    assert summary.failed == {"second": ["a"]}
+    assert (tmp_path / "both" / "a").read_text() == "first\n"
+
+
+async def test_what_a_task_is_about_to_publish_no_other_task_publishes() -> None:
+    writing, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(InProcessMetadataRepository):
+        async def dump(self, job: str, data: Any) -> None:
+            writing.set()
+            await go.wait()
+            await super().dump(job, data)
+
+    out, later = Slow(), jobs()
+    first, second = writer("first", out), writer("second", out, later)
+    async with Pipeline([first, second], exclusive=False) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.01))
+        await writing.wait()
+        await later.dump("a", 1)
+        while not second.running:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0)
+        while second.running:  # noqa: ASYNC110 - it fails before it writes anything
+            await asyncio.sleep(0)
+        go.set()
+        assert (await run).failed == {"second": ["a"]}
+    assert await out.info("a") == "first"
+
+
+async def test_an_attempt_counts_that_a_store_kept_from_beginning() -> None:
+    class Flaky(InProcessMetadataRepository):
+        broken = False
+
+        async def contains(self, item: str) -> bool:
+            if self.broken:
+                self.broken = False
+                raise OSError("down")
+            return await super().contains(item)
+
+    out, done = Flaky({"a": "first"}), jobs("a")
+    first = writer("first", out, done=done)
+    ran: list[str] = []
+
+    async def body(job: str, out: Any) -> None:
+        ran.append(job)
+        out.broken = len(ran) == 1
+        raise ValueError(job)
+
+    second = InProcessSyncTask(
+        "second", InProcessMetadataRepository(), func=body, retries=Retries(1, delay=0)
+    )
+    second.link("source", jobs("a"), is_input=True)
+    second.link("out", out, is_output=True, shared=True)
+    assert await run(first, second) == {"second": ["a"]}
+    assert ran == ["a", "a"]
 
 
 def test_the_error_names_task_key_and_remedy() -> None:

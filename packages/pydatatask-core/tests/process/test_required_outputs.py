@@ -221,3 +221,25 @@ async def test_a_round_does_not_wait_for_an_output_to_appear(lab: Lab) -> None:
         assert usage is not None
         assert not usage.cpu
         assert await lab.done.keys() == set()
+
+
+async def test_a_job_that_is_killed_while_its_output_is_looked_for_is_not_tried_again(
+    lab: Lab,
+) -> None:
+    out = Remote(lab.root / "data")
+    out.go.clear()
+    script = "echo ran >>LOG; if [ $(wc -l <LOG) != 1 ]; then WAIT; fi"
+    task = await linked(lab, script, out, retries=Retries(3, delay=0.01))
+    await lab.inp.delete("b")
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        killed = asyncio.create_task(task.kill("a"))
+        await asyncio.sleep(0)
+        out.go.set()
+        assert await asyncio.wait_for(killed, 10)
+        assert (await run).failed == {"task": ["a"]}
+    assert (await lab.done.info("a"))["missing_outputs"] == ["data"]
+    assert lab.lines() == ["ran"]
+    assert lab.empty()

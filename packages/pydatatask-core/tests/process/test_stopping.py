@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from processes.lab import until
@@ -164,6 +164,30 @@ async def test_a_job_that_waits_for_another_attempt_can_be_killed(lab: Lab) -> N
     record = await lab.done.info("a")
     assert (record["killed"], record["attempt"]) == (True, 2)
     assert not task.running
+    assert lab.empty()
+
+
+async def test_a_job_that_fails_while_it_is_killed_is_not_tried_again(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo tried >>LOG; WAIT; exit 3", retries=Retries(3, delay=3600))
+    put_off = task.pids.dump
+    killed: list[asyncio.Task[bool]] = []
+
+    async def kill_then_dump(job: str, record: Any) -> None:
+        if "retry_time" in record:  # too late to keep it from waiting
+            killed.append(asyncio.create_task(task.kill(job)))
+            await asyncio.sleep(0)
+        await put_off(job, record)
+
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        await lab.logged()
+        task.pids.dump = kill_then_dump  # type: ignore[method-assign]
+        lab.go.touch()
+        assert (await asyncio.wait_for(run, 10)).failed == {"task": ["a"]}
+        assert await killed[0]
+    assert (await lab.done.info("a"))["killed"] is True
+    assert lab.lines() == ["tried"]
     assert lab.empty()
 
 

@@ -89,7 +89,7 @@ async def note_places(tasks: Sequence[Task]) -> None:
     if places:
         from pydatatask_core.task.shared_outputs import SharedOutputs
 
-        await SharedOutputs([[(it.task, it.repo) for it in place] for place in places]).load()
+        SharedOutputs([(it.task, it.repo) for it in place] for place in places)
 
 
 def _shared_outputs(targets: Iterable[Target]) -> list[list[Target]]:

@@ -60,6 +60,7 @@ class Dispatcher:
         self._launching: dict[Task, set[str]] = {}
         self._since: dict[Task, set[str]] | None = None
         self._running_before: dict[Task, AbstractSet[str]] = {}
+        self._waiting_before: dict[Task, AbstractSet[str]] = {}
         self._live: dict[Task, set[str]] = {}
         self._start_is_enough = False
         self._stopped = False
@@ -76,6 +77,7 @@ class Dispatcher:
         self._running_before = {
             task: task.running | self._launching.get(task, _NOTHING) for task in tasks
         }
+        self._waiting_before = {task: frozenset(task.waiting) for task in tasks if task.waiting}
         self._since = {task: set() for task in tasks}
         self._holds.watch(tasks)
 
@@ -91,7 +93,9 @@ class Dispatcher:
                 self._holds.unknown(task)
                 fresh[task] = _NOTHING
                 continue
-            if task.waiting and (missing := task.waiting - here.live):
+            # Of one that has begun to wait meanwhile, the listing may be older than its record.
+            waiting = self._waiting_before.get(task, _NOTHING) & task.waiting
+            if missing := waiting - here.live:
                 task.note_missing(missing)
             live = here.live | task.running | self._launching.get(task, _NOTHING)
             live = live | self._running_before.get(task, _NOTHING) | since.get(task, _NOTHING)

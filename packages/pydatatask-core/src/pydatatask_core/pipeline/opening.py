@@ -33,7 +33,11 @@ async def find_problems(tasks: Sequence[Task], create: bool) -> list[Exception]:
     :param create: whether anything may be created.
     :return: what is wrong.
     """
-    problems = await asyncio.to_thread(find_collisions, tasks)
+    problems: list[Exception] = []
+    try:
+        problems += await asyncio.to_thread(find_collisions, tasks)
+    except Exception as e:  # noqa: BLE001 - a client's callable may raise anything
+        problems.append(e)
     if problems and create:
         return problems  # to validate a task may change what its links hold
     checks: list[Awaitable[None]] = []

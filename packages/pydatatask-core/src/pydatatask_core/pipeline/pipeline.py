@@ -150,11 +150,12 @@ class Pipeline:
             for quota in self.resources:
                 quota.add_listener(self._drive.make_room)
                 await quota.flush()
+            if mode == "drive":
+                await note_places(tasks)  # before jobs are found that have ended meanwhile
             self.problems = await find_problems(tasks, create=mode != "inspect")
             if mode != "inspect":
                 raise_problems(self.problems)
             if mode == "drive":
-                await note_places(tasks)
                 await warn_of_oddities(tasks)
         except BaseException:
             await self.close()

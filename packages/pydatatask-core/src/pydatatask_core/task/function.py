@@ -76,7 +76,7 @@ class FunctionTask(Task):
         """Create the scope in which the body runs for a job."""
         if self.shared_outputs is None:
             return JobScope(self.name, job)
-        return JobScope(self.name, job, partial(self.shared_outputs.claim, self))
+        return JobScope(self.name, job, partial(self.shared_outputs.claim, self, job))
 
     def bind_links(self) -> dict[str, Repository]:
         """Find the linked repository for each parameter of the body but the first, the job.

@@ -114,10 +114,10 @@ class InProcessSyncTask(FunctionTask):
         self._now.add(job)
         try:
             while True:
-                attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
-                start = _utc_now()
                 if self.shared_outputs is not None:
                     await self.shared_outputs.prepare(self, job)
+                attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
+                start = _utc_now()
                 scope = self.scope_of(job)
                 problem = await self.run_body(scope, self._bound)
                 end = _utc_now()

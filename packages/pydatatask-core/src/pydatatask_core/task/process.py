@@ -354,12 +354,14 @@ class ProcessTask(ProcessSetting):
         if live is None:
             await self._jobs.check_not_held(job)
             return not self.drives and await stop_foreign(self, self._jobs, job, KILLED, grace)
-        if live.phase is Phase.WAITING:
-            self._waiting.discard(job)
-            live.cancelled, live.not_before = True, 0.0
-            self._jobs.enter(live, Phase.ENDED)
-        await stop(self, self._jobs, live, KILLED, grace)
+        live.is_last = True
         while not live.over.is_set():
+            if live.phase is Phase.WAITING:
+                self._waiting.discard(job)
+                live.cancelled, live.not_before = True, 0.0
+                self._jobs.enter(live, Phase.ENDED)
+            elif live.phase is not Phase.ENDED:
+                await stop(self, self._jobs, live, KILLED, grace)
             self._jobs.attend([live])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(live.over.wait(), _LOOK_AGAIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import OutputConflictError
@@ -25,8 +26,8 @@ class _Place:
 
     def __init__(self, writers: Iterable[tuple[Task, Repository]]) -> None:
         self.writers = dict(writers)
-        self.owners: dict[str, Task] = {}
-        """The task that has published each key, as far as that is known."""
+        self.owners: dict[str, tuple[Task, str]] = {}
+        """The task that has published each key or is about to, and its job, as far as known."""
 
 
 class SharedOutputs:
@@ -39,18 +40,20 @@ class SharedOutputs:
         self._places: dict[int, _Place] = {}
         self._of_task: dict[Task, list[_Place]] = {}
         self._succeeded: dict[Task, AbstractSet[str]] = {}
+        self._loading = asyncio.Lock()
         for writers in map(list, places):
             place = _Place(writers)
             self._places |= {id(repo): place for _, repo in writers}
             for task in place.writers:
                 self._of_task.setdefault(task, []).append(place)
+                task.shared_outputs = self
 
-    async def load(self) -> None:
-        """Look up which jobs of the tasks have ended well in earlier runs, and share this."""
-        for task in self._of_task:
-            views = task.outcome_views
-            self._succeeded[task] = frozenset().union(*[await view.keys() for view in views])
-            task.shared_outputs = self
+    async def _load(self) -> None:
+        """Look up which jobs of the tasks have ended well in earlier runs."""
+        async with self._loading:
+            for task in self._of_task.keys() - self._succeeded.keys():
+                views = task.outcome_views
+                self._succeeded[task] = frozenset().union(*[await view.keys() for view in views])
 
     async def prepare(self, task: Task, job: str) -> None:
         """Find out whether another task has published a job under its own name.
@@ -59,28 +62,38 @@ class SharedOutputs:
 
         :param task: the task that is about to publish.
         :param job: the job.
+        :raises Exception: if a store could not be read.
         """
+        if len(self._succeeded) < len(self._of_task):
+            await self._load()
         for place in self._of_task.get(task, ()):
-            owner = place.owners.get(job)
-            if owner is None and job not in self._succeeded[task]:
-                owner = next((it for it in place.writers if job in self._succeeded[it]), None)
-            if owner is None or owner is task:
+            if job in place.owners:
+                owner, by = place.owners[job]
+                if owner is task or by in owner.running:
+                    continue  # it may not have published yet what it has claimed
+            elif job in self._succeeded[task]:
                 continue
+            else:
+                owners = [it for it in place.writers if job in self._succeeded[it]]
+                if not owners:
+                    continue
+                owner, by = owners[0], job
             if await place.writers[owner].contains(job):
-                place.owners[job] = owner
+                place.owners[job] = owner, by
             else:  # it was deleted since then, or the job has published another key
                 place.owners.pop(job, None)
 
-    def claim(self, task: Task, repository: Repository, key: str) -> None:
+    def claim(self, task: Task, job: str, repository: Repository, key: str) -> None:
         """Note that a task publishes a key, unless another one has.
 
         :param task: the task.
+        :param job: the job of the task that publishes it.
         :param repository: the repository that it writes to, not a view of it.
         :param key: the key.
         :raises OutputConflictError: if another task has published it.
         """
         place = self._places.get(id(repository))
         if place is not None:
-            owner = place.owners.setdefault(key, task)
+            owner, _ = place.owners.setdefault(key, (task, job))
             if owner is not task:
                 raise OutputConflictError(task.name, key, owner.name, repository)

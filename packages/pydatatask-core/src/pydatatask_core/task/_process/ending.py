@@ -121,7 +121,7 @@ class Ender:
         for name in streams:
             try:
                 for store in stores_written(task.published[name]):
-                    shared.claim(task, store, live.job)
+                    shared.claim(task, live.job, store, live.job)
             except OutputConflictError as e:
                 conflicts[name] = str(e)
         return conflicts
@@ -139,7 +139,8 @@ class Ender:
         self, live: LiveJob, report: Report, record: dict[str, Any], stuck: bool
     ) -> None:
         task, failed = self.task, not record["success"]
-        final = stuck or live.conflict is not None or bool(record.keys() & {"lost", "killed"})
+        ends = stuck or live.is_last or live.conflict is not None
+        final = ends or bool(record.keys() & {"lost", "killed"})
         if failed and not final:
             delay = task.retries.wait_after(live.attempt)
             if delay is not None:
@@ -157,7 +158,8 @@ class Ender:
                 "can neither be removed nor renamed"
             )
         published, held = place_streams(task, report, failed)
-        conflicts = await self._find_conflicts(live, published)
+        # Of a success, that was done before the verdict.
+        conflicts = await self._find_conflicts(live, published) if failed else {}
         published = [name for name in published if name not in conflicts]
         for name in published:
             await self._copy(live, name, report.outputs[name], task.published[name])

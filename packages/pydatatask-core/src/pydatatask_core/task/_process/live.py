@@ -45,6 +45,8 @@ class LiveJob(JobInFlight):
     """Why the last attempt failed."""
     may_live: bool = False
     """Whether a process may have come to life."""
+    is_last: bool = False
+    """Whether a failure of this attempt is final, because the job was killed."""
     cancelled: bool = False
     """Whether it is not to be launched again after all."""
     again: bool = False
