@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import os
@@ -287,6 +288,27 @@ async def test_the_job_can_be_tried_again_while_its_output_stays_where_it_ran(la
     await lab.run(lab.again().task("echo y", stdout=lab.out))
     assert await lab.text(lab.out) == "y\n"
     assert lab.empty()
+
+
+@pytest.mark.parametrize("script", ["echo x", "echo x; false"])
+async def test_a_job_is_over_though_its_attempts_cannot_be_noted(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str
+) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("false"))
+    await lab.done.delete("a")
+    other = lab.again()
+    task = other.task(script, stdout=other.out)
+
+    async def refuse(run: Any, memo: Any) -> None:
+        raise ProcessManagerError("no space left on device")
+
+    monkeypatch.setattr(task.runs, "remember", refuse)
+    await asyncio.wait_for(other.run(task), 10)
+    record = await lab.done.info("a")
+    assert (record["success"], record["attempt"]) == ("false" not in script, 2)
+    assert caplog.text.count("cannot be noted: no space left on device") == 1
+    assert other.empty()
 
 
 async def test_held_output_that_cannot_be_removed_stops_nothing(

@@ -11,6 +11,7 @@ from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.resource_manager import ResourceManager, Resources
 from pydatatask_core.task import Retries
 from pydatatask_kube import KubeFunctionTask, KubeTask
+from pydatatask_kube.errors import PodManagerError
 
 from .driving import TEMPLATE, Driven, until
 
@@ -106,6 +107,31 @@ async def test_a_missing_output_is_tried_again_as_any_failure_is(server: ApiServ
     server.on_create = run
     await driven.run()
     assert (driven.record("bad")["attempt"], driven.record("bad")["success"]) == (2, True)
+
+
+async def test_a_pod_that_is_to_be_tried_again_is_not_a_success_before_that(
+    server: ApiServer,
+) -> None:
+    out = InProcessMetadataRepository()
+    driven = driven_with(server, out, "bad", retries=Retries(1, delay=0.01))
+    remove, dump = driven.podman.remove, driven.done.dump
+    recorded: list[int] = []
+
+    async def fail_once(*args: Any) -> None:
+        if not out._data:
+            out._data["bad"], out._dirty = 1, True  # it appears after the verdict
+            raise PodManagerError("the API server is down")
+        await remove(*args)
+
+    async def note(job: str, record: Any) -> None:
+        recorded.append(record["attempt"])
+        await dump(job, record)
+
+    driven.podman.remove = fail_once  # type: ignore[method-assign]
+    driven.done.dump = note  # type: ignore[method-assign]
+    await driven.run()
+    assert recorded == [2]
+    assert driven.record("bad")["success"] is True
 
 
 async def test_in_synchronous_mode_it_is_a_failure_too(server: ApiServer) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,17 @@ import pytest
 
 sys.path.append(str(Path(__file__).parent / "support"))
 
+from executor_bodies import copy
 from executor_stage import in_memory
 
-from pydatatask_core import InProcessMetadataRepository, Retries
+from pydatatask_core import (
+    ExecutorTask,
+    InProcessMetadataRepository,
+    InProcessSyncTask,
+    Pipeline,
+    Retries,
+    YamlMetadataFileRepository,
+)
 from pydatatask_core.errors import StoreConnectionError
 from pydatatask_core.task import required_outputs
 
@@ -153,3 +162,33 @@ async def test_an_end_whose_output_could_not_be_looked_for_outlives_the_pipeline
     await stage.run()
     assert (await stage.done.info("a"))["reason"].startswith(REASON)
     assert runs == ["a"]
+
+
+async def test_a_job_in_another_process_that_overwrites_another_task_has_failed(
+    tmp_path: Path,
+) -> None:
+    def place(name: str) -> YamlMetadataFileRepository:
+        return YamlMetadataFileRepository(tmp_path / name)
+
+    async def publish(job: str, out: Any) -> None:
+        await out.dump(job, "first")
+
+    inp = InProcessMetadataRepository({"a": 1})
+    first = InProcessSyncTask("first", InProcessMetadataRepository(), func=publish)
+    first.link("inp", inp, is_input=True)
+    first.link("out", place("out"), is_output=True, shared=True)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        task = ExecutorTask("second", pool, InProcessMetadataRepository(), func=copy)
+        task.link("inp", place("inp"), is_input=True)
+        task.link("after", first.links["done"].repo, is_input=True)
+        task.link("out", place("out"), is_output=True, shared=True)
+        await place("inp").validate()
+        for job in ("a", "b"):
+            await place("inp").dump(job, "second")
+        await inp.dump("b", 1)
+        await first.links["done"].repo.dump("b", {"success": True})
+        async with Pipeline([first, task], exclusive=False) as pipeline:
+            assert (await pipeline.run(timeout=50)).failed == {"second": ["a"]}
+    record = await task.links["done"].repo.info("a")
+    assert "OutputConflictError: second: 'a' of" in record["exception"]
+    assert "was published by task first" in record["exception"]

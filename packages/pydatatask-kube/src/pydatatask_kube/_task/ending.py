@@ -71,8 +71,11 @@ class Ender:
             await self.jobs.finished(live, live.record)
 
     async def _is_settled(self, live: LiveJob, ending: Ending) -> bool:
-        """Tell whether nothing is to be recorded, or all of that is."""
-        if live.record is not None or ending.kind == DISCARDED:
+        """Return whether nothing is to be recorded, or all of that is, or another attempt is due.
+
+        What was decided once stands, also if an output appears after that.
+        """
+        if live.record is not None or live.retry_in is not None or ending.kind == DISCARDED:
             return True
         return live.adopted and live.pod is not None and await self.task.has_recorded(live.pod)
 

@@ -7,6 +7,9 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.errors import OutputConflictError
+from pydatatask_core.repository.job_scope import stores_written
+from pydatatask_core.task.function import failure
 from pydatatask_core.utils import run_concurrently
 
 from .instance import Instance, ended_early
@@ -80,6 +83,9 @@ class Settling:
         elif ending is not None:
             record = {**ending.record, "attempt": instance.attempt}
             check = self._task.output_check
+            conflict = self._find_conflict(instance)
+            if conflict is not None and record["success"]:
+                record |= {"success": False, **failure(conflict)}
             outputs = check.unwritten(instance.scope, record) if record["success"] else {}
             if outputs and not await check.has_all_here(job, outputs):
                 runtime = self._task.runtime
@@ -90,6 +96,24 @@ class Settling:
                 record |= await check.verdict(job, outputs)
             return await self._end(instance, record)
         self._forget(instance)
+        return None
+
+    def _find_conflict(self, instance: Instance) -> OutputConflictError | None:
+        """Return an error if a job has overwritten what another task has published.
+
+        In a thread, that is refused. In another process, it is only found out afterwards.
+        """
+        scope = instance.scope
+        if scope.before_publish is None or instance.in_thread:
+            return None
+        try:
+            for link in self._task.links.values():
+                if link.is_output:
+                    for store in stores_written(link.repo):
+                        if scope.wrote_own_key(store):
+                            scope.before_publish(store, scope.job)
+        except OutputConflictError as e:
+            return e
         return None
 
     async def _end_later(

@@ -168,14 +168,25 @@ class Ender:
             record |= await self._tails(live, report, published, failed)
             await task.done.dump(live.job, record)
             task.outcome_view("done").note(live.job, not failed)
-        if failed:
-            await task.runs.remember(live.run, live.memo())
-        elif report.memo is not None:
-            await task.runs.remember(live.run, None)
+        await self._remember(live, report, failed)
         await task.pids.delete(live.job)
         if is_held:
             await self._leave(live)
         await self.jobs.finished(live, record)
+
+    async def _remember(self, live: LiveJob, report: Report, failed: bool) -> None:
+        """Leave the number of attempts for the next one; without that, it is counted from 1."""
+        try:
+            if failed:
+                await self.task.runs.remember(live.run, live.memo())
+            elif report.memo is not None:
+                await self.task.runs.remember(live.run, None)
+        except ProcessManagerError as e:
+            log.warning(
+                "%s: the number of attempts of job %s, which is over, cannot be noted: %s",
+                *(self.task.name, live.job, e),
+                extra={"task": self.task.name, "job": live.job},
+            )
 
     async def record_killed(self, live: LiveJob) -> None:
         """Record that a job was killed which runs nowhere, because it waits for another attempt.
