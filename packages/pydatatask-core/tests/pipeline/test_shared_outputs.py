@@ -189,6 +189,18 @@ async def test_a_process_does_not_publish_over_another_task(script: str, tmp_pat
     assert lab.empty()
 
 
+async def test_records_that_cannot_be_listed_keep_the_pipeline_from_opening() -> None:
+    class Down(InProcessMetadataRepository):
+        async def keys(self) -> frozenset[str]:
+            raise OSError("the server is down")
+
+    out = InProcessMetadataRepository()
+    tasks = writer("first", out), writer("second", out, done=Down())
+    with pytest.raises(OSError, match="the server is down"):
+        await run(*tasks)
+    assert not await out.keys()
+
+
 async def test_a_process_that_ended_without_a_driver_overwrites_no_other_task(
     tmp_path: Path,
 ) -> None:

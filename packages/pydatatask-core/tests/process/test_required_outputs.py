@@ -243,3 +243,28 @@ async def test_a_job_that_is_killed_while_its_output_is_looked_for_is_not_tried_
     assert (await lab.done.info("a"))["missing_outputs"] == ["data"]
     assert lab.lines() == ["ran"]
     assert lab.empty()
+
+
+async def test_one_that_another_process_kills_meanwhile_is_not_tried_again(lab: Lab) -> None:
+    out = Remote(lab.root / "data")
+    out.go.clear()
+    script = "echo ran >>LOG; if [ $(wc -l <LOG) != 1 ]; then WAIT; fi"
+    task = await linked(lab, script, out, retries=Retries(3, delay=3600))
+    await lab.inp.delete("b")
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.05))
+        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        other = lab.again().task(script, manager=lambda: lab.manager)
+        looking = lab.pipeline(other)
+        await looking.open("one")
+        killed = asyncio.create_task(other.kill("a"))
+        await asyncio.wait([killed], timeout=0.3)  # as long as that goes on, it waits
+        assert not killed.done()
+        out.go.set()
+        assert await asyncio.wait_for(killed, 10)
+        await looking.close()
+        assert (await asyncio.wait_for(run, 10)).failed == {"task": ["a"]}
+    assert (await lab.done.info("a"))["killed"] is True
+    assert lab.lines() == ["ran"]
+    assert lab.empty()

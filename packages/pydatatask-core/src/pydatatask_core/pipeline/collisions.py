@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.location import Location
     from pydatatask_core.task.base import Task
     from pydatatask_core.task.link import Link
+    from pydatatask_core.task.shared_outputs import SharedOutputs
 
 __all__ = ["find_collisions", "note_places", "warn_of_shared"]
 
@@ -72,10 +73,11 @@ def find_collisions(tasks: Sequence[Task]) -> list[Exception]:
     return found
 
 
-async def note_places(tasks: Sequence[Task]) -> None:
+async def note_places(tasks: Sequence[Task]) -> SharedOutputs | None:
     """Let the tasks know which places they share, and which of their places ignore case.
 
     :param tasks: the tasks of the pipeline.
+    :return: the places that they share, if there are any.
     """
     targets = await asyncio.to_thread(_targets, tasks)
     for task in tasks:
@@ -86,10 +88,11 @@ async def note_places(tasks: Sequence[Task]) -> None:
             if it.task is task and it.name in recording and it.location.ignores_case
         }
     places = _shared_outputs(targets)
-    if places:
-        from pydatatask_core.task.shared_outputs import SharedOutputs
+    if not places:
+        return None
+    from pydatatask_core.task.shared_outputs import SharedOutputs
 
-        SharedOutputs([(it.task, it.repo) for it in place] for place in places)
+    return SharedOutputs([(it.task, it.repo) for it in place] for place in places)
 
 
 def _shared_outputs(targets: Iterable[Target]) -> list[list[Target]]:

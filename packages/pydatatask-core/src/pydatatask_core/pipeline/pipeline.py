@@ -150,11 +150,12 @@ class Pipeline:
             for quota in self.resources:
                 quota.add_listener(self._drive.make_room)
                 await quota.flush()
-            if mode == "drive":
-                await note_places(tasks)  # before jobs are found that have ended meanwhile
+            shared = await note_places(tasks) if mode == "drive" else None  # before jobs are found
             self.problems = await find_problems(tasks, create=mode != "inspect")
             if mode != "inspect":
                 raise_problems(self.problems)
+            if shared is not None:
+                await shared.load()
             if mode == "drive":
                 await warn_of_oddities(tasks)
         except BaseException:

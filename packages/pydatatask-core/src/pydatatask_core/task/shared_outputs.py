@@ -48,8 +48,11 @@ class SharedOutputs:
                 self._of_task.setdefault(task, []).append(place)
                 task.shared_outputs = self
 
-    async def _load(self) -> None:
-        """Look up which jobs of the tasks have ended well in earlier runs."""
+    async def load(self) -> None:
+        """Look up, once, which jobs of the tasks have ended well in earlier runs.
+
+        :raises Exception: if a store could not be read.
+        """
         async with self._loading:
             for task in self._of_task.keys() - self._succeeded.keys():
                 views = task.outcome_views
@@ -65,7 +68,7 @@ class SharedOutputs:
         :raises Exception: if a store could not be read.
         """
         if len(self._succeeded) < len(self._of_task):
-            await self._load()
+            await self.load()  # a job of an earlier run may end while the pipeline still opens
         for place in self._of_task.get(task, ()):
             if job in place.owners:
                 owner, by = place.owners[job]

@@ -25,6 +25,9 @@ GRACE = 10.0
 
 _LOOK_AGAIN = 0.05
 
+_PAUSE_SECONDS = 0.2
+"""How long to wait before the record of a job is read again."""
+
 
 async def stop(task: ProcessTask, jobs: Jobs, live: LiveJob, reason: str, grace: float) -> None:
     """Ask a job that runs to end, and kill it if it does not.
@@ -79,5 +82,30 @@ async def stop_foreign(task: ProcessTask, jobs: Jobs, job: str, reason: str, gra
         if force or not told:
             told = await task.runs.stop(run, reason, force=force)
         if await task.runs.poll([run]):
+            if not told:
+                await _end_retries(task, jobs, live, deadline)
             return True
         await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _end_retries(task: ProcessTask, jobs: Jobs, live: LiveJob, deadline: float) -> None:
+    """Wait for the verdict on a job that ended by itself; if it is to be tried again, end that.
+
+    :param task: whose job.
+    :param jobs: those that this process knows.
+    :param live: the job.
+    :param deadline: the time (monotonic) until which to wait.
+    """
+    while await task.pids.contains(live.job):
+        live.restore(await task.pids.info(live.job))
+        if live.waiting_for is not None:
+            return await jobs.record_killed(live)
+        if time.monotonic() >= deadline:
+            return log.warning(
+                "%s: job %s has ended by itself and no driver has recorded that yet; if it has "
+                "failed and has attempts left, it is tried again unless it is killed then",
+                *(task.name, live.job),
+                extra={"task": task.name, "job": live.job},
+            )
+        await asyncio.sleep(_PAUSE_SECONDS)
+    return None
