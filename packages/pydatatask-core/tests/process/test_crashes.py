@@ -10,7 +10,7 @@ import pytest
 from processes.chaos.points import WatchedBlobs, WatchedManager, WatchedMetadata
 from processes.lab import Lab
 
-from pydatatask_core import Retries
+from pydatatask_core import FileRepository, Retries
 
 from .freezing import Freezer
 
@@ -52,6 +52,20 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "code": 3,
         "done": None,
     },
+    "output left out": {
+        "template": "echo ran >>LOG; cat; echo end",
+        "runs": 1,
+        "code": 0,
+        "data": False,
+    },
+    "output left out at first": {
+        "template": "echo ran >>LOG; cat; echo end; [ $(wc -l <LOG) = 1 ] || "
+        "{ mkdir -p $(dirname {{ data }}); touch {{ data }}; }",
+        "runs": 2,
+        "attempt": 2,
+        "retries": TWICE,
+        "data": True,
+    },
     "long streams": {"template": "echo ran >>LOG; cat; echo end", "runs": 1, "size": LONG},
     "no done": {"template": "echo ran >>LOG; cat; echo end", "runs": 1, "done": None},
 }
@@ -76,13 +90,16 @@ class FreezingLab(Lab):
 
 def make_task(lab: Lab, scenario: dict[str, Any]) -> ProcessTask:
     options: dict[str, Any] = {"done": None} if "done" in scenario else {}
-    return lab.task(
+    task = lab.task(
         scenario["template"],
         stdin=lab.inp,
         stdout=lab.out,
         retries=scenario.get("retries", 0),
         **options,
     )
+    if "data" in scenario:
+        task.link("data", FileRepository(lab.root / "data"), is_output=True)
+    return task
 
 
 async def drive_until_frozen(root: Path, scenario: dict[str, Any], at: int) -> list[str] | None:
@@ -125,6 +142,8 @@ async def check(lab: Lab, scenario: dict[str, Any], point: str) -> None:
         assert record["return_code"] == scenario.get("code", 0), (point, record)
         assert record["attempt"] == scenario.get("attempt", 1), (point, record)
         assert "lost" not in record, (point, record)
+        assert record["success"] is ("code" not in scenario), (point, record)
+        assert ("missing_outputs" in record) is (not scenario.get("data", True)), (point, record)
     output = "x" * scenario.get("size", 5) + "end\n"
     if "code" in scenario:
         assert await lab.out.keys() == set(), point
