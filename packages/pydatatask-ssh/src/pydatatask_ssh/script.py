@@ -103,7 +103,7 @@ points() {{
   done </proc/self/mountinfo
 }}
 
-# scrub PATH...: remove directories, whatever their permissions; tell what is left, and why
+# scrub PATH...: remove directories, whatever their permissions; print what is left, and why
 scrub() {{
   [ $# -gt 0 ] || return 0
   rm -rf -- "$@" 2>/dev/null && return

@@ -114,7 +114,7 @@ class Drive:
         return await self._loop(Loop(self, quotas, forever, launch_once, poll, progress))
 
     async def complete_local(self, quotas: Sequence[ResourceManager]) -> RunSummary:
-        """Have a loop attend to the jobs that end with this process, until there are none.
+        """Run a loop over the jobs that end with this process, until none is left.
 
         :param quotas: the quotas that launches are subject to.
         """

@@ -58,9 +58,9 @@ class DriverLock:
     """Locks the tasks of a pipeline whose state outlives the process.
 
     The lock of a task is a file in each folder where its state is: the folders of ``done``,
-    ``pids`` and the like, or of its outputs if no such link is in files. Whoever reaches the folder
-    finds it, by any path, as any user, from any container on this machine. State that is nowhere in
-    files is locked by a file in the user's folder for temporary files.
+    ``pids`` and the like, or of its outputs if no such link is in files. Any process that
+    reaches the folder finds it, by any path, as any user, from any container on this machine.
+    State that is nowhere in files is locked by a file in the user's folder for temporary files.
 
     It is ``flock`` that locks: the lock ends with the process, however that ends. A lock file is
     removed when the lock is released; one that a killed process has left locks nothing.
@@ -73,7 +73,7 @@ class DriverLock:
         self._files: dict[_File, Path] = {}
 
     def acquire(self) -> None:
-        """Take all the locks, or none. This blocks for as long as a file system may.
+        """Acquire all the locks, or none. This blocks for as long as a file system may.
 
         :raises PipelineLockedError: if another driver has one of the tasks.
         """
@@ -140,7 +140,7 @@ class DriverLock:
             os.pwrite(descriptor, f"{_describe_process()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the locks back. A process that was forked has none to give."""
+        """Release the locks. A forked process has none to release."""
         with _held.changing:
             for file, path in self._files.items():
                 descriptor = _held.descriptors.pop(file, None)

@@ -134,7 +134,7 @@ def write_new(path: str, data: bytes, mode: int = 0o600) -> None:
 
 
 def link_or_copy(source: str, target: str) -> None:
-    """Make a file appear at a second path, which takes no room where the file system has links.
+    """Link a file to a second path, or copy it where the file system has no links.
 
     :param source: the file, which stays.
     :param target: the other path; a file there is replaced.

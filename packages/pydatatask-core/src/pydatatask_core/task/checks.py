@@ -48,7 +48,7 @@ def checked_window(owner: str, value: timedelta | float) -> timedelta:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Return whether a value is a real number; a truth value is none.
+    """Return whether a value is a real number; a bool does not count.
 
     :param value: the value.
     """

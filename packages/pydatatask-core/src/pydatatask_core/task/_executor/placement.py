@@ -128,7 +128,7 @@ class Placement:
         return repo if in_files else stand_in(self._bridge, repo)
 
     def order(self, scope: JobScope) -> Order:
-        """Make the order for the job of a scope; ``prepare`` comes first."""
+        """Create the order for the job of a scope; ``prepare`` comes first."""
         assert self._order is not None
         return self._order(scope)
 

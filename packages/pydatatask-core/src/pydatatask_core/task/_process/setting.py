@@ -287,7 +287,7 @@ class ProcessSetting(WritingTask, ABC):
         and names the process to a manager that needs that; this is given to the manager alone.
 
         :param job: the job.
-        :param record: the record, whoever wrote it; None or empty if there is none.
+        :param record: the record, of whatever origin; None or empty if there is none.
         :param host: the machine on which its directory was found.
         :raises ForeignRecordError: if the record names anything that does not belong to the job.
         """
