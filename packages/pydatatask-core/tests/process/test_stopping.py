@@ -173,11 +173,11 @@ async def test_a_job_that_fails_while_it_is_killed_is_not_tried_again(lab: Lab) 
     put_off = task.pids.dump
     killed: list[asyncio.Task[bool]] = []
 
-    async def kill_then_dump(job: str, record: Any) -> None:
-        if "retry_time" in record:  # too late to keep it from waiting
+    async def kill_then_dump(job: str, data: Any) -> None:
+        if "retry_time" in data:  # too late to keep it from waiting
             killed.append(asyncio.create_task(task.kill(job)))
             await asyncio.sleep(0)
-        await put_off(job, record)
+        await put_off(job, data)
 
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))

@@ -117,15 +117,15 @@ async def test_a_pod_that_is_to_be_tried_again_is_not_a_success_before_that(
     remove, dump = driven.podman.remove, driven.done.dump
     recorded: list[int] = []
 
-    async def fail_once(*args: Any) -> None:
+    async def fail_once(name: str, uid: str, grace: int | None = None) -> None:
         if not out._data:
             out._data["bad"], out._dirty = 1, True  # it appears after the verdict
-            raise PodManagerError("the API server is down")
-        await remove(*args)
+            raise PodManagerError("delete a pod", "the cluster", "it is down")
+        await remove(name, uid, grace)
 
-    async def note(job: str, record: Any) -> None:
-        recorded.append(record["attempt"])
-        await dump(job, record)
+    async def note(job: str, data: Any) -> None:
+        recorded.append(data["attempt"])
+        await dump(job, data)
 
     driven.podman.remove = fail_once  # type: ignore[method-assign]
     driven.done.dump = note  # type: ignore[method-assign]

@@ -174,19 +174,20 @@ async def test_a_job_in_another_process_that_overwrites_another_task_has_failed(
         await out.dump(job, "first")
 
     inp = InProcessMetadataRepository({"a": 1})
-    first = InProcessSyncTask("first", InProcessMetadataRepository(), func=publish)
+    done = InProcessMetadataRepository()
+    first = InProcessSyncTask("first", done, func=publish)
     first.link("inp", inp, is_input=True)
     first.link("out", place("out"), is_output=True, shared=True)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         task = ExecutorTask("second", pool, InProcessMetadataRepository(), func=copy)
         task.link("inp", place("inp"), is_input=True)
-        task.link("after", first.links["done"].repo, is_input=True)
+        task.link("after", done, is_input=True)
         task.link("out", place("out"), is_output=True, shared=True)
         await place("inp").validate()
         for job in ("a", "b"):
             await place("inp").dump(job, "second")
         await inp.dump("b", 1)
-        await first.links["done"].repo.dump("b", {"success": True})
+        await done.dump("b", {"success": True})
         async with Pipeline([first, task], exclusive=False) as pipeline:
             assert (await pipeline.run(timeout=50)).failed == {"second": ["a"]}
     record = await task.links["done"].repo.info("a")
