@@ -34,7 +34,7 @@ class TranslatesNewlinesOfBytes(ReferenceBlobs):
     writer = Stripping
 
 
-@breaks("R4", "bytes_out_are_bytes_in")
+@breaks("R4", "bytes_out_are_bytes_in", "a_local_file_may_be_empty")
 class HasNoEmptyBlobs(ReferenceBlobs):
     async def put(self, job: str, value: Any = "present") -> None:
         if value.read(1):
@@ -184,7 +184,7 @@ class HoldsWhatIsRead(ReferenceBlobs):
     reader = HoldingReader
 
 
-@breaks("R6", "an_absent_blob_cannot_be_read")
+@breaks("R6", "an_absent_blob_cannot_be_read", "a_value_that_is_absent_has_no_local_file")
 class AbsentIsEmpty(ReferenceBlobs):
     async def open(self, job: str, mode: Any = "r") -> Any:
         try:

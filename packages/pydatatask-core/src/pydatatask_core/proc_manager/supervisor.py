@@ -204,7 +204,8 @@ def order(
     stdin, stdout, stderr = streams
     errors = "2>&1" if stderr is None else f"2>>{shlex.quote(stderr)}"
     redirected = f"<{shlex.quote(stdin)} >>{shlex.quote(stdout)} {errors}"
-    return f"{there} && pdt_run {' '.join(words)} {redirected}; pdt_result=$?; cd /; echo $pdt_result >&3\n"
+    report = "pdt_result=$?; cd /; echo $pdt_result >&3"
+    return f"{there} && pdt_run {' '.join(words)} {redirected}; {report}\n"
 
 
 def command_line(script: bytes, path: str, shell: Sequence[str]) -> list[str]:
