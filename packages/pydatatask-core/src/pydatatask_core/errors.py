@@ -409,6 +409,12 @@ def shown(value: object) -> str:
     return text
 
 
+def type_name(error: BaseException) -> str:
+    """Return the name of an exception's type, also if its metaclass overrides ``__name__``."""
+    name: str = vars(type)["__name__"].__get__(type(error))
+    return name
+
+
 def describe(cause: object) -> str:
     """Return the text of a foreign exception, or its type where the text is empty.
 
@@ -419,8 +425,8 @@ def describe(cause: object) -> str:
     try:
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, PydatataskError):
             return f"{cause.strerror}: {cause.filename!r}" if cause.filename else cause.strerror
-        return str(cause) or type(cause).__name__
+        return str(cause) or type_name(cause)
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # noqa: BLE001 - whatever it is, the exception itself matters more
-        return f"(no text: its __str__ raised {type(e).__name__})"
+        return f"(no text: its __str__ raised {type_name(e)})"

@@ -359,3 +359,19 @@ async def test_without_done_both_streams_are_held_back(lab: Lab, caplog: Any) ->
     assert lab.held() == {"a": {".stdout": "1\n", ".stderr": "2\n"}}
     assert "failed/a" in caplog.text
     assert await streams(task) == {"stdout": b"1\n", "stderr": b"2\n"}
+
+
+@pytest.mark.parametrize("status", [0, 1])
+@pytest.mark.parametrize(
+    "replacement", ["mkfifo .stdout", "mkdir .stdout", "ln -s /etc/hostname .stdout"]
+)
+async def test_what_is_no_file_in_place_of_stdout_is_not_read(
+    lab: Lab, replacement: str, status: int
+) -> None:
+    await lab.add("a")
+    await lab.run(lab.task(f"rm .stdout; {replacement}; exit {status}", stdout=lab.out))
+    record = await lab.done.info("a")
+    assert not record["success"]
+    assert "its run directory has lost its stdout" in record["reason"]
+    assert not await lab.out.keys()
+    assert not lab.held()

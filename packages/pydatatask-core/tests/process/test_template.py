@@ -40,7 +40,12 @@ async def test_what_is_wrong_is_said(source: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["\n{{ }}", "{% for %}", "{{ a b }}", "{{ not }}", "{# x", "{{{a}}"]
+    "source",
+    [
+        *("\n{{ }}", "{% for %}", "{{ a b }}", "{{ not }}", "{# x", "{{{a}}"),
+        *("{{ job | absent }}", "{% if false %}{{ job | absent }}{% endif %}"),
+        *("{% if job is absent %}{% endif %}", "{{ [job] | select('string') | absent }}"),
+    ],
 )
 async def test_what_is_not_well_formed_is_said_before_anything_is_launched(source: str) -> None:
     template = TaskTemplate(source, "task")

@@ -129,6 +129,60 @@ async def test_a_call_that_was_never_awaited_fails_the_job_and_is_named(
     assert not await blobs.contains("a")
 
 
+async def leave_open(job: str, blobs: Any) -> None:
+    stream = await blobs.open(job, "w")
+    await stream.write("x")
+
+
+async def leave_open_behind_a_view(job: str, blobs: Any) -> None:
+    names = InProcessMetadataRepository({job: "b"})
+    await leave_open(job, RelatedItemRepository(blobs, names))
+
+
+@pytest.mark.parametrize("body", [leave_open, leave_open_behind_a_view])
+async def test_a_stream_that_was_not_closed_fails_the_job(
+    make: Any, tmp_path: Path, body: Any
+) -> None:
+    for blobs in (InProcessBlobRepository(), FileRepository(tmp_path)):
+        text = await failure(make(body, blobs=blobs))
+        assert text.startswith("NotAwaitedError: ")
+        assert "was not closed when the function returned" in text
+        assert not await blobs.keys()
+
+
+async def test_a_stream_that_another_asyncio_task_writes_to_fails_the_job(make: Any) -> None:
+    begun: list[asyncio.Task[None]] = []
+
+    async def body(job: str, blobs: Any) -> None:
+        stream = await blobs.open(job, "wb")
+
+        async def write() -> None:
+            async with stream:
+                await asyncio.sleep(3600)
+
+        begun.append(asyncio.create_task(write()))
+        await asyncio.sleep(0)
+
+    blobs = InProcessBlobRepository()
+    assert "was not closed when the function returned" in await failure(make(body, blobs=blobs))
+    await end(begun[0])
+    assert not await blobs.keys()
+
+
+async def test_a_stream_that_was_discarded_or_closed_late_is_no_failure(make: Any) -> None:
+    blobs = InProcessBlobRepository()
+    closing: list[asyncio.Task[None]] = []
+
+    async def body(job: str, blobs: Any) -> None:
+        await (await blobs.open("discarded", "w")).abort()
+        stream = await blobs.open(job, "w")
+        await stream.write("x")
+        closing.append(asyncio.create_task(stream.close()))
+
+    assert (await record(make(body, blobs=blobs)))["success"]
+    assert await blobs.keys() == {"a"}
+
+
 async def test_repositories_in_files_and_views_are_named_too(make: Any, tmp_path: Path) -> None:
     names = InProcessMetadataRepository({"a": "b"})
     kinds: dict[str, Any] = {

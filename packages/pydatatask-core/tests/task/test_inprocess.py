@@ -238,6 +238,24 @@ async def test_whatever_a_body_raises_is_a_failure_of_its_job_alone(
     assert (await task.links["done"].repo.info("b"))["success"] is True
 
 
+class Nameless(type):
+    @property
+    def __name__(cls) -> str:  # type: ignore[override]
+        raise SystemExit(3)
+
+
+class Anonymous(Exception, metaclass=Nameless):
+    pass
+
+
+async def test_an_exception_whose_type_tells_no_name_is_recorded() -> None:
+    async def body(job: str) -> None:
+        raise Anonymous("x")
+
+    record = await record_of(task_of(body, "a"))
+    assert (record["success"], record["exception"]) == (False, "Anonymous: x")
+
+
 async def test_the_texts_of_a_record_are_bounded() -> None:
     async def body(job: str) -> None:
         raise ValueError("x" * 1_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING
@@ -172,11 +173,19 @@ def read_tail(path: str, length: int) -> bytes:
 
 def _output(path: str) -> Output | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without waiting, because a script may have put a named pipe into its place.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
+    except OSError as e:
+        if e.errno == errno.ELOOP:
+            return None
+        raise
     try:
-        size = os.fstat(fd).st_size
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        size = status.st_size
         if size > INLINE:
             return Output(size, None, os.pread(fd, TAIL, size - TAIL))
         data = os.read(fd, INLINE) if size else b""

@@ -45,6 +45,7 @@ class JobScope(CallLog):
     before_publish: Callable[[Repository, str], None] | None = None
     ended = False
     _written: dict[int, Repository] = {}  # noqa: RUF012 - replaced before it is written to
+    _opened: tuple[AtomicWriter[Any], ...] = ()
     _places: frozenset[str] = frozenset()
     _own: tuple[Repository, ...] = ()
     _own_places: frozenset[str] = frozenset()
@@ -156,14 +157,25 @@ class JobScope(CallLog):
         self._places |= places
         self._own_places |= own
 
+    def opened(self, stream: AtomicWriter[Any]) -> None:
+        """Note that a stream was opened for writing.
+
+        :param stream: the stream, whose ``publication`` reports to this scope.
+        """
+        self._opened += (stream,)
+
     # -- the end of the body ---------------------------------------------------------------------
+
+    def has_loose_ends(self) -> bool:
+        """Return whether a call has not ended, or a stream for writing is open."""
+        return bool(self.unfinished()) or any(stream.is_open for stream in self._opened)
 
     async def settle(self, links: Mapping[str, Repository]) -> None:
         """Wait for calls that the body has made asyncio tasks of, at the end of the body.
 
         :param links: the repositories that the body was given, by name, for messages.
         :raises NotAwaitedError: if a call was never awaited, or runs inside of another asyncio
-            task and may publish something.
+            task and may publish something, or if a stream was not closed.
         :raises Exception: whatever a call raises that is waited for.
         """
         while own := self._asyncio_tasks():
@@ -201,7 +213,7 @@ class JobScope(CallLog):
         """Check that every call of the body has ended, and close those that never began.
 
         :param links: the repositories that the body was given, by name, for messages.
-        :raises NotAwaitedError: naming the calls that have not.
+        :raises NotAwaitedError: naming the calls that have not, or the streams that are open.
         """
         forgotten: list[str] = []
         running: list[str] = []
@@ -220,6 +232,13 @@ class JobScope(CallLog):
             raise NotAwaitedError(
                 f"{_enumerate(running)} had not ended when the function returned; await the "
                 "asyncio task that it runs in"
+            )
+        unclosed = [f"{stream!r}" for stream in self._opened if stream.is_open]
+        if unclosed:
+            raise NotAwaitedError(
+                f"{_enumerate(unclosed)} was not closed when the function returned, so nothing of "
+                "it is published; write `async with await repository.open(...) as stream`, and "
+                "await every asyncio task that writes to a stream"
             )
 
 
@@ -323,6 +342,7 @@ async def _open(function: Any, self: Repository, /, *args: Any, **kwargs: Any) -
     if isinstance(stream, AtomicWriter):
         if stream.publication is None:
             stream.publication = Publication(scope, self, _job_of(args, kwargs))
+            scope.opened(stream)
     else:
         # A third party's stream does not report when it publishes.
         scope.note_key(self, _job_of(args, kwargs))

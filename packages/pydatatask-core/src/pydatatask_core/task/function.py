@@ -9,7 +9,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pydatatask_core.errors import TaskConfigurationError, describe
+from pydatatask_core.errors import TaskConfigurationError, describe, type_name
 from pydatatask_core.repository.job_scope import JobScope
 
 from .base import Task
@@ -150,7 +150,7 @@ async def _attempt(
     scope.enter()
     try:
         await func(scope.job, **links)
-        if scope.calls and scope.unfinished():
+        if scope.calls and scope.has_loose_ends():
             await scope.settle(links)
     except KeyboardInterrupt:
         raise
@@ -177,9 +177,11 @@ def failure(error: BaseException) -> dict[str, str]:
     """
     try:
         trace = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - a class may get more wrong than its __str__
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a class may get more wrong than its __str__
         trace = "".join(traceback.format_tb(error.__traceback__))
-    text = f"{type(error).__name__}: {describe(error)[:LONGEST_TEXT]}"
+    text = f"{type_name(error)}: {describe(error)[:LONGEST_TEXT]}"
     if "coroutine" in text:  # used in the place of a value, so the note names the reason
         text = " ".join([text.rstrip("."), *_notes(error)])
     return {

@@ -68,6 +68,11 @@ class AtomicWriter(WriteStream, Generic[DataT]):
     _done = 0
     """How many of them have stored their data."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the stream was neither closed nor discarded."""
+        return self._ended is None
+
     @abstractmethod
     async def _write(self, data: DataT) -> None:
         """Store data where nobody sees it yet."""

@@ -200,7 +200,7 @@ def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:
 
     async def finish(result: Awaitable[Any]) -> None:
         await result
-        if scope.unfinished():
+        if scope.has_loose_ends():
             await scope.settle(body.links)
 
     context = contextvars.copy_context()

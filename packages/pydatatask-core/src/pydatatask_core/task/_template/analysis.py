@@ -71,6 +71,7 @@ def analyze(environment: jinja2.Environment, text: str) -> Analysis:
         found = tree.find(kind)
         if found is not None:
             raise TemplateTrapError("a template is one text, and cannot load another", found.lineno)
+    _check_functions(environment, tree)
     names = frozenset(meta.find_undeclared_variables(tree))
     assigned = _assigned(tree)
     _blank(tree, frozenset())
@@ -80,6 +81,15 @@ def analyze(environment: jinja2.Environment, text: str) -> Analysis:
         if name.name in required:
             lines[name.name] = min(name.lineno, lines.get(name.name, name.lineno))
     return Analysis(names, lines, frozenset(words & _RESERVED))
+
+
+def _check_functions(environment: jinja2.Environment, tree: nodes.Template) -> None:
+    """Check that all filters and tests exist, which Jinja2 leaves to the job inside of an `if`."""
+    for node in tree.find_all((nodes.Filter, nodes.Test)):
+        is_filter = isinstance(node, nodes.Filter)
+        if node.name not in (environment.filters if is_filter else environment.tests):
+            kind = "filter" if is_filter else "test"
+            raise jinja2.TemplateAssertionError(f"No {kind} named {node.name!r}.", node.lineno)
 
 
 def find_tags(environment: jinja2.Environment, text: str) -> Iterator[tuple[int, int, str]]:
