@@ -162,7 +162,8 @@ class JobScope(CallLog):
 
         :param stream: the stream, whose ``publication`` reports to this scope.
         """
-        self._opened += (stream,)
+        # Those that have ended are forgotten, because a body may write very many.
+        self._opened = (*(other for other in self._opened if other.is_open), stream)
 
     # -- the end of the body ---------------------------------------------------------------------
 
