@@ -31,7 +31,7 @@ def check(world: World, chaos: Chaos, result: dict[str, Any]) -> None:
         for job in JOBS
         for problem in problems_of(world, chaos, log, stage, job)
     ]
-    assert problems == []
+    assert problems == [], problems
     for stage in STAGES:
         assert list((world.root / f"{stage} pids").glob("[!.]*")) == []
     assert world.directories() == []
@@ -64,7 +64,9 @@ def problems_of(
             yield f"wrong end: {text}"
     output = world.root / f"{stage} out" / job
     if not record["success"]:
-        if output.exists():
+        # A driver may die between the output of a success and its record; if the run directory is
+        # removed before the next one looks, the job is lost, and what is published is whole.
+        if output.exists() and not (attacked and output.read_text() == world.output(stage, job)):
             yield f"output of a failed job is published: {text}"
         if not attacked and world.held(stage, job) != record.get("stdout_tail"):
             yield f"output of a failed job is not held: {text}"
