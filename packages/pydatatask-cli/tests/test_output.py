@@ -1,4 +1,4 @@
-"""What is printed is printed, whatever the encoding, and JSON is JSON whatever the value."""
+"""Output works in any encoding, and `--json` prints valid JSON for any value."""
 
 from __future__ import annotations
 
