@@ -1,0 +1,1 @@
+"""The language of the project: plain technical English, counted."""
