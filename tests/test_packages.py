@@ -48,27 +48,9 @@ def test_the_environments_know_every_package() -> None:
     environments = toml("hatch.toml")["envs"]
     (matrix,) = environments["sibling"]["matrix"]
     siblings = [f"pydatatask-{name}" for name in matrix["package"]]
-    (in_dev,) = re.findall(r'^siblings="(.*)"$', (ROOT / "dev").read_text(), re.MULTILINE)
 
     assert sorted(environments["default"]["sources"]) == NAMES
     assert siblings == sorted(set(NAMES) - {"pydatatask", "pydatatask-core"})
-    assert [f"pydatatask-{name}" for name in in_dev.split()] == siblings
-
-
-def test_the_tools_know_every_package() -> None:
-    tools = toml("pyproject.toml")["tool"]
-    sources = [f"$MYPY_CONFIG_FILE_DIR/packages/{name}/src" for name in NAMES]
-
-    assert tools["coverage"]["run"]["source_pkgs"] == MODULES
-    assert [path for path in tools["mypy"]["mypy_path"] if "/packages/" in path] == sources
-    assert tools["importlinter"]["root_packages"] == MODULES
-
-
-def test_the_contracts_about_imports_leave_each_client_library_one_home() -> None:
-    for contract in toml("pyproject.toml")["tool"]["importlinter"]["contracts"]:
-        if contract["type"] == "forbidden":
-            (home,) = set(MODULES) - set(contract["source_modules"])
-            assert home not in ("pydatatask", "pydatatask_core"), contract["name"]
 
 
 def test_every_backend_is_an_extra_and_all_brings_each() -> None:

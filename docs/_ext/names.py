@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sphinx.util import logging
@@ -26,15 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FACADE = "pydatatask"
-OURS = (
-    "pydatatask",
-    "pydatatask_cli",
-    "pydatatask_core",
-    "pydatatask_docker",
-    "pydatatask_kube",
-    "pydatatask_mongo",
-    "pydatatask_s3",
-    "pydatatask_ssh",
+OURS = tuple(
+    path.name for path in sorted(Path(__file__).parents[2].glob("packages/*/src/pydatatask*"))
 )
 
 
