@@ -96,7 +96,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("w", suffix=".ini", encoding="utf-8") as file:
         file.write(configuration())
         file.flush()
-        command = [str(Path(sys.executable).with_name("lint-imports")), "--config", file.name]
+        command = [str(Path(sys.executable).with_name("lint-imports")), file.name]
         return subprocess.run([*command, *sys.argv[1:]], check=False).returncode
 
 
