@@ -1,13 +1,13 @@
-"""Repositories in Amazon S3 and in object stores that speak its protocol.
+"""Repositories in Amazon S3 and compatible object stores.
 
-Here belong: repositories whose values are objects of a bucket, the streams that read and write
-those objects in bounded memory, and the translation of the client library's errors into
-pydatatask's own.
+This package contains the repositories whose values are objects of a bucket, the streams that read
+and write these objects in bounded memory, and the translation of the client library's errors into
+those of pydatatask.
 
-Here do not belong: a client (the user makes it and hands it in through a session resource),
-knowledge of another backend, and any policy that :mod:`pydatatask_core` already keeps, such as
-the data model of metadata or what makes a job id valid. ``aiobotocore`` and ``botocore`` are
-imported in this package and nowhere else; nothing of pydatatask but the core is.
+It does not contain a client (the user creates one and passes it in as a session resource), code
+that depends on another backend, or rules that belong to :mod:`pydatatask_core`, such as the data
+model of metadata or the valid job ids. ``aiobotocore`` and ``botocore`` are imported in this
+package only, and this package imports no pydatatask package except the core.
 """
 
 from __future__ import annotations

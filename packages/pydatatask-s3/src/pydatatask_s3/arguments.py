@@ -1,4 +1,4 @@
-"""What a repository refuses to be made of."""
+"""Checks of the constructor arguments of repositories."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["check_client", "check_part_size", "check_texts"]
 
 
 def check_client(owner: str, client: Any) -> None:
-    """Refuse what does not give a client, such as the client itself.
+    """Check that ``client`` is a callable that returns a client, and not the client itself.
 
-    :raises TypeError: saying what was expected.
+    :raises TypeError: if it is not callable.
     """
     if not callable(client):
         raise TypeError(
-            f"{owner}(client): expected a callable that gives the client, such as a resource of a "
-            f"session, not {type(client).__name__}"
+            f"{owner}(client): expected a callable that returns the client, such as a session "
+            f"resource, not {type(client).__name__}"
         )
 
 
 def check_texts(owner: str, **arguments: Any) -> None:
-    """Refuse what is no text.
+    """Check that all arguments are strings.
 
-    :raises TypeError: naming the argument.
+    :raises TypeError: if one is not; the message names the argument.
     """
     for name, value in arguments.items():
         if not isinstance(value, str):
@@ -34,15 +34,15 @@ def check_texts(owner: str, **arguments: Any) -> None:
 
 
 def check_part_size(owner: str, size: Any) -> None:
-    """Refuse parts that no server takes.
+    """Check that servers accept parts of this size.
 
-    :raises TypeError: if it is no number of bytes.
+    :raises TypeError: if ``size`` is not an int.
     :raises RepositoryConfigurationError: if it is too small.
     """
     if not isinstance(size, int) or isinstance(size, bool):
         raise TypeError(f"{owner}(part_size): expected a number of bytes, not {size!r}")
     if size < MIN_PART_SIZE:
         raise RepositoryConfigurationError(
-            f"{owner}(part_size): no server takes parts of {size} bytes, the least is "
+            f"{owner}(part_size): servers reject parts of {size} bytes; the minimum is "
             f"{MIN_PART_SIZE} (5 MiB)"
         )

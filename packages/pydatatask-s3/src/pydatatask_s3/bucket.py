@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["S3BucketRepository"]
 
 LONGEST_KEY = 1024
-"""How many bytes of UTF-8 a key may have ("Naming Amazon S3 objects", User Guide)."""
+"""The maximum length of a key in bytes of UTF-8 ("Naming Amazon S3 objects", User Guide)."""
 
 _TEXT_CHUNK = 64 * 1024
 
@@ -42,13 +42,12 @@ _SLASHES = re.compile("/{2,}")
 class S3BucketRepository(BlobRepository):
     """A repository where keys are paths in an S3 bucket.
 
-    It provides a streaming interface to the corresponding blobs. A value appears when its stream
-    is closed; until then a large one is held by the server as an unfinished upload, which is in
-    no listing. Objects below further slashes are no members, and listing passes over them by the
-    folder.
+    It provides a streaming interface to the corresponding blobs. A value becomes visible when its
+    stream is closed; until then, the server keeps a large value as an incomplete upload, which
+    listings do not show. Keys with further slashes are not members of the repository, and listing
+    skips them one folder at a time.
 
-    How long to wait for the server, how often to retry, and how many connections to have, is set
-    by the client.
+    Timeouts, retries and the number of connections are configured in the client.
 
     :param client: a callable returning an aiobotocore S3 client, connected and authenticated to
         the server you wish to store things on, such as a resource of a session.
@@ -60,11 +59,11 @@ class S3BucketRepository(BlobRepository):
     :param mimetype: the MIME type to set the content when adding data.
     :param incluster_endpoint: optional: an endpoint URL to provide as the result of ``info()``
         queries instead of extracting the URL from client.
-    :param part_size: how many bytes to gather before they are sent, at least 5 MiB. An object that
-        is not larger is put in one request; of a larger one, up to four parts are in memory.
-        Some servers take equal parts only, and thus at most 5000 of them.
+    :param part_size: the number of bytes to buffer before they are sent, at least 5 MiB. An object
+        of at most this size is uploaded in one request; a larger one holds up to four parts in
+        memory. On servers that accept only parts of equal size, an object has at most 5000 parts.
     :raises TypeError: if an argument has the wrong type.
-    :raises RepositoryConfigurationError: if one can never work.
+    :raises RepositoryConfigurationError: if an argument has an invalid value.
     """
 
     def __init__(
@@ -97,14 +96,14 @@ class S3BucketRepository(BlobRepository):
     def client(self) -> S3Client:
         """The aiobotocore S3 client.
 
-        :raises SessionError: if it comes from a session which is not opened.
+        :raises SessionError: if it is the resource of a session that is not open.
         """
         return self._client()
 
     def check_job_id(self, job: str) -> None:
         super().check_job_id(job)
         if len(job) > self._room or len(job.encode()) > self._room:
-            rule = f"with prefix and suffix it is longer than the {LONGEST_KEY} bytes of a key"
+            rule = f"prefix, job and suffix together exceed {LONGEST_KEY} bytes, the limit of a key"
             raise InvalidJobIdError(job, self, rule)
 
     @property
@@ -179,12 +178,13 @@ class S3BucketRepository(BlobRepository):
         await finish(self._delete(self._place(job)))
 
     async def validate(self) -> None:
-        """Create the bucket, try out whether it can be written to, and clear up.
+        """Create the bucket if it is missing, check that it is writable, and clean up.
 
-        What writers that died have left unfinished is aborted once it is a day old.
+        Incomplete uploads that are more than a day old are aborted; their writers are presumed
+        dead.
 
-        :raises RepositoryConfigurationError: if credentials, permissions or the bucket's name are
-            wrong.
+        :raises RepositoryConfigurationError: if the credentials, the permissions or the name of
+            the bucket are wrong.
         """
         await self._preparation().run(
             f"{self.prefix}{self._PROBE}{self.suffix}",
@@ -196,7 +196,7 @@ class S3BucketRepository(BlobRepository):
 
     @property
     def identity(self) -> str | None:
-        """Server, bucket, prefix and suffix; None while the session of the client is not open."""
+        """The server, bucket, prefix and suffix; None while the client's session is not open."""
         try:
             endpoint = self.client.meta.endpoint_url
         except SessionError:
@@ -207,7 +207,7 @@ class S3BucketRepository(BlobRepository):
     def location(self) -> Location:
         from pydatatask_core.repository.location import Location
 
-        # Some servers keep objects as files, where a slash more makes no other name.
+        # Some servers store objects as files; there, repeated slashes denote the same name as one.
         prefix = _SLASHES.sub("/", self.prefix).removeprefix("/")
         try:
             store = ("s3", canonical_endpoint(self.client.meta.endpoint_url), self.bucket)
@@ -224,14 +224,14 @@ class S3BucketRepository(BlobRepository):
         return BucketPreparation(self, self.client, self.bucket, self.prefix)
 
     async def _pages(self) -> AsyncGenerator[list[str], None]:
-        """List the names between prefix and suffix, a page at a time."""
+        """Yield the names between prefix and suffix, one page per request."""
         options: dict[str, Any] = {"Bucket": self.bucket, "Prefix": self.prefix}
         flat = "/" not in self.CHARSET
         if flat and "/" not in self.suffix:
             options["Delimiter"] = "/"
         more = True
         while more:
-            # Not by the library's paginator, which reads a file in the event loop.
+            # The library's paginator would read a file in the event loop.
             with store_errors(self, "list", f"s3://{self.bucket}/{self.prefix}"):
                 try:
                     page = await self.client.list_objects_v2(**options)
@@ -245,14 +245,14 @@ class S3BucketRepository(BlobRepository):
             more = bool(options["ContinuationToken"]) and page.get("IsTruncated", False)
 
     def _name_in(self, key: str) -> str:
-        """Give what stands between prefix and suffix in a key, or ``""``."""
+        """Return the part of a key between prefix and suffix, or ``""`` if it lacks either."""
         start, end = len(self.prefix), len(key) - len(self.suffix)
         if key.startswith(self.prefix) and key.endswith(self.suffix):
             return key[start:end]
         return ""
 
     async def _delete(self, place: ObjectPlace) -> None:
-        # One at a time: servers of some age refuse to delete several without an MD5 digest, which
+        # One object per request: older servers reject bulk deletion without an MD5 digest, which
         # newer client libraries do not send.
         with place.errors("delete"):
             try:

@@ -1,4 +1,4 @@
-"""A client as a resource of a session, configured as we recommend it."""
+"""A client with the recommended configuration, as a session resource."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ def s3_client(
     config: AioConfig | None = None,
     **options: Any,
 ) -> Callable[[], AsyncIterator[S3Client]]:
-    """Make what :meth:`Session.resource` takes, to have a client while the session is open.
+    """Return a factory for :meth:`Session.resource` that provides a client.
 
     For example::
 
         bucket = session.resource(s3_client("http://localhost:9000"))
 
-    The client retries with the standard back-off, has room for many connections, addresses
-    buckets by path, and sends and checks only the checksums that a request requires, since
-    servers of some age refuse others. When the session closes, uploads are aborted that were
-    begun through it and never finished.
+    The client retries with the standard back-off, allows 50 connections, addresses buckets by
+    path, and sends and checks only required checksums, because older servers reject others. When
+    the session closes, incomplete uploads that were started through the client are aborted.
 
-    What is not given is found where AWS's own tools look for it (``AWS_ENDPOINT_URL``,
+    Arguments that are None come from the places where AWS's own tools look (``AWS_ENDPOINT_URL``,
     ``AWS_ACCESS_KEY_ID``, ``~/.aws`` and so on).
 
     :param endpoint_url: the URL of the server; Amazon's by default.
     :param aws_access_key_id: the user name.
     :param aws_secret_access_key: the password.
     :param region_name: the region of the buckets.
-    :param config: settings that go before the ones above.
-    :param options: anything else that aiobotocore's ``create_client`` takes.
+    :param config: settings that override the ones above.
+    :param options: further arguments of aiobotocore's ``create_client``.
     """
     given: dict[str, Any] = {
         "endpoint_url": endpoint_url,
@@ -68,8 +67,8 @@ def s3_client(
 
 @asynccontextmanager
 async def _opened(given: dict[str, Any], config: AioConfig | None) -> AsyncGenerator[Any, None]:
-    # To import the library takes a third of a second, so it is not done before it is needed, and
-    # not in the event loop; nor is the description of the service read there.
+    # Importing the library takes a third of a second, and creating the first client reads files:
+    # both are done on first use, in a thread.
     session, settings = await asyncio.to_thread(_prepared)
     if config is not None:
         settings = settings.merge(config)
@@ -94,7 +93,7 @@ def _prepared() -> tuple[Any, Any]:
 
 
 async def _rehearse(session: Any) -> None:
-    """Make a client that nobody uses, so that the session reads and keeps what it needs for one."""
+    """Create and close a client, so that the session reads and caches the service description."""
     nobody = {"aws_access_key_id": "-", "aws_secret_access_key": "-", "region_name": "us-east-1"}
     async with session.create_client("s3", verify=False, **nobody):
         pass

@@ -1,4 +1,4 @@
-"""The edge between the client library's errors and pydatatask's own."""
+"""Translation of the client library's errors into those of pydatatask."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "AccountProblem": (StorePermissionError, _CREDENTIALS),
     "AllAccessDisabled": (StorePermissionError, _PERMISSION),
     "AuthorizationHeaderMalformed": (StorePermissionError, _CREDENTIALS),
-    "BucketAlreadyExists": (StorePermissionError, "the bucket belongs to somebody else"),
+    "BucketAlreadyExists": (StorePermissionError, "the bucket belongs to another account"),
     "ExpiredToken": (StorePermissionError, _CREDENTIALS),
     "InvalidAccessKeyId": (StorePermissionError, _CREDENTIALS),
     "InvalidSecurity": (StorePermissionError, _CREDENTIALS),
     "InvalidToken": (StorePermissionError, _CREDENTIALS),
-    "NoSuchBucket": (StoreError, "there is no such bucket"),
+    "NoSuchBucket": (StoreError, "the bucket does not exist"),
     "NoSuchKey": (StoreError, "the object was deleted meanwhile"),
     "NotSignedUp": (StorePermissionError, _CREDENTIALS),
     "PreconditionFailed": (StoreError, _REPLACED),
@@ -51,7 +51,7 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "SignatureDoesNotMatch": (StorePermissionError, _CREDENTIALS),
     "SlowDown": (StoreError, "the server asks for fewer requests"),
     "XAdminUserNotFound": (StorePermissionError, _CREDENTIALS),  # versitygw's
-    "XAmzContentSHA256Mismatch": (StoreError, "the data changed on its way"),
+    "XAmzContentSHA256Mismatch": (StoreError, "the data was corrupted in transit"),
 }
 _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
     401: (StorePermissionError, _CREDENTIALS),
@@ -63,19 +63,19 @@ _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
     503: (StoreError, "the server is overloaded"),
     504: (StoreTimeoutError, ""),
 }
-# The first line that fits counts; ReadTimeoutError, for one, is an HTTPClientError as well.
+# The first matching row applies; for example, ReadTimeoutError is also an HTTPClientError.
 _BY_TYPE: tuple[tuple[type[Exception], type[RepositoryError], str], ...] = (
     (theirs.ParamValidationError, RepositoryConfigurationError, ""),
     (theirs.NoCredentialsError, StorePermissionError, "the client has no credentials"),
-    (theirs.PartialCredentialsError, StorePermissionError, "the client lacks credentials"),
-    (theirs.CredentialRetrievalError, StorePermissionError, "the client gets no credentials"),
+    (theirs.PartialCredentialsError, StorePermissionError, "the credentials are incomplete"),
+    (theirs.CredentialRetrievalError, StorePermissionError, "the credentials are unavailable"),
     (theirs.ConnectTimeoutError, StoreTimeoutError, ""),
     (theirs.ReadTimeoutError, StoreTimeoutError, ""),
-    (theirs.FlexibleChecksumError, StoreError, "the data changed on its way"),
+    (theirs.FlexibleChecksumError, StoreError, "the data was corrupted in transit"),
     (theirs.HTTPClientError, StoreConnectionError, ""),
     (theirs.ConnectionError, StoreConnectionError, ""),
     (theirs.BotoCoreError, StoreError, ""),
-    (ResponseParserError, StoreError, "the server's answer makes no sense"),
+    (ResponseParserError, StoreError, "the server's response cannot be parsed"),
     (TimeoutError, StoreTimeoutError, ""),
     (aiohttp.ClientError, StoreConnectionError, ""),
     (OSError, StoreConnectionError, ""),
@@ -88,10 +88,10 @@ _OF_CONFIGURATION = frozenset(
 
 @contextmanager
 def store_errors(repository: Repository, action: str, place: str) -> Iterator[None]:
-    """Raise an error of the client library as one that says what failed, where, and why.
+    """Translate client library errors inside the context into errors that name the operation.
 
-    :param repository: which repository it happens in.
-    :param action: what is attempted, as an infinitive ("read job 'a'").
+    :param repository: the repository that performs the operation.
+    :param action: the operation as an infinitive ("read job 'a'").
     :param place: the URI of the object or bucket.
     """
     try:
@@ -105,11 +105,11 @@ def store_errors(repository: Repository, action: str, place: str) -> Iterator[No
 def translated(
     error: Exception, repository: Repository, action: str, place: str
 ) -> RepositoryError:
-    """Make of an error of the client library one of ours, which knows its ``request_id``.
+    """Convert an error of the client library to one of pydatatask, with its ``request_id``.
 
-    :param error: what the client library raised.
-    :param repository: which repository it happened in.
-    :param action: what was attempted, as an infinitive.
+    :param error: the error of the client library.
+    :param repository: the repository that performed the operation.
+    :param action: the operation as an infinitive.
     :param place: the URI of the object or bucket.
     """
     kind, meaning = _meaning(error)
@@ -124,25 +124,25 @@ def translated(
 
 
 def code_of(error: BaseException | None) -> str:
-    """Give the code by which the server has refused a request, or ``""``."""
+    """Return the error code in the server's response, or ``""``."""
     if not isinstance(error, theirs.ClientError):
         return ""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def is_absent(error: theirs.ClientError, *, head: bool = False) -> bool:
-    """Tell whether the server says that there is no such object, or not even the bucket.
+    """Return whether the server reports that the object or its bucket does not exist.
 
-    :param error: the refusal.
-    :param head: whether it answers HEAD, and so has a status and nothing else. To any other
-        request a store gives a reason: a 404 without one comes from something in between.
+    :param error: the error response.
+    :param head: whether it is the response to a HEAD request, which has a status and no body. For
+        other requests a store sends an error code: a 404 without one comes from an intermediary.
     """
     code = code_of(error)
     return code in ("NoSuchKey", "NoSuchBucket") or (head and code in ("404", "NotFound"))
 
 
 def is_misconfigured(error: StoreError) -> bool:
-    """Tell whether an error says that the configuration is wrong, not that the store fails."""
+    """Return whether an error is caused by wrong configuration and not by a failing store."""
     cause = error.__cause__
     return isinstance(error, StorePermissionError) or code_of(cause) in _OF_CONFIGURATION
 
@@ -152,7 +152,7 @@ def _meaning(error: Exception) -> tuple[type[RepositoryError], str]:
         status = _metadata(error).get("HTTPStatusCode", 0)
         return _BY_CODE.get(code_of(error)) or _BY_STATUS.get(status, (StoreError, ""))
     if isinstance(error, theirs.EndpointConnectionError) and _has_no_host(error):
-        return StoreConnectionError, "there is no such host"
+        return StoreConnectionError, "the host does not exist"
     return next(
         ((kind, meaning) for theirs, kind, meaning in _BY_TYPE if isinstance(error, theirs)),
         (StoreConnectionError, ""),
@@ -166,7 +166,7 @@ def _metadata(error: Exception) -> dict[str, Any]:
 
 
 def _request_id(error: Exception) -> str | None:
-    """Give the identity that the server has given to the request, where it has answered at all."""
+    """Return the server's id of the request, or None if it did not respond or sent none."""
     metadata = _metadata(error)
     found = metadata.get("RequestId") or metadata.get("HTTPHeaders", {}).get("x-amz-request-id")
     return str(found) if found else None
@@ -189,6 +189,6 @@ def _said(error: Exception) -> str:
 
 def _has_no_host(error: theirs.EndpointConnectionError) -> bool:
     cause: Any = error.kwargs.get("error")
-    # Which resolver aiohttp asks, and so what that raises, depends on whether aiodns is installed.
+    # The resolver of aiohttp, and thus the error, depends on whether aiodns is installed.
     by_aiohttp = isinstance(cause, aiohttp.ClientConnectorDNSError)
     return by_aiohttp or isinstance(getattr(cause, "os_error", cause), socket.gaierror)

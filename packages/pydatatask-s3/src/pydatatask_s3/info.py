@@ -1,4 +1,4 @@
-"""What templates get to know about an object."""
+"""The information about an object that templates can use."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class S3BucketInfo:
     :param endpoint: the URL of the API server providing the S3 interface.
     :param uri: the URI of the job's object, e.g. ``s3://bucket/prefix/job.ext``.
     :param bucket: the name of the bucket objects are stored in.
-    :param prefix: how to prefix an object name such that it will fit into this repository.
-    :param suffix: how to suffix an object name such that it will fit into this repository.
+    :param prefix: the prefix of object names in this repository.
+    :param suffix: the suffix of object names in this repository.
     """
 
     endpoint: str

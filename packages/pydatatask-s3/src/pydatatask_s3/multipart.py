@@ -1,4 +1,4 @@
-"""Uploading a large object in parts, which nobody sees before they are put together."""
+"""Multipart uploads of large objects, which stay invisible until they are complete."""
 
 from __future__ import annotations
 
@@ -25,35 +25,35 @@ __all__ = ["MIN_PART_SIZE", "PARALLEL", "PART_SIZE", "MultipartUpload", "part_si
 MIN_PART_SIZE = 5 * 1024 * 1024
 PART_SIZE = 8 * 1024 * 1024
 MOST_PARTS = 10_000
-"""The limits are Amazon's ("multipart upload limits", User Guide), and everybody else's."""
+"""The limits of Amazon ("multipart upload limits", User Guide) and of compatible servers."""
 
 PARALLEL = 3
-"""How many parts are on their way at once."""
+"""The maximum number of parts in transit at once."""
 
 _EQUAL_PARTS = 5000
 _GROWTH = 1000
 _ABORTIONS = 3
 _LATE = 0.25
-"""Seconds that a part without an answer gets to arrive, before it is looked whether it has."""
+"""Seconds to wait before an abort is repeated, in which parts in transit may still arrive."""
 
 
 def part_size(number: int, first: int) -> int:
-    """Give the size of a part in bytes.
+    """Return the size of a part in bytes.
 
-    The parts of the first half are equal. Then they double every thousand, so that an object of
-    500 GiB has room, however small its first part was.
+    The first 5000 parts are equal. Then the size doubles every 1000 parts, so that an object of
+    500 GiB fits even with the smallest first part.
 
-    :param number: which part, counting from one.
-    :param first: the size of the first one.
+    :param number: the number of the part, counting from one.
+    :param first: the size of the first part in bytes.
     """
     grown = max(0, number - _EQUAL_PARTS + _GROWTH - 1) // _GROWTH
     return first << grown
 
 
 class MultipartUpload:
-    """An upload in progress. Parts are sent beside the writer, a few at once.
+    """A multipart upload in progress, which sends a few parts at once in background tasks.
 
-    :param place: where the object is to be.
+    :param place: the object to create.
     :param content_type: its MIME type.
     """
 
@@ -69,17 +69,19 @@ class MultipartUpload:
 
     @property
     def next_number(self) -> int:
-        """The number of the part that is sent next."""
+        """The number of the next part."""
         return self._number + 1
 
     async def send(self, data: bytes | bytearray) -> None:
-        """Send a part as soon as there is room; to have it sent, wait for :meth:`complete`.
+        """Start sending a part as soon as fewer than :data:`PARALLEL` parts are in transit.
 
-        :param data: the part, which must not be changed any more.
-        :raises StoreError: if an earlier one could not be sent, or there are too many.
+        :meth:`complete` waits until all parts have been sent.
+
+        :param data: the part; the caller must not modify it afterwards.
+        :raises StoreError: if an earlier part could not be sent, or there are too many parts.
         """
         if self._id is None:
-            # To its end, since an upload whose identity is lost could not be aborted.
+            # Not cancellable: an upload whose id is lost cannot be aborted.
             await finish(self._create())
         while len(self._sending) >= PARALLEL:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
@@ -88,8 +90,8 @@ class MultipartUpload:
             raise StoreError(
                 f"write job {self._place.job!r}",
                 self._place.repository,
-                f"{self._place}: an object has at most {MOST_PARTS} parts, and these are used up; "
-                "give the repository a larger part_size",
+                f"{self._place}: the object needs more than {MOST_PARTS} parts, the maximum; "
+                "set a larger part_size for the repository",
             )
         self._number += 1
         name = f"part {self._number} of {self._place}"
@@ -98,19 +100,19 @@ class MultipartUpload:
         task.add_done_callback(self._sending.discard)
 
     async def complete(self) -> None:
-        """Wait until all parts are there and let the object appear.
+        """Wait until all parts are sent, and make the object visible.
 
-        :raises StoreError: if a part could not be sent, or they could not be put together.
+        :raises StoreError: if a part could not be sent, or the upload could not be completed.
         """
         while self._sending:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
             self._check()
         self._check()
-        # To its end, since the server may act on a request that was given up.
+        # Not cancellable: the server may still act on a request that the client has cancelled.
         await finish(self._put_together())
 
     async def abort(self) -> None:
-        """Stop sending and let the server forget all parts; nothing if there are none."""
+        """Stop sending and delete all parts from the server; no-op if none has been sent."""
         for task in self._sending:
             task.cancel()
         if self._sending:
@@ -128,7 +130,7 @@ class MultipartUpload:
         self._id = answer["UploadId"]
 
     async def _send(self, number: int, data: bytes | bytearray) -> None:
-        """Send a part; a failure waits for whoever comes next, as nobody awaits this task."""
+        """Send a part; save a failure for the next call of :meth:`_check` in the writer's task."""
         assert self._id is not None
         try:
             with self._place.errors("write"):
@@ -159,13 +161,13 @@ class MultipartUpload:
         self._id = None
 
     async def _abort(self, identity: str) -> None:
-        with self._place.errors("discard what was written of"):
+        with self._place.errors("abort the upload of"):
             for attempt in range(_ABORTIONS):
                 if attempt:
                     await asyncio.sleep(_LATE)
                 try:
-                    # A part that was on its way may arrive after it, and then it is in need of
-                    # another one ("Aborting a multipart upload", User Guide).
+                    # A part in transit may arrive after the abort, which then has to be repeated
+                    # ("Aborting a multipart upload", User Guide).
                     await self._place.client.abort_multipart_upload(
                         **self._place.address, UploadId=identity
                     )

@@ -1,4 +1,4 @@
-"""Where an object is, and whose it is."""
+"""References to objects in a bucket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Address(TypedDict):
-    """The arguments by which every request names an object."""
+    """The request arguments that identify an object."""
 
     Bucket: str
     Key: str
@@ -31,12 +31,12 @@ class Address(TypedDict):
 
 @dataclass(frozen=True)
 class ObjectPlace:
-    """The place of a job's object, whether it is there or not.
+    """A reference to the object of a job, which need not exist.
 
-    :param repository: the repository that it belongs to.
-    :param client: the client by which it is reached.
-    :param bucket: the bucket's name.
-    :param key: the object's name.
+    :param repository: the repository of the object.
+    :param client: the client for requests.
+    :param bucket: the name of the bucket.
+    :param key: the name of the object.
     :param job: the job.
     """
 
@@ -48,13 +48,13 @@ class ObjectPlace:
 
     @property
     def address(self) -> Address:
-        """What names the object in a request."""
+        """The request arguments that identify the object."""
         return {"Bucket": self.bucket, "Key": self.key}
 
     def errors(self, action: str) -> AbstractContextManager[None]:
-        """Translate the errors that occur inside the context.
+        """Translate client library errors inside the context.
 
-        :param action: what is attempted, as an infinitive without an object ("read").
+        :param action: the operation as an infinitive without an object ("read").
         """
         return store_errors(self.repository, f"{action} job {self.job!r}", str(self))
 
@@ -63,7 +63,7 @@ class ObjectPlace:
 
 
 def canonical_endpoint(url: str) -> tuple[str, int | None, str]:
-    """Return the same host, port and path for every spelling of an endpoint.
+    """Return host, port and path of an endpoint, the same for equivalent URLs.
 
     :param url: the URL of the server.
     """

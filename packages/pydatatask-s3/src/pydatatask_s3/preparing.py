@@ -1,4 +1,4 @@
-"""Making a bucket ready to be written to: creating it, trying it out, clearing up."""
+"""Setup of a bucket: its creation, a check that it is writable, and clean-up."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ __all__ = ["BucketPreparation"]
 log = logging.getLogger("pydatatask.repository")
 
 STALE = timedelta(days=1)
-"""How old an upload has to be for its writer to be taken for dead."""
+"""The age at which an incomplete upload is aborted, because its writer is presumed dead."""
 
 _NO_LOCATION = frozenset({"", "us-east-1", "aws-global"})
-"""Regions that are not asked for when a bucket is created ("CreateBucket", API Reference)."""
+"""Regions that a request to create a bucket must omit ("CreateBucket", API Reference)."""
 
 
 class BucketPreparation:
-    """What ``validate()`` does for a repository.
+    """The implementation of ``validate()``.
 
     :param repository: the repository.
     :param client: its client.
     :param bucket: the name of its bucket.
-    :param prefix: what its keys begin with.
+    :param prefix: the prefix of its keys.
     """
 
     def __init__(self, repository: Repository, client: S3Client, bucket: str, prefix: str) -> None:
@@ -47,12 +47,12 @@ class BucketPreparation:
         self._prefix = prefix
 
     async def run(self, probe: str, is_ours: Callable[[str], bool]) -> None:
-        """Do all of it.
+        """Create the bucket if it is missing, check that it is writable, and abort old uploads.
 
-        :param probe: a key to which an upload is begun and given up, to see if that is allowed.
-        :param is_ours: tells whether a key is one that the repository writes to.
-        :raises RepositoryConfigurationError: if it cannot work as it is configured.
-        :raises StoreError: if the store cannot be reached, or fails.
+        :param probe: the key of a test upload, which is started and aborted.
+        :param is_ours: returns whether the repository writes to a key.
+        :raises RepositoryConfigurationError: if the configuration is wrong.
+        :raises StoreError: if the store is unreachable or fails.
         """
         try:
             if await self.is_missing():
@@ -65,14 +65,12 @@ class BucketPreparation:
         try:
             await self._clear_up(lambda key: key == probe or is_ours(key))
         except StoreError as e:
-            # They cost room and nothing else, and not everybody may look for them.
-            log.warning(
-                "%r: did not look for unfinished uploads: %s", self._repository, describe(e)
-            )
+            # Incomplete uploads only cost space, and listing them needs a permission of its own.
+            log.warning("%r: did not abort incomplete uploads: %s", self._repository, describe(e))
 
     async def is_missing(self) -> bool:
-        """Determine whether the bucket does not exist."""
-        # A HEAD of the bucket would do, but has no body to tell why something is refused.
+        """Return whether the bucket does not exist."""
+        # A HEAD request would do, but its response has no body that explains a refusal.
         with self._errors("list"):
             try:
                 await self._client.list_objects_v2(
@@ -96,22 +94,22 @@ class BucketPreparation:
                         CreateBucketConfiguration={"LocationConstraint": region},
                     )
             except ClientError as e:
-                if code_of(e) != "BucketAlreadyOwnedByYou":  # somebody was faster
+                if code_of(e) != "BucketAlreadyOwnedByYou":  # created by another process meanwhile
                     raise
 
     async def _try_writing(self, probe: str) -> None:
-        """Begin an upload, which nobody sees, and give it up."""
+        """Start and abort a test upload, which is never visible."""
         with self._errors("write"):
             answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=probe)
             await self._abort(probe, answer["UploadId"])
 
     async def _clear_up(self, is_ours: Callable[[str], bool]) -> None:
-        """Abort what writers that died have left."""
+        """Abort the incomplete uploads of dead writers."""
         too_old = datetime.now(UTC) - STALE
         options: dict[str, Any] = {"Bucket": self._bucket, "Prefix": self._prefix}
         more = True
         while more:
-            with self._errors("look for unfinished uploads"):
+            with self._errors("list incomplete uploads"):
                 page = await self._client.list_multipart_uploads(**options)
                 for upload in page.get("Uploads", ()):
                     if upload["Initiated"] < too_old and is_ours(upload["Key"]):

@@ -1,4 +1,4 @@
-"""The stream that an object is read through."""
+"""The stream that reads an object."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ __all__ = ["ObjectReader"]
 log = logging.getLogger("pydatatask.repository")
 
 RESUMPTIONS = 3
-"""How often in a row a body is asked for again that breaks off without a byte."""
+"""The maximum number of consecutive resumptions of a body that receive no data."""
 
 BLOCK = 1024 * 1024
 
 
 class ObjectReader(ReadStream):
-    """Reads an object as it arrives, holding no more of it than the connection does.
+    """A stream that reads an object as it arrives, buffering no more than the connection does.
 
-    A body that breaks off is asked for again from there, on condition that the object is still
-    the same one. One task reads at a time; a read that fails or is cancelled loses no bytes.
-    Make one with :meth:`open`.
+    If the connection is lost in the middle of a body, the stream requests the rest, on condition
+    that the object is unchanged. Only one task may read at a time; a read that fails or is
+    cancelled loses no bytes. Use :meth:`open` to create one.
     """
 
     def __init__(self, place: ObjectPlace, answer: Any) -> None:
@@ -54,10 +54,10 @@ class ObjectReader(ReadStream):
 
     @classmethod
     async def open(cls, place: ObjectPlace) -> Self:
-        """Ask for an object.
+        """Request an object.
 
-        :param place: where it is.
-        :raises JobNotFoundError: if it is not there.
+        :param place: the object.
+        :raises JobNotFoundError: if it does not exist.
         """
         with place.errors("read"):
             try:
@@ -72,10 +72,10 @@ class ObjectReader(ReadStream):
         """Read up to n bytes, as many as have arrived, or the rest of the object.
 
         :raises StreamClosedError: if the stream is closed.
-        :raises StoreError: if the body breaks off and cannot be resumed.
+        :raises StoreError: if the body is interrupted and cannot be resumed.
         """
         if self._closed:
-            raise StreamClosedError(f"{self!r} is closed; open it anew to read")
+            raise StreamClosedError(f"{self!r} is closed; open the object again to read it")
         if n is None or n < 0:
             return await self._read_rest()
         if n == 0:
@@ -108,7 +108,7 @@ class ObjectReader(ReadStream):
                 await self._resume()
             try:
                 data: bytes = await self._body.read(min(n, self._size - self._position))
-            except Exception as e:  # noqa: BLE001 - each HTTP library has its own; see below
+            except Exception as e:  # noqa: BLE001 - HTTP libraries have their own; see _broken()
                 await self._break_off(e)
                 continue
             if data:
@@ -120,21 +120,21 @@ class ObjectReader(ReadStream):
         return b""
 
     async def _check_end(self) -> None:
-        """Read the end itself, at which the client library compares checksums."""
+        """Read once past the last byte, which makes the client library compare checksums."""
         if not self._complete and self._body is not None:
             with self._place.errors("read"):
                 await self._body.read(1)
         self._complete = True
 
     async def _break_off(self, error: Exception | None) -> None:
-        """Let go of a body that has broken off, and raise if there is no hope in resuming it."""
+        """Release an interrupted body, and raise if it cannot be resumed."""
         await self._release()
         self._failures += 1
         hopeless = self._etag is None or isinstance(error, FlexibleChecksumError)
         if hopeless or self._failures > RESUMPTIONS:
             raise self._broken(error) from error
         log.info(
-            "%s broke off after %d of %d bytes, resuming: %s",
+            "%s was interrupted after %d of %d bytes, resuming: %s",
             self._place,
             self._position,
             self._size,
@@ -151,12 +151,12 @@ class ObjectReader(ReadStream):
         expected = f"bytes {self._position}-{self._size - 1}/{self._size}"
         if answer.get("ContentRange") == expected and answer.get("ETag") == self._etag:
             return
-        # Some servers know neither ranges nor conditions, and give the whole of whatever is there.
+        # Some servers ignore ranges and conditions, and send the whole current object.
         await self._release()
         raise StoreError(
             f"resume reading job {place.job!r}",
             place.repository,
-            f"{place}: asked for the {expected} of {self._etag}, the server gave "
+            f"{place}: requested {expected} of {self._etag}, but the server sent "
             f"{answer.get('ContentRange') or 'everything'} of {answer.get('ETag')}",
         )
 
@@ -164,14 +164,14 @@ class ObjectReader(ReadStream):
         place, action = self._place, f"read job {self._place.job!r}"
         where = f"{place}, after {self._position} of {self._size} bytes"
         if error is None:
-            return StoreConnectionError(action, place.repository, f"{where}: the body broke off")
+            return StoreConnectionError(action, place.repository, f"{where}: connection lost")
         return translated(error, place.repository, action, where)
 
     async def _release(self) -> None:
         body, self._body = self._body, None
         if body is not None:
             closing = body.close()
-            if inspect.isawaitable(closing):  # it is for one of aiobotocore's HTTP libraries
+            if inspect.isawaitable(closing):  # with only one of aiobotocore's HTTP libraries
                 await closing
 
     def __repr__(self) -> str:

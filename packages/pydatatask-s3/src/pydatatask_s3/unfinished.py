@@ -1,4 +1,4 @@
-"""The uploads that were begun through a client and are not finished."""
+"""The incomplete uploads of a client."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _ENDS = ("AbortMultipartUpload", "CompleteMultipartUpload")
 
 
 class UnfinishedUploads:
-    """Watches a client's requests to know which uploads are open.
+    """A tracker of a client's incomplete uploads, which observes its requests.
 
-    :param client: the client, from now on.
+    :param client: the client; only later requests are observed.
     """
 
     def __init__(self, client: S3Client) -> None:
@@ -35,14 +35,14 @@ class UnfinishedUploads:
             events.register(f"after-call.s3.{operation}", self._ended)
 
     async def abort(self) -> None:
-        """Abort all of them; one that cannot be is left to the next opening, with a warning."""
+        """Abort all incomplete uploads; log a warning for each that cannot be aborted."""
         for identity, (bucket, key) in list(self._open.items()):
             try:
                 await self._client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=identity)
             except (BotoCoreError, ClientError) as e:
                 if code_of(e) != "NoSuchUpload":
                     log.warning(
-                        "An unfinished upload to s3://%s/%s could not be aborted: %s",
+                        "Could not abort an incomplete upload to s3://%s/%s: %s",
                         bucket,
                         key,
                         e,

@@ -1,4 +1,4 @@
-"""The stream that an object is written through."""
+"""The stream that writes an object."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ["ObjectWriter"]
 
 
 class ObjectWriter(AtomicWriter[bytes]):
-    """Writes an object that appears whole when the stream is closed.
+    """A stream that writes an object, which becomes visible as a whole when it is closed.
 
-    What fits into one part is put in one request when the stream is closed. Anything larger is
-    uploaded in parts meanwhile, and what is held in memory are those that are on their way and
-    the one that is being gathered.
+    An object that fits into one part is uploaded in one request when the stream is closed. A
+    larger one is uploaded in parts as it is written; only the parts in transit and the one being
+    filled are in memory.
 
-    :param place: where the object is to be.
+    :param place: the object to write.
     :param content_type: its MIME type.
-    :param size: how many bytes make a part.
+    :param size: the size of a part in bytes.
     """
 
     def __init__(self, place: ObjectPlace, content_type: str, size: int) -> None:
@@ -37,7 +37,7 @@ class ObjectWriter(AtomicWriter[bytes]):
     async def _write(self, data: bytes) -> None:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(
-                f"{self!r} takes bytes, not {type(data).__name__}; for text open it with mode 'w'"
+                f"{self!r} takes bytes, not {type(data).__name__}; to write text, use mode 'w'"
             )
         rest = memoryview(data).cast("B")
         while rest:
@@ -49,7 +49,7 @@ class ObjectWriter(AtomicWriter[bytes]):
 
     async def _publish(self) -> None:
         if self._upload is None:
-            # To its end, since the server may act on a request that was given up.
+            # Not cancellable: the server may still act on a request that the client has cancelled.
             await finish(self._put())
             return
         await self._send()

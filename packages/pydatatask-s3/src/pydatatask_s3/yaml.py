@@ -21,14 +21,16 @@ __all__ = ["YamlMetadataS3Repository"]
 class YamlMetadataS3Repository(YamlMetadataRepository, S3BucketRepository):
     """A metadata repository based on an S3 bucket repository.
 
-    :param client: as for :class:`S3BucketRepository`, like all that follows.
+    :param client: a callable returning an aiobotocore S3 client, as for
+        :class:`S3BucketRepository`.
     :param bucket: the name of the bucket.
-    :param prefix: what object names begin with.
-    :param suffix: what object names end with, with its dot.
-    :param mimetype: the MIME type of what is added.
-    :param incluster_endpoint: optional: an endpoint URL to tell instead of the client's.
-    :param part_size: how many bytes to put in one request at most.
-    :param max_bytes: how many bytes an object may have; a larger one is neither read nor written.
+    :param prefix: the prefix of object names.
+    :param suffix: the suffix of object names, including the dot.
+    :param mimetype: the MIME type of new objects.
+    :param incluster_endpoint: optional: an endpoint URL for ``info()`` instead of the client's.
+    :param part_size: the maximum number of bytes in one request.
+    :param max_bytes: the maximum size of an object in bytes; a larger one is neither read nor
+        written.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Tests that ask a server."""
+"""Tests that need a server."""

@@ -1,4 +1,4 @@
-"""Clients, buckets, and what is in them."""
+"""Helpers for clients, buckets and their contents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Requests", "connected", "emptied", "new_bucket_name", "uploads_in"]
 
-SESSION = get_session()  # one for all, since it remembers what it has read about the service
+SESSION = get_session()  # shared, because it caches the description of the service
 
 RECOMMENDED: dict[str, Any] = {
     "request_checksum_calculation": "when_required",
@@ -26,7 +26,7 @@ RECOMMENDED: dict[str, Any] = {
 
 
 class Requests:
-    """Notes the requests that a client sends, retries among them."""
+    """A recorder of the requests that a client sends, including retries."""
 
     def __init__(self, client: Any) -> None:
         self.sent: list[str] = []
@@ -40,12 +40,12 @@ class Requests:
 async def connected(
     server: S3Server, endpoint: str | None = None, retries: int = 1, **config: Any
 ) -> AsyncIterator[Any]:
-    """Hold a client open.
+    """Yield an open client.
 
-    :param server: whose credentials it has.
-    :param endpoint: where it finds the server, if not there where it is.
-    :param retries: how often it tries at most.
-    :param config: what else it is configured with.
+    :param server: the server, with its credentials.
+    :param endpoint: the URL to connect to instead of the server's own.
+    :param retries: the maximum number of attempts per request.
+    :param config: further settings of the client.
     """
     async with SESSION.create_client(
         "s3",
@@ -53,7 +53,7 @@ async def connected(
         aws_access_key_id=server.user,
         aws_secret_access_key=server.password,
         region_name="us-east-1",
-        verify=False,  # to read the certificates of a system takes long, and none is looked at
+        verify=False,  # loading the system's certificates is slow, and none is used
         config=AioConfig(
             retries={"total_max_attempts": retries, "mode": "standard"},
             **{"max_pool_connections": 50, **RECOMMENDED, **config},
@@ -63,7 +63,7 @@ async def connected(
 
 
 async def emptied(client: Any, bucket: str) -> None:
-    """Delete a bucket with all that is in it, unfinished uploads too."""
+    """Delete a bucket with its objects and incomplete uploads."""
     while found := (await client.list_objects_v2(Bucket=bucket)).get("Contents"):
         for entry in found:
             await client.delete_object(Bucket=bucket, Key=entry["Key"])
@@ -73,11 +73,11 @@ async def emptied(client: Any, bucket: str) -> None:
 
 
 async def uploads_in(client: Any, bucket: str) -> list[dict[str, str]]:
-    """List the unfinished uploads of a bucket."""
+    """Return the incomplete uploads of a bucket."""
     found = await client.list_multipart_uploads(Bucket=bucket)
     return [{name: one[name] for name in ("Key", "UploadId")} for one in found.get("Uploads", ())]
 
 
 def new_bucket_name() -> str:
-    """Make a name that no bucket has."""
+    """Return an unused bucket name."""
     return f"pydatatask-test-{uuid.uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""What the tests share: a server of each kind, a client, a new bucket for each test."""
+"""Shared fixtures: a server of each kind, a client, a new bucket for each test."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
         excluded_modules=["pydatatask_core.testing"],
     ) as guard:
         for function in guard.functions.values():
-            # It has a thread of its own, and a loop in there that nobody else waits for.
+            # It runs in an event loop of its own, in another thread.
             function.can_block_in("pydatatask_s3/client.py", {"_rehearse"})
         yield
 
 
 @pytest.fixture(params=["moto", "real"])
 def server(request: pytest.FixtureRequest) -> S3Server:
-    """Give a server of each kind."""
+    """Return a server of each kind."""
     found: S3Server = request.getfixturevalue(f"s3_{request.param}")
     return found
 
 
 @pytest.fixture
 async def client(server: S3Server) -> AsyncIterator[Any]:
-    """Give a client; moto's server fails now and then when a key is written by several at once."""
+    """Yield a client with retries, because moto sometimes fails on concurrent writes of a key."""
     async with connected(server, retries=5) as client:
         yield client
 
 
 @pytest.fixture
 async def bucket(client: Any) -> AsyncIterator[str]:
-    """Give a bucket that is empty."""
+    """Yield an empty bucket."""
     name = new_bucket_name()
     await client.create_bucket(Bucket=name)
     yield name

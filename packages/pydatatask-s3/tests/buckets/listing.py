@@ -1,6 +1,6 @@
-"""A server that does nothing but list very many keys.
+"""A server that only lists a large number of keys.
 
-The real ones take minutes to be filled with as many, or to list them.
+Creating or listing as many objects takes minutes on a real server.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PAGE = 1000
 
 @asynccontextmanager
 async def crowded_server(keys: list[str]) -> AsyncIterator[S3Server]:
-    """Serve a bucket in pages, as "ListObjectsV2" of the API Reference describes it.
+    """Serve the pages of a bucket, as described for "ListObjectsV2" in the API Reference.
 
-    :param keys: the keys that are in it.
+    :param keys: the keys in the bucket.
     """
 
     async def page(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""A proxy on the loopback interface between client and server that breaks things on purpose."""
+"""A proxy between client and server, on the loopback interface, that injects faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = 64 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for."""
+    """A client's request."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """Name the operation as the S3 API does."""
+        """The name of the operation in the S3 API."""
         is_object = self.path.strip("/").count("/") > 0
         if "partNumber" in self.query:
             return "UploadPart"
@@ -45,15 +45,15 @@ class Request:
 
 @dataclass
 class Fault:
-    """Something that goes wrong with the requests of a kind.
+    """A fault of the requests of one kind.
 
-    :param kind: which requests, by the operation's name.
-    :param times: how often it goes wrong before it goes well.
-    :param cut_request: after how many bytes of its body a request is cut off.
-    :param cut_answer: after how many bytes an answer is cut off.
-    :param stall_answer: after how many bytes an answer goes no further, without an end.
-    :param answer: the status to answer with instead of asking the server, and its code.
-    :param lose_answer: whether the server acts on the request and its answer is lost.
+    :param kind: the name of the operation.
+    :param times: the number of requests that fail before one succeeds.
+    :param cut_request: the number of bytes of the request's body after which it is cut off.
+    :param cut_answer: the number of bytes after which the response is cut off.
+    :param stall_answer: the number of bytes after which the response stalls.
+    :param answer: the status and error code to send without contacting the server.
+    :param lose_answer: whether the server handles the request but its response is lost.
     """
 
     kind: str
@@ -67,9 +67,9 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """Forwards each request, with what is wrong with it, over a connection of its own.
+    """A proxy that forwards each request over a new connection and applies its fault.
 
-    :param port: the server's port.
+    :param port: the port of the server.
     """
 
     port: int
@@ -97,7 +97,7 @@ class Proxy:
         try:
             await self._serve(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # either side has gone, or the test has ended
+            pass  # the client or the server has disconnected, or the test has ended
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
@@ -151,7 +151,7 @@ class Proxy:
     ) -> None:
         if fault.lose_answer:
             head = await there.readuntil(b"\r\n\r\n")
-            if head.startswith(b"HTTP/1.1 100 "):  # else the client does not send its body
+            if head.startswith(b"HTTP/1.1 100 "):  # otherwise the client does not send its body
                 writer.write(head)
             while await there.read(BLOCK):
                 pass
@@ -180,7 +180,7 @@ async def _pump(
     while left and (data := await source.read(BLOCK if left < 0 else min(BLOCK, left))):
         left -= len(data) if left > 0 else 0
         target.write(data)
-        with contextlib.suppress(OSError):  # the answer tells why
+        with contextlib.suppress(OSError):  # the response has the reason
             await target.drain()
 
 

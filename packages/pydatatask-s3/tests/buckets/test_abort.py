@@ -1,4 +1,4 @@
-"""Aborting an upload of which a part is still on its way."""
+"""Aborting an upload while a part is in transit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydatatask_s3.place import ObjectPlace
 
 
 class LateServer:
-    """A server at which a part arrives, without an answer, after its upload was aborted."""
+    """A server that receives a part after its upload was aborted, and sends no response."""
 
     def __init__(self) -> None:
         self.parts = 0
@@ -41,7 +41,7 @@ class LateServer:
             raise ClientError({"Error": {"Code": "NoSuchUpload"}}, "any")
 
 
-async def test_a_part_that_arrives_after_the_abortion_is_aborted_as_well() -> None:
+async def test_a_part_that_arrives_after_the_abort_is_also_removed() -> None:
     server: Any = LateServer()
     repository = S3BucketRepository(lambda: server, "bucket", "jobs/")
     upload = MultipartUpload(ObjectPlace(repository, server, "bucket", "jobs/job", "job"), "text")

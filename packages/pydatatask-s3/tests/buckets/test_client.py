@@ -1,4 +1,4 @@
-"""The client that we recommend, as a resource of a session."""
+"""The recommended client, as a session resource."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resource(session: Session, server: S3Server) -> Callable[[], Any]:
     )
 
 
-async def test_a_repository_of_a_session_that_is_not_open_says_so(
+async def test_a_repository_whose_session_is_not_open_raises_a_session_error(
     resource: Callable[[], Any],
 ) -> None:
     repo = S3BucketRepository(resource, "bucket")
@@ -44,7 +44,7 @@ async def test_a_repository_of_a_session_that_is_not_open_says_so(
     assert repo.identity is None
 
 
-async def test_a_stream_that_is_open_when_the_session_closes_leaves_nothing(
+async def test_a_stream_that_is_open_when_the_session_closes_leaves_no_upload(
     session: Session, resource: Callable[[], Any], client: Any, bucket: str
 ) -> None:
     repo = S3BucketRepository(resource, bucket)
@@ -58,7 +58,7 @@ async def test_a_stream_that_is_open_when_the_session_closes_leaves_nothing(
     assert await S3BucketRepository(lambda: client, bucket).keys() == {"finished"}
 
 
-async def test_info_tells_where_the_object_is(
+async def test_info_contains_the_uri_of_the_object(
     session: Session, resource: Callable[[], Any], server: S3Server
 ) -> None:
     repo = S3BucketRepository(resource, "bucket", "books/", ".txt")
@@ -69,7 +69,7 @@ async def test_info_tells_where_the_object_is(
     assert str(info) == uri
 
 
-async def test_info_tells_the_endpoint_that_it_was_given_without_a_client() -> None:
+async def test_info_contains_the_configured_endpoint_without_a_client() -> None:
     def no_client() -> Any:
         raise SessionError("not open")
 
@@ -77,7 +77,7 @@ async def test_info_tells_the_endpoint_that_it_was_given_without_a_client() -> N
     assert (await repo.info("job")).endpoint == "http://minio.svc"
 
 
-async def test_the_content_type_is_as_given(client: Any, bucket: str) -> None:
+async def test_objects_have_the_configured_content_type(client: Any, bucket: str) -> None:
     repo = S3BucketRepository(lambda: client, bucket, mimetype="text/x-books")
     for job, size in (("small", 5), ("large", 9 << 20)):
         async with await repo.open(job, "wb") as stream:

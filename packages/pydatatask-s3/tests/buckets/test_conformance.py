@@ -1,4 +1,4 @@
-"""The suites over buckets."""
+"""The conformance suites, for repositories in buckets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEBIBYTE = 1 << 20
 
 
 class InBucket(RepositoryHooks):
-    """What all of them have in common: a bucket that can be absent, broken and littered."""
+    """Shared hooks: a bucket that can be missing, unreachable or contain foreign objects."""
 
     kind: Any
     prefix: ClassVar[str] = ""
@@ -75,13 +75,13 @@ class TestBlobs(InBucket, BlobRepositoryContract):
     kind = S3BucketRepository
     prefix = "books/"
     suffix = ".txt"
-    # Parts of 8 MiB: one that is gathered, and three on their way.
+    # Parts of 8 MiB: one being filled and three in transit.
     large = 200 * MEBIBYTE
     memory_bound = 64 * MEBIBYTE
 
 
 class TestBlobsInABucketOfTheirOwn(InBucket, BlobRepositoryContract):
-    """Without prefix and suffix, on one server, since that makes no difference to servers."""
+    """Without prefix and suffix; on one server, because the server makes no difference here."""
 
     kind = S3BucketRepository
     memory_bound = 64 * MEBIBYTE

@@ -1,4 +1,4 @@
-"""What becomes of a repository's users when network and server misbehave."""
+"""Behaviour of repositories when the network or the server fails."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ async def proxy(server: S3Server) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def retrying(server: S3Server, proxy: Proxy, bucket: str) -> AsyncIterator[Any]:
-    """Give a repository behind the proxy whose client tries each request three times."""
+    """Yield a repository behind the proxy whose client tries each request three times."""
     async with connected(server, proxy.endpoint, retries=3, read_timeout=2) as client:
         yield S3BucketRepository(lambda: client, bucket, "jobs/", ".bin")
 
 
 @pytest.fixture
 async def impatient(server: S3Server, proxy: Proxy, bucket: str) -> AsyncIterator[Any]:
-    """Give a repository behind the proxy whose client tries each request once."""
+    """Yield a repository behind the proxy whose client tries each request once."""
     async with connected(server, proxy.endpoint, read_timeout=2) as client:
         yield S3BucketRepository(lambda: client, bucket, "jobs/", ".bin")
 
 
 @pytest.fixture
 def direct(client: Any, bucket: str) -> S3BucketRepository:
-    """Give the same repository past the proxy."""
+    """Return the same repository without the proxy."""
     return S3BucketRepository(lambda: client, bucket, "jobs/", ".bin")
 
 
@@ -62,7 +62,7 @@ async def write(repo: Any, data: bytes) -> None:
 
 
 async def read(repo: Any) -> str:
-    """Give a digest of the value, since to show how two large values differ takes minutes."""
+    """Return a digest of the value, because a diff of two large values takes minutes."""
     async with await repo.open("job", "rb") as stream:
         return digest(await stream.read())
 
@@ -75,9 +75,9 @@ FAULTS = {
     "cut in the middle of a part": Fault("UploadPart", cut_request=3 * MEBIBYTE),
     "500 for a part": Fault("UploadPart", answer=(500, "InternalError")),
     "503 for a part": Fault("UploadPart", answer=(503, "SlowDown")),
-    "a lost answer to a part": Fault("UploadPart", lose_answer=True),
+    "lost response for a part": Fault("UploadPart", lose_answer=True),
     "503 for the completion": Fault("CompleteMultipartUpload", answer=(503, "SlowDown")),
-    "500 for the beginning": Fault("CreateMultipartUpload", answer=(500, "InternalError")),
+    "500 for the creation": Fault("CreateMultipartUpload", answer=(500, "InternalError")),
 }
 
 
@@ -86,11 +86,11 @@ def again(fault: Fault, times: int) -> Fault:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_large_write_that_fails_once_succeeds_by_retry(
+async def test_a_large_write_that_fails_once_is_retried(
     retrying: Any, direct: Any, server: S3Server, proxy: Proxy, name: str
 ) -> None:
-    if name == "a lost answer to a part" and not server.checks_credentials:
-        pytest.skip("moto's server may lose a part that is sent again while it takes the first")
+    if name == "lost response for a part" and not server.checks_credentials:
+        pytest.skip("moto may lose a part that is sent again while it handles the first attempt")
     proxy.faults.append(again(FAULTS[name], 1))
     await write(retrying, LARGE)
     assert proxy.faults[0].times == 0
@@ -99,7 +99,7 @@ async def test_a_large_write_that_fails_once_succeeds_by_retry(
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_large_write_that_fails_for_good_leaves_the_old_value_and_no_upload(
+async def test_a_large_write_that_fails_permanently_leaves_the_old_value_and_no_upload(
     impatient: Any, direct: Any, proxy: Proxy, name: str
 ) -> None:
     await write(direct, SMALL)
@@ -119,7 +119,7 @@ async def test_a_large_write_that_fails_for_good_leaves_the_old_value_and_no_upl
     ],
     ids=["cut", "503", "500"],
 )
-async def test_a_small_write_that_fails_for_good_leaves_no_key(
+async def test_a_small_write_that_fails_permanently_leaves_no_key(
     impatient: Any, direct: Any, proxy: Proxy, fault: Fault
 ) -> None:
     proxy.faults.append(again(fault, 100))
@@ -129,7 +129,7 @@ async def test_a_small_write_that_fails_for_good_leaves_no_key(
     assert await direct.keys() == set()
 
 
-async def test_a_writer_that_is_cancelled_amid_its_parts_leaves_no_upload(
+async def test_a_writer_that_is_cancelled_while_parts_are_sent_leaves_no_upload(
     impatient: Any, direct: Any, proxy: Proxy
 ) -> None:
     sending = asyncio.Event()
@@ -158,7 +158,7 @@ BROKEN_BODIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", BROKEN_BODIES)
-async def test_a_body_that_breaks_off_is_resumed(
+async def test_an_interrupted_body_is_resumed(
     impatient: Any, direct: Any, proxy: Proxy, name: str
 ) -> None:
     await write(direct, LARGE)
@@ -167,7 +167,7 @@ async def test_a_body_that_breaks_off_is_resumed(
     assert proxy.seen.count("GetObject") == 3
 
 
-async def test_a_body_that_never_comes_is_an_error_and_no_short_value(
+async def test_a_body_that_never_arrives_raises_instead_of_ending_early(
     impatient: Any, direct: Any, proxy: Proxy
 ) -> None:
     await write(direct, LARGE)
@@ -179,7 +179,7 @@ async def test_a_body_that_never_comes_is_an_error_and_no_short_value(
         assert digest(await stream.read()) == digest(LARGE)
 
 
-async def test_a_stalled_body_that_never_goes_on_is_a_timeout(
+async def test_a_body_that_stalls_forever_raises_a_timeout(
     server: S3Server, direct: Any, proxy: Proxy, bucket: str
 ) -> None:
     await write(direct, LARGE)
@@ -189,7 +189,7 @@ async def test_a_stalled_body_that_never_goes_on_is_a_timeout(
             await read(S3BucketRepository(lambda: client, bucket, "jobs/", ".bin"))
 
 
-async def test_an_object_that_was_replaced_is_not_mixed_with_the_new_one(
+async def test_the_rest_of_a_replaced_object_is_not_read_from_the_new_one(
     impatient: Any, direct: Any, proxy: Proxy
 ) -> None:
     await write(direct, LARGE)
@@ -200,7 +200,7 @@ async def test_an_object_that_was_replaced_is_not_mixed_with_the_new_one(
             await stream.read()
 
 
-async def test_an_object_that_was_deleted_meanwhile_does_not_end_early(
+async def test_reading_an_object_that_was_deleted_meanwhile_raises(
     impatient: Any, direct: Any, proxy: Proxy
 ) -> None:
     await write(direct, LARGE)
@@ -220,7 +220,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "code", "kind"), REFUSALS, ids=[row[1] for row in REFUSALS])
-async def test_no_refusal_is_taken_for_absence(
+async def test_no_error_response_is_treated_as_absence(
     impatient: Any, direct: Any, proxy: Proxy, status: int, code: str, kind: type[Exception]
 ) -> None:
     await write(direct, SMALL)
@@ -229,7 +229,7 @@ async def test_no_refusal_is_taken_for_absence(
         "GetObject": lambda: impatient.open("job"),
         "DeleteObject": lambda: impatient.delete("job"),
     }
-    if status != 404:  # all that a HEAD can say, so there it is the answer
+    if status != 404:  # a response to HEAD has no error code, so there 404 means absence
         asked["HeadObject"] = lambda: impatient.contains("job")
     for name, ask in asked.items():
         proxy.faults.append(Fault(name, answer=(status, code)))
@@ -240,7 +240,7 @@ async def test_no_refusal_is_taken_for_absence(
 
 
 @pytest.mark.parametrize("kind", ["ListObjectsV2", "HeadObject", "GetObject"])
-async def test_a_connection_that_is_lost_is_not_taken_for_absence(
+async def test_a_lost_connection_is_not_treated_as_absence(
     impatient: Any, direct: Any, proxy: Proxy, kind: str
 ) -> None:
     await write(direct, SMALL)

@@ -1,4 +1,4 @@
-"""Two repositories of one place are known as such, however bucket and server are spelled."""
+"""Repositories with the same location are recognized, however their URLs are spelled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def at(endpoint: str, prefix: str = "", suffix: str = "", bucket: str = "jobs") -> Any:
-    """Make a repository at a server that is never asked."""
+    """Return a repository on a server that is never contacted."""
     client: Any = SimpleNamespace(meta=SimpleNamespace(endpoint_url=endpoint))
     return S3BucketRepository(lambda: client, bucket, prefix, suffix)
 
@@ -29,11 +29,11 @@ def at(endpoint: str, prefix: str = "", suffix: str = "", bucket: str = "jobs") 
         ("http://[::1]:80", "http://localhost"),
     ],
 )
-def test_spellings_of_a_server_are_one_place(one: str, other: str) -> None:
+def test_equivalent_urls_of_a_server_are_the_same_location(one: str, other: str) -> None:
     assert is_same_place(at(one, "a/").location, at(other, "a/").location)
 
 
-def test_another_bucket_server_prefix_or_suffix_is_another_place() -> None:
+def test_another_bucket_server_prefix_or_suffix_is_another_location() -> None:
     here = at("http://s3.example.com", "a/", ".txt").location
     for other in (
         at("http://s3.example.org", "a/", ".txt"),
@@ -45,25 +45,25 @@ def test_another_bucket_server_prefix_or_suffix_is_another_place() -> None:
         assert not is_same_place(here, other.location)
 
 
-def test_a_slash_more_makes_no_other_place() -> None:
+def test_repeated_slashes_do_not_change_the_location() -> None:
     one, other = at("http://localhost", "a/b/"), at("http://localhost", "/a//b/")
     assert is_same_place(one.location, other.location)
 
 
-def test_a_prefix_of_a_prefix_shares_jobs_unless_a_slash_separates_them() -> None:
+def test_a_prefix_and_a_longer_one_share_jobs_unless_a_slash_separates_them() -> None:
     runs = at("http://localhost", "run")
     assert shared_entry(runs, at("http://localhost", "run1")) == ("1a", "a")
     assert shared_entry(runs, at("http://localhost", "run/")) is None
 
 
-def test_the_kind_of_the_values_makes_no_other_place() -> None:
+def test_the_kind_of_values_does_not_change_the_location() -> None:
     blobs = at("http://localhost", "a/", ".yaml")
     assert is_same_place(
         YamlMetadataS3Repository(blobs._client, "jobs", "a/").location, blobs.location
     )
 
 
-def test_without_a_session_a_repository_is_its_own_place() -> None:
+def test_without_an_open_session_a_repository_equals_only_its_own_location() -> None:
     @Session().resource
     async def client() -> AsyncIterator[Any]:
         yield None

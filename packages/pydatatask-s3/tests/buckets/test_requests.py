@@ -1,4 +1,4 @@
-"""What is asked of the server, by count."""
+"""Counts of the requests to the server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_a_hundred_thousand_keys_are_listed_in_a_hundred_requests() -> Non
 
 
 @pytest.mark.parametrize("jobs", [2, 40])
-async def test_an_idle_round_costs_a_listing_of_each_repository(
+async def test_an_idle_round_lists_each_repository_once(
     client: Any, bucket: str, jobs: int
 ) -> None:
     texts = S3BucketRepository(lambda: client, bucket, "texts/", ".txt")
@@ -56,7 +56,7 @@ async def test_an_idle_round_costs_a_listing_of_each_repository(
         assert len(sent) <= 3
 
 
-async def test_folders_of_other_repositories_are_passed_over_in_one_page_and_quietly(
+async def test_folders_of_other_repositories_are_skipped_without_a_log_message(
     client: Any, bucket: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     repo = S3BucketRepository(lambda: client, bucket, "jobs/")
@@ -67,7 +67,7 @@ async def test_folders_of_other_repositories_are_passed_over_in_one_page_and_qui
     assert caplog.records == []
 
 
-async def test_an_object_of_more_bytes_than_allowed_is_neither_read_nor_written(
+async def test_an_object_larger_than_max_bytes_is_neither_read_nor_written(
     client: Any, bucket: str
 ) -> None:
     repo = YamlMetadataS3Repository(lambda: client, bucket, "values/", max_bytes=20)
@@ -83,7 +83,7 @@ async def test_an_object_of_more_bytes_than_allowed_is_neither_read_nor_written(
         YamlMetadataS3Repository(lambda: client, bucket, "values/", max_bytes=None)  # type: ignore[arg-type]
 
 
-async def test_a_key_that_occurs_twice_in_an_object_is_named_with_its_line(
+async def test_a_duplicate_key_in_an_object_is_reported_with_its_line(
     client: Any, bucket: str
 ) -> None:
     repo = YamlMetadataS3Repository(lambda: client, bucket, "values/")
@@ -92,7 +92,7 @@ async def test_a_key_that_occurs_twice_in_an_object_is_named_with_its_line(
         await repo.info("a")
 
 
-async def test_outputs_that_jobs_wrote_by_other_means_are_looked_for_by_listings(
+async def test_outputs_written_without_the_repository_are_found_by_listings(
     client: Any, bucket: str
 ) -> None:
     out = S3BucketRepository(lambda: client, bucket, "out/")
@@ -113,7 +113,7 @@ async def test_outputs_that_jobs_wrote_by_other_means_are_looked_for_by_listings
     assert sent.count("ListObjectsV2") < 20
 
 
-async def test_outputs_written_through_the_repository_cost_no_request_more(
+async def test_outputs_written_through_the_repository_need_no_further_requests(
     client: Any, bucket: str
 ) -> None:
     out = S3BucketRepository(lambda: client, bucket, "out/")

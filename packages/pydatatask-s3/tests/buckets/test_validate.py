@@ -1,4 +1,4 @@
-"""What validate() finds, makes and clears away."""
+"""Tests of validate(): its errors, the created bucket, the aborted uploads."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from services.s3 import S3Server
 
 
-async def test_a_host_that_does_not_exist_is_named(s3_moto: S3Server) -> None:
+async def test_the_error_names_a_host_that_does_not_exist(s3_moto: S3Server) -> None:
     async with connected(s3_moto, "http://no-such-host.invalid") as client:
         repo = S3BucketRepository(lambda: client, "bucket")
-        with pytest.raises(StoreConnectionError, match=r"no such host.*no-such-host\.invalid"):
+        with pytest.raises(StoreConnectionError, match=r"host does not exist.*no-such\.invalid"):
             await repo.validate()
 
 
 @pytest.mark.parametrize("wrong", [{"user": "nobody"}, {"password": "wrong"}])
-async def test_wrong_credentials_are_told_from_missing_permissions(
+async def test_wrong_credentials_are_distinguished_from_missing_permissions(
     s3_real: S3Server, wrong: dict[str, str]
 ) -> None:
     async with connected(replace(s3_real, **wrong)) as client:  # type: ignore[arg-type]
@@ -36,7 +36,7 @@ async def test_wrong_credentials_are_told_from_missing_permissions(
 
 
 @pytest.mark.parametrize("kind", ["ListObjectsV2", "CreateMultipartUpload"])
-async def test_missing_permissions_are_told(server: S3Server, bucket: str, kind: str) -> None:
+async def test_missing_permissions_are_reported(server: S3Server, bucket: str, kind: str) -> None:
     async with Proxy(server.port) as proxy, connected(server, proxy.endpoint) as client:
         proxy.faults.append(Fault(kind, answer=(403, "AccessDenied")))
         repo = S3BucketRepository(lambda: client, bucket)
@@ -44,13 +44,13 @@ async def test_missing_permissions_are_told(server: S3Server, bucket: str, kind:
             await repo.validate()
 
 
-async def test_a_name_that_no_bucket_can_have_is_told(client: Any) -> None:
+async def test_the_error_contains_an_invalid_bucket_name(client: Any) -> None:
     repo = S3BucketRepository(lambda: client, "no bucket: this")
     with pytest.raises(RepositoryConfigurationError, match="no bucket: this"):
         await repo.validate()
 
 
-async def test_a_server_that_fails_is_no_matter_of_configuration(
+async def test_a_failing_server_is_not_reported_as_a_configuration_error(
     server: S3Server, bucket: str
 ) -> None:
     async with Proxy(server.port) as proxy, connected(server, proxy.endpoint) as client:
@@ -59,10 +59,10 @@ async def test_a_server_that_fails_is_no_matter_of_configuration(
             await S3BucketRepository(lambda: client, bucket).validate()
 
 
-async def test_uploads_of_dead_writers_are_aborted_once_they_are_old(
+async def test_uploads_of_dead_writers_are_aborted_when_they_are_a_day_old(
     s3_real: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # For moto, every upload has begun in 2010.
+    # moto reports that every upload was started in 2010.
     bucket = new_bucket_name()
     async with connected(s3_real) as client:
         repo = S3BucketRepository(lambda: client, bucket, "jobs/", ".txt")
