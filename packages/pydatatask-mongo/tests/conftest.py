@@ -1,4 +1,4 @@
-"""What the tests share: clients of both kinds, a database, a new collection for each test."""
+"""Shared fixtures: clients of both kinds, a database, a new collection for each test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLIENTS: dict[str, Any] = {
 
 
 class Commands(CommandListener):
-    """Notes the commands that a client sends."""
+    """A recorder of the commands that a client sends."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -57,16 +57,16 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
         scanned_modules=["pydatatask_core", "pydatatask_mongo"],
         excluded_modules=["pydatatask_core.testing"],
     ) as guard:
-        # PyMongo looks whether it is in a container when it connects.
+        # PyMongo checks whether it runs in a container when it connects.
         guard.functions["os.stat"].can_block_in("pymongo/pool_options.py", "get_container_env_info")
         yield
 
 
 @pytest.fixture(autouse=True)
 def _sockets_that_pymongo_forgets(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Drop, with the loop, the socket with which a closed client was just connecting.
+    """Collect the socket of a client that was closed while connecting.
 
-    PyMongo leaves it to be found by the garbage collector, in whichever test that happens.
+    PyMongo does not close it, and its ResourceWarning would otherwise appear in a later test.
     """
     yield
     if {"unreachable", "client_of_its_own"} & set(request.fixturenames):
@@ -77,7 +77,7 @@ def _sockets_that_pymongo_forgets(request: pytest.FixtureRequest) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def database_name(mongodb: MongoServer) -> Iterator[str]:
-    """Give the name of a database for this run, which vanishes after it."""
+    """Yield the name of a database for this test run, which is dropped afterwards."""
     name = f"pydatatask_test_{uuid.uuid4().hex[:12]}"
     yield name
     with pymongo.MongoClient[Any](mongodb.url) as client:
@@ -86,19 +86,19 @@ def database_name(mongodb: MongoServer) -> Iterator[str]:
 
 @pytest.fixture(params=sorted(CLIENTS))
 def kind(request: pytest.FixtureRequest) -> str:
-    """Name the kind of client that the test is to use."""
+    """Return the kind of client for the test."""
     return str(request.param)
 
 
 @pytest.fixture
 def commands() -> Commands:
-    """Give what notes the commands of ``client``."""
+    """Return the recorder of the commands of ``client``."""
     return Commands()
 
 
 @pytest.fixture
 async def client(kind: str, mongodb: MongoServer, commands: Commands) -> AsyncIterator[Any]:
-    """Give a client of each kind."""
+    """Yield a client of each kind."""
     client = CLIENTS[kind](mongodb.url, event_listeners=[commands], serverSelectionTimeoutMS=10_000)
     yield client
     await close(client)
@@ -106,19 +106,19 @@ async def client(kind: str, mongodb: MongoServer, commands: Commands) -> AsyncIt
 
 @pytest.fixture
 def collection(client: Any, database_name: str) -> Any:
-    """Give a collection that does not exist yet."""
+    """Return a collection that does not exist yet."""
     return client[database_name][f"jobs_{uuid.uuid4().hex[:12]}"]
 
 
 @pytest.fixture
 def repo(collection: Any) -> MongoMetadataRepository:
-    """Give a repository in a collection that does not exist yet."""
+    """Return a repository in a collection that does not exist yet."""
     return MongoMetadataRepository(lambda: collection)
 
 
 @pytest.fixture
 async def refused(kind: str, mongodb: MongoServer) -> AsyncIterator[Any]:
-    """Give a client that the server does not know."""
+    """Yield a client whose credentials are wrong."""
     client = CLIENTS[kind](mongodb.url, username="nobody", password="hunter2")
     yield client
     await close(client)
@@ -126,7 +126,7 @@ async def refused(kind: str, mongodb: MongoServer) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def unreachable(kind: str, unused_tcp_port: int) -> AsyncIterator[Any]:
-    """Give a client of a server that is not there."""
+    """Yield a client of a server that does not exist."""
     client = CLIENTS[kind](f"mongodb://127.0.0.1:{unused_tcp_port}", serverSelectionTimeoutMS=50)
     yield client
     await close(client)
@@ -136,7 +136,7 @@ async def unreachable(kind: str, unused_tcp_port: int) -> AsyncIterator[Any]:
 async def client_of_its_own(
     kind: str, mongodb_of_its_own: MongoServer, commands: Commands
 ) -> AsyncIterator[Any]:
-    """Give a client of a server that the test may kill; it does not wait long for it."""
+    """Yield a client, with short timeouts, of a server that the test may kill."""
     client = CLIENTS[kind](
         mongodb_of_its_own.url,
         event_listeners=[commands],

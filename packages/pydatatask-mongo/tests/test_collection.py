@@ -1,4 +1,4 @@
-"""What is in a collection, and how the server is asked for it."""
+"""Contents of collections, and the commands sent to the server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def found(repo: Any, **filter: Any) -> set[str]:
     return set(await repo.query(filter).keys())
 
 
-async def test_a_value_that_would_make_the_document_too_large_is_refused(repo: Any) -> None:
+async def test_a_value_whose_document_is_too_large_is_rejected(repo: Any) -> None:
     await repo.dump("job", "old")
     overhead = len(bson.encode({"_id": "job", "_pydatatask": "value", "value": b""}))
 
@@ -52,21 +52,21 @@ async def test_a_value_that_would_make_the_document_too_large_is_refused(repo: A
     assert await repo.info("job") == largest
 
 
-async def test_a_value_that_is_nested_deeper_than_a_document_may_be_is_refused(repo: Any) -> None:
+async def test_a_value_that_is_nested_too_deeply_for_a_document_is_rejected(repo: Any) -> None:
     def nested(levels: int) -> dict[str, Any]:
         value: dict[str, Any] = {}
         for _ in range(levels - 1):
             value = {"a": value}
         return value
 
-    with pytest.raises(UnsupportedValueError, match="more than the 100 levels"):
+    with pytest.raises(UnsupportedValueError, match="more than 100 levels"):
         await repo.dump("job", nested(101))
     assert not await repo.contains("job")
     await repo.dump("job", nested(100))
     assert await repo.info("job") == nested(100)
 
 
-async def test_a_document_of_others_is_read_changed_and_written(repo: Any) -> None:
+async def test_a_document_of_another_program_is_read_changed_and_written(repo: Any) -> None:
     foreign = {
         "owner": ObjectId(),
         "uuid": Binary.from_uuid(UUID(int=7)),
@@ -86,7 +86,7 @@ async def test_a_document_of_others_is_read_changed_and_written(repo: Any) -> No
         await repo.dump("job", {"a": [ObjectId(), UUID(int=7)]})
 
 
-async def test_another_unique_index_is_an_error_that_says_so(repo: Any) -> None:
+async def test_a_duplicate_in_another_unique_index_is_reported(repo: Any) -> None:
     await repo.collection.create_index("name", unique=True)
     await repo.dump("one", {"name": "x"})
     with pytest.raises(StoreError, match=r"write job 'two'.*another document.*unique index"):
@@ -94,7 +94,7 @@ async def test_another_unique_index_is_an_error_that_says_so(repo: Any) -> None:
     assert await repo.keys() == {"one"}
 
 
-async def test_queries_find_what_was_dumped(repo: Any) -> None:
+async def test_queries_find_dumped_values(repo: Any) -> None:
     early, late = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC)
     await repo.dump("plain", {"status": "done", "at": late, "tries": [1, 2], "in": {"code": 7}})
     await repo.dump("tagged", {"status": "done", "at": early.replace(microsecond=1), "a.b": "x"})
@@ -111,7 +111,7 @@ async def test_queries_find_what_was_dumped(repo: Any) -> None:
     assert await found(repo, value={"$gt": 4}) == {"number"}
 
 
-async def test_documents_of_0_4_3_are_read_as_they_are(repo: Any) -> None:
+async def test_documents_of_0_4_3_are_read_unchanged(repo: Any) -> None:
     oid, when = ObjectId(), datetime(2024, 1, 1, 12, 30, tzinfo=UTC)
     fields = {"exit_code": 0, "bytes": Int64(5), "when": when, "oid": oid}
     await repo.collection.insert_one({"_id": "old", **fields})
@@ -131,7 +131,7 @@ async def test_documents_of_0_4_3_are_read_as_they_are(repo: Any) -> None:
     ],
     ids=str,
 )
-async def test_what_is_read_does_not_depend_on_the_options_of_the_collection(
+async def test_values_do_not_depend_on_the_codec_options_of_the_collection(
     collection: Any, options: Any
 ) -> None:
     given = collection.with_options(codec_options=options)
@@ -159,9 +159,7 @@ async def test_concerns_and_preferences_of_the_collection_are_used(
     assert update["update"] == find["find"] == f"{collection.name}.part"
 
 
-async def test_a_job_is_looked_up_and_written_by_one_command_with_its_id(
-    repo: Any, commands: Any
-) -> None:
+async def test_operations_on_a_job_send_one_command_with_its_id(repo: Any, commands: Any) -> None:
     await repo.dump("job", {"a": 1})
     await repo.contains("job")
     await repo.info("job")
@@ -173,7 +171,7 @@ async def test_a_job_is_looked_up_and_written_by_one_command_with_its_id(
     assert delete["deletes"][0]["q"] == {"_id": "job"}
 
 
-async def test_listings_are_one_cursor_and_keys_fetch_no_values(repo: Any, commands: Any) -> None:
+async def test_listings_use_one_cursor_and_keys_fetch_no_values(repo: Any, commands: Any) -> None:
     await repo.collection.insert_many([{"_id": f"j{n}", "n": n} for n in range(12_000)])
     commands.sent.clear()
 
@@ -188,7 +186,9 @@ async def test_listings_are_one_cursor_and_keys_fetch_no_values(repo: Any, comma
     assert names(commands.sent) == ["find", "getMore", "getMore"]
 
 
-async def test_an_iteration_that_is_left_early_closes_its_cursor(repo: Any, commands: Any) -> None:
+async def test_an_iteration_that_is_closed_early_closes_its_cursor(
+    repo: Any, commands: Any
+) -> None:
     await repo.collection.insert_many([{"_id": f"j{n}"} for n in range(12_000)])
     commands.sent.clear()
     jobs = repo.unfiltered_iter()
@@ -197,7 +197,7 @@ async def test_an_iteration_that_is_left_early_closes_its_cursor(repo: Any, comm
     assert names(commands.sent) == ["find", "killCursors"]
 
 
-async def test_many_jobs_are_read_by_one_command(repo: Any, commands: Any) -> None:
+async def test_several_jobs_are_read_with_one_command(repo: Any, commands: Any) -> None:
     for number in range(5):
         await repo.dump(f"j{number}", [number])
     commands.sent.clear()
@@ -209,7 +209,7 @@ async def test_many_jobs_are_read_by_one_command(repo: Any, commands: Any) -> No
     assert len(commands.sent) == 1
 
 
-async def test_ids_that_are_no_text_are_skipped_with_the_warning(
+async def test_ids_that_are_not_strings_are_skipped_with_one_warning(
     repo: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     await repo.collection.insert_many([{"_id": 5}, {"_id": ObjectId()}, {"_id": {"a": 1}}])
@@ -221,7 +221,7 @@ async def test_ids_that_are_no_text_are_skipped_with_the_warning(
     assert "skipped 3 names" in caplog.text
 
 
-async def test_a_view_neither_shows_nor_deletes_the_rest(repo: Any) -> None:
+async def test_a_view_neither_shows_nor_deletes_other_documents(repo: Any) -> None:
     for job, status in (("good", "done"), ("bad", "failed"), ("late", "done")):
         await repo.dump(job, {"status": status, "late": job == "late"})
     done = repo.query({"status": "done"})
@@ -239,7 +239,7 @@ async def test_a_view_neither_shows_nor_deletes_the_rest(repo: Any) -> None:
     assert await done.keys() == {"good", "late"}
 
 
-async def test_a_view_is_the_servers_work(repo: Any, commands: Any) -> None:
+async def test_the_server_applies_the_filter_of_a_view(repo: Any, commands: Any) -> None:
     view = repo.query({"a": 1})
     await view.keys()
     await view.contains("job")
@@ -251,19 +251,19 @@ async def test_a_view_is_the_servers_work(repo: Any, commands: Any) -> None:
     ]
 
 
-async def test_a_filter_that_means_nothing_is_found_when_it_is_validated(repo: Any) -> None:
+async def test_validate_rejects_an_invalid_filter(repo: Any) -> None:
     with pytest.raises(RepositoryConfigurationError, match=r"query\(.*nope"):
         await repo.query({"a": {"$nope": 1}}).validate()
     with pytest.raises(TypeError, match="a filter is a dict"):
         repo.query("status = 'done'")
 
 
-async def test_validating_leaves_nothing_behind(repo: Any) -> None:
+async def test_validate_leaves_no_document(repo: Any) -> None:
     await repo.validate()
     assert await repo.collection.find_one({}) is None
 
 
-async def test_a_trial_document_that_was_left_behind_is_not_listed(
+async def test_a_leftover_probe_document_is_not_listed(
     repo: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     await repo.collection.insert_one({"_id": ".pydatatask-probe"})
@@ -275,16 +275,16 @@ async def test_a_trial_document_that_was_left_behind_is_not_listed(
     assert await repo.collection.find_one({}) is None
 
 
-async def test_writes_that_nobody_confirms_are_warned_of(
+async def test_validate_warns_of_unacknowledged_writes(
     collection: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     given = collection.with_options(write_concern=pymongo.WriteConcern(w=0))
-    with suppress(RepositoryConfigurationError):  # FerretDB 1 answers where no answer is expected
+    with suppress(RepositoryConfigurationError):  # FerretDB 1 sends an unexpected response
         await MongoMetadataRepository(lambda: given).validate()
     assert "w=0" in caplog.text
 
 
-async def test_a_collection_comes_from_a_session(collection: Any) -> None:
+async def test_a_collection_can_be_a_session_resource(collection: Any) -> None:
     session = Session()
 
     @session.resource
@@ -308,7 +308,7 @@ async def test_a_collection_comes_from_a_session(collection: Any) -> None:
         assert repo.identity.startswith(f"mongodb:{collection.full_name}.part@")
 
 
-async def test_a_session_that_is_opened_again_gives_another_collection(collection: Any) -> None:
+async def test_a_session_that_is_opened_again_provides_a_new_collection(collection: Any) -> None:
     session, given = Session(), iter([collection["first"], collection["second"]])
 
     @session.resource
@@ -323,7 +323,7 @@ async def test_a_session_that_is_opened_again_gives_another_collection(collectio
         assert str(repo.identity).startswith(f"mongodb:{collection.full_name}.second@")
 
 
-async def test_a_pipeline_opens_the_resource_of_a_task_that_it_is_opened_for(
+async def test_a_pipeline_that_opens_one_task_opens_its_resource(
     collection: Any,
 ) -> None:
     session = Session()
@@ -350,11 +350,11 @@ async def test_a_view_has_an_identity_of_its_own(repo: Any) -> None:
     assert repr(view).startswith(f"{repo!r}.query({{'b': 1, ")
 
 
-async def test_a_view_is_stored_in_the_place_of_its_collection(repo: Any) -> None:
+async def test_a_view_has_the_location_of_its_collection(repo: Any) -> None:
     assert repo.query({"a": 1}).location == repo.location
 
 
-async def test_spellings_of_a_server_are_one_place() -> None:
+async def test_equivalent_names_of_a_server_are_the_same_location() -> None:
     clients = [
         pymongo.AsyncMongoClient[Any](f"mongodb://{host}", connect=False) for host in _SPELLINGS
     ]
@@ -374,7 +374,7 @@ async def test_spellings_of_a_server_are_one_place() -> None:
 _SPELLINGS = ("localhost", "127.0.0.1:27017", "LOCALHOST", "[::1]")
 
 
-async def test_secrets_are_not_shown(refused: Any) -> None:
+async def test_passwords_are_not_shown(refused: Any) -> None:
     repo = MongoMetadataRepository(lambda: refused["database"]["jobs"])
     with pytest.raises(StoreError) as failure:
         await repo.keys()
@@ -386,7 +386,7 @@ class _Plus(MongoMetadataRepository):
         return {"more": await super().info(job)}
 
 
-async def test_a_subclass_with_an_info_of_its_own_is_true_in_bulk(collection: Any) -> None:
+async def test_bulk_methods_use_the_info_of_a_subclass(collection: Any) -> None:
     repo = _Plus(lambda: collection)
     await repo.dump("job", 1)
     assert await repo.info_all() == await repo.info_many(["job"]) == {"job": {"more": 1}}
@@ -394,17 +394,17 @@ async def test_a_subclass_with_an_info_of_its_own_is_true_in_bulk(collection: An
 
 
 def _nothing() -> None:
-    """Be a callable that can be pickled."""
+    """Return None; this callable can be pickled."""
 
 
-def test_it_can_be_pickled_if_its_callable_can() -> None:
+def test_a_repository_can_be_pickled_if_its_callable_can() -> None:
     repo = MongoMetadataRepository(_nothing, "part").query({"a": 1})  # type: ignore[arg-type]
     again = pickle.loads(pickle.dumps(repo))
     assert repr(again) == repr(repo)
 
 
 @pytest.mark.parametrize("wrong", ["collection", "database", "client", "nothing", "blocking"])
-async def test_what_is_no_collection_for_asyncio_is_named(
+async def test_the_error_names_an_object_that_is_not_an_asyncio_collection(
     collection: Any, mongodb: Any, wrong: str
 ) -> None:
     with pymongo.MongoClient[Any](mongodb.url) as blocking:
@@ -416,7 +416,7 @@ async def test_what_is_no_collection_for_asyncio_is_named(
             "blocking": blocking["database"]["jobs"],
         }[wrong]
         if wrong == "collection":
-            with pytest.raises(TypeError, match="a callable that gives the collection"):
+            with pytest.raises(TypeError, match="a callable that returns the collection"):
                 MongoMetadataRepository(collection)
             return
         repo = MongoMetadataRepository(lambda: given, "part")
@@ -428,6 +428,6 @@ async def test_what_is_no_collection_for_asyncio_is_named(
 
 
 @pytest.mark.parametrize("wrong", ["", 5, b"part"])
-def test_a_subcollection_has_a_name(wrong: Any) -> None:
+def test_a_subcollection_without_a_name_is_rejected(wrong: Any) -> None:
     with pytest.raises(TypeError, match="subcollection"):
         MongoMetadataRepository(_nothing, wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The suite over collections of both clients."""
+"""The conformance suite, for collections of both clients."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class MongoContract(MetadataRepositoryContract):
         return len(self.commands.sent)
 
     async def test_any_value_comes_back_as_it_was(self, repo: Any) -> None:
-        """Does not replace one generated value by another.
+        """Delete each generated value before the next one.
 
-        FerretDB 1 takes the replacement of 0 by 0.0 for none, and keeps what was there.
+        FerretDB 1 ignores the replacement of 0 by 0.0, because they are equal.
         """
         job = JOBS[0]
 
@@ -84,7 +84,7 @@ class TestSubcollection(MongoContract):
 
 
 class TestView(MongoContract):
-    """A view of a collection in which there are documents that it does not show."""
+    """A view of a collection that contains other documents as well."""
 
     @pytest.fixture
     async def repo(self, collection: Any) -> MongoMetadataRepository:

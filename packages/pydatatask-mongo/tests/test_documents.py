@@ -1,4 +1,4 @@
-"""How values are stored: without a server, but through real BSON."""
+"""Encoding of values, tested without a server but with real BSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NEPAL = timezone(timedelta(hours=5, minutes=45))
 
 
 def stored(value: Any, *, careful: bool = False) -> dict[str, Any]:
-    """Give the document of a value as it is read from a server."""
+    """Return the document of a value as read from a server."""
     data = bson.encode(to_document("job", value, careful=careful), codec_options=CODEC_OPTIONS)
     return bson.decode(data, codec_options=CODEC_OPTIONS)
 
@@ -62,7 +62,7 @@ def stored(value: Any, *, careful: bool = False) -> dict[str, Any]:
         {TAG: "document", "x": {TAG: "pairs", "keys": [1]}},
     ],
 )
-def test_what_is_marked_as_ours_and_is_not_is_refused(document: dict[str, Any]) -> None:
+def test_a_marked_document_in_an_unknown_format_is_rejected(document: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="pydatatask"):
         from_document({"_id": "job", **document})
 
@@ -80,18 +80,18 @@ def test_what_is_marked_as_ours_and_is_not_is_refused(document: dict[str, Any]) 
         {"when": datetime.max.replace(microsecond=999000, tzinfo=UTC)},
     ],
 )
-def test_a_dict_that_bson_holds_exactly_is_stored_as_it_is(value: dict[str, Any]) -> None:
+def test_a_dict_that_bson_can_store_exactly_is_stored_unchanged(value: dict[str, Any]) -> None:
     assert to_document("job", value) == {"_id": "job", **value}
     assert same_metadata(from_document(stored(value)), value)
 
 
 @pytest.mark.parametrize("value", [None, True, 5, 1.5, "text", b"bytes", [], [1, [2]]])
-def test_a_value_that_is_no_dict_stands_below_a_key(value: Any) -> None:
+def test_a_value_that_is_not_a_dict_is_stored_below_a_key(value: Any) -> None:
     assert to_document("job", value) == {"_id": "job", TAG: "value", "value": value}
 
 
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**5000], ids=int.bit_length)
-def test_an_integer_beyond_64_bits_is_written_as_text(number: int) -> None:
+def test_an_integer_beyond_64_bits_is_stored_as_text(number: int) -> None:
     field = {TAG: "int", "text": hex(number)}
     assert to_document("job", {"n": number}) == {"_id": "job", TAG: "document", "n": field}
     assert from_document(stored({"n": number})) == {"n": number}
@@ -117,7 +117,7 @@ def test_an_integer_beyond_64_bits_is_written_as_text(number: int) -> None:
         ),
     ],
 )
-def test_another_datetime_is_text_with_a_date_for_queries(
+def test_a_datetime_that_bson_cannot_store_is_text_with_a_date_for_queries(
     when: datetime, text: str, date: datetime
 ) -> None:
     field = {TAG: "datetime", "text": text, "date": date}
@@ -139,7 +139,7 @@ def test_another_datetime_is_text_with_a_date_for_queries(
         ('"\\\n', '"\\\n', '"\\\n'),
     ],
 )
-def test_a_key_that_cannot_stand_is_escaped_and_others_are_not(
+def test_only_keys_that_servers_do_not_support_are_escaped(
     key: str, at_top: str, nested: str
 ) -> None:
     document = to_document("job", {"a.b": 0, key: {key: 1, "a.b": 0}})
@@ -160,7 +160,7 @@ def test_a_key_that_cannot_stand_is_escaped_and_others_are_not(
         ({'"': 1, "\\": 2, "\x1f": 3}, {"%22": 1, "%5C": 2, "%1F": 3}),
     ],
 )
-def test_a_server_that_takes_less_gets_it_in_other_words(value: Any, field: Any) -> None:
+def test_values_that_ferretdb_does_not_support_are_encoded(value: Any, field: Any) -> None:
     document = to_document("job", {"x": value}, careful=True)
     assert document == {"_id": "job", TAG: "document", "x": field}
     assert same_metadata(from_document(stored({"x": value}, careful=True)), {"x": value})
@@ -183,7 +183,7 @@ def test_a_server_that_takes_less_gets_it_in_other_words(value: Any, field: Any)
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_type_of_bson_beyond_the_data_model_is_kept(value: Any) -> None:
+def test_bson_types_outside_the_data_model_are_kept(value: Any) -> None:
     document = bson.encode({"_id": "job", "a": value, "b": [{"c": value}]})
     read = from_document(bson.decode(document, codec_options=CODEC_OPTIONS))
     assert type(read["a"]) is type(value)
@@ -212,7 +212,7 @@ def test_a_type_of_bson_beyond_the_data_model_is_kept(value: Any) -> None:
         ([("a", 1), ("a.b", [2])], {TAG: "pairs", "keys": ["a", "a.b"], "values": [1, [2]]}),
     ],
 )
-def test_what_bson_has_no_type_for_is_written_as_documented(
+def test_values_without_a_bson_type_are_stored_as_documented(
     value: Any, field: dict[str, Any], careful: bool
 ) -> None:
     document = to_document("job", {"x": value}, careful=careful)
@@ -224,7 +224,7 @@ def test_what_bson_has_no_type_for_is_written_as_documented(
     assert to_document("job", value, careful=careful) == {"_id": "job", **alone}
 
 
-def test_a_document_of_others_is_read_as_it_is() -> None:
+def test_a_document_of_another_program_is_read_unchanged() -> None:
     oid = ObjectId()
     document = {
         "_id": "job",
@@ -244,7 +244,7 @@ def test_a_document_of_others_is_read_as_it_is() -> None:
 
 
 @given(value=metadata_values(), careful=st.booleans())
-def test_any_value_comes_back_from_its_document(value: Any, careful: bool) -> None:
+def test_any_value_can_be_read_from_its_document(value: Any, careful: bool) -> None:
     assert same_metadata(from_document(stored(value, careful=careful)), value)
 
 
@@ -259,5 +259,5 @@ def test_different_keys_are_escaped_differently(keys: list[str], careful: bool) 
     assert not any("." in key or "\0" in key or key.startswith("$") for key in escaped)
 
 
-def test_levels_are_counted_with_the_document_itself() -> None:
+def test_levels_include_the_document_itself() -> None:
     assert [levels(value) for value in (1, {}, {"a": 1}, {"a": [{}, {"b": [1]}]})] == [0, 1, 1, 4]

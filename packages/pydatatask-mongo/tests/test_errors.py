@@ -1,4 +1,4 @@
-"""What the client library says is said in our words."""
+"""Translation of the client library's errors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_error_of_the_client_library_is_translated(kind: type[Exception]) 
     assert ours.value.__cause__ is theirs
     assert "'job'" in str(ours.value)
     assert repr(REPO) in str(ours.value)
-    # Theirs need not survive it, and some libraries make pickle take causes along.
+    # The cause need not be picklable, and some libraries make pickle include it.
     ours.value.__cause__ = ours.value.__context__ = None
     assert str(pickle.loads(pickle.dumps(ours.value))) == str(ours.value)
 
@@ -79,18 +79,18 @@ def test_every_error_of_the_client_library_is_translated(kind: type[Exception]) 
     ],
     ids=repr,
 )
-def test_the_kind_of_an_error_is_kept(theirs: Any, ours: type[Exception], words: str) -> None:
+def test_each_kind_of_error_has_its_class(theirs: Any, ours: type[Exception], words: str) -> None:
     error = translated(theirs, REPO, "write", "job")
     assert type(error) is ours
     assert words in str(error)
 
 
-def test_a_message_has_no_appendix() -> None:
+def test_a_message_does_not_contain_debugging_details() -> None:
     error = translated(OperationFailure("bad\n value", 2, {"ok": 0.0}), REPO, "list the jobs")
     assert str(error) == f"could not list the jobs in {REPO!r}: bad value"
 
 
-async def test_a_server_that_is_not_there_is_a_connection_that_failed(unreachable: Any) -> None:
+async def test_an_unreachable_server_raises_a_connection_error(unreachable: Any) -> None:
     repo = MongoMetadataRepository(lambda: unreachable["database"]["jobs"])
     with pytest.raises(StoreConnectionError, match=r"look for job 'job' in .*no server can be"):
         await repo.contains("job")
@@ -98,7 +98,7 @@ async def test_a_server_that_is_not_there_is_a_connection_that_failed(unreachabl
         await repo.validate()
 
 
-async def test_credentials_that_the_server_does_not_know_are_told_when_validating(
+async def test_validate_reports_wrong_credentials(
     refused: Any,
 ) -> None:
     repo = MongoMetadataRepository(lambda: refused["database"]["jobs"])
@@ -108,9 +108,7 @@ async def test_credentials_that_the_server_does_not_know_are_told_when_validatin
         await repo.validate()
 
 
-async def test_a_client_that_was_closed_is_an_error_of_the_store(
-    client: Any, database_name: str
-) -> None:
+async def test_a_closed_client_raises_a_store_error(client: Any, database_name: str) -> None:
     repo = MongoMetadataRepository(lambda: client[database_name]["jobs"])
     await repo.keys()
     if inspect.isawaitable(closing := client.close()):
@@ -119,7 +117,7 @@ async def test_a_client_that_was_closed_is_an_error_of_the_store(
         await repo.keys()
 
 
-async def test_malformed_values_are_named(repo: Any) -> None:
+async def test_the_error_names_a_malformed_value(repo: Any) -> None:
     await repo.dump("good", 1)
     await repo.collection.insert_one({"_id": "bad", "_pydatatask": "x"})
     with pytest.raises(MalformedValueError, match=r"job 'bad' in .*'x', which this version"):

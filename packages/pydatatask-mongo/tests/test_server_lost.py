@@ -1,4 +1,4 @@
-"""A server that is killed, or hangs, while it is in use."""
+"""A server that is killed or hangs while it is in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def jobs(client_of_its_own: Any) -> Any:
     return client_of_its_own["database"]["jobs"]
 
 
-async def test_a_server_that_hangs_is_a_time_out_until_it_goes_on(
+async def test_a_server_that_hangs_causes_timeouts_until_it_continues(
     jobs: Any, mongodb_of_its_own: MongoServer
 ) -> None:
     server = mongodb_of_its_own.started
@@ -38,7 +38,7 @@ async def test_a_server_that_hangs_is_a_time_out_until_it_goes_on(
     assert await until_it_answers(repo) == {"job": "old"}
 
 
-async def test_a_write_that_is_cancelled_ends_when_the_server_has_answered(
+async def test_a_cancelled_write_ends_when_the_server_has_responded(
     jobs: Any, mongodb_of_its_own: MongoServer, commands: Any
 ) -> None:
     server = mongodb_of_its_own.started
@@ -49,7 +49,7 @@ async def test_a_write_that_is_cancelled_ends_when_the_server_has_answered(
         server.freeze()
         try:
             task = asyncio.create_task(change)
-            while not commands.sent:  # noqa: ASYNC110 - motor notes them in a thread
+            while not commands.sent:  # noqa: ASYNC110 - motor records them in a thread
                 await asyncio.sleep(0)
             task.cancel()
             for _ in range(100):
@@ -62,7 +62,7 @@ async def test_a_write_that_is_cancelled_ends_when_the_server_has_answered(
         assert await repo.info("job") == value
 
 
-async def test_a_server_that_is_killed_loses_nothing_that_was_acknowledged(
+async def test_a_server_that_is_killed_loses_no_acknowledged_write(
     jobs: Any, mongodb_of_its_own: MongoServer
 ) -> None:
     server = mongodb_of_its_own.started
@@ -100,7 +100,7 @@ async def test_a_server_that_is_killed_loses_nothing_that_was_acknowledged(
     assert await repo.info("after") == 1
 
 
-async def test_a_pipeline_goes_on_when_its_server_is_killed_and_started_again(
+async def test_a_pipeline_continues_when_its_server_is_killed_and_restarted(
     jobs: Any, mongodb_of_its_own: MongoServer, tmp_path: Path
 ) -> None:
     server = mongodb_of_its_own.started
@@ -148,7 +148,7 @@ async def test_a_pipeline_goes_on_when_its_server_is_killed_and_started_again(
 
 
 async def until_it_answers(repo: MongoMetadataRepository) -> dict[str, Any]:
-    """Read everything as soon as the client has noticed that its server is back."""
+    """Read all values as soon as the client has reconnected to its server."""
     async with asyncio.timeout(30):
         while True:
             try:

@@ -1,13 +1,13 @@
 """Metadata repositories in MongoDB.
 
-Here belong: repositories whose values are documents of a collection, the encoding of the data
-model of metadata into documents and back, and the translation of the client library's errors into
-pydatatask's own. Collections of motor and of PyMongo's own asyncio interface are served alike.
+This package contains the repositories whose values are documents of a collection, the encoding of
+metadata values as documents and back, and the translation of the client library's errors into
+those of pydatatask. It supports collections of motor and of PyMongo's own asyncio interface.
 
-Here do not belong: a client (the user makes it and hands in a collection through a session
-resource), knowledge of another backend, and any policy that :mod:`pydatatask_core` already keeps.
-``motor``, ``pymongo`` and ``bson`` are imported in this package and nowhere else; nothing of
-pydatatask but the core is.
+It does not contain a client (the user creates one and passes in a collection as a session
+resource), code that depends on another backend, or rules that belong to :mod:`pydatatask_core`.
+``motor``, ``pymongo`` and ``bson`` are imported in this package only, and this package imports no
+pydatatask package except the core.
 """
 
 from __future__ import annotations

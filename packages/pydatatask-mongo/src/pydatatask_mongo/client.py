@@ -1,4 +1,4 @@
-"""What the collections of motor and of PyMongo's own asyncio interface have in common."""
+"""The common interface of collections of motor and of PyMongo's own asyncio client."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ if TYPE_CHECKING:
 
 __all__ = ["CODEC_OPTIONS", "servers_of", "takes_all_values", "usable"]
 
-# Dates are read without a zone, and get theirs later: the client library takes ten times as long.
+# Dates are read without a time zone, which is added later, ten times as fast as by the library.
 CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
     document_class=dict, datetime_conversion=DatetimeConversion.DATETIME_AUTO
 )
-"""What makes values the same whatever the user has set for other uses of the collection."""
+"""The codec options for all requests, so that values do not depend on the user's options."""
 
 
 def usable(given: Any, owner: object) -> Collection:
-    """Give a collection with our codec options, or say why it is none that we can use.
+    """Return a collection with :data:`CODEC_OPTIONS`.
 
-    Whatever else is set for it, such as read preference and concerns, stays.
+    Its other options, such as the read preference and the concerns, are kept.
 
-    :param given: what the user's callable gave.
-    :param owner: which repository it is for.
-    :raises RepositoryConfigurationError: if it does not behave like a collection for asyncio.
+    :param given: the result of the user's callable.
+    :param owner: the repository.
+    :raises RepositoryConfigurationError: if ``given`` is not an asyncio collection.
     """
-    # A database or client gives a collection for whatever attribute it is asked for.
+    # A database or client returns a collection for any attribute name, so the type is checked.
     if not isinstance(getattr(given, "full_name", None), str):
         raise RepositoryConfigurationError(
-            f"{owner!r} was given a {_kind(given)} and needs a collection, such as "
+            f"{owner!r} got a {_kind(given)} but needs a collection, such as "
             'client["database"]["collection"]'
         )
     if not hasattr(given.find({}), "__anext__"):
         raise RepositoryConfigurationError(
-            f"{owner!r} was given a {_kind(given)}, which would block; make the collection with "
-            "pymongo.AsyncMongoClient or motor.motor_asyncio.AsyncIOMotorClient"
+            f"{owner!r} got a {_kind(given)}, which blocks the event loop; get the collection from "
+            "a pymongo.AsyncMongoClient or motor.motor_asyncio.AsyncIOMotorClient"
         )
     collection: Collection = given.with_options(codec_options=CODEC_OPTIONS)
     return collection
 
 
 def servers_of(collection: Collection) -> str:
-    """Name the servers of a collection as its client knows them, without credentials."""
+    """Return the servers known to a collection's client, without credentials."""
     servers = collection.database.client.topology_description.server_descriptions()
     return ",".join(sorted(f"{host}:{port}" if port else host for host, port in servers))
 
 
 async def takes_all_values(collection: Collection) -> bool:
-    """Ask the server whether it holds whatever BSON does.
+    """Return whether the server stores all BSON values, according to its version.
 
-    FerretDB 1 has neither lists in lists nor floats like infinity, makes negative zeros positive,
-    and stores keys with quotes or control characters so that it cannot read them any more. It
-    tells its version beside that of the MongoDB that it stands for.
+    FerretDB 1 supports neither lists in lists nor infinite and undefined floats, makes negative
+    zeros positive, and cannot read back the keys with quotes or control characters that it stores.
+    It reports its own version in addition to that of the MongoDB that it emulates.
 
-    :param collection: a collection of that server.
+    :param collection: a collection of the server.
     """
     return "ferretdbVersion" not in await collection.database.command("buildInfo")
 

@@ -1,6 +1,6 @@
-"""Documents as values of metadata: what :mod:`~pydatatask_mongo.encoding` has written, and others.
+"""Decoding of documents, of :mod:`~pydatatask_mongo.encoding` or of other programs.
 
-Whole collections go through this, so it does nothing to what needs nothing.
+Whole collections are decoded, so values that need no conversion are skipped for speed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ _START_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def from_document(document: dict[str, Any]) -> Any:
-    """Give the value of a document, which may be changed and become part of it.
+    """Return the value of a document, which may be modified and become part of the value.
 
-    What others have written, and BSON types that are no metadata, is left as it is.
+    Documents of other programs, and BSON types outside the data model, are returned unchanged.
 
-    :param document: as read, with dates without a zone; its ``_id`` is no part of the value.
-    :raises ValueError: if it has a mark of ours and is nothing that we write.
+    :param document: the document, with dates without a time zone. Its ``_id`` is not part of the
+        value.
+    :raises ValueError: if the document has a mark of pydatatask but an unknown format.
     """
     document.pop("_id", None)
     if TAG not in document:
@@ -40,7 +41,7 @@ def from_document(document: dict[str, Any]) -> Any:
         return _untagged(document)
     if kind == "value" and "value" in document:
         return _untagged(document["value"])
-    raise ValueError(f"the document is marked {TAG}: {kind!r}, which this version does not know")
+    raise ValueError(f"the document is marked {TAG}: {kind!r}, which this version does not support")
 
 
 def _mend_dict(container: dict[str, Any]) -> None:
@@ -55,7 +56,7 @@ def _mend_list(container: list[Any]) -> None:
 
 
 def _mended(value: Any) -> Any:
-    """Make of a value what was written: dates have a zone, and there is one type of int."""
+    """Return a value with the time zone UTC in all dates, and with Int64 converted to int."""
     kind = type(value)
     if kind is datetime:
         return _START_UTC + (value - _START)  # ten times as fast as replace(tzinfo=UTC)
@@ -69,7 +70,7 @@ def _mended(value: Any) -> Any:
 
 
 def _untagged(value: Any) -> Any:
-    """Give back the value that was encoded, all the way down."""
+    """Return the original of an encoded value, recursively."""
     kind = type(value)
     if kind is dict:
         if TAG in value:
@@ -86,11 +87,11 @@ def _untagged(value: Any) -> Any:
 def _read(document: dict[str, Any]) -> Any:
     kind = document[TAG]
     if not isinstance(kind, str) or kind not in _READERS:
-        raise ValueError(f"{document!r} is marked as {kind!r}, which this version does not know")
+        raise ValueError(f"{document!r} is marked as {kind!r}, which this version does not support")
     try:
         return _READERS[kind](document)
     except (KeyError, TypeError, ValueError) as e:
-        raise ValueError(f"{document!r} is no {kind} as pydatatask writes it") from e
+        raise ValueError(f"{document!r} is not a valid {kind} of pydatatask") from e
 
 
 def _pairs(document: dict[str, Any]) -> list[tuple[Any, Any]]:

@@ -1,7 +1,7 @@
-"""Values of metadata as documents: which is stored as what.
+"""Encoding of metadata values as documents.
 
-A dict whose parts BSON holds exactly becomes a document with just its keys beside ``_id``, so that
-queries find what was dumped. Any other value becomes a document with a mark at the top.
+A dict that BSON can store exactly becomes a document of its keys and ``_id``, so that queries can
+find it. Any other value becomes a document with a mark at the top.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ __all__ = ["NATIVE", "levels", "to_document"]
 NATIVE: frozenset[type] = frozenset(
     {Binary, Code, DBRef, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp}
 )
-"""Types of BSON beyond the data model, which come in documents of others and stay as they are."""
+"""BSON types outside the data model, which documents of other programs contain; kept unchanged."""
 
 _INT64 = range(-(2**63), 2**63)
 
 
 def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any]:
-    """Make the document of a value.
+    """Return the document of a value.
 
-    :param job: the key, which becomes ``_id``.
-    :param value: a value of the data model of metadata.
-    :param careful: whether the server is one that takes less than MongoDB does: no lists in lists,
-        no floats that are not finite or a negative zero, fewer keys.
+    :param job: the job, which becomes ``_id``.
+    :param value: a value of the metadata data model.
+    :param careful: whether to avoid values that FerretDB 1 does not support: lists in lists,
+        non-finite floats, negative zeros and some keys.
     """
     encoder = _Encoder(careful)
     if type(value) is not dict or not _has_texts_for_keys(value):
@@ -58,7 +58,7 @@ def to_document(job: str, value: Any, *, careful: bool = False) -> dict[str, Any
 
 
 def levels(value: Any) -> int:
-    """Count how many documents and lists are in one another at most."""
+    """Return the maximum nesting depth of documents and lists in a value."""
     if type(value) is dict:
         return 1 + max(map(levels, value.values()), default=0)
     if type(value) is list:
@@ -67,7 +67,7 @@ def levels(value: Any) -> int:
 
 
 class _Encoder:
-    """Encodes values for a kind of server."""
+    """An encoder of values for MongoDB or, if ``careful``, for FerretDB 1."""
 
     def __init__(self, careful: bool) -> None:
         self._careful = careful
@@ -136,24 +136,24 @@ def _is_negative_zero(value: float) -> bool:
 
 
 def _tagged(value: int | float | date | datetime | list[Any]) -> dict[str, Any]:
-    """Write down a value as a document from which it can be made again exactly.
+    """Return a marked document from which a value can be restored exactly.
 
-    :param value: what BSON, or the server, would change; the items of a list are encoded already.
+    :param value: a value that BSON or the server would change; items of a list must be encoded.
     """
     if isinstance(value, int):
-        return {TAG: "int", "text": hex(value)}  # decimal text has a limit in Python
+        return {TAG: "int", "text": hex(value)}  # Python limits the length of decimal text
     if isinstance(value, float):
         return {TAG: "float", "text": repr(value)}
     if isinstance(value, list):
         return {TAG: "list", "items": value}
     if not isinstance(value, datetime):
         midnight = datetime.combine(value, time(), UTC)
-        return {TAG: "date", "text": value.isoformat(), "date": midnight}  # the latter for queries
+        return {TAG: "date", "text": value.isoformat(), "date": midnight}  # "date" is for queries
     document: dict[str, Any] = {TAG: "datetime", "text": value.isoformat()}
     try:
-        # For queries; as if it were UTC where it does not say.
+        # For queries; a datetime without a time zone is taken as UTC.
         naive = value.utcoffset() is None
         document["date"] = value.replace(tzinfo=UTC) if naive else value.astimezone(UTC)
     except OverflowError:
-        pass  # within a day of the first or last that there is
+        pass  # within a day of datetime.min or datetime.max
     return document

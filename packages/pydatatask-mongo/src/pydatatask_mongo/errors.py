@@ -1,4 +1,4 @@
-"""The edge between the client library's errors and pydatatask's own."""
+"""Translation of the client library's errors into those of pydatatask."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["store_errors", "translated"]
 
 _NOT_PRIMARY = "the server is not the primary, or is shutting down"
-_DUPLICATE = "another document has the same value where a unique index allows it once"
-_TOO_LARGE = "the server refuses the document as too large"
+_DUPLICATE = "another document has the same value in a unique index"
+_TOO_LARGE = "the server rejects the document as too large"
 
-# The first line that fits counts; NetworkTimeout, for one, is an AutoReconnect as well. A server
-# tells most of what is wrong by a number only: src/mongo/base/error_codes.yml of MongoDB.
+# Codes of MongoDB's src/mongo/base/error_codes.yml; for most errors servers send only the number.
 _BY_CODE: dict[int, tuple[type[StoreError], str]] = {
     6: (StoreConnectionError, ""),  # HostUnreachable
     7: (StoreConnectionError, ""),  # HostNotFound
@@ -48,6 +47,7 @@ _BY_CODE: dict[int, tuple[type[StoreError], str]] = {
     13435: (StoreConnectionError, _NOT_PRIMARY),  # NotPrimaryNoSecondaryOk
     13436: (StoreConnectionError, _NOT_PRIMARY),  # NotPrimaryOrSecondary
 }
+# The first matching row applies; for example, NetworkTimeout is also an AutoReconnect.
 _BY_TYPE: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     (theirs.NotPrimaryError, StoreConnectionError, _NOT_PRIMARY),
     (theirs.ServerSelectionTimeoutError, StoreConnectionError, "no server can be reached"),
@@ -60,16 +60,16 @@ _BY_TYPE: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     (theirs.PyMongoError, StoreError, ""),
     (BSONError, StoreError, ""),
 )
-_OF_SIZE = frozenset({10334, 17419, 17420})  # BSONObjectTooLarge, and two of updates
+_OF_SIZE = frozenset({10334, 17419, 17420})  # BSONObjectTooLarge, and two codes for updates
 
 
 @contextmanager
 def store_errors(repository: Repository, action: str, job: str | None = None) -> Iterator[None]:
-    """Raise an error of the client library as one that names repository, action and job.
+    """Translate client library errors inside the context into errors that name the operation.
 
-    :param repository: which repository it happens in.
-    :param action: what is attempted, as an infinitive ("read").
-    :param job: with which job, if with one.
+    :param repository: the repository that performs the operation.
+    :param action: the operation as an infinitive ("read").
+    :param job: the job, if the operation concerns one job.
     """
     try:
         yield
@@ -80,12 +80,12 @@ def store_errors(repository: Repository, action: str, job: str | None = None) ->
 def translated(
     error: Exception, repository: Repository, action: str, job: str | None = None
 ) -> RepositoryError:
-    """Make of an error of the client library one of ours.
+    """Convert an error of the client library to one of pydatatask.
 
-    :param error: what the client library raised.
-    :param repository: which repository it happened in.
-    :param action: what was attempted, as an infinitive ("read").
-    :param job: with which job, if with one.
+    :param error: the error of the client library.
+    :param repository: the repository that performed the operation.
+    :param action: the operation as an infinitive ("read").
+    :param job: the job, if the operation concerns one job.
     """
     code = getattr(error, "code", None)
     if job is not None and (isinstance(error, theirs.DocumentTooLarge) or code in _OF_SIZE):
@@ -105,7 +105,7 @@ def translated(
 
 
 def _said(error: Exception) -> str:
-    """Say what an error says, without what only who debugs the client library wants to read."""
+    """Return the message of an error, without details for debugging the client library."""
     text = str(error) or type(error).__name__
     for appendix in (", full error: {", ", Topology Description: <", " (configured timeouts: "):
         text = text.partition(appendix)[0]

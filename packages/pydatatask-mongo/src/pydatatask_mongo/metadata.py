@@ -41,21 +41,21 @@ __all__ = ["MongoMetadataRepository"]
 log = logging.getLogger("pydatatask.repository")
 
 BATCH = 5000
-"""How many documents are decoded at once, which takes some milliseconds of the event loop."""
+"""The number of documents to decode in one step, which blocks the event loop a few milliseconds."""
 
 PROBE = ".pydatatask-probe"
-"""The ``_id`` of the document by which writing is tried out; it is never listed."""
+"""The ``_id`` of the document that tests write access; it is never listed."""
 
 
 class MongoMetadataRepository(MetadataRepository):
     """A metadata repository using a MongoDB collection as the backing store.
 
-    A job is a document, and ``_id`` is its name. A dict of what BSON holds exactly has its keys
-    beside that, so it can be queried, and so can documents that others have written be read; the
-    package's README tells how the rest of the data model is stored.
+    Each job is a document whose ``_id`` is the job's name. A dict that BSON can store exactly is
+    stored with its own keys, so that queries can find it; documents of other programs are read in
+    the same way. The package's README describes how other values are stored.
 
-    How far a write has to get before it counts, what is read from where, and how long to wait for
-    it, are set by the collection and its client.
+    Write and read concerns, the read preference and timeouts are configured in the collection and
+    its client.
 
     :param collection: a callable returning a collection of motor or of PyMongo's asynchronous
         client, such as a resource of a session.
@@ -67,21 +67,21 @@ class MongoMetadataRepository(MetadataRepository):
         self, collection: Callable[[], Collection], subcollection: str | None = None
     ) -> None:
         owner = type(self).__name__
-        # The collections of both clients can be called, only to say that they cannot.
+        # Collections of both clients have a __call__ method that only raises.
         if not callable(collection) or isinstance(getattr(collection, "full_name", None), str):
             raise TypeError(
-                f"{owner}(collection): expected a callable that gives the collection, such as a "
-                f"resource of a session, not {type(collection).__name__}"
+                f"{owner}(collection): expected a callable that returns the collection, such as a "
+                f"session resource, not {type(collection).__name__}"
             )
         if subcollection is not None and (not isinstance(subcollection, str) or not subcollection):
             raise TypeError(f"{owner}(subcollection): expected a name, not {subcollection!r}")
         self.subcollection = subcollection
-        self._give = collection  # where a pipeline looks for the resources that it has to open
+        self._give = collection  # a pipeline finds the session resources to open in attributes
         self._source = Source(collection, subcollection)
         self._filter: dict[str, Any] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep reading in bulk true where a subclass has an info of its own."""
+        """Reset the bulk methods of a subclass that overrides ``info`` or ``info_many`` only."""
         super().__init_subclass__(**kwargs)
         for single, bulk in (("info", "info_many"), ("info_many", "info_all")):
             if single in cls.__dict__ and bulk not in cls.__dict__:
@@ -89,19 +89,19 @@ class MongoMetadataRepository(MetadataRepository):
 
     @property
     def collection(self) -> Collection:
-        """The collection data will be stored in, as it was made.
+        """The collection in which data is stored, with the options set by the user.
 
         :raises SessionError: if it is provided by a session that is not open.
         """
         return self._source.given()
 
     def query(self, filter: Mapping[str, Any]) -> Self:
-        """Make a view of the jobs whose documents match a filter, which the server applies.
+        """Create a view of the jobs whose documents match a filter, which the server applies.
 
-        It is a repository like this one. What is not in it is absent for it: it is not read, nor
-        deleted. What is dumped is stored in any case, and is in the view if it matches.
+        The view is a repository like this one. It neither reads nor deletes other documents. A
+        dumped value is always stored, and appears in the view if it matches.
 
-        :param filter: a filter as ``find()`` takes it, for documents as they are stored.
+        :param filter: a filter for ``find()``, in terms of the stored documents.
         """
         if not isinstance(filter, Mapping):
             raise TypeError(f"a filter is a dict such as {{'status': 'done'}}, not {filter!r}")
@@ -132,7 +132,7 @@ class MongoMetadataRepository(MetadataRepository):
         return frozenset(self.valid_names(names))
 
     async def info(self, job: str) -> Any:
-        """Give the value that was dumped, or ``{}`` if there is none."""
+        """Return the value of a job, or ``{}`` if the job is absent."""
         self.check_job_id(job)
         with self._errors("read", job):
             found = await self._ready().find_one(_both({"_id": job}, self._filter))
@@ -169,13 +169,13 @@ class MongoMetadataRepository(MetadataRepository):
             await finish(self._ready().delete_one(_both({"_id": job}, self._filter)))
 
     async def validate(self) -> None:
-        """Reach the server, and try out whether it lets us read and write.
+        """Check that the server is reachable and permits reading and writing.
 
-        :raises RepositoryConfigurationError: if it does not, or cannot make sense of a filter.
+        :raises RepositoryConfigurationError: if it denies permission or rejects a filter.
         """
         collection = self._ready()
         if not collection.write_concern.acknowledged:
-            log.warning("%r: with a write concern of w=0, no write is known to succeed", self)
+            log.warning("%r: the write concern w=0 means that failed writes go unnoticed", self)
         try:
             with self._errors("use the server"):
                 await collection.database.command("ping")
@@ -193,7 +193,7 @@ class MongoMetadataRepository(MetadataRepository):
 
     @property
     def location(self) -> Location:
-        # Without the filter, since a value is stored whether it matches or not.
+        # Without the filter, because values are stored even if they do not match it.
         try:
             return Location(self._source.store(self))
         except SessionError:
@@ -201,7 +201,7 @@ class MongoMetadataRepository(MetadataRepository):
 
     @property
     def identity(self) -> str | None:
-        """Servers, collection and filter; None while the session that gives them is not open."""
+        """The servers, collection and filter; None while the collection's session is not open."""
         try:
             place = self._source.place(self)
         except SessionError:
@@ -217,7 +217,7 @@ class MongoMetadataRepository(MetadataRepository):
     async def _batches(
         self, action: str, selected: dict[str, Any], fields: dict[str, Any] | None = None
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
-        """Read documents, in one cursor and with a breath for the event loop now and then."""
+        """Yield batches of documents from one cursor."""
         with self._errors(action):
             cursor = self._ready().find(selected, fields, batch_size=BATCH)
             try:
@@ -257,12 +257,12 @@ class MongoMetadataRepository(MetadataRepository):
 
 
 def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Make a filter that matches what two filters match."""
+    """Return a filter that requires both filters to match."""
     return {"$and": [one, other]} if one.keys() & other.keys() else {**one, **other}
 
 
 def _name(document: dict[str, Any]) -> str:
-    """Give the name of a document; what is no text becomes one that is no job id."""
+    """Return the ``_id`` of a document; one that is not a string becomes an invalid job id."""
     name = document["_id"]
     return name if type(name) is str else f"<{type(name).__name__} {name!r}>"
 

@@ -1,4 +1,4 @@
-"""Where a repository gets its collection from."""
+"""Access to the collection of a repository."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Source"]
 
 
 class Source:
-    """Gives the collection of a repository, and knows what does not change while it is the same.
+    """A provider of a repository's collection, with a cache of the facts about it.
 
-    :param give: the user's callable.
-    :param subcollection: the name of the part of what it gives that is meant, if only a part is.
+    :param give: the user's callable, which returns a collection.
+    :param subcollection: the name of a subcollection to use instead of the collection itself.
     """
 
     def __init__(self, give: Callable[[], Any], subcollection: str | None) -> None:
@@ -35,18 +35,18 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What messages call the collection: its own name, once it is known."""
+        """The name of the collection in messages; until it is known, that of the callable."""
         return self._name
 
     def given(self) -> Collection:
-        """Give the collection as the user has made it."""
+        """Return the collection with the user's options."""
         return self._part(self._give())
 
     def ready(self, owner: object) -> Collection:
-        """Give the collection with our codec options.
+        """Return the collection with the codec options of this package.
 
-        :param owner: which repository it is for.
-        :raises RepositoryConfigurationError: if the user's callable gave something else.
+        :param owner: the repository.
+        :raises RepositoryConfigurationError: if the user's callable does not return a collection.
         """
         given = self._give()
         if self._ready is None or given is not self._given:
@@ -56,30 +56,30 @@ class Source:
             client = ready.database.client
             if client is not self._client:
                 self._client, self._universal = client, None
-                # Now, and not later: once connected, a client knows more servers than it was told.
+                # Read them now: once connected, a client discovers servers beyond the configured.
                 self._servers = servers_of(ready)
         return self._ready
 
     def place(self, owner: object) -> str:
-        """Name servers and collection, without credentials.
+        """Return the servers and the collection as text, without credentials.
 
-        :param owner: which repository it is for.
+        :param owner: the repository.
         """
         return f"mongodb:{self.ready(owner).full_name}@{self._servers}"
 
     def store(self, owner: object) -> tuple[object, ...]:
-        """Identify servers and collection, the same for common spellings of a server.
+        """Return the servers and the collection in canonical form.
 
-        :param owner: the repository that it is for.
+        :param owner: the repository.
         """
         name = self.ready(owner).full_name
         servers = (server.rpartition(":") for server in self._servers.split(","))
         return "mongodb", name, frozenset((canonical_host(host), port) for host, _, port in servers)
 
     async def takes_all_values(self, owner: object) -> bool:
-        """Tell whether the server holds whatever BSON does.
+        """Return whether the server stores all BSON values.
 
-        :param owner: which repository it is for.
+        :param owner: the repository.
         """
         collection = self.ready(owner)
         if self._universal is None:
@@ -90,5 +90,5 @@ class Source:
         return collection if self._subcollection is None else collection[self._subcollection]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A connection belongs to one process and one loop.
+        # A connection belongs to one process and one event loop, so the cache is not pickled.
         return Source, (self._give, self._subcollection)

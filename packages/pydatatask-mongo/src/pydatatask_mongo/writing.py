@@ -1,4 +1,4 @@
-"""Making a document that the server will take, and putting it in its place."""
+"""Creation of documents that the server accepts, and their storage."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ __all__ = ["checked_document", "checked_value", "replace", "serialized"]
 
 MAX_SIZE = 16 * 1024 * 1024
 MAX_LEVELS = 100
-"""How many bytes and levels a document may have ("MongoDB Limits and Thresholds", manual)."""
+"""The maximum size in bytes and nesting of a document ("MongoDB Limits and Thresholds", manual)."""
 
 
 def checked_value(repository: Repository, job: str, value: Any) -> Any:
-    """Check a value, and convert NumPy's numbers in it; types of BSON stay as they are.
+    """Check a value and convert NumPy numbers in it; BSON types are kept.
 
-    :param repository: where it is to be stored.
-    :param job: whose value it is.
+    :param repository: the repository to store it in.
+    :param job: the job.
     :param value: the value.
-    :raises UnsupportedValueError: if it would not come back equal.
+    :raises UnsupportedValueError: if it would not be equal when read back.
     """
     return to_data_model(job, repository, value, NATIVE)
 
 
 def checked_document(repository: Repository, job: str, value: Any) -> tuple[dict[str, Any], bool]:
-    """Make the document of a value as MongoDB takes it, and tell whether every server does.
+    """Return the document of a value for MongoDB, and whether it is also valid for FerretDB 1.
 
-    :param repository: where it is to be stored.
-    :param job: whose value it is.
-    :param value: the value, as :func:`checked_value` returns it.
+    :param repository: the repository to store it in.
+    :param job: the job.
+    :param value: the value, as returned by :func:`checked_value`.
     :raises UnsupportedValueError: if it is nested too deeply.
     """
     try:
@@ -53,39 +53,40 @@ def checked_document(repository: Repository, job: str, value: Any) -> tuple[dict
     except RecursionError:
         depth = MAX_LEVELS + 1
     if depth > MAX_LEVELS:
-        problem = f"it is nested more than the {MAX_LEVELS} levels deep that a document may be"
+        problem = f"its document has more than {MAX_LEVELS} levels of nesting, the maximum"
         raise UnsupportedValueError(job, repository, problem)
     return document, portable
 
 
 def serialized(repository: Repository, job: str, document: dict[str, Any]) -> RawBSONDocument:
-    """Make the bytes of a document, or refuse it if no server will take them.
+    """Return a document encoded as BSON.
 
-    :param repository: where it is to be stored.
-    :param job: whose document it is.
-    :param document: made of a value of the data model.
-    :raises UnsupportedValueError: if it is too large, or has text that is none.
+    :param repository: the repository to store it in.
+    :param job: the job.
+    :param document: the document of a value of the data model.
+    :raises UnsupportedValueError: if it is too large, or contains text that is not valid Unicode.
     """
     try:
         data = bson.encode(document, codec_options=CODEC_OPTIONS)
     except (BSONError, UnicodeError) as e:
-        raise UnsupportedValueError(job, repository, f"BSON cannot hold it: {e}") from e
+        raise UnsupportedValueError(job, repository, f"BSON cannot store it: {e}") from e
     if len(data) > MAX_SIZE:
-        problem = f"it takes {len(data):,} bytes, and a document may have {MAX_SIZE:,} (16 MiB)"
+        problem = f"it takes {len(data):,} bytes, the maximum is {MAX_SIZE:,} (16 MiB)"
         raise UnsupportedValueError(job, repository, problem)
     return RawBSONDocument(data)
 
 
 async def replace(collection: Collection, job: str, document: RawBSONDocument) -> None:
-    """Put a document in the place of the one that is there, if any, in one step.
+    """Insert a document, or replace the one with the same id, atomically.
 
-    :param collection: where.
+    :param collection: the collection.
     :param job: the document's ``_id``.
     :param document: the document.
     """
     try:
         await collection.replace_one({"_id": job}, document, upsert=True)
     except DuplicateKeyError:
-        # When several insert the same job at once all but one are told this (manual, "Upsert with
-        # Duplicate Values"), and then there is one to replace. If not, another index is meant.
+        # When several clients insert the same job at once, all but one get this error (manual,
+        # "Upsert with Duplicate Values"), and can replace the document now. If the error recurs, it
+        # is about another index.
         await collection.replace_one({"_id": job}, document, upsert=True)
