@@ -1,12 +1,12 @@
-"""Repositories in registries of container images.
+"""Repositories in container registries.
 
-Here belong: the repository whose keys are the tags of an image, the requests to a registry that
-it needs, and the translation of what goes wrong with them into pydatatask's own errors.
+This package contains the repository whose keys are the tags of an image, the requests to the
+registry, and the translation of their errors into those of pydatatask.
 
-Here do not belong: the building or running of images, a client (the user makes it and hands it in
-through a session resource), knowledge of another backend, and any policy that
-:mod:`pydatatask_core` already keeps. ``docker_registry_client_async`` is imported in this package
-and nowhere else; nothing of pydatatask but the core is.
+It does not build or run images, and does not contain a client (the user creates one and passes it
+in as a session resource), code that depends on another backend, or rules that belong to
+:mod:`pydatatask_core`. ``docker_registry_client_async`` is imported in this package only, and this
+package imports no pydatatask package except the core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a registry says to a request."""
+"""Responses of a registry."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ _LONGEST_SHOWN = 300
 
 
 class UnexpectedAnswer(Exception):
-    """A registry has answered with what no registry should."""
+    """An invalid response of a registry."""
 
 
 def url_in(text: str, *, encoded: bool = False) -> URL:
-    """Give the URL that a text is.
+    """Parse a URL in a response.
 
-    :param text: the text, from an answer.
-    :param encoded: whether to keep it as it is written.
-    :raises UnexpectedAnswer: if it can be none.
+    :param text: the URL as text.
+    :param encoded: whether ``text`` is encoded already, and is kept unchanged.
+    :raises UnexpectedAnswer: if it is not a valid URL.
     """
     try:
         return URL(text, encoded=encoded)
     except ValueError as e:
-        raise UnexpectedAnswer(f"{text!r} is no address") from e
+        raise UnexpectedAnswer(f"{text!r} is not a valid URL") from e
 
 
 class Refusal(Exception):
-    """A registry has refused a request.
+    """An error response of a registry.
 
-    :param answer: what it said.
+    :param answer: the response.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -59,10 +59,10 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Challenge:
-    """How a registry wants to know who is asking.
+    """An authentication scheme that a registry offers.
 
-    :param scheme: ``basic`` or ``bearer``, or what else there is.
-    :param parameters: what belongs to it, by small names.
+    :param scheme: the name in lower case, such as ``basic`` or ``bearer``.
+    :param parameters: the parameters of the scheme, by their names in lower case.
     """
 
     scheme: str
@@ -71,13 +71,13 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a registry says to a request, read to its end.
+    """A complete response of a registry.
 
-    :param status: the status of HTTP.
+    :param status: the HTTP status.
     :param headers: the headers.
     :param body: the body.
-    :param url: who has answered, after redirections.
-    :param next: the next page, if this is one of several.
+    :param url: the final URL, after redirects.
+    :param next: the URL of the next page, if there is one.
     """
 
     status: int
@@ -88,20 +88,21 @@ class Answer:
 
     @classmethod
     async def read(cls, response: ClientResponse) -> Answer:
-        """Read a response to its end.
+        """Read a response completely.
 
         :param response: the response.
+        :raises UnexpectedAnswer: if the URL of its next page is not valid.
         """
         body = await response.read()
         try:
             link: Any = response.links.get("next", {})
         except ValueError as e:
-            raise UnexpectedAnswer("there is no address behind its Link") from e
+            raise UnexpectedAnswer("its Link header does not contain a valid URL") from e
         return cls(response.status, response.headers, body, response.url, link.get("url"))
 
     @property
     def challenges(self) -> list[Challenge]:
-        """How it wants to know who is asking, in its order."""
+        """The authentication schemes that the registry offers, in the order of the response."""
         return [
             Challenge(
                 match[1].lower(),
@@ -116,27 +117,27 @@ class Answer:
 
     @property
     def is_of_registry(self) -> bool:
-        """Whether it is certain that a registry has given it, and not something in between."""
+        """True if the response is known to come from a registry and not from an intermediary."""
         return "Docker-Distribution-Api-Version" in self.headers or bool(self.errors)
 
     @property
     def is_absence(self) -> bool:
-        """Whether a registry says by it that there is no such thing."""
+        """True if a registry reports that the requested resource does not exist."""
         return self.status == HTTPStatus.NOT_FOUND and self.is_of_registry
 
     @property
     def is_passing(self) -> bool:
-        """Whether it may be another one in a moment."""
+        """True if the failure may be temporary."""
         return self.status in _PASSING
 
     @property
     def succeeded(self) -> bool:
-        """Whether the registry did, or began, what it was asked for."""
+        """True if the registry has performed or accepted the request."""
         return self.status in _SUCCESSES
 
     @property
     def errors(self) -> list[dict[str, Any]]:
-        """What it says is wrong, if it says so as registries do."""
+        """The errors in the body, if it has the format of registries."""
         try:
             errors = json.loads(self.body)["errors"]
         except (ValueError, LookupError, TypeError):
@@ -147,12 +148,12 @@ class Answer:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of what is wrong."""
+        """The codes of the errors."""
         return tuple(str(error.get("code", "")) for error in self.errors)
 
     @property
     def said(self) -> str:
-        """What it says is wrong, in one line."""
+        """The errors and the status in one line."""
         problems = [
             ": ".join(str(error[part]) for part in ("code", "message") if error.get(part))
             for error in self.errors
@@ -161,19 +162,19 @@ class Answer:
         return f"{text[:_LONGEST_SHOWN]} (HTTP {self.status})".strip()
 
     def json(self) -> Any:
-        """Give the body as the value that it stands for.
+        """Parse the body as JSON.
 
-        :raises UnexpectedAnswer: if it is none.
+        :raises UnexpectedAnswer: if it is not valid JSON.
         """
         try:
             return json.loads(self.body)
         except ValueError as e:
-            raise UnexpectedAnswer(f"{self.url.path} is no JSON") from e
+            raise UnexpectedAnswer(f"{self.url.path} is not valid JSON") from e
 
     def success(self) -> Answer:
-        """Give the answer back if it is no refusal.
+        """Return the response itself if it is successful.
 
-        :raises Refusal: if it is one.
+        :raises Refusal: if it is not.
         """
         if not self.succeeded:
             raise Refusal(self)

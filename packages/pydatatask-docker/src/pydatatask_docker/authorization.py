@@ -1,4 +1,4 @@
-"""Telling a registry who is asking: passwords, and tokens that expire."""
+"""Authentication with a registry, by passwords and by tokens that expire."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["PULL", "WRITE", "Authorization"]
 
 PULL = "pull"
-"""The actions that reading takes, as scopes name them."""
+"""The actions required for reading, as in the scope of a token."""
 
 WRITE = "pull,push,delete"
-"""The actions that deleting takes where a tag has to be moved first."""
+"""The actions required for deleting a tag that has to be moved first."""
 
 DEFAULT_LIFE = 60.0
-"""How many seconds a token is good for that does not say ("Token Authentication", distribution)."""
+"""The default lifetime of a token in seconds ("Token Authentication", distribution)."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,12 @@ class _Token:
 
 
 class Authorization:
-    """Knows what a registry wants to see with requests about one of its repositories.
+    """Authorization of requests to one repository of a registry.
 
-    Credentials are the client's, and are read anew whenever they are needed, so they may change.
+    The credentials are those of the client. They are read each time that they are needed, so they
+    may change.
 
-    :param channel: sends requests, to the registry and to who gives tokens for it.
+    :param channel: the transport of requests to the registry and its token server.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -47,9 +48,9 @@ class Authorization:
         self._lock = asyncio.Lock()
 
     async def ready(self, actions: str) -> str | None:
-        """Give the header for a request, as far as it is known what the registry wants.
+        """Return the Authorization header for a request, or None if none is known to be required.
 
-        :param actions: what the request is to be allowed, such as ``pull``.
+        :param actions: the actions that the request needs, such as ``pull``.
         """
         if self._wants_password:
             return await self._password()
@@ -61,11 +62,11 @@ class Authorization:
         return f"Bearer {token.text}"
 
     async def better(self, answer: Answer, actions: str, refused: str | None) -> str | None:
-        """Give another header after one was refused, or None if there is no other.
+        """Return another header after the registry rejected one, or None if there is no other.
 
-        :param answer: the refusal, which tells what the registry wants.
-        :param actions: what the request is to be allowed.
-        :param refused: the header that it had.
+        :param answer: the response, with the challenges of the registry.
+        :param actions: the actions that the request needs.
+        :param refused: the rejected header.
         """
         challenges = {challenge.scheme: challenge for challenge in answer.challenges}
         if "bearer" in challenges:
@@ -78,7 +79,7 @@ class Authorization:
         return None
 
     async def _renewed(self, actions: str, old: str | None) -> str:
-        """Get a new token in the place of an old one; of many who want one, the first does."""
+        """Return a header with a token newer than ``old``; concurrent callers share one request."""
         async with self._lock:
             token = self._tokens.get(actions)
             if token is None or f"Bearer {token.text}" == old or time.monotonic() >= token.until:
@@ -90,13 +91,13 @@ class Authorization:
         wanted = self._challenge.parameters
         realm = url_in(wanted.get("realm", ""))
         if realm.scheme not in ("http", "https") or not realm.host:
-            raise UnexpectedAnswer("it does not say where to get a token")
+            raise UnexpectedAnswer("its challenge does not contain the URL of a token server")
         scope = self._scope(wanted.get("scope"), actions)
         query = {"scope": scope} | ({"service": wanted["service"]} if "service" in wanted else {})
         password = await self._password()
         if password and realm.scheme == "http" and self._channel.protocol == "https":
             raise UnexpectedAnswer(
-                f"it wants the password to be sent to {realm.origin()}, without encryption"
+                f"it requests the password for {realm.origin()}, a token server without encryption"
             )
         began = time.monotonic()
         answer = await self._channel.exchange(
@@ -105,21 +106,21 @@ class Authorization:
         found = answer.success().json()
         text = found.get("token") or found.get("access_token") if isinstance(found, dict) else None
         if not isinstance(text, str):
-            raise UnexpectedAnswer(f"{realm.origin()} gives no token")
+            raise UnexpectedAnswer(f"{realm.origin()} did not send a token")
         life = found.get("expires_in")
         seconds = float(life) if isinstance(life, int | float) and life > 0 else DEFAULT_LIFE
-        # A little earlier, so that it does not expire on its way.
+        # Replace it early, so that it does not expire in transit.
         return _Token(text, began + seconds * 0.9)
 
     def _scope(self, wanted: str | None, actions: str) -> str:
-        """Ask for what the registry names, and for the actions that are still to come."""
+        """Return the scope of the challenge, extended to ``actions`` if it is this repository."""
         ours = f"repository:{self._channel.place.path}:"
         if wanted is None or wanted.startswith(ours):
             return ours + actions
         return wanted
 
     def _given(self, actions: str) -> str | None:
-        """Give the token that the user has given to the client, if it has one that is enough."""
+        """Return the header of a token in the user's client that permits ``actions``, or None."""
         ours = f"repository:{self._channel.place.path}:"
         for scope, token in self._channel.given_tokens():
             allowed = scope.removeprefix(ours).split(",")

@@ -1,7 +1,7 @@
-"""The way to a registry through the user's client: its session, credentials and proxies.
+"""Transport of requests with the user's client: its session, credentials and proxies.
 
-Of the client library nothing else is used: it takes tokens to be good for ever, reads the first
-page of a listing only, and cannot delete a tag.
+The other functions of the client library are not used, because it never renews tokens, reads only
+the first page of a listing, and cannot delete a tag.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ __all__ = ["Channel", "usable"]
 
 
 def usable(given: Any, owner: object) -> DockerRegistryClientAsync:
-    """Give a client back, or say why it is none.
+    """Return ``given`` if it is a client.
 
-    :param given: what the user's callable gave.
-    :param owner: which repository it is for.
-    :raises RepositoryConfigurationError: if it is no client.
+    :param given: the result of the user's callable.
+    :param owner: the repository.
+    :raises RepositoryConfigurationError: if it is not a client.
     """
     if not isinstance(given, DockerRegistryClientAsync):
         raise RepositoryConfigurationError(
-            f"{owner!r} was given a {type(given).__name__} and needs a DockerRegistryClientAsync"
+            f"{owner!r} got a {type(given).__name__} but needs a DockerRegistryClientAsync"
         )
     return given
 
 
 class Channel:
-    """Exchanges a request for an answer.
+    """The transport of requests for one repository.
 
     :param client: the user's client.
-    :param place: the registry, and the repository there.
+    :param place: the registry and the repository.
     :param protocol: ``http`` or ``https``.
     """
 
@@ -52,7 +52,7 @@ class Channel:
 
     @property
     def base(self) -> URL:
-        """The address of the repository."""
+        """The URL of the repository."""
         return URL(f"{self.protocol}://{self.place.host}/v2/{self.place.path}/")
 
     async def exchange(
@@ -64,17 +64,18 @@ class Channel:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Send a request, wherever it goes, and read the answer to its end.
+        """Send a request and read the complete response.
 
-        :param method: the verb of HTTP.
-        :param url: where it goes.
-        :param authorization: the header that tells who is asking.
+        :param method: the HTTP method.
+        :param url: the URL, which may be on another host.
+        :param authorization: the Authorization header.
         :param headers: further headers.
         :param body: the body.
+        :raises UnexpectedAnswer: if the client is closed, or the response is not valid.
         """
         session = await self._client._get_client_session()
         if session.closed:
-            raise UnexpectedAnswer("the client was closed, and nobody is asked any more")
+            raise UnexpectedAnswer("the client is closed, and no request was sent")
         options: dict[str, Any] = {} if self._client.ssl is None else {"ssl": self._client.ssl}
         if authorization is not None:
             headers = {**(headers or {}), "Authorization": authorization}
@@ -91,21 +92,24 @@ class Channel:
             return await Answer.read(response)
 
     async def credentials(self) -> str | None:
-        """Give the client's credentials for the registry, as a header has them."""
+        """Return the client's credentials for the registry, encoded for a header, or None.
+
+        :raises RepositoryConfigurationError: if the client cannot read its credentials store.
+        """
         for name in self.place.known_as:
             try:
                 found: str | None = await self._client._get_credentials(endpoint=name)
             except (AttributeError, LookupError, TypeError, ValueError, OSError) as e:
                 raise RepositoryConfigurationError(
-                    f"{self._client.credentials_store} does not hold credentials as the client "
-                    'reads them, {"auths": {HOST: {"auth": BASE64}}}; helpers are not supported'
+                    f"{self._client.credentials_store} does not contain credentials in the format "
+                    '{"auths": {HOST: {"auth": BASE64}}}; credential helpers are not supported'
                 ) from e
             if found:
                 return found
         return None
 
     def given_tokens(self) -> Iterator[tuple[str, str]]:
-        """Iterate the tokens that the client has for the registry, after their scopes."""
+        """Yield the scope and text of each token that the client has for the registry."""
         for pattern, tokens in self._client.tokens.items():
             if any(pattern.fullmatch(name) for name in self.place.known_as):
                 yield from tokens.items()

@@ -1,8 +1,8 @@
-"""Deleting one tag, and no other that names the same manifest.
+"""Deletion of one tag, and of no other tag of the same manifest.
 
-A registry of the OCI's specification 1.1 deletes a tag that is named. One of age deletes manifests
-only, with every tag that names them, or nothing at all. There the tag is moved to a manifest that
-nothing else names, and that one is deleted.
+A registry that implements OCI specification 1.1 deletes single tags. Older registries delete only
+manifests, together with all tags that refer to them, or nothing. There, the tag is moved to a
+tombstone, a manifest without other tags, and the tombstone is deleted.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ if TYPE_CHECKING:
 __all__ = ["Deleter", "DeletionRefused", "TagLost", "digest_in"]
 
 _UNSUPPORTED = frozenset({400, 404, 405, 501})
-"""How registries answer that do not delete what is named in this way."""
+"""The statuses of registries that do not support deletion by this kind of reference."""
 
 ATTEMPTS = 4
-"""How often to move a tag out of the way where the registry fails to delete it there."""
+"""The maximum number of tombstones to store and delete for one tag, while deletion fails."""
 
 _PROBE = Stone.made("probe")
 
 
 class DeletionRefused(Exception):
-    """A registry does not delete; the tag names what it did before.
+    """The registry does not support deletion; the tag is unchanged.
 
-    :param refusal: what it said.
+    :param refusal: the response.
     """
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(
-            "the registry deletes neither tags nor manifests, and the tag is as it was; allow "
-            "deletion there (storage.delete.enabled in the configuration of distribution), or "
-            f"use the registry's own means: {refusal}"
+            "the registry deletes neither tags nor manifests, and the tag is unchanged; enable "
+            "deletion in the registry (storage.delete.enabled in the configuration of "
+            f"distribution), or delete the tag with the registry's own tools: {refusal}"
         )
 
 
 class TagLost(Exception):
-    """A tag was moved, and could be neither deleted nor moved back.
+    """A tag was moved and could be neither deleted nor moved back.
 
-    :param digest: what it named.
-    :param cause: why it could not be moved back.
+    :param digest: the digest of its original manifest.
+    :param cause: the error when moving it back.
     """
 
     def __init__(self, digest: str, cause: Exception) -> None:
         super().__init__(
-            "the registry took the tag for deletion and then failed; it may now name an empty "
-            f"image instead of {digest}: {cause}"
+            "the registry failed during the deletion; the tag may now refer to an empty image "
+            f"instead of {digest}: {cause}"
         )
 
 
 class Deleter:
-    """Deletes tags of a repository, and learns which way the registry has.
+    """Deletion of tags, which remembers the kinds of deletion that the registry supports.
 
     :param registry: the registry.
     """
@@ -73,12 +73,12 @@ class Deleter:
         self._lock = asyncio.Lock()
 
     async def delete(self, tag: str) -> None:
-        """Delete a tag, if it is there.
+        """Delete a tag if it exists.
 
         :param tag: the tag.
-        :raises DeletionRefused: if the registry does not delete.
-        :raises TagLost: if it failed in the middle, so that the tag names something else.
-        :raises Refusal: if it does not let us.
+        :raises DeletionRefused: if the registry does not support deletion.
+        :raises TagLost: if the deletion failed midway, so that the tag refers to another image.
+        :raises Refusal: if the registry rejects a request, for example for lack of permission.
         """
         if self._by_tag:
             answer = await self._send("DELETE", f"manifests/{tag}")
@@ -86,9 +86,10 @@ class Deleter:
                 return
             if answer.status not in _UNSUPPORTED:
                 raise Refusal(answer)
-            # It may have looked for a manifest of that name, so absence proves nothing yet.
+            # The registry may have looked for a manifest with that digest, so a 404 response does
+            # not prove that the tag is absent.
             self._by_tag = answer.is_absence
-        # What is uploaded or deleted by several at once, 2.8 loses its way in.
+        # distribution 2.8 fails on concurrent uploads and deletions.
         async with self._lock:
             await self._delete_by_moving(tag)
 
@@ -106,7 +107,10 @@ class Deleter:
             raise
 
     async def _is_listed(self, tag: str) -> bool:
-        """Look for a tag that names nothing, which 2.8 leaves where a deletion fails half-way."""
+        """Return whether a tag without a manifest is listed.
+
+        distribution 2.8 leaves such a tag when a deletion fails midway.
+        """
         async with aclosing(self._registry.pages()) as pages:
             async for page in pages:
                 if tag in page:
@@ -114,7 +118,7 @@ class Deleter:
         return False
 
     async def _prepare(self) -> None:
-        """Upload what every stone refers to, and see once whether manifests are deleted at all."""
+        """Upload the configuration of tombstones, and check once that manifests can be deleted."""
         if not (await self._send("HEAD", f"blobs/{CONFIG_DIGEST}")).succeeded:
             begun = (await self._send("POST", "blobs/uploads/")).success()
             location = url_in(begun.headers.get("Location", ""), encoded=True)
@@ -128,11 +132,11 @@ class Deleter:
         for attempt in range(1, ATTEMPTS + 1):
             await self._put(reference, stone.body, MANIFEST_TYPE)
             answer = await self._send("DELETE", f"manifests/{stone.digest}")
-            # Of those who try out whether it is possible, somebody else may have been faster.
+            # Another process with the same probe may have deleted it first.
             if answer.succeeded or (stone is _PROBE and answer.is_absence):
                 return
-            # 2.8 stumbles over tags that are just being pushed, with the manifest deleted and its
-            # tag not; only another manifest under the tag lets it be deleted.
+            # While tags are pushed, distribution 2.8 may delete the manifest but not its tag. Then
+            # the tag can be deleted only after it is moved to another manifest.
             if not (answer.is_absence or answer.is_passing) or attempt == ATTEMPTS:
                 break
         self._by_digest = False
@@ -142,7 +146,10 @@ class Deleter:
         raise refusal
 
     async def _restore(self, tag: str, stone: Stone, original: Answer) -> None:
-        """Let a tag name again what it did, if it names the stone."""
+        """Move a tag back to its original manifest if it refers to the tombstone.
+
+        :raises TagLost: if that fails.
+        """
         try:
             now = await self._manifest(tag)
             if now is None or digest_of(now.body) != stone.digest:
@@ -166,5 +173,5 @@ class Deleter:
 
 
 def digest_in(answer: Answer) -> str:
-    """Give the digest of the manifest in an answer."""
+    """Return the digest of the manifest in a response."""
     return answer.headers.get("Docker-Content-Digest") or digest_of(answer.body)

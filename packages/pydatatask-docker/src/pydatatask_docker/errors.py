@@ -1,4 +1,4 @@
-"""The edge between the errors of requests to a registry and pydatatask's own."""
+"""Translation of errors of registry requests into those of pydatatask."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
     "DENIED": (StorePermissionError, _PERMISSION),
     "TOOMANYREQUESTS": (StoreError, _TOO_MANY),
     "UNAUTHORIZED": (StorePermissionError, _CREDENTIALS),
-    "UNSUPPORTED": (StorePermissionError, "the registry does not do this"),
+    "UNSUPPORTED": (StorePermissionError, "the registry does not support this"),
 }
 _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
     401: (StorePermissionError, _CREDENTIALS),
     403: (StorePermissionError, _PERMISSION),
-    404: (StoreError, "what answers is no registry, or hides it"),
-    405: (StorePermissionError, "the registry does not do this"),
+    404: (StoreError, "the response does not come from a registry"),
+    405: (StorePermissionError, "the registry does not support this"),
     408: (StoreTimeoutError, ""),
     429: (StoreError, _TOO_MANY),
-    502: (StoreError, "the registry is not reached by what answers for it"),
+    502: (StoreError, "a proxy cannot reach the registry"),
     503: (StoreError, "the registry is overloaded"),
     504: (StoreTimeoutError, ""),
 }
-# The first line that fits counts; ServerTimeoutError, for one, is a ClientError as well.
+# The first matching row applies; for example, ServerTimeoutError is also a ClientError.
 _BY_TYPE: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     (DeletionRefused, StorePermissionError, ""),
     (TagLost, StoreError, ""),
-    (UnexpectedAnswer, StoreError, "the registry's answer makes no sense"),
-    (TimeoutError, StoreTimeoutError, "the registry did not answer in time"),
+    (UnexpectedAnswer, StoreError, "the registry sent an invalid response"),
+    (TimeoutError, StoreTimeoutError, "the registry did not respond in time"),
     (aiohttp.ClientConnectorCertificateError, StoreConnectionError, "its certificate is not valid"),
-    (aiohttp.ClientConnectorDNSError, StoreConnectionError, "there is no such host"),
-    (aiohttp.ClientPayloadError, StoreConnectionError, "the answer was cut off"),
-    (aiohttp.ClientResponseError, StoreError, "the registry's answer makes no sense"),
+    (aiohttp.ClientConnectorDNSError, StoreConnectionError, "the host does not exist"),
+    (aiohttp.ClientPayloadError, StoreConnectionError, "the response was cut off"),
+    (aiohttp.ClientResponseError, StoreError, "the registry sent an invalid response"),
     (aiohttp.ClientError, StoreConnectionError, ""),
     (OSError, StoreConnectionError, ""),
 )
@@ -67,12 +67,12 @@ _FOREIGN: tuple[type[Exception], ...] = (Refusal, *(kind for kind, _, _ in _BY_T
 def store_errors(
     repository: Repository, place: object, action: str, job: str | None = None
 ) -> Iterator[None]:
-    """Raise what goes wrong with a request as an error that says what failed, where, and why.
+    """Translate errors of requests inside the context into errors that name the operation.
 
-    :param repository: which repository it happens in.
-    :param place: where the request goes.
-    :param action: what is attempted, as an infinitive ("look for").
-    :param job: with which job, if with one.
+    :param repository: the repository that performs the operation.
+    :param place: the registry and its repository.
+    :param action: the operation as an infinitive ("look for").
+    :param job: the job, if the operation concerns one job.
     """
     try:
         yield
@@ -85,13 +85,13 @@ def store_errors(
 def translated(
     error: Exception, repository: Repository, place: object, action: str, job: str | None = None
 ) -> StoreError:
-    """Make of what went wrong with a request one of our errors.
+    """Convert an error of a request to one of pydatatask.
 
-    :param error: what was raised.
-    :param repository: which repository it happened in.
-    :param place: where the request went.
-    :param action: what was attempted, as an infinitive.
-    :param job: with which job, if with one.
+    :param error: the error.
+    :param repository: the repository that performed the operation.
+    :param place: the registry and its repository.
+    :param action: the operation as an infinitive.
+    :param job: the job, if the operation concerns one job.
     """
     kind, meaning = _meaning(error)
     said = " ".join(str(error).split()) or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a tag can name, and the manifest of nothing that stands in when a tag is deleted."""
+"""The media types of manifests, and tombstones: empty manifests for the deletion of tags."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ACCEPT = ", ".join(
         "application/vnd.docker.distribution.manifest.v1+json",
     )
 )
-"""Every kind of manifest; a registry denies a tag that names one of another kind."""
+"""All media types of manifests; for a type that is not listed, a registry reports an absent tag."""
 
 CONFIG = b'{"architecture":"unknown","os":"unknown","rootfs":{"type":"layers","diff_ids":[]}}'
-"""The configuration of an image that has no layers."""
+"""The configuration of an image without layers."""
 
 
 def digest_of(content: bytes) -> str:
-    """Give the digest by which a registry knows some content."""
+    """Return the digest of a manifest or blob."""
     return f"sha256:{sha256(content).hexdigest()}"
 
 
@@ -37,7 +37,7 @@ CONFIG_DIGEST = digest_of(CONFIG)
 
 @dataclass(frozen=True)
 class Stone:
-    """The manifest of an image without anything in it.
+    """A tombstone, the manifest of an empty image.
 
     :param body: the manifest.
     """
@@ -46,9 +46,9 @@ class Stone:
 
     @classmethod
     def made(cls, mark: str | None = None) -> Stone:
-        """Make one that is like no other.
+        """Create a tombstone.
 
-        :param mark: what it is marked with; always the same makes always the same.
+        :param mark: an annotation; equal marks create equal tombstones. By default it is unique.
         """
         manifest = {
             "schemaVersion": 2,
@@ -65,5 +65,5 @@ class Stone:
 
     @property
     def digest(self) -> str:
-        """What a registry knows it by."""
+        """The digest of the manifest."""
         return digest_of(self.body)

@@ -1,4 +1,4 @@
-"""Which registry is meant and which repository in it, and what the images there are called."""
+"""The names of a registry and of a repository in it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _REPOSITORY = re.compile(rf"{_PART}(?:/{_PART})*")
 
 @dataclass(frozen=True)
 class Place:
-    """A repository of a registry, as the user names it and as requests do.
+    """A reference to a repository of a registry, with its names for users and for requests.
 
-    :param domain: the registry's host, and port if need be.
-    :param repository: the name of the repository there.
+    :param domain: the host of the registry, optionally with a port.
+    :param repository: the name of the repository.
     """
 
     domain: str
@@ -34,22 +34,22 @@ class Place:
 
     @classmethod
     def checked(cls, owner: str, domain: str, repository: str) -> Place:
-        """Make one, and say what is wrong with a name that can be none.
+        """Check the names and create a reference.
 
-        :param owner: what it is for, as messages call it.
-        :param domain: the registry's host, and port if need be.
-        :param repository: the name of the repository there.
-        :raises TypeError: if one of them is no text.
-        :raises RepositoryConfigurationError: if one of them can never be right.
+        :param owner: the name of the repository class, for messages.
+        :param domain: the host of the registry, optionally with a port.
+        :param repository: the name of the repository.
+        :raises TypeError: if a name is not a string.
+        :raises RepositoryConfigurationError: if a name is not valid.
         """
         for name, value in (("domain", domain), ("repository", repository)):
             if not isinstance(value, str):
                 raise TypeError(f"{owner}({name}): expected a str, not {type(value).__name__}")
         if "@" in domain:
-            # Without the value: there may be a password in it.
+            # Without the value, which may contain a password.
             raise RepositoryConfigurationError(
-                f"{owner}(domain): expected a host such as 'docker.example.com:5000' and found an "
-                "'@'; credentials are given to the client"
+                f"{owner}(domain): expected a host such as 'docker.example.com:5000', without '@'; "
+                "pass the credentials to the client"
             )
         if _DOMAIN.fullmatch(domain) is None:
             raise RepositoryConfigurationError(
@@ -58,33 +58,33 @@ class Place:
             )
         if _REPOSITORY.fullmatch(repository) is None:
             raise RepositoryConfigurationError(
-                f"{owner}(repository): expected a name in small letters such as 'myname/myrepo', "
+                f"{owner}(repository): expected a name in lower case such as 'myname/myrepo', "
                 f"without tag or digest, not {repository!r}"
             )
         return cls(domain, repository)
 
     @property
     def host(self) -> str:
-        """Where requests go; Docker Hub's is none of the names by which it is known."""
+        """The host for requests; that of Docker Hub differs from its common names."""
         return _HUB_HOST if self._is_hub else self.domain
 
     @property
     def path(self) -> str:
-        """The repository's name in requests; Docker Hub's own images are in ``library/``."""
+        """The repository's name in requests; official images of Docker Hub are in ``library/``."""
         if self._is_hub and "/" not in self.repository:
             return f"library/{self.repository}"
         return self.repository
 
     @property
     def known_as(self) -> tuple[str, ...]:
-        """The names under which a client may have credentials for the registry."""
+        """The names under which a client may have credentials of the registry."""
         if not self._is_hub:
             return (self.domain,)
         return tuple(dict.fromkeys((self.domain, "index.docker.io", *sorted(_HUB_NAMES))))
 
     @property
     def canonical(self) -> str:
-        """The same for every spelling of the same place."""
+        """The name of the repository, the same for equivalent names of the registry."""
         host = _HUB if self._is_hub else self.domain.lower()
         return f"{host}/{self.path}"
 

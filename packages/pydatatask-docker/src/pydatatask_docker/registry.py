@@ -1,4 +1,4 @@
-"""Requests about one repository of a registry."""
+"""Requests to one repository of a registry."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["Registry"]
 
 PAGE = 1000
-"""How many tags to ask for at once; a registry may give fewer, or all."""
+"""The number of tags to request per page; a registry may send fewer, or all of them."""
 
 PAUSES = (0.05, 0.1, 0.2, 0.4)
-"""How many seconds to wait before a request is sent again, in turn."""
+"""The delays in seconds before successive retries of a request."""
 
 
 class Registry:
-    """Asks a registry about one of its repositories.
+    """A repository of a registry, accessed by authorized requests.
 
-    :param channel: the way there.
+    :param channel: the transport of the requests.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -47,13 +47,13 @@ class Registry:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Send a request, with what the registry wants to know about who is asking.
+        """Send a request with the authorization that the registry requires.
 
-        It is sent again where the registry fails; 2.8 does when it reads what it just writes.
+        Temporary failures are retried; distribution 2.8 fails if it reads data while writing it.
 
-        :param method: the verb of HTTP.
-        :param target: where it goes, from the repository's address.
-        :param actions: what it is to be allowed, for registries that give tokens.
+        :param method: the HTTP method.
+        :param target: the URL, relative to that of the repository.
+        :param actions: the actions that the request needs, for registries with tokens.
         :param headers: further headers.
         :param body: the body.
         """
@@ -64,7 +64,7 @@ class Registry:
         for pause in (*PAUSES, None):
             if ours:
                 answer = await self._authorized(ask, actions)
-            else:  # an upload may be taken elsewhere, and who is asking is not told there
+            else:  # an upload may go to another host, which must not get the credentials
                 answer = await ask(authorization=None)
             if pause is None or not answer.is_passing:
                 break
@@ -81,25 +81,25 @@ class Registry:
         return answer
 
     async def manifest(self, method: str, reference: str, *, actions: str = PULL) -> Answer | None:
-        """Ask for a manifest of any kind, or give None if there is none.
+        """Request a manifest of any media type; return None if it does not exist.
 
-        :param method: ``GET``, or ``HEAD`` for its headers alone.
+        :param method: ``GET``, or ``HEAD`` for the headers only.
         :param reference: a tag or a digest.
-        :param actions: what the request is to be allowed.
+        :param actions: the actions that the request needs.
         """
         target, headers = f"manifests/{reference}", {"Accept": ACCEPT}
         answer = await self.send(method, target, actions=actions, headers=headers)
         unsure = answer.status == HTTPStatus.NOT_FOUND and not answer.is_of_registry
         if unsure and method == "HEAD":
-            # It has no body, which would tell a registry from whoever else finds nothing.
+            # The response has no body, which would distinguish a registry from an intermediary.
             answer = await self.send("GET", target, actions=actions, headers=headers)
         return None if answer.is_absence else answer.success()
 
     async def pages(self) -> AsyncGenerator[list[str], None]:
-        """List the tags, a page at a time; there are none where there is no such repository."""
+        """Yield the pages of the list of tags; no pages if the repository does not exist."""
         answer = await self.send("GET", f"tags/list?n={PAGE}")
         if answer.status == HTTPStatus.BAD_REQUEST:
-            # More than it is willing to give at once, where it says so instead of giving less.
+            # Some registries reject a page size above their limit instead of sending less.
             answer = await self.send("GET", "tags/list")
         if answer.is_absence:
             return
@@ -108,15 +108,15 @@ class Registry:
             yield _tags(answer)
             if answer.next is None:
                 return
-            # Behind a proxy, a registry may not know the name by which it is reached.
+            # Ignore the host: a registry behind a proxy may not know its public name.
             target = URL(answer.next.raw_path_qs, encoded=True)
             if target in seen:
-                raise UnexpectedAnswer("the pages of its list go round in a circle")
+                raise UnexpectedAnswer("the pages of its list of tags link in a circle")
             seen.add(target)
             answer = await self.send("GET", target)
 
     async def exists(self) -> bool:
-        """Determine whether the registry has the repository, which the first push makes."""
+        """Return whether the repository exists; the first push creates it."""
         answer = await self.send("GET", "tags/list?n=1")
         return not answer.is_absence and answer.success() is answer
 
@@ -124,8 +124,8 @@ class Registry:
 def _tags(answer: Answer) -> list[str]:
     found = answer.success().json()
     if not isinstance(found, dict) or "tags" not in found:
-        raise UnexpectedAnswer("there is no 'tags' in its list of tags")
-    tags = found["tags"] or []  # null where there are none any more
+        raise UnexpectedAnswer("its list of tags has no key 'tags'")
+    tags = found["tags"] or []  # null if all tags were deleted
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise UnexpectedAnswer("its list of tags is no list of names")
+        raise UnexpectedAnswer("its list of tags is not a list of strings")
     return tags

@@ -29,7 +29,7 @@ __all__ = ["DockerRepository"]
 
 
 class _Known(NamedTuple):
-    """What is known of a registry, as long as the client is the same."""
+    """The cached objects for one client."""
 
     client: DockerRegistryClientAsync
     registry: Registry
@@ -37,13 +37,13 @@ class _Known(NamedTuple):
 
 
 class DockerRepository(Repository):
-    """A repository of a registry of container images. Keys translate to tags of it.
+    """A repository whose keys are the tags of a repository in a container registry.
 
-    A job is there when its image is: whatever builds an image pushes it under the job's name, and
-    what comes next starts. Nothing is pushed or pulled here.
+    A job is present if its image exists: when a program pushes an image with the job's name as its
+    tag, the tasks that require it start. This class neither pushes nor pulls images.
 
-    Credentials, certificates, proxies and how long to wait are set by the client. A token that a
-    registry gives for a while is renewed in time.
+    Credentials, certificates, proxies and timeouts are configured in the client. Tokens are renewed
+    before they expire.
 
     :param registry: a callable returning a ``docker_registry_client_async`` client object with
         appropriate authentication information, such as a resource of a session.
@@ -51,9 +51,9 @@ class DockerRepository(Repository):
         ``index.docker.io``.
     :param repository: the repository to store images in within the domain, e.g. ``myname/myrepo``.
     :param protocol: ``http`` or ``https``; by default the client's ``DEFAULT_PROTOCOL``, which is
-        the latter unless the variable ``DRCA_DEFAULT_PROTOCOL`` says otherwise.
+        ``https`` unless the environment variable ``DRCA_DEFAULT_PROTOCOL`` is set.
     :raises TypeError: if an argument has the wrong type.
-    :raises RepositoryConfigurationError: if one can never work.
+    :raises RepositoryConfigurationError: if an argument has an invalid value.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class DockerRepository(Repository):
         owner = type(self).__name__
         if not callable(registry):
             raise TypeError(
-                f"{owner}(registry): expected a callable that gives the client, such as a resource "
-                f"of a session, not {type(registry).__name__}"
+                f"{owner}(registry): expected a callable that returns the client, such as a "
+                f"session resource, not {type(registry).__name__}"
             )
         if protocol not in ("http", "https", None):
             raise RepositoryConfigurationError(
@@ -89,12 +89,12 @@ class DockerRepository(Repository):
 
     @property
     def domain(self) -> str:
-        """The registry's domain, as it was given."""
+        """The registry's domain, as passed to the constructor."""
         return self._place.domain
 
     @property
     def repository(self) -> str:
-        """The repository's name within the domain, as it was given."""
+        """The repository's name within the domain, as passed to the constructor."""
         return self._place.repository
 
     async def contains(self, item: str) -> bool:
@@ -117,7 +117,7 @@ class DockerRepository(Repository):
         return frozenset(self.valid_names(found))
 
     async def info(self, job: str) -> dict[str, str]:
-        """Give the names of the job's image, whether it is there or not, without a request.
+        """Return the names of the job's image, without a request; the image need not exist.
 
         The info provided by a docker repository is a dict with two keys, "withdomain" and
         "withoutdomain", e.g.::
@@ -134,12 +134,12 @@ class DockerRepository(Repository):
         }
 
     async def digest(self, job: str) -> str:
-        """Give the digest of the job's image, such as ``sha256:0123...``.
+        """Return the digest of the job's image, such as ``sha256:0123...``.
 
-        A tag may be moved; ``NAME@DIGEST`` is always the same image.
+        A tag may be moved; ``NAME@DIGEST`` always refers to the same image.
 
         :param job: the job.
-        :raises JobNotFoundError: if its image is not there.
+        :raises JobNotFoundError: if its image does not exist.
         """
         self.check_job_id(job)
         with self._errors("look for", job):
@@ -152,21 +152,22 @@ class DockerRepository(Repository):
         return digest_in(found)
 
     async def delete(self, job: str) -> None:
-        """Delete the job's tag if it is there, and no other tag of the same image.
+        """Delete the job's tag if it exists, and no other tag of the same image.
 
-        Where a registry deletes whole manifests only, the tag is first moved to an empty image,
-        which somebody may see for a moment. If it then refuses to delete that, the tag is moved
-        back.
+        If the registry deletes only whole manifests, the tag is first moved to an empty image,
+        which other clients may see for a moment. If the registry then refuses to delete the empty
+        image, the tag is moved back.
 
-        :raises StorePermissionError: if the registry deletes nothing; the tag is as it was.
+        :raises StorePermissionError: if the registry does not support deletion; the tag is
+            unchanged.
         """
         self.check_job_id(job)
         await finish(self._delete(job))
 
     async def validate(self) -> None:
-        """Reach the registry, and see whether it lets us list; the first push makes a repository.
+        """Check that the registry is reachable and permits listing; the repository need not exist.
 
-        :raises RepositoryConfigurationError: if it does not.
+        :raises RepositoryConfigurationError: if the registry denies permission.
         """
         try:
             with self._errors("use the registry"):
@@ -180,7 +181,7 @@ class DockerRepository(Repository):
 
     @property
     def identity(self) -> str:
-        """The registry and the repository there, the same for every spelling of them."""
+        """The registry and the repository, the same for equivalent names of them."""
         return f"docker:{self._place.canonical}"
 
     async def _delete(self, job: str) -> None:
@@ -205,7 +206,7 @@ class DockerRepository(Repository):
         return self._known
 
     def __getstate__(self) -> dict[str, Any]:
-        # A connection belongs to one process and one loop.
+        # A connection belongs to one process and one event loop.
         return {**self.__dict__, "_known": None}
 
     def __repr__(self) -> str:

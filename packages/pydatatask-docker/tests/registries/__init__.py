@@ -1,1 +1,1 @@
-"""Tests that ask a registry."""
+"""Tests that need a registry."""

@@ -1,4 +1,4 @@
-"""Clients of a registry, as users make them."""
+"""Clients of a registry, created in the same way as by users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Requests", "connected", "new_name"]
 
 
 class Requests:
-    """Notes the requests that a client sends, as verbs and paths."""
+    """A recorder of the methods and paths of a client's requests."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -38,11 +38,12 @@ class Requests:
 async def connected(
     server: RegistryServer, requests: Requests | None = None, password: str | None = None
 ) -> AsyncIterator[DockerRegistryClientAsync]:
-    """Hold a client open.
+    """Yield an open client.
 
-    :param server: the registry that it has the credentials of.
-    :param requests: what notes its requests.
-    :param password: another password than the right one, or none if it is empty.
+    :param server: the registry, with its credentials.
+    :param requests: the recorder of the client's requests.
+    :param password: a password to use instead of the right one; if it is empty, the client has no
+        credentials.
     """
     trusted = None
     if server.certificate is not None:
@@ -61,5 +62,5 @@ async def connected(
 
 
 def new_name() -> str:
-    """Give the name of a repository that nobody has used yet."""
+    """Return an unused repository name."""
     return f"tests/jobs-{uuid.uuid4().hex[:12]}"

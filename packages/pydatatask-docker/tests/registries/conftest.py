@@ -1,4 +1,4 @@
-"""What the tests share: a registry of each kind, a client, a new repository for each test."""
+"""Shared fixtures: a registry of each kind, a client, a new repository for each test."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
         scanned_modules=["pydatatask_core", "pydatatask_docker"],
         excluded_modules=["pydatatask_core.testing"],
     ) as guard:
-        # The client looks once whether there are stored passwords.
+        # The client checks once whether its credentials store exists.
         guard.functions["os.stat"].can_block_in(
             "docker_registry_client_async/dockerregistryclientasync.py", "_load_credentials"
         )
@@ -35,14 +35,14 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
 
 @pytest.fixture(params=["2", "3"])
 def server(request: pytest.FixtureRequest) -> RegistryServer:
-    """Give a registry of each kind that deletes."""
+    """Return a registry of each kind that supports deletion."""
     found: RegistryServer = request.getfixturevalue(f"registry_{request.param}")
     return found
 
 
 @pytest.fixture
 def requests() -> Requests:
-    """Give what notes the requests of ``client``."""
+    """Return the recorder of the requests of ``client``."""
     return Requests()
 
 
@@ -50,25 +50,25 @@ def requests() -> Requests:
 async def client(
     server: RegistryServer, requests: Requests
 ) -> AsyncIterator[DockerRegistryClientAsync]:
-    """Give a client."""
+    """Yield a client."""
     async with connected(server, requests) as client:
         yield client
 
 
 @pytest.fixture
 def images(server: RegistryServer) -> Images:
-    """Give a repository that is not there yet, as the server has it."""
+    """Return direct access to a repository of the server, which does not exist yet."""
     return Images(server, new_name())
 
 
 @pytest.fixture
 def repo(client: DockerRegistryClientAsync, images: Images) -> DockerRepository:
-    """Give the same repository, as we see it."""
+    """Return the pydatatask repository of ``images``."""
     return made(client, images)
 
 
 def made(client: Any, images: Images) -> DockerRepository:
-    """Give a repository as we see it."""
+    """Return the pydatatask repository of some images."""
     server = images.server
     protocol: Any = server.protocol
     return DockerRepository(lambda: client, server.domain, images.repository, protocol=protocol)

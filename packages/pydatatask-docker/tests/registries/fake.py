@@ -1,7 +1,7 @@
-"""A small registry on the loopback interface that behaves as a test wants it to.
+"""A small registry on the loopback interface whose behaviour the test determines.
 
-It has the one repository that it is asked for. What real ones do is tested with real ones; this one
-is for what they do seldom, or on other machines only.
+It accepts any repository name and has one set of tags. Other tests use real registries; this one
+shows behaviour that is rare, or specific to registries that the tests cannot access.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["Fake", "error"]
 
 
 def error(status: int, code: str, message: str = "on purpose", **headers: str) -> web.Response:
-    """Make a refusal as registries give it."""
+    """Return an error response in the format of registries."""
     body = json.dumps({"errors": [{"code": code, "message": message}]})
     return web.Response(status=status, text=body, content_type="application/json", headers=headers)
 
 
 class Fake:
-    """A registry.
+    """A fake registry.
 
-    :param tags: the tags that it has.
+    :param tags: its initial tags.
     """
 
     def __init__(self, tags: Iterable[str] = ()) -> None:
@@ -39,7 +39,7 @@ class Fake:
         self.headers: list[dict[str, str]] = []
         self.deletes_tags = False
         self.answers: list[Callable[[web.Request], web.StreamResponse | None]] = []
-        """Asked in turn before it answers itself."""
+        """Handlers to call, in order, before the registry responds itself."""
 
     async def __aenter__(self) -> Self:
         application = web.Application(middlewares=[self._watched])
@@ -63,16 +63,16 @@ class Fake:
 
     @property
     def domain(self) -> str:
-        """Its host and port."""
+        """The host and port."""
         return f"127.0.0.1:{self.port}"
 
     def refuse(self, method: str, part: str, status: int, code: str) -> None:
-        """Refuse the requests of a kind, from now on.
+        """Reject future requests of one kind.
 
-        :param method: their verb.
-        :param part: what is in their path.
-        :param status: the status of the refusal.
-        :param code: its code.
+        :param method: the HTTP method.
+        :param part: a part of the path.
+        :param status: the status of the response.
+        :param code: the error code.
         """
 
         def refusal(request: web.Request) -> web.Response | None:
@@ -83,7 +83,7 @@ class Fake:
         self.answers.append(refusal)
 
     def challenge(self, challenge: str) -> web.Response:
-        """Make the answer that wants to know who is asking."""
+        """Return a response that requires authentication."""
         return error(401, "UNAUTHORIZED", **{"WWW-Authenticate": challenge})
 
     @web.middleware
@@ -109,7 +109,7 @@ class Fake:
         answer: dict[str, Any] = {"name": request.match_info["name"], "tags": given or None}
         headers = {}
         if more:
-            # With a name of its own, as one behind a proxy has.
+            # With an internal host name, like a registry behind a proxy.
             target = f"http://registry.internal{request.path}?last={given[-1]}&n={self.page}"
             headers["Link"] = f'<{target}>; rel="next"'
         return web.json_response(answer, headers=headers)

@@ -1,4 +1,4 @@
-"""Images in a registry, pushed and looked at without anything of ours."""
+"""Images in a registry, pushed and inspected without pydatatask."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def digest_of(content: bytes) -> str:
 
 
 class Images:
-    """The images of one repository; all that it does blocks.
+    """The images of one repository; all methods block.
 
     :param server: the registry.
     :param repository: the repository.
@@ -48,17 +48,17 @@ class Images:
             self._authorization = f"Bearer {token}"
 
     def push(self, tag: str, content: str = "same for all", kind: str = OCI) -> str:
-        """Push an image without layers, and give its digest.
+        """Push an image without layers and return its digest.
 
         :param tag: its tag.
-        :param content: what tells it from others.
+        :param content: a text that distinguishes it from other images.
         :param kind: the media type of its manifest.
         """
         config = json.dumps({"architecture": "none", "os": "none", "note": content}).encode()
         return self.put(tag, manifest(kind, self.upload(config), len(config)), kind)
 
     def push_index(self, tag: str, members: Iterable[str], kind: str = OCI_INDEX) -> str:
-        """Push an index of images that are there already, and give its digest.
+        """Push an index of existing images and return its digest.
 
         :param tag: its tag.
         :param members: the tags of the images.
@@ -75,7 +75,7 @@ class Images:
         return self.put(tag, json.dumps(index).encode(), kind)
 
     def push_tags(self, tags: Sequence[str]) -> str:
-        """Push an image, and give it further tags in the folder where the server keeps them."""
+        """Push an image, and create further tags of it in the folder of the server."""
         repositories = self.server.data / "docker" / "registry" / "v2" / "repositories"
         folder = repositories / self.repository / "_manifests" / "tags"
         digest = self.push(tags[0])
@@ -84,14 +84,14 @@ class Images:
         return digest
 
     def put(self, tag: str, body: bytes, kind: str) -> str:
-        """Store a manifest under a tag, and give its digest."""
+        """Store a manifest under a tag and return its digest."""
         headers = {"Content-Type": kind}
         status, _, answer = self.request("PUT", f"manifests/{tag}", body, headers)
         assert status == 201, (status, answer)
         return digest_of(body)
 
     def upload(self, blob: bytes) -> str:
-        """Upload a blob, and give its digest; 2.8 denies one that several upload at once."""
+        """Upload a blob and return its digest; with a lock, as 2.8 fails on concurrent uploads."""
         digest = digest_of(blob)
         with self._lock:
             if digest not in self._uploaded:
@@ -109,11 +109,11 @@ class Images:
         assert status == 201, (status, answer)
 
     def tags(self) -> list[str]:
-        """List the tags as the server has them, in its order."""
+        """Return the tags in the order of the server."""
         return [tag for page in self._pages() for tag in page]
 
     def digest(self, tag: str) -> str | None:
-        """Give the digest of what a tag names, or None if the server has no such tag."""
+        """Return the digest of a tag's manifest, or None if the server does not have the tag."""
         status, headers, answer = self.request("HEAD", f"manifests/{tag}")
         assert status in (200, 404), (status, answer)
         return headers["docker-content-digest"] if status == 200 else None
@@ -125,7 +125,7 @@ class Images:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        """Ask the server, and give status, headers by their small names, and body."""
+        """Send a request; return status, headers by their names in lower case, and body."""
         connection = self._connected()
         given = {"Accept": ANY, "Authorization": self._authorization, **(headers or {})}
         connection.request(method, f"/v2/{self.repository}/{target}", body, given)
@@ -158,12 +158,12 @@ class Images:
 
 
 def credentials(server: RegistryServer) -> str:
-    """Give user and password as a header has them."""
+    """Return user and password, encoded for a header."""
     return base64.b64encode(f"{server.user}:{server.password}".encode()).decode()
 
 
 def manifest(kind: str, config: str, size: int) -> bytes:
-    """Make the manifest of an image without layers."""
+    """Return the manifest of an image without layers."""
     of = {
         OCI: "application/vnd.oci.image.config.v1+json",
         DOCKER: "application/vnd.docker.container.image.v1+json",

@@ -1,4 +1,4 @@
-"""What a repository can be made of, and where it then is."""
+"""Constructor arguments of repositories, and the names and credentials used for requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def nobody() -> Any:
-    raise AssertionError("nobody was to be asked")
+    raise AssertionError("the client must not be used")
 
 
 @pytest.mark.parametrize(
@@ -33,25 +33,25 @@ def nobody() -> Any:
         ("docker.example.com/a", "b", r"\(domain\): .*'docker.example.com/a'"),
         ("", "a/b", r"\(domain\)"),
         ("docker.example.com", "a/b:tag", r"\(repository\): .*without tag"),
-        ("docker.example.com", "A/b", r"\(repository\): .*small letters"),
+        ("docker.example.com", "A/b", r"\(repository\): .*in lower case"),
         ("docker.example.com", "/a", r"\(repository\)"),
         ("docker.example.com", "a//b", r"\(repository\)"),
         ("docker.example.com", "../b", r"\(repository\)"),
         ("docker.example.com", "", r"\(repository\)"),
     ],
 )
-def test_a_name_that_can_be_none_is_refused(domain: str, repository: str, problem: str) -> None:
+def test_an_invalid_name_is_rejected(domain: str, repository: str, problem: str) -> None:
     with pytest.raises(RepositoryConfigurationError, match=f"^DockerRepository{problem}"):
         DockerRepository(nobody, domain, repository)
 
 
-def test_credentials_in_a_domain_are_refused_without_being_shown() -> None:
-    with pytest.raises(RepositoryConfigurationError, match="given to the client") as caught:
+def test_credentials_in_a_domain_are_rejected_without_being_shown() -> None:
+    with pytest.raises(RepositoryConfigurationError, match="credentials to the client") as caught:
         DockerRepository(nobody, "me:hunter2@docker.example.com", "a/b")
     assert "hunter2" not in str(caught.value)
 
 
-def test_what_has_the_wrong_type_is_refused() -> None:
+def test_arguments_of_the_wrong_type_are_rejected() -> None:
     wrong: Any = 7
     with pytest.raises(TypeError, match=r"\(registry\): expected a callable"):
         DockerRepository(wrong, "docker.example.com", "a/b")
@@ -63,13 +63,13 @@ def test_what_has_the_wrong_type_is_refused() -> None:
         DockerRepository(nobody, "docker.example.com", "a/b", protocol=wrong)
 
 
-async def test_a_client_that_is_none_is_named() -> None:
+async def test_the_error_names_the_type_of_a_client_that_is_not_valid() -> None:
     repo = DockerRepository(dict, "docker.example.com", "a/b")  # type: ignore[arg-type]
-    with pytest.raises(RepositoryConfigurationError, match="was given a dict and needs a Docker"):
+    with pytest.raises(RepositoryConfigurationError, match="got a dict but needs a Docker"):
         await repo.keys()
 
 
-async def test_a_session_that_is_not_open_is_named() -> None:
+async def test_the_error_names_the_resource_of_a_session_that_is_not_open() -> None:
     session = Session()
 
     @session.resource
@@ -85,7 +85,7 @@ async def test_a_session_that_is_not_open_is_named() -> None:
     assert repo.identity == "docker:docker.example.com/a/b"
 
 
-def test_it_travels_without_its_connection() -> None:
+def test_a_repository_is_pickled_and_copied_without_its_connection() -> None:
     repo = DockerRepository(nobody, "docker.example.com:5000", "a/b")
     for other in (pickle.loads(pickle.dumps(repo)), copy.copy(repo)):
         assert other.identity == repo.identity
@@ -93,7 +93,7 @@ def test_it_travels_without_its_connection() -> None:
 
 
 @pytest.mark.parametrize("name", ["docker.io", "index.docker.io", "registry-1.docker.io"])
-def test_docker_hub_is_one_place_under_all_its_names(name: str) -> None:
+def test_docker_hub_is_the_same_registry_under_all_its_names(name: str) -> None:
     place = DockerRepository(nobody, "docker.io", "library/ubuntu").identity
     assert DockerRepository(nobody, name, "ubuntu").identity == place
     assert DockerRepository(nobody, name, "me/ubuntu").identity != place
@@ -101,7 +101,7 @@ def test_docker_hub_is_one_place_under_all_its_names(name: str) -> None:
 
 
 class Elsewhere(AbstractResolver):
-    """Finds every host at one port of this machine."""
+    """A resolver that resolves every host to one port of the local machine."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -117,7 +117,7 @@ class Elsewhere(AbstractResolver):
 
 
 @pytest.mark.parametrize("known_as", ["https://index.docker.io/v1/", "docker.io"])
-async def test_docker_hub_is_asked_where_it_answers_with_the_password_that_docker_has_stored(
+async def test_requests_to_docker_hub_use_its_host_for_requests_and_the_stored_password(
     known_as: str, tmp_path: Path
 ) -> None:
     store = tmp_path / "config.json"
@@ -145,7 +145,7 @@ async def test_docker_hub_is_asked_where_it_answers_with_the_password_that_docke
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"auths": {"127.0.0.1": {}}}'], ids=repr)
-async def test_a_store_of_passwords_that_makes_no_sense_is_named(
+async def test_the_error_names_a_credentials_store_that_is_not_valid(
     content: str, tmp_path: Path
 ) -> None:
     store = tmp_path / "config.json"
@@ -155,5 +155,7 @@ async def test_a_store_of_passwords_that_makes_no_sense_is_named(
         client = DockerRegistryClientAsync(credentials_store=store, no_proxy=fake.domain)
         async with client:
             repo = DockerRepository(lambda: client, fake.domain, "jobs", protocol="http")
-            with pytest.raises(RepositoryConfigurationError, match=r"config\.json does not hold"):
+            with pytest.raises(
+                RepositoryConfigurationError, match=r"config\.json does not contain"
+            ):
                 await repo.keys()

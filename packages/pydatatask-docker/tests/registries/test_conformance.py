@@ -1,4 +1,4 @@
-"""The suite over registries of each kind."""
+"""The conformance suite, for registries of each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One tag is deleted, and nothing else, whichever way the registry has."""
+"""Deletion of one tag, and of nothing else, with each kind of registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydatatask_docker import DockerRepository
 
 
-async def test_of_a_thousand_tags_of_one_image_the_others_stay(
+async def test_deleting_one_of_a_thousand_tags_of_an_image_keeps_the_others(
     repo: DockerRepository, images: Images
 ) -> None:
     tags = [f"job{number}" for number in range(1000)]
@@ -35,7 +35,7 @@ async def test_of_a_thousand_tags_of_one_image_the_others_stay(
     assert {await asyncio.to_thread(images.digest, tag) for tag in left[::100]} == {digest}
 
 
-async def test_a_registry_that_deletes_nothing_says_so_and_every_tag_stays_as_it_was(
+async def test_a_registry_without_deletion_raises_an_error_and_all_tags_are_unchanged(
     registry_2_keeping: RegistryServer,
 ) -> None:
     images = Images(registry_2_keeping, new_name())
@@ -60,7 +60,7 @@ async def test_the_only_tag_of_an_image_is_deleted(repo: DockerRepository, image
     await repo.delete("job")
 
 
-async def test_an_index_is_deleted_and_its_members_stay(
+async def test_an_index_is_deleted_and_its_members_are_kept(
     repo: DockerRepository, images: Images
 ) -> None:
     def push() -> str | None:
@@ -75,9 +75,7 @@ async def test_an_index_is_deleted_and_its_members_stay(
     assert await asyncio.to_thread(images.digest, "other") == digest
 
 
-async def test_an_image_that_was_deleted_can_be_pushed_again(
-    repo: DockerRepository, images: Images
-) -> None:
+async def test_a_deleted_image_can_be_pushed_again(repo: DockerRepository, images: Images) -> None:
     for _ in range(3):
         digest = await asyncio.to_thread(images.push, "job", "the same", DOCKER)
         assert await repo.digest("job") == digest
@@ -85,10 +83,10 @@ async def test_an_image_that_was_deleted_can_be_pushed_again(
         assert not await repo.contains("job")
 
 
-async def test_a_tag_that_names_nothing_any_more_can_be_deleted(
+async def test_a_tag_without_a_manifest_can_be_deleted(
     registry_2: RegistryServer,
 ) -> None:
-    """2.8 leaves one where it fails half-way: listed for ever, and denied when it is asked for."""
+    """Version 2.8 leaves such a tag after a failure: it is listed but cannot be read."""
     images = Images(registry_2, new_name())
 
     def push() -> None:
@@ -107,7 +105,7 @@ async def test_a_tag_that_names_nothing_any_more_can_be_deleted(
         assert await repo.keys() == {"other"}
 
 
-async def test_where_tags_are_deleted_that_is_one_request(
+async def test_deletion_is_one_request_if_the_registry_deletes_tags(
     registry_3: RegistryServer, requests: Requests
 ) -> None:
     images = Images(registry_3, new_name())
@@ -120,7 +118,7 @@ async def test_where_tags_are_deleted_that_is_one_request(
         await repo.delete("two")
     assert requests.sent[before:] == [
         f"DELETE /v2/{images.repository}/manifests/two",
-        # Now it is absent, or the registry has looked for a manifest of that name.
+        # Now the tag is absent, or the registry has looked for a manifest of that name.
         f"DELETE /v2/{images.repository}/manifests/two",
         f"GET /v2/{images.repository}/manifests/two",
     ]

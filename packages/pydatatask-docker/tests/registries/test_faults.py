@@ -1,4 +1,4 @@
-"""What becomes of a repository's users when the registry refuses, fails or talks nonsense."""
+"""Behaviour of a repository when the registry refuses, fails or sends invalid responses."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def anonymous(fake: Fake, **options: Any) -> DockerRegistryClientAsync:
 # -- listing ---------------------------------------------------------------------------------------
 
 
-async def test_pages_are_asked_for_where_we_know_the_registry_and_not_where_it_thinks_it_is(
+async def test_pages_are_requested_from_the_configured_host_and_not_the_one_in_the_link(
     fake: Fake, repo: DockerRepository
 ) -> None:
     assert await repo.keys() == {*TAGS}
@@ -60,7 +60,7 @@ async def test_pages_are_asked_for_where_we_know_the_registry_and_not_where_it_t
     ]
 
 
-async def test_a_page_that_fails_is_no_end_of_the_list(fake: Fake, repo: DockerRepository) -> None:
+async def test_a_page_that_fails_does_not_end_the_list(fake: Fake, repo: DockerRepository) -> None:
     fake.answers.append(
         lambda request: error(404, "NOT_FOUND") if request.query.get("last") == "d" else None
     )
@@ -68,7 +68,9 @@ async def test_a_page_that_fails_is_no_end_of_the_list(fake: Fake, repo: DockerR
         await repo.keys()
 
 
-async def test_pages_that_go_round_in_a_circle_are_told(fake: Fake, repo: DockerRepository) -> None:
+async def test_pages_that_link_in_a_circle_raise_an_error(
+    fake: Fake, repo: DockerRepository
+) -> None:
     target = "/v2/jobs/tags/list?last=b"
     link = {"Link": f'<{target}>; rel="next"'}
     fake.answers.append(lambda request: web.json_response({"tags": ["a"]}, headers=link))
@@ -76,7 +78,7 @@ async def test_pages_that_go_round_in_a_circle_are_told(fake: Fake, repo: Docker
         await repo.keys()
 
 
-async def test_one_that_gives_no_pages_so_large_is_asked_for_what_it_likes(
+async def test_a_registry_that_rejects_the_page_size_is_asked_for_its_default(
     fake: Fake, repo: DockerRepository
 ) -> None:
     fake.answers.append(
@@ -90,22 +92,22 @@ async def test_one_that_gives_no_pages_so_large_is_asked_for_what_it_likes(
 @pytest.mark.parametrize(
     "body", ["<html>", "[]", '{"tags": 7}', '{"tags": [7]}', '{"name": "jobs"}'], ids=repr
 )
-async def test_a_list_that_is_none_is_no_empty_one(
+async def test_an_invalid_list_is_not_treated_as_empty(
     fake: Fake, repo: DockerRepository, body: str
 ) -> None:
     fake.answers.append(lambda request: web.Response(text=body))
-    with pytest.raises(StoreError, match=r"list the jobs.*makes no sense"):
+    with pytest.raises(StoreError, match=r"list the jobs.*invalid response"):
         await repo.keys()
 
 
-async def test_a_next_page_without_an_address_is_told(fake: Fake, repo: DockerRepository) -> None:
+async def test_an_invalid_url_of_the_next_page_raises(fake: Fake, repo: DockerRepository) -> None:
     headers = {"Link": '<http://[>; rel="next"'}
     fake.answers.append(lambda request: web.json_response({"tags": ["a"]}, headers=headers))
-    with pytest.raises(StoreError, match="no address behind its Link"):
+    with pytest.raises(StoreError, match="Link header does not contain a valid URL"):
         await repo.keys()
 
 
-async def test_a_404_that_no_registry_gives_is_no_absence(
+async def test_a_404_from_an_intermediary_does_not_mean_absence(
     fake: Fake, repo: DockerRepository
 ) -> None:
     fake.answers.append(lambda request: web.Response(status=404, text="nothing here"))
@@ -117,7 +119,7 @@ async def test_a_404_that_no_registry_gives_is_no_absence(
 # -- looking up ------------------------------------------------------------------------------------
 
 
-async def test_a_digest_that_the_registry_does_not_tell_is_computed(
+async def test_a_digest_that_the_registry_does_not_send_is_computed(
     fake: Fake, repo: DockerRepository
 ) -> None:
     assert await repo.digest("a") == f"sha256:{sha256(fake.tags['a']).hexdigest()}"
@@ -133,7 +135,7 @@ async def test_a_digest_that_the_registry_does_not_tell_is_computed(
         (418, "OTHER", StoreError, "OTHER: on purpose"),
     ],
 )
-async def test_a_refusal_is_told_with_what_it_means(
+async def test_an_error_response_is_explained(
     fake: Fake, repo: DockerRepository, status: int, code: str, kind: type[Exception], words: str
 ) -> None:
     fake.answers.append(lambda request: error(status, code))
@@ -143,22 +145,20 @@ async def test_a_refusal_is_told_with_what_it_means(
     assert f"{fake.domain}/jobs" in str(caught.value)
 
 
-async def test_one_that_fails_for_a_moment_is_asked_again(
-    fake: Fake, repo: DockerRepository
-) -> None:
+async def test_a_temporary_failure_is_retried(fake: Fake, repo: DockerRepository) -> None:
     failures = [error(503, "UNKNOWN"), error(500, "UNKNOWN")]
     fake.answers.append(lambda request: failures.pop() if failures else None)
     assert await repo.contains("a")
 
 
-async def test_one_that_goes_on_failing_is_told(fake: Fake, repo: DockerRepository) -> None:
+async def test_a_permanent_failure_is_reported(fake: Fake, repo: DockerRepository) -> None:
     fake.answers.append(lambda request: error(503, "UNKNOWN"))
     with pytest.raises(StoreError, match="overloaded"):
         await repo.contains("a")
     assert len(fake.seen) == 5
 
 
-async def test_a_connection_that_breaks_is_told(fake: Fake, repo: DockerRepository) -> None:
+async def test_a_lost_connection_is_reported(fake: Fake, repo: DockerRepository) -> None:
     def cut(request: web.Request) -> None:
         assert request.transport is not None
         request.transport.abort()
@@ -168,7 +168,7 @@ async def test_a_connection_that_breaks_is_told(fake: Fake, repo: DockerReposito
         await repo.contains("a")
 
 
-async def test_one_that_does_not_answer_in_time_is_told(fake: Fake) -> None:
+async def test_a_registry_that_does_not_respond_in_time_raises_a_timeout(fake: Fake) -> None:
     class Slow(Fake):
         async def _get(self, request: web.Request) -> web.Response:
             await asyncio.Event().wait()
@@ -182,7 +182,7 @@ async def test_one_that_does_not_answer_in_time_is_told(fake: Fake) -> None:
                 await repo.contains("a")
 
 
-async def test_a_client_that_was_closed_is_an_error_of_the_store(fake: Fake) -> None:
+async def test_a_closed_client_raises_a_store_error(fake: Fake) -> None:
     async with anonymous(fake) as client:
         repo = DockerRepository(lambda: client, fake.domain, "jobs", protocol="http")
         await repo.keys()
@@ -190,7 +190,7 @@ async def test_a_client_that_was_closed_is_an_error_of_the_store(fake: Fake) -> 
         await repo.keys()
 
 
-async def test_a_registry_that_refuses_is_a_matter_of_configuration_when_validating(
+async def test_validate_reports_missing_permissions_as_a_configuration_error(
     fake: Fake, repo: DockerRepository
 ) -> None:
     fake.answers.append(lambda request: error(403, "DENIED"))
@@ -201,7 +201,7 @@ async def test_a_registry_that_refuses_is_a_matter_of_configuration_when_validat
 # -- deleting --------------------------------------------------------------------------------------
 
 
-async def test_a_tag_is_left_alone_if_manifests_are_not_deleted(
+async def test_a_tag_is_not_moved_if_the_registry_does_not_delete_manifests(
     fake: Fake, repo: DockerRepository
 ) -> None:
     fake.refuse("DELETE", "/manifests/", 405, "UNSUPPORTED")
@@ -212,10 +212,10 @@ async def test_a_tag_is_left_alone_if_manifests_are_not_deleted(
     assert not [request for request in fake.seen if request.startswith("PUT") and "/a" in request]
 
 
-async def test_a_tag_is_moved_back_if_its_deletion_is_refused_after_all(
+async def test_a_tag_is_moved_back_if_the_registry_then_refuses_its_deletion(
     fake: Fake, repo: DockerRepository
 ) -> None:
-    await repo.delete("b")  # now it is known to delete
+    await repo.delete("b")  # now the registry is known to support deletion
     fake.refuse("DELETE", "/manifests/", 405, "UNSUPPORTED")
     before = dict(fake.tags)
     with pytest.raises(StorePermissionError, match="UNSUPPORTED"):
@@ -224,7 +224,7 @@ async def test_a_tag_is_moved_back_if_its_deletion_is_refused_after_all(
     assert "PUT /v2/jobs/manifests/a" in fake.seen
 
 
-async def test_a_tag_that_cannot_be_moved_back_is_told_with_what_it_named(
+async def test_the_error_for_a_tag_that_cannot_be_moved_back_has_its_original_digest(
     fake: Fake, repo: DockerRepository
 ) -> None:
     await repo.delete("b")
@@ -243,7 +243,7 @@ async def test_a_tag_that_cannot_be_moved_back_is_told_with_what_it_named(
         await repo.delete("a")
 
 
-async def test_what_somebody_pushes_meanwhile_is_not_replaced_by_what_was_there(
+async def test_an_image_pushed_during_a_failed_deletion_is_kept(
     fake: Fake, repo: DockerRepository
 ) -> None:
     await repo.delete("b")
@@ -260,7 +260,7 @@ async def test_what_somebody_pushes_meanwhile_is_not_replaced_by_what_was_there(
     assert b"new" in fake.tags["a"]
 
 
-async def test_an_upload_may_be_taken_elsewhere_and_the_password_is_not_told_there(
+async def test_the_password_is_not_sent_to_another_host_that_takes_an_upload(
     fake: Fake,
 ) -> None:
     async with Fake() as elsewhere, anonymous(fake) as client:
@@ -291,7 +291,7 @@ async def test_an_upload_may_be_taken_elsewhere_and_the_password_is_not_told_the
 
 
 @pytest.mark.parametrize("location", ["http://[", "mailto:nobody"])
-async def test_an_upload_that_goes_nowhere_is_told_and_the_tag_stays(
+async def test_an_invalid_upload_location_raises_and_the_tag_is_unchanged(
     fake: Fake, repo: DockerRepository, location: str
 ) -> None:
     headers = {"Location": location}

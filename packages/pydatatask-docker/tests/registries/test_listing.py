@@ -1,4 +1,4 @@
-"""All tags are listed, however many pages the registry gives."""
+"""Listing of tags over any number of pages, and lookups of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .clients import Requests
 
 
-async def test_five_thousand_tags_are_listed_by_the_page(
+async def test_five_thousand_tags_are_listed_with_one_request_per_page(
     registry_3: RegistryServer, requests: Requests
 ) -> None:
     images = Images(registry_3, new_name())
@@ -38,7 +38,7 @@ async def test_five_thousand_tags_are_listed_by_the_page(
 
 
 @pytest.mark.parametrize("kind", [OCI, DOCKER])
-async def test_an_image_of_either_kind_is_there(
+async def test_images_of_both_media_types_are_present(
     repo: DockerRepository, images: Images, kind: str
 ) -> None:
     digest = await asyncio.to_thread(images.push, "job", "an image", kind)
@@ -47,7 +47,7 @@ async def test_an_image_of_either_kind_is_there(
 
 
 @pytest.mark.parametrize(("kind", "of"), [(OCI_INDEX, OCI), (DOCKER_LIST, DOCKER)])
-async def test_an_index_of_either_kind_is_there(
+async def test_indexes_of_both_media_types_are_present(
     repo: DockerRepository, images: Images, kind: str, of: str
 ) -> None:
     await asyncio.to_thread(images.push, "member", "an image", of)
@@ -57,9 +57,7 @@ async def test_an_index_of_either_kind_is_there(
     assert await repo.keys() == {"job", "member"}
 
 
-async def test_an_image_that_is_not_there_has_no_digest(
-    repo: DockerRepository, images: Images
-) -> None:
+async def test_the_digest_of_an_absent_image_raises(repo: DockerRepository, images: Images) -> None:
     with pytest.raises(JobNotFoundError, match="'job'"):
         await repo.digest("job")
     await asyncio.to_thread(images.push, "other")
@@ -67,7 +65,7 @@ async def test_an_image_that_is_not_there_has_no_digest(
         await repo.digest("job")
 
 
-async def test_info_gives_names_without_a_request(
+async def test_info_returns_names_without_a_request(
     repo: DockerRepository, images: Images, requests: Requests
 ) -> None:
     assert await repo.info("job") == {
@@ -77,7 +75,7 @@ async def test_info_gives_names_without_a_request(
     assert requests.sent == []
 
 
-async def test_a_repository_is_missing_until_something_is_pushed(
+async def test_a_repository_is_missing_until_an_image_is_pushed(
     repo: DockerRepository, images: Images
 ) -> None:
     assert await repo.is_missing()
@@ -87,7 +85,7 @@ async def test_a_repository_is_missing_until_something_is_pushed(
     assert not await repo.is_missing()
 
 
-async def test_an_encrypted_connection_takes_the_certificate_to_be_trusted(
+async def test_an_encrypted_connection_uses_the_certificate_of_the_client(
     registry_2_tls: RegistryServer,
 ) -> None:
     images = Images(registry_2_tls, new_name())

@@ -1,4 +1,4 @@
-"""The example of the README, run as it stands there."""
+"""The example of the README is executed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that another program has pushed, which knows nothing of us."""
+"""Images pushed by another program, skopeo."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Path:
-    """Give an image with a layer, in a folder as OCI's image layout has it."""
+    """Return a folder in the OCI image layout, which contains an image with one layer."""
     folder = tmp_path / "layout"
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -61,7 +61,7 @@ def layout(tmp_path: Path) -> Path:
 
 
 def copy(source: str, images: Images, tag: str, *options: str) -> str:
-    """Let skopeo push an image, and give the digest that it tells."""
+    """Push an image with skopeo and return the digest that it prints."""
     program = shutil.which("skopeo")
     if program is None:
         unavailable("skopeo", "it is not on PATH (Debian, Ubuntu: apt-get install skopeo)")
@@ -79,7 +79,7 @@ def copy(source: str, images: Images, tag: str, *options: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["oci", "v2s2"])
-async def test_what_skopeo_pushes_is_listed_found_and_deleted(
+async def test_an_image_pushed_by_skopeo_is_listed_found_and_deleted(
     repo: DockerRepository, images: Images, layout: Path, kind: str
 ) -> None:
     digest = await asyncio.to_thread(copy, f"oci:{layout}", images, "job1", f"--format={kind}")

@@ -1,4 +1,4 @@
-"""Registries that want tokens, which expire."""
+"""Registries that require tokens, which expire."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def images(registry_3: RegistryServer) -> Images:
 
 @pytest.fixture
 def tokens(registry_3: RegistryServer) -> Iterator[TokenServer]:
-    """Give the server of tokens, whose tokens are good for long again afterwards."""
+    """Yield the token server, and restore the lifetime of its tokens afterwards."""
     tokens = registry_3.tokens
     assert tokens is not None
     life, said = tokens.life, tokens.said
@@ -52,7 +52,7 @@ async def client(registry_3: RegistryServer) -> AsyncIterator[DockerRegistryClie
 
 
 async def refused(images: Images, token: str) -> None:
-    """Wait until the registry does not take a token any more."""
+    """Wait until the registry no longer accepts a token."""
     deadline = time.monotonic() + 30
     while True:
         header = {"Authorization": f"Bearer {token}"}
@@ -63,7 +63,7 @@ async def refused(images: Images, token: str) -> None:
         await asyncio.sleep(0.1)
 
 
-async def test_one_token_serves_for_many_requests(
+async def test_one_token_is_used_for_several_requests(
     client: Any, images: Images, tokens: TokenServer
 ) -> None:
     repo = made(client, images)
@@ -73,7 +73,7 @@ async def test_one_token_serves_for_many_requests(
     assert tokens.scopes == [f"repository:{images.repository}:pull"]
 
 
-async def test_many_requests_at_once_wait_for_one_token(
+async def test_concurrent_requests_wait_for_one_token(
     client: Any, images: Images, tokens: TokenServer
 ) -> None:
     repo = made(client, images)
@@ -81,10 +81,10 @@ async def test_many_requests_at_once_wait_for_one_token(
     assert len(tokens.scopes) == 1
 
 
-async def test_a_token_that_the_registry_takes_no_more_is_replaced(
+async def test_a_token_that_the_registry_no_longer_accepts_is_replaced(
     client: Any, images: Images, tokens: TokenServer
 ) -> None:
-    """Whatever was said about how long it is good for."""
+    """The token server announces a longer lifetime than its tokens have."""
     tokens.life, tokens.said = 1, 300
     repo = made(client, images)
     assert await repo.contains("job1")
@@ -101,7 +101,7 @@ async def test_a_token_that_the_registry_takes_no_more_is_replaced(
     ]
 
 
-async def test_a_token_that_is_said_to_expire_is_replaced_before_it_is_refused(
+async def test_a_token_is_replaced_before_its_announced_expiry(
     registry_3: RegistryServer, images: Images, tokens: TokenServer
 ) -> None:
     tokens.said = 1
@@ -115,11 +115,11 @@ async def test_a_token_that_is_said_to_expire_is_replaced_before_it_is_refused(
             before = len(requests.sent)
             assert await repo.contains("job1")
             await asyncio.sleep(0.05)
-    # The token, and the question; no question that was refused before.
+    # The requests for a token and for the manifest, and none that was rejected before.
     assert [sent.split("?")[0].split(" ")[0] for sent in requests.sent[before:]] == ["GET", "HEAD"]
 
 
-async def test_a_token_that_the_user_gave_is_used(
+async def test_a_token_in_the_users_client_is_used(
     registry_3: RegistryServer, images: Images, tokens: TokenServer
 ) -> None:
     async with connected(registry_3, password="") as client:
@@ -134,7 +134,7 @@ async def test_a_token_that_the_user_gave_is_used(
 
 
 @pytest.mark.parametrize("password", ["hunter2", ""], ids=["wrong", "none"])
-async def test_a_password_that_is_not_accepted_is_told_without_it(
+async def test_the_error_for_a_rejected_password_does_not_contain_it(
     registry_3: RegistryServer, images: Images, password: str
 ) -> None:
     async with connected(registry_3, password=password) as client:
@@ -147,7 +147,9 @@ async def test_a_password_that_is_not_accepted_is_told_without_it(
 
 
 @pytest.mark.parametrize("password", ["hunter2", ""], ids=["wrong", "none"])
-async def test_so_it_is_without_tokens(registry_2: RegistryServer, password: str) -> None:
+async def test_the_error_for_a_rejected_password_does_not_contain_it_without_tokens(
+    registry_2: RegistryServer, password: str
+) -> None:
     async with connected(registry_2, password=password) as client:
         repo = made(client, Images(registry_2, new_name()))
         with pytest.raises(StorePermissionError, match="does not accept") as caught:
@@ -155,11 +157,11 @@ async def test_so_it_is_without_tokens(registry_2: RegistryServer, password: str
     assert "hunter2" not in str(caught.value)
 
 
-# -- what no registry of ours does -----------------------------------------------------------------
+# -- fake registries -------------------------------------------------------------------------------
 
 
 def asking_for(fake: Fake, challenge: str) -> None:
-    """Let a registry want a token."""
+    """Make a registry require a token."""
     fake.answers.append(
         lambda request: (
             None
@@ -170,7 +172,7 @@ def asking_for(fake: Fake, challenge: str) -> None:
 
 
 def giving(fake: Fake, **answer: Any) -> None:
-    """Let a server give a token."""
+    """Make a token server send a token."""
     fake.answers.append(
         lambda request: web.json_response(answer) if request.path == "/token" else None
     )
@@ -184,11 +186,11 @@ async def listed(fake: Fake, repository: str = "jobs") -> Any:
 
 
 def plain(fake: Fake) -> Any:
-    """Give what makes a client for it."""
+    """Return the description of a fake registry for :func:`connected`."""
     return SimpleNamespace(domain=fake.domain, certificate=None)
 
 
-async def test_who_needs_no_password_gets_a_token_as_well() -> None:
+async def test_a_client_without_a_password_gets_a_token() -> None:
     async with Fake(["a"]) as fake:
         asking_for(
             fake, f'Bearer realm="http://{fake.domain}/token",service="a b",scope="x:y:pull"'
@@ -198,7 +200,7 @@ async def test_who_needs_no_password_gets_a_token_as_well() -> None:
         assert "GET /token?scope=x:y:pull&service=a+b" in fake.seen
 
 
-async def test_of_several_challenges_the_token_is_taken() -> None:
+async def test_a_token_is_preferred_if_there_are_several_challenges() -> None:
     async with Fake(["a"]) as fake:
         challenge = f'Negotiate, Basic realm="x", Bearer realm=http://{fake.domain}/token'
         asking_for(fake, challenge)
@@ -210,15 +212,15 @@ async def test_of_several_challenges_the_token_is_taken() -> None:
 @pytest.mark.parametrize(
     ("challenge", "words"),
     [
-        ("Bearer", "where to get a token"),
-        ('Bearer realm="file:///etc/passwd"', "where to get a token"),
-        ('Bearer realm="http://["', "is no address"),
-        ('Bearer realm="http://{}/token"', "gives no token"),
+        ("Bearer", "URL of a token server"),
+        ('Bearer realm="file:///etc/passwd"', "URL of a token server"),
+        ('Bearer realm="http://["', "not a valid URL"),
+        ('Bearer realm="http://{}/token"', "did not send a token"),
         ("Negotiate", "does not accept the credentials"),
         ("", "does not accept the credentials"),
     ],
 )
-async def test_a_challenge_that_cannot_be_met_is_told(challenge: str, words: str) -> None:
+async def test_an_unsupported_challenge_is_reported(challenge: str, words: str) -> None:
     async with Fake(["a"]) as fake:
         asking_for(fake, challenge.format(fake.domain))
         giving(fake, tokens=[])
@@ -226,7 +228,7 @@ async def test_a_challenge_that_cannot_be_met_is_told(challenge: str, words: str
             await listed(fake)
 
 
-async def test_a_token_that_is_not_enough_is_a_matter_of_permission() -> None:
+async def test_a_token_with_insufficient_scope_raises_a_permission_error() -> None:
     async with Fake(["a"]) as fake:
         realm = f'Bearer realm="http://{fake.domain}/token",error="insufficient_scope"'
         asking_for(fake, realm)
@@ -236,7 +238,7 @@ async def test_a_token_that_is_not_enough_is_a_matter_of_permission() -> None:
         assert len([request for request in fake.seen if "/token" in request]) == 1
 
 
-async def test_a_password_is_not_told_to_who_would_send_it_around_in_clear(
+async def test_a_password_is_not_sent_to_a_token_server_without_encryption(
     registry_2_tls: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pydatatask_docker.answer import Answer, Challenge
