@@ -27,7 +27,7 @@ _UNSUPPORTED = frozenset({400, 404, 405, 501})
 """The statuses of registries that do not support deletion by this kind of reference."""
 
 ATTEMPTS = 4
-"""The maximum number of tombstones to store and delete for one tag, while deletion fails."""
+"""The maximum number of attempts to move a tag to its tombstone and delete the tombstone."""
 
 _PROBE = Stone.made("probe")
 
@@ -107,9 +107,9 @@ class Deleter:
             raise
 
     async def _is_listed(self, tag: str) -> bool:
-        """Return whether a tag without a manifest is listed.
+        """Return whether a tag is listed.
 
-        distribution 2.8 leaves such a tag when a deletion fails midway.
+        It may lack a manifest: distribution 2.8 leaves such tags when a deletion fails midway.
         """
         async with aclosing(self._registry.pages()) as pages:
             async for page in pages:
@@ -136,7 +136,7 @@ class Deleter:
             if answer.succeeded or (stone is _PROBE and answer.is_absence):
                 return
             # While tags are pushed, distribution 2.8 may delete the manifest but not its tag. Then
-            # the tag can be deleted only after it is moved to another manifest.
+            # the tag can be deleted only after a manifest is stored under it again.
             if not (answer.is_absence or answer.is_passing) or attempt == ATTEMPTS:
                 break
         self._by_digest = False

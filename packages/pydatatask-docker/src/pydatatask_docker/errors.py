@@ -39,7 +39,7 @@ _BY_CODE: dict[str, tuple[type[StoreError], str]] = {
 _BY_STATUS: dict[int, tuple[type[StoreError], str]] = {
     401: (StorePermissionError, _CREDENTIALS),
     403: (StorePermissionError, _PERMISSION),
-    404: (StoreError, "the response does not come from a registry"),
+    404: (StoreError, "the server is not a registry, or it hides the repository"),
     405: (StorePermissionError, "the registry does not support this"),
     408: (StoreTimeoutError, ""),
     429: (StoreError, _TOO_MANY),

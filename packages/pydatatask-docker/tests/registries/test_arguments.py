@@ -117,7 +117,7 @@ class Elsewhere(AbstractResolver):
 
 
 @pytest.mark.parametrize("known_as", ["https://index.docker.io/v1/", "docker.io"])
-async def test_requests_to_docker_hub_use_its_host_for_requests_and_the_stored_password(
+async def test_docker_hub_is_accessed_at_its_api_host_with_the_stored_password(
     known_as: str, tmp_path: Path
 ) -> None:
     store = tmp_path / "config.json"

@@ -81,7 +81,7 @@ class MongoMetadataRepository(MetadataRepository):
         self._filter: dict[str, Any] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Reset the bulk methods of a subclass that overrides ``info`` or ``info_many`` only."""
+        """Use the default bulk methods in subclasses that override ``info`` or ``info_many``."""
         super().__init_subclass__(**kwargs)
         for single, bulk in (("info", "info_many"), ("info_many", "info_all")):
             if single in cls.__dict__ and bulk not in cls.__dict__:
@@ -217,7 +217,7 @@ class MongoMetadataRepository(MetadataRepository):
     async def _batches(
         self, action: str, selected: dict[str, Any], fields: dict[str, Any] | None = None
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
-        """Yield batches of documents from one cursor."""
+        """Yield batches of documents from one cursor; the event loop can run between batches."""
         with self._errors(action):
             cursor = self._ready().find(selected, fields, batch_size=BATCH)
             try:

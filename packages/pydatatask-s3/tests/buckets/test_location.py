@@ -63,7 +63,7 @@ def test_the_kind_of_values_does_not_change_the_location() -> None:
     )
 
 
-def test_without_an_open_session_a_repository_equals_only_its_own_location() -> None:
+def test_without_an_open_session_each_repository_has_its_own_location() -> None:
     @Session().resource
     async def client() -> AsyncIterator[Any]:
         yield None
