@@ -15,7 +15,7 @@ import pytest
 from documented.reading import KNOWN, Class, Function, classes, constants, functions
 
 import pydatatask
-from pydatatask_core.utils.calls import is_coroutine_function
+from pydatatask_core.utils.call_log import is_coroutine_function
 
 EMPTY = inspect.Parameter.empty
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pydatatask_core.utils.trees import mount_below
+from pydatatask_core.utils.files import find_mount_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def bind(tmp_path: Path) -> Iterator[Callable[[Path, Path], None]]:
     subprocess.run(["umount", str(tmp_path / "tried")], check=True)
     (tmp_path / "tried").rmdir()
     yield mount
-    while (point := mount_below(str(tmp_path))) is not None:
+    while (point := find_mount_point(str(tmp_path))) is not None:
         subprocess.run(["umount", "--lazy", point], check=True)
 
 

@@ -14,7 +14,7 @@ HEAD = """
 import os
 import pydatatask_cli
 from pydatatask_core import *
-from pydatatask_core.repository.map import FilterRepository
+from pydatatask_core.repository.views.filtered import FilterRepository
 
 values = {f"j{i}": {"weight": i} for i in range(6)}
 del values["j3"]["weight"]

@@ -26,17 +26,20 @@ from hypothesis import strategies as st
 
 from pydatatask_core.testing import metadata_values, same_metadata
 from pydatatask_mongo.client import CODEC_OPTIONS
-from pydatatask_mongo.decoding import from_document
-from pydatatask_mongo.encoding import levels, to_document
+from pydatatask_mongo.decoder import from_document
+from pydatatask_mongo.encoder import nesting_depth, to_document
 from pydatatask_mongo.keys import escape_key, unescape_key
 
 TAG = "_pydatatask"
 NEPAL = timezone(timedelta(hours=5, minutes=45))
 
 
-def stored(value: Any, *, careful: bool = False) -> dict[str, Any]:
+def stored(value: Any, *, ferretdb_compatible: bool = False) -> dict[str, Any]:
     """Return the document of a value as read from a server."""
-    data = bson.encode(to_document("job", value, careful=careful), codec_options=CODEC_OPTIONS)
+    data = bson.encode(
+        to_document("job", value, ferretdb_compatible=ferretdb_compatible),
+        codec_options=CODEC_OPTIONS,
+    )
     return bson.decode(data, codec_options=CODEC_OPTIONS)
 
 
@@ -161,9 +164,11 @@ def test_only_keys_that_servers_do_not_support_are_escaped(
     ],
 )
 def test_values_that_ferretdb_does_not_support_are_encoded(value: Any, field: Any) -> None:
-    document = to_document("job", {"x": value}, careful=True)
+    document = to_document("job", {"x": value}, ferretdb_compatible=True)
     assert document == {"_id": "job", TAG: "document", "x": field}
-    assert same_metadata(from_document(stored({"x": value}, careful=True)), {"x": value})
+    assert same_metadata(
+        from_document(stored({"x": value}, ferretdb_compatible=True)), {"x": value}
+    )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +197,7 @@ def test_bson_types_outside_the_data_model_are_kept(value: Any) -> None:
     assert from_document(stored(beside_a_date)) == beside_a_date
 
 
-@pytest.mark.parametrize("careful", [False, True])
+@pytest.mark.parametrize("ferretdb_compatible", [False, True])
 @pytest.mark.parametrize(
     ("value", "field"),
     [
@@ -213,15 +218,20 @@ def test_bson_types_outside_the_data_model_are_kept(value: Any) -> None:
     ],
 )
 def test_values_without_a_bson_type_are_stored_as_documented(
-    value: Any, field: dict[str, Any], careful: bool
+    value: Any, field: dict[str, Any], ferretdb_compatible: bool
 ) -> None:
-    document = to_document("job", {"x": value}, careful=careful)
-    if careful and type(value) is list:
+    document = to_document("job", {"x": value}, ferretdb_compatible=ferretdb_compatible)
+    if ferretdb_compatible and type(value) is list:
         field = {**field, "values": [1, {TAG: "list", "items": [2]}]}
     assert document == {"_id": "job", TAG: "document", "x": field}
-    assert same_metadata(from_document(stored({"x": value}, careful=careful)), {"x": value})
+    assert same_metadata(
+        from_document(stored({"x": value}, ferretdb_compatible=ferretdb_compatible)), {"x": value}
+    )
     alone = {TAG: "value", "value": field}
-    assert to_document("job", value, careful=careful) == {"_id": "job", **alone}
+    assert to_document("job", value, ferretdb_compatible=ferretdb_compatible) == {
+        "_id": "job",
+        **alone,
+    }
 
 
 def test_a_document_of_another_program_is_read_unchanged() -> None:
@@ -243,21 +253,30 @@ def test_a_document_of_another_program_is_read_unchanged() -> None:
     assert (type(value["long"]), type(value["list"][0])) == (int, int)
 
 
-@given(value=metadata_values(), careful=st.booleans())
-def test_any_value_can_be_read_from_its_document(value: Any, careful: bool) -> None:
-    assert same_metadata(from_document(stored(value, careful=careful)), value)
+@given(value=metadata_values(), ferretdb_compatible=st.booleans())
+def test_any_value_can_be_read_from_its_document(value: Any, ferretdb_compatible: bool) -> None:
+    assert same_metadata(
+        from_document(stored(value, ferretdb_compatible=ferretdb_compatible)), value
+    )
 
 
 @given(
     keys=st.lists(st.text(st.sampled_from('a%.$_"\\\0\n0125EFid')), min_size=2, unique=True),
-    careful=st.booleans(),
+    ferretdb_compatible=st.booleans(),
 )
-def test_different_keys_are_escaped_differently(keys: list[str], careful: bool) -> None:
-    escaped = [escape_key(key, at_top=True, careful=careful) for key in keys]
+def test_different_keys_are_escaped_differently(keys: list[str], ferretdb_compatible: bool) -> None:
+    escaped = [
+        escape_key(key, at_top=True, ferretdb_compatible=ferretdb_compatible) for key in keys
+    ]
     assert len(set(escaped)) == len(keys)
     assert [unescape_key(key) for key in escaped] == keys
     assert not any("." in key or "\0" in key or key.startswith("$") for key in escaped)
 
 
 def test_levels_include_the_document_itself() -> None:
-    assert [levels(value) for value in (1, {}, {"a": 1}, {"a": [{}, {"b": [1]}]})] == [0, 1, 1, 4]
+    assert [nesting_depth(value) for value in (1, {}, {"a": 1}, {"a": [{}, {"b": [1]}]})] == [
+        0,
+        1,
+        1,
+        4,
+    ]

@@ -23,7 +23,7 @@ from pydatatask_core.errors import (
     UnsupportedValueError,
 )
 from pydatatask_mongo import MongoMetadataRepository
-from pydatatask_mongo.errors import store_errors, translated
+from pydatatask_mongo.errors import store_errors, translate_error
 
 REPO = MongoMetadataRepository(lambda: None, "part")  # type: ignore[arg-type,return-value]
 
@@ -80,13 +80,13 @@ def test_every_error_of_the_client_library_is_translated(kind: type[Exception]) 
     ids=repr,
 )
 def test_each_kind_of_error_has_its_class(theirs: Any, ours: type[Exception], words: str) -> None:
-    error = translated(theirs, REPO, "write", "job")
+    error = translate_error(theirs, REPO, "write", "job")
     assert type(error) is ours
     assert words in str(error)
 
 
 def test_a_message_does_not_contain_debugging_details() -> None:
-    error = translated(OperationFailure("bad\n value", 2, {"ok": 0.0}), REPO, "list the jobs")
+    error = translate_error(OperationFailure("bad\n value", 2, {"ok": 0.0}), REPO, "list the jobs")
     assert str(error) == f"could not list the jobs in {REPO!r}: bad value"
 
 

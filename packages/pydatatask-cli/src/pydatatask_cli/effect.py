@@ -30,15 +30,15 @@ def check_deletes(repo: Repository, data: str) -> None:
 
 def _read_only_view(repo: Repository) -> Repository | None:
     from pydatatask_core.repository import RelatedItemRepository
-    from pydatatask_core.repository.listing import Combinator
-    from pydatatask_core.repository.map import FilterRepository
+    from pydatatask_core.repository.snapshot import View
+    from pydatatask_core.repository.views.filtered import FilterRepository
 
     # A class with a `delete` of its own may delete whatever the flag says.
     if type(repo).delete in (FilterRepository.delete, RelatedItemRepository.delete):
         view: FilterRepository | RelatedItemRepository = repo  # type: ignore[assignment]
         if not view.allow_deletes:
             return view
-    children = repo.written_children if isinstance(repo, Combinator) else ()
+    children = repo.written_children if isinstance(repo, View) else ()
     return next((found for found in map(_read_only_view, children) if found is not None), None)
 
 

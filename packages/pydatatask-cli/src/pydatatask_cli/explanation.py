@@ -102,10 +102,10 @@ async def _explain(repo: Repository, job: str, name: str, doubt: bool = False) -
         BlockingRepository,
         RelatedItemRepository,
     )
-    from pydatatask_core.repository.listing import is_combinator
-    from pydatatask_core.repository.map import FilterRepository
+    from pydatatask_core.repository.snapshot import is_view
+    from pydatatask_core.repository.views.filtered import FilterRepository
 
-    if not is_combinator(repo):
+    if not is_view(repo):
         return await _leaf(repo, job, name, doubt)
     # A related repository passes for its base as far as isinstance is concerned, so it is first.
     kind = type(repo)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.repository.bulk import read_each
-from pydatatask_core.repository.map import succeeded
+from pydatatask_core.repository.concurrency import read_many
+from pydatatask_core.repository.views.filtered import succeeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ async def failed_jobs(task: Task) -> tuple[dict[str, dict[str, Any]], list[str]]
     found: dict[str, dict[str, Any]] = {}
     errors: list[str] = []
     for repo in outcome_repositories(task):
-        records, problems = await read_each(repo, await repo.keys())
+        records, problems = await read_many(repo, await repo.keys())
         found |= {job: record for job, record in records.items() if not succeeded(record)}
         errors += map(str, problems.values())
     return dict(sorted(found.items())), sorted(errors)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .lazy import gathered_names
+from .lazy import reexported_names
 
 if TYPE_CHECKING:
     from .errors import *
@@ -85,7 +85,7 @@ __all__ = [
 
 if not TYPE_CHECKING:
     # Those that load nothing but what is asked for go first.
-    __getattr__, __dir__ = gathered_names(
+    __getattr__, __dir__ = reexported_names(
         globals(),
         (
             ".pipeline",

@@ -87,10 +87,12 @@ __all__ = [
 ]
 
 
-_LONGEST_SHOWN = 160
+_MAX_SHOWN_CHARACTERS = 160
 
 
-def _rebuild(cls: type[PydatataskError], message: str, state: dict[str, Any]) -> PydatataskError:
+def _unpickle_error(
+    cls: type[PydatataskError], message: str, state: dict[str, Any]
+) -> PydatataskError:
     error = cls.__new__(cls, message)
     error.args = (message,)
     for name, value in state.items():
@@ -116,7 +118,7 @@ class PydatataskError(Exception):
         state = dict(self.__dict__)
         if isinstance(self, OSError) and self.errno is not None:
             state["errno"] = self.errno
-        return _rebuild, (type(self), str(self), state)
+        return _unpickle_error, (type(self), str(self), state)
 
 
 class RepositoryError(PydatataskError):
@@ -133,7 +135,7 @@ class InvalidJobIdError(RepositoryError, ValueError, KeyError):
 
     def __init__(self, job: object, repository: object, rule: str) -> None:
         super().__init__(
-            f"{shown(job)} is not a valid job id for {repository!r}: {rule}. "
+            f"{excerpt(job)} is not a valid job id for {repository!r}: {rule}. "
             "pydatatask.encode_job_id() turns any text into a job id"
         )
         self.job = job
@@ -196,8 +198,8 @@ class JobFunctionError(MalformedValueError):
     def __init__(self, job: str, function: str, problem: BaseException) -> None:
         text = describe(problem)
         kind = type(problem).__name__
-        told = kind if text == kind else f"{kind}: {text}"
-        RepositoryError.__init__(self, f"{function} raised for job {job!r}: {told}")
+        reason = kind if text == kind else f"{kind}: {text}"
+        RepositoryError.__init__(self, f"{function} raised for job {job!r}: {reason}")
         self.job = job
 
 
@@ -297,7 +299,7 @@ class UnrecordableJobError(TaskError, InvalidJobIdError):
     def __init__(self, task: str, job: str, problems: Sequence[tuple[str, object, str]]) -> None:
         rules = "; ".join(f"{name}, {repo!r}: {rule}" for name, repo, rule in problems)
         super(InvalidJobIdError, self).__init__(
-            f"{task}: job {shown(job)} is not launched, because its end could not be recorded in "
+            f"{task}: job {excerpt(job)} is not launched, because its end could not be recorded in "
             f"{rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job id), "
             "or give the task repositories of a class that allows it"
         )
@@ -395,7 +397,7 @@ class MissingBackendAttributeError(MissingBackendError, AttributeError):
     """
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """Return the representation of a value for a message, cut if it is long.
 
     :param value: any value; one whose ``repr`` raises is shown as its type.
@@ -404,8 +406,8 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # noqa: BLE001 - an integer of thousands of digits has no decimals
         return f"a value of type {type(value).__qualname__}"
-    if len(text) > _LONGEST_SHOWN:
-        return f"{text[:_LONGEST_SHOWN]}... ({len(text)} characters)"
+    if len(text) > _MAX_SHOWN_CHARACTERS:
+        return f"{text[:_MAX_SHOWN_CHARACTERS]}... ({len(text)} characters)"
     return text
 
 

@@ -26,7 +26,7 @@ from pydatatask_core.errors import (
     TaskConfigurationError,
 )
 from pydatatask_core.pipeline.collisions import find_collisions
-from pydatatask_core.repository._files import location
+from pydatatask_core.repository.files.fs import folder_location as location
 
 from .fakes import jobs, quiet
 

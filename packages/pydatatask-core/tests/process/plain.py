@@ -12,7 +12,7 @@ from typing import Any
 
 from pydatatask_core.proc_manager import STDOUT, AbstractProcessManager
 from pydatatask_core.utils import AReadText, AWriteText, ReadStream, WriteStream
-from pydatatask_core.utils.trees import remove_tree
+from pydatatask_core.utils.files import remove_tree
 
 
 class PlainManager(AbstractProcessManager):

@@ -22,7 +22,7 @@ from pydatatask_core import (
 )
 from pydatatask_core.errors import NotAwaitedError
 from pydatatask_core.repository.job_scope import JobScope, current_scope
-from pydatatask_core.utils.calls import MAX_NOTED_CALLS, is_coroutine_function
+from pydatatask_core.utils.call_log import MAX_RECORDED_CALLS, is_coroutine_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,7 +172,7 @@ async def test_what_another_process_wrote_is_known_by_its_place(tmp_path: Any) -
     with body() as there:
         await write(FileRepository(tmp_path), "a")
     here = JobScope("task", "a")
-    here.include(there.places_written())
+    here.add_published(there.published_identities())
     assert here.wrote_to(FileRepository(tmp_path))
     assert not here.wrote_to(InProcessBlobRepository())
 
@@ -204,8 +204,8 @@ async def test_a_scope_keeps_few_of_many_calls() -> None:
     repo = InProcessMetadataRepository()
     with body() as scope:
         forgotten = repo.dump("forgotten", 0)
-        for number in range(10 * MAX_NOTED_CALLS):
+        for number in range(10 * MAX_RECORDED_CALLS):
             await repo.dump(f"job{number}", number)
         assert scope.unfinished() == [forgotten]
-        assert len(scope.calls) <= MAX_NOTED_CALLS + 1
+        assert len(scope.calls) <= MAX_RECORDED_CALLS + 1
         forgotten.close()

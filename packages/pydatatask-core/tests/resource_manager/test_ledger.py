@@ -39,11 +39,11 @@ def one(launches: int = 1) -> Resources:
 def test_what_would_be_too_much_is_refused_and_changes_nothing(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     for _ in range(3):
-        assert ledger.take(one()) is None
+        assert ledger.reserve(one()) is None
     before = ledger.usage()
-    assert ledger.take(one()) is ResourceType.RATE
-    assert ledger.take(Resources.parse(5, 5, 5)) is ResourceType.CPU
-    assert ledger.take(Resources.parse(1, "3.1", 5)) is ResourceType.MEM
+    assert ledger.reserve(one()) is ResourceType.RATE
+    assert ledger.reserve(Resources.parse(5, 5, 5)) is ResourceType.CPU
+    assert ledger.reserve(Resources.parse(1, "3.1", 5)) is ResourceType.MEM
     assert ledger.usage() == before == Resources.parse(3, 3, 3)
 
 
@@ -64,12 +64,12 @@ def test_there_is_room_for_as_many_as_can_be_taken(
 ) -> None:
     ledger = Ledger(quota, clock)
     for _ in range(taken):
-        ledger.take(one())
-        ledger.date(one(), clock.now + 10)
+        ledger.reserve(one())
+        ledger.expire_at(one(), clock.now + 10)
     room = ledger.room(request_)
     assert room is not None
-    assert [ledger.take(request_) for _ in range(room)] == [None] * room
-    assert ledger.take(request_) is not None
+    assert [ledger.reserve(request_) for _ in range(room)] == [None] * room
+    assert ledger.reserve(request_) is not None
     assert ledger.room(request_) == 0
 
 
@@ -81,14 +81,14 @@ def test_giving_back_more_than_there_is_empties_the_ledger_and_is_logged(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Ledger(QUOTA, clock)
-    ledger.take(Resources.parse(2, 1, 3))
+    ledger.reserve(Resources.parse(2, 1, 3))
     with caplog.at_level(logging.ERROR):
-        ledger.give(Resources.parse(1, 2, 1))
+        ledger.release(Resources.parse(1, 2, 1))
     assert ledger.usage() == Resources.parse(1, 0, 2)
     assert "somebody relinquishes twice" in caplog.text
 
 
-@pytest.mark.parametrize("operation", ["take", "give"])
+@pytest.mark.parametrize("operation", ["reserve", "release"])
 def test_negative_amounts_are_refused(clock: Clock, operation: str) -> None:
     ledger = Ledger(QUOTA, clock)
     with pytest.raises(QuantityError, match="is negative"):
@@ -99,15 +99,15 @@ def test_negative_amounts_are_refused(clock: Clock, operation: str) -> None:
 def test_launches_with_a_window_leave_when_it_has_passed(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     for _ in range(3):
-        assert ledger.take(one()) is None
-        ledger.date(one(), clock.now + 60)
+        assert ledger.reserve(one()) is None
+        ledger.expire_at(one(), clock.now + 60)
         clock.now += 10
-    ledger.give(Resources.parse(3, 3, 0))
-    assert ledger.take(one()) is ResourceType.RATE
+    ledger.release(Resources.parse(3, 3, 0))
+    assert ledger.reserve(one()) is ResourceType.RATE
     assert ledger.next_release() == 30
     clock.now += 30
     assert ledger.next_release() == 10
-    assert ledger.take(one()) is None
+    assert ledger.reserve(one()) is None
     assert ledger.usage() == Resources.parse(1, 1, 3)
 
 
@@ -115,9 +115,9 @@ def test_launches_with_a_window_cannot_be_given_back(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Ledger(QUOTA, clock)
-    ledger.take(one())
-    ledger.date(one(), clock.now + 60)
-    ledger.give(one())
+    ledger.reserve(one())
+    ledger.expire_at(one(), clock.now + 60)
+    ledger.release(one())
     assert ledger.usage() == Resources.parse(0, 0, 1)
     assert "somebody relinquishes twice" in caplog.text
 
@@ -125,26 +125,26 @@ def test_launches_with_a_window_cannot_be_given_back(
 def test_where_launches_are_not_limited_they_are_not_counted(clock: Clock) -> None:
     ledger = Ledger(Resources.parse(4, 4), clock)
     for _ in range(4):
-        assert ledger.take(one()) is None
-        ledger.date(one(), clock.now + 60)
-    ledger.give(one())
+        assert ledger.reserve(one()) is None
+        ledger.expire_at(one(), clock.now + 60)
+    ledger.release(one())
     assert ledger.usage() == Resources.parse(3, 3, 0)
     assert ledger.next_release() is None
 
 
 def test_filling_forgets_all_but_the_launches_within_their_window(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
-    ledger.take(one(2))
-    ledger.date(one(2), clock.now + 60)
-    ledger.take(one())
+    ledger.reserve(one(2))
+    ledger.expire_at(one(2), clock.now + 60)
+    ledger.reserve(one())
     ledger.fill([])
     assert ledger.usage() == Resources.parse(0, 0, 2)
 
 
 def test_launches_that_are_reported_are_not_counted_twice(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
-    ledger.take(one(2))
-    ledger.date(one(2), clock.now + 10)
+    ledger.reserve(one(2))
+    ledger.expire_at(one(2), clock.now + 10)
     window = timedelta(seconds=60)
     # One of the two ended and is seen no more; the other is seen, with one of another driver.
     ledger.fill([(Resources.parse(2, 2, 2), window), (Resources.parse(1, 1, 1), window)])
@@ -160,16 +160,16 @@ def test_launches_that_are_reported_without_a_window_stay_until_given_back(clock
     ledger.fill([(one(2), None)])
     clock.now += 10**9
     assert ledger.usage() == one(2)
-    ledger.give(one(2))
+    ledger.release(one(2))
     assert ledger.usage() == Resources(launches=0)
 
 
 def test_what_is_reported_may_be_over_the_quota_and_refuses_everything(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     ledger.fill([(Resources.parse(9, 0, 0), None)])
-    assert ledger.take(Resources.parse(0, 1, 0)) is ResourceType.CPU
-    ledger.give(Resources.parse(5, 0, 0))
-    assert ledger.take(Resources.parse(0, 1, 0)) is None
+    assert ledger.reserve(Resources.parse(0, 1, 0)) is ResourceType.CPU
+    ledger.release(Resources.parse(5, 0, 0))
+    assert ledger.reserve(Resources.parse(0, 1, 0)) is None
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -190,8 +190,8 @@ class LedgerMachine(RuleBasedStateMachine):
     )
     def launch(self, cpu: str, mem: str, window: int) -> None:
         request = Resources.parse(cpu, mem)
-        if self.ledger.take(request) is None:
-            self.ledger.date(request, self.clock.now + window)
+        if self.ledger.reserve(request) is None:
+            self.ledger.expire_at(request, self.clock.now + window)
             self.running.append(request)
             self.recent.append(self.clock.now + window)
         else:
@@ -201,7 +201,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def end(self, data: st.DataObject) -> None:
         if self.running:
             job = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-            self.ledger.give(job.without_launches())
+            self.ledger.release(job.without_launches())
 
     @rule(seconds=st.integers(1, 30))
     def wait(self, seconds: int) -> None:

@@ -75,7 +75,7 @@ class PublishesTextOnErrors(ReferenceBlobs):
 
 class PublishingWhenAborted(Writer):
     async def _discard(self) -> None:
-        if self._failed is None and self._ended == "discarded":
+        if self._failure is None and self._final_state == "discarded":
             await self._publish()
 
 
@@ -94,7 +94,7 @@ class PublishesOnCancellation(ReferenceBlobs):
 
 class PublishingWhenForgotten(Writer):
     def __del__(self) -> None:
-        if self._ended is None and self.repo.store.exists:
+        if self._final_state is None and self.repo.store.exists:
             self.repo.store._values[self.job] = self.blob
 
 
@@ -157,7 +157,7 @@ class PublishesAtEachClose(ReferenceBlobs):
 
 class TakingMore(Writer):
     async def write(self, data: bytes) -> None:
-        if self._ended is None:
+        if self._final_state is None:
             await super().write(data)
 
 

@@ -66,7 +66,7 @@ class DeletesNothingOnErrors(ReferenceRepository):
 
 
 class Edged(ReferenceRepository):
-    def translated(self, action: str, error: Exception) -> Exception:
+    def require_translation(self, action: str, error: Exception) -> Exception:
         raise NotImplementedError
 
     @contextmanager
@@ -74,7 +74,7 @@ class Edged(ReferenceRepository):
         try:
             yield
         except ConnectionError as e:
-            raise self.translated(action, e) from e
+            raise self.require_translation(action, e) from e
 
 
 @breaks(
@@ -84,19 +84,19 @@ class Edged(ReferenceRepository):
     "a_deletion_that_failed_says_so",
 )
 class LetsForeignErrorsThrough(Edged):
-    def translated(self, action: str, error: Exception) -> Exception:
+    def require_translation(self, action: str, error: Exception) -> Exception:
         return error
 
 
 @breaks("R6", "an_error_names_the_repository_the_job_and_the_cause")
 class NamesNoJob(Edged):
-    def translated(self, action: str, error: Exception) -> Exception:
+    def require_translation(self, action: str, error: Exception) -> Exception:
         return StoreConnectionError("do it", self, error)
 
 
 @breaks("R6", "an_error_names_the_repository_the_job_and_the_cause")
 class NamesNoRepository(Edged):
-    def translated(self, action: str, error: Exception) -> Exception:
+    def require_translation(self, action: str, error: Exception) -> Exception:
         return StoreConnectionError(action, "the store", error)
 
 

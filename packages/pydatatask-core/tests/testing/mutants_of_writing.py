@@ -40,7 +40,7 @@ class OneTask(Writer):
     async def _write(self, data: bytes) -> None:
         self.task = self.task or asyncio.current_task()
         if self.task is not asyncio.current_task():
-            self._begun += 1
+            self._called += 1
         await super()._write(data)
 
 
@@ -54,8 +54,8 @@ class Forgiving(Writer):
         try:
             await super().write(data)
         except BaseException:
-            self._failed = None
-            self._begun = self._done
+            self._failure = None
+            self._called = self._stored
             raise
 
 

@@ -12,13 +12,13 @@ from .mutants_of_blobs import MUTANTS as BLOB_MUTANTS
 from .mutants_of_membership import MUTANTS as MEMBERSHIP_MUTANTS
 from .mutants_of_metadata import MUTANTS as METADATA_MUTANTS
 from .mutants_of_publication import MUTANTS as PUBLICATION_MUTANTS
-from .mutants_of_upkeep import MUTANTS as UPKEEP_MUTANTS
+from .mutants_of_upkeep import MUTANTS as OPERATION_MUTANTS
 from .mutants_of_writing import MUTANTS as WRITING_MUTANTS
 
 __all__ = ["few_examples"]
 
 MUTANTS = {
-    OverNames: [*MEMBERSHIP_MUTANTS, *UPKEEP_MUTANTS],
+    OverNames: [*MEMBERSHIP_MUTANTS, *OPERATION_MUTANTS],
     OverBlobs: [*PUBLICATION_MUTANTS, *WRITING_MUTANTS, *BLOB_MUTANTS],
     OverMetadata: METADATA_MUTANTS,
 }

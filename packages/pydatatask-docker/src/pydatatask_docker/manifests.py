@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from hashlib import sha256
 
-__all__ = ["ACCEPT", "CONFIG", "CONFIG_DIGEST", "MANIFEST_TYPE", "Stone", "digest_of"]
+__all__ = ["ACCEPT", "CONFIG", "CONFIG_DIGEST", "MANIFEST_TYPE", "Tombstone", "digest_of"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
@@ -36,7 +36,7 @@ CONFIG_DIGEST = digest_of(CONFIG)
 
 
 @dataclass(frozen=True)
-class Stone:
+class Tombstone:
     """A tombstone, the manifest of an empty image.
 
     :param body: the manifest.
@@ -45,10 +45,10 @@ class Stone:
     body: bytes
 
     @classmethod
-    def made(cls, mark: str | None = None) -> Stone:
+    def create(cls, label: str | None = None) -> Tombstone:
         """Create a tombstone.
 
-        :param mark: an annotation; equal marks create equal tombstones. By default it is unique.
+        :param label: an annotation; equal marks create equal tombstones. By default it is unique.
         """
         manifest = {
             "schemaVersion": 2,
@@ -59,7 +59,7 @@ class Stone:
                 "size": len(CONFIG),
             },
             "layers": [],
-            "annotations": {"pydatatask.deletion": mark or uuid.uuid4().hex},
+            "annotations": {"pydatatask.deletion": label or uuid.uuid4().hex},
         }
         return cls(json.dumps(manifest).encode())
 

@@ -11,13 +11,13 @@ from pydatatask_core.errors import (
     StorePermissionError,
 )
 from pydatatask_core.repository import Repository
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import run_to_completion
 
-from .channel import Channel, usable
-from .deleting import Deleter, digest_in
+from .deletion import Deleter, digest_from
 from .errors import store_errors
-from .place import Place
 from .registry import Registry
+from .repository_ref import RepositoryRef
+from .transport import Transport, check_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["DockerRepository"]
 
 
-class _Known(NamedTuple):
+class _Connection(NamedTuple):
     """The cached objects for one client."""
 
     client: DockerRegistryClientAsync
@@ -74,10 +74,10 @@ class DockerRepository(Repository):
             raise RepositoryConfigurationError(
                 f"{owner}(protocol): expected 'http' or 'https', not {protocol!r}"
             )
-        self._place = Place.checked(owner, domain, repository)
+        self._ref = RepositoryRef.create(owner, domain, repository)
         self._registry = registry
         self._protocol = protocol
-        self._known: _Known | None = None
+        self._connection: _Connection | None = None
 
     @property
     def registry(self) -> DockerRegistryClientAsync:
@@ -90,12 +90,12 @@ class DockerRepository(Repository):
     @property
     def domain(self) -> str:
         """The registry's domain, as passed to the constructor."""
-        return self._place.domain
+        return self._ref.domain
 
     @property
     def repository(self) -> str:
         """The repository's name within the domain, as passed to the constructor."""
-        return self._place.repository
+        return self._ref.repository
 
     async def contains(self, item: str) -> bool:
         if not self.is_valid_job_id(item):
@@ -110,11 +110,11 @@ class DockerRepository(Repository):
                     yield tag
 
     async def keys(self) -> frozenset[str]:
-        found: list[str] = []
+        valid_tags: list[str] = []
         async with aclosing(self._pages()) as pages:
             async for tags in pages:
-                found += tags
-        return frozenset(self.valid_names(found))
+                valid_tags += tags
+        return frozenset(self.valid_names(valid_tags))
 
     async def info(self, job: str) -> dict[str, str]:
         """Return the names of the job's image, without a request; the image need not exist.
@@ -144,12 +144,12 @@ class DockerRepository(Repository):
         self.check_job_id(job)
         with self._errors("look for", job):
             registry = self._ready().registry
-            found = await registry.manifest("HEAD", job)
-            if found is not None and "Docker-Content-Digest" not in found.headers:
-                found = await registry.manifest("GET", job)
-        if found is None:
+            digest = await registry.manifest("HEAD", job)
+            if digest is not None and "Docker-Content-Digest" not in digest.headers:
+                digest = await registry.manifest("GET", job)
+        if digest is None:
             raise JobNotFoundError(job, self)
-        return digest_in(found)
+        return digest_from(digest)
 
     async def delete(self, job: str) -> None:
         """Delete the job's tag if it exists, and no other tag of the same image.
@@ -162,7 +162,7 @@ class DockerRepository(Repository):
             unchanged.
         """
         self.check_job_id(job)
-        await finish(self._delete(job))
+        await run_to_completion(self._delete(job))
 
     async def validate(self) -> None:
         """Check that the registry is reachable and permits listing; the repository need not exist.
@@ -182,7 +182,7 @@ class DockerRepository(Repository):
     @property
     def identity(self) -> str:
         """The registry and the repository, the same for equivalent names of them."""
-        return f"docker:{self._place.canonical}"
+        return f"docker:{self._ref.canonical}"
 
     async def _delete(self, job: str) -> None:
         with self._errors("delete", job):
@@ -195,19 +195,19 @@ class DockerRepository(Repository):
                     yield page
 
     def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
-        return store_errors(self, self._place, action, job)
+        return store_errors(self, self._ref, action, job)
 
-    def _ready(self) -> _Known:
-        client = usable(self.registry, self)
-        if self._known is None or self._known.client is not client:
+    def _ready(self) -> _Connection:
+        client = check_client(self.registry, self)
+        if self._connection is None or self._connection.client is not client:
             protocol = self._protocol or client.DEFAULT_PROTOCOL
-            registry = Registry(Channel(client, self._place, protocol))
-            self._known = _Known(client, registry, Deleter(registry))
-        return self._known
+            registry = Registry(Transport(client, self._ref, protocol))
+            self._connection = _Connection(client, registry, Deleter(registry))
+        return self._connection
 
     def __getstate__(self) -> dict[str, Any]:
         # A connection belongs to one process and one event loop.
-        return {**self.__dict__, "_known": None}
+        return {**self.__dict__, "_connection": None}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(..., {self.domain!r}, {self.repository!r})"

@@ -1,4 +1,4 @@
-"""Listing of tags over any number of pages, and lookups of images."""
+"""Snapshot of tags over any number of pages, and lookups of images."""
 
 from __future__ import annotations
 

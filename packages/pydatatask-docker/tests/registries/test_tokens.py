@@ -241,11 +241,11 @@ async def test_a_token_with_insufficient_scope_raises_a_permission_error() -> No
 async def test_a_password_is_not_sent_to_a_token_server_without_encryption(
     registry_2_tls: RegistryServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pydatatask_docker.answer import Answer, Challenge
+    from pydatatask_docker.response import Challenge, RegistryResponse
 
     async with Fake() as fake, connected(registry_2_tls) as client:
         realm = {"realm": f"http://{fake.domain}/token"}
-        monkeypatch.setattr(Answer, "challenges", [Challenge("bearer", realm)])
+        monkeypatch.setattr(RegistryResponse, "challenges", [Challenge("bearer", realm)])
         repo = made(client, Images(registry_2_tls, new_name()))
         with pytest.raises(StoreError, match=r"without encryption"):
             await repo.keys()

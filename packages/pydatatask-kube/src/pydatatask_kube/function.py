@@ -196,4 +196,4 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             success = not (isinstance(found, dict) and found.get("success") is False)
         else:
             return
-        self.outcome_view("func_done").note(job, success)
+        self.outcome_view("func_done").record_verdict(job, success)

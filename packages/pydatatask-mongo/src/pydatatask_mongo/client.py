@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     Collection: TypeAlias = AsyncIOMotorCollection[Any] | AsyncCollection[Any]
 
-__all__ = ["CODEC_OPTIONS", "servers_of", "takes_all_values", "usable"]
+__all__ = ["CODEC_OPTIONS", "servers_of", "supports_all_values", "with_codec_options"]
 
 # Dates are read without a time zone, which is added later, ten times as fast as by the library.
 CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -23,27 +23,27 @@ CODEC_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
 """The codec options for all requests, so that values do not depend on the user's options."""
 
 
-def usable(given: Any, owner: object) -> Collection:
+def with_codec_options(raw: Any, owner: object) -> Collection:
     """Return a collection with :data:`CODEC_OPTIONS`.
 
     Its other options, such as the read preference and the concerns, are kept.
 
-    :param given: the result of the user's callable.
+    :param raw: the result of the user's callable.
     :param owner: the repository.
     :raises RepositoryConfigurationError: if ``given`` is not an asyncio collection.
     """
     # A database or client returns a collection for any attribute name, so the type is checked.
-    if not isinstance(getattr(given, "full_name", None), str):
+    if not isinstance(getattr(raw, "full_name", None), str):
         raise RepositoryConfigurationError(
-            f"{owner!r} got a {_kind(given)} but needs a collection, such as "
+            f"{owner!r} got a {_kind(raw)} but needs a collection, such as "
             'client["database"]["collection"]'
         )
-    if not hasattr(given.find({}), "__anext__"):
+    if not hasattr(raw.find({}), "__anext__"):
         raise RepositoryConfigurationError(
-            f"{owner!r} got a {_kind(given)}, which blocks the event loop; get the collection from "
+            f"{owner!r} got a {_kind(raw)}, which blocks the event loop; get the collection from "
             "a pymongo.AsyncMongoClient or motor.motor_asyncio.AsyncIOMotorClient"
         )
-    collection: Collection = given.with_options(codec_options=CODEC_OPTIONS)
+    collection: Collection = raw.with_options(codec_options=CODEC_OPTIONS)
     return collection
 
 
@@ -53,7 +53,7 @@ def servers_of(collection: Collection) -> str:
     return ",".join(sorted(f"{host}:{port}" if port else host for host, port in servers))
 
 
-async def takes_all_values(collection: Collection) -> bool:
+async def supports_all_values(collection: Collection) -> bool:
     """Return whether the server stores all BSON values, according to its version.
 
     FerretDB 1 supports neither lists in lists nor infinite and undefined floats, makes negative
@@ -65,5 +65,5 @@ async def takes_all_values(collection: Collection) -> bool:
     return "ferretdbVersion" not in await collection.database.command("buildInfo")
 
 
-def _kind(given: object) -> str:
-    return f"{type(given).__module__}.{type(given).__qualname__}"
+def _kind(raw: object) -> str:
+    return f"{type(raw).__module__}.{type(raw).__qualname__}"

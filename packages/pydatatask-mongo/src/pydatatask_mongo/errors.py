@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository import Repository
 
-__all__ = ["store_errors", "translated"]
+__all__ = ["store_errors", "translate_error"]
 
 _NOT_PRIMARY = "the server is not the primary, or is shutting down"
 _DUPLICATE = "another document has the same value in a unique index"
@@ -60,7 +60,7 @@ _BY_TYPE: tuple[tuple[type[Exception], type[StoreError], str], ...] = (
     (theirs.PyMongoError, StoreError, ""),
     (BSONError, StoreError, ""),
 )
-_OF_SIZE = frozenset({10334, 17419, 17420})  # BSONObjectTooLarge, and two codes for updates
+_SIZE_CODES = frozenset({10334, 17419, 17420})  # BSONObjectTooLarge, and two codes for updates
 
 
 @contextmanager
@@ -74,10 +74,10 @@ def store_errors(repository: Repository, action: str, job: str | None = None) ->
     try:
         yield
     except (theirs.PyMongoError, BSONError) as e:
-        raise translated(e, repository, action, job) from e
+        raise translate_error(e, repository, action, job) from e
 
 
-def translated(
+def translate_error(
     error: Exception, repository: Repository, action: str, job: str | None = None
 ) -> RepositoryError:
     """Convert an error of the client library to one of pydatatask.
@@ -88,15 +88,15 @@ def translated(
     :param job: the job, if the operation concerns one job.
     """
     code = getattr(error, "code", None)
-    if job is not None and (isinstance(error, theirs.DocumentTooLarge) or code in _OF_SIZE):
-        return UnsupportedValueError(job, repository, f"{_TOO_LARGE}: {_said(error)}")
+    if job is not None and (isinstance(error, theirs.DocumentTooLarge) or code in _SIZE_CODES):
+        return UnsupportedValueError(job, repository, f"{_TOO_LARGE}: {_error_text(error)}")
     if code in _BY_CODE:
         ours, meaning = _BY_CODE[code]
     else:
         ours, meaning = next(
             (ours, meaning) for kind, ours, meaning in _BY_TYPE if isinstance(error, kind)
         )
-    cause = _said(error)
+    cause = _error_text(error)
     return ours(
         action if job is None else f"{action} job {job!r}",
         repository,
@@ -104,7 +104,7 @@ def translated(
     )
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     """Return the message of an error, without details for debugging the client library."""
     text = str(error) or type(error).__name__
     for appendix in (", full error: {", ", Topology Description: <", " (configured timeouts: "):

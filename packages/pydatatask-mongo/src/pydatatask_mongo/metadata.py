@@ -21,13 +21,13 @@ from pydatatask_core.errors import (
 )
 from pydatatask_core.repository import MetadataRepository, Repository
 from pydatatask_core.repository.location import Location
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import run_to_completion
 
-from .decoding import from_document
-from .encoding import to_document
+from .collection_provider import CollectionProvider
+from .decoder import from_document
+from .documents import build_document, check_value, replace, serialize
+from .encoder import to_document
 from .errors import store_errors
-from .source import Source
-from .writing import checked_document, checked_value, replace, serialized
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
@@ -40,7 +40,7 @@ __all__ = ["MongoMetadataRepository"]
 
 log = logging.getLogger("pydatatask.repository")
 
-BATCH = 5000
+BATCH_DOCUMENTS = 5000
 """The number of documents to decode in one step, which blocks the event loop a few milliseconds."""
 
 PROBE = ".pydatatask-probe"
@@ -76,8 +76,8 @@ class MongoMetadataRepository(MetadataRepository):
         if subcollection is not None and (not isinstance(subcollection, str) or not subcollection):
             raise TypeError(f"{owner}(subcollection): expected a name, not {subcollection!r}")
         self.subcollection = subcollection
-        self._give = collection  # a pipeline finds the session resources to open in attributes
-        self._source = Source(collection, subcollection)
+        self._factory = collection  # a pipeline finds the session resources to open in attributes
+        self._provider = CollectionProvider(collection, subcollection)
         self._filter: dict[str, Any] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -93,7 +93,7 @@ class MongoMetadataRepository(MetadataRepository):
 
         :raises SessionError: if it is provided by a session that is not open.
         """
-        return self._source.given()
+        return self._provider.raw()
 
     def query(self, filter: Mapping[str, Any]) -> Self:
         """Create a view of the jobs whose documents match a filter, which the server applies.
@@ -106,15 +106,17 @@ class MongoMetadataRepository(MetadataRepository):
         if not isinstance(filter, Mapping):
             raise TypeError(f"a filter is a dict such as {{'status': 'done'}}, not {filter!r}")
         view = copy.copy(self)
-        view._filter = _both(self._filter, copy.deepcopy(dict(filter)))
+        view._filter = _combine_filters(self._filter, copy.deepcopy(dict(filter)))
         return view
 
     async def contains(self, item: str) -> bool:
         if not self.is_valid_job_id(item):
             return False
         with self._errors("look for", item):
-            found = await self._ready().find_one(_both({"_id": item}, self._filter), {"_id": 1})
-        return found is not None
+            document = await self._ready().find_one(
+                _combine_filters({"_id": item}, self._filter), {"_id": 1}
+            )
+        return document is not None
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
         async with aclosing(self._batches("list the jobs", self._filter, {"_id": 1})) as batches:
@@ -135,8 +137,8 @@ class MongoMetadataRepository(MetadataRepository):
         """Return the value of a job, or ``{}`` if the job is absent."""
         self.check_job_id(job)
         with self._errors("read", job):
-            found = await self._ready().find_one(_both({"_id": job}, self._filter))
-        return {} if found is None else self._value(job, found)
+            document = await self._ready().find_one(_combine_filters({"_id": job}, self._filter))
+        return {} if document is None else self._value(job, document)
 
     async def info_all(self) -> dict[str, Any]:
         documents: dict[str, Any] = {}
@@ -152,9 +154,9 @@ class MongoMetadataRepository(MetadataRepository):
             self.check_job_id(job)
         wanted = list(dict.fromkeys(wanted))
         documents: dict[str, Any] = {}
-        for some in _slices(wanted):
-            selected = _both({"_id": {"$in": some}}, self._filter)
-            async with aclosing(self._batches(f"read {len(some)} jobs", selected)) as batches:
+        for batch_jobs in _batches_of(wanted):
+            selected = _combine_filters({"_id": {"$in": batch_jobs}}, self._filter)
+            async with aclosing(self._batches(f"read {len(batch_jobs)} jobs", selected)) as batches:
                 async for batch in batches:
                     documents.update((document["_id"], document) for document in batch)
         return await self._values(wanted, documents)
@@ -166,7 +168,9 @@ class MongoMetadataRepository(MetadataRepository):
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
         with self._errors("delete", job):
-            await finish(self._ready().delete_one(_both({"_id": job}, self._filter)))
+            await run_to_completion(
+                self._ready().delete_one(_combine_filters({"_id": job}, self._filter))
+            )
 
     async def validate(self) -> None:
         """Check that the server is reachable and permits reading and writing.
@@ -182,10 +186,10 @@ class MongoMetadataRepository(MetadataRepository):
             await self._write(PROBE, {})
             try:
                 with self._errors("read"):
-                    await collection.find_one(_both({"_id": PROBE}, self._filter))
+                    await collection.find_one(_combine_filters({"_id": PROBE}, self._filter))
             finally:
                 with self._errors("delete"):
-                    await finish(collection.delete_one({"_id": PROBE}))
+                    await run_to_completion(collection.delete_one({"_id": PROBE}))
         except (StoreConnectionError, StoreTimeoutError):
             raise
         except StoreError as e:
@@ -195,7 +199,7 @@ class MongoMetadataRepository(MetadataRepository):
     def location(self) -> Location:
         # Without the filter, because values are stored even if they do not match it.
         try:
-            return Location(self._source.store(self))
+            return Location(self._provider.location_key(self))
         except SessionError:
             return super().location
 
@@ -203,33 +207,37 @@ class MongoMetadataRepository(MetadataRepository):
     def identity(self) -> str | None:
         """The servers, collection and filter; None while the collection's session is not open."""
         try:
-            place = self._source.place(self)
+            identity = self._provider.identity(self)
         except SessionError:
             return None
-        return f"{place}?{json_util.dumps(self._filter, sort_keys=True)}" if self._filter else place
+        return (
+            f"{identity}?{json_util.dumps(self._filter, sort_keys=True)}"
+            if self._filter
+            else identity
+        )
 
     def _errors(self, action: str, job: str | None = None) -> AbstractContextManager[None]:
         return store_errors(self, action, job)
 
     def _ready(self) -> Collection:
-        return self._source.ready(self)
+        return self._provider.collection(self)
 
     async def _batches(
         self, action: str, selected: dict[str, Any], fields: dict[str, Any] | None = None
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Yield batches of documents from one cursor; the event loop can run between batches."""
         with self._errors(action):
-            cursor = self._ready().find(selected, fields, batch_size=BATCH)
+            cursor = self._ready().find(selected, fields, batch_size=BATCH_DOCUMENTS)
             try:
-                while batch := await cursor.to_list(BATCH):
+                while batch := await cursor.to_list(BATCH_DOCUMENTS):
                     yield batch
             finally:
                 await cursor.close()
 
     async def _values(self, jobs: list[str], documents: dict[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for some in _slices(jobs):
-            for job in some:
+        for chunk in _batches_of(jobs):
+            for job in chunk:
                 values[job] = self._value(job, documents[job]) if job in documents else {}
             await asyncio.sleep(0)
         return values
@@ -241,22 +249,22 @@ class MongoMetadataRepository(MetadataRepository):
             raise MalformedValueError(job, self, str(e)) from e
 
     async def _write(self, job: str, data: Any) -> None:
-        data = checked_value(self, job, data)
-        document, portable = checked_document(self, job, data)
+        data = check_value(self, job, data)
+        document, portable = build_document(self, job, data)
         with self._errors("write", job):
-            if not portable and not await self._source.takes_all_values(self):
-                document = to_document(job, data, careful=True)
-            await finish(replace(self._ready(), job, serialized(self, job, document)))
+            if not portable and not await self._provider.supports_all_values(self):
+                document = to_document(job, data, ferretdb_compatible=True)
+            await run_to_completion(replace(self._ready(), job, serialize(self, job, document)))
 
     def __repr__(self) -> str:
-        arguments = f"<collection {self._source.name}>"
+        arguments = f"<collection {self._provider.name}>"
         if self.subcollection is not None:
             arguments += f", {self.subcollection!r}"
         view = f".query({self._filter!r})" if self._filter else ""
         return f"{type(self).__name__}({arguments}){view}"
 
 
-def _both(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def _combine_filters(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Return a filter that requires both filters to match."""
     return {"$and": [one, other]} if one.keys() & other.keys() else {**one, **other}
 
@@ -267,5 +275,5 @@ def _name(document: dict[str, Any]) -> str:
     return name if type(name) is str else f"<{type(name).__name__} {name!r}>"
 
 
-def _slices(jobs: list[str]) -> Iterator[list[str]]:
-    return (jobs[start : start + BATCH] for start in range(0, len(jobs), BATCH))
+def _batches_of(jobs: list[str]) -> Iterator[list[str]]:
+    return (jobs[start : start + BATCH_DOCUMENTS] for start in range(0, len(jobs), BATCH_DOCUMENTS))

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydatatask_core.errors import RepositoryConfigurationError
 
-from .multipart import MIN_PART_SIZE
+from .multipart import MIN_PART_BYTES
 
 __all__ = ["check_client", "check_part_size", "check_texts"]
 
@@ -41,8 +41,8 @@ def check_part_size(owner: str, size: Any) -> None:
     """
     if not isinstance(size, int) or isinstance(size, bool):
         raise TypeError(f"{owner}(part_size): expected a number of bytes, not {size!r}")
-    if size < MIN_PART_SIZE:
+    if size < MIN_PART_BYTES:
         raise RepositoryConfigurationError(
             f"{owner}(part_size): servers reject parts of {size} bytes; the minimum is "
-            f"{MIN_PART_SIZE} (5 MiB)"
+            f"{MIN_PART_BYTES} (5 MiB)"
         )

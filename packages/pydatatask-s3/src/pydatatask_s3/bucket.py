@@ -10,16 +10,16 @@ from botocore.exceptions import ClientError
 from pydatatask_core.errors import InvalidJobIdError, SessionError
 from pydatatask_core.repository import BlobRepository
 from pydatatask_core.repository.blob import check_mode
-from pydatatask_core.utils import AReadText, AWriteText, finish
+from pydatatask_core.utils import AReadText, AWriteText, run_to_completion
 
 from .arguments import check_client, check_part_size, check_texts
+from .bucket_setup import BucketSetup
 from .errors import is_absent, store_errors
 from .info import S3BucketInfo
-from .multipart import PART_SIZE
-from .place import ObjectPlace, canonical_endpoint
-from .preparing import BucketPreparation
-from .reading import ObjectReader
-from .writing import ObjectWriter
+from .multipart import PART_BYTES
+from .object_ref import ObjectRef, canonical_endpoint
+from .reader import ObjectReader
+from .writer import ObjectWriter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["S3BucketRepository"]
 
-LONGEST_KEY = 1024
+MAX_KEY_BYTES = 1024
 """The maximum length of a key in bytes of UTF-8 ("Naming Amazon S3 objects", User Guide)."""
 
-_TEXT_CHUNK = 64 * 1024
+_TEXT_CHUNK_BYTES = 64 * 1024
 
 _SLASHES = re.compile("/{2,}")
 
@@ -75,7 +75,7 @@ class S3BucketRepository(BlobRepository):
         mimetype: str = "application/octet-stream",
         incluster_endpoint: str | None = None,
         *,
-        part_size: int = PART_SIZE,
+        part_size: int = PART_BYTES,
     ) -> None:
         owner = type(self).__name__
         check_client(owner, client)
@@ -90,7 +90,7 @@ class S3BucketRepository(BlobRepository):
         self.mimetype = mimetype
         self.incluster_endpoint = incluster_endpoint
         self.part_size = part_size
-        self._room = LONGEST_KEY - len(f"{prefix}{suffix}".encode())
+        self._max_job_id_bytes = MAX_KEY_BYTES - len(f"{prefix}{suffix}".encode())
 
     @property
     def client(self) -> S3Client:
@@ -102,14 +102,16 @@ class S3BucketRepository(BlobRepository):
 
     def check_job_id(self, job: str) -> None:
         super().check_job_id(job)
-        if len(job) > self._room or len(job.encode()) > self._room:
-            rule = f"prefix, job and suffix together exceed {LONGEST_KEY} bytes, the limit of a key"
+        if len(job) > self._max_job_id_bytes or len(job.encode()) > self._max_job_id_bytes:
+            rule = (
+                f"prefix, job and suffix together exceed {MAX_KEY_BYTES} bytes, the limit of a key"
+            )
             raise InvalidJobIdError(job, self, rule)
 
     @property
     def plain_job_id_length(self) -> int:
         length = self._plain_length(S3BucketRepository.check_job_id)
-        return length if length <= self._room else 0
+        return length if length <= self._max_job_id_bytes else 0
 
     def object_name(self, job: str) -> str:
         """Return the object name for the given job."""
@@ -119,10 +121,10 @@ class S3BucketRepository(BlobRepository):
     async def contains(self, item: str) -> bool:
         if not self.is_valid_job_id(item):
             return False
-        place = self._place(item)
-        with place.errors("look for"):
+        ref = self._ref(item)
+        with ref.errors("look for"):
             try:
-                await place.client.head_object(**place.address)
+                await ref.client.head_object(**ref.address)
             except ClientError as e:
                 if is_absent(e, head=True):
                     return False
@@ -135,10 +137,10 @@ class S3BucketRepository(BlobRepository):
                 yield name
 
     async def keys(self) -> frozenset[str]:
-        found: list[str] = []
+        keys: list[str] = []
         async for names in self._pages():
-            found += names
-        return frozenset(self.valid_names(found))
+            keys += names
+        return frozenset(self.valid_names(keys))
 
     @overload
     async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
@@ -151,11 +153,11 @@ class S3BucketRepository(BlobRepository):
     async def open(self, job: str, mode: BlobMode = "r") -> Any:
         self.check_job_id(job)
         check_mode(mode)
-        place = self._place(job)
+        ref = self._ref(job)
         if mode in ("r", "rb"):
-            source = await ObjectReader.open(place)
-            return AReadText(source, chunksize=_TEXT_CHUNK) if mode == "r" else source
-        target = ObjectWriter(place, self.mimetype, self.part_size)
+            source = await ObjectReader.open(ref)
+            return AReadText(source, chunksize=_TEXT_CHUNK_BYTES) if mode == "r" else source
+        target = ObjectWriter(ref, self.mimetype, self.part_size)
         return AWriteText(target) if mode == "w" else target
 
     async def info(self, job: str) -> Any:
@@ -175,7 +177,7 @@ class S3BucketRepository(BlobRepository):
 
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
-        await finish(self._delete(self._place(job)))
+        await run_to_completion(self._delete(self._ref(job)))
 
     async def validate(self) -> None:
         """Create the bucket if it is missing, check that it is writable, and clean up.
@@ -186,13 +188,13 @@ class S3BucketRepository(BlobRepository):
         :raises RepositoryConfigurationError: if the credentials, the permissions or the name of
             the bucket are wrong.
         """
-        await self._preparation().run(
+        await self._setup().run(
             f"{self.prefix}{self._PROBE}{self.suffix}",
-            lambda key: self.is_valid_job_id(self._name_in(key)),
+            lambda key: self.is_valid_job_id(self._name_of_key(key)),
         )
 
     async def is_missing(self) -> bool:
-        return await self._preparation().is_missing()
+        return await self._setup().is_missing()
 
     @property
     def identity(self) -> str | None:
@@ -217,11 +219,11 @@ class S3BucketRepository(BlobRepository):
 
     _PROBE: ClassVar[str] = ".pydatatask-probe"
 
-    def _place(self, job: str) -> ObjectPlace:
-        return ObjectPlace(self, self.client, self.bucket, self.object_name(job), job)
+    def _ref(self, job: str) -> ObjectRef:
+        return ObjectRef(self, self.client, self.bucket, self.object_name(job), job)
 
-    def _preparation(self) -> BucketPreparation:
-        return BucketPreparation(self, self.client, self.bucket, self.prefix)
+    def _setup(self) -> BucketSetup:
+        return BucketSetup(self, self.client, self.bucket, self.prefix)
 
     async def _pages(self) -> AsyncGenerator[list[str], None]:
         """Yield the names between prefix and suffix, one page per request."""
@@ -229,8 +231,8 @@ class S3BucketRepository(BlobRepository):
         flat = "/" not in self.CHARSET
         if flat and "/" not in self.suffix:
             options["Delimiter"] = "/"
-        more = True
-        while more:
+        has_more = True
+        while has_more:
             # The library's paginator would read a file in the event loop.
             with store_errors(self, "list", f"s3://{self.bucket}/{self.prefix}"):
                 try:
@@ -239,24 +241,24 @@ class S3BucketRepository(BlobRepository):
                     if is_absent(e):
                         return
                     raise
-            names = (self._name_in(entry["Key"]) for entry in page.get("Contents", ()))
+            names = (self._name_of_key(entry["Key"]) for entry in page.get("Contents", ()))
             yield [name for name in names if name and not (flat and "/" in name)]
             options["ContinuationToken"] = page.get("NextContinuationToken", "")
-            more = bool(options["ContinuationToken"]) and page.get("IsTruncated", False)
+            has_more = bool(options["ContinuationToken"]) and page.get("IsTruncated", False)
 
-    def _name_in(self, key: str) -> str:
+    def _name_of_key(self, key: str) -> str:
         """Return the part of a key between prefix and suffix, or ``""`` if it lacks either."""
         start, end = len(self.prefix), len(key) - len(self.suffix)
         if key.startswith(self.prefix) and key.endswith(self.suffix):
             return key[start:end]
         return ""
 
-    async def _delete(self, place: ObjectPlace) -> None:
+    async def _delete(self, ref: ObjectRef) -> None:
         # One object per request: older servers reject bulk deletion without an MD5 digest, which
         # newer client libraries do not send.
-        with place.errors("delete"):
+        with ref.errors("delete"):
             try:
-                await place.client.delete_object(**place.address)
+                await ref.client.delete_object(**ref.address)
             except ClientError as e:
                 if not is_absent(e):
                     raise

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from .unfinished import UnfinishedUploads
+from .incomplete_uploads import IncompleteUploads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -46,7 +46,7 @@ def s3_client(
     :param config: settings that override the ones above.
     :param options: further arguments of aiobotocore's ``create_client``.
     """
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "endpoint_url": endpoint_url,
         "aws_access_key_id": aws_access_key_id,
         "aws_secret_access_key": aws_secret_access_key,
@@ -55,8 +55,8 @@ def s3_client(
     }
 
     async def s3_client() -> AsyncIterator[S3Client]:
-        async with _opened(given, config) as client:
-            uploads = UnfinishedUploads(client)
+        async with _open_client(arguments, config) as client:
+            uploads = IncompleteUploads(client)
             try:
                 yield client
             finally:
@@ -66,22 +66,24 @@ def s3_client(
 
 
 @asynccontextmanager
-async def _opened(given: dict[str, Any], config: AioConfig | None) -> AsyncGenerator[Any, None]:
+async def _open_client(
+    arguments: dict[str, Any], config: AioConfig | None
+) -> AsyncGenerator[Any, None]:
     # Importing the library takes a third of a second, and creating the first client reads files:
     # both are done on first use, in a thread.
-    session, settings = await asyncio.to_thread(_prepared)
+    session, settings = await asyncio.to_thread(_shared_session)
     if config is not None:
         settings = settings.merge(config)
-    async with session.create_client("s3", config=settings, **given) as client:
+    async with session.create_client("s3", config=settings, **arguments) as client:
         yield client
 
 
-def _prepared() -> tuple[Any, Any]:
+def _shared_session() -> tuple[Any, Any]:
     from aiobotocore.config import AioConfig
     from aiobotocore.session import get_session
 
     session: Any = get_session()
-    asyncio.run(_rehearse(session))
+    asyncio.run(_warm_up(session))
     config: Any = AioConfig(
         max_pool_connections=50,
         retries={"mode": "standard", "max_attempts": 5},
@@ -92,8 +94,12 @@ def _prepared() -> tuple[Any, Any]:
     return session, config
 
 
-async def _rehearse(session: Any) -> None:
+async def _warm_up(session: Any) -> None:
     """Create and close a client, so that the session reads and caches the service description."""
-    nobody = {"aws_access_key_id": "-", "aws_secret_access_key": "-", "region_name": "us-east-1"}
-    async with session.create_client("s3", verify=False, **nobody):
+    unused_client = {
+        "aws_access_key_id": "-",
+        "aws_secret_access_key": "-",
+        "region_name": "us-east-1",
+    }
+    async with session.create_client("s3", verify=False, **unused_client):
         pass

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository import Repository
 
-__all__ = ["code_of", "is_absent", "is_misconfigured", "store_errors", "translated"]
+__all__ = ["code_of", "is_absent", "is_misconfigured", "store_errors", "translate_error"]
 
 _CREDENTIALS = "the server does not accept the credentials"
 _PERMISSION = "the credentials do not permit this"
@@ -80,14 +80,17 @@ _BY_TYPE: tuple[tuple[type[Exception], type[RepositoryError], str], ...] = (
     (aiohttp.ClientError, StoreConnectionError, ""),
     (OSError, StoreConnectionError, ""),
 )
-_FOREIGN: tuple[type[Exception], ...] = (theirs.ClientError, *(kind for kind, _, _ in _BY_TYPE))
-_OF_CONFIGURATION = frozenset(
+_TRANSLATED_ERRORS: tuple[type[Exception], ...] = (
+    theirs.ClientError,
+    *(kind for kind, _, _ in _BY_TYPE),
+)
+_CONFIGURATION_CODES = frozenset(
     {"BucketAlreadyExists", "IllegalLocationConstraintException", "InvalidBucketName"}
 )
 
 
 @contextmanager
-def store_errors(repository: Repository, action: str, place: str) -> Iterator[None]:
+def store_errors(repository: Repository, action: str, ref: str) -> Iterator[None]:
     """Translate client library errors inside the context into errors that name the operation.
 
     :param repository: the repository that performs the operation.
@@ -98,12 +101,12 @@ def store_errors(repository: Repository, action: str, place: str) -> Iterator[No
         yield
     except PydatataskError:
         raise
-    except _FOREIGN as e:
-        raise translated(e, repository, action, place) from e
+    except _TRANSLATED_ERRORS as e:
+        raise translate_error(e, repository, action, ref) from e
 
 
-def translated(
-    error: Exception, repository: Repository, action: str, place: str
+def translate_error(
+    error: Exception, repository: Repository, action: str, ref: str
 ) -> RepositoryError:
     """Convert an error of the client library to one of pydatatask, with its ``request_id``.
 
@@ -113,7 +116,7 @@ def translated(
     :param place: the URI of the object or bucket.
     """
     kind, meaning = _meaning(error)
-    cause = f"{place}: {f'{meaning}: ' if meaning else ''}{_said(error)}"
+    cause = f"{ref}: {f'{meaning}: ' if meaning else ''}{_error_text(error)}"
     ours: RepositoryError
     if issubclass(kind, StoreError):
         ours = kind(action, repository, cause)
@@ -144,7 +147,7 @@ def is_absent(error: theirs.ClientError, *, head: bool = False) -> bool:
 def is_misconfigured(error: StoreError) -> bool:
     """Return whether an error is caused by wrong configuration and not by a failing store."""
     cause = error.__cause__
-    return isinstance(error, StorePermissionError) or code_of(cause) in _OF_CONFIGURATION
+    return isinstance(error, StorePermissionError) or code_of(cause) in _CONFIGURATION_CODES
 
 
 def _meaning(error: Exception) -> tuple[type[RepositoryError], str]:
@@ -168,11 +171,13 @@ def _metadata(error: Exception) -> dict[str, Any]:
 def _request_id(error: Exception) -> str | None:
     """Return the server's id of the request, or None if it did not respond or sent none."""
     metadata = _metadata(error)
-    found = metadata.get("RequestId") or metadata.get("HTTPHeaders", {}).get("x-amz-request-id")
-    return str(found) if found else None
+    request_id = metadata.get("RequestId") or metadata.get("HTTPHeaders", {}).get(
+        "x-amz-request-id"
+    )
+    return str(request_id) if request_id else None
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if not isinstance(error, theirs.ClientError):
         return text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from pydatatask_core.errors import StoreError
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import run_to_completion
 
 from .errors import code_of
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from types_aiobotocore_s3.type_defs import CompletedPartTypeDef
 
-    from .place import ObjectPlace
+    from .object_ref import ObjectRef
 
-__all__ = ["MIN_PART_SIZE", "PARALLEL", "PART_SIZE", "MultipartUpload", "part_size"]
+__all__ = ["MAX_CONCURRENT_PARTS", "MIN_PART_BYTES", "PART_BYTES", "MultipartUpload", "part_size"]
 
-MIN_PART_SIZE = 5 * 1024 * 1024
-PART_SIZE = 8 * 1024 * 1024
-MOST_PARTS = 10_000
+MIN_PART_BYTES = 5 * 1024 * 1024
+PART_BYTES = 8 * 1024 * 1024
+MAX_PARTS = 10_000
 """The limits of Amazon ("multipart upload limits", User Guide) and of compatible servers."""
 
-PARALLEL = 3
+MAX_CONCURRENT_PARTS = 3
 """The maximum number of parts in transit at once."""
 
 _EQUAL_PARTS = 5000
 _GROWTH = 1000
-_ABORTIONS = 3
-_LATE = 0.25
+_ABORT_ATTEMPTS = 3
+_LATE_PART_SECONDS = 0.25
 """Seconds to wait before an abort is repeated, in which parts in transit may still arrive."""
 
 
@@ -57,8 +57,8 @@ class MultipartUpload:
     :param content_type: its MIME type.
     """
 
-    def __init__(self, place: ObjectPlace, content_type: str) -> None:
-        self._place = place
+    def __init__(self, ref: ObjectRef, content_type: str) -> None:
+        self._ref = ref
         self._content_type = content_type
         self._id: str | None = None
         self._number = 0
@@ -73,7 +73,7 @@ class MultipartUpload:
         return self._number + 1
 
     async def send(self, data: bytes | bytearray) -> None:
-        """Start sending a part as soon as fewer than :data:`PARALLEL` parts are in transit.
+        """Start sending a part as soon as fewer than :data:`MAX_CONCURRENT_PARTS` parts are in transit.
 
         :meth:`complete` waits until all parts have been sent.
 
@@ -82,19 +82,19 @@ class MultipartUpload:
         """
         if self._id is None:
             # Not cancellable: an upload whose id is lost cannot be aborted.
-            await finish(self._create())
-        while len(self._sending) >= PARALLEL:
+            await run_to_completion(self._create())
+        while len(self._sending) >= MAX_CONCURRENT_PARTS:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
         self._check()
-        if self._number == MOST_PARTS:
+        if self._number == MAX_PARTS:
             raise StoreError(
-                f"write job {self._place.job!r}",
-                self._place.repository,
-                f"{self._place}: the object needs more than {MOST_PARTS} parts, the maximum; "
+                f"write job {self._ref.job!r}",
+                self._ref.repository,
+                f"{self._ref}: the object needs more than {MAX_PARTS} parts, the maximum; "
                 "set a larger part_size for the repository",
             )
         self._number += 1
-        name = f"part {self._number} of {self._place}"
+        name = f"part {self._number} of {self._ref}"
         task = asyncio.create_task(self._send(self._number, data), name=name)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -109,7 +109,7 @@ class MultipartUpload:
             self._check()
         self._check()
         # Not cancellable: the server may still act on a request that the client has cancelled.
-        await finish(self._put_together())
+        await run_to_completion(self._complete_upload())
 
     async def abort(self) -> None:
         """Stop sending and delete all parts from the server; no-op if none has been sent."""
@@ -120,12 +120,12 @@ class MultipartUpload:
             await asyncio.wait(self._sending)
         identity, self._id = self._id, None
         if identity is not None:
-            await finish(self._abort(identity))
+            await run_to_completion(self._abort(identity))
 
     async def _create(self) -> None:
-        with self._place.errors("write"):
-            answer = await self._place.client.create_multipart_upload(
-                **self._place.address, ContentType=self._content_type
+        with self._ref.errors("write"):
+            answer = await self._ref.client.create_multipart_upload(
+                **self._ref.address, ContentType=self._content_type
             )
         self._id = answer["UploadId"]
 
@@ -133,9 +133,9 @@ class MultipartUpload:
         """Send a part; save a failure for the next call of :meth:`_check` in the writer's task."""
         assert self._id is not None
         try:
-            with self._place.errors("write"):
-                answer = await self._place.client.upload_part(
-                    **self._place.address,
+            with self._ref.errors("write"):
+                answer = await self._ref.client.upload_part(
+                    **self._ref.address,
                     UploadId=self._id,
                     PartNumber=number,
                     Body=io.BytesIO(data),
@@ -149,30 +149,30 @@ class MultipartUpload:
         if self._failure is not None:
             raise self._failure
 
-    async def _put_together(self) -> None:
+    async def _complete_upload(self) -> None:
         assert self._id is not None
         parts: Sequence[CompletedPartTypeDef] = [
             {"PartNumber": number, "ETag": tag} for number, tag in sorted(self._tags.items())
         ]
-        with self._place.errors("write"):
-            await self._place.client.complete_multipart_upload(
-                **self._place.address, UploadId=self._id, MultipartUpload={"Parts": parts}
+        with self._ref.errors("write"):
+            await self._ref.client.complete_multipart_upload(
+                **self._ref.address, UploadId=self._id, MultipartUpload={"Parts": parts}
             )
         self._id = None
 
     async def _abort(self, identity: str) -> None:
-        with self._place.errors("abort the upload of"):
-            for attempt in range(_ABORTIONS):
+        with self._ref.errors("abort the upload of"):
+            for attempt in range(_ABORT_ATTEMPTS):
                 if attempt:
-                    await asyncio.sleep(_LATE)
+                    await asyncio.sleep(_LATE_PART_SECONDS)
                 try:
                     # A part in transit may arrive after the abort, which then has to be repeated
                     # ("Aborting a multipart upload", User Guide).
-                    await self._place.client.abort_multipart_upload(
-                        **self._place.address, UploadId=identity
+                    await self._ref.client.abort_multipart_upload(
+                        **self._ref.address, UploadId=identity
                     )
-                    await self._place.client.list_parts(
-                        **self._place.address, UploadId=identity, MaxParts=1
+                    await self._ref.client.list_parts(
+                        **self._ref.address, UploadId=identity, MaxParts=1
                     )
                 except ClientError as e:
                     if code_of(e) not in ("NoSuchUpload", "NoSuchBucket", "NoSuchKey"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydatatask_core.repository import YamlMetadataRepository
-from pydatatask_core.repository.encoded import MAX_BYTES, check_max_bytes
+from pydatatask_core.repository.encoded.base import MAX_BYTES, check_max_bytes
 
 from .bucket import S3BucketRepository
-from .multipart import PART_SIZE
+from .multipart import PART_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ class YamlMetadataS3Repository(YamlMetadataRepository, S3BucketRepository):
         mimetype: str = "text/yaml",
         incluster_endpoint: str | None = None,
         *,
-        part_size: int = PART_SIZE,
+        part_size: int = PART_BYTES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         super().__init__(
@@ -50,5 +50,5 @@ class YamlMetadataS3Repository(YamlMetadataRepository, S3BucketRepository):
         )
         self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
 
-    def _describe_place(self, job: str) -> str:
+    def _describe_location(self, job: str) -> str:
         return f"s3://{self.bucket}/{self.object_name(job)}"

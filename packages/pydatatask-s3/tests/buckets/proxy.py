@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fault", "Proxy", "Request"]
 
-BLOCK = 64 * 1024
+BLOCK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Proxy:
             head = await there.readuntil(b"\r\n\r\n")
             if head.startswith(b"HTTP/1.1 100 "):  # otherwise the client does not send its body
                 writer.write(head)
-            while await there.read(BLOCK):
+            while await there.read(BLOCK_BYTES):
                 pass
             return
         limit = fault.cut_answer if fault.stall_answer is None else fault.stall_answer
@@ -177,7 +177,7 @@ async def _pump(
     source: asyncio.StreamReader, target: asyncio.StreamWriter, limit: int | None
 ) -> None:
     left = limit if limit is not None else -1
-    while left and (data := await source.read(BLOCK if left < 0 else min(BLOCK, left))):
+    while left and (data := await source.read(BLOCK_BYTES if left < 0 else min(BLOCK_BYTES, left))):
         left -= len(data) if left > 0 else 0
         target.write(data)
         with contextlib.suppress(OSError):  # the response has the reason

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from pydatatask_s3 import S3BucketRepository
 from pydatatask_s3.multipart import MultipartUpload
-from pydatatask_s3.place import ObjectPlace
+from pydatatask_s3.object_ref import ObjectRef
 
 
 class LateServer:
@@ -44,7 +44,7 @@ class LateServer:
 async def test_a_part_that_arrives_after_the_abort_is_also_removed() -> None:
     server: Any = LateServer()
     repository = S3BucketRepository(lambda: server, "bucket", "jobs/")
-    upload = MultipartUpload(ObjectPlace(repository, server, "bucket", "jobs/job", "job"), "text")
+    upload = MultipartUpload(ObjectRef(repository, server, "bucket", "jobs/job", "job"), "text")
     await upload.send(b"part")
     with pytest.raises(ConnectionError):
         await upload.complete()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pydatatask_core.repository.location import is_same_place, shared_entry
+from pydatatask_core.repository.location import is_same_location, shared_entry
 from pydatatask_core.session import Session
 from pydatatask_s3 import S3BucketRepository, YamlMetadataS3Repository
 
@@ -30,7 +30,7 @@ def at(endpoint: str, prefix: str = "", suffix: str = "", bucket: str = "jobs") 
     ],
 )
 def test_equivalent_urls_of_a_server_are_the_same_location(one: str, other: str) -> None:
-    assert is_same_place(at(one, "a/").location, at(other, "a/").location)
+    assert is_same_location(at(one, "a/").location, at(other, "a/").location)
 
 
 def test_another_bucket_server_prefix_or_suffix_is_another_location() -> None:
@@ -42,12 +42,12 @@ def test_another_bucket_server_prefix_or_suffix_is_another_location() -> None:
         at("http://s3.example.com", "a/", ".yaml"),
         at("http://s3.example.com", "a/", ".txt", "other"),
     ):
-        assert not is_same_place(here, other.location)
+        assert not is_same_location(here, other.location)
 
 
 def test_repeated_slashes_do_not_change_the_location() -> None:
     one, other = at("http://localhost", "a/b/"), at("http://localhost", "/a//b/")
-    assert is_same_place(one.location, other.location)
+    assert is_same_location(one.location, other.location)
 
 
 def test_a_prefix_and_a_longer_one_share_jobs_unless_a_slash_separates_them() -> None:
@@ -58,7 +58,7 @@ def test_a_prefix_and_a_longer_one_share_jobs_unless_a_slash_separates_them() ->
 
 def test_the_kind_of_values_does_not_change_the_location() -> None:
     blobs = at("http://localhost", "a/", ".yaml")
-    assert is_same_place(
+    assert is_same_location(
         YamlMetadataS3Repository(blobs._client, "jobs", "a/").location, blobs.location
     )
 
@@ -69,5 +69,5 @@ def test_without_an_open_session_each_repository_has_its_own_location() -> None:
         yield None
 
     one, other = (S3BucketRepository(client, "jobs") for _ in range(2))
-    assert is_same_place(one.location, one.location)
-    assert not is_same_place(one.location, other.location)
+    assert is_same_location(one.location, one.location)
+    assert not is_same_location(one.location, other.location)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pydatatask_core.errors import RepositoryConfigurationError, StoreConnectionError
-from pydatatask_s3 import S3BucketRepository, preparing
+from pydatatask_s3 import S3BucketRepository, bucket_setup
 
 from .clients import connected, emptied, new_bucket_name, uploads_in
 from .proxy import Fault, Proxy
@@ -72,7 +72,7 @@ async def test_uploads_of_dead_writers_are_aborted_when_they_are_a_day_old(
             await client.create_multipart_upload(Bucket=bucket, Key=key)
         await repo.validate()
         assert len(await uploads_in(client, bucket)) == 4
-        monkeypatch.setattr(preparing, "STALE", timedelta(days=-1))
+        monkeypatch.setattr(bucket_setup, "STALE_AGE", timedelta(days=-1))
         await repo.validate()
         left = [upload["Key"] for upload in await uploads_in(client, bucket)]
         assert sorted(left) == sorted(foreign)

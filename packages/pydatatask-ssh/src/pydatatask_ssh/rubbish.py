@@ -14,7 +14,7 @@ import asyncssh
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.run import Leftover
 from pydatatask_core.proc_manager.supervisor import leftover_name
-from pydatatask_core.utils.trees import escape_mount_point, unescape_mount_point
+from pydatatask_core.utils.files import escape_mount_point, unescape_mount_point
 
 from .errors import CommandError, SSHConnectionError, ssh_errors
 from .script import words

@@ -10,7 +10,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.lazy import unknown
+from pydatatask_core.lazy import unknown_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,7 +74,7 @@ def documented_names(
         elif name in places:
             value = getattr(importlib.import_module(places[name]), name)
         elif name.startswith("__"):  # asked of every module, and of none that is behind this one
-            raise unknown(namespace, name)
+            raise unknown_attribute(namespace, name)
         else:
             value = from_homes(name)
         namespace[name] = value
@@ -84,7 +84,7 @@ def documented_names(
         for home in map(importlib.import_module, homes):
             if name in home.__all__:
                 return getattr(home, name)
-        raise unknown(namespace, name)
+        raise unknown_attribute(namespace, name)
 
     def public() -> list[str]:
         from importlib.util import find_spec

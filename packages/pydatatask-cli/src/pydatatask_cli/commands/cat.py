@@ -32,10 +32,10 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
     """
     from pydatatask_core.errors import JobNotFoundError, UnsupportedValueError
     from pydatatask_core.repository import BlobRepository, MetadataRepository
-    from pydatatask_core.repository.listing import Combinator
+    from pydatatask_core.repository.snapshot import View
 
     repo = find_data(pipeline, data).repo
-    metadata = isinstance(repo, MetadataRepository | Combinator)
+    metadata = isinstance(repo, MetadataRepository | View)
     if isinstance(repo, BlobRepository) and not (as_json and metadata):
         if as_json:
             raise CommandLineError(f"{data} holds bytes, which are no JSON; leave out --json")

@@ -23,10 +23,10 @@ async def collect_graph(pipeline: Pipeline, counts: bool = False) -> dict[str, A
     :param counts: whether to count the jobs in each repository.
     """
     from pydatatask_core.repository import Repository
-    from pydatatask_core.repository.listing import Listing
+    from pydatatask_core.repository.snapshot import Snapshot
 
     graph = pipeline.graph()
-    listing = Listing()
+    listing = Snapshot()
     names: dict[int, str] = {}
     for task in pipeline.tasks.values():
         for name, link in task.links.items():

@@ -57,7 +57,7 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
     from pydatatask_core.repository import BlobRepository, MetadataRepository
 
     if isinstance(repo, MetadataRepository):
-        from pydatatask_core.repository.markup import decode_metadata
+        from pydatatask_core.repository.metadata_yaml import decode_metadata
 
         value = decode_metadata(job, repo, await source.read())
         await repo.validate()

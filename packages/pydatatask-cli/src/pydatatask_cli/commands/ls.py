@@ -29,11 +29,11 @@ async def select_jobs(pipeline: Pipeline, data: Sequence[str]) -> list[str]:
     :param data: the words of the expression, which may be divided at any blank.
     :raises ExpressionError: if it does not parse, or names something that does not exist.
     """
-    from pydatatask_core.repository.listing import Listing
+    from pydatatask_core.repository.snapshot import Snapshot
 
     expression = parse(_joined(data), link_names(pipeline))
     names = list(dict.fromkeys(expression.names()))
-    listing = Listing()
+    listing = Snapshot()
     found = await asyncio.gather(*(listing.keys(find_data(pipeline, n).repo) for n in names))
     return sorted(expression.evaluate(dict(zip(names, found, strict=True)).__getitem__))
 

@@ -82,10 +82,10 @@ async def plan_removal(
 def _downstream(pipeline: Pipeline, start: Repository) -> Iterable[Repository]:
     """Iterate the repositories that hold data of their own and depend on one, nearest first."""
     from pydatatask_core.repository import Repository
-    from pydatatask_core.repository.listing import Combinator
+    from pydatatask_core.repository.snapshot import View
 
     for node in pipeline.dependants(start, True):
-        if isinstance(node, Repository) and not isinstance(node, Combinator):
+        if isinstance(node, Repository) and not isinstance(node, View):
             yield node
 
 

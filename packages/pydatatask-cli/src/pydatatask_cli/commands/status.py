@@ -29,10 +29,10 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
     :param all_repos: whether to count those that are neither input nor status nor output, too.
     """
     from pydatatask_core.pipeline.output_audit import find_done_without_output
-    from pydatatask_core.repository.listing import Listing, leaves
+    from pydatatask_core.repository.snapshot import Snapshot, leaves
 
     links = {t.name: list(shown_links(t, all_repos)) for t in pipeline.tasks.values()}
-    listing = Listing()
+    listing = Snapshot()
     distinct = {
         id(leaf): leaf
         for found in links.values()

@@ -9,9 +9,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydatatask_core.errors import PipelineConfigurationError, TaskConfigurationError
-from pydatatask_core.repository.job_scope import stores_written
-from pydatatask_core.repository.listing import Combinator
-from pydatatask_core.repository.location import is_same_place, shared_entry
+from pydatatask_core.repository.job_scope import written_stores
+from pydatatask_core.repository.location import is_same_location, shared_entry
+from pydatatask_core.repository.snapshot import View
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -128,8 +128,8 @@ def _targets(tasks: Iterable[Task]) -> list[Target]:
     found = []
     for task in tasks:
         for name, link in task.links.items():
-            for leaf in stores_written(link.repo):
-                if isinstance(leaf, Combinator):
+            for leaf in written_stores(link.repo):
+                if isinstance(leaf, View):
                     continue
                 if id(leaf) not in known:
                     known[id(leaf)] = leaf.location
@@ -143,7 +143,7 @@ def _places(targets: Iterable[Target]) -> list[list[Target]]:
     for target in targets:
         here = places[target.location.store]
         for place in here:
-            if is_same_place(place[0].location, target.location):
+            if is_same_location(place[0].location, target.location):
                 place.append(target)
                 break
         else:
@@ -203,7 +203,7 @@ def _overlaps(targets: list[Target]) -> Iterator[tuple[Target, Target]]:
 
 def _overlap(one: Target, other: Target) -> str | None:
     """Describe what one target lists of the other's, if anything."""
-    if not (one.writes or other.writes) or is_same_place(one.location, other.location):
+    if not (one.writes or other.writes) or is_same_location(one.location, other.location):
         return None
     if one.location.store == other.location.store:
         jobs = shared_entry(one.repo, other.repo)

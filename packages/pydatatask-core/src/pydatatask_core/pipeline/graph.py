@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PipelineConfigurationError
-from pydatatask_core.repository.listing import Combinator
+from pydatatask_core.repository.snapshot import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -65,7 +65,7 @@ def _add_repository(graph: DiGraph[Node], repo: Repository) -> None:
     if repo in graph:
         return
     graph.add_node(repo, kind="repository", name=repr(repo))
-    if isinstance(repo, Combinator):
+    if isinstance(repo, View):
         for child in repo.children.values():
             _add_repository(graph, child)
             graph.add_edge(child, repo, derived=True)

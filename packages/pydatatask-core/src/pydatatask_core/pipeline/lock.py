@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PipelineLockedError, describe
-from pydatatask_core.repository._files.names import lock_name
-from pydatatask_core.repository.file_base import FileRepositoryBase
-from pydatatask_core.repository.listing import Combinator
+from pydatatask_core.repository.files.base import FileRepositoryBase
+from pydatatask_core.repository.files.fs.temporary_names import lock_name
+from pydatatask_core.repository.snapshot import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -240,7 +240,7 @@ def _digest(text: str) -> str:
 
 
 def _written(repo: Repository) -> Iterable[Repository]:
-    if isinstance(repo, Combinator):
+    if isinstance(repo, View):
         for child in repo.children.values():
             yield from _written(child)
     else:

@@ -6,8 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PydatataskError
-from pydatatask_core.repository.bulk import read_each
-from pydatatask_core.repository.listing import Listing
+from pydatatask_core.repository.concurrency import read_many
+from pydatatask_core.repository.snapshot import Snapshot
 from pydatatask_core.task.required_outputs import FAN_OUT
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ SHOWN_JOBS = 20
 
 
 async def find_done_without_output(
-    tasks: Iterable[Task], listing: Listing | None = None
+    tasks: Iterable[Task], listing: Snapshot | None = None
 ) -> dict[str, dict[str, list[str]]]:
     """Find the jobs that are recorded as successes and lack an output that is not optional.
 
@@ -40,7 +40,7 @@ async def find_done_without_output(
     :param listing: the keys that are listed already.
     :return: the jobs by task and link.
     """
-    listing = Listing() if listing is None else listing
+    listing = Snapshot() if listing is None else listing
     found: dict[str, dict[str, list[str]]] = {}
     for task in tasks:
         for name, repo in task.required_outputs.items():
@@ -70,7 +70,7 @@ async def warn_of_done_without_output(tasks: Iterable[Task]) -> None:
             )
 
 
-async def _lacking(task: Task, name: str, repo: Repository, listing: Listing) -> AbstractSet[str]:
+async def _lacking(task: Task, name: str, repo: Repository, listing: Snapshot) -> AbstractSet[str]:
     records = task.outcome_repositories
     if not records:
         return frozenset()
@@ -81,7 +81,7 @@ async def _lacking(task: Task, name: str, repo: Repository, listing: Listing) ->
         return frozenset()  # where no job has its own key, all of them wrote other keys
     jobs = await _successes(task, jobs, listing)
     for record in records:
-        values, _ = await read_each(record, list(jobs))
+        values, _ = await read_many(record, list(jobs))
         jobs = {job for job, value in values.items() if name not in _fan_out(value)}
     if not jobs or not await _any_success(task, done & written, listing):
         return frozenset()
@@ -94,7 +94,7 @@ def _fan_out(record: object) -> Collection[object]:
     return names if isinstance(names, list) else ()
 
 
-async def _successes(task: Task, jobs: AbstractSet[str], listing: Listing) -> AbstractSet[str]:
+async def _successes(task: Task, jobs: AbstractSet[str], listing: Snapshot) -> AbstractSet[str]:
     """Return the jobs that all records of a task call a success; verdicts are remembered."""
     for view in task.outcome_views:
         await listing.candidates(view)
@@ -102,7 +102,7 @@ async def _successes(task: Task, jobs: AbstractSet[str], listing: Listing) -> Ab
     return jobs
 
 
-async def _any_success(task: Task, jobs: AbstractSet[str], listing: Listing) -> bool:
+async def _any_success(task: Task, jobs: AbstractSet[str], listing: Snapshot) -> bool:
     left = sorted(jobs)
     for start in range(0, len(left), READ_AT_ONCE):
         if await _successes(task, frozenset(left[start : start + READ_AT_ONCE]), listing):

@@ -126,7 +126,7 @@ class Pipeline:
             raise PipelineError("the pipeline is open already; close it before opening it again")
         if mode not in ("drive", "inspect", "one"):
             raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
-        from pydatatask_core.utils import finish
+        from pydatatask_core.utils import run_to_completion
 
         from .collisions import note_places
         from .drive import Drive
@@ -144,7 +144,7 @@ class Pipeline:
             if mode == "drive" and self.exclusive:
                 # Only now does a repository on a server know where its data lives.
                 self._lock = DriverLock(tasks)
-                await finish(asyncio.to_thread(self._lock.acquire))
+                await run_to_completion(asyncio.to_thread(self._lock.acquire))
             for task in tasks:
                 task.attach(self)
             for quota in self.resources:
@@ -183,11 +183,11 @@ class Pipeline:
             await drive.close()
 
     async def _unlock(self) -> None:
-        from pydatatask_core.utils import finish
+        from pydatatask_core.utils import run_to_completion
 
         lock, self._lock = self._lock, None
         if lock is not None:
-            await finish(asyncio.to_thread(lock.release))
+            await run_to_completion(asyncio.to_thread(lock.release))
 
     async def __aenter__(self) -> Pipeline:
         await self.open()

@@ -6,7 +6,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydatatask_core.repository.listing import Listing, by_value, is_combinator, leaves
+from pydatatask_core.repository.snapshot import (
+    Snapshot,
+    is_view,
+    leaves,
+    membership_depends_on_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -67,7 +72,7 @@ class Readiness:
         """
         return await self._ready(task, await _listing_of([task]))
 
-    async def _ready(self, task: Task, listing: Listing) -> Found:
+    async def _ready(self, task: Task, listing: Snapshot) -> Found:
         repo, shows_live = task.ready, task.live_repositories
         # Each of them, whether it matters or not: one that fails makes the task unknown.
         basis = [await listing.keys(leaf) for leaf in (*_live(task), *leaves(repo))]
@@ -75,9 +80,9 @@ class Readiness:
         if last is not None and _same(basis, last[0]) and not _volatile(repo, *shows_live):
             return last[1]
         jobs = await listing.candidates(repo)
-        live = _NOTHING.union(*[await listing.opposite.keys(repo) for repo in shows_live])
+        live = _NOTHING.union(*[await listing.negated.keys(repo) for repo in shows_live])
         jobs = jobs - live if live else jobs
-        if jobs and by_value(repo):
+        if jobs and membership_depends_on_values(repo):
             jobs = await listing.select(repo, jobs)
         found = Found(jobs, live)
         self._last[task] = basis, found
@@ -100,7 +105,7 @@ def _live(task: Task) -> Iterable[Repository]:
 
 
 def _volatile(*repos: Repository) -> bool:
-    return any(is_combinator(repo) and repo.volatile for repo in repos)
+    return any(is_view(repo) and repo.volatile for repo in repos)
 
 
 def _same(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> bool:
@@ -109,15 +114,15 @@ def _same(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> bool:
     )
 
 
-async def _listing_of(tasks: Sequence[Task]) -> Listing:
+async def _listing_of(tasks: Sequence[Task]) -> Snapshot:
     """List what tasks depend on: what shows live jobs first, then the rest."""
-    listing = Listing()
+    listing = Snapshot()
     await _list(listing, (repo for task in tasks for repo in _live(task)))
     await _list(listing, (repo for task in tasks for repo in leaves(task.ready)))
     return listing
 
 
-async def _list(listing: Listing, repos: Iterable[Repository]) -> None:
+async def _list(listing: Snapshot, repos: Iterable[Repository]) -> None:
     distinct = {id(repo): repo for repo in repos}
     # A failure is remembered by the listing, for every task that needs this repository.
     await asyncio.gather(

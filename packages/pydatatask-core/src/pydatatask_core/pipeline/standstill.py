@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PydatataskError
-from pydatatask_core.repository.listing import Combinator
-from pydatatask_core.repository.setops import AggregateAndRepository
+from pydatatask_core.repository.snapshot import View
+from pydatatask_core.repository.views.sets import AggregateAndRepository
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ async def find_standstill(tasks: Sequence[Task]) -> list[Task]:
             for task in stuck
             for repo in task.required_for_start.values()
             for leaf in _leaves(repo)
-            if not plan.may_have(leaf)
+            if not plan.accepts_job_id(leaf)
         }
         filled = {place for place, leaf in needed.items() if await _has_any(leaf)}
         if not filled:
@@ -91,15 +91,15 @@ class _Plan:
         # Of what is only launched by hand, or has a rule of its own, nothing is known.
         if task.disabled or not task.default_ready:
             return True
-        return all(map(self.may_have, task.required_for_start.values()))
+        return all(map(self.accepts_job_id, task.required_for_start.values()))
 
-    def may_have(self, repo: Repository) -> bool:
+    def accepts_job_id(self, repo: Repository) -> bool:
         """Tell whether there may ever be a job in a repository.
 
         :param repo: the repository.
         """
-        if isinstance(repo, Combinator) and repo.children:
-            found = map(self.may_have, repo.children.values())
+        if isinstance(repo, View) and repo.children:
+            found = map(self.accepts_job_id, repo.children.values())
             return all(found) if isinstance(repo, AggregateAndRepository) else any(found)
         place = _place(repo)
         writers = self._writers.get(place)
@@ -130,7 +130,7 @@ def _written(task: Linked) -> list[Repository]:
 
 def _leaves(*repos: Repository) -> Iterator[Repository]:
     for repo in repos:
-        if isinstance(repo, Combinator):
+        if isinstance(repo, View):
             yield from _leaves(*repo.children.values())
         else:
             yield repo

@@ -8,7 +8,7 @@ import shutil
 import stat
 
 from pydatatask_core.errors import ProcessManagerError, describe
-from pydatatask_core.utils.trees import refuse_mounts, remove_tree
+from pydatatask_core.utils.files import check_no_mounts, remove_tree
 
 from .run import Leftover
 from .streams import manager_errors
@@ -180,7 +180,7 @@ def discard_directory(place: str, *, made: bool) -> Leftover | None:
 def _why(place: str) -> str | None:
     """Return the name that a mount in a directory has after the directory was renamed."""
     try:
-        refuse_mounts(place)
+        check_no_mounts(place)
     except OSError as e:
         return describe(e)
     return None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.utils import AReadText, AWriteText, in_thread
-from pydatatask_core.utils.trees import remove_tree
+from pydatatask_core.utils.files import remove_tree
 
 from .base import AbstractProcessManager, OpenMode
 from .folder import prepare_private_folder

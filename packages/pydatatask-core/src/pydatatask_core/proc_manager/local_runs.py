@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pydatatask_core.utils import in_thread
-from pydatatask_core.utils.trees import remove_tree
+from pydatatask_core.utils.files import remove_tree
 
 from .base import STDOUT
 from .examining import (

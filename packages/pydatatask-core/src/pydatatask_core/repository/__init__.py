@@ -12,37 +12,25 @@ from pydatatask_core.lazy import lazy_names
 if TYPE_CHECKING:
     from .base import Repository as Repository
     from .blob import BlobRepository as BlobRepository
-    from .directory import DirectoryRepository as DirectoryRepository
-    from .file import FileRepository as FileRepository
-    from .file import FileRepositoryBase as FileRepositoryBase
-    from .inprocess import InProcessBlobRepository as InProcessBlobRepository
-    from .inprocess import InProcessBlobStream as InProcessBlobStream
-    from .inprocess import InProcessMetadataRepository as InProcessMetadataRepository
-    from .json import JsonMetadataFileRepository as JsonMetadataFileRepository
-    from .json import JsonMetadataRepository as JsonMetadataRepository
-    from .listing import Combinator as Combinator
-    from .listing import Listing as Listing
+    from .encoded.json import JsonMetadataFileRepository, JsonMetadataRepository
+    from .encoded.yaml import YamlMetadataFileRepository, YamlMetadataRepository
+    from .files.directory import DirectoryRepository
+    from .files.file import FileRepository, FileRepositoryBase
+    from .job_ids import decode_job_id, encode_job_id
     from .location import Location as Location
-    from .map import MapRepository as MapRepository
-    from .map import SucceededRepository as SucceededRepository
-    from .markup import decode_metadata as decode_metadata
-    from .markup import encode_metadata as encode_metadata
+    from .memory import InProcessBlobRepository, InProcessBlobStream, InProcessMetadataRepository
     from .metadata import MetadataRepository as MetadataRepository
-    from .names import decode_job_id as decode_job_id
-    from .names import encode_job_id as encode_job_id
-    from .related import RelatedItemRepository as RelatedItemRepository
-    from .setops import AggregateAndRepository as AggregateAndRepository
-    from .setops import AggregateOrRepository as AggregateOrRepository
-    from .setops import BlockingRepository as BlockingRepository
-    from .yaml import YamlMetadataFileRepository as YamlMetadataFileRepository
-    from .yaml import YamlMetadataRepository as YamlMetadataRepository
+    from .metadata_yaml import decode_metadata, encode_metadata
+    from .snapshot import Snapshot, View
+    from .views.filtered import MapRepository, SucceededRepository
+    from .views.related import RelatedItemRepository
+    from .views.sets import AggregateAndRepository, AggregateOrRepository, BlockingRepository
 
 __all__ = [
     "AggregateAndRepository",
     "AggregateOrRepository",
     "BlobRepository",
     "BlockingRepository",
-    "Combinator",
     "DirectoryRepository",
     "FileRepository",
     "FileRepositoryBase",
@@ -51,13 +39,14 @@ __all__ = [
     "InProcessMetadataRepository",
     "JsonMetadataFileRepository",
     "JsonMetadataRepository",
-    "Listing",
     "Location",
     "MapRepository",
     "MetadataRepository",
     "RelatedItemRepository",
     "Repository",
+    "Snapshot",
     "SucceededRepository",
+    "View",
     "YamlMetadataFileRepository",
     "YamlMetadataRepository",
     "decode_job_id",
@@ -69,19 +58,48 @@ __all__ = [
 _SOURCES = {
     ".base": ("Repository",),
     ".blob": ("BlobRepository",),
-    ".markup": ("decode_metadata", "encode_metadata"),
-    ".metadata": ("MetadataRepository",),
-    ".file": ("FileRepository", "FileRepositoryBase"),
-    ".directory": ("DirectoryRepository",),
-    ".yaml": ("YamlMetadataFileRepository", "YamlMetadataRepository"),
-    ".json": ("JsonMetadataFileRepository", "JsonMetadataRepository"),
-    ".inprocess": ("InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataRepository"),
-    ".setops": ("AggregateAndRepository", "AggregateOrRepository", "BlockingRepository"),
+    ".files.directory": ("DirectoryRepository",),
+    ".files.file": (
+        "FileRepository",
+        "FileRepositoryBase",
+    ),
+    ".memory": (
+        "InProcessBlobRepository",
+        "InProcessBlobStream",
+        "InProcessMetadataRepository",
+    ),
+    ".encoded.json": (
+        "JsonMetadataFileRepository",
+        "JsonMetadataRepository",
+    ),
+    ".snapshot": (
+        "View",
+        "Snapshot",
+    ),
     ".location": ("Location",),
-    ".map": ("MapRepository", "SucceededRepository"),
-    ".related": ("RelatedItemRepository",),
-    ".names": ("decode_job_id", "encode_job_id"),
-    ".listing": ("Combinator", "Listing"),
+    ".views.filtered": (
+        "MapRepository",
+        "SucceededRepository",
+    ),
+    ".metadata_yaml": (
+        "decode_metadata",
+        "encode_metadata",
+    ),
+    ".metadata": ("MetadataRepository",),
+    ".job_ids": (
+        "decode_job_id",
+        "encode_job_id",
+    ),
+    ".views.related": ("RelatedItemRepository",),
+    ".views.sets": (
+        "AggregateAndRepository",
+        "AggregateOrRepository",
+        "BlockingRepository",
+    ),
+    ".encoded.yaml": (
+        "YamlMetadataFileRepository",
+        "YamlMetadataRepository",
+    ),
 }
 
 if not TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.errors import InvalidJobIdError
 
-from .bulk import ask_each
-from .job_scope import report_methods
-from .names import ALPHANUMERIC, job_id_pattern, job_id_rule
+from .concurrency import map_concurrently
+from .job_ids import ALPHANUMERIC, job_id_pattern, job_id_rule
+from .job_scope import instrument_methods
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from .location import Location
-    from .map import MapRepository
-    from .setops import AggregateAndRepository, AggregateOrRepository, BlockingRepository
+    from .views.filtered import MapRepository
+    from .views.sets import AggregateAndRepository, AggregateOrRepository, BlockingRepository
 
 __all__ = ["Repository"]
 
@@ -59,7 +59,7 @@ class Repository(ABC):
 
     Otherwise :meth:`keys` is called once for many jobs."""
 
-    _warned_of_names = False
+    _warned_invalid_names = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Keep the bulk listing true where a subclass changes what is listed.
@@ -70,7 +70,7 @@ class Repository(ABC):
         changed = {"unfiltered_iter", "filter_jobs", "__aiter__"} & cls.__dict__.keys()
         if changed and "keys" not in cls.__dict__:
             cls.keys = Repository.keys  # type: ignore[method-assign]
-        report_methods(cls)
+        instrument_methods(cls)
 
     @classmethod
     def is_valid_job_id(cls, job: str) -> bool:
@@ -119,14 +119,14 @@ class Repository(ABC):
     def _plain_length(self, check: Callable[..., None]) -> int:
         """Return :attr:`plain_job_id_length` if the class checks job ids by this function."""
         kind = type(self)
-        usual = (
+        has_default_rules = (
             kind.CHARSET is ALPHANUMERIC
             and kind.CHARSET_START_END is ALPHANUMERIC
             and kind.check_job_id is check
             and getattr(kind.is_valid_job_id, "__func__", None)
             is Repository.is_valid_job_id.__func__  # type: ignore[attr-defined]
         )
-        return kind.MAX_JOB_ID_LENGTH if usual else 0
+        return kind.MAX_JOB_ID_LENGTH if has_default_rules else 0
 
     def valid_names(self, names: Iterable[str]) -> list[str]:
         """Keep the valid job ids of a listing, in its order; the rest is summed up in one warning.
@@ -144,15 +144,15 @@ class Repository(ABC):
                 self.CHARSET, self.CHARSET_START_END, self.MAX_JOB_ID_LENGTH
             ).fullmatch
             split = [(name, match(name)) for name in names]
-            good = [name for name, matched in split if matched]
-            if len(good) != len(split):
-                self._warn_of_names([name for name, matched in split if not matched])
-            return good
+            valid_ids = [name for name, matched in split if matched]
+            if len(valid_ids) != len(split):
+                self._warn_invalid_names([name for name, matched in split if not matched])
+            return valid_ids
         kept: list[str] = []
         refused: list[str] = []
         for name in names:
             (kept if valid(name) else refused).append(name)
-        self._warn_of_names(refused)
+        self._warn_invalid_names(refused)
         return kept
 
     def _are_plain(self, names: list[str]) -> bool:
@@ -164,9 +164,9 @@ class Repository(ABC):
         plain = text.isascii() and (text.isalnum() or not text)
         return plain and all(names) and longest <= self.MAX_JOB_ID_LENGTH
 
-    def _warn_of_names(self, refused: list[str]) -> None:
-        if refused and not self._warned_of_names:
-            self._warned_of_names = True
+    def _warn_invalid_names(self, refused: list[str]) -> None:
+        if refused and not self._warned_invalid_names:
+            self._warned_invalid_names = True
             log.warning(
                 "%r: skipped %d names that are no job ids, %r for one (%s; "
                 "pydatatask.encode_job_id() turns any text into one)",
@@ -188,7 +188,7 @@ class Repository(ABC):
                 yield name
             else:
                 refused.append(name)
-        self._warn_of_names(refused)
+        self._warn_invalid_names(refused)
 
     def __aiter__(self) -> AsyncIterator[str]:
         """Iterate the job ids, each once."""
@@ -254,7 +254,7 @@ class Repository(ABC):
 
         :param jobs: the jobs to read.
         """
-        return await ask_each(list(jobs), self.info)
+        return await map_concurrently(list(jobs), self.info)
 
     async def validate(self) -> None:  # noqa: B027 - not every store has anything to check
         """Create what the repository needs, and raise if it is misconfigured.
@@ -307,13 +307,13 @@ class Repository(ABC):
         :param filt: which jobs the result has; sync or async; all by default.
         :param allow_deletes: whether deleting from the result deletes from here.
         """
-        from .map import MapRepository
+        from .views.filtered import MapRepository
 
         return MapRepository(self, func, filt, allow_deletes=allow_deletes)
 
     def __and__(self, other: Repository) -> AggregateAndRepository:
         """Combine into the jobs that are in both."""
-        from .setops import AggregateAndRepository
+        from .views.sets import AggregateAndRepository
 
         return (
             AggregateAndRepository(left=self, right=other)
@@ -323,7 +323,7 @@ class Repository(ABC):
 
     def __or__(self, other: Repository) -> AggregateOrRepository:
         """Combine into the jobs that are in either."""
-        from .setops import AggregateOrRepository
+        from .views.sets import AggregateOrRepository
 
         return (
             AggregateOrRepository(left=self, right=other)
@@ -333,7 +333,7 @@ class Repository(ABC):
 
     def __sub__(self, other: Repository) -> BlockingRepository:
         """Combine into the jobs that are here and not in the other."""
-        from .setops import BlockingRepository
+        from .views.sets import BlockingRepository
 
         return BlockingRepository(self, other) if isinstance(other, Repository) else NotImplemented
 
@@ -342,4 +342,4 @@ class Repository(ABC):
         return f"{type(self).__name__}()"
 
 
-report_methods(Repository)
+instrument_methods(Repository)

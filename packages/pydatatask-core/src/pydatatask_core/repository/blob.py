@@ -64,11 +64,11 @@ class BlobRepository(Repository, ABC):
         :raises JobNotFoundError: if the value to read is not there.
         :raises LocalFileMissingError: if the block has not created the file to write.
         """
-        from .local_file import downloaded, uploaded
+        from .local_file import download, upload
 
         self.check_job_id(job)
         check_mode(mode)
-        async with downloaded(self, job) if mode[0] == "r" else uploaded(self, job) as path:
+        async with download(self, job) if mode[0] == "r" else upload(self, job) as path:
             yield path
 
     @overload
@@ -90,11 +90,11 @@ class BlobRepository(Repository, ABC):
         :param mode: ``r`` and ``w`` for text, ``rb`` and ``wb`` for bytes.
         :raises JobNotFoundError: if the value to read is not there.
         """
-        from .local_file import opened
+        from .local_file import open_local
 
         self.check_job_id(job)
         check_mode(mode)
-        async with opened(self, job, mode) as file:
+        async with open_local(self, job, mode) as file:
             yield file
 
     def local_name(self, job: str) -> str:

@@ -13,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import UnsupportedValueError, shown
+from pydatatask_core.errors import UnsupportedValueError, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -92,7 +92,7 @@ class _Conversion:
             try:
                 converted = self.convert(value)
             except _RefusedError as e:
-                e.path.append(f"[{shown(key)}]")
+                e.path.append(f"[{excerpt(key)}]")
                 raise
             if converted is not value:
                 if result is data:
@@ -113,12 +113,12 @@ class _Conversion:
         for index, pair in enumerate(data):
             self._enter(pair)
             try:
-                place = 0
+                position = 0
                 key = self.convert(pair[0])
-                place = 1
+                position = 1
                 value = self.convert(pair[1])
             except _RefusedError as e:
-                e.path += (f"[{place}]", f"[{index}]")
+                e.path += (f"[{position}]", f"[{index}]")
                 raise
             self._above.discard(id(pair))
             if key is not pair[0] or value is not pair[1]:
@@ -144,7 +144,7 @@ def _hashable(data: Any, role: str) -> Any:
     converted = _from_numpy(data)
     if type(converted) in SCALARS:
         return converted
-    raise _RefusedError(f"has the {role} {shown(data)}, {_refusal(data)}")
+    raise _RefusedError(f"has the {role} {excerpt(data)}, {_refusal(data)}")
 
 
 def _convert_other(data: Any) -> Any:
@@ -182,10 +182,12 @@ def _full_name(kind: type) -> str:
 
 
 def _advice(data: Any) -> str:
-    return "await it first" if isinstance(data, Awaitable) else f"convert it with {_how(data)}"
+    return (
+        "await it first" if isinstance(data, Awaitable) else f"convert it with {_conversion(data)}"
+    )
 
 
-def _how(data: Any) -> str:
+def _conversion(data: Any) -> str:
     if isinstance(data, _numpy("generic")):
         return _NUMPY_CONVERSIONS.get(data.dtype.kind, "str(...)")
     if isinstance(data, Enum):
@@ -196,7 +198,9 @@ def _how(data: Any) -> str:
         for method in ("_asdict", "tolist", "to_dict", "model_dump", "to_pydatetime"):
             if hasattr(data, method):
                 return f".{method}()"
-    return next((how for kinds, how in _CONVERSIONS if isinstance(data, kinds)), "str(...)")
+    return next(
+        (conversion for kinds, conversion in _CONVERSIONS if isinstance(data, kinds)), "str(...)"
+    )
 
 
 _NUMPY_CONVERSIONS = {

@@ -11,7 +11,7 @@ from pydatatask_core.errors import JobFunctionError, MalformedValueError, StoreE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["call_for_job", "name_of"]
+__all__ = ["call_for_job", "function_name"]
 
 
 async def call_for_job(job: str, function: str, call: Callable[..., Any], *args: Any) -> Any:
@@ -39,7 +39,7 @@ async def call_for_job(job: str, function: str, call: Callable[..., Any], *args:
         raise JobFunctionError(job, function, e) from e
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def function_name(function: Callable[..., Any]) -> str:
     """Return the name of a function for a message, with the line where it is defined."""
     name = getattr(function, "__qualname__", None) or repr(function)
     code = getattr(inspect.unwrap(function), "__code__", None)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from pydatatask_core.errors import NotAwaitedError
-from pydatatask_core.utils.calls import CallLog, current_log, observe_methods
+from pydatatask_core.utils.call_log import CallLog, current_log, observe_methods
 from pydatatask_core.utils.writer import AtomicWriter
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ __all__ = [
     "JobScope",
     "Publication",
     "current_scope",
-    "report_methods",
-    "stores_written",
+    "instrument_methods",
+    "written_stores",
 ]
 
 
@@ -44,11 +44,11 @@ class JobScope(CallLog):
     # Defaults of the class, because a scope is created for every job.
     before_publish: Callable[[Repository, str], None] | None = None
     ended = False
-    _written: dict[int, Repository] = {}  # noqa: RUF012 - replaced before it is written to
-    _opened: tuple[AtomicWriter[Any], ...] = ()
-    _places: frozenset[str] = frozenset()
-    _own: tuple[Repository, ...] = ()
-    _own_places: frozenset[str] = frozenset()
+    _published_stores: dict[int, Repository] = {}  # noqa: RUF012 - replaced before it is written to
+    _open_streams: tuple[AtomicWriter[Any], ...] = ()
+    _remote_identities: frozenset[str] = frozenset()
+    _own_key_stores: tuple[Repository, ...] = ()
+    _remote_own_key_identities: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class JobScope(CallLog):
 
     # -- publications ----------------------------------------------------------------------------
 
-    def publishing(self, repository: Repository, job: str) -> None:
+    def check_publication(self, repository: Repository, job: str) -> None:
         """Check a publication that is about to take effect.
 
         :param repository: the repository that holds the data, not a view of it.
@@ -87,26 +87,28 @@ class JobScope(CallLog):
             )
         if self.before_publish is not None:
             self.before_publish(repository, job)
-        self.note_key(repository, job)
+        self.record_own_key(repository, job)
 
-    def note_key(self, repository: Repository, job: str) -> None:
+    def record_own_key(self, repository: Repository, job: str) -> None:
         """Note whether a key that is about to be published is the job's own.
 
         :param repository: the repository that holds the data.
         :param job: the key.
         """
-        if job == self.job and not any(own is repository for own in self._own):
-            self._own += (repository,)
+        if job == self.job and not any(
+            own_store is repository for own_store in self._own_key_stores
+        ):
+            self._own_key_stores += (repository,)
 
-    def published(self, repository: Repository) -> None:
+    def record_publication(self, repository: Repository) -> None:
         """Note that a key of a repository was published.
 
         :param repository: the repository that holds the data.
         """
         # By id, because a third party's class need not be hashable; the values keep them alive.
-        if not self._written:
-            self._written = {}
-        self._written[id(repository)] = repository
+        if not self._published_stores:
+            self._published_stores = {}
+        self._published_stores[id(repository)] = repository
 
     def wrote_to(self, repository: Repository) -> bool:
         """Return whether the body published any key to a repository, or to one below a view.
@@ -115,63 +117,77 @@ class JobScope(CallLog):
 
         :param repository: any repository.
         """
-        if not self._written and not self._places:
+        if not self._published_stores and not self._remote_identities:
             return False
-        stores = list(stores_written(repository))
-        if any(id(store) in self._written for store in stores):
+        stores = list(written_stores(repository))
+        if any(id(store) in self._published_stores for store in stores):
             return True
-        return not self.places_written().isdisjoint(store.identity for store in stores)
+        return not self.published_identities().isdisjoint(store.identity for store in stores)
 
     def wrote_own_key(self, repository: Repository) -> bool:
         """Return whether the body published the job's own key to a repository, or below a view.
 
         :param repository: any repository.
         """
-        written = self._written
-        for own in self._own:
-            if own is repository:  # mostly, and it is asked for each job
-                return id(own) in written
-        if not self._own and not self._own_places:
+        written = self._published_stores
+        for own_store in self._own_key_stores:
+            if own_store is repository:  # mostly, and it is asked for each job
+                return id(own_store) in written
+        if not self._own_key_stores and not self._remote_own_key_identities:
             return False
-        stores = list(stores_written(repository))
-        if any(own is store and id(own) in written for own in self._own for store in stores):
+        stores = list(written_stores(repository))
+        if any(
+            own_store is store and id(own_store) in written
+            for own_store in self._own_key_stores
+            for store in stores
+        ):
             return True
-        return not self.places_of_own_key().isdisjoint(store.identity for store in stores)
+        return not self.identities_with_own_key().isdisjoint(store.identity for store in stores)
 
-    def places_of_own_key(self) -> frozenset[str]:
+    def identities_with_own_key(self) -> frozenset[str]:
         """Return the identities of the repositories to which the job's own key was published."""
-        places = (own.identity for own in self._own if id(own) in self._written)
-        return self._own_places.union(place for place in places if place is not None)
+        identities = (
+            own_store.identity
+            for own_store in self._own_key_stores
+            if id(own_store) in self._published_stores
+        )
+        return self._remote_own_key_identities.union(
+            identity for identity in identities if identity is not None
+        )
 
-    def places_written(self) -> frozenset[str]:
+    def published_identities(self) -> frozenset[str]:
         """Return the identities of the repositories that were published to, as far as known."""
-        places = (repository.identity for repository in self._written.values())
-        return self._places.union(place for place in places if place is not None)
+        identities = (repository.identity for repository in self._published_stores.values())
+        return self._remote_identities.union(
+            identity for identity in identities if identity is not None
+        )
 
-    def include(self, places: frozenset[str], own: frozenset[str] = frozenset()) -> None:
+    def add_published(
+        self, identities: frozenset[str], with_own_key: frozenset[str] = frozenset()
+    ) -> None:
         """Add what a body has published to in another process.
 
-        :param places: what :meth:`places_written` returned there.
-        :param own: what :meth:`places_of_own_key` returned there.
+        :param identities: what :meth:`published_identities` returned there.
+        :param with_own_key: what :meth:`identities_with_own_key` returned there.
         """
-        self._places |= places
-        self._own_places |= own
+        self._remote_identities |= identities
+        self._remote_own_key_identities |= with_own_key
 
-    def opened(self, stream: AtomicWriter[Any]) -> None:
+    def record_stream(self, stream: AtomicWriter[Any]) -> None:
         """Note that a stream was opened for writing.
 
         :param stream: the stream, whose ``publication`` reports to this scope.
         """
         # Those that have ended are forgotten, because a body may write very many.
-        self._opened = (*(other for other in self._opened if other.is_open), stream)
+        self._open_streams = (*(other for other in self._open_streams if other.is_open), stream)
 
     # -- the end of the body ---------------------------------------------------------------------
 
-    def has_loose_ends(self) -> bool:
+    def has_unfinished_work(self) -> bool:
         """Return whether a call has not ended, or a stream for writing is open."""
-        return bool(self.unfinished()) or any(stream.is_open for stream in self._opened)
+        return bool(self.unfinished()) or any(stream.is_open for stream in self._open_streams)
 
-    async def settle(self, links: Mapping[str, Repository]) -> None:
+    async def wait_for_calls(self, links: Mapping[str, Repository]) -> None:
         """Wait for calls that the body has made asyncio tasks of, at the end of the body.
 
         :param links: the repositories that the body was given, by name, for messages.
@@ -179,9 +195,9 @@ class JobScope(CallLog):
             task and may publish something, or if a stream was not closed.
         :raises Exception: whatever a call raises that is waited for.
         """
-        while own := self._asyncio_tasks():
-            await asyncio.wait(own)
-            for task in own:
+        while own_store := self._asyncio_tasks():
+            await asyncio.wait(own_store)
+            for task in own_store:
                 if not task.cancelled():
                     task.result()
         await asyncio.sleep(0)  # for what an asyncio task awaits that has not begun
@@ -192,7 +208,7 @@ class JobScope(CallLog):
         calls = self.unfinished()
         return [task for task in asyncio.all_tasks() if task.get_coro() in calls] if calls else []
 
-    def close_forgotten(self, error: BaseException, links: Mapping[str, Repository]) -> None:
+    def close_unawaited_calls(self, error: BaseException, links: Mapping[str, Repository]) -> None:
         """Close the calls that never began, and name them in an error, of which they may be why.
 
         :param error: what the body raised.
@@ -205,7 +221,7 @@ class JobScope(CallLog):
                 begun = {task.get_coro() for task in asyncio.all_tasks()}
                 created = [call for call in created if call not in begun]
         if created:
-            named = _enumerate([describe_call(call, links) for call in created])
+            named = _join_calls([describe_call(call, links) for call in created])
             error.add_note(f"{named} was called and not awaited.")
         for call in created:
             call.close()
@@ -216,34 +232,34 @@ class JobScope(CallLog):
         :param links: the repositories that the body was given, by name, for messages.
         :raises NotAwaitedError: naming the calls that have not, or the streams that are open.
         """
-        forgotten: list[str] = []
+        unawaited: list[str] = []
         running: list[str] = []
         for call in self.unfinished():
             if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
-                forgotten.append(describe_call(call, links))
+                unawaited.append(describe_call(call, links))
                 call.close()
-            elif call.__qualname__.rpartition(".")[2] not in _READING:
+            elif call.__qualname__.rpartition(".")[2] not in _READ_METHODS:
                 running.append(describe_call(call, links))
-        if forgotten:
+        if unawaited:
             raise NotAwaitedError(
-                f"{_enumerate(forgotten)} was called and never awaited, so it did nothing; "
+                f"{_join_calls(unawaited)} was called and never awaited, so it did nothing; "
                 "write `await` before it"
             )
         if running:
             raise NotAwaitedError(
-                f"{_enumerate(running)} had not ended when the function returned; await the "
+                f"{_join_calls(running)} had not ended when the function returned; await the "
                 "asyncio task that it runs in"
             )
-        unclosed = [f"{stream!r}" for stream in self._opened if stream.is_open]
+        unclosed = [f"{stream!r}" for stream in self._open_streams if stream.is_open]
         if unclosed:
             raise NotAwaitedError(
-                f"{_enumerate(unclosed)} was not closed when the function returned, so nothing of "
+                f"{_join_calls(unclosed)} was not closed when the function returned, so nothing of "
                 "it is published; write `async with await repository.open(...) as stream`, and "
                 "await every asyncio task that writes to a stream"
             )
 
 
-_READING = frozenset(
+_READ_METHODS = frozenset(
     {"contains", "digest", "info", "info_all", "info_many", "keys", "read", "readline", "translate"}
 )
 """Methods that change nothing, so that a job may end without their end."""
@@ -251,7 +267,7 @@ _READING = frozenset(
 MAX_NAMED_CALLS = 3
 
 
-def _enumerate(calls: list[str]) -> str:
+def _join_calls(calls: list[str]) -> str:
     named = ", ".join(f"`{call}`" for call in calls[:MAX_NAMED_CALLS])
     rest = len(calls) - MAX_NAMED_CALLS
     return f"{named} (and {rest} more)" if rest > 0 else named
@@ -276,17 +292,17 @@ def current_scope() -> JobScope | None:
     return cast("JobScope | None", current_log.get())  # nothing else makes logs
 
 
-def stores_written(repository: Repository) -> Iterator[Repository]:
+def written_stores(repository: Repository) -> Iterator[Repository]:
     """Iterate a repository and, if it is a view, those that are written through it.
 
     :param repository: any repository.
     """
-    from .listing import Combinator
+    from .snapshot import View
 
     yield repository
-    if isinstance(repository, Combinator):
+    if isinstance(repository, View):
         for child in repository.written_children:
-            yield from stores_written(child)
+            yield from written_stores(child)
 
 
 class Publication:
@@ -306,14 +322,14 @@ class Publication:
 
     def begin(self) -> None:
         """Check the publication, before it takes effect."""
-        self.scope.publishing(self.repository, self.job)
+        self.scope.check_publication(self.repository, self.job)
 
     def end(self) -> None:
         """Note the publication, which has taken effect."""
-        self.scope.published(self.repository)
+        self.scope.record_publication(self.repository)
 
 
-def report_methods(cls: type) -> None:
+def instrument_methods(cls: type) -> None:
     """Have the coroutine methods that a class of repositories defines report to scopes.
 
     A scope learns of each call, of what ``dump`` and ``mkdir`` publish, and of what is published
@@ -321,16 +337,16 @@ def report_methods(cls: type) -> None:
 
     :param cls: the class.
     """
-    observe_methods(cls, _RUNS)
+    observe_methods(cls, _WRAPPERS)
 
 
 async def _publish(function: Any, self: Repository, /, *args: Any, **kwargs: Any) -> Any:
     scope = current_scope()
     if scope is None:
         return await function(self, *args, **kwargs)
-    scope.publishing(self, _job_of(args, kwargs))
+    scope.check_publication(self, _job_argument(args, kwargs))
     result = await function(self, *args, **kwargs)
-    scope.published(self)
+    scope.record_publication(self)
     return result
 
 
@@ -342,20 +358,20 @@ async def _open(function: Any, self: Repository, /, *args: Any, **kwargs: Any) -
         return stream
     if isinstance(stream, AtomicWriter):
         if stream.publication is None:
-            stream.publication = Publication(scope, self, _job_of(args, kwargs))
-            scope.opened(stream)
+            stream.publication = Publication(scope, self, _job_argument(args, kwargs))
+            scope.record_stream(stream)
     else:
         # A third party's stream does not report when it publishes.
-        scope.note_key(self, _job_of(args, kwargs))
-        scope.published(self)
+        scope.record_own_key(self, _job_argument(args, kwargs))
+        scope.record_publication(self)
     return stream
 
 
-_RUNS = {"dump": _publish, "mkdir": _publish, "open": _open}
+_WRAPPERS = {"dump": _publish, "mkdir": _publish, "open": _open}
 """What runs a method inside a scope, if more than the call is noted."""
 
 
-def _job_of(args: Any, kwargs: Any) -> str:
+def _job_argument(args: Any, kwargs: Any) -> str:
     """Return the job of a call, which is the first argument by contract."""
     job: str = kwargs["job"] if "job" in kwargs else args[0]
     return job

@@ -17,23 +17,23 @@ from pydatatask_core.errors import (
     describe,
 )
 from pydatatask_core.utils import in_thread
-from pydatatask_core.utils.trees import remove_tree
+from pydatatask_core.utils.files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from .blob import BlobMode, BlobRepository
 
-__all__ = ["check_local_file", "downloaded", "opened", "uploaded"]
+__all__ = ["check_local_file", "download", "open_local", "upload"]
 
 log = logging.getLogger("pydatatask.repository")
 
-CHUNK_BYTES = 1 << 18
+CHUNK_SIZE_BYTES = 1 << 18
 """How much of a value is copied at once."""
 
 
 @asynccontextmanager
-async def downloaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
+async def download(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
     """Copy a value to a private file, which is removed afterwards.
 
     :param repo: the repository.
@@ -45,13 +45,13 @@ async def downloaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, Non
         async with await repo.open(job, "rb") as source:
             with _errors(repo, f"copy job {job!r} to a local file"):
                 async with _open(path, "wb") as file:
-                    while data := await source.read(CHUNK_BYTES):
+                    while data := await source.read(CHUNK_SIZE_BYTES):
                         await in_thread(file.write, data)
         yield path
 
 
 @asynccontextmanager
-async def uploaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
+async def upload(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
     """Write what a block leaves in a private file to a repository, unless the block raises.
 
     :param repo: the repository.
@@ -66,12 +66,12 @@ async def uploaded(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]
             with _errors(repo, f"write job {job!r} from a local file"):
                 await in_thread(check_local_file, path, repo, job)
                 async with _open(path, "rb") as file:
-                    while data := await in_thread(file.read, CHUNK_BYTES):
+                    while data := await in_thread(file.read, CHUNK_SIZE_BYTES):
                         await target.write(data)
 
 
 @asynccontextmanager
-async def opened(repo: BlobRepository, job: str, mode: BlobMode) -> AsyncGenerator[Any, None]:
+async def open_local(repo: BlobRepository, job: str, mode: BlobMode) -> AsyncGenerator[Any, None]:
     """Open the local file of a value as a file of Python."""
     async with repo.local_file(job, mode) as path, _open(path, mode) as file:
         yield file
@@ -108,8 +108,8 @@ def check_local_file(path: Path, repo: BlobRepository, job: str) -> None:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
         others = sorted(os.listdir(path.parent))
-        found = f"; there is {', '.join(map(repr, others[:3]))} instead" if others else ""
-        raise LocalFileMissingError(job, repo, f"{path.name!r} was not created{found}") from None
+        problem = f"; there is {', '.join(map(repr, others[:3]))} instead" if others else ""
+        raise LocalFileMissingError(job, repo, f"{path.name!r} was not created{problem}") from None
     if not stat.S_ISREG(mode):
         raise LocalFileMissingError(job, repo, f"{path.name!r} is not a regular file")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from .base import Repository
 
-__all__ = ["Location", "canonical_host", "is_same_place", "shared_entry"]
+__all__ = ["Location", "canonical_host", "is_same_location", "shared_entry"]
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]", "localhost.localdomain"})
 
@@ -60,7 +60,7 @@ def canonical_host(host: str) -> str:
     return "localhost" if host in _LOOPBACK else host
 
 
-def is_same_place(one: Location, other: Location) -> bool:
+def is_same_location(one: Location, other: Location) -> bool:
     """Determine whether a job of two repositories has the same entry in both.
 
     :param one: the location of the first.
@@ -83,14 +83,14 @@ def shared_entry(one: Repository, other: Repository) -> tuple[str, str] | None:
     :param one: the first repository.
     :param other: the second, not in the same place.
     """
-    places = one.location, other.location
-    if places[0].store != places[1].store:
+    locations = one.location, other.location
+    if locations[0].store != locations[1].store:
         return None
-    prefix = max((place.prefix for place in places), key=len)
-    suffix = max((place.suffix for place in places), key=len)
+    prefix = max((location.prefix for location in locations), key=len)
+    suffix = max((location.suffix for location in locations), key=len)
     for middle in ("", one.CHARSET_START_END[:1], other.CHARSET_START_END[:1]):
         name = prefix + middle + suffix
-        jobs = places[0].job_in(name), places[1].job_in(name)
+        jobs = locations[0].job_in(name), locations[1].job_in(name)
         if _is_job(one, jobs[0]) and _is_job(other, jobs[1]):
             return str(jobs[0]), str(jobs[1])
     return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydatatask_core.errors import QuantityError
 
 from .quantity import EXACT
-from .resources import Resources, made
+from .resources import Resources, unchecked_resources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ __all__ = ["Ledger"]
 
 logger = logging.getLogger("pydatatask.resource_manager")
 _ZERO = Decimal(0)
-_NOTHING = Resources(launches=0)
+_NO_RESOURCES = Resources(launches=0)
 
 
 class Ledger:
@@ -39,7 +39,7 @@ class Ledger:
     def __init__(self, quota: Resources, clock: Callable[[], float]) -> None:
         self.quota = quota
         self._clock = clock
-        self._used = _NOTHING
+        self._used = _NO_RESOURCES
         self._recent: list[tuple[float, int]] = []  # a heap: when they leave, how many launches
         self._recent_count = 0
 
@@ -51,23 +51,23 @@ class Ledger:
 
         :param reports: what is in use, and the window of the launches among it, if they have one.
         """
-        used = _NOTHING
-        dated, longest = 0, 0.0
+        used = _NO_RESOURCES
+        windowed_launches, longest_window = 0, 0.0
         for report, window in reports:
             if window is None:
-                used += self._counted(report)
+                used += self._limited_part(report)
             else:
                 used += report.without_launches()
-                dated += self._counted(report).launches
-                longest = max(longest, window.total_seconds())
+                windowed_launches += self._limited_part(report).launches
+                longest_window = max(longest_window, window.total_seconds())
         self._used = used
         self._expire()
-        if dated > self._recent_count:
-            self._add_recent(self._clock() + longest, dated - self._recent_count)
+        if windowed_launches > self._recent_count:
+            self._add_recent(self._clock() + longest_window, windowed_launches - self._recent_count)
 
-    def take(self, request: Resources) -> ResourceType | None:
+    def reserve(self, request: Resources) -> ResourceType | None:
         """Add to what is in use, or name the resource of which that would be too much."""
-        request = self._counted(request)
+        request = self._limited_part(request)
         self._expire()
         used = self._used + request
         excess = self._with_recent(used).excess(self.quota)
@@ -77,7 +77,7 @@ class Ledger:
 
     def room(self, request: Resources) -> int | None:
         """Tell how many more of a request there is room for; None if it takes nothing."""
-        request, used, quota = self._counted(request), self.usage(), self.quota
+        request, used, quota = self._limited_part(request), self.usage(), self.quota
         parts = [(request.cpu, used.cpu, quota.cpu), (request.mem, used.mem, quota.mem)]
         counts = [
             int(EXACT.divide_int(EXACT.subtract(limit, taken), each))
@@ -88,9 +88,9 @@ class Ledger:
             counts.append((quota.launches - used.launches) // request.launches)
         return max(0, min(counts)) if counts else None
 
-    def give(self, request: Resources) -> None:
+    def release(self, request: Resources) -> None:
         """Take off what is in use; more than there is empties the ledger and is logged."""
-        request = self._counted(request)
+        request = self._limited_part(request)
         used = self._used - request
         if used.cpu < 0 or used.mem < 0 or used.launches < 0:
             logger.error(
@@ -102,14 +102,14 @@ class Ledger:
             used = Resources(max(used.cpu, _ZERO), max(used.mem, _ZERO), max(used.launches, 0))
         self._used = used
 
-    def date(self, request: Resources, due: float) -> None:
+    def expire_at(self, request: Resources, due: float) -> None:
         """Let the launches of what was taken leave by themselves.
 
         :param due: when, as the clock tells it.
         """
-        launches = self._counted(request).launches
+        launches = self._limited_part(request).launches
         if launches:
-            self._used -= made(_ZERO, _ZERO, launches)
+            self._used -= unchecked_resources(_ZERO, _ZERO, launches)
             self._add_recent(due, launches)
 
     def usage(self) -> Resources:
@@ -122,7 +122,7 @@ class Ledger:
         self._expire()
         return self._recent[0][0] - self._clock() if self._recent else None
 
-    def _counted(self, request: Resources) -> Resources:
+    def _limited_part(self, request: Resources) -> Resources:
         if request.cpu < 0 or request.mem < 0 or request.launches < 0:
             raise QuantityError(f"{request} is negative, so it can neither be taken nor given back")
         return request if self.quota.limits_launches else request.without_launches()
@@ -130,7 +130,7 @@ class Ledger:
     def _with_recent(self, used: Resources) -> Resources:
         if not self._recent_count:
             return used
-        return used + made(_ZERO, _ZERO, self._recent_count)
+        return used + unchecked_resources(_ZERO, _ZERO, self._recent_count)
 
     def _add_recent(self, due: float, launches: int) -> None:
         heapq.heappush(self._recent, (due, launches))

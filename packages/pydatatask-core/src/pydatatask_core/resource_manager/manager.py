@@ -51,11 +51,11 @@ class ResourceManager:
         self._callbacks: list[tuple[Callable[[], Awaitable[Resources]], timedelta | None]] = []
         self._listeners: list[Callable[[], object]] = []
         self._open: set[Reservation] = set()
-        self._settled: asyncio.Event | None = None
-        self._filling: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._all_closed: asyncio.Event | None = None
+        self._fill_lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         # Two counts, so that what happens while the callbacks are asked is not lost.
-        self._wanted = 1
-        self._filled = 0
+        self._wanted_generation = 1
+        self._filled_generation = 0
 
     @property
     def quota(self) -> Resources:
@@ -78,7 +78,7 @@ class ResourceManager:
             and leave the count by themselves.
         """
         self._callbacks.append((func, window))
-        self._wanted += 1
+        self._wanted_generation += 1
 
     def add_listener(self, listener: Callable[[], object]) -> None:
         """Register a function to call whenever something is given back, so has room been made.
@@ -99,13 +99,13 @@ class ResourceManager:
 
         :raises RuntimeError: if it has to be asked, and this task has a reservation open.
         """
-        while self._filled != self._wanted:
+        while self._filled_generation != self._wanted_generation:
             async with self._lock():
-                if self._filled != self._wanted:
-                    await self._wait_until_settled()
-                    wanted = self._wanted
-                    self._ledger.fill(await self._reports())
-                    self._filled = wanted
+                if self._filled_generation != self._wanted_generation:
+                    await self._wait_reservations_closed()
+                    generation = self._wanted_generation
+                    self._ledger.fill(await self._collect_usage())
+                    self._filled_generation = generation
 
     async def flush(self) -> None:
         """Forget the cached amount of resources currently being used.
@@ -115,8 +115,8 @@ class ResourceManager:
 
         :raises RuntimeError: if this task has a reservation open.
         """
-        self._wanted += 1
-        await self._wait_until_settled()
+        self._wanted_generation += 1
+        await self._wait_reservations_closed()
 
     async def reserve(
         self, request: Resources, *, window: timedelta | None = None
@@ -131,11 +131,11 @@ class ResourceManager:
         :param window: if given, the launches count for this time span and then leave by
             themselves; only CPU and memory are to be relinquished.
         """
-        if self._filled != self._wanted:
+        if self._filled_generation != self._wanted_generation:
             await self.fill()
-        refused = self._ledger.take(request)
+        refused = self._ledger.reserve(request)
         if refused is None and window is not None:
-            self._ledger.date(request, self._clock() + window.total_seconds())
+            self._ledger.expire_at(request, self._clock() + window.total_seconds())
         return refused
 
     def reservation(self, request: Resources, *, window: timedelta | None = None) -> Reservation:
@@ -163,15 +163,15 @@ class ResourceManager:
         To be called when the registered callback can no longer see the job. If usage is not known
         at the time, it needs no correction; if it is being asked, it is asked again.
         """
-        if self._filled == self._wanted:
-            self._ledger.give(request)
+        if self._filled_generation == self._wanted_generation:
+            self._ledger.release(request)
         else:
-            self._wanted += 1
-        self._announce()
+            self._wanted_generation += 1
+        self._notify_listeners()
 
     def usage(self) -> Resources | None:
         """Tell what is in use, for display; None while that is not known."""
-        return self._ledger.usage() if self._filled == self._wanted else None
+        return self._ledger.usage() if self._filled_generation == self._wanted_generation else None
 
     def room(self, request: Resources) -> int | None:
         """Tell how many more reservations would be granted now.
@@ -179,45 +179,49 @@ class ResourceManager:
         :param request: what each of them is for.
         :return: None where there is no limit, or if usage is not known.
         """
-        return self._ledger.room(request) if self._filled == self._wanted else None
+        return (
+            self._ledger.room(request)
+            if self._filled_generation == self._wanted_generation
+            else None
+        )
 
     def next_release(self) -> float | None:
         """Tell in how many seconds the window of a launch passes next; None if none counts."""
         return self._ledger.next_release()
 
-    def begin(self, reservation: Reservation) -> None:
+    def reservation_opened(self, reservation: Reservation) -> None:
         """Note that a reservation is open; for reservations alone."""
-        reservation.since = self._clock()
+        reservation.opened_at = self._clock()
         self._open.add(reservation)
 
-    def settle(self, reservation: Reservation, *, failed: bool) -> None:
+    def reservation_closed(self, reservation: Reservation, *, failed: bool) -> None:
         """Note that a reservation has ended; for reservations alone."""
         self._open.discard(reservation)
         if failed:
-            self._ledger.give(reservation.request)
-            self._announce()
+            self._ledger.release(reservation.request)
+            self._notify_listeners()
         elif reservation.window is not None:
-            due = reservation.since + reservation.window.total_seconds()
-            self._ledger.date(reservation.request, due)
-        if self._settled is not None and not self._open:
-            self._settled.set()
-            self._settled = None
+            due = reservation.opened_at + reservation.window.total_seconds()
+            self._ledger.expire_at(reservation.request, due)
+        if self._all_closed is not None and not self._open:
+            self._all_closed.set()
+            self._all_closed = None
 
-    async def _wait_until_settled(self) -> None:
+    async def _wait_reservations_closed(self) -> None:
         """Wait until no reservation is open; new ones wait for usage to be known again."""
         if not self._open:
             return
         task = asyncio.current_task()
-        if any(reservation.holder is task for reservation in self._open):
+        if any(reservation.owner_task is task for reservation in self._open):
             raise RuntimeError(
                 "usage has to be calculated anew, which waits until no reservation is open, and "
                 "this task has one open: leave its block first"
             )
-        if self._settled is None:
-            self._settled = asyncio.Event()
-        await self._settled.wait()
+        if self._all_closed is None:
+            self._all_closed = asyncio.Event()
+        await self._all_closed.wait()
 
-    async def _reports(self) -> list[tuple[Resources, timedelta | None]]:
+    async def _collect_usage(self) -> list[tuple[Resources, timedelta | None]]:
         reports = []
         for func, window in tuple(self._callbacks):
             try:
@@ -236,11 +240,11 @@ class ResourceManager:
     def _lock(self) -> asyncio.Lock:
         # A lock belongs to the loop that waited for it first, and a manager outlives loops.
         loop = asyncio.get_running_loop()
-        if self._filling is None or self._filling[0] is not loop:
-            self._filling = (loop, asyncio.Lock())
-        return self._filling[1]
+        if self._fill_lock is None or self._fill_lock[0] is not loop:
+            self._fill_lock = (loop, asyncio.Lock())
+        return self._fill_lock[1]
 
-    def _announce(self) -> None:
+    def _notify_listeners(self) -> None:
         for listener in tuple(self._listeners):
             try:
                 listener()

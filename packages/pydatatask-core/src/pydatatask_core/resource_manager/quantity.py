@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation
 
-from pydatatask_core.errors import QuantityError, shown
+from pydatatask_core.errors import QuantityError, excerpt
 
 __all__ = ["EXACT", "parse_quantity"]
 
-_PLACES = 400  # before and after the decimal point; whatever has more is a mistake
-_LONGEST = 1000  # characters
+_MAX_PLACES = 400  # before and after the decimal point; whatever has more is a mistake
+_MAX_QUANTITY_CHARACTERS = 1000  # characters
 
-EXACT = Context(prec=4 * _PLACES, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation])
+EXACT = Context(
+    prec=4 * _MAX_PLACES, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation]
+)
 """A context in which sums and products of quantities are exact, whatever the program sets."""
 
 _PREFIXES = "kMGTPE"
@@ -45,7 +47,7 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
     """
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
         raise QuantityError(
-            f"{shown(quantity)} is no quantity: expected a string or a number, not an object of "
+            f"{excerpt(quantity)} is no quantity: expected a string or a number, not an object of "
             f"type {type(quantity).__name__}"
         )
     if isinstance(quantity, str):
@@ -53,38 +55,38 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
     else:
         result = Decimal(float.__repr__(quantity) if isinstance(quantity, float) else quantity)
     if not result.is_finite():
-        raise QuantityError(f"{shown(quantity)} is no quantity: it has to be a finite number")
+        raise QuantityError(f"{excerpt(quantity)} is no quantity: it has to be a finite number")
     if not result:
         return Decimal(0)
     lowest = result.as_tuple().exponent
-    if result.adjusted() > _PLACES or (isinstance(lowest, int) and lowest < -_PLACES):
-        raise _beyond_sense(quantity)
+    if result.adjusted() > _MAX_PLACES or (isinstance(lowest, int) and lowest < -_MAX_PLACES):
+        raise _out_of_range_error(quantity)
     return result
 
 
 def _parse(text: str) -> Decimal:
-    match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
+    match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_QUANTITY_CHARACTERS else None
     if match is None:
-        raise QuantityError(f"{shown(text)} is no quantity: {_what_is_wrong(text)}")
+        raise QuantityError(f"{excerpt(text)} is no quantity: {_describe_problem(text)}")
     number = Decimal(match["number"])
     if match["exponent"] is None:
         return EXACT.multiply(number, _MULTIPLIERS[match["suffix"]])
     exponent = int(match["exponent"])
-    if number and abs(exponent) > _LONGEST + _PLACES:  # whatever the number is
-        raise _beyond_sense(text)
+    if number and abs(exponent) > _MAX_QUANTITY_CHARACTERS + _MAX_PLACES:  # whatever the number is
+        raise _out_of_range_error(text)
     return EXACT.scaleb(number, exponent) if number else number
 
 
-def _beyond_sense(quantity: object) -> QuantityError:
+def _out_of_range_error(quantity: object) -> QuantityError:
     return QuantityError(
-        f"{shown(quantity)} is no sensible quantity: it has more than {_PLACES} places before or "
-        "after the decimal point"
+        f"{excerpt(quantity)} is no sensible quantity: it has more than {_MAX_PLACES} places "
+        "before or after the decimal point"
     )
 
 
-def _what_is_wrong(text: str) -> str:
-    if len(text) > _LONGEST:
-        return f"it is longer than {_LONGEST} characters"
+def _describe_problem(text: str) -> str:
+    if len(text) > _MAX_QUANTITY_CHARACTERS:
+        return f"it is longer than {_MAX_QUANTITY_CHARACTERS} characters"
     if text.strip() != text or " " in text:
         return "it may not hold white space"
     return (

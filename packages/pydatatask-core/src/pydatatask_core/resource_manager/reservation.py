@@ -23,7 +23,7 @@ class Reservation:
     :param window: for how long the launches count, if they are to leave by themselves.
     """
 
-    __slots__ = ("holder", "manager", "refused", "request", "since", "window")
+    __slots__ = ("manager", "opened_at", "owner_task", "refused", "request", "window")
 
     def __init__(
         self, manager: ResourceManager, request: Resources, window: timedelta | None
@@ -31,15 +31,15 @@ class Reservation:
         self.manager = manager
         self.request = request
         self.window = window
-        self.since = 0.0
+        self.opened_at = 0.0
         self.refused: ResourceType | None = None
-        self.holder: asyncio.Task[Any] | None = None
+        self.owner_task: asyncio.Task[Any] | None = None
 
     async def __aenter__(self) -> ResourceType | None:
         self.refused = await self.manager.reserve(self.request)
         if self.refused is None:
-            self.holder = asyncio.current_task()
-            self.manager.begin(self)
+            self.owner_task = asyncio.current_task()
+            self.manager.reservation_opened(self)
         return self.refused
 
     async def __aexit__(
@@ -49,4 +49,4 @@ class Reservation:
         traceback: TracebackType | None,
     ) -> None:
         if self.refused is None:
-            self.manager.settle(self, failed=exc is not None)
+            self.manager.reservation_closed(self, failed=exc is not None)

@@ -10,7 +10,7 @@ from pydatatask_core.errors import QuantityError
 
 from .quantity import EXACT, parse_quantity
 
-__all__ = ["ResourceType", "Resources", "UnstatedLaunches", "made"]
+__all__ = ["ResourceType", "Resources", "UnstatedLaunches", "unchecked_resources"]
 
 _ZERO = Decimal("0")
 _Quantity = str | float | int | Decimal
@@ -110,12 +110,12 @@ class Resources:
 
     def without_launches(self) -> Resources:
         """Give the same CPU and memory with no launches: what is free again when a job ends."""
-        return made(self.cpu, self.mem, 0)
+        return unchecked_resources(self.cpu, self.mem, 0)
 
     def __add__(self, other: Resources) -> Resources:
         if not isinstance(other, Resources):
             return NotImplemented
-        return made(
+        return unchecked_resources(
             EXACT.add(self.cpu, other.cpu),
             EXACT.add(self.mem, other.mem),
             self.launches + other.launches,
@@ -124,14 +124,14 @@ class Resources:
     def __sub__(self, other: Resources) -> Resources:
         if not isinstance(other, Resources):
             return NotImplemented
-        return made(
+        return unchecked_resources(
             EXACT.subtract(self.cpu, other.cpu),
             EXACT.subtract(self.mem, other.mem),
             self.launches - other.launches,
         )
 
 
-def made(cpu: Decimal, mem: Decimal, launches: int) -> Resources:
+def unchecked_resources(cpu: Decimal, mem: Decimal, launches: int) -> Resources:
     """Make resources of what is known to be numbers, be they negative."""
     result = object.__new__(Resources)
     result.__dict__.update(cpu=cpu, mem=mem, launches=launches)
@@ -150,14 +150,14 @@ def _amount(field: str, quantity: _Quantity) -> Decimal:
 
 def _bytes(amount: Decimal) -> str:
     """Write a number of bytes as ``parse`` takes it, by the largest suffix that keeps it whole."""
-    whole = int(amount)
-    if whole != amount or whole % 1024:
+    integer = int(amount)
+    if integer != amount or integer % 1024:
         return f"{amount:f}"
     suffixes = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]
-    while whole and whole % 1024 == 0 and len(suffixes) > 1:
-        whole //= 1024
+    while integer and integer % 1024 == 0 and len(suffixes) > 1:
+        integer //= 1024
         suffixes.pop(0)
-    return f"{whole}{suffixes[0]}"
+    return f"{integer}{suffixes[0]}"
 
 
 def _count(field: str, quantity: _Quantity) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .resource import SessionResource
 
-__all__ = ["closing_error", "joined"]
+__all__ = ["closing_error", "combine_errors"]
 
 
 def closing_error(
@@ -46,7 +46,7 @@ def closing_error(
     return result
 
 
-def joined(error: BaseException, closing: BaseException | None) -> BaseException:
+def combine_errors(error: BaseException, closing: BaseException | None) -> BaseException:
     """Join what ended a session with what then went wrong on closing it.
 
     :param error: why it is closed: an opening that failed, or a cancellation.
@@ -57,8 +57,8 @@ def joined(error: BaseException, closing: BaseException | None) -> BaseException
     if isinstance(error, asyncio.CancelledError):
         return closing
     if isinstance(error, SessionError) and isinstance(closing, SessionError):
-        both = SessionError(f"{error}; then {closing}")
-        both.__cause__ = ExceptionGroup(str(both), [error, closing])
-        return both
+        combined = SessionError(f"{error}; then {closing}")
+        combined.__cause__ = ExceptionGroup(str(combined), [error, closing])
+        return combined
     error.add_note(f"Closing the session failed, too: {describe(closing)}")
     return error

@@ -15,7 +15,9 @@ __all__ = ["SessionResource"]
 
 T = TypeVar("T")
 _ABSENT: Any = object()
-_SHAPE = "an async generator function without parameters that yields the live object exactly once"
+_EXPECTED = (
+    "an async generator function without parameters that yields the live object exactly once"
+)
 
 
 class ResourceNotOpenError(SessionError):
@@ -50,15 +52,15 @@ class SessionResource(Generic[T]):
         self.__qualname__ = getattr(manager, "__qualname__", self.__name__)
         self.__module__ = getattr(manager, "__module__", __name__)
         self.__doc__ = getattr(manager, "__doc__", None)
-        self._manager = _checked(manager)
-        self._why_not = why_not
+        self._manager = _check_manager(manager)
+        self._not_open_reason = why_not
         self._generator: AsyncGenerator[T, None] | None = None
         self._value: T = _ABSENT
 
     def __call__(self) -> T:
         value = self._value
         if value is _ABSENT:
-            raise ResourceNotOpenError(self, self._why_not(self))
+            raise ResourceNotOpenError(self, self._not_open_reason(self))
         return value
 
     async def enter(self) -> None:
@@ -67,7 +69,7 @@ class SessionResource(Generic[T]):
         try:
             value = await anext(generator)
         except StopAsyncIteration:
-            raise SessionError(f"it ended without a yield, and should be {_SHAPE}") from None
+            raise SessionError(f"it ended without a yield, and should be {_EXPECTED}") from None
         self._generator, self._value = generator, value
 
     async def leave(self) -> None:
@@ -81,11 +83,11 @@ class SessionResource(Generic[T]):
         except StopAsyncIteration:
             return
         try:
-            raise SessionError(f"it yields more than once, and should be {_SHAPE}")
+            raise SessionError(f"it yields more than once, and should be {_EXPECTED}")
         finally:
             await generator.aclose()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Drop what an event loop that has died left behind; for its session alone."""
         self._generator, self._value = None, _ABSENT
 
@@ -114,11 +116,13 @@ def _name(manager: object) -> str:
     return name if isinstance(name, str) else type(manager).__name__
 
 
-def _checked(manager: Callable[[], AsyncIterator[T]]) -> Callable[[], AsyncGenerator[T, None]]:
+def _check_manager(
+    manager: Callable[[], AsyncIterator[T]],
+) -> Callable[[], AsyncGenerator[T, None]]:
     """Refuse what can never be a resource, with a hint at the mistakes that people make."""
     name = _name(manager)
     if not _is_async_generator_function(manager):
-        raise SessionError(f"resource {name!r} should be {_SHAPE}, {_what_it_is(manager)}")
+        raise SessionError(f"resource {name!r} should be {_EXPECTED}, {_describe_manager(manager)}")
     required = [
         parameter.name
         for parameter in inspect.signature(manager).parameters.values()
@@ -127,7 +131,7 @@ def _checked(manager: Callable[[], AsyncIterator[T]]) -> Callable[[], AsyncGener
     ]
     if required:
         raise SessionError(
-            f"resource {name!r} should be {_SHAPE}, but needs {', '.join(map(repr, required))}: "
+            f"resource {name!r} should be {_EXPECTED}, but needs {', '.join(map(repr, required))}: "
             "bind them with functools.partial, or give them defaults"
         )
     return manager  # type: ignore[return-value] # async generator functions make generators
@@ -140,17 +144,17 @@ def _is_async_generator_function(candidate: object) -> bool:
     )
 
 
-def _what_it_is(manager: object) -> str:
+def _describe_manager(manager: object) -> str:
     if isinstance(manager, SessionResource):
         return "but is the resource of a session already"
     if _is_async_generator_function(getattr(manager, "__wrapped__", None)):
         return "but a decorator made something else of it: take @asynccontextmanager away"
-    for is_one, hint in (
+    for predicate, hint in (
         (inspect.iscoroutinefunction, "a coroutine function: let it yield, not return, the object"),
         (inspect.isgeneratorfunction, "a synchronous generator function: write `async def`"),
         (inspect.isasyncgen, "a running generator: register the function, without calling it"),
         (callable, "no generator function: write `async def`, and let it yield the object"),
     ):
-        if is_one(manager):
+        if predicate(manager):
             return f"but is {hint}"
     return f"but is of type {type(manager).__name__}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydatatask_core.errors import SessionError, describe
 from pydatatask_core.utils import OwnerTask, being_cancelled
 
-from .failures import closing_error, joined
+from .failures import closing_error, combine_errors
 from .resource import ResourceNotOpenError, SessionResource
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 T = TypeVar("T")
-_WHY_NOT = {
+_NOT_OPEN_REASONS = {
     "closed": "open its session first, with `async with session:` or by opening its pipeline",
     "opening": "its session opens resources in the order in which they are registered, and this "
     "one's turn has not come; register it before whatever uses it",
@@ -49,7 +49,7 @@ class Session:
     @property
     def is_open(self) -> bool:
         """Whether everything that was asked for is live."""
-        return self._phase == "open" and self._live_owner() is not None
+        return self._phase == "open" and self._active_owner() is not None
 
     def resource(self, manager: Callable[[], AsyncIterator[T]]) -> Callable[[], T]:
         """Decorate the manager of a resource.
@@ -61,8 +61,8 @@ class Session:
         :return: a callable that gives the live resource while the session is open.
         :raises SessionError: if the manager is no such function, or the session is open.
         """
-        resource = SessionResource(manager, self._why_not)
-        if self._live_owner() is not None:
+        resource = SessionResource(manager, self._not_open_reason)
+        if self._active_owner() is not None:
             raise SessionError(
                 f"resource {resource.__name__!r} cannot be added while the session is "
                 f"{self._phase}; register it before, or after closing"
@@ -81,13 +81,15 @@ class Session:
         :raises SessionError: if a resource fails, naming it; if the session is open already; or if
             one of ``only`` is no resource of this session.
         """
-        if self._live_owner() is not None:
+        if self._active_owner() is not None:
             raise SessionError(
                 f"the session is {self._phase} already; close it before opening it again"
             )
         for resource in self._resources:
-            resource.forget()
-        owner = OwnerTask(self._opened(self._chosen(only)), name="pydatatask session")
+            resource.reset()
+        owner = OwnerTask(
+            self._open_resources(self._select_resources(only)), name="pydatatask session"
+        )
         self._owner = owner
         self._phase = "opening"
         await owner.enter()
@@ -123,13 +125,15 @@ class Session:
 
     def __repr__(self) -> str:
         names = ", ".join(resource.__name__ for resource in self._resources)
-        phase = "closed" if self._live_owner() is None else self._phase
+        phase = "closed" if self._active_owner() is None else self._phase
         return f"<Session of {names or 'nothing'}, {phase}>"
 
-    def _live_owner(self) -> OwnerTask[None] | None:
+    def _active_owner(self) -> OwnerTask[None] | None:
         return None if self._owner is None or self._owner.ended else self._owner
 
-    def _chosen(self, only: Collection[Callable[[], Any]] | None) -> list[SessionResource[Any]]:
+    def _select_resources(
+        self, only: Collection[Callable[[], Any]] | None
+    ) -> list[SessionResource[Any]]:
         if only is None:
             return list(self._resources)
         known = {id(resource) for resource in self._resources}
@@ -143,21 +147,23 @@ class Session:
         return [resource for resource in self._resources if id(resource) in wanted]
 
     @asynccontextmanager
-    async def _opened(self, wanted: list[SessionResource[Any]]) -> AsyncGenerator[None, None]:
+    async def _open_resources(
+        self, wanted: list[SessionResource[Any]]
+    ) -> AsyncGenerator[None, None]:
         """Hold resources open; this runs in the owner."""
         entered: list[SessionResource[Any]] = []
         try:
             for resource in wanted:
-                await self._enter(resource, entered)
+                await self._open_resource(resource, entered)
             self._phase = "open"
             yield
         except BaseException as error:  # noqa: BLE001 - raised, or part of what is
-            raise joined(error, await self._leave_all(entered))  # noqa: B904 - has its cause
-        closing = await self._leave_all(entered)
+            raise combine_errors(error, await self._close_resources(entered))  # noqa: B904 - has its cause
+        closing = await self._close_resources(entered)
         if closing is not None:
             raise closing
 
-    async def _enter(
+    async def _open_resource(
         self, resource: SessionResource[Any], entered: list[SessionResource[Any]]
     ) -> None:
         """Make a resource, and those that it turns out to need before it."""
@@ -166,9 +172,12 @@ class Session:
                 await resource.enter()
                 entered.append(resource)
             except ResourceNotOpenError as error:
-                if not self._comes_before(error.resource, resource) or error.resource in entered:
+                if (
+                    not self._is_registered_before(error.resource, resource)
+                    or error.resource in entered
+                ):
                     raise _opening_error(resource, error) from error
-                await self._enter(error.resource, entered)
+                await self._open_resource(error.resource, entered)
             except asyncio.CancelledError as error:
                 if being_cancelled():
                     raise
@@ -176,7 +185,7 @@ class Session:
             except Exception as error:
                 raise _opening_error(resource, error) from error
 
-    async def _leave_all(self, entered: list[SessionResource[Any]]) -> BaseException | None:
+    async def _close_resources(self, entered: list[SessionResource[Any]]) -> BaseException | None:
         """Tear down resources in reverse, each of them whatever becomes of the others."""
         self._phase = "closing"
         failures: list[tuple[SessionResource[Any], BaseException]] = []
@@ -188,11 +197,11 @@ class Session:
         self._phase = "closed"
         return closing_error(failures)
 
-    def _comes_before(self, one: SessionResource[Any], other: SessionResource[Any]) -> bool:
+    def _is_registered_before(self, one: SessionResource[Any], other: SessionResource[Any]) -> bool:
         return one in self._resources[: self._resources.index(other)]
 
-    def _why_not(self, resource: SessionResource[Any]) -> str:
-        return _WHY_NOT["closed" if self._live_owner() is None else self._phase]
+    def _not_open_reason(self, resource: SessionResource[Any]) -> str:
+        return _NOT_OPEN_REASONS["closed" if self._active_owner() is None else self._phase]
 
 
 def _opening_error(resource: SessionResource[Any], error: BaseException) -> SessionError:

@@ -150,12 +150,12 @@ async def _attempt(
     scope.enter()
     try:
         await func(scope.job, **links)
-        if scope.calls and scope.has_loose_ends():
-            await scope.settle(links)
+        if scope.calls and scope.has_unfinished_work():
+            await scope.wait_for_calls(links)
     except KeyboardInterrupt:
         raise
     except BaseException as e:  # noqa: BLE001 - all else is a failure of this job
-        scope.close_forgotten(e, links)
+        scope.close_unawaited_calls(e, links)
         return e
     finally:
         scope.ended = True  # the context ends with this task, so that nothing has to be reset

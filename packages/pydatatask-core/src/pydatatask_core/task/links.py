@@ -10,7 +10,7 @@ from pydatatask_core.repository.base import Repository
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydatatask_core.repository.map import SucceededRepository
+    from pydatatask_core.repository.views.filtered import SucceededRepository
 
     from .base import Task
     from .link import Link
@@ -55,7 +55,7 @@ class Linked:
             return self._ready
         if self._default_ready is None:
             # Views are imported where one is made: to name a task costs little.
-            from pydatatask_core.repository.setops import (
+            from pydatatask_core.repository.views.sets import (
                 AggregateAndRepository,
                 AggregateOrRepository,
                 BlockingRepository,
@@ -196,7 +196,7 @@ class Linked:
                 )
             repo = link.repo if failed_counts else output.gated(name)
             if translator is not None:
-                from pydatatask_core.repository.related import RelatedItemRepository
+                from pydatatask_core.repository.views.related import RelatedItemRepository
 
                 repo = RelatedItemRepository(
                     repo, translator, translate_allow_deletes, translate_prefetch_lookup
@@ -238,7 +238,7 @@ class Linked:
             )
         usual = {"is_status": True, "inhibits_start": True, "required_for_output": True}
         self.link(name, repo, **(usual | dispositions))
-        from pydatatask_core.repository.map import SucceededRepository
+        from pydatatask_core.repository.views.filtered import SucceededRepository
 
         self._outcomes[name] = SucceededRepository(repo)
 

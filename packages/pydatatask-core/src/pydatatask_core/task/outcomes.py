@@ -54,7 +54,7 @@ class Recorder:
             except Exception as e:  # noqa: BLE001 - told of, and tried again
                 self._postpone(job, record, e)
                 return
-            self._succeeded.note(job, success)
+            self._succeeded.record_verdict(job, success)
         if self.unwritten:
             self.unwritten.pop(job, None)
         if not success and self.task.runtime is not None:

@@ -169,7 +169,7 @@ class ProcessTask(ProcessSetting):
 
     async def _usage(self) -> Resources:
         """Tell what the live jobs take of the quota."""
-        from pydatatask_core.repository.bulk import read_each
+        from pydatatask_core.repository.concurrency import read_many
         from pydatatask_core.resource_manager import Resources
         from pydatatask_core.resource_manager.quantity import EXACT
 
@@ -184,7 +184,7 @@ class ProcessTask(ProcessSetting):
             count = self._jobs.counted
         else:
             names = await self.pids.keys()
-            records, _ = await read_each(self.pids, names)  # one that is malformed counts as live
+            records, _ = await read_many(self.pids, names)  # one that is malformed counts as live
             live = [LiveJob(name) for name in names]
             for one in live:
                 one.restore(records.get(one.job))

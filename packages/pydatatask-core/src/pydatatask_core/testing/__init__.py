@@ -39,26 +39,26 @@ pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"
         for module in (
-            "asking",
-            "blob",
-            "failure",
-            "membership",
-            "metadata",
+            "repositories.queries",
+            "repositories.blob",
+            "repositories.error_laws",
+            "repositories.membership",
+            "repositories.metadata",
             "process",
-            "publication",
+            "repositories.publication",
             "runs",
-            "upkeep",
+            "repositories.operation",
         )
     )
 )
 
-from .blob import BlobRepositoryContract  # noqa: E402 - see above
-from .hooks import RepositoryHooks  # noqa: E402
 from .jobs import HOSTILE_NAMES, JOBS  # noqa: E402
-from .metadata import MetadataRepositoryContract  # noqa: E402
 from .process import ProcessManagerContract  # noqa: E402
-from .repository import RepositoryContract  # noqa: E402
-from .values import for_all, metadata_values, same_metadata  # noqa: E402
+from .repositories.base import RepositoryContract  # noqa: E402
+from .repositories.blob import BlobRepositoryContract  # noqa: E402 - see above
+from .repositories.hooks import RepositoryHooks  # noqa: E402
+from .repositories.metadata import MetadataRepositoryContract  # noqa: E402
+from .repositories.values import for_all, metadata_values, same_metadata  # noqa: E402
 
 __all__ = [
     "HOSTILE_NAMES",

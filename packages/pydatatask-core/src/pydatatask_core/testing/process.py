@@ -9,7 +9,7 @@ import pytest
 
 from pydatatask_core.proc_manager import STDOUT
 
-from .asking import failure_of
+from .repositories.queries import failure_of
 from .runs import RunLaws, end_of_process
 
 if TYPE_CHECKING:

@@ -5,7 +5,13 @@ The lowest layer: nothing here knows what a job, a repository or a task is.
 
 from __future__ import annotations
 
-from .aio import being_cancelled, cancel_and_wait, finish, roundrobin, run_concurrently
+from .asyncio import (
+    being_cancelled,
+    cancel_and_wait,
+    roundrobin,
+    run_concurrently,
+    run_to_completion,
+)
 from .copy import async_copyfile, async_copyfile_str
 from .owner import OwnerTask
 from .signals import signal_name
@@ -28,9 +34,9 @@ __all__ = [
     "async_copyfile_str",
     "being_cancelled",
     "cancel_and_wait",
-    "finish",
     "in_thread",
     "roundrobin",
     "run_concurrently",
+    "run_to_completion",
     "signal_name",
 ]

@@ -32,7 +32,7 @@ class OwnerTask(Generic[T]):
     def __init__(self, context: AbstractAsyncContextManager[T, Any], name: str) -> None:
         self._context = context
         self._name = name
-        self._leave = asyncio.Event()
+        self._exit_requested = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -49,11 +49,11 @@ class OwnerTask(Generic[T]):
         if self._task is not None:
             raise RuntimeError(f"{self._name} was entered before")
         entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._own(entered), name=self._name)
+        task = asyncio.create_task(self._hold_open(entered), name=self._name)
         self._task = task
-        either: set[asyncio.Future[Any]] = {task, entered}
+        futures: set[asyncio.Future[Any]] = {task, entered}
         try:
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as cancellation:
             task.cancel()
             await self._wait(task, cancellation)
@@ -76,15 +76,15 @@ class OwnerTask(Generic[T]):
                 )
             if task is asyncio.current_task():
                 raise RuntimeError(f"{self._name} cannot be left from inside itself")
-        self._leave.set()
+        self._exit_requested.set()
         await self._wait(task)
         if not task.cancelled():
             task.result()
 
-    async def _own(self, entered: asyncio.Future[T]) -> None:
+    async def _hold_open(self, entered: asyncio.Future[T]) -> None:
         async with self._context as value:
             entered.set_result(value)
-            await self._leave.wait()
+            await self._exit_requested.wait()
 
     @staticmethod
     async def _wait(

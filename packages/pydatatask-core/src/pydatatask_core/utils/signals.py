@@ -6,7 +6,7 @@ import signal
 
 __all__ = ["signal_name"]
 
-_SIGNALLED = 128
+_SIGNAL_STATUS_BASE = 128
 
 
 def signal_name(code: int) -> str | None:
@@ -14,7 +14,7 @@ def signal_name(code: int) -> str | None:
 
     :param code: the exit status; 128 and the number of the signal if it was one.
     """
-    number = code - _SIGNALLED
+    number = code - _SIGNAL_STATUS_BASE
     if number <= 0 or number not in signal.valid_signals():
         return None
     try:

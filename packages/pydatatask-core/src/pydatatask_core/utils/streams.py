@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydatatask_core.errors import describe
 
-from .calls import observe_methods
+from .call_log import observe_methods
 from .contexts import AsyncWithOnly
 
 if TYPE_CHECKING:
@@ -139,10 +139,10 @@ class WriteStream(AsyncWithOnly, ABC):
         if exc is None:
             await self.close()
         else:
-            await discard_after(exc, self.abort(), self)
+            await discard_on_error(exc, self.abort(), self)
 
 
-async def discard_after(error: BaseException, discarding: Awaitable[None], stream: object) -> None:
+async def discard_on_error(error: BaseException, discard: Awaitable[None], stream: object) -> None:
     """Await the discarding of a stream because of an error, which stays the error to report.
 
     :param error: why; it gets a note if the stream cannot be discarded.
@@ -150,6 +150,6 @@ async def discard_after(error: BaseException, discarding: Awaitable[None], strea
     :param stream: whose data it is.
     """
     try:
-        await discarding
+        await discard
     except Exception as failure:  # noqa: BLE001 - it is reported with the error
         error.add_note(f"What was written to {stream!r} was not discarded: {describe(failure)}")

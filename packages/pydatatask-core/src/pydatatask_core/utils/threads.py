@@ -24,37 +24,37 @@ log = logging.getLogger("pydatatask.utils")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LINGER = 0.01
+_IDLE_TIMEOUT_SECONDS = 0.01
 """Seconds that a thread waits for more to do."""
 
-_LOOK = 0.002
+_CHECK_INTERVAL_SECONDS = 0.002
 """Seconds after which it is looked whether what waits needs another thread."""
 
-_FAST = 4
+_MIN_CALLS_PER_CHECK = 4
 """What a thread does at least between two looks if it is not held up by a disk."""
 
-_MOST = min(32, (os.cpu_count() or 1) + 4)
+_MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
     """Call a function that blocks for a moment in a thread, to its end.
 
-    This is ``finish(asyncio.to_thread(...))`` for what is done thousands of times: the threads,
-    which are those of the loop's default executor, are not woken and waited for one call at a
-    time. There is one of them as long as it gets on well.
+    This is ``run_to_completion(asyncio.to_thread(...))`` for what is done thousands of times:
+    the threads, which are those of the loop's default executor, are not woken and waited for one
+    call at a time. There is one of them as long as it gets on well.
 
     :param function: the function.
     """
     loop = asyncio.get_running_loop()
-    work = _Work(loop, function, args, options)
-    crew = _crews.get(loop)
-    if crew is None:
-        crew = _crews[loop] = _Crew()
-    crew.add(work)
-    return await work.end()  # type: ignore[no-any-return] # it is what the function gave
+    call = _ThreadCall(loop, function, args, options)
+    pool = _pools.get(loop)
+    if pool is None:
+        pool = _pools[loop] = _ThreadPool()
+    pool.submit(call)
+    return await call.wait()  # type: ignore[no-any-return] # from the function
 
 
-class _Work:
+class _ThreadCall:
     """One call, from the loop to a thread and back."""
 
     __slots__ = ("_call", "_context", "_error", "_result", "done", "loop", "waiter")
@@ -68,7 +68,7 @@ class _Work:
         self._result: Any = None
         self._error: BaseException | None = None
 
-    def do(self) -> None:
+    def run(self) -> None:
         """Do it, in a thread."""
         function, args, options = self._call
         try:
@@ -76,7 +76,7 @@ class _Work:
         except BaseException as e:  # noqa: BLE001 - raised where it is waited for
             self._error = e
 
-    async def end(self) -> Any:
+    async def wait(self) -> Any:
         """Wait for its end, in the loop, also if that is cancelled."""
         cancellation: asyncio.CancelledError | None = None
         while not self.done:
@@ -99,87 +99,92 @@ class _Work:
             del error  # whose traceback leads here
 
 
-class _Crew:
+class _ThreadPool:
     """The threads that work for one event loop."""
 
     def __init__(self) -> None:
-        self._waiting: deque[_Work] = deque()
-        self._ended: deque[_Work] = deque()
-        self._told = False
+        self._queued: deque[_ThreadCall] = deque()
+        self._completed: deque[_ThreadCall] = deque()
+        self._delivery_scheduled = False
         self._lock = threading.Lock()
         self._threads = 0
-        self._taken = 0
-        self._looks = False
-        self._lingers = False
-        self._bell = threading.Lock()  # SimpleQueue.get of Python 3.11 may outwait its timeout
-        self._bell.acquire()
+        self._started_calls = 0
+        self._check_scheduled = False
+        self._idle = False
+        self._wakeup = threading.Lock()  # SimpleQueue.get of Python 3.11 may outwait its timeout
+        self._wakeup.acquire()
 
-    def add(self, work: _Work) -> None:
+    def submit(self, call: _ThreadCall) -> None:
         """Have something done."""
         with self._lock:
-            if self._lingers:
-                self._lingers = False
-                if self._bell.locked():  # or somebody else has yet to hear the last ring
-                    self._bell.release()
+            if self._idle:
+                self._idle = False
+                if self._wakeup.locked():  # or somebody else has yet to hear the last ring
+                    self._wakeup.release()
             elif not self._threads:
-                self._begin(work.loop)
-            self._waiting.append(work)
-        if not self._looks:
-            self._look_soon(work.loop)
+                self._start_thread(call.loop)
+            self._queued.append(call)
+        if not self._check_scheduled:
+            self._schedule_check(call.loop)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.run_in_executor(None, self._work)
+    def _start_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.run_in_executor(None, self._run_calls)
         self._threads += 1
 
-    def _look_soon(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._looks = True
-        loop.call_later(_LOOK, self._look, loop, self._taken)
+    def _schedule_check(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._check_scheduled = True
+        loop.call_later(_CHECK_INTERVAL_SECONDS, self._check, loop, self._started_calls)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, taken: int) -> None:
+    def _check(self, loop: asyncio.AbstractEventLoop, started_before: int) -> None:
         """Have another thread work if those that do are held up."""
-        self._looks = False
-        if not self._waiting:
+        self._check_scheduled = False
+        if not self._queued:
             return
         with self._lock:
-            if self._taken - taken < _FAST * self._threads and self._threads < _MOST:
-                self._begin(loop)
-        self._look_soon(loop)
+            if (
+                self._started_calls - started_before < _MIN_CALLS_PER_CHECK * self._threads
+                and self._threads < _MAX_THREADS
+            ):
+                self._start_thread(loop)
+        self._schedule_check(loop)
 
-    def _work(self) -> None:
+    def _run_calls(self) -> None:
         """Do what there is to do, in a thread."""
-        while (work := self._take()) is not None:
-            work.do()
-            self._ended.append(work)
-            if not self._told:
-                self._told = True  # before it is told, so that nothing waits for another one
+        while (call := self._next_call()) is not None:
+            call.run()
+            self._completed.append(call)
+            if not self._delivery_scheduled:
+                self._delivery_scheduled = (
+                    True  # before it is told, so that nothing waits for another one
+                )
                 with suppress(RuntimeError):  # the loop was closed, and nobody waits
-                    work.loop.call_soon_threadsafe(self._deliver)
+                    call.loop.call_soon_threadsafe(self._notify_waiters)
 
-    def _take(self) -> _Work | None:
+    def _next_call(self) -> _ThreadCall | None:
         """Give what is to be done next, perhaps after a moment; None if this thread may go."""
         with self._lock:
-            lingers = not self._waiting and not self._lingers  # one at a time will do
-            self._lingers = self._lingers or lingers
-        if lingers:
-            self._bell.acquire(timeout=_LINGER)
+            is_idle = not self._queued and not self._idle  # one at a time will do
+            self._idle = self._idle or is_idle
+        if is_idle:
+            self._wakeup.acquire(timeout=_IDLE_TIMEOUT_SECONDS)
         with self._lock:
-            if lingers:
-                self._lingers = False
-                self._bell.acquire(blocking=False)  # it may have rung just now
-            if self._waiting:
-                self._taken += 1
-                return self._waiting.popleft()
+            if is_idle:
+                self._idle = False
+                self._wakeup.acquire(blocking=False)  # it may have rung just now
+            if self._queued:
+                self._started_calls += 1
+                return self._queued.popleft()
             self._threads -= 1
             return None
 
-    def _deliver(self) -> None:
+    def _notify_waiters(self) -> None:
         """Wake whoever waits for what has ended, in the loop."""
-        self._told = False
-        while self._ended:
-            work = self._ended.popleft()
-            work.done = True
-            if not work.waiter.done():
-                work.waiter.set_result(None)
+        self._delivery_scheduled = False
+        while self._completed:
+            call = self._completed.popleft()
+            call.done = True
+            if not call.waiter.done():
+                call.waiter.set_result(None)
 
 
-_crews: WeakKeyDictionary[asyncio.AbstractEventLoop, _Crew] = WeakKeyDictionary()
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _ThreadPool] = WeakKeyDictionary()

@@ -9,10 +9,10 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydatatask_core.errors import NotAwaitedError, StreamClosedError, describe
 
-from .calls import mark_coroutine_function, observed
-from .streams import WriteStream, discard_after
+from .call_log import mark_coroutine_function, observed
+from .streams import WriteStream, discard_on_error
 
-__all__ = ["AtomicWriter", "PublicationReport"]
+__all__ = ["AtomicWriter", "PublicationListener"]
 
 DataT = TypeVar("DataT", bytes, str)
 
@@ -20,13 +20,13 @@ DataT = TypeVar("DataT", bytes, str)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _counted(write: F) -> F:
+def _count_calls(write: F) -> F:
     """Count the calls of ``write``, because a call that is not awaited runs nothing of it."""
     function = observed(write)
 
     @functools.wraps(write)
     def call(self: AtomicWriter[Any], data: Any) -> Any:
-        self._begun += 1
+        self._called += 1
         return function(self, data)
 
     wrapper = cast("F", call)
@@ -34,7 +34,7 @@ def _counted(write: F) -> F:
     return mark_coroutine_function(wrapper)
 
 
-class PublicationReport(Protocol):
+class PublicationListener(Protocol):
     """Learns of the publication of a stream's data."""
 
     def begin(self) -> None:
@@ -58,20 +58,20 @@ class AtomicWriter(WriteStream, Generic[DataT]):
     - A ``close()`` that fails or is cancelled discards.
     """
 
-    publication: PublicationReport | None = None
+    publication: PublicationListener | None = None
     """Learns of the publication of the data, if set."""
 
-    _ended: str | None = None
-    _failed: str | None = None
-    _begun = 0
+    _final_state: str | None = None
+    _failure: str | None = None
+    _called = 0
     """How many writes were called."""
-    _done = 0
+    _stored = 0
     """How many of them have stored their data."""
 
     @property
     def is_open(self) -> bool:
         """Whether the stream was neither closed nor discarded."""
-        return self._ended is None
+        return self._final_state is None
 
     @abstractmethod
     async def _write(self, data: DataT) -> None:
@@ -88,7 +88,7 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         Called at most once; also after ``_publish`` failed or was cancelled at any point.
         """
 
-    @_counted
+    @_count_calls
     async def write(self, data: DataT) -> None:
         """Write data to the stream.
 
@@ -98,9 +98,9 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         try:
             await self._write(data)
         except BaseException as error:
-            self._failed = f"{type(error).__name__}: {describe(error)}"
+            self._failure = f"{type(error).__name__}: {describe(error)}"
             raise
-        self._done += 1
+        self._stored += 1
 
     async def close(self) -> None:
         """Publish what was written and release the stream; doing so again does nothing.
@@ -108,40 +108,40 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         :raises StreamClosedError: if an earlier write failed; then nothing is published.
         :raises NotAwaitedError: if a write was not awaited; then nothing is published.
         """
-        if self._ended is not None:
+        if self._final_state is not None:
             return
-        if self._failed is not None:
+        if self._failure is not None:
             await self.abort()
             raise StreamClosedError(
                 f"{self!r} was discarded instead of closed, since an earlier write failed "
-                f"({self._failed}); open it anew and write everything again"
+                f"({self._failure}); open it anew and write everything again"
             )
-        if self._done != self._begun:
+        if self._stored != self._called:
             await self.abort()
             raise self._not_awaited()
-        self._ended = "closed"
-        report = self.publication
+        self._final_state = "closed"
+        listener = self.publication
         try:
-            if report is not None:
-                report.begin()
+            if listener is not None:
+                listener.begin()
             await self._publish()
         except BaseException as error:
-            self._ended = "discarded"
-            await discard_after(error, self._discard(), self)
+            self._final_state = "discarded"
+            await discard_on_error(error, self._discard(), self)
             raise
-        if report is not None:
-            report.end()
+        if listener is not None:
+            listener.end()
 
     async def abort(self) -> None:
-        if self._ended is None:
-            self._ended = "discarded"
+        if self._final_state is None:
+            self._final_state = "discarded"
             await self._discard()
 
     def _not_awaited(self) -> NotAwaitedError:
-        number = self._begun - self._done
+        count = self._called - self._stored
         return NotAwaitedError(
-            f"{self!r} was discarded instead of closed, because {number} of {self._begun} writes "
-            f"{'was' if number == 1 else 'were'} not awaited (or had not ended). Write "
+            f"{self!r} was discarded instead of closed, because {count} of {self._called} writes "
+            f"{'was' if count == 1 else 'were'} not awaited (or had not ended). Write "
             "`await stream.write(...)`; to write with a function that does not await, such as "
             "json.dump, csv.writer, print or DataFrame.to_csv, use `async with "
             'repository.local_file(job, "w") as path` or `async with '
@@ -149,11 +149,13 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         )
 
     def _check_usable(self) -> None:
-        if self._ended is not None:
-            raise StreamClosedError(f"{self!r} is {self._ended} already; open it anew to write")
-        if self._failed is not None:
+        if self._final_state is not None:
             raise StreamClosedError(
-                f"{self!r} takes no more data, since an earlier write failed ({self._failed}); "
+                f"{self!r} is {self._final_state} already; open it anew to write"
+            )
+        if self._failure is not None:
+            raise StreamClosedError(
+                f"{self!r} takes no more data, since an earlier write failed ({self._failure}); "
                 "open it anew and write everything again"
             )
 

@@ -348,6 +348,6 @@ async def test_what_a_body_in_another_process_has_published_travels_back(tmp_pat
     packed = pack("work", Body(bodies.copy, links), main=False)
     there = await asyncio.to_thread(run, SentOrder(JobScope("work", "a"), packed))
     here = JobScope("work", "a")
-    here.include(pickle.loads(pickle.dumps(there)).written)
+    here.add_published(pickle.loads(pickle.dumps(there)).written)
     assert here.wrote_to(links["out"])
     assert not here.wrote_to(links["inp"])

@@ -130,7 +130,7 @@ class Ender:
         task = self.task
         if task.done is not None and task.metadata:
             await task.done.dump(live.job, record)
-            task.outcome_view("done").note(live.job, record["success"])
+            task.outcome_view("done").record_verdict(live.job, record["success"])
         await task.settled(live.job, record)
 
     async def _let_handle(self, live: LiveJob) -> None:

@@ -86,7 +86,7 @@ class Instance:
         if error is not None:
             return self._without_worker(error)
         ending = self.future.result()
-        self.scope.include(ending.written, ending.own_key)
+        self.scope.add_published(ending.written, ending.own_key)
         if ending.unusable is None and not ending.record["success"] and self._was_cut_off:
             return None
         if ending.cancelled:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError, TaskError, describe
-from pydatatask_core.repository.file_base import FileRepositoryBase
-from pydatatask_core.repository.listing import Combinator
-from pydatatask_core.utils import finish
+from pydatatask_core.repository.files.base import FileRepositoryBase
+from pydatatask_core.repository.snapshot import View
+from pydatatask_core.utils import run_to_completion
 
 from .hop import Bridge
 from .standin import stand_in
@@ -124,7 +124,7 @@ class Placement:
         Those in files work from any loop as they are, since they do everything in threads.
         """
         assert self._bridge is not None
-        in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, Combinator)
+        in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, View)
         return repo if in_files else stand_in(self._bridge, repo)
 
     def order(self, scope: JobScope) -> Order:
@@ -157,7 +157,7 @@ class Placement:
         if isinstance(executor, ThreadPoolExecutor):
             hand_over()
         else:  # it may start processes, or talk to a scheduler
-            await finish(asyncio.to_thread(hand_over))
+            await run_to_completion(asyncio.to_thread(hand_over))
 
     def _refused(self, executor: Executor, error: Exception) -> TaskError:
         kind = type(executor).__name__

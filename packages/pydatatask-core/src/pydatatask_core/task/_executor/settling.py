@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import OutputConflictError
-from pydatatask_core.repository.job_scope import stores_written
+from pydatatask_core.repository.job_scope import written_stores
 from pydatatask_core.task.function import failure
 from pydatatask_core.utils import run_concurrently
 
@@ -109,7 +109,7 @@ class Settling:
         try:
             for link in self._task.links.values():
                 if link.is_output:
-                    for store in stores_written(link.repo):
+                    for store in written_stores(link.repo):
                         if scope.wrote_own_key(store):
                             scope.before_publish(store, scope.job)
         except OutputConflictError as e:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydatatask_core.repository.base import Repository
 from pydatatask_core.repository.blob import BlobRepository, check_mode
 from pydatatask_core.utils import AAbortable, AReadText, AtomicWriter, AWriteText
-from pydatatask_core.utils.calls import is_coroutine_function, observed
+from pydatatask_core.utils.call_log import is_coroutine_function, observed
 from pydatatask_core.utils.contexts import AsyncWithOnly
 
 if TYPE_CHECKING:

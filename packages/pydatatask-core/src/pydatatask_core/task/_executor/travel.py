@@ -13,8 +13,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydatatask_core.errors import TaskConfigurationError, describe
-from pydatatask_core.repository.file_base import FileRepositoryBase
-from pydatatask_core.repository.listing import Combinator
+from pydatatask_core.repository.files.base import FileRepositoryBase
+from pydatatask_core.repository.snapshot import View
 from pydatatask_core.task.function import FunctionTask
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def unpack(packed: bytes) -> Body:
 
 def stores(repo: Repository) -> Iterator[Repository]:
     """Iterate the repositories that hold data beneath a repository, or itself if it does."""
-    if isinstance(repo, Combinator):
+    if isinstance(repo, View):
         for child in repo.children.values():
             yield from stores(child)
     else:

@@ -183,7 +183,7 @@ def run(order: Order) -> Ending:
     except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
         asked = order.stop is not None and order.stop.requested
         cancelled = asked and isinstance(e, asyncio.CancelledError)
-        scope.close_forgotten(e, body.links)
+        scope.close_unawaited_calls(e, body.links)
         record["success"] = False
         record.update(failure(e))
     finally:
@@ -192,7 +192,7 @@ def run(order: Order) -> Ending:
     record["worker"] = _whereabouts()
     if not isinstance(order, SentOrder):
         return Ending(record, cancelled)  # the driver has the same scope
-    return Ending(record, cancelled, scope.places_written(), scope.places_of_own_key())
+    return Ending(record, cancelled, scope.published_identities(), scope.identities_with_own_key())
 
 
 def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:
@@ -200,8 +200,8 @@ def _call(body: Body, scope: JobScope, stop: Stop | None) -> None:
 
     async def finish(result: Awaitable[Any]) -> None:
         await result
-        if scope.has_loose_ends():
-            await scope.settle(body.links)
+        if scope.has_unfinished_work():
+            await scope.wait_for_calls(body.links)
 
     context = contextvars.copy_context()
     if inspect.iscoroutinefunction(body.func):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import OutputConflictError, ProcessManagerError
 from pydatatask_core.proc_manager.run import INLINE, Leftover, Report, State
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
-from pydatatask_core.repository.job_scope import stores_written
+from pydatatask_core.repository.job_scope import written_stores
 from pydatatask_core.task.flight import LONGEST_WAIT
 from pydatatask_core.task.required_outputs import outputs_lacking
 from pydatatask_core.utils import async_copyfile
@@ -120,7 +120,7 @@ class Ender:
         await shared.prepare(task, live.job)
         for name in streams:
             try:
-                for store in stores_written(task.published[name]):
+                for store in written_stores(task.published[name]):
                     shared.claim(task, live.job, store, live.job)
             except OutputConflictError as e:
                 conflicts[name] = str(e)
@@ -167,7 +167,7 @@ class Ender:
         if task.done is not None and task.metadata:
             record |= await self._tails(live, report, published, failed)
             await task.done.dump(live.job, record)
-            task.outcome_view("done").note(live.job, not failed)
+            task.outcome_view("done").record_verdict(live.job, not failed)
         await self._remember(live, report, failed)
         await task.pids.delete(live.job)
         if is_held:
@@ -198,7 +198,7 @@ class Ender:
         record = describe_outcome(live, killed, task.published, datetime.now(UTC))
         if task.done is not None and task.metadata:
             await task.done.dump(live.job, record)
-            task.outcome_view("done").note(live.job, False)
+            task.outcome_view("done").record_verdict(live.job, False)
         await task.pids.delete(live.job)
 
     async def _remove(self, live: LiveJob) -> bool:

@@ -1,0 +1,93 @@
+"""Metadata repositories whose values are text files, each read and written in one go."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.repository.files.file import FileRepository
+from pydatatask_core.utils import in_thread
+
+from .base import MAX_BYTES, EncodedMetadataRepository, check_max_bytes
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+__all__ = ["EncodedFileRepository"]
+
+_BATCH_FILES = 200
+"""How many values one thread reads before the next cancellation is looked at."""
+
+_ABSENT: Any = object()
+
+
+class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
+    """What metadata repositories in files share: all of an operation in one thread.
+
+    A subclass with an ``open`` of its own is asked through that.
+    """
+
+    def __init__(
+        self,
+        basedir: str | os.PathLike[str],
+        extension: str = "",
+        case_insensitive: bool = False,
+        *,
+        durable: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(basedir, extension, case_insensitive, durable=durable)
+        self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Go through ``open`` where a subclass says that a value is more than a file."""
+        super().__init_subclass__(**kwargs)
+        if "open" in cls.__dict__:
+            for name in ("info", "dump", "info_many", "info_all"):
+                if name not in cls.__dict__:
+                    setattr(cls, name, getattr(EncodedMetadataRepository, name))
+
+    async def info(self, job: str) -> Any:
+        self.check_job_id(job)
+        value = await asyncio.to_thread(self._load, job)
+        return {} if value is _ABSENT else value
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        values = await self._load_all(jobs)
+        return {job: {} if value is _ABSENT else value for job, value in values.items()}
+
+    async def info_all(self) -> dict[str, Any]:
+        values = await self._load_all(await self.keys())
+        return {job: value for job, value in values.items() if value is not _ABSENT}
+
+    async def dump(self, job: str, data: Any) -> None:
+        self.check_job_id(job)
+        await in_thread(self._store, job, data)
+
+    def _load(self, job: str) -> Any:
+        from pydatatask_core.repository.files.fs.regular_files import read_regular
+
+        with self._errors("read", job):
+            data = read_regular(str(self.fullpath(job)), self.max_bytes + 1)
+        return _ABSENT if data is None else self._parse(job, data)
+
+    async def _load_all(self, jobs: Iterable[str]) -> dict[str, Any]:
+        queue = iter(jobs)
+        values: dict[str, Any] = {}
+        while batch := list(islice(queue, _BATCH_FILES)):
+            values |= await asyncio.to_thread(self._load_batch, batch)
+        return values
+
+    def _load_batch(self, jobs: list[str]) -> dict[str, Any]:
+        return {job: self._load(job) for job in jobs}
+
+    def _store(self, job: str, data: Any) -> None:
+        encoded = self._serialize(job, data)
+        with self._errors("write", job):
+            self._publish(job, self._new_file(job), encoded)
+
+    def _describe_location(self, job: str) -> str:
+        return repr(str(self.fullpath(job)))

@@ -1,0 +1,67 @@
+"""Metadata as JSON."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .base import MAX_BYTES, EncodedMetadataRepository
+from .encoded_file import EncodedFileRepository
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["JsonMetadataFileRepository", "JsonMetadataRepository"]
+
+
+class JsonMetadataRepository(EncodedMetadataRepository, ABC):
+    """A metadata repository based on a blob repository, whose values are JSON.
+
+    This is a base class, and must be overridden to implement the blob loading portion.
+
+    What it dumps, it reads back exactly. For what JSON has no words, an object of one member
+    stands: ``{"$datetime": "2024-02-29T12:00:00+01:00"}``, ``{"$bytes": "<base64>"}``,
+    ``{"$float": "nan"}``, ``{"$int": "0x..."}`` for integers of hundreds of digits,
+    ``{"$pydatatask.date": "2024-02-29"}``, ``{"$pydatatask.set": [1, 2]}``,
+    ``{"$pydatatask.dict": [[1, "one"]]}`` for keys that are no text, and
+    ``{"$pydatatask.pairs": [["a", 1]]}``; a dict that looks like that gets one more dollar sign.
+    A key that occurs twice in an object is refused, and so are more than 500 levels.
+    """
+
+    @staticmethod
+    def _encode(data: Any) -> bytes:
+        from .codecs import json_codec as codec
+
+        return codec.encode(data)
+
+    @staticmethod
+    def _decode(data: bytes) -> Any:
+        from .codecs import json_codec as codec
+
+        return codec.decode(data)
+
+
+class JsonMetadataFileRepository(JsonMetadataRepository, EncodedFileRepository):
+    """A metadata repository based on a file blob repository.
+
+    :param filename: the folder.
+    :param extension: what the names of the files end with after the job id, with its dot.
+    :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
+    :param durable: whether what is dumped, and its removal, survives a power cut.
+    :param max_bytes: how many bytes a file may have; a larger one is neither read nor written.
+    """
+
+    _DEFAULT_EXTENSION: ClassVar[str] = ".json"
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        extension: str = ".json",
+        case_insensitive: bool = False,
+        *,
+        durable: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(
+            filename, extension, case_insensitive, durable=durable, max_bytes=max_bytes
+        )

@@ -1,0 +1,66 @@
+"""Metadata as YAML."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .base import MAX_BYTES, EncodedMetadataRepository
+from .encoded_file import EncodedFileRepository
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["YamlMetadataFileRepository", "YamlMetadataRepository"]
+
+
+class YamlMetadataRepository(EncodedMetadataRepository, ABC):
+    """A metadata repository based on a blob repository.
+
+    When info is accessed, it will **load the target file into memory**, parse it as YAML, and
+    return the resulting object. This is a base class, and must be overridden to implement the
+    blob loading portion.
+
+    What it dumps, it reads back exactly. A file that somebody else wrote reads as YAML 1.1 says:
+    a date is a ``datetime.date``, keys may be numbers, an empty document is None. Tags of
+    programming languages are refused, and so are a key that occurs twice in a mapping, aliases
+    that expand to more than a million values, and more than 500 levels.
+    """
+
+    @staticmethod
+    def _encode(data: Any) -> bytes:
+        from .codecs import yaml_codec as codec
+
+        return codec.encode(data)
+
+    @staticmethod
+    def _decode(data: bytes) -> Any:
+        from .codecs import yaml_codec as codec
+
+        return codec.decode(data)
+
+
+class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
+    """A metadata repository based on a file blob repository.
+
+    :param filename: the folder.
+    :param extension: what the names of the files end with after the job id, with its dot.
+    :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
+    :param durable: whether what is dumped, and its removal, survives a power cut.
+    :param max_bytes: how many bytes a file may have; a larger one is neither read nor written.
+    """
+
+    _DEFAULT_EXTENSION: ClassVar[str] = ".yaml"
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        extension: str = ".yaml",
+        case_insensitive: bool = False,
+        *,
+        durable: bool = False,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        super().__init__(
+            filename, extension, case_insensitive, durable=durable, max_bytes=max_bytes
+        )

@@ -1,0 +1,1 @@
+"""Repositories whose jobs are the entries of a local folder."""

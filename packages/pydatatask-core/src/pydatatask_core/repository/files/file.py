@@ -1,0 +1,158 @@
+"""Repositories whose members are files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+from pydatatask_core.errors import JobNotFoundError
+from pydatatask_core.repository.blob import BlobMode, BlobRepository, check_mode
+from pydatatask_core.repository.job_scope import current_scope
+from pydatatask_core.utils import AReadText, AWriteText, in_thread
+from pydatatask_core.utils.contexts import async_context
+
+from .base import FileRepositoryBase
+from .fs.listing import EntryKind, entry_exists
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from .fs.atomic_file import AtomicFile
+    from .fs.staging import StagedDirectory
+    from .fs.streams import FileReadStream, FileWriteStream
+
+__all__ = ["FileRepository", "FileRepositoryBase"]
+
+_TEXT_CHUNK_BYTES = 64 * 1024
+
+
+class FileRepository(FileRepositoryBase, BlobRepository):
+    """A file repository whose members are files, treated as streamable blobs.
+
+    A value is written to a temporary file beside its place, which is renamed when the stream is
+    closed. It has the permissions of any new file, also where it replaces one; where a symbolic
+    link stood, the link is replaced. Folders are no members, nor removed.
+    """
+
+    _KIND: ClassVar[EntryKind] = EntryKind.FILE
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Go through ``open`` where a subclass says that a value is more than a file."""
+        super().__init_subclass__(**kwargs)
+        if "open" in cls.__dict__ and "local_file" not in cls.__dict__:
+            cls.local_file = BlobRepository.local_file  # type: ignore[method-assign]
+
+    @overload
+    async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
+    @overload
+    async def open(self, job: str, mode: Literal["rb"]) -> FileReadStream: ...
+    @overload
+    async def open(self, job: str, mode: Literal["w"]) -> AWriteText: ...
+    @overload
+    async def open(self, job: str, mode: Literal["wb"]) -> FileWriteStream: ...
+    async def open(self, job: str, mode: BlobMode = "r") -> Any:
+        self.check_job_id(job)
+        check_mode(mode)
+        if mode in ("r", "rb"):
+            source = await asyncio.to_thread(self._open_to_read, job)
+            return AReadText(source, chunksize=_TEXT_CHUNK_BYTES) if mode == "r" else source
+        from .fs.streams import FileWriteStream
+
+        file = self._new_file(job)
+        target = FileWriteStream(
+            file, partial(self._publish, job, file), partial(self._errors, "write", job)
+        )
+        return AWriteText(target) if mode == "w" else target
+
+    @async_context
+    async def local_file(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Path, None]:
+        self.check_job_id(job)
+        check_mode(mode)
+        if mode[0] == "r":
+            yield await asyncio.to_thread(self._existing_path, job)
+            return
+        from pathlib import Path
+
+        scope = current_scope()
+        staged = await in_thread(self._new_staged, job)
+        try:
+            path = Path(staged.path or "", self.local_name(job))
+            yield path
+            if scope is not None:
+                scope.check_publication(self, job)
+            await in_thread(self._publish_local, job, path)
+            if scope is not None:
+                scope.record_publication(self)
+        finally:
+            await in_thread(staged.discard)
+
+    def local_name(self, job: str) -> str:
+        return job + self.extension
+
+    async def delete(self, job: str) -> None:
+        self.check_job_id(job)
+        await in_thread(self._delete, job)
+
+    def _open_to_read(self, job: str) -> FileReadStream:
+        from .fs.streams import FileReadStream
+
+        with self._errors("read", job):
+            path = str(self.fullpath(job))
+            try:
+                return FileReadStream(path, partial(self._errors, "read", job))
+            except OSError:
+                if entry_exists(path, EntryKind.FILE):
+                    raise
+                raise JobNotFoundError(job, self) from None
+
+    def _existing_path(self, job: str) -> Path:
+        with self._errors("read", job):
+            path = self.fullpath(job)
+            if not entry_exists(str(path), EntryKind.FILE):
+                raise JobNotFoundError(job, self)
+            return path.absolute()
+
+    def _new_staged(self, job: str) -> StagedDirectory:
+        from .fs.staging import StagedDirectory
+
+        # In a directory of its own, so that the file can have its right name from the beginning.
+        with self._errors("write", job):
+            return StagedDirectory(os.path.abspath(self._write_path(job)), self.durable)
+
+    def _publish_local(self, job: str, path: Path) -> None:
+        from pydatatask_core.repository.local_file import check_local_file
+
+        from .fs.atomic_file import replace_file
+
+        with self._errors("write", job):
+            check_local_file(path, self, job)
+            with self._folder.write_lock():
+                replace_file(str(path), str(self.fullpath(job)), self.durable)
+
+    def _new_file(self, job: str) -> AtomicFile:
+        from .fs.atomic_file import AtomicFile
+
+        return AtomicFile(self._write_path(job), self.durable)
+
+    def _write_path(self, job: str) -> str:
+        # Which spelling it replaces is looked up when it is published; the folder is the same.
+        return self._folder.plain_path(job) if self.case_insensitive else str(self.fullpath(job))
+
+    def _publish(self, job: str, file: AtomicFile, data: bytes | bytearray) -> None:
+        if not self.case_insensitive:
+            file.commit(data)
+            return
+        with self._folder.write_lock():
+            file.commit(data, path=str(self.fullpath(job)))
+
+    def _delete(self, job: str) -> None:
+        from .fs.atomic_file import sync_folder
+        from .fs.removal import remove_file
+
+        with self._errors("delete", job), self._folder.write_lock():
+            path = self.fullpath(job)
+            if remove_file(str(path)) and self.durable:
+                sync_folder(str(path.parent))

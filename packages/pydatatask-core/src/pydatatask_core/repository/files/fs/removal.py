@@ -1,0 +1,87 @@
+"""Removing what a repository holds, and nothing else that has its name."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+
+from pydatatask_core.errors import describe
+from pydatatask_core.utils.files import check_no_mounts, remove_tree
+
+from .listing import EntryKind, entry_exists
+from .temporary_names import temporary_name
+
+__all__ = ["discard", "remove_directory", "remove_file"]
+
+log = logging.getLogger("pydatatask.repository")
+
+
+def remove_file(path: str) -> bool:
+    """Remove a regular file, or a symbolic link to one or to nowhere.
+
+    :returns: whether there was one.
+    """
+    try:
+        if not _is_kind(path, EntryKind.FILE):
+            return False
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def remove_directory(path: str) -> bool:
+    """Remove a directory with all in it, or a symbolic link to one or to nowhere.
+
+    A link is removed itself, nothing that it leads to. A directory gets a temporary name first,
+    so that none is ever seen that is half gone; what cannot be removed is left under that name.
+
+    :raises OSError: if a file system is mounted in the directory, which then stays as it is.
+    :returns: whether there was one.
+    """
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, temporary_name(name))
+    try:
+        if not _is_kind(path, EntryKind.DIRECTORY):
+            return False
+        check_no_mounts(path)
+        os.rename(path, aside)
+    except FileNotFoundError:
+        return False
+    try:
+        remove_tree(aside)
+    except OSError as e:
+        if e.errno == errno.EBUSY and not os.path.lexists(path):
+            os.rename(aside, path)  # it was mounted in this very moment
+            raise
+        warn_left_behind(aside, e)
+    return True
+
+
+def discard(path: str) -> None:
+    """Remove something that is not in use any more; if that fails, leave it and warn.
+
+    :param path: what to remove; it may be gone.
+    """
+    try:
+        remove_tree(path)
+    except OSError as e:
+        warn_left_behind(path, e)
+
+
+def warn_left_behind(path: str, error: OSError) -> None:
+    """Warn that something is left under a temporary name."""
+    log.warning(
+        "%s could not be removed (%s); it is left behind, and tried again when a pipeline that "
+        "writes there is opened a day later",
+        *(path, describe(error)),
+    )
+
+
+def _is_kind(path: str, kind: EntryKind) -> bool:
+    mode = os.lstat(path).st_mode
+    if stat.S_ISLNK(mode):
+        return entry_exists(path, kind) or not entry_exists(path, EntryKind.ANY)
+    return kind.matches(mode)

@@ -1,0 +1,1 @@
+"""Views: repositories whose jobs follow from those of other repositories."""

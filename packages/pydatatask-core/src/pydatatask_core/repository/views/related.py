@@ -1,0 +1,247 @@
+"""Jobs of another repository, found by following a look-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import InvalidJobIdError, JobNotFoundError, MalformedValueError
+from pydatatask_core.repository.concurrency import map_concurrently, read_many
+from pydatatask_core.repository.job_functions import call_for_job
+from pydatatask_core.repository.metadata import MetadataRepository
+from pydatatask_core.repository.snapshot import Snapshot, View
+from pydatatask_core.repository.undecided_jobs import UndecidedJobs
+
+from .sets import check_repository
+from .translation import job_parameter, translate_job_argument
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.concurrency import Problems
+
+__all__ = ["RelatedItemRepository"]
+
+
+class RelatedItemRepository(View):
+    """A repository which returns items from another one based on following a related-item look-up.
+
+    It has a job if the translator has it and the base has what it translates to. It stands in for
+    its base: ``isinstance`` says that it is one, and every method of the base that takes a
+    parameter ``job`` (``open``, ``dump``, those of a class of your own) is there and gets the
+    translated job. Those that are not async need ``await repository.translate(job)`` first.
+
+    :param base_repository: the repository from which to return results based on translated keys.
+    :param translator_repository: a repository whose ``info`` gives the translated job.
+    :param allow_deletes: whether deleting does anything; if so, it deletes from the base only.
+    :param prefetch_lookup: whether to keep the translations in memory. Those of new jobs are read
+        once a round; otherwise each is read every time it is needed.
+    """
+
+    def __init__(
+        self,
+        base_repository: Repository,
+        translator_repository: Repository,
+        allow_deletes: bool = False,
+        prefetch_lookup: bool = True,
+    ) -> None:
+        owner = "RelatedItemRepository"
+        self.base_repository = check_repository(owner, "base_repository", base_repository)
+        self.translator_repository = check_repository(
+            owner, "translator_repository", translator_repository
+        )
+        self.allow_deletes = allow_deletes
+        self.prefetch_lookup = prefetch_lookup
+        self._lookup: dict[str, str | None] = {}
+        self._last_candidates: AbstractSet[str] = frozenset()
+        self._undecided = UndecidedJobs(self)
+        self._round: object = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # the idiom of unittest.mock for a stand-in
+        """The class of the base as far as ``isinstance`` is concerned."""
+        base = self.__dict__.get("base_repository")
+        return RelatedItemRepository if base is None else base.__class__
+
+    @property
+    def children(self) -> Mapping[str, Repository]:
+        """``base`` and ``translator``."""
+        return {"base": self.base_repository, "translator": self.translator_repository}
+
+    @property
+    def written_children(self) -> tuple[Repository]:
+        return (self.base_repository,)
+
+    @property
+    def depends_on_values(self) -> bool:
+        return True
+
+    @property
+    def volatile(self) -> bool:
+        return not self.prefetch_lookup or bool(self._undecided) or super().volatile
+
+    def check_job_id(self, job: str) -> None:
+        """Refuse what is no job id of the translator."""
+        self.translator_repository.check_job_id(job)
+
+    async def translate(self, job: str) -> str | None:
+        """Give the job of the base that a job stands for, or None if there is none.
+
+        :param job: a job of the translator.
+        :raises MalformedValueError: if the translator holds something that is no job id.
+        """
+        self.check_job_id(job)
+        known = self._lookup.get(job) if self.prefetch_lookup else None
+        if known is not None:
+            return known
+        translator = self.translator_repository
+        name = f"{type(translator).__qualname__}.info"
+        translated = self._parse_translation(
+            job, await call_for_job(job, name, translator.info, job)
+        )
+        if translated is not None:
+            self._lookup[job] = translated
+        return translated
+
+    async def require_translation(self, job: str) -> str:
+        """Give the job of the base that a job stands for.
+
+        :param job: a job of the translator.
+        :raises JobNotFoundError: if there is none.
+        """
+        translated = await self.translate(job)
+        if translated is None:
+            raise JobNotFoundError(job, self.translator_repository)
+        return translated
+
+    def _parse_translation(self, job: str, value: Any) -> str | None:
+        if value is None or value == {}:
+            return None
+        try:
+            self.base_repository.check_job_id(value)
+        except InvalidJobIdError as e:
+            problem = f"expected a job id of {self.base_repository!r}, found {value!r}"
+            raise MalformedValueError(job, self.translator_repository, problem) from e
+        return str(value)
+
+    async def contains(self, item: str) -> bool:
+        if not await self.translator_repository.contains(item):
+            return False
+        translated = await self.translate(item)
+        return translated is not None and await self.base_repository.contains(translated)
+
+    async def candidates(self, snapshot: Snapshot) -> AbstractSet[str]:
+        present = await snapshot.candidates(self.translator_repository)
+        await snapshot.candidates(self.base_repository)
+        if snapshot.round is not self._round:
+            self._round = snapshot.round
+            self._undecided.start_round()
+            if present is not self._last_candidates or not isinstance(present, frozenset):
+                self._last_candidates = present
+                for job in self._lookup.keys() - present:
+                    del self._lookup[job]
+        return present
+
+    async def select(self, jobs: AbstractSet[str], snapshot: Snapshot) -> AbstractSet[str]:
+        jobs = await snapshot.select(self.translator_repository, jobs)
+        lookup, problems = await self._translations(jobs)
+        self._undecided.add(problems)
+        wanted_jobs = {translated for translated in lookup.values() if translated is not None}
+        base_jobs = await snapshot.select(self.base_repository, wanted_jobs)
+        present = {job for job, translated in lookup.items() if translated in base_jobs}
+        return present | problems.keys() if snapshot.unknown_is_present else present
+
+    async def _translations(self, jobs: Collection[str]) -> tuple[dict[str, str | None], Problems]:
+        """Look up what jobs stand for; set those apart for which there is no saying."""
+        lookup: dict[str, str | None] = {}
+        if self.prefetch_lookup:
+            lookup = {job: self._lookup[job] for job in jobs if job in self._lookup}
+        unknown = [job for job in jobs if job not in lookup]
+        if not unknown:
+            return lookup, {}
+        values, problems = await read_many(self.translator_repository, unknown)
+        for job, value in values.items():
+            try:
+                lookup[job] = self._parse_translation(job, value)
+            except MalformedValueError as e:
+                problems[job] = e
+        await self._cache_translations({job: lookup[job] for job in unknown if job in lookup})
+        return lookup, problems
+
+    async def _cache_translations(self, lookup: dict[str, str | None]) -> None:
+        """Keep translations; that there is none only if it is certain.
+
+        A job that is absent reads like one without a translation, and its own may come yet.
+        """
+        empty = [job for job, translated in lookup.items() if translated is None]
+        is_present: dict[str, bool] = {}
+        if empty and self.prefetch_lookup:
+            is_present = await map_concurrently(empty, self.translator_repository.contains)
+        for job, translated in lookup.items():
+            if translated is not None or is_present.get(job):
+                self._lookup[job] = translated
+
+    async def info(self, job: str) -> Any:
+        translated = await self.translate(job)
+        if translated is None:
+            return self._info_of_absent_job()
+        return await self.base_repository.info(translated)
+
+    def _info_of_absent_job(self) -> Any:
+        """Give the info of a job without a translation: what most bases give of absent jobs."""
+        return {} if isinstance(self.base_repository, MetadataRepository) else None
+
+    async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
+        wanted = list(jobs)
+        for job in wanted:
+            self.check_job_id(job)
+        lookup, problems = await self._translations(wanted)
+        for problem in problems.values():
+            raise problem
+        values = await self.base_repository.info_many({t for t in lookup.values() if t is not None})
+        absent = self._info_of_absent_job()
+        return {job: absent if t is None else values[t] for job, t in lookup.items()}
+
+    async def delete(self, job: str) -> None:
+        self.check_job_id(job)
+        if self.allow_deletes:
+            translated = await self.translate(job)
+            if translated is not None:
+                await self.base_repository.delete(translated)
+
+    def __getattr__(self, name: str) -> Any:
+        """Give what the base has, its job-taking methods with the job translated."""
+        base = self.__dict__.get("base_repository")
+        if base is None or name.startswith("__"):
+            raise AttributeError(name)
+        value = getattr(base, name)
+        parameter = job_parameter(value)
+        return value if parameter is None else translate_job_argument(self, value, parameter)
+
+    def __reduce__(self) -> Any:
+        return RelatedItemRepository, (
+            self.base_repository,
+            self.translator_repository,
+            self.allow_deletes,
+            self.prefetch_lookup,
+        )
+
+    def __repr__(self) -> str:
+        return f"RelatedItemRepository({self.base_repository!r}, {self.translator_repository!r})"
+
+    def cached_translation(self, job: str) -> str:
+        """Give a translation that is known already, for methods that cannot wait for one.
+
+        :param job: a job of the translator.
+        :raises JobNotFoundError: if it was not looked up yet, or there is none.
+        """
+        self.check_job_id(job)
+        translated = self._lookup.get(job)
+        if translated is None:
+            error = JobNotFoundError(job, self)
+            error.add_note(
+                "call `await repository.translate(job)` before a method that is not async"
+            )
+            raise error
+        return translated

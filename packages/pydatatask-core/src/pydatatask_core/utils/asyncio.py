@@ -1,0 +1,153 @@
+"""Helpers for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, TypeVar
+
+from pydatatask_core.errors import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Collection, Coroutine, Iterable, Iterator
+    from typing import Any
+
+__all__ = [
+    "being_cancelled",
+    "cancel_and_wait",
+    "roundrobin",
+    "run_concurrently",
+    "run_to_completion",
+]
+
+logger = logging.getLogger("pydatatask.utils")
+T = TypeVar("T")
+
+
+def being_cancelled() -> bool:
+    """Tell whether a CancelledError here is meant for this task, or has escaped from something."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def run_to_completion(awaitable: Awaitable[T]) -> T:
+    """Await something to its end, even if the waiting task is cancelled meanwhile.
+
+    For what cannot be stopped half-way, such as a thread that renames a file: the cancellation
+    is raised after it, so that nothing goes on behind the back of whoever was cancelled.
+
+    :param awaitable: what to wait for; it should be short.
+    """
+    future = asyncio.ensure_future(awaitable)
+    cancellation: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait({future})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    if cancellation is None:
+        return future.result()
+    if not future.cancelled() and (failure := future.exception()) is not None:
+        logger.error("Failed after the task was cancelled: %s", describe(failure), exc_info=failure)
+    raise cancellation
+
+
+async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run coroutines at the same time; if one of them fails, cancel the others and raise its error.
+
+    Use this in place of ``asyncio.TaskGroup``, which cancels the task that waits for it. Before
+    Python 3.13 it leaves that task's cancellation count raised, so that a later ``asyncio.timeout``
+    around it raises CancelledError, and Ctrl-C is no KeyboardInterrupt.
+
+    :param coroutines: what to run, each in an asyncio task of its own.
+    """
+    tasks = [asyncio.create_task(_contain_system_exit(coroutine)) for coroutine in coroutines]
+    if not tasks:
+        return
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        failed = [task for task in tasks if task.done() and not task.cancelled()]
+        error = next((e for task in failed if (e := task.exception()) is not None), None)
+    finally:
+        await cancel_and_wait(tasks)
+    if isinstance(error, _SystemExitCarrier):
+        raise error.error
+    if error is not None:
+        raise error
+    for task in tasks:
+        task.result()
+
+
+class _SystemExitCarrier(Exception):
+    """Carries a SystemExit, which asyncio lets out of the event loop at once."""
+
+    def __init__(self, error: SystemExit) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+async def _contain_system_exit(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        await coroutine
+    except SystemExit as e:
+        raise _SystemExitCarrier(e) from e
+
+
+async def cancel_and_wait(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for their end, even if the waiting task is cancelled meanwhile.
+
+    :param tasks: the tasks; those that are done stay as they are.
+    """
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await run_to_completion(asyncio.gather(*tasks, return_exceptions=True))
+
+
+async def roundrobin(*iterables: AsyncIterable[T] | Iterable[T]) -> AsyncGenerator[T, None]:
+    """Take one item of each iterable in turn, until all of them are exhausted.
+
+    An async version of the itertools roundrobin recipe::
+
+        roundrobin("ABC", "D", "EF") --> A D E B F C
+
+    Generators among the iterables are closed at the end, also if not all items were taken.
+
+    :param iterables: any number of iterables, async or not.
+    """
+    async with AsyncExitStack() as stack:
+        iterators = deque[AsyncIterator[T]]()
+        for iterable in iterables:
+            iterator = _items(iterable)
+            iterators.append(iterator)
+            if isinstance(iterator, AsyncGenerator):
+                stack.push_async_callback(iterator.aclose)
+        while iterators:
+            iterator = iterators.popleft()
+            try:
+                item = await anext(iterator)
+            except StopAsyncIteration:
+                continue
+            iterators.append(iterator)
+            yield item
+
+
+def _items(iterable: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:
+    if isinstance(iterable, AsyncIterable):
+        return aiter(iterable)
+    try:
+        return _sync_items(iter(iterable))
+    except TypeError as error:
+        raise TypeError(f"roundrobin takes iterables, and this is none: {iterable!r}") from error
+
+
+async def _sync_items(iterator: Iterator[T]) -> AsyncGenerator[T, None]:
+    try:
+        for item in iterator:
+            yield item
+    finally:
+        if isinstance(iterator, Generator):
+            iterator.close()

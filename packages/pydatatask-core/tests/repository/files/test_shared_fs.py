@@ -1,0 +1,86 @@
+"""Which folders are on a file system that other machines write to as well."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core import (
+    FileRepository,
+    InProcessMetadataRepository,
+    RelatedItemRepository,
+    YamlMetadataFileRepository,
+)
+from pydatatask_core.repository.files.fs import stamp
+from pydatatask_core.repository.files.fs.shared_fs import is_shared, is_shared_type
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHARED = ["nfs", "nfs4", "cifs", "smb3", "lustre", "ceph", "9p", "virtiofs", "fuse.sshfs"]
+LOCAL = ["ext4", "xfs", "tmpfs", "overlay", "zfs", "fuseblk", "fuse.fuse-overlayfs", ""]
+
+LINE = "36 35 {number} / {point} rw,relatime shared:1 - {kind} server:/export - x rw\n"
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Pretend that the file system of the test's folder has a type."""
+
+    def mount(kind: str) -> None:
+        device = tmp_path.stat().st_dev
+        lines = LINE.format(number="9999:1", point="/other", kind="ext4")
+        number = f"{os.major(device)}:{os.minor(device)}"
+        lines += LINE.format(number=number, point="/a\\040b", kind=kind)
+        (tmp_path / "mountinfo").write_text(lines)
+        monkeypatch.setattr(stamp, "MOUNTS", str(tmp_path / "mountinfo"))
+
+    return mount
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_what_other_machines_write_to_is_shared(kind: str) -> None:
+    assert is_shared_type(kind)
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+def test_what_only_this_machine_writes_to_is_not_shared(kind: str) -> None:
+    assert not is_shared_type(kind)
+
+
+@pytest.mark.parametrize(("kind", "shared"), [("nfs4", True), ("ext4", False)])
+def test_the_file_system_of_the_folder_decides(
+    tmp_path: Path, mounted: Any, kind: str, shared: bool
+) -> None:
+    mounted(kind)
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert is_shared(str(tmp_path)) is shared
+    assert is_shared(str(tmp_path / "link" / "not" / "there" / "yet")) is shared
+
+
+def test_a_file_system_of_the_kernel_itself_is_known_by_its_type() -> None:
+    assert not is_shared("/proc/self")
+
+
+def test_a_system_that_does_not_tell_has_no_shared_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stamp, "MOUNTS", str(tmp_path / "absent"))
+    assert not is_shared(str(tmp_path))
+
+
+async def test_repositories_and_views_say_how_long_a_value_may_not_be_seen(
+    tmp_path: Path, mounted: Any
+) -> None:
+    repo, names = FileRepository(tmp_path / "out"), YamlMetadataFileRepository(tmp_path / "names")
+    memory = InProcessMetadataRepository()
+    mounted("xfs")
+    assert await repo.visibility_delay() == 0
+    assert await RelatedItemRepository(repo, names).visibility_delay() == 0
+    mounted("nfs4")
+    assert await repo.visibility_delay() == 60
+    assert await RelatedItemRepository(repo, names).visibility_delay() == 60
+    assert await (memory | repo).visibility_delay() == 60
+    assert await memory.visibility_delay() == 0
