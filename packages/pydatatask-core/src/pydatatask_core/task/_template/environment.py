@@ -17,7 +17,7 @@ import jinja2
 from jinja2 import nodes
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.filters import do_indent, do_tojson, do_trim, make_attrgetter
-from jinja2.utils import object_type_repr
+from jinja2.utils import Joiner, object_type_repr
 from jinja2.visitor import NodeTransformer
 
 from pydatatask_core.task.rendered import (
@@ -82,6 +82,11 @@ class _Undefined(jinja2.StrictUndefined):
         return str(self)
 
 
+class _Joiner(Joiner):
+    def __call__(self) -> str:
+        return super().__call__() or Literal()
+
+
 class DataEnvironment(jinja2.Environment):
     """An environment in which a template sees data.
 
@@ -96,7 +101,7 @@ class DataEnvironment(jinja2.Environment):
             autoescape=False,
             **delimiters,  # type: ignore[arg-type] # mypy wants each keyword
         )
-        functions = DEFAULT_NAMESPACE.items()
+        functions = {**DEFAULT_NAMESPACE, "joiner": _Joiner}.items()
         self.globals = {_FUNCTION + name: function for name, function in functions}
         own = {_METHOD: self._method, _TEXT: _checked, "attr": self.getattr}
         pieces = {_PRINTED: _printed, _LITERAL: Literal, _JOINED: joined, _CALLED: _called}
