@@ -45,10 +45,10 @@ class KubeFunctionTask(KubeTask, FunctionTask):
                   image: "docker.example.com/my/image"
                   command:
                     - python3
-                    - "{{argv0}}"
+                    - {{ argv0 | tojson }}
                     - launch
-                    - "{{task}}"
-                    - "{{job}}"
+                    - {{ task | tojson }}
+                    - {{ job | tojson }}
                     - "--force"
                     - "--sync"
                   resources:

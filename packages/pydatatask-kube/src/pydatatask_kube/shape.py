@@ -14,7 +14,7 @@ import yaml
 from pydatatask_core.task.rendered import JsonText
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pydatatask_core.task.rendered import Piece, RenderedText
 
@@ -137,17 +137,21 @@ class _Comparison:
             return None if self._same_scalar(real, twin) else path
         if real.id != twin.id or len(real.value) != len(twin.value):
             return path
+        for real_child, twin_child, below in self._children(real, twin, path):
+            found = self.difference(real_child, twin_child, below)
+            if found is not None:
+                return found
+        return None
+
+    def _children(self, real: Any, twin: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
         pairs = zip(real.value, twin.value, strict=True)
         if isinstance(twin, yaml.SequenceNode):
-            found = (self.difference(a, b, f"{path}[{n}]") for n, (a, b) in enumerate(pairs))
-            return next((each for each in found if each is not None), None)
-        for (real_key, real_value), (twin_key, twin_value) in pairs:
-            if self.difference(real_key, twin_key, path) is not None:
-                return path
-            inner = self.difference(real_value, twin_value, self._below(path, twin_key))
-            if inner is not None:
-                return inner
-        return None
+            for number, (real_item, twin_item) in enumerate(pairs):
+                yield real_item, twin_item, f"{path}[{number}]"
+        else:
+            for (real_key, real_value), (twin_key, twin_value) in pairs:
+                yield real_key, twin_key, path
+                yield real_value, twin_value, self._below(path, twin_key)
 
     def _below(self, path: str, key: Any) -> str:
         name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"

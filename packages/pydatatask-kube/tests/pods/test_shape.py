@@ -213,7 +213,7 @@ async def test_a_value_of_env_that_changes_the_shape_is_not_shown(
     ],
 )
 def test_a_key_that_stands_twice_is_an_error_with_both_lines(text: str, line: int) -> None:
-    with pytest.raises(ManifestError, match="has the key '.*' twice, first in line ") as caught:
+    with pytest.raises(ManifestError, match=r"has the key '.*' twice, first in line ") as caught:
         parse(text)
     assert caught.value.line == line
 

@@ -11,8 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
-    *("JsonText", "Literal", "Piece", "Printed", "Quoted", "RenderedText"),
-    *("is_plain", "joined", "printed", "quote", "to_json"),
+    "JsonText",
+    "Literal",
+    "Piece",
+    "Printed",
+    "Quoted",
+    "RenderedText",
+    "is_plain",
+    "joined",
+    "printed",
+    "quote",
+    "to_json",
 ]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=@%+,-]+")

@@ -47,7 +47,7 @@ class Template:
     ``{#`` in ``${#array[@]}``::
 
         Template(
-            "for x in {{ inp.words | join(' ') }}; do echo ${#x}; done",
+            "for x in {{ inp.words | map('quote') | join(' ') }}; do echo ${#x}; done",
             comment_start_string="<#",
             comment_end_string="#>",
         )

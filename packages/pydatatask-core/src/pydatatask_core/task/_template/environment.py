@@ -109,7 +109,7 @@ class DataEnvironment(jinja2.Environment):
         self.filters.update(indent=_indent, trim=_trim)
 
     @staticmethod
-    def concat(parts: Iterable[str]) -> str:  # type: ignore[override] # mypy knows a variable
+    def concat(parts: Iterable[str]) -> str:
         """Join what a template, macro or block writes, for the code that Jinja2 generates."""
         return RenderedText(parts)
 
@@ -186,49 +186,49 @@ class DataEnvironment(jinja2.Environment):
 class _Origins(NodeTransformer):
     """Changes a template so that the origin of each text that it writes is known."""
 
-    def visit_Output(self, node: nodes.Output) -> nodes.Output:  # noqa: N802 - named by Jinja2
+    def visit_Output(self, node: nodes.Output) -> nodes.Output:
         self.generic_visit(node)
         node.nodes = [
             part if isinstance(part, nodes.TemplateData) else _traced(part) for part in node.nodes
         ]
         return node
 
-    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.FilterBlock:  # noqa: N802
+    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.FilterBlock:
         self.generic_visit(node)
         node.filter = _traced(node.filter)
         return node
 
-    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.CallBlock:  # noqa: N802
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.CallBlock:
         self.generic_visit(node)
         line: list[nodes.Expr] = [nodes.Const(node.lineno, lineno=node.lineno)]
         node.call.node = _filter(node.call.node, _CALLED, line, node.lineno)
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
         self.generic_visit(node)
         texts: list[nodes.Expr] = [_filter(part, _TEXT, [], part.lineno) for part in node.nodes]
         return _filter(nodes.List(texts, lineno=node.lineno), _JOINED, [], node.lineno)
 
-    def visit_Const(self, node: nodes.Const) -> nodes.Expr:  # noqa: N802
+    def visit_Const(self, node: nodes.Const) -> nodes.Expr:
         literal = isinstance(node.value, str)
         return _filter(node, _LITERAL, [], node.lineno) if literal else node
 
-    def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:  # noqa: N802
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:
         if node.name in _PRINTING_ARGUMENTS:
             self.generic_visit(node)
             return node
         return self._visit_inside(node)
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:  # noqa: N802
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
         return self._visit_inside(node)
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:  # noqa: N802
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
         return self._visit_inside(node)
 
-    def visit_Operand(self, node: nodes.Operand) -> nodes.Operand:  # noqa: N802
+    def visit_Operand(self, node: nodes.Operand) -> nodes.Operand:
         return self._visit_inside(node)
 
-    def visit_Test(self, node: nodes.Test) -> nodes.Test:  # noqa: N802
+    def visit_Test(self, node: nodes.Test) -> nodes.Test:
         return self._visit_inside(node)
 
     def _visit_inside(self, node: _Node) -> _Node:

@@ -119,7 +119,7 @@ class _Scanner:
 
     def _unquoted(self, token: re.Match[str]) -> Iterator[tuple[str, str]]:
         kind = token.lastgroup
-        if kind == "single" or kind == "ansi":
+        if kind in ("single", "ansi"):
             ending = r"(?:\\.|[^'\\])*'?" if kind == "ansi" else r"[^']*'?"
             yield self._up_to(ending), "single quotes"
         elif kind == "double":
