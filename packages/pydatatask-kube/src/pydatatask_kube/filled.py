@@ -62,9 +62,9 @@ class Filled:
             secret = self.masked is not None and value not in masked.text
             told = f". The value is {MASK if secret else shown(value)}"
         return TemplateError(
-            f"{self._about} {found.problem}{where}; print the value with `| tojson`, without quotes "
-            "around it, or with `| raw` if it is meant as YAML (the task's unsafe_templates=True "
-            "allows all values to be)",
+            f"{self._about} {found.problem}{where}; print the value with `| tojson`, without "
+            "quotes around it, or with `| raw` if it is meant as YAML (the task's "
+            "unsafe_templates=True allows all values to be)",
             f"{told}. Filled in it reads:\n{_numbered(masked.text, None)}",
         )
 

@@ -21,8 +21,8 @@ __all__ = ["QuotingCheck"]
 log = logging.getLogger("pydatatask.task")
 
 _SHELL_PROBLEM = (
-    "that the shell may take for code or drop; write `{{ ... | quote }}`, outside of other quotes, or "
-    "`{{ ... | raw }}` if it is meant as it is"
+    "that the shell may take for code or drop; write `{{ ... | quote }}`, outside of other "
+    "quotes, or `{{ ... | raw }}` if it is meant as it is"
 )
 _OTHER_PROBLEM = (
     "that the script's interpreter may take for code; write `{{ ... | tojson }}` for a literal, or "
