@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
+import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pydatatask_core.task.template import TaskTemplate
+from pydatatask_kube.manifest import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,9 +31,16 @@ PROGRAMS = sorted(
     if path.suffix in (".py", ".sh", ".yaml", ".yml", ".j2")
 )
 MIN_FILES = 20
+EVIL = """9 </dev/null; touch PWNED; : '"]
+      securityContext: {privileged: true}
+  hostPID: true
+  x: |2
+    """
+"""Ends quotes and blocks of both languages."""
+
 SAFE = ("quote", "tojson", "raw")
 _EXPRESSION = re.compile(r"\{\{(?!\{)-?(.*?)-?\}\}", re.DOTALL)
-_QUOTED_WORDS = re.compile(r"\| *map\(['\"]quote['\"]\) *\| *join\(' '\) *$")
+_QUOTED_WORDS = re.compile(r"\| *map\((['\"])quote\1\) *\| *join\((['\"]) \2\) *$")
 _SPAN = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _BLOCK = re.compile(r"^ *(`{3,}).*?^ *\1`*$", re.DOTALL | re.MULTILINE)
 
@@ -97,3 +111,38 @@ def test_a_value_without_a_filter_would_be_noticed(tmp_path: Path) -> None:
     program.write_text('"""Use ``cat {{ e }}``, or::\n\n    cat {{ f }}\n"""\n', encoding="utf-8")
     shown = [each for path in (page, program) for t in templates(path) for each in unfiltered(t)]
     assert sorted(shown) == ["{{ b }}", "{{ c }}", "{{ e }}", "{{ f }}"]
+
+
+async def test_no_value_gets_out_of_the_script_of_the_guide() -> None:
+    page = (ROOT / "docs" / "howto" / "processes.md").read_text(encoding="utf-8")
+    source = re.findall(r'template="""\\\n(.*?)"""', page, re.DOTALL)[0]
+    template = TaskTemplate(source, "pack", "strict")
+    await template.load()
+    values = {"job": "tune", "songs": f"/songs/{EVIL}", "level": {"value": EVIL}}
+    script = template.render_script("tune", values, values).decode()
+    assert f"gzip -{shlex.quote(EVIL)} < " in script
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("docs/howto/kubernetes.md", r'"""\n(    apiVersion.*?)"""'),
+        ("packages/pydatatask-kube/README.md", r'"""\n(    apiVersion.*?)"""'),
+        ("examples/kube/main.py", r'"""\\\n(apiVersion.*?)"""'),
+    ],
+)
+async def test_no_value_gets_out_of_the_manifests_of_the_guide_and_the_example(
+    path: str, pattern: str
+) -> None:
+    values: dict[str, Any] = {"job": EVIL, "task": EVIL, "argv0": EVIL, "image": EVIL}
+    values |= {"numbers": {"value": EVIL}, "ranges": {"first": EVIL, "last": 5}}
+    found = re.findall(pattern, (ROOT / path).read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    for source in found:
+        template = TaskTemplate(textwrap.dedent(source), "task")
+        await template.load()
+        spec = parse(template.render("job", values, values))["spec"]
+        (container,) = spec["containers"]
+        assert not {"hostPID", "x"} & spec.keys()
+        assert "securityContext" not in container
+        assert EVIL in [*container["command"], *container.get("args", ())]
