@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 __all__ = [
+    "VALUE_TYPES",
     "JsonText",
     "Literal",
     "Piece",
@@ -78,6 +79,10 @@ class Literal(Piece):
     __slots__ = ()
 
 
+VALUE_TYPES = frozenset({Printed, Quoted, JsonText})
+"""The types of the pieces that come from values."""
+
+
 class RenderedText(str):
     """What a template, or one of its macros or blocks, has written.
 
@@ -105,7 +110,7 @@ class RenderedText(str):
     def flat(self) -> Iterator[str]:
         """Iterate the pieces, with those of macros and blocks in the place of their texts."""
         for piece in self.pieces:
-            if isinstance(piece, RenderedText):
+            if type(piece) is RenderedText:
                 yield from piece.flat()
             else:
                 yield piece
@@ -113,7 +118,8 @@ class RenderedText(str):
     @property
     def values(self) -> list[Piece]:
         """The pieces that came from values."""
-        return [p for p in self.flat() if isinstance(p, Piece) and type(p) is not Literal]
+        values: list[Any] = [piece for piece in self.flat() if type(piece) in VALUE_TYPES]
+        return values
 
     def with_words(self, words: Iterable[str]) -> str:
         """Return the text with other texts in the place of its values.
@@ -121,10 +127,7 @@ class RenderedText(str):
         :param words: one text for each of :attr:`values`.
         """
         rest = iter(words)
-        return "".join(
-            next(rest) if isinstance(p, Piece) and type(p) is not Literal else p
-            for p in self.flat()
-        )
+        return "".join(next(rest) if type(p) in VALUE_TYPES else p for p in self.flat())
 
 
 def is_plain(text: str) -> bool:
@@ -185,9 +188,11 @@ def printed(value: Any, line: int) -> str:
         piece: Piece = Printed(value)
     elif kind in _NUMBERS:
         return str(value)
+    elif kind in VALUE_TYPES:
+        piece = kind(value)  # which may be printed elsewhere, too
     elif kind is Literal or kind is RenderedText:
         return value  # type: ignore[no-any-return] # it is one of these
     else:
-        piece = kind(value) if isinstance(value, Piece) else Printed(str(value))
+        piece = Printed(str(value))
     piece.line = line
     return piece

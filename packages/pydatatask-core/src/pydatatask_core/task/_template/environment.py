@@ -21,8 +21,8 @@ from jinja2.utils import Joiner, object_type_repr
 from jinja2.visitor import NodeTransformer
 
 from pydatatask_core.task.rendered import (
+    VALUE_TYPES,
     Literal,
-    Piece,
     RenderedText,
     joined,
     printed,
@@ -48,7 +48,9 @@ _FUNCTION = "jinja2_function_"
 
 MAX_NAMED_KEYS = 20
 
-_SCALARS = frozenset({str, int, float, bool})
+_SCALARS = frozenset({str, int, float, bool}) | VALUE_TYPES | {Literal, RenderedText}
+"""Types of values that have a text, and no fields."""
+
 _NO_FIELDS = _SCALARS | {type(None), complex, bytes, list, tuple, set, frozenset}
 """Types of values whose attributes are no data, such as ``real`` of a number."""
 
@@ -171,7 +173,7 @@ class DataEnvironment(jinja2.Environment):
                 f"{object_type_repr(obj)!r} has no value {name!r}, but a method, which is called "
                 f"as `{name}()`"
             )
-        plain = type(obj) in _NO_FIELDS or isinstance(obj, Mapping | Piece | RenderedText)
+        plain = type(obj) in _NO_FIELDS or isinstance(obj, Mapping)
         return missing if plain else value
 
     def _method(self, obj: Any, name: str) -> Any:

@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import TemplateError, shown
-from pydatatask_core.task.rendered import JsonText, Literal, Piece, Quoted, is_plain
+from pydatatask_core.task.rendered import JsonText, Quoted, is_plain
 
 from .shell import find_misplaced, is_shell_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydatatask_core.task.rendered import RenderedText
+    from pydatatask_core.task.rendered import Piece, RenderedText
     from pydatatask_core.task.template import Quoting
 
 __all__ = ["QuotingCheck"]
@@ -74,22 +74,16 @@ class QuotingCheck:
 
 def _find_unquoted(text: RenderedText) -> tuple[Piece, str] | None:
     """Return the first value that may be taken for code, with the problem and its remedy."""
-    shell = is_shell_script(text)
-    quoted = False
-    for piece in text.flat():
-        if isinstance(piece, Quoted):
-            quoted = True
-        elif isinstance(piece, Piece) and not _is_harmless(piece, shell):
-            return piece, _SHELL_PROBLEM if shell else _OTHER_PROBLEM
-    for value, place in find_misplaced(text.flat()) if shell and quoted else ():
+    values = text.values
+    for piece in values:
+        if type(piece) is not Quoted and not is_plain(piece):
+            if is_shell_script(text):
+                return piece, _SHELL_PROBLEM
+            if type(piece) is not JsonText:
+                return piece, _OTHER_PROBLEM
+    for value, place in find_misplaced(text, values):
         return value, (
             f"that is quoted, but within {place}, where these quotes protect nothing; write "
             "`{{ ... | quote }}` outside of other quotes, comments and here-documents"
         )
     return None
-
-
-def _is_harmless(piece: Piece, shell: bool) -> bool:
-    if isinstance(piece, Literal) or is_plain(piece):
-        return True
-    return isinstance(piece, JsonText) and not shell

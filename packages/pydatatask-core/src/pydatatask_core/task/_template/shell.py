@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from pydatatask_core.task.rendered import Literal, Piece, Quoted
+from pydatatask_core.task.rendered import Quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
+
+    from pydatatask_core.task.rendered import Piece, RenderedText
 
 __all__ = ["find_misplaced", "is_shell_script"]
 
@@ -22,7 +25,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _HOLE = "\0"
-"""Stands for a printed piece; no script can contain it."""
+"""Stands for a printed value; no script can contain it."""
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox"})
 
@@ -39,34 +42,35 @@ def is_shell_script(text: str) -> bool:
     return any(word in _SHELLS for word in words[:3])
 
 
-def find_misplaced(pieces: Iterable[str]) -> Iterator[tuple[Quoted, str]]:
+def find_misplaced(text: RenderedText, values: Sequence[Piece]) -> Iterator[tuple[Quoted, str]]:
     """Find quoted values at places of a shell script where the quotes do not protect them.
 
     This follows quotes, comments, here-documents and substitutions; it does not parse the language.
 
-    :param pieces: the pieces of the script.
+    :param text: the script.
+    :param values: its values.
     :return: each value with the name of its place.
     """
-    texts, holes = [], list[Piece]()
-    for piece in pieces:
-        if isinstance(piece, Piece) and type(piece) is not Literal:
-            holes.append(piece)
-            texts.append(_HOLE)
-        else:
-            texts.append(piece.replace(_HOLE, ""))
-    text = "".join(texts)
-    number = 0
-    for part, place in _Scanner(text).parts():
-        for _ in range(part.count(_HOLE)):
-            value, number = holes[number], number + 1
-            if isinstance(value, Quoted) and _escapes(value, place):
-                yield value, place
+    if not any(_needs_quotes(value) for value in values) or not is_shell_script(text):
+        return
+    holed = text.with_words([_HOLE] * len(values))
+    for value, place in zip(values, _places(holed), strict=False):
+        if isinstance(value, Quoted) and _needs_quotes(value) and _escapes(value, place):
+            yield value, place
+
+
+def _needs_quotes(value: Piece) -> bool:
+    return type(value) is Quoted and "'" in value
+
+
+@lru_cache(maxsize=64)
+def _places(text: str) -> tuple[str, ...]:
+    """Return the names of the places of all holes; scripts of one task mostly differ in values."""
+    return tuple(place for part, place in _Scanner(text).parts() for _ in range(part.count(_HOLE)))
 
 
 def _escapes(value: Quoted, place: str) -> bool:
     """Return whether a quoted value has an effect at a place of a script."""
-    if "'" not in value:  # it is a plain word
-        return False
     if place in ("a comment", "a quoted here-document"):
         return "\n" in value
     return place != ""
