@@ -77,6 +77,8 @@ async def container(template: str, **values: Any) -> dict[str, Any]:
         ("      args: {{ x | tojson }}\n", ["a", {"b": "c\n'\u2028\U0001f600"}], None),
         ("      args: {{ x | tojson }}\n", '"] , hostPID: true #', None),
         ("      args: {{ x | string | tojson }}\n", 5, {"args": "5"}),
+        ("      args: {{ x | tojson | safe }}\n", ["a"], None),
+        ("{% set a = '{b: ' %}      env: {{ a ~ '1}' }}\n", "", {"env": {"b": 1}}),
         ('      args: ["{{ x | tojson }}"]\n', 5, {"args": ["5"]}),
         ("      # for {{ x }}\n      tty: true\n", "a: [b", {"tty": True}),
         (ENV, "a b", {"env": {"a b": 1, "b": 2}}),

@@ -155,7 +155,7 @@ def joined(parts: Iterable[object], separator: str = "") -> str:
     values = list(parts)
     text = separator.join(map(str, values))
     kinds = {type(part) for part in values}
-    if kinds <= {Literal} and type(separator) is Literal:
+    if kinds <= {Literal} and (not separator or type(separator) is Literal):
         return Literal(text)
     meant = separator.isspace() or not separator or _is_safe(separator)
     return Quoted(text) if meant and all(map(_is_safe, values)) else text

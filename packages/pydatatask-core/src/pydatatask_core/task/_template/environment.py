@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import jinja2
 from jinja2 import nodes
 from jinja2.defaults import DEFAULT_NAMESPACE
-from jinja2.filters import do_indent, do_tojson, do_trim, make_attrgetter
+from jinja2.filters import do_indent, do_mark_safe, do_tojson, do_trim, make_attrgetter
 from jinja2.utils import Joiner, object_type_repr
 from jinja2.visitor import NodeTransformer
 
@@ -108,7 +108,7 @@ class DataEnvironment(jinja2.Environment):
         own = {_METHOD: self._method, _TEXT: _checked, "attr": self.getattr}
         pieces = {_PRINTED: _printed, _LITERAL: Literal, _JOINED: joined, _CALLED: _called}
         self.filters.update(own, **pieces, quote=quote, join=_join, raw=_raw, tojson=_tojson)
-        self.filters.update(indent=_indent, trim=_trim)
+        self.filters.update(indent=_indent, trim=_trim, safe=_safe)
 
     @staticmethod
     def concat(parts: Iterable[str]) -> str:
@@ -344,6 +344,11 @@ def _join(
     if attribute is not None:
         value = map(make_attrgetter(context.environment, attribute), value)
     return joined(map(_checked, value), d)
+
+
+def _safe(value: Any) -> Any:
+    """Return a text as it is, since nothing is escaped here; ``tojson | safe`` is still JSON."""
+    return value if type(value) in VALUE_TYPES else do_mark_safe(value)
 
 
 def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
