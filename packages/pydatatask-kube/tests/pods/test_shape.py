@@ -93,6 +93,12 @@ async def container(template: str, **values: Any) -> dict[str, Any]:
             "b",
             {"tty": "b", "a": 1},
         ),
+        (
+            "{% macro m(t) %}args:\n  - |\n    {{ t | indent(4) }}{% endmacro %}"
+            + "      {{ m(x) | indent(6) }}\n",
+            "a\nb: c",
+            {"args": ["a\nb: c\n"]},
+        ),
         ("      env: {{ x.y | default('{}') }}\n", {}, {"env": {}}),
         ("      env: {{ x | raw }}\n", "{a: 1}", {"env": {"a": 1}}),
         ("      a: &a {{ x }}\n      b: *a\n", "c", {"a": "c", "b": "c"}),

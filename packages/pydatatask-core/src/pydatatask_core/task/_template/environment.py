@@ -352,14 +352,20 @@ def _safe(value: Any) -> Any:
 
 
 def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
-    return _keeping_origins(s, lambda text: do_indent(text, width, first, blank))
+    return _keeping_origins(
+        s,
+        lambda text: do_indent(text, width, first, blank),
+        lambda value: do_indent(value, width, False, blank),
+    )
 
 
 def _trim(value: Any, chars: str | None = None) -> str:
-    return _keeping_origins(value, lambda text: do_trim(text, chars))
+    return _keeping_origins(value, lambda text: do_trim(text, chars), str)
 
 
-def _keeping_origins(text: Any, change: Callable[[Any], str]) -> str:
+def _keeping_origins(
+    text: Any, change: Callable[[Any], str], change_value: Callable[[str], str]
+) -> str:
     """Change the space in a text; one that a template has written still knows its pieces."""
     changed = change(text)
     if not isinstance(text, RenderedText):
@@ -369,7 +375,7 @@ def _keeping_origins(text: Any, change: Callable[[Any], str]) -> str:
     parts = change(text.with_words([word] * len(pieces))).split(word)
     kept = [parts[0]]
     for piece, after in zip(pieces, parts[1:], strict=False):
-        kept += [piece, after]
+        kept += [printed(type(piece)(change_value(str.__str__(piece))), piece.line), after]
     rendered = RenderedText(kept)
     return rendered if rendered == changed else changed
 
