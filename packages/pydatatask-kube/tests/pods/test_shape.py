@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from .driving import TEMPLATE, Driven
 if TYPE_CHECKING:
     from .api_server import ApiServer
 
+MIN_ACCEPTED = 50
 HEAD = """\
 apiVersion: v1
 kind: Pod
@@ -28,6 +30,10 @@ QUOTED = '      command: [sh, -c, "factor {{ x }}"]\n'
 PLAIN = "      args: [{{ x }}, {{ y }}, false]\n"
 BLOCK = "      args:\n        - |\n          seq {{ x | quote }}\n"
 MACRO = "{% macro port(name) %}- name: {{ name }}\n  hostPort: 80{% endmacro %}"
+LINES = (
+    "{% macro m(t) %}args:\n  - |\n    {{ t | indent(4) }}{% endmacro %}"
+    "      {{ m(x) | indent(6) }}\n"
+)
 ENV = '      env: {"{{ x }}": 1, b: 2}\n'
 TAKEOVER = """1"]
       securityContext: {privileged: true}
@@ -94,8 +100,7 @@ async def container(template: str, **values: Any) -> dict[str, Any]:
             {"tty": "b", "a": 1},
         ),
         (
-            "{% macro m(t) %}args:\n  - |\n    {{ t | indent(4) }}{% endmacro %}"
-            + "      {{ m(x) | indent(6) }}\n",
+            LINES,
             "a\nb: c",
             {"args": ["a\nb: c\n"]},
         ),
@@ -165,6 +170,41 @@ async def test_a_value_that_changes_the_shape_refuses_its_job(
         assert "print the value with `| tojson`" in message
         assert "unsafe_templates=True" in message
         assert "The value is " in message
+
+
+FRAGMENTS = (
+    *("a", "b: c", ": ", "\n", "\n  ", "\n      ", " #", "- ", "[", "]", "{", "}", ",", "'", '"'),
+    *("\\", "&x ", "*x", "!t ", "|\n", ">", "---", "%", "hostPID: true", "\t", "\r", "\u2028"),
+    *("? ", "<<", ", b: 1", "null", "1e3", " ", "\U0001f600", "\ufeff", "\\x41", "\0"),
+)
+
+
+async def test_whatever_a_value_is_all_else_in_the_manifest_stays() -> None:
+    template = TaskTemplate(
+        HEAD
+        + '      args: [{{ x }}, "{{ y }}", false]\n'
+        + "      # {{ x }}\n"
+        + "      env: {\"{{ x }}\": {{ y | tojson }}, tty: false, {{ y }}: '{{ x }}'}\n"
+        + "      script: |\n        {{ x | indent(8) }}\n",
+        "task",
+    )
+    await template.load()
+    random, accepted = Random(26), 0
+    for _ in range(3000):
+        x, y = ("".join(random.choices(FRAGMENTS, k=random.randint(1, 3))) for _ in range(2))
+        try:
+            manifest = parse(template.render("job1", {"x": x, "y": y}, []))
+        except ManifestError:
+            continue
+        accepted += 1
+        assert manifest["spec"].keys() == {"containers"}
+        (main,) = manifest["spec"]["containers"]
+        assert main.keys() == {"name", "image", "args", "env", "script"}
+        assert (main["name"], main["image"]) == ("main", "busybox")
+        assert main["args"][2:] == [False]
+        assert main["env"]["tty"] is False
+        assert next(iter(main["env"].values())) == y
+    assert accepted > MIN_ACCEPTED
 
 
 async def test_the_value_that_changes_the_shape_is_named_among_others() -> None:
