@@ -98,8 +98,8 @@ def commands_in(printed: bytes) -> list[str]:
         (("cat", "t.done", "b", "--json"), False),
         (("cat", "t.done", "c"), False),
         (("cat", "t.out", "a"), True),
-        (("cat", "t.odd", "a"), True),
-        (("--debug", "cat", "t.odd", "a"), True),
+        (("cat", "--json", "t.odd", "a"), True),
+        (("--debug", "cat", "--json", "t.odd", "a"), True),
         (("ls", "t.inp"), True),
         (("status",), False),
         (("trace", "a"), False),
@@ -190,9 +190,10 @@ def test_the_shells_escape_the_message_of_an_exception(hostile: Program) -> None
     piped = hostile.run("shell", stdin=statement.encode())
     assert SHOWN in piped.stderr
 
-    console = _Console({}, asyncio.new_event_loop())
+    loop = asyncio.new_event_loop()
     with redirect_stderr(StringIO()) as shown:
-        console.write(f"ValueError: {HOSTILE}\n")
+        _Console({}, loop).write(f"ValueError: {HOSTILE}\n")
+    loop.close()
     assert shown.getvalue() == f"ValueError: {SHOWN}\n"
 
 
