@@ -56,11 +56,16 @@ class FileInput(ReadStream):
     """A file, or standard input, as a stream.
 
     :param path: the file; standard input by default.
+    :param follow_links: whether the path may be a symbolic link.
+    :raises OSError: ``ELOOP``, if it is one that is not followed.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, *, follow_links: bool = True
+    ) -> None:
         self._own = path is not None
-        self._descriptor = sys.stdin.fileno() if path is None else os.open(path, os.O_RDONLY)
+        flags = os.O_RDONLY if follow_links else os.O_RDONLY | os.O_NOFOLLOW
+        self._descriptor = sys.stdin.fileno() if path is None else os.open(path, flags)
 
     async def read(self, n: int | None = None) -> bytes:
         """Read up to n bytes, or all that is left; only an empty result means the end."""
