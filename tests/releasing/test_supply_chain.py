@@ -1,4 +1,4 @@
-"""What builds and publishes the packages is pinned by its content, and has no more rights than it needs."""
+"""All that builds and publishes is pinned by its content and has only the rights it needs."""
 
 from __future__ import annotations
 

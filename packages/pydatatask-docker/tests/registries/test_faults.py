@@ -107,7 +107,7 @@ async def test_an_answer_without_an_end_is_not_read_to_its_end(
     class Endless(web.StreamResponse):
         async def prepare(self, request: web.BaseRequest) -> Any:
             nonlocal sent
-            writer = await super().prepare(request)
+            await super().prepare(request)
             while True:
                 await self.write(b" " * 10_000)
                 sent += 10_000
