@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_own_folder", "parent_problem", "state_folder", "writable_by_others"]
+__all__ = [
+    "MAX_LINKS",
+    "component_problem",
+    "is_own_folder",
+    "parent_problem",
+    "state_folder",
+    "writable_by_others",
+]
 
 UID_MAP = "/proc/self/uid_map"
 OVERFLOW_UID = 65534
@@ -74,15 +81,28 @@ def _way_to(path: str) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def _problem(component: str, status: os.stat_result) -> str | None:
-    owner, mode = status.st_uid, status.st_mode
+    private = status.st_mode & stat.S_IWGRP and _is_private(status.st_gid)
+    mode = status.st_mode & ~stat.S_IWGRP if private else status.st_mode
+    trusted = status.st_uid in (0, os.geteuid()) or _is_unmapped(status.st_uid)
+    return component_problem(component, mode, status.st_uid, trusted=trusted)
+
+
+def component_problem(component: str, mode: int, owner: int, *, trusted: bool) -> str | None:
+    """Return why another user could replace what is behind one step on the way to a path.
+
+    :param component: the directory or link.
+    :param mode: its type and permissions; without that of its group, if that is this user alone.
+    :param owner: the number of its owner.
+    :param trusted: whether the owner is root or this user.
+    """
     shown = f"mode {stat.S_IMODE(mode):04o}, owner {owner}"
-    if owner not in (0, os.geteuid()) and not _is_unmapped(owner):
+    if not trusted:
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory"
         return (
             f"{component!r}, on the way to it, is {kind} of another user ({shown}), who could "
             "replace what is behind it; choose a folder below directories of root or your own"
         )
-    if stat.S_ISDIR(mode) and writable_by_others(status):
+    if stat.S_ISDIR(mode) and mode & 0o022 and not mode & stat.S_ISVTX:
         return (
             f"other users may write to {component!r}, on the way to it ({shown}), and so replace "
             "what is in it; `chmod go-w` or, to share it, `chmod +t` makes it safe"
