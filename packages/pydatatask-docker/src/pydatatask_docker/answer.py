@@ -23,6 +23,11 @@ _PASSING = frozenset({500, 502, 503, 504})
 _SUCCESSES = range(200, 300)
 _LONGEST_SHOWN = 300
 
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Bytes of one answer, decompressed. A manifest has 4 MiB at most, a page of tags far less."""
+
+_CHUNK_BYTES = 64 * 1024
+
 
 class UnexpectedAnswer(Exception):
     """A registry has answered with what no registry should."""
@@ -39,6 +44,15 @@ def url_in(text: str, *, encoded: bool = False) -> URL:
         return URL(text, encoded=encoded)
     except ValueError as e:
         raise UnexpectedAnswer(f"{text!r} is no address") from e
+
+
+async def _read(response: ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_ANSWER_BYTES:
+            raise UnexpectedAnswer(f"it has more than {MAX_ANSWER_BYTES:,} bytes")
+    return bytes(body)
 
 
 class Refusal(Exception):
@@ -91,8 +105,9 @@ class Answer:
         """Read a response to its end.
 
         :param response: the response.
+        :raises UnexpectedAnswer: if it is larger than any answer of a registry.
         """
-        body = await response.read()
+        body = await _read(response)
         try:
             link: Any = response.links.get("next", {})
         except ValueError as e:

@@ -11,7 +11,6 @@ from pydatatask_core.proc_manager import RunExistsError
 from pydatatask_core.proc_manager.supervisor import SCRIPT, STDIN
 
 from .errors import SSHConnectionError
-from .folder import prepare_private_folder
 from .script import words
 from .streams import write_new
 
@@ -72,7 +71,7 @@ async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Pla
 
 async def _make_folder(manager: SSHLinuxManager, target: Target, place: str) -> None:
     """Make what a run directory is to be in, anew if somebody has removed all of it."""
-    await prepare_private_folder(target, str(manager.remote_path), str(manager.basedir))
+    await manager.prepare_folder(target)
     await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
 
 

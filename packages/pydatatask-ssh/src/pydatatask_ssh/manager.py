@@ -13,7 +13,7 @@ from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import RESERVED_STATUS, safe_name
 from pydatatask_core.utils import AReadText, AWriteText
 
-from .folder import prepare_private_folder
+from .folder import DEFAULT_ROOT, choose_root, prepare_private_folder
 from .launching import launch_text
 from .reach import Reach
 from .rubbish import remove_tree
@@ -55,7 +55,10 @@ class SSHLinuxManager(AbstractProcessManager):
         tasks of one name with the same ``pids``.
     :param ssh: a callable that gives the connection, such as a resource of a session.
     :param remote_path: a directory of the remote machine in which to store data; below it, each
-        app of each user has a private one. One machine only may use it as its own.
+        app of each user has a private one. One machine only may use it as its own. Each directory
+        on the way to it has to be root's or the user's, and not writable by others unless sticky.
+        Where the default is another user's, ``/tmp/pydatatask-UID`` is used in its place, and where
+        that name is taken as well, a folder below ``~/.local/state/pydatatask``.
     :param boot_id: the file that tells one boot of the machine from the next.
     :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
         as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where the machine
@@ -93,7 +96,8 @@ class SSHLinuxManager(AbstractProcessManager):
         except ValueError as e:
             raise ProcessManagerError(f"SSHLinuxManager: {e}") from e
         self.app = app
-        self.remote_path = Path(place)
+        self._given_path = Path(place)
+        self._chosen_path: Path | None = None
         self.reach = Reach(ssh, self.posix_shell, boot_id, self._prepare)
         self.watch = Watch(self.reach, self.ended_among)
         self._runs: SSHRuns | None = None
@@ -110,11 +114,28 @@ class SSHLinuxManager(AbstractProcessManager):
         return self.reach.raw
 
     async def _prepare(self, target: Target) -> None:
-        await prepare_private_folder(target, str(self.remote_path), str(self.basedir))
+        if str(self._given_path) == DEFAULT_ROOT and self._chosen_path is None:
+            self._chosen_path = Path(await choose_root(target, self.basedir.name))
+        await self.prepare_folder(target)
         await target.rubbish.sweep(self.rubbish)
         await target.report_ends(self.ends, self.watch.heard, str(self.basedir / ".probe"))
 
     # -- places ----------------------------------------------------------------------------------
+
+    @property
+    def remote_path(self) -> Path:
+        """The directory below which each app of each user has its private one."""
+        return self._chosen_path or self._given_path
+
+    async def prepare_folder(self, target: Target) -> None:
+        """Make the directory of this app where it is missing, and check that it is safe.
+
+        :param target: the machine.
+        :raises ProcessManagerError: if it is not.
+        """
+        root = self.remote_path
+        shared = root == self._given_path
+        await prepare_private_folder(target, str(root), str(self.basedir), shared=shared)
 
     @property
     def basedir(self) -> Path:

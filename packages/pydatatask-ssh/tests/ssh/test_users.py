@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +22,7 @@ from .cutting import cut
 from .places import connect, driven, new_lab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from services.sshd import SSHServer
     from services.users import User
@@ -55,9 +56,18 @@ async def test_all_that_is_made_is_the_users_and_private(
     assert (await end_of(manager.runs, run)).stopped == "enough"
 
 
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """Return a directory that all users may write to, on a way that is root's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o1777)
+        yield Path(folder)
+
+
 async def test_what_runs_as_another_user_is_neither_found_dead_nor_ended(
-    sshd: SSHServer, of_user: SSHConnection, root: Path
+    sshd: SSHServer, of_user: SSHConnection, shared: Path
 ) -> None:
+    root = shared / "root"
     async with SSHConnection(**sshd.login) as connection:
         ours = SSHLinuxManager("app", lambda: connection, root)
         await ours.validate()

@@ -8,6 +8,7 @@ import shutil
 import stat
 
 from pydatatask_core.errors import ProcessManagerError, describe
+from pydatatask_core.utils.ownership import parent_problem
 from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
 from .run import Leftover
@@ -21,39 +22,45 @@ __all__ = [
     "private_problem",
     "remove_leftovers",
     "root_problem",
+    "root_trouble",
     "write_new",
 ]
 
 _SHARED = 0o1777
 _PRIVATE = 0o700
+_PARENT = 0o755
 
 
-def prepare_private_folder(root: str, folder: str) -> None:
+def prepare_private_folder(root: str, folder: str, *, shared: bool = True) -> None:
     """Make a private folder below a root that several users may share, or say what is wrong.
 
     Whoever may rename or replace either of them could have this user run what he likes.
 
     :param root: the root, made with its parents if it is missing.
     :param folder: the folder in it.
+    :param shared: whether other users may have theirs in a root that this makes.
     :raises ProcessManagerError: if one of them is not what it has to be.
     """
     action = f"make the folder {folder!r}, in which local processes run"
     try:
         with manager_errors(action):
-            _prepare(root, folder)
+            _prepare(root, folder, shared)
     except FileNotFoundError as e:  # a file system that makes none, or somebody removes them
         raise ProcessManagerError(f"could not {action}: {describe(e)}") from e
 
 
-def _prepare(root: str, folder: str) -> None:
+def _prepare(root: str, folder: str, shared: bool) -> None:
+    _check_parents(root)
     if not os.path.lexists(root):
-        os.makedirs(os.path.dirname(root) or ".", exist_ok=True)
+        _make_parents(root)
+        _check_parents(root)  # those that were missing may have been created by another user
         try:
             os.mkdir(root, _PRIVATE)
         except FileExistsError:
             pass  # somebody else's; it is checked like any other
         else:
-            os.chmod(root, _SHARED)  # mkdir would heed the umask
+            if shared:
+                os.chmod(root, _SHARED)  # mkdir would heed the umask
     _check_root(root)
     try:
         os.mkdir(folder, _PRIVATE)
@@ -61,13 +68,47 @@ def _prepare(root: str, folder: str) -> None:
         _check_private(folder)
 
 
+def _make_parents(path: str) -> None:
+    """Make the directories on the way to a path, not writable by others whatever the umask is."""
+    parent = os.path.dirname(path)
+    if parent == path or os.path.lexists(parent):
+        return
+    _make_parents(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(parent, _PARENT)
+
+
+def _check_parents(root: str) -> None:
+    problem = parent_problem(root)
+    if problem is not None:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
 def _check_root(root: str) -> None:
+    problem = _root_problem(root)
+    if problem is not None:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
+def root_trouble(root: str) -> str | None:
+    """Return why a root cannot hold private folders safely; None if it can, or is missing.
+
+    :param root: an absolute path.
+    """
+    problem = parent_problem(root)
+    if problem is not None or not os.path.lexists(root):
+        return problem
+    return _root_problem(root)
+
+
+def _root_problem(root: str) -> str | None:
     link = os.lstat(root)
     trusted = link.st_uid in (0, os.geteuid())
-    found = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
-    problem = root_problem(found.st_mode, found.st_uid, os.geteuid(), "local_path")
-    if problem:
-        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+    try:
+        found = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
+    except FileNotFoundError:
+        return "it is a symbolic link that leads nowhere; remove it"
+    return root_problem(found.st_mode, found.st_uid, os.geteuid(), "local_path")
 
 
 def root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
@@ -84,12 +125,14 @@ def root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None
         return "it is no directory"
     if owner not in (0, user):
         return (
-            f"it belongs to user {owner}, who could replace what is in it; have root own it, with "
-            f"mode 1777, or give `{parameter}` a folder of your own"
+            f"it belongs to user {owner}, who could replace what is in it (mode "
+            f"{stat.S_IMODE(mode):04o}); have root own it, with mode 1777, or give `{parameter}` a "
+            "folder of your own"
         )
     if mode & 0o022 and not mode & stat.S_ISVTX:
         return (
-            "others may write to it and so replace what is in it; `chmod +t` makes it safe to share"
+            f"others may write to it and so replace what is in it (mode {stat.S_IMODE(mode):04o}, "
+            f"owner {owner}); `chmod +t` makes it safe to share"
         )
     return None
 

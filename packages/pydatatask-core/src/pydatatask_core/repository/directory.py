@@ -13,7 +13,7 @@ from pydatatask_core.utils.streams import discard_after
 from ._files.arguments import check_flags
 from ._files.atomic import make_folder, sync_folder
 from ._files.draft import DraftDirectory
-from ._files.listing import Kind, has_entries
+from ._files.listing import Kind, has_entries, refuse_link
 from ._files.removal import remove_directory
 from .file_base import FileRepositoryBase
 from .job_scope import current_scope
@@ -27,7 +27,8 @@ __all__ = ["DirectoryRepository"]
 class DirectoryRepository(FileRepositoryBase):
     """A file repository whose members are directories.
 
-    Files are no members, nor removed. What is written through a path that :meth:`fullpath` or
+    Files are no members, nor removed. ``follow_links=False`` is about links in the place of a
+    directory, not about those in it. What is written through a path that :meth:`fullpath` or
     :meth:`info` gave appears as it is written; :meth:`build` is for what has to appear whole.
 
     :param discard_empty: whether only directories containing at least one member should be
@@ -102,7 +103,7 @@ class DirectoryRepository(FileRepositoryBase):
         found = super()._contains(job)
         if found and self.discard_empty:
             with self._errors("look into", job):
-                return has_entries(self._path(job))
+                return has_entries(self._path(job), self._kind)
         return found
 
     def _list(self) -> tuple[list[str], bool]:
@@ -114,10 +115,12 @@ class DirectoryRepository(FileRepositoryBase):
 
     def _counts(self, job: str) -> bool:
         # A name that is no job id is let pass; who lists says something about those.
-        return not self._is_checked(job) or has_entries(self._path(job))
+        return not self._is_checked(job) or has_entries(self._path(job), self._kind)
 
     def _mkdir(self, job: str) -> None:
         with self._errors("create the directory of", job), self._folder.changing():
+            if not self.follow_links:
+                refuse_link(self._path(job))
             make_folder(self._path(job), self.durable)
 
     def _new_draft(self, job: str) -> DraftDirectory:
@@ -135,7 +138,7 @@ class DirectoryRepository(FileRepositoryBase):
     def _delete(self, job: str) -> None:
         with self._errors("delete", job), self._folder.changing():
             path = self._path(job)
-            if remove_directory(path) and self.durable:
+            if remove_directory(path, self._kind) and self.durable:
                 sync_folder(str(Path(path).parent))
 
     def _options(self) -> tuple[str, ...]:

@@ -102,16 +102,16 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         with self._errors("read", job):
             path = str(self.fullpath(job))
             try:
-                return FileReadStream(path, partial(self._errors, "read", job))
+                return FileReadStream(path, partial(self._errors, "read", job), self._kind)
             except OSError:
-                if is_there(path, Kind.FILE):
+                if is_there(path, self._kind):
                     raise
                 raise JobNotFoundError(job, self) from None
 
     def _existing(self, job: str) -> Path:
         with self._errors("read", job):
             path = self.fullpath(job)
-            if not is_there(str(path), Kind.FILE):
+            if not is_there(str(path), self._kind):
                 raise JobNotFoundError(job, self)
             return path.absolute()
 
@@ -153,5 +153,5 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
         with self._errors("delete", job), self._folder.changing():
             path = self.fullpath(job)
-            if remove_file(str(path)) and self.durable:
+            if remove_file(str(path), self._kind) and self.durable:
                 sync_folder(str(path.parent))

@@ -17,7 +17,7 @@ from pydatatask_core.errors import (
 from ._files.arguments import check_basedir, check_extension, check_flags
 from ._files.errors import store_errors
 from ._files.folder import Folder, SeveralFound
-from ._files.listing import Kind, is_there
+from ._files.listing import Kind, is_there, refuse_link
 from ._files.names import NAME_MAX, PATH_MAX, is_temporary, temporary_name
 from ._files.stamp import is_certain, stamp_of
 from .base import Repository
@@ -44,7 +44,8 @@ class FileRepositoryBase(Repository, ABC):
     is found at these paths. A folder that does not exist is an empty repository; writing creates
     it. A relative path is relative to the working directory at the time of each operation.
 
-    A symbolic link counts as what it leads to, and not at all if it leads nowhere. Entries whose
+    A symbolic link counts as what it leads to, and not at all if it leads nowhere, unless
+    ``follow_links`` is False. Entries whose
     names begin with a dot are passed over in silence; what is being written has such a name.
 
     :param basedir: the folder.
@@ -54,6 +55,10 @@ class FileRepositoryBase(Repository, ABC):
         another spelling replaces its value. Two entries that differ in case only are refused by
         :meth:`validate`. To look for a job that is not there costs a listing.
     :param durable: whether what is written, and its removal, survives a power cut.
+    :param follow_links: whether a symbolic link in the folder counts as the entry that it leads to.
+        If not, it is no member and is never opened nor removed; a new value replaces it. Choose
+        False where others may write to the folder, who could make this process read any file. The
+        folder itself may be a link in any case.
     :raises TypeError: if an argument has the wrong type.
     :raises RepositoryConfigurationError: if one can never work.
     """
@@ -70,11 +75,14 @@ class FileRepositoryBase(Repository, ABC):
         case_insensitive: bool = False,
         *,
         durable: bool = False,
+        follow_links: bool = True,
     ) -> None:
         owner = type(self).__name__
         self._given = check_basedir(owner, basedir)
         check_extension(owner, extension)
-        check_flags(owner, case_insensitive=case_insensitive, durable=durable)
+        check_flags(
+            owner, case_insensitive=case_insensitive, durable=durable, follow_links=follow_links
+        )
         # pathlib takes longer to import than all of this module. What only an operation needs is
         # imported there as well, here and in `file`: a seventh of what `import pydatatask` takes.
         from pathlib import Path
@@ -83,10 +91,12 @@ class FileRepositoryBase(Repository, ABC):
         self.extension = extension
         self.case_insensitive = case_insensitive
         self.durable = durable
+        self.follow_links = follow_links
+        self._kind = self._KIND if follow_links else self._KIND.unlinked
         folder = Folder
         if case_insensitive:
             from ._files.folding import FoldedFolder as folder
-        self._folder = folder(str(self.basedir), extension, self._KIND)
+        self._folder = folder(str(self.basedir), extension, self._kind)
         # Room is left for the name that an entry has while it is written.
         longest = PATH_MAX - len(os.fsencode(self._given)) - len(temporary_name(""))
         self._room = min(NAME_MAX, longest) - len(os.fsencode(extension))
@@ -150,8 +160,10 @@ class FileRepositoryBase(Repository, ABC):
         """Give the absolute path of the corresponding file as a string.
 
         Absolute, since whatever a template hands it to runs in a folder of its own.
+
+        :raises StoreError: if a symbolic link is there that is not followed.
         """
-        if self.case_insensitive or not os.path.isabs(self._given):
+        if self.case_insensitive or not self.follow_links or not os.path.isabs(self._given):
             return (await asyncio.to_thread(self._paths, [job]))[job]
         return str(self.fullpath(job))
 
@@ -216,12 +228,16 @@ class FileRepositoryBase(Repository, ABC):
     def _paths(self, jobs: list[str]) -> dict[str, str]:
         with self._errors("look for jobs"):
             here = os.fsdecode(os.getcwdb())
-            return {job: os.path.join(here, self.fullpath(job)) for job in jobs}
+            paths = {job: os.path.join(here, self.fullpath(job)) for job in jobs}
+            if not self.follow_links:
+                for path in paths.values():
+                    refuse_link(path)
+            return paths
 
     def _contains(self, job: str) -> bool:
         try:
             with self._errors("look for", job):
-                return is_there(str(self.fullpath(job)), self._KIND)
+                return is_there(str(self.fullpath(job)), self._kind)
         except AmbiguousJobError:
             return True
 
@@ -281,6 +297,7 @@ class FileRepositoryBase(Repository, ABC):
         if self.extension != self._DEFAULT_EXTENSION:
             arguments.append(repr(self.extension))
         arguments += [f"{option}=True" for option in self._options() if getattr(self, option)]
+        arguments += [] if self.follow_links else ["follow_links=False"]
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _options(self) -> tuple[str, ...]:

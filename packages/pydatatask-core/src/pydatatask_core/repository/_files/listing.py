@@ -11,38 +11,71 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Kind", "has_entries", "is_there", "list_folder"]
+__all__ = ["Kind", "has_entries", "is_there", "list_folder", "refuse_link"]
 
 _LEADS_NOWHERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 class Kind(Enum):
-    """What an entry has to be, or what a symbolic link has to lead to."""
+    """What an entry has to be, or what a symbolic link has to lead to, if links are followed."""
 
     ANY = "entry"
     FILE = "file"
     DIRECTORY = "directory"
+    UNLINKED_ANY = "entry that is no link"
+    UNLINKED_FILE = "file that is no link"
+    UNLINKED_DIRECTORY = "directory that is no link"
+
+    @property
+    def unlinked(self) -> Kind:
+        """The same kind without symbolic links."""
+        return _UNLINKED.get(self, self)
+
+    @property
+    def follows(self) -> bool:
+        """Whether a symbolic link counts as the entry that it leads to."""
+        return self in _UNLINKED
 
     def matches(self, mode: int) -> bool:
         """Determine whether a status says so."""
-        if self is Kind.FILE:
+        if self in (Kind.FILE, Kind.UNLINKED_FILE):
             return stat.S_ISREG(mode)
-        return self is Kind.ANY or stat.S_ISDIR(mode)
+        if self in (Kind.DIRECTORY, Kind.UNLINKED_DIRECTORY):
+            return stat.S_ISDIR(mode)
+        return self is Kind.ANY or not stat.S_ISLNK(mode)
+
+
+_UNLINKED = {
+    Kind.ANY: Kind.UNLINKED_ANY,
+    Kind.FILE: Kind.UNLINKED_FILE,
+    Kind.DIRECTORY: Kind.UNLINKED_DIRECTORY,
+}
 
 
 def is_there(path: str, kind: Kind) -> bool:
     """Determine whether an entry of the kind is at a path.
 
-    A symbolic link that leads nowhere is not there. Whatever keeps us from looking raises.
+    A symbolic link that leads nowhere, or that the kind does not follow, is not there. Whatever
+    keeps us from looking raises.
     """
     try:
-        return kind.matches(os.stat(path).st_mode)
+        return kind.matches(os.stat(path, follow_symlinks=kind.follows).st_mode)
     except FileNotFoundError:
         return False
     except OSError as e:
         if e.errno in _LEADS_NOWHERE and os.path.islink(path):
             return False
         raise
+
+
+def refuse_link(path: str) -> None:
+    """Raise an error if a symbolic link is at a path, for code that hands the path to others.
+
+    :param path: the path.
+    :raises OSError: ``ELOOP``, with the path.
+    """
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "a symbolic link, which follow_links=False refuses", path)
 
 
 def list_folder(folder: str, kind: Kind, wanted: Callable[[str], bool]) -> tuple[list[str], bool]:
@@ -55,14 +88,14 @@ def list_folder(folder: str, kind: Kind, wanted: Callable[[str], bool]) -> tuple
     :param kind: what the entries have to be.
     :param wanted: which names to look at, at all.
     """
-    is_plain = _PLAIN[kind]
+    is_plain = _PLAIN[kind.unlinked]
     links = 0
 
     def holds(entry: os.DirEntry[str]) -> bool:
         nonlocal links
         if is_plain(entry):
             return True
-        if not entry.is_symlink():
+        if not kind.follows or not entry.is_symlink():
             return False
         links += 1
         return is_there(entry.path, kind)
@@ -75,9 +108,15 @@ def list_folder(folder: str, kind: Kind, wanted: Callable[[str], bool]) -> tuple
         return [name for e in entries if wanted(name := e.name) and holds(e)], links > 0
 
 
-def has_entries(folder: str) -> bool:
-    """Determine whether a directory has anything in it; one that is gone has not."""
+def has_entries(folder: str, kind: Kind = Kind.DIRECTORY) -> bool:
+    """Determine whether a directory has anything in it; one that is gone has not.
+
+    :param folder: its path.
+    :param kind: tells whether a link to a directory counts.
+    """
     try:
+        if not kind.follows and not is_there(folder, kind):
+            return False
         with os.scandir(folder) as entries:
             return any(True for _ in entries)
     except FileNotFoundError:
@@ -85,7 +124,7 @@ def has_entries(folder: str) -> bool:
 
 
 _PLAIN: dict[Kind, Callable[[os.DirEntry[str]], bool]] = {
-    Kind.ANY: lambda entry: not entry.is_symlink(),
-    Kind.FILE: lambda entry: entry.is_file(follow_symlinks=False),
-    Kind.DIRECTORY: lambda entry: entry.is_dir(follow_symlinks=False),
+    Kind.UNLINKED_ANY: lambda entry: not entry.is_symlink(),
+    Kind.UNLINKED_FILE: lambda entry: entry.is_file(follow_symlinks=False),
+    Kind.UNLINKED_DIRECTORY: lambda entry: entry.is_dir(follow_symlinks=False),
 }
