@@ -79,7 +79,9 @@ def on_terminal(program: Program, *words: str) -> bytes:
     )
     running.expect(pexpect.EOF)
     running.close()
-    return bytes(running.before)
+    printed = running.before
+    assert isinstance(printed, bytes)
+    return printed
 
 
 def commands_in(printed: bytes) -> list[str]:
@@ -178,8 +180,8 @@ def test_a_log_line_and_an_error_are_escaped(capsys: pytest.CaptureFixture[str])
         error.add_note(HOSTILE)
         raise CommandLineError(HOSTILE) from error
 
-    for debug in (False, True):
-        assert guarded(fail, lambda debug=debug: debug) == 1
+    for debug in (lambda: False, lambda: True):
+        assert guarded(fail, debug) == 1
         shown = capsys.readouterr().err
         assert escape_controls(shown) == shown
         assert shown.count(SHOWN) >= 3
