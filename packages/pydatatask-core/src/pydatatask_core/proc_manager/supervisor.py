@@ -17,6 +17,8 @@ only what is its own:
     it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the process (proc(5)),
     which tells its id, its start time, and its parent, the supervisor. Process id, start time and
     boot id together name one process only, ever. Below that, why it was told to end, if it was.
+    On this machine it is not in the run directory, which the job can write, but beside it in the
+    manager's private folder (``journal``).
 ``.made-…``
     an empty file, of another name each time that a directory is made (on this machine).
 ``.begun``
@@ -189,6 +191,7 @@ def order(
     boot_id: str,
     command: Sequence[str],
     streams: tuple[str, str, str | None],
+    status: str = STATUS,
 ) -> str:
     """Write the order by which a kept supervisor runs a job.
 
@@ -198,9 +201,10 @@ def order(
     :param command: the path of ``setsid``, and the command line of the process.
     :param streams: where to read stdin from, and what to append stdout and stderr to, as seen from
         the run directory; None is where stdout goes.
+    :param status: where the identity and the exit status of the process go.
     """
     there = f"cd -P -- {shlex.quote(place)} && [ -e {shlex.quote(mark)} ]"
-    words = map(shlex.quote, [".", STATUS, BEGUN, STATUS, boot_id, *command])
+    words = map(shlex.quote, [".", status, BEGUN, status, boot_id, *command])
     stdin, stdout, stderr = streams
     errors = "2>&1" if stderr is None else f"2>>{shlex.quote(stderr)}"
     redirected = f"<{shlex.quote(stdin)} >>{shlex.quote(stdout)} {errors}"
@@ -233,7 +237,8 @@ def parse_status(text: bytes) -> int | None:
     :param text: what the file begins with.
     """
     line, end, _ = text.partition(b"\n")
-    return int(line) if end and line.strip().isdigit() else None
+    valid = end and len(line) <= _WIDTH and line.strip().isdigit()
+    return int(line) if valid else None
 
 
 def safe_name(name: str) -> str:
