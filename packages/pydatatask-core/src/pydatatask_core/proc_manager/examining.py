@@ -9,6 +9,7 @@ counts if the kernel says that the process was started in that directory.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -17,7 +18,7 @@ from .identity import parse_identity, read_uptime
 from .journal import choose_entry, find_entries
 from .judging import STOP, Seen, judge
 from .run import INLINE, TAIL, Output, State
-from .run_files import RunDirectory, RunFileError, file_error
+from .run_files import RunDirectory, RunFileError, kind_error
 from .supervisor import BEGUN, STATUS, parse_status
 
 if TYPE_CHECKING:
@@ -73,6 +74,18 @@ class Place(NamedTuple):
             if directory is not None:
                 directory.close()
 
+    def require(self) -> RunDirectory:
+        """Return the run directory.
+
+        :raises FileNotFoundError: if it is gone.
+        :raises RunFileError: if something else is in its place.
+        """
+        if self.directory is not None:
+            return self.directory
+        if self.problem is not None:
+            raise RunFileError(self.problem)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
+
     def read_status(self) -> tuple[bytes, float]:
         """Read the status, and when it was last written.
 
@@ -92,7 +105,7 @@ class Place(NamedTuple):
         if mode is None:
             return None
         if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-            raise file_error(BEGUN, "it was replaced")
+            raise kind_error(BEGUN, mode)
         return not stat.S_ISDIR(mode)
 
     def lives(self, identity: Identity, manager: LocalLinuxManager) -> bool:
@@ -199,7 +212,8 @@ def look_into(
     :param held: the directory that may have the streams as well.
     """
     try:
-        with RunDirectory(path) as directory:
+        with Place.opened(path) as place:
+            directory = place.require()
             for name in outputs:
                 try:
                     output = _output(directory, name, held)

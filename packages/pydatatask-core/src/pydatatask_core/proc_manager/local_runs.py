@@ -199,15 +199,16 @@ class LocalRuns(Runs):
     def _open(self, run: Run, name: str) -> int:
         """Open a stream of a run, or one that is held: while the run has it, it has two names."""
         other = None if run.held is None else str(run.held / name)
-        with RunDirectory(str(run.directory)) as directory:
-            return directory.open(name, max_links=2 if run.is_held else 1, other_link=other)
+        with Place.opened(str(run.directory)) as place:
+            return place.require().open(name, max_links=2 if run.is_held else 1, other_link=other)
 
     async def write(self, run: Run, name: str) -> AWriteStream:
         return await in_thread(self._write, str(run.directory), name)
 
     def _write(self, place: str, name: str) -> LocalWriteStream:
         path = os.path.join(place, name)
-        with manager_errors(f"write {path!r}"), RunDirectory(place) as directory:
+        with manager_errors(f"write {path!r}"), Place.opened(place) as found:
+            directory = found.require()
             directory.remove(name)
             return LocalWriteStream(path, directory.create_fd(name))
 
@@ -238,7 +239,15 @@ class LocalRuns(Runs):
             return told
 
     async def remove(self, run: Run) -> Leftover | None:
-        return await in_thread(discard_directory, str(run.directory), made=run.made)
+        return await in_thread(self._remove, run)
+
+    def _remove(self, run: Run) -> Leftover | None:
+        place = str(run.directory)
+        with manager_errors(f"remove the run directory {place!r}"):
+            same = False
+            with contextlib.suppress(RunFileError), Place.opened(place) as found:
+                same = found.directory is not None and run.entry == found.entry
+            return discard_directory(place, made=run.made and same)
 
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
         with manager_errors(f"remove what is left in {str(folder)!r}"):
@@ -272,9 +281,9 @@ class LocalRuns(Runs):
     def _archive(self, source: str, names: tuple[str, ...], place: str) -> None:
         os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
         os.makedirs(place, 0o700, exist_ok=True)
-        with RunDirectory(source) as directory, RunDirectory(place) as target:
+        with Place.opened(source) as run, RunDirectory(place) as target:
             for name in names:
-                directory.link(name, target)
+                run.require().link(name, target)
 
     async def unarchive(self, run: Run) -> None:
         place = str(run.directory)

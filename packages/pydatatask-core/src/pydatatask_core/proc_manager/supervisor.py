@@ -203,9 +203,15 @@ def order(
         the run directory; None is where stdout goes.
     :param status: where the identity and the exit status of the process go.
     """
-    there = f"cd -P -- {shlex.quote(place)} && [ -e {shlex.quote(mark)} ]"
-    words = map(shlex.quote, [".", status, BEGUN, status, boot_id, *command])
     stdin, stdout, stderr = streams
+    new = [BEGUN, *(name for name in (stdout, stderr) if name in (STDOUT_FILE, STDERR))]
+    made = [SCRIPT, *(name for name in (stdin,) if name == STDIN)]
+    # A link or a FIFO that another process has put there would be followed, or waited for.
+    tests = [f"[ -e {shlex.quote(mark)} ]"]
+    tests += [f"[ ! -e {name} ] && [ ! -h {name} ]" for name in new]
+    tests += [f"[ -f {name} ] && [ ! -h {name} ]" for name in made]
+    there = " && ".join([f"cd -P -- {shlex.quote(place)}", *tests])
+    words = map(shlex.quote, [".", status, BEGUN, status, boot_id, *command])
     errors = "2>&1" if stderr is None else f"2>>{shlex.quote(stderr)}"
     redirected = f"<{shlex.quote(stdin)} >>{shlex.quote(stdout)} {errors}"
     report = "pdt_result=$?; cd /; echo $pdt_result >&3"
