@@ -83,7 +83,7 @@ async def test_a_forged_status_has_no_other_process_signalled(
     lab: Lab, canary: Canary, how: str
 ) -> None:
     await lab.add("a")
-    options = {"timeout": 0.5} if how == "timeout" else {}
+    options: dict[str, Any] = {"timeout": 0.5} if how == "timeout" else {}
     script = f"cp {canary.folder}/.status .status; echo ready >>LOG; exec sleep 600"
     task = lab.task(script, **options)
     async with lab.pipeline(task) as pipeline:
@@ -169,7 +169,11 @@ async def test_a_driver_that_met_a_fifo_goes_on_and_can_be_cancelled(lab: Lab) -
     assert lab.empty()
 
 
-# -- a job that an earlier driver left --------------------------------------------------------------
+# -- a job that an earlier driver left -------------------------------------------------------------
+
+
+def ended(pid: int) -> bool:
+    return not os.path.exists(f"/proc/{pid}")
 
 
 async def adopted(lab: Lab, canary: Canary, change: Any) -> Any:
@@ -193,7 +197,7 @@ async def adopted(lab: Lab, canary: Canary, change: Any) -> Any:
         pid = int(lab.lines()[0].split()[1])
 
         async def gone() -> bool:
-            return not os.path.exists(f"/proc/{pid}")
+            return await asyncio.to_thread(ended, pid)
 
         await until(gone)  # though nothing has said go
         lab.go.touch()
@@ -222,7 +226,7 @@ async def test_a_job_whose_directory_is_gone_is_ended_and_lost(lab: Lab, canary:
     assert "is gone" in record["reason"]
 
 
-# -- run directories of earlier releases ------------------------------------------------------------
+# -- run directories of earlier releases -----------------------------------------------------------
 
 
 def without_journal(lab: Lab) -> Path:
@@ -266,7 +270,7 @@ async def test_a_status_of_an_earlier_release_is_not_believed_about_another_proc
     canary.check(lab.root)
 
 
-# -- files ------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("how", sorted(REFUSED))
