@@ -105,7 +105,7 @@ class Lab:
 
     def status(self) -> Path:
         """Return the file of the journal that the supervisor of the only job writes."""
-        [status] = (self.root / "processes").glob("*/*/*/runs/+journal/*/*/status")
+        [status] = (self.root / "processes").glob("*/*/*/runs/+journal/*@*")
         return status
 
     def held(self) -> dict[str, dict[str, str]]:

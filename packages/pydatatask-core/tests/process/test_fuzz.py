@@ -96,7 +96,7 @@ class Round:
         """Wait until the supervisors have written all exit statuses."""
 
         async def ended() -> bool:
-            paths = (self.lab.root / "processes").glob("*/*/*/runs/+journal/*/*/status")
+            paths = (self.lab.root / "processes").glob("*/*/*/runs/+journal/*@*")
             codes = [parse_status(path.read_bytes()) for path in paths]
             return len(codes) == len(self.jobs) and None not in codes
 

@@ -15,7 +15,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from .identity import parse_identity, read_uptime
-from .journal import choose_entry, find_entries
+from .journal import find_entry
 from .judging import STOP, Seen, judge
 from .run import INLINE, TAIL, Output, State
 from .run_files import RunDirectory, RunFileError, kind_error
@@ -51,10 +51,11 @@ class Place(NamedTuple):
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: str) -> Iterator[Self]:
+    def opened(cls, path: str, known: Entry | None = None) -> Iterator[Self]:
         """Open a run directory, if there is one that can be used.
 
         :param path: its path.
+        :param known: its journal, if this process has made both.
         """
         directory, problem = None, None
         try:
@@ -64,12 +65,13 @@ class Place(NamedTuple):
         except RunFileError as e:
             problem = str(e)
         try:
-            entry = choose_entry(find_entries(path), directory)
-            if directory is not None and entry is not None and not entry.is_of(directory):
-                directory.close()
-                name = os.path.basename(path)
-                directory, problem = None, f"`{name}` is not its run directory any more"
-            yield cls(path, directory, entry, problem)
+            if known is None or directory is None or not known.was_made_with(directory.status):
+                known, is_own = find_entry(path, directory)
+                if directory is not None and not is_own:
+                    directory.close()
+                    name = os.path.basename(path)
+                    directory, problem = None, f"`{name}` is not its run directory any more"
+            yield cls(path, directory, known, problem)
         finally:
             if directory is not None:
                 directory.close()
@@ -145,26 +147,26 @@ class Place(NamedTuple):
 
 
 def examine(
-    path: str, manager: LocalLinuxManager, *, claim: bool = False, began: bool | None = None
+    place: Place, manager: LocalLinuxManager, *, claim: bool = False, began: bool | None = None
 ) -> Report:
     """Return the state of a run, without its outputs.
 
-    :param path: its directory.
+    :param place: its directory.
     :param manager: the manager of the run.
     :param claim: whether to make certain that a run that was not started never will be.
     :param began: whether the script was started, if that is known.
     """
-    with Place.opened(path) as place:
-        seen = _see(place, manager)
-        if seen.begun is None:
-            seen.begun = began
-        report = judge(seen)
-        if report.state is not State.PREPARED or not claim:
-            return report
-        if place.revoke():
-            report.state = State.NOT_STARTED
-            return report
-    return examine(path, manager)  # it has begun meanwhile
+    seen = _see(place, manager)
+    if seen.begun is None:
+        seen.begun = began
+    report = judge(seen)
+    if report.state is not State.PREPARED or not claim:
+        return report
+    if place.revoke():
+        report.state = State.NOT_STARTED
+        return report
+    with Place.opened(place.path) as again:
+        return examine(again, manager)  # it has begun meanwhile, or is gone
 
 
 def _see(place: Place, manager: LocalLinuxManager) -> Seen:
@@ -199,33 +201,26 @@ def _see(place: Place, manager: LocalLinuxManager) -> Seen:
 
 
 def look_into(
-    path: str, report: Report, outputs: Iterable[str], memo: Path | None, held: Path | None
+    place: Place, report: Report, outputs: Iterable[str], memo: Path | None, held: Path | None
 ) -> None:
     """Add to a report the content of the directory of a run that is over.
 
     A stream that is not a regular file any more is left out, and is the problem of the report.
 
-    :param path: the directory.
+    :param place: the directory.
     :param report: the report.
     :param outputs: which streams to look into.
     :param memo: the file of the memo, if there may be one.
     :param held: the directory that may have the streams as well.
     """
-    try:
-        with Place.opened(path) as place:
-            directory = place.require()
-            for name in outputs:
-                try:
-                    output = _output(directory, name, held)
-                except RunFileError as e:
-                    report.problem = report.problem or str(e)
-                    continue
-                if output is not None:
-                    report.outputs[name] = output
-    except FileNotFoundError:
-        pass
-    except RunFileError as e:
-        report.problem = report.problem or str(e)
+    for name in outputs:
+        try:
+            output = None if place.directory is None else _output(place.directory, name, held)
+        except RunFileError as e:
+            report.problem = report.problem or str(e)
+            continue
+        if output is not None:
+            report.outputs[name] = output
     if memo is not None:
         report.memo = _read_memo(memo)
 

@@ -8,7 +8,6 @@ import stat
 from pydatatask_core.errors import ProcessManagerError, describe
 from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
-from .journal import discard_entries
 from .run import Leftover
 from .run_files import RunDirectory, RunFileError
 from .streams import manager_errors
@@ -125,7 +124,6 @@ def discard_directory(place: str, *, made: bool) -> Leftover | None:
     if not made and (problem := _foreign(place)) is not None:
         return Leftover(place, problem)
     try:
-        discard_entries(place)
         remove_tree(place)
     except OSError as e:
         aside = leftover_name(place)

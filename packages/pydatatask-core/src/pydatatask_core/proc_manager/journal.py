@@ -2,17 +2,14 @@
 
 A job can write whatever it likes into its run directory, and in a container with that directory it
 reaches nothing else. So the supervisor writes the identity and the exit status of the process
-beside the run directories, in the manager's private folder: for ``runs/JOB`` in
-``runs/+journal/JOB/MARK-DEVICE-INODE/``, where the last part names one run directory only. No job
-has a directory of the name ``+journal``, because ``safe_name`` never gives a plus sign.
+beside the run directories, in the manager's private folder: for ``runs/JOB`` into
+``runs/+journal/JOB@DEVICE-INODE``, whose last part names one run directory only. No job has a
+directory of the name ``+journal``, because ``safe_name`` never gives a plus sign, nor an at sign.
 
-``status``
-    what ``supervisor`` describes.
-``stop``
-    why the process was told to end, if it was.
-
-The driver makes this folder right after the run directory, and removes it right before. A
-supervisor that comes late, when its run directory is gone, therefore finds no folder to write in.
+The file holds the lines that ``supervisor`` describes. ``JOB@DEVICE-INODE,stop`` beside it says why
+the process was told to end, if it was. The driver removes both right before the run directory. A
+supervisor that comes late stands in a run directory that was removed, and keeps the number of its
+inode from being used again, so it writes into no file of another run directory.
 """
 
 from __future__ import annotations
@@ -21,31 +18,19 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from pydatatask_core.utils.trees import remove_tree
-
 from .judging import STOP
-from .run_files import RunDirectory, RunFileError
+from .run_files import RunDirectory
 from .supervisor import MADE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "JOURNAL",
-    "Entry",
-    "choose_entry",
-    "discard_entries",
-    "find_entries",
-    "find_orphans",
-    "make_entry",
-    "name_entry",
-]
+__all__ = ["JOURNAL", "Entry", "find_entry", "find_orphans", "make_entry"]
 
 JOURNAL = "+journal"
 """The name of the folder, among the run directories."""
 
-_STATUS = "status"
-_STOP = "stop"
+_STOP = ",stop"
 
 _LINES = 3
 """The lines of a status that is whole."""
@@ -54,33 +39,38 @@ _LINES = 3
 class Entry(NamedTuple):
     """The journal of one run directory.
 
-    :param path: the folder.
-    :param mark: the name of the mark of the run directory.
-    :param device: the device on which the run directory was made.
-    :param inode: the inode of the run directory.
+    :param folder: the folder of the journal.
+    :param job: the name of the run directory.
+    :param device: the device on which the run directory was made, in hexadecimal.
+    :param inode: the inode of the run directory, in hexadecimal.
     """
 
-    path: str
-    mark: str
-    device: int
-    inode: int
+    folder: str
+    job: str
+    device: str
+    inode: str
 
     @property
-    def status_path(self) -> str:
-        """The file into which the supervisor writes."""
-        return f"{self.path}/{_STATUS}"
+    def name(self) -> str:
+        """The name of the file into which the supervisor writes."""
+        return f"{self.job}@{self.device}-{self.inode}"
 
-    def is_of(self, directory: RunDirectory) -> bool:
-        """Determine whether a directory is the one that was made with this entry.
+    @property
+    def path(self) -> str:
+        """The path of that file."""
+        return f"{self.folder}/{self.name}"
 
-        Some file systems change the number of an inode; then the mark tells.
+    @property
+    def mark(self) -> str:
+        """How the name of the mark ends that the run directory was made with."""
+        return f"-{self.device}-{self.inode}"
 
-        :param directory: the directory.
+    def was_made_with(self, status: os.stat_result) -> bool:
+        """Determine whether the status is that of the directory that was made with this entry.
+
+        :param status: the status of a directory.
         """
-        status = directory.status
-        if (status.st_dev, status.st_ino) == (self.device, self.inode):
-            return True
-        return status.st_uid == os.geteuid() and directory.mode(self.mark) is not None
+        return (f"{status.st_dev:x}", f"{status.st_ino:x}") == (self.device, self.inode)
 
     def read(self) -> tuple[bytes, float]:
         """Read the status, with the reason of a stop, and when the status was last written.
@@ -88,9 +78,9 @@ class Entry(NamedTuple):
         :raises RunFileError: if a file of it is not a regular file any more.
         """
         try:
-            with RunDirectory(self.path) as folder:
-                status, written = folder.read(_STATUS) or (b"", 0.0)
-                stop = folder.read(_STOP)
+            with RunDirectory(self.folder) as folder:
+                status, written = folder.read(self.name) or (b"", 0.0)
+                stop = folder.read(self.name + _STOP)
         except FileNotFoundError:
             return b"", 0.0
         if stop is None:
@@ -102,111 +92,91 @@ class Entry(NamedTuple):
         """Note why the process is told to end; the first note counts.
 
         :param reason: one line.
-        :raises FileNotFoundError: if the run directory is being removed.
         """
-        with contextlib.suppress(FileExistsError), RunDirectory(self.path) as folder:
-            folder.create(_STOP, reason.encode() + b"\n")
+        with contextlib.suppress(FileExistsError), RunDirectory(self.folder) as folder:
+            folder.create(self.name + _STOP, reason.encode() + b"\n")
+
+    def discard(self) -> None:
+        """Remove the entry; succeed if it is gone."""
+        with contextlib.suppress(FileNotFoundError), RunDirectory(self.folder) as folder:
+            folder.remove(self.name)
+            folder.remove(self.name + _STOP)
 
 
-def name_entry(place: str, mark: str, status: os.stat_result) -> Entry:
-    """Return the entry of a run directory, which need not exist.
-
-    :param place: the run directory.
-    :param mark: the name of its mark.
-    :param status: the status of the directory.
-    """
-    name = f"{mark.removeprefix(MADE)}-{status.st_dev:x}-{status.st_ino:x}"
-    return Entry(f"{_folder(place)}/{name}", mark, status.st_dev, status.st_ino)
-
-
-def make_entry(place: str, mark: str, status: os.stat_result) -> Entry:
-    """Make the entry of a run directory that was just made.
+def make_entry(place: str, status: os.stat_result) -> Entry:
+    """Return the entry of a run directory that was just made, of which nothing is written yet.
 
     :param place: the run directory.
-    :param mark: the name of its mark.
-    :param status: the status of the directory.
+    :param status: its status.
     """
-    entry, folder = name_entry(place, mark, status), _folder(place)
-    try:
-        os.mkdir(folder, 0o700)
-    except FileExistsError:
-        remove_tree(folder)  # its run directory was removed by hand
-        os.mkdir(folder, 0o700)
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(os.path.dirname(folder), 0o700)
-        os.mkdir(folder, 0o700)
-    os.mkdir(entry.path, 0o700)
+    entry = _entry_of(place, status)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(entry.folder, 0o700)
+    entry.discard()  # of a directory that had the number and was removed by hand
     return entry
 
 
-def find_entries(place: str) -> list[Entry]:
-    """Return the entries of a run directory, whatever became of that.
+def find_entry(place: str, directory: RunDirectory | None) -> tuple[Entry | None, bool]:
+    """Return the entry of a run directory, and whether that is the one that was made with it.
 
-    :param place: the run directory.
+    If it is not, the entry is that of the directory that was there before. None is returned for a
+    directory of an earlier release.
+
+    :param place: the path of the run directory.
+    :param directory: the run directory; None if there is none.
     :raises RunFileError: if the journal is not a directory any more.
     """
-    try:
-        with RunDirectory(_folder(place)) as folder:
-            names = folder.names()
-    except FileNotFoundError:
-        return []
-    return [entry for name in sorted(names) if (entry := _parse(place, name)) is not None]
-
-
-def choose_entry(entries: list[Entry], directory: RunDirectory | None) -> Entry | None:
-    """Return the entry of a run directory, or of the one that it has replaced.
-
-    :param entries: all entries of the job.
-    :param directory: the run directory; None if there is none.
-    """
+    names: list[str] = []
     if directory is not None:
-        for entry in entries:
-            if entry.is_of(directory):
-                return entry
-    return entries[0] if entries else None
+        entry = _entry_of(place, directory.status)
+        if os.path.lexists(entry.path):
+            return entry, True
+        names = [name for name in directory.names() if name.startswith(MADE)]
+        if any(name.endswith(entry.mark) for name in names):
+            return entry, True  # it has not begun, or begins just now
+    candidates = _list_entries(place)
+    for candidate in candidates:  # some file systems change the numbers of inodes
+        if any(name.endswith(candidate.mark) for name in names):
+            return candidate, True
+    first = candidates[0] if candidates else None
+    return first, directory is None or first is None
 
 
-def discard_entries(place: str) -> None:
-    """Remove the entries of a run directory; succeed if they are gone.
-
-    :param place: the run directory.
-    """
-    path = _folder(place)
-    try:
-        with RunDirectory(path) as folder:
-            for name in folder.names():
-                remove_tree(f"/proc/self/fd/{folder.fd}/{name}")
-        os.rmdir(path)
-    except FileNotFoundError:
-        return
-    except RunFileError:
-        remove_tree(path)
-
-
-def find_orphans(runs: str) -> Iterator[str]:
-    """Yield the paths of run directories that are gone and have entries.
+def find_orphans(runs: str) -> Iterator[Entry]:
+    """Yield the entries of run directories that are gone.
 
     :param runs: the folder of run directories.
     """
+    folder = os.path.join(runs, JOURNAL)
     try:
-        names = os.listdir(os.path.join(runs, JOURNAL))
-    except (FileNotFoundError, NotADirectoryError):
+        with RunDirectory(folder) as journal:
+            names = journal.names()
+    except FileNotFoundError:
         return
     for name in names:
-        place = os.path.join(runs, name)
-        if not os.path.lexists(place):
-            yield place
+        entry = _parse(folder, name.removesuffix(_STOP))
+        if entry is not None and not os.path.lexists(os.path.join(runs, entry.job)):
+            yield entry
 
 
-def _folder(place: str) -> str:
-    runs, name = os.path.split(place)
-    return f"{runs}/{JOURNAL}/{name}"
+def _entry_of(place: str, status: os.stat_result) -> Entry:
+    runs, job = os.path.split(place)
+    return Entry(f"{runs}/{JOURNAL}", job, f"{status.st_dev:x}", f"{status.st_ino:x}")
 
 
-def _parse(place: str, name: str) -> Entry | None:
+def _list_entries(place: str) -> list[Entry]:
+    runs, job = os.path.split(place)
+    folder = f"{runs}/{JOURNAL}"
     try:
-        mark, device, inode = name.split("-")
-        return Entry(f"{_folder(place)}/{name}", MADE + mark, int(device, 16), int(inode, 16))
-    except ValueError:
-        return None
+        with RunDirectory(folder) as journal:
+            names = [name for name in journal.names() if name.startswith(f"{job}@")]
+    except FileNotFoundError:
+        return []
+    found = {_parse(folder, name.removesuffix(_STOP)) for name in names}
+    return sorted(entry for entry in found if entry is not None)
+
+
+def _parse(folder: str, name: str) -> Entry | None:
+    job, at, numbers = name.partition("@")
+    device, dash, inode = numbers.partition("-")
+    return Entry(folder, job, device, inode) if at and dash else None

@@ -14,10 +14,10 @@ from pydatatask_core.utils import in_thread
 from pydatatask_core.utils.trees import remove_tree
 
 from .base import STDOUT
-from .examining import Place, examine, look_into, read_identity, read_tail
+from .examining import Place, examine, look_into, read_tail
 from .folder import discard_directory, remove_leftovers
 from .identity import Identity, parse_identity
-from .journal import JOURNAL, discard_entries, find_orphans, make_entry
+from .journal import JOURNAL, find_orphans, make_entry
 from .run import Plan, Report, Run, RunExistsError, State
 from .run_files import RunDirectory, RunFileError
 from .runs import PATIENCE, Runs
@@ -77,11 +77,10 @@ class LocalRuns(Runs):
         await self.manager.validate()
 
     async def make(self, run: Run, plan: Plan) -> None:
-        mark = f"{MADE}{os.urandom(8).hex()}"
-        run.entry = await in_thread(self._make, str(run.directory), mark, plan)
-        run.mark, run.made = mark, True
+        run.entry, run.mark = await in_thread(self._make, str(run.directory), plan)
+        run.made = True
 
-    def _make(self, place: str, mark: str, plan: Plan) -> Entry:
+    def _make(self, place: str, plan: Plan) -> tuple[Entry, str]:
         with manager_errors(f"make the run directory {place!r}"):
             try:
                 os.mkdir(place, 0o700)
@@ -90,26 +89,26 @@ class LocalRuns(Runs):
             except FileNotFoundError:
                 self.manager.prepare()  # it was there once; whoever removed it may have others in
                 os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-                return self._make(place, mark, plan)
+                return self._make(place, plan)
             try:
                 with RunDirectory(place) as directory:
-                    entry = make_entry(place, mark, directory.status)
+                    entry = make_entry(place, directory.status)
+                    mark = f"{MADE}{os.urandom(8).hex()}{entry.mark}"
                     directory.create(mark, b"")
                     directory.create(SCRIPT, plan.script or b"\n", 0o700)
                     if plan.stdin is not None:
                         directory.create(STDIN, plan.stdin)
             except BaseException:
-                discard_entries(place)
                 remove_tree(place)
                 raise
-            return entry
+            return entry, mark
 
     async def start(self, run: Run, plan: Plan) -> None:
         place, boot_id = str(run.directory), str(await self.manager.find_origin())
         script = os.path.join(place, SCRIPT)
         shell = plan.shell or self.chosen_shell or await self.manager.find_shell()
         command = [setsid_path(), *command_line(plan.script, script, shell)]
-        status = STATUS if run.entry is None else run.entry.status_path
+        status = STATUS if run.entry is None else run.entry.path
         words = order(place, run.mark or SCRIPT, boot_id, command, _streams(plan), status)
         environ = {**os.environ, **plan.environ}
         with manager_errors(f"start {script!r}"):
@@ -141,39 +140,43 @@ class LocalRuns(Runs):
     def _may_have_ended(self, run: Run) -> bool:
         if run.supervised is not None:
             return run.supervised.is_over()
-        return examine(str(run.directory), self.manager).state is not State.RUNNING
+        with Place.opened(str(run.directory)) as place:
+            return examine(place, self.manager).state is not State.RUNNING
 
     async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
         return await in_thread(self._report, run, tuple(outputs), claim)
 
     def _report(self, run: Run, outputs: tuple[str, ...], claim: bool) -> Report:
-        place = str(run.directory)
+        path = str(run.directory)
         starting = _supervised(run)
-        with manager_errors(f"look into the run directory {place!r}"):
+        with (
+            manager_errors(f"look into the run directory {path!r}"),
+            Place.opened(path, run.entry) as place,
+        ):
+            run.entry = place.entry
             report = examine(place, self.manager, claim=claim and not starting, began=run.began)
             if starting and report.state is State.PREPARED:
                 report.state = State.RUNNING  # the supervisor will get there
             elif run.began is False and report.state is State.ABSENT:
                 report.state = State.NOT_STARTED  # whatever became of the directory
             if report.state is State.RUNNING:
-                self._find(run)
+                self._find(run, report)
                 if report.problem is not None:
                     self._end_without_directory(run, report)
             elif report.state is not State.PREPARED:
                 nothing = report.state in (State.NOT_STARTED, State.ABSENT)
-                written = () if nothing else outputs
-                look_into(place, report, written, run.memo, run.held)
+                look_into(place, report, () if nothing else outputs, run.memo, run.held)
                 if run.began is None:  # else whoever started it has waited for it
                     reap_zombie(report.handle)
         return report
 
-    def _find(self, run: Run) -> None:
-        """Open a descriptor of the process, for whoever wants to watch it next.
+    def _find(self, run: Run, report: Report) -> None:
+        """Open a descriptor of the process, for the next call of :meth:`watch`.
 
         Not of the supervisor: the driver that it belongs to may have more for it to do.
         """
         if run.supervised is None and run.descriptor is None:
-            identity = read_identity(str(run.directory))
+            identity = Identity.parse(report.handle or "")
             apart = identity is not None and self.manager.origin.is_apart(identity.origin)
             process = None if identity is None or apart else identity.process
             run.descriptor = None if process is None else PidFd.of(process.pid, process.lives)
@@ -245,8 +248,10 @@ class LocalRuns(Runs):
         place = str(run.directory)
         with manager_errors(f"remove the run directory {place!r}"):
             same = False
-            with contextlib.suppress(RunFileError), Place.opened(place) as found:
-                same = found.directory is not None and run.entry == found.entry
+            if run.entry is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    same = run.entry.was_made_with(os.lstat(place))
+                run.entry.discard()
             return discard_directory(place, made=run.made and same)
 
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
@@ -254,11 +259,11 @@ class LocalRuns(Runs):
             return await in_thread(self._remove_leftovers, str(folder))
 
     def _remove_leftovers(self, folder: str) -> list[Leftover]:
-        for place in find_orphans(folder):
-            with Place.opened(place) as orphan, contextlib.suppress(RunFileError):
-                identity = parse_identity(orphan.read_status()[0])
+        for entry in find_orphans(folder):
+            with contextlib.suppress(RunFileError):
+                identity = parse_identity(entry.read()[0])
                 if identity is None or not self.manager.is_alive(identity):
-                    discard_entries(place)
+                    entry.discard()
         return remove_leftovers(folder)
 
     async def tail(self, run: Run, name: str, length: int) -> bytes:

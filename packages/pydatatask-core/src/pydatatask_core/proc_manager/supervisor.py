@@ -205,7 +205,9 @@ def order(
     """
     stdin, stdout, stderr = streams
     new = [BEGUN, *(name for name in (stdout, stderr) if name in (STDOUT_FILE, STDERR))]
-    made = [SCRIPT, *(name for name in (stdin,) if name == STDIN)]
+    made = [STDIN] if stdin == STDIN else []
+    if command[-1] == f"{place}/{SCRIPT}":
+        made.append(SCRIPT)
     # A link or a FIFO that another process has put there would be followed, or waited for.
     tests = [f"[ -e {shlex.quote(mark)} ]"]
     tests += [f"[ ! -e {name} ] && [ ! -h {name} ]" for name in new]
