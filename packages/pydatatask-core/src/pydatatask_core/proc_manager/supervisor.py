@@ -204,12 +204,12 @@ def order(
     :param status: where the identity and the exit status of the process go.
     """
     stdin, stdout, stderr = streams
-    new = [BEGUN, *(name for name in (stdout, stderr) if name in (STDOUT_FILE, STDERR))]
+    new = [name for name in (stdout, stderr) if name in (STDOUT_FILE, STDERR)]
     made = [STDIN] if stdin == STDIN else []
     if command[-1] == f"{place}/{SCRIPT}":
         made.append(SCRIPT)
     # A link or a FIFO that another process has put there would be followed, or waited for.
-    tests = [f"[ -e {shlex.quote(mark)} ]"]
+    tests = [f"[ -e {shlex.quote(mark)} ]", f"[ ! -p {BEGUN} ] && [ ! -h {BEGUN} ]"]
     tests += [f"[ ! -e {name} ] && [ ! -h {name} ]" for name in new]
     tests += [f"[ -f {name} ] && [ ! -h {name} ]" for name in made]
     there = " && ".join([f"cd -P -- {shlex.quote(place)}", *tests])
