@@ -166,7 +166,7 @@ class LocalRuns(Runs):
             elif report.state is not State.PREPARED:
                 nothing = report.state in (State.NOT_STARTED, State.ABSENT)
                 look_into(place, report, () if nothing else outputs, run.memo, run.held)
-                if run.began is None:  # else whoever started it has waited for it
+                if run.began is None and place.entry is not None:  # else it was waited for
                     reap_zombie(report.handle)
         return report
 

@@ -18,7 +18,8 @@ only what is its own:
     which tells its id, its start time, and its parent, the supervisor. Process id, start time and
     boot id together name one process only, ever. Below that, why it was told to end, if it was.
     On this machine it is not in the run directory, which the job can write, but beside it in the
-    manager's private folder (``journal``).
+    manager's private folder (``journal``), under a name that no other run directory has. So a
+    supervisor that comes late may write an entry, which nothing reads, and makes no ``.begun``.
 ``.made-…``
     an empty file, of another name each time that a directory is made (on this machine).
 ``.begun``
