@@ -6,6 +6,9 @@ import asyncio
 import os
 import random
 import shutil
+import subprocess
+import sys
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -305,3 +308,31 @@ def test_a_file_that_is_written_replaces_what_is_there(tmp_path: Path, how: str)
         assert canary.file.read_text() == SECRET
     finally:
         canary.close()
+
+
+FORBIDDEN = """
+import os, sys
+from pydatatask_core.proc_manager.run_files import RunDirectory, RunFileError
+os.geteuid() or os.setuid(65534)
+for mode in (0o000, 0o600):
+    place = f"{sys.argv[1]}/{mode}"
+    os.mkdir(place, 0o700)
+    open(place + "/.stdout", "w").close()
+    os.chmod(place, mode)
+    try:
+        with RunDirectory(place) as directory:
+            directory.open(".stdout")
+    except RunFileError as e:
+        print(e)
+"""
+
+
+def test_a_directory_whose_permissions_forbid_it_is_refused() -> None:
+    """A job may forbid its own directory; the driver of a plain user meets that."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o777)
+        program = [sys.executable, "-c", FORBIDDEN, folder]
+        told = subprocess.run(program, capture_output=True, text=True, check=False)
+        for name in os.listdir(folder):
+            os.chmod(f"{folder}/{name}", 0o700)
+    assert told.stdout.count("forbid") == 2, told

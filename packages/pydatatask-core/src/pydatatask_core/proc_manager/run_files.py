@@ -36,6 +36,8 @@ _BLOCK_BYTES = 512
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _OPEN
 
+_FORBIDDEN = "the permissions of its directory forbid to look at it"
+
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a FIFO",
@@ -108,11 +110,14 @@ class RunDirectory:
         """Return the type and permissions of an entry, or None if there is none.
 
         :param name: the name of the entry. A link is not followed.
+        :raises RunFileError: if the permissions of the directory forbid to look at it.
         """
         try:
             return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
         except FileNotFoundError:
             return None
+        except PermissionError as e:
+            raise file_error(name, _FORBIDDEN) from e
 
     def names(self) -> list[str]:
         """Return the names of all entries."""
@@ -127,7 +132,11 @@ class RunDirectory:
         :raises FileNotFoundError: if there is none.
         :raises RunFileError: if it is not a regular file of this user with one link.
         """
-        path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            path_fd = os.open(name, flags, dir_fd=self.fd)
+        except PermissionError as e:
+            raise file_error(name, _FORBIDDEN) from e
         try:
             status = os.fstat(path_fd)
             links = status.st_nlink
