@@ -142,8 +142,8 @@ class Place(NamedTuple):
         """
         if self.entry is not None:
             self.entry.note_stop(reason)
-        elif self.directory is not None and self.directory.mode(STATUS) is None:
-            self.directory.create(STATUS, b"\n" + STOP + reason.encode() + b"\n")
+        elif self.directory is not None:  # of an earlier release; never in the first line
+            self.directory.append(STATUS, b"\n" + STOP + reason.encode() + b"\n")
 
 
 def examine(

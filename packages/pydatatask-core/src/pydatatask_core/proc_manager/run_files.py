@@ -123,18 +123,25 @@ class RunDirectory:
         """Return the names of all entries."""
         return os.listdir(self.fd)
 
-    def open(self, name: str, *, max_links: int = 1, other_link: str | None = None) -> int:
-        """Open a file for reading, and return its descriptor.
+    def open(
+        self,
+        name: str,
+        flags: int = os.O_RDONLY,
+        *,
+        max_links: int = 1,
+        other_link: str | None = None,
+    ) -> int:
+        """Open a file that is there, and return its descriptor.
 
         :param name: the name of the file.
+        :param flags: how to open it.
         :param max_links: how many names the file may have.
         :param other_link: a path that may be one more name of the file.
         :raises FileNotFoundError: if there is none.
         :raises RunFileError: if it is not a regular file of this user with one link.
         """
-        flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            path_fd = os.open(name, flags, dir_fd=self.fd)
+            path_fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
         except PermissionError as e:
             raise file_error(name, _FORBIDDEN) from e
         try:
@@ -146,9 +153,9 @@ class RunDirectory:
             if problem is not None:
                 raise file_error(name, problem)
             try:
-                return os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_CLOEXEC)
+                return os.open(f"/proc/self/fd/{path_fd}", flags | os.O_CLOEXEC)
             except PermissionError as e:
-                raise file_error(name, "its permissions forbid to read it") from e
+                raise file_error(name, "its permissions forbid to open it") from e
         finally:
             os.close(path_fd)
 
@@ -188,6 +195,19 @@ class RunDirectory:
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN
         return os.open(name, flags, mode, dir_fd=self.fd)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Append to a file, which is created if it does not exist.
+
+        :param name: the name of the file.
+        :param data: the bytes to append.
+        :raises RunFileError: if it is not a regular file of this user with one link.
+        """
+        try:
+            fd = self.open(name, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            fd = self.create_fd(name)
+        _write_all(fd, data)
 
     def replace(self, name: str, data: bytes) -> None:
         """Write a file in the place of the one that is there, if any.
