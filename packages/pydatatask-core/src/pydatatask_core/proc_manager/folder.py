@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import stat
 
 from pydatatask_core.errors import ProcessManagerError, describe
@@ -12,18 +10,17 @@ from pydatatask_core.utils.ownership import parent_problem
 from pydatatask_core.utils.trees import refuse_mounts, remove_tree
 
 from .run import Leftover
+from .run_files import RunDirectory, RunFileError
 from .streams import manager_errors
 from .supervisor import BEGUN, UNMARKED, is_leftover, is_mark, leftover_name
 
 __all__ = [
     "discard_directory",
-    "link_or_copy",
     "prepare_private_folder",
     "private_problem",
     "remove_leftovers",
     "root_problem",
     "root_trouble",
-    "write_new",
 ]
 
 _SHARED = 0o1777
@@ -160,45 +157,6 @@ def private_problem(mode: int, owner: int, user: int, parameter: str) -> str | N
     return f"{kind} (user {owner}); remove it or give the manager another `app` or `{parameter}`"
 
 
-def write_new(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that does not exist yet.
-
-    :param path: the file.
-    :param data: what it is to hold.
-    :param mode: its permissions.
-    """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-    finally:
-        os.close(fd)
-
-
-def link_or_copy(source: str, target: str) -> None:
-    """Link a file to a second path, or copy it where the file system has no links.
-
-    :param source: the file, which stays.
-    :param target: the other path; a file there is replaced.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(target)
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # another file system, or one without links
-        partial = f"{target}~"
-        try:
-            shutil.copyfile(source, partial)
-            os.replace(partial, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-            raise
-
-
 def discard_directory(place: str, *, made: bool) -> Leftover | None:
     """Remove a run directory; if that fails, give it another name, so that its own is free.
 
@@ -231,13 +189,15 @@ def _why(place: str) -> str | None:
 
 def _foreign(place: str) -> str | None:
     """Return why a directory is not taken for a run directory; None if it is, or is gone."""
-    if os.path.islink(place):
-        return None
     try:
-        with os.scandir(place) as entries:
+        with RunDirectory(place) as directory:
             # As a directory it may have been made to look at this one.
-            found = [e.name for e in entries if e.name != BEGUN or not e.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
+            found = [
+                name
+                for name in directory.names()
+                if name != BEGUN or not stat.S_ISDIR(directory.mode(name) or 0)
+            ]
+    except (FileNotFoundError, RunFileError):
         return None
     except OSError as e:
         return describe(e)

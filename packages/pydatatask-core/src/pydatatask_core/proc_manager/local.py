@@ -305,9 +305,11 @@ class LocalLinuxManager(AbstractProcessManager):
         :param number: the signal.
         :return: whether there was any.
         """
-        # The number of a group is nobody else's while its leader is not waited for, which the
-        # supervisor does, or while the leader lives.
-        if self.origin.is_apart(identity.origin) or not self.is_alive(identity):
+        # No other group gets the number of this one while its leader lives, or is a zombie that
+        # the supervisor has not waited for.
+        if self.origin.is_apart(identity.origin) or identity.boot != self.boot_id:
+            return False
+        if not identity.may_be_signalled():
             return False
         pid = identity.process.pid
         try:

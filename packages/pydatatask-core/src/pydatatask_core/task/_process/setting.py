@@ -279,7 +279,8 @@ class ProcessSetting(WritingTask, ABC):
         memo = None if self.done is None else self.place("attempts", job, host)
         from pydatatask_core.proc_manager.run import Run
 
-        return Run(directory, runs.host if host is None else host, memo=memo)
+        held = self.place("failed", job, host)
+        return Run(directory, runs.host if host is None else host, memo=memo, held=held)
 
     def recorded_run(self, job: str, record: Any, host: str | None = None) -> Run:
         """Return the run of a job that has a record or a directory.
