@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "AnswerError",
     "CommandError",
     "SSHConnectionError",
     "SSHLoginError",
@@ -49,6 +50,10 @@ class SSHLoginError(ProcessManagerError, PermissionError):
 
 class CommandError(ProcessManagerError):
     """A command failed on the machine; the text is what it said there."""
+
+
+class AnswerError(CommandError):
+    """The answer to one request is not one; nothing follows from it for any other request."""
 
 
 class UncertainStartError(TaskError, ConnectionError):

@@ -51,7 +51,9 @@ class Rubbish:
         self._left: set[str] = set()
         """What cannot be removed, and was reported."""
 
-    async def throw_away(self, place: str, bin_: str, *, more: bool = False) -> Leftover | None:
+    async def throw_away(
+        self, place: str, bin_: str, *, more: bool = False, journal: str | None = None
+    ) -> Leftover | None:
         """Move something out of the way at once, and remove it when there is time.
 
         Nobody uses the name that it has then, so the removal may come late without any harm.
@@ -59,21 +61,44 @@ class Rubbish:
         :param place: what to remove; it may be gone.
         :param bin_: the directory to move it to.
         :param more: whether more will soon follow, so that all can be removed together.
+        :param journal: the status of a run, which goes first, so that it is never taken for that of
+            the next run directory of this name.
         :return: where it is and why, if it cannot be moved there; None else.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
         self._target.cork.hold()
+        noting = None
+        if journal is not None:
+            noting = asyncio.create_task(self._move_journal(journal, f"{name}+"))
+            await asyncio.sleep(0)  # it is sent first, and nothing waits for the answer
         try:
-            if not await self._moved(place, name, bin_):
-                return None
+            moved = await self._moved(place, name, bin_)
         except _REFUSED as e:
-            return await self._leave(place, e)
+            left = await self._leave(place, e)
+            if noting is not None and await noting and left.place == place:
+                await self._target.sftp.posix_rename(f"{name}+", journal)
+            return left
+        finally:
+            if noting is not None and await noting:
+                self.names.add(f"{name}+")
+        if not moved:
+            return None
         self.names.add(name)
         if not more:
             self.take_out()
         elif self._later is None:
             self._later = asyncio.get_running_loop().call_later(_SOON, self.take_out)
         return None
+
+    async def _move_journal(self, journal: str, name: str) -> bool:
+        """Move the status of a run to the bin; return whether it is there now."""
+        try:
+            await self._target.sftp.posix_rename(journal, name)
+        except asyncssh.SFTPNoSuchFile:
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile):  # or there is no bin any more
+                await self._target.sftp.remove(journal)
+            return False
+        return True
 
     async def _moved(self, place: str, name: str, bin_: str) -> bool:
         """Move something to the bin, which is made if need be; return whether it was there."""

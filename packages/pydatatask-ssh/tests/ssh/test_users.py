@@ -17,7 +17,7 @@ from pydatatask_core.testing.runs import end_of, finished, line_of, new_run
 from pydatatask_ssh import SSHConnection, SSHLinuxManager, SSHLoginError
 
 from .cutting import cut
-from .places import connect, driven, new_lab
+from .places import connect, driven, journal_of, new_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ async def test_all_that_is_made_is_the_users_and_private(
     await manager.runs.start(run, Plan(script, {}, stdout=True))
     assert await line_of(manager.runs, manager, run) == f"{user.uid}\n".encode()
     assert user.uid != os.geteuid()
-    identity = parse_identity((run.directory / ".status").read_bytes())
+    identity = parse_identity(journal_of(run.directory).read_bytes())
     assert identity is not None
     processes = [f"/proc/{pid}" for pid in (identity.process.pid, identity.supervisor)]
     files = [str(path) for path in [manager.basedir, *manager.basedir.rglob("*")]]

@@ -87,6 +87,8 @@ class Run:
     memo: Path | None = None
     mark: str | None = None
     """The name of a file by which its directory is told from the next one that has its name."""
+    held: Path | None = None
+    """The directory that may have its streams as well, as other names of the same files."""
     made: bool = False
     """Whether this process has made the directory, so that it needs no mark of one."""
     supervised: Supervised | None = None
@@ -160,6 +162,9 @@ class Report:
 
     reason: str | None = None
     """Why it is lost."""
+
+    problem: str | None = None
+    """Why the job has failed whatever its exit status: a file that it left cannot be read safely."""
 
     handle: str | None = None
     """Which process it is."""
