@@ -196,7 +196,9 @@ copy() {{
       cp -P -- "./$pdt_file" "$pdt_to/$pdt_file~" &&
       [ ! -L "$pdt_to/$pdt_file~" ] && mv -f -- "$pdt_to/$pdt_file~" "$pdt_to/$pdt_file"
     then continue; fi
-    if [ -e "./$pdt_file" ]; then echo "\`$pdt_file\` cannot be copied"; else ls -- "./$pdt_file"; fi
+    if [ -e "./$pdt_file" ]; then printf '`%s` cannot be copied\\n' "$pdt_file"
+    else ls -- "./$pdt_file"
+    fi
     rm -f -- "$pdt_to/$pdt_file~"
     cd /
     return 1
