@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import ProcessManagerError
@@ -39,6 +41,7 @@ async def prepare_private_folder(target: Target, root: str, folder: str) -> None
         raise ProcessManagerError(
             f"{root!r} of {target.host} cannot hold the folders of processes: {problem}"
         )
+    await _check_parents(target, root)
     it = words(folder)
     await target.ask(f"[ -d {it} ] || mkdir -m 700 -- {it} || [ -e {it} ]")
     found = await target.sftp.lstat(folder)
@@ -47,6 +50,19 @@ async def prepare_private_folder(target: Target, root: str, folder: str) -> None
         raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
     # Beside what we own, what we may write: a file system may be mounted for reading only.
     await target.ask(f"chmod 700 -- {it} && true >{words(f'{folder}/.probe')}")
+
+
+async def _check_parents(target: Target, root: str) -> None:
+    """Raise an error if another user could replace the root, as sshd does for its own files."""
+    parents = PurePosixPath(str(await target.sftp.realpath(root))).parents
+    statuses = await asyncio.gather(*(target.sftp.lstat(str(path)) for path in parents))
+    for path, status in zip(parents, statuses, strict=True):
+        problem = root_problem(_mode(status), _owner(status), target.user, "remote_path")
+        if problem:
+            raise ProcessManagerError(
+                f"{root!r} of {target.host} cannot hold the folders of processes: it is in "
+                f"{str(path)!r}, and {problem}"
+            )
 
 
 def _mode(attributes: asyncssh.SFTPAttrs) -> int:
