@@ -61,7 +61,8 @@ class Answer:
         while True:
             part, mark, rest = self._rest.partition(self._mark)
             if not mark:
-                return self._wait()
+                self._check_sizes()
+                return None
             self._rest = rest
             if not self._inside:
                 self._keep(part)
@@ -72,7 +73,8 @@ class Answer:
                 self.parts.append(part.decode("utf-8", "surrogateescape"))
             self._inside = not self._inside
 
-    def _wait(self) -> None:
+    def _check_sizes(self) -> None:
+        """Keep no more than is needed to go on; raise an error if the answer is too long."""
         limit = MAX_PART_BYTES if self._inside else len(self._mark)
         if self._inside and len(self._rest) > limit:
             raise self._error(f"a part of it is longer than {limit} bytes")

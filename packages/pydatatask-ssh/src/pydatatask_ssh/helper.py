@@ -12,8 +12,8 @@ import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 
-from .corking import Cork
 from .answers import Answer
+from .corking import Cork
 from .errors import AnswerError, CommandError, SSHConnectionError
 from .script import FUNCTIONS
 
@@ -187,7 +187,7 @@ class Helper:
         mark = f"\x1e{request.answer.nonce}"
         channel.write(
             f"pdt_mark='{mark}'; {{ {command}\n}} </dev/null; "
-            "printf '%s=%s%s\\n' \"$pdt_mark\" $? \"$pdt_mark\"\n"
+            'printf \'%s=%s%s\\n\' "$pdt_mark" $? "$pdt_mark"\n'
         )
         return await request.future
 

@@ -67,19 +67,18 @@ class Rubbish:
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
         self._target.cork.hold()
-        noting = None
-        if journal is not None:
-            noting = asyncio.create_task(self._move_journal(journal, f"{name}+"))
-            await asyncio.sleep(0)  # it is sent first, and nothing waits for the answer
+        # Sent first, and nothing waits for the answer.
+        noting = asyncio.ensure_future(self._move_journal(journal, f"{name}+"))
+        await asyncio.sleep(0)
         try:
             moved = await self._moved(place, name, bin_)
         except _REFUSED as e:
             left = await self._leave(place, e)
-            if noting is not None and await noting and left.place == place:
+            if await noting and journal is not None and left.place == place:
                 await self._target.sftp.posix_rename(f"{name}+", journal)
             return left
         finally:
-            if noting is not None and await noting:
+            if await noting:
                 self.names.add(f"{name}+")
         if not moved:
             return None
@@ -90,8 +89,10 @@ class Rubbish:
             self._later = asyncio.get_running_loop().call_later(_SOON, self.take_out)
         return None
 
-    async def _move_journal(self, journal: str, name: str) -> bool:
+    async def _move_journal(self, journal: str | None, name: str) -> bool:
         """Move the status of a run to the bin; return whether it is there now."""
+        if journal is None:
+            return False
         try:
             await self._target.sftp.posix_rename(journal, name)
         except asyncssh.SFTPNoSuchFile:

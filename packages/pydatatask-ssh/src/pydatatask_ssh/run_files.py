@@ -159,39 +159,40 @@ def parse_outputs(lines: Iterable[str], user: int) -> dict[str, Content]:
     """
     facts: list[Facts] = []
     data: dict[str, bytes] = {}
-    twins: set[str] = set()
-    forbidden: set[str] = set()
+    names: dict[str, set[str]] = {"W": set(), "X": set()}
     for line in lines:
         kind, rest = line[:1], line[1:]
         if kind == "F":
             fields = rest.split(" ")
             facts += [Facts.parse(fields[at : at + 6]) for at in range(0, len(fields), 6)]
         elif kind == "D":
-            head, _, content = rest.partition(":")
-            name, size = head.split(" ")
-            data[name] = content.encode("utf-8", "surrogateescape")
-            if len(data[name]) != int(size):
-                raise ValueError(f"{len(data[name])} bytes of {name} instead of {size}")
-        elif kind == "W":
-            twins.add(rest)
-        elif kind == "X":
-            forbidden.add(rest)
+            name, content = _parse_content(rest)
+            data[name] = content
+        elif kind in names:
+            names[kind].add(rest)
     found: dict[str, Content] = {}
     for it in facts:
-        why = it.problem(user, 1 + (it.name in twins))
-        if why is None and it.name in forbidden:
+        why = it.problem(user, 1 + (it.name in names["W"]))
+        if why is None and it.name in names["X"]:
             why = _FORBIDDEN
         if why is not None:
             found[it.name] = Content(problem=file_problem(it.name, why))
-        elif it.size == 0:
-            found[it.name] = Content(0, b"")
-        elif it.name in data:
-            found[it.name] = Content(len(data[it.name]), data[it.name])
-        elif it.size <= TAIL:
-            raise ValueError(f"no content of {it.name}")
-        else:
+        elif it.size > TAIL:
             found[it.name] = Content(it.size)
+        else:
+            content = data[it.name] if it.size else b""
+            found[it.name] = Content(len(content), content)
     return found
+
+
+def _parse_content(text: str) -> tuple[str, bytes]:
+    """Parse the name and the content of a file, which has its length before it."""
+    head, _, content = text.partition(":")
+    name, size = head.split(" ")
+    data = content.encode("utf-8", "surrogateescape")
+    if len(data) != int(size):
+        raise ValueError(f"{len(data)} bytes of {name} instead of {size}")
+    return name, data
 
 
 async def read_output(target: Target, run: Run, name: str) -> Output | None:

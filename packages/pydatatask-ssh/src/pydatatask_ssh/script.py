@@ -3,13 +3,14 @@
 A variable of the login's environment stays one when it is assigned to, and jobs get that: so the
 names of the helper's own variables are such as nobody else uses.
 
-Each request names a mark that nobody can guess (``answers``). Each part of its answer stands between
-two such marks and begins with a letter for its kind; anything else is a message of a program, or of
-the shell itself, about an error. No content of a file is ever a command, and every word that we
-send is quoted.
+Each request names a mark that cannot be guessed (``answers``). Each part of its answer stands
+between two such marks and begins with a letter for its kind; anything else is a message of a
+program, or of the shell itself, about an error. No content of a file is ever a command, and every
+word of a request is quoted.
 
-The status of a run is in the *journal*, a folder of the manager that no job can reach in a container
-with its run directory: ``.journal/PATH`` for the run directory ``PATH``. The supervisor writes it.
+The status of a run is in the *journal*: ``.journal/PATH`` in the manager's folder for the run
+directory ``PATH``. A job in a container with only its run directory does not reach it. The
+supervisor writes it.
 """
 
 from __future__ import annotations

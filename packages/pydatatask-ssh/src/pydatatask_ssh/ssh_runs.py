@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SSHRuns"]
 
+
 class SSHRuns(Runs):
     """Keeps the protocol of ``supervisor`` through a helper shell and SFTP.
 

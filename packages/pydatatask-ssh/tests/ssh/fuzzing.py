@@ -201,6 +201,7 @@ async def unblocked() -> AsyncIterator[None]:
     Only time in which another thread gets its turns counts, because others use this machine too.
     """
     longest, loop, clock = 0.0, asyncio.get_running_loop(), _Clock()
+    handle: asyncio.TimerHandle | None = None
     clock.start()
     last = clock.ticks
 
@@ -209,10 +210,11 @@ async def unblocked() -> AsyncIterator[None]:
         longest, last = max(longest, (clock.ticks - last - 1) * _TICK_SECONDS), clock.ticks
         handle = loop.call_later(_TICK_SECONDS, tick)
 
-    handle = loop.call_later(_TICK_SECONDS, tick)
+    tick()
     try:
         yield
     finally:
-        handle.cancel()
+        if handle is not None:
+            handle.cancel()
         clock.over.set()
     assert longest < MAX_BLOCKED_SECONDS, f"the loop was blocked for {longest:.2f} s"

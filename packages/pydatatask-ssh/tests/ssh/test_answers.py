@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +73,11 @@ def test_the_sizes_of_parts_answers_and_messages_are_bounded() -> None:
     with pytest.raises(AnswerError, match=f"longer than {MAX_PART_BYTES} bytes"):
         answer.feed(b"\x1e" + answer.nonce.encode() + b"x" * (MAX_PART_BYTES + 1))
     answer = Answer("look")
+    for _ in range(MAX_ANSWER_BYTES // MAX_PART_BYTES):
+        answer.feed(b"y" * MAX_PART_BYTES)
+        assert len(answer.message) <= MAX_MESSAGE_BYTES
     with pytest.raises(AnswerError, match=f"longer than {MAX_ANSWER_BYTES} bytes"):
-        while True:
-            answer.feed(b"y" * MAX_PART_BYTES)
-            assert len(answer.message) <= MAX_MESSAGE_BYTES
+        answer.feed(b"y")
     answer = Answer("x" * 10_000)
     assert len(answer.request) < 100
 
@@ -142,17 +144,16 @@ def test_random_parts_raise_nothing_else_than_errors_of_their_request() -> None:
             for _ in range(dice.randrange(4))
         ]
         for parse in (lambda it: parse_outputs(it, 0), parse_now):
-            try:
+            with contextlib.suppress(ValueError, LookupError, ProcessManagerError):
                 parse(lines)
-            except (ValueError, LookupError, ProcessManagerError):
-                pass
         parse_clock(lines)
 
 
 async def test_an_answer_that_cannot_be_parsed_fails_one_job_for_a_while_and_no_other(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, told = Helper.ask, []
+    original = Helper.ask
+    told: list[str] = []
 
     async def ask(self: Helper, command: str) -> list[str]:
         lines = await original(self, command)
@@ -184,7 +185,7 @@ async def test_an_error_about_an_answer_names_the_machine_and_the_request(
         task = lab.task("true")
         await task.find_home()
         monkeypatch.setattr(Helper, "ask", ask)
-        with pytest.raises(ProcessManagerError, match="127.0.0.1.*'look' cannot be read"):
+        with pytest.raises(ProcessManagerError, match=r"127\.0\.0\.1.*'look' cannot be read"):
             await lab.manager.runs.report(task.new_run("a"))
 
 

@@ -12,13 +12,14 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.identity import read_boot_id
 from pydatatask_core.proc_manager.run import INLINE, TAIL
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
 
 from .places import connect, journal_of, new_lab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from services.sshd import SSHServer
     from services.users import User
@@ -47,6 +48,15 @@ def forged(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
     path = tmp_path / "forged"
     path.write_text(f"{' ' * 7}\n{boot}{stat}")
     return path
+
+
+def _run(command: list[str]) -> None:
+    """Run a command of another user, or of root."""
+    subprocess.run(command, check=True)
+
+
+def _lives(pid: str) -> bool:
+    return os.path.exists(f"/proc/{pid}")
 
 
 async def _refused(lab: Any, template: str, reason: str = REFUSED) -> dict[str, Any]:
@@ -200,7 +210,7 @@ async def test_a_status_that_a_job_forges_signals_no_other_process(
             await pipeline.run(poll=0.05)
         record = await lab.done.info("a")
         assert record["timed_out" if how == "timeout" else "killed"], record
-        assert not Path(f"/proc/{lab.lines()[0]}").exists()
+        assert not _lives(lab.lines()[0])
     assert victim.poll() is None
 
 
@@ -209,8 +219,8 @@ async def test_a_supervisor_that_a_job_invents_signals_no_other_process(
 ) -> None:
     """The process with the number 1 always lives, and is older than any other."""
     start = " ".join(["1", *["0"] * 17, "9999999999999"])
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    (tmp_path / "forged").write_text(f"{' ' * 7}\n{boot}{victim.pid} (x) S {start} 0 0\n")
+    boot = read_boot_id()
+    (tmp_path / "forged").write_text(f"{' ' * 7}\n{boot}\n{victim.pid} (x) S {start} 0 0\n")
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         await lab.add("a")
@@ -270,7 +280,7 @@ async def test_a_job_of_an_earlier_release_is_found_and_can_be_ended(
             await pipeline.run(poll=0.05)
         assert (await lab.done.info("a"))["killed"]
         assert len(lab.lines()) == 1
-        assert not Path(f"/proc/{lab.lines()[0]}").exists()
+        assert not _lives(lab.lines()[0])
 
 
 async def test_a_journal_that_was_left_is_not_that_of_the_next_run(
@@ -321,19 +331,19 @@ async def test_removing_a_directory_changes_no_file_outside(
 @pytest.mark.parametrize(
     ("prepare", "problem"),
     [
-        (lambda it: it.chmod(0o777), "others may write to it"),
-        (lambda it: os.chown(it, 1002, 1002), "it belongs to user 1002"),
+        (["chmod", "777"], "others may write to it"),
+        (["chown", "1002:1002"], "it belongs to user 1002"),
     ],
 )
 async def test_the_parents_of_the_root_belong_to_root_or_the_user(
     sshd: SSHServer,
     tmp_path: Path,
-    prepare: Callable[[Path], object],
+    prepare: list[str],
     problem: str,
 ) -> None:
     parent = tmp_path / "open"
     (parent / "between").mkdir(parents=True)
-    prepare(parent)
+    _run([*prepare, str(parent)])
     async with connect(sshd) as connection:
         for place in (parent / "root", parent / "between" / "root"):
             manager = SSHLinuxManager("app", lambda: connection, place)
@@ -345,16 +355,16 @@ async def test_the_parents_of_the_root_belong_to_root_or_the_user(
 @pytest.mark.parametrize(
     "prepare",
     [
-        lambda it: (it.mkdir(), it.chmod(0o777), os.chown(it, 1002, 1002)),
-        lambda it: (it.mkdir(), it.chmod(0o777)),
-        lambda it: (it.symlink_to("elsewhere"), os.lchown(it, 1002, 1002)),
+        "mkdir -m 777 {0}; chown 1002 {0}",
+        "mkdir {0}; chmod 777 {0}",
+        "ln -s elsewhere {0}; chown -h 1002 {0}",
     ],
     ids=["of an attacker", "not sticky", "a link"],
 )
 async def test_a_root_that_another_user_prepared_is_refused(
-    sshd: SSHServer, tmp_path: Path, prepare: Callable[[Path], object]
+    sshd: SSHServer, tmp_path: Path, prepare: str
 ) -> None:
-    prepare(tmp_path / "root")
+    _run(["sh", "-c", prepare.format(tmp_path / "root")])
     async with connect(sshd) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         with pytest.raises(ProcessManagerError, match="cannot hold the folders of processes"):

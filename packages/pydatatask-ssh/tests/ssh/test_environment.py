@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ODD = {
     "spark.home": "/opt/spark",
     "BASH_FUNC_module%%": "() { echo module $*; }",
-    "a b-c": "it's\n\"x\" $HOME",
+    "a b-c": 'it\'s\n"x" $HOME',
     "OPTIND": "x",
     "PLAIN": "p",
     "UID": "u",
