@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import stat
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.folder import private_problem, root_problem
@@ -13,8 +16,6 @@ from pydatatask_core.proc_manager.folder import private_problem, root_problem
 from .script import words
 
 if TYPE_CHECKING:
-    import asyncssh
-
     from .target import Target
 
 __all__ = ["prepare_private_folder"]
@@ -28,6 +29,17 @@ async def prepare_private_folder(target: Target, root: str, folder: str) -> None
     :param folder: the folder in it.
     :raises ProcessManagerError: if one of them is not what it has to be.
     """
+    try:
+        await _prepare(target, root, folder)
+    except asyncssh.SFTPNoSuchFile as e:  # the shell has made it
+        raise ProcessManagerError(
+            f"the SFTP of {target.host} does not see {folder!r}, which its shell has just made: "
+            "they have different root folders; give `remote_path` a folder that has the same path "
+            "in both"
+        ) from e
+
+
+async def _prepare(target: Target, root: str, folder: str) -> None:
     here, where = words(root), f"{folder!r} of {target.host}"
     # Whoever is faster, it is checked like any other.
     await target.ask(
@@ -49,7 +61,16 @@ async def prepare_private_folder(target: Target, root: str, folder: str) -> None
     if problem:
         raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
     # Beside what we own, what we may write: a file system may be mounted for reading only.
-    await target.ask(f"chmod 700 -- {it} && true >{words(f'{folder}/.probe')}")
+    probe = f"{folder}/.probe"
+    passing = f"{probe}-{secrets.token_hex(8)}"
+    await target.ask(f"chmod 700 -- {it} && true >{words(passing)}")
+    try:
+        await target.sftp.posix_rename(passing, probe)
+    except asyncssh.SFTPOpUnsupported as e:
+        raise ProcessManagerError(
+            f"the SFTP of {target.host} cannot rename a file over another ({e}); pydatatask needs "
+            "the extension posix-rename@openssh.com, which OpenSSH has"
+        ) from e
 
 
 async def _check_parents(target: Target, root: str) -> None:

@@ -154,9 +154,14 @@ async def open_channel(
 
 
 class Helper:
-    """Sends requests to a shell, which answers them in their order."""
+    """Sends requests to a shell, which answers them in their order.
 
-    def __init__(self) -> None:
+    :param timeout: after how many seconds without an answer the channel is given up; None never.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._timeout = timeout
+        self._watchdog: asyncio.TimerHandle | None = None
         self._channel: Channel | None = None
         self._waiting: deque[_Request] = deque()
         self.is_lost = False
@@ -184,6 +189,8 @@ class Helper:
             raise SSHConnectionError("the connection broke before")
         request = _Request(command)
         self._waiting.append(request)
+        if self._watchdog is None:
+            self._watch()
         mark = f"\x1e{request.answer.nonce}"
         channel.write(
             f"pdt_mark='{mark}'; {{ {command}\n}} </dev/null; "
@@ -209,11 +216,33 @@ class Helper:
                 return self._lose()
             if rest is not None:
                 self._waiting.popleft().finish()
+                self._watch()
         return None
+
+    def _watch(self) -> None:
+        """Give the next request its time, if there is one."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self._timeout is not None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._watchdog = loop.call_later(self._timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        """Close a channel that is stuck: the processes that hold it up end with the next one."""
+        request = self._waiting.popleft()
+        request.fail(
+            SSHConnectionError(
+                f"the request {request.answer.request!r} was not answered in {self._timeout:g} s"
+            )
+        )
+        self.close()
+        self._lose()
 
     def _lose(self) -> None:
         self.is_lost = True
         waiting, self._waiting = self._waiting, deque()
+        self._watch()
         for request in waiting:
             request.fail(SSHConnectionError("the connection broke meanwhile"))
 

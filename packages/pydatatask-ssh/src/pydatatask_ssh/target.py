@@ -13,6 +13,7 @@ from .corking import Cork
 from .helper import Channel, Helper, open_channel
 from .rubbish import Rubbish
 from .script import REPORTER, words
+from .sftp import open_sftp
 from .sight import parse_clock
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Target"]
 
 _MUCH = 1 << 20
+
+REQUEST_TIMEOUT_SECONDS = 120.0
+"""How long something may take that takes no time, before its channel is replaced."""
 
 MAX_LINE_BYTES = 64 * 1024
 """The longest line about an end; a path has at most 4096 bytes."""
@@ -79,7 +83,7 @@ class Target:
         """The folder in which files get a second name while they are opened."""
         self._shell = shell
         self._boot_id = boot_id
-        self._quick = Helper()
+        self._quick = Helper(timeout=REQUEST_TIMEOUT_SECONDS)
         self._slow = Helper()
         self._reporter: Channel | None = None
         self._helpers: list[str] = []
@@ -107,7 +111,7 @@ class Target:
         await self._slow.open(self.raw, self._shell)
         await self._introduce(self._slow)
         try:
-            self.sftp = await self.raw.start_sftp_client()
+            self.sftp = await open_sftp(self.raw, self._shell)
         except asyncssh.Error as e:
             if self.raw.is_closed():
                 raise
