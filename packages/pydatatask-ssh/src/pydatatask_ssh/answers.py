@@ -8,6 +8,7 @@ or the content of a file, nor an earlier answer can be taken for a part of this 
 
 from __future__ import annotations
 
+import re
 import secrets
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 MAX_MESSAGE_BYTES = 4096
 """How much text of programs is kept for an error message."""
 
-_MAX_SHOWN = 80
+_MAX_SHOWN = 200
+_NAME = re.compile(r"[a-z]+( '?/[^' ]*'?){0,2}")
 
 
 class Answer:
@@ -97,9 +99,9 @@ class Answer:
 
     @property
     def request(self) -> str:
-        """The beginning of the request."""
-        first = self._request.partition("\n")[0]
-        return first if len(first) <= _MAX_SHOWN else f"{first[:_MAX_SHOWN]}..."
+        """The name of the request and its first paths; the rest may hold secrets of the user."""
+        found = _NAME.match(self._request)
+        return found[0][:_MAX_SHOWN] if found else "launch"
 
     @property
     def message(self) -> str:
@@ -119,7 +121,7 @@ def parsing(request: str, parts: list[str]) -> Iterator[None]:
     try:
         yield
     except (ValueError, LookupError) as e:
-        shown = ", ".join(repr(part[:_MAX_SHOWN]) for part in parts[:5]) or "nothing"
+        shown = ", ".join(repr(part[:80]) for part in parts[:5]) or "nothing"
         raise AnswerError(
             f"the answer to the request {request!r} cannot be read ({e}): it begins with {shown}"
         ) from e

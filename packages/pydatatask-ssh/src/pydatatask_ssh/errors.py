@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnswerError",
     "CommandError",
+    "OutputError",
     "SSHConnectionError",
     "SSHLoginError",
     "UncertainStartError",
@@ -54,6 +55,10 @@ class CommandError(ProcessManagerError):
 
 class AnswerError(CommandError):
     """The answer to one request is not one; nothing follows from it for any other request."""
+
+
+class OutputError(CommandError):
+    """An output of a job is not a regular file any more, so the job has failed."""
 
 
 class UncertainStartError(TaskError, ConnectionError):

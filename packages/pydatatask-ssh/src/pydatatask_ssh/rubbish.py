@@ -95,8 +95,8 @@ class Rubbish:
             return False
         try:
             await self._target.sftp.posix_rename(journal, name)
-        except asyncssh.SFTPNoSuchFile:
-            with contextlib.suppress(asyncssh.SFTPNoSuchFile):  # or there is no bin any more
+        except (asyncssh.SFTPNoSuchFile, *_REFUSED):  # there may be no bin any more
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                 await self._target.sftp.remove(journal)
             return False
         return True

@@ -16,7 +16,7 @@ import asyncssh
 from pydatatask_core.proc_manager.run import INLINE, TAIL, Output
 
 from .answers import parsing
-from .errors import CommandError
+from .errors import OutputError
 from .script import words
 
 if TYPE_CHECKING:
@@ -258,20 +258,20 @@ def _check_pin(lines: list[str], user: int, name: str, run: Run) -> None:
             if why is None and f"X{name}" in lines:
                 why = _FORBIDDEN
             if why is not None:
-                raise CommandError(file_problem(name, why))
+                raise OutputError(file_problem(name, why))
 
 
 async def _open_checked(target: Target, path: str, name: str) -> Any:
     """Open a file where the file system has no links: what is opened has to be what was checked."""
     before = await target.sftp.lstat(path)
     if not stat.S_ISREG(before.permissions or 0):
-        raise CommandError(file_problem(name, "it was replaced meanwhile"))
+        raise OutputError(file_problem(name, "it was replaced meanwhile"))
     file = await target.sftp.open(path, "rb")
     try:
         opened, after = await file.stat(), await target.sftp.lstat(path)
         kept = {(it.permissions, it.uid, it.gid) for it in (before, opened, after)}
         if len(kept) > 1 or (opened.uid is not None and opened.uid != target.user):
-            raise CommandError(file_problem(name, "it was replaced meanwhile"))
+            raise OutputError(file_problem(name, "it was replaced meanwhile"))
     except BaseException:
         await file.close()
         raise

@@ -28,7 +28,7 @@ from pydatatask_core.proc_manager.supervisor import (
 )
 
 from .answers import parsing
-from .errors import AnswerError, CommandError, SSHConnectionError, UncertainStartError
+from .errors import OutputError, SSHConnectionError, UncertainStartError
 from .launching import launch_text
 from .making import make_directory
 from .rubbish import remove_leftovers
@@ -333,9 +333,7 @@ async def _add_outputs(target: Target, run: Run, report: Report, lines: list[str
         else:
             try:
                 output = await read_output(target, run, name)
-            except AnswerError:
-                raise
-            except CommandError as e:
+            except OutputError as e:
                 report.problem = report.problem or str(e)
             else:
                 if output is not None:

@@ -11,7 +11,6 @@ import pytest
 
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_ssh import SSHConnectionError, SSHLinuxManager
-from pydatatask_ssh.helper import Helper
 
 from .places import connect, new_lab, well_ended
 
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from services.sshd import SSHServer
+
+    from pydatatask_ssh.helper import Helper
 
 SFTP = "/usr/lib/openssh/sftp-server"
 
@@ -77,7 +78,7 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
         os.mkfifo(fifo)
         stuck = asyncio.create_task(helper.ask(f"cat {fifo}"))
         other = asyncio.create_task(helper.ask("tell x"))
-        with pytest.raises(SSHConnectionError, match="'cat .*fifo' was not answered"):
+        with pytest.raises(SSHConnectionError, match=r"'cat .*fifo' was not answered"):
             await stuck
         with pytest.raises(SSHConnectionError):
             await other
