@@ -12,7 +12,6 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager.identity import read_boot_id
 from pydatatask_core.proc_manager.run import INLINE, TAIL
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
 
@@ -47,6 +46,16 @@ def forged(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
     stat = Path(f"/proc/{victim.pid}/stat").read_text()
     path = tmp_path / "forged"
     path.write_text(f"{' ' * 7}\n{boot}{stat}")
+    return path
+
+
+@pytest.fixture
+def invented(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
+    """Return a status file with a supervisor that always lives, and is older than any process."""
+    start = " ".join(["1", *["0"] * 17, "9999999999999"])
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    path = tmp_path / "invented"
+    path.write_text(f"{' ' * 7}\n{boot}{victim.pid} (x) S {start} 0 0\n")
     return path
 
 
@@ -215,16 +224,12 @@ async def test_a_status_that_a_job_forges_signals_no_other_process(
 
 
 async def test_a_supervisor_that_a_job_invents_signals_no_other_process(
-    sshd: SSHServer, tmp_path: Path, victim: subprocess.Popen[bytes]
+    sshd: SSHServer, tmp_path: Path, invented: Path, victim: subprocess.Popen[bytes]
 ) -> None:
-    """The process with the number 1 always lives, and is older than any other."""
-    start = " ".join(["1", *["0"] * 17, "9999999999999"])
-    boot = read_boot_id()
-    (tmp_path / "forged").write_text(f"{' ' * 7}\n{boot}\n{victim.pid} (x) S {start} 0 0\n")
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         await lab.add("a")
-        script = f"cp {tmp_path / 'forged'} .status; exec sleep 600"
+        script = f"cp {invented} .status; exec sleep 600"
         await lab.run(lab.task(script, timeout=0.5))
         assert (await lab.done.info("a"))["timed_out"]
     assert victim.poll() is None
