@@ -53,7 +53,6 @@ def launch_text(
     :param line: what to tell of the end by.
     :param ends: the file to add that to.
     """
-    stdin, stdout, stderr = streams
     exported = {name: value for name, value in environ.items() if _EXPORTED.fullmatch(name)}
     # Shells drop these, or do not even start with them: so the command alone gets them.
     given = [f"{name}={value}" for name, value in environ.items() if name not in exported]
@@ -64,23 +63,27 @@ def launch_text(
         *([_giving(carried)] if carried else []),
         words(*args),
     ]
-    redirects = [
-        f"<{words(stdin or '/dev/null')}",
-        f">>{words(stdout or '/dev/null')}",
-        "2>&1" if stderr is STDOUT else f"2>>{words(stderr or '/dev/null')}",
-        # The directory as it is now, as core's own launching has it.
-        f"5<{words(cwd)}",
-    ]
     command = [
         f'"$pdt_setsid" {target.detach} {DEFAULT_SHELL} -c "$pdt_tellers" sh',
         *supervisor,
-        *redirects,
+        *_redirects(streams),
+        f"5<{words(cwd)}",  # the directory as it is now, as core's own launching has it
     ]
     exported |= carried
     if exported:  # by a shell of its own, which becomes the command: no command line holds them
         assigned = [f"{name}={words(value)}" for name, value in exported.items()]
         command = ["( export", *assigned, "; exec", *command, ")"]
     return " ".join(command if target.detach else [*command, "&"])
+
+
+def _redirects(streams: tuple[str | None, str | None, str | _StderrIsStdout | None]) -> list[str]:
+    """Return the words that redirect the standard streams of a command.
+
+    :param streams: the paths of stdin, stdout and stderr, None for a null file, ``STDOUT``.
+    """
+    stdin, stdout, stderr = streams
+    errors = "2>&1" if stderr is STDOUT else f"2>>{words(stderr or '/dev/null')}"
+    return [f"<{words(stdin or '/dev/null')}", f">>{words(stdout or '/dev/null')}", errors]
 
 
 def _giving(carried: Iterable[str]) -> str:

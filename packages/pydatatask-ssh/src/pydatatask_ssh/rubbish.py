@@ -66,10 +66,10 @@ class Rubbish:
         :return: where it is and why, if it cannot be moved there; None else.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
-        self._target.cork.hold()
         # Sent first, and nothing waits for the answer.
         noting = asyncio.ensure_future(self._move_journal(journal, f"{name}+"))
         await asyncio.sleep(0)
+        self._target.cork.hold()
         try:
             moved = await self._moved(place, name, bin_)
         except _REFUSED as e:
@@ -93,6 +93,7 @@ class Rubbish:
         """Move the status of a run to the bin; return whether it is there now."""
         if journal is None:
             return False
+        self._target.cork.hold()
         try:
             await self._target.sftp.posix_rename(journal, name)
         except (asyncssh.SFTPNoSuchFile, *_REFUSED):  # there may be no bin any more
