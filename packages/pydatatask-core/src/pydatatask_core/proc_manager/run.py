@@ -164,7 +164,7 @@ class Report:
     """Why it is lost."""
 
     problem: str | None = None
-    """Why the job has failed whatever its exit status: a file that it left is not read."""
+    """Why the job has failed, whatever its exit status: the file that cannot be read safely."""
 
     handle: str | None = None
     """Which process it is."""
