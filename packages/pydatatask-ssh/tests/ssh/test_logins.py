@@ -48,6 +48,18 @@ async def test_an_external_sftp_server_works_whatever_the_login_prints(
 
 
 @needs_sftp_server
+async def test_a_server_that_offers_no_sftp_has_the_program_for_it_started(
+    new_sshd: Callable[..., SSHServer], tmp_path: Path
+) -> None:
+    server = new_sshd("Subsystem=other internal-sftp")
+    async with connect(server, patience=1.0) as connection:
+        lab = new_lab(tmp_path, lambda: connection)
+        await lab.add("a")
+        await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
+        await well_ended(lab, "a")
+
+
+@needs_sftp_server
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a folder")
 async def test_sftp_with_another_root_than_the_shell_is_named(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
