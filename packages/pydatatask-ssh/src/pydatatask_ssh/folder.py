@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import secrets
 import stat
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,17 @@ async def prepare_private_folder(
     :param shared: whether other users may have theirs in a root that this makes.
     :raises ProcessManagerError: if one of them is not what it has to be.
     """
+    try:
+        await _prepare(target, root, folder, shared=shared)
+    except asyncssh.SFTPNoSuchFile as e:  # the shell has made it
+        raise ProcessManagerError(
+            f"the SFTP of {target.host} does not see {folder!r}, which its shell has just made: "
+            "they have different root folders; give `remote_path` a folder that has the same path "
+            "in both"
+        ) from e
+
+
+async def _prepare(target: Target, root: str, folder: str, *, shared: bool) -> None:
     here, where = words(root), f"{folder!r} of {target.host}"
     await _check_root(target, root)
     # Whoever is faster, it is checked like any other. The umask is for the parents.
@@ -99,7 +111,16 @@ async def prepare_private_folder(
     if problem:
         raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
     # Beside what we own, what we may write: a file system may be mounted for reading only.
-    await target.ask(f"chmod 700 -- {it} && true >{words(f'{folder}/.probe')}")
+    probe = f"{folder}/.probe"
+    passing = f"{probe}-{secrets.token_hex(8)}"
+    await target.ask(f"chmod 700 -- {it} && true >{words(passing)}")
+    try:
+        await target.sftp.posix_rename(passing, probe)
+    except asyncssh.SFTPOpUnsupported as e:
+        raise ProcessManagerError(
+            f"the SFTP of {target.host} cannot rename a file over another ({e}); pydatatask needs "
+            "the extension posix-rename@openssh.com, which OpenSSH has"
+        ) from e
 
 
 async def _check_root(target: Target, root: str) -> None:

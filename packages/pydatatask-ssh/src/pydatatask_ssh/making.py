@@ -49,7 +49,7 @@ async def make_directory(manager: SSHLinuxManager, target: Target, place: str, p
             ) from None
         raise
     if (told := _as_words(plan)) is not None:
-        await target.ask(f"fill {words(place, *told)}")
+        await target.ask(f"fill {words(manager.basedir, place, *told)}")
     else:
         await _carry(manager, target, place, plan)
 
@@ -59,6 +59,7 @@ async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Pla
     script = f"{place}/{SCRIPT}"
     try:
         async with manager.reach.explaining(target, f"write {script!r}", script):
+            await target.ask(f"fresh {words(manager.basedir, place)}")
             await write_new(target.sftp, script, plan.script or b"\n", 0o700)
             if plan.stdin is not None:
                 await write_new(target.sftp, f"{place}/{STDIN}", plan.stdin)

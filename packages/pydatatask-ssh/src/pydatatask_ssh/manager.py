@@ -13,11 +13,13 @@ from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import RESERVED_STATUS, safe_name
 from pydatatask_core.utils import AReadText, AWriteText
 
+from .answers import parsing
 from .folder import DEFAULT_ROOT, choose_root, prepare_private_folder
 from .launching import launch_text
 from .reach import Reach
 from .rubbish import remove_tree
 from .script import words
+from .script_files import JOURNAL
 from .streams import SSHReadStream, SSHWriteStream
 from .watching import Watch
 
@@ -117,6 +119,8 @@ class SSHLinuxManager(AbstractProcessManager):
         if str(self._given_path) == DEFAULT_ROOT and self._chosen_path is None:
             self._chosen_path = Path(await choose_root(target, self.basedir.name))
         await self.prepare_folder(target)
+        await target.ask(f"mkdir -p -m 700 -- {words(self.basedir / JOURNAL, self.rubbish)}")
+        target.pins = self.rubbish
         await target.rubbish.sweep(self.rubbish)
         await target.report_ends(self.ends, self.watch.heard, str(self.basedir / ".probe"))
 
@@ -145,6 +149,14 @@ class SSHLinuxManager(AbstractProcessManager):
     def ends(self) -> str:
         """The file to which supervisors add a line at their end."""
         return str(self.basedir / ".ends")
+
+    def journal(self, directory: str) -> str:
+        """Return the file with the status of a run, which jobs in containers do not reach.
+
+        :param directory: the run directory.
+        """
+        base = str(self.basedir)
+        return f"{base}/{JOURNAL}{directory.removeprefix(base)}"
 
     @property
     def rubbish(self) -> str:
@@ -178,7 +190,8 @@ class SSHLinuxManager(AbstractProcessManager):
             for number, (_, identity) in enumerate(asked)
         )
         lines = await self.reach.perform("look for processes", lambda target: target.ask(command))
-        return {asked[int(line)][0] for line in lines}
+        with parsing("lives", lines):
+            return {asked[int(line)][0] for line in lines}
 
     async def ended_among(self, directories: Iterable[str]) -> dict[str, bool]:
         """Give those of the run directories of which the run may have ended, all in one question.
@@ -190,12 +203,13 @@ class SSHLinuxManager(AbstractProcessManager):
         if not asked:
             return {}
         count = "pdt_i=$((pdt_i + 1))"
-        asking = f'over "$pdt_run" $pdt_i; {count}'
+        asking = f'over {words(self.basedir)} "$pdt_run" $pdt_i; {count}'
         command = f"pdt_i=0; for pdt_run in {words(*asked)}; do {asking}; done"
         lines = await self.reach.perform(
             "look for runs that have ended", lambda it: it.ask(command)
         )
-        return {asked[int(line.rstrip("-"))]: not line.endswith("-") for line in lines}
+        with parsing("over", lines):
+            return {asked[int(line.rstrip("-"))]: not line.endswith("-") for line in lines}
 
     async def spawn(
         self,
