@@ -32,12 +32,14 @@ kind: Pod
 spec:
   containers:
     - name: main
-      image: {{ image }}
+      image: {{ image | tojson }}
       command: [sh, -euo, pipefail, -c]
       args:
         - |
-          seq {{ ranges.first | quote }} {{ ranges.last | quote }} |
-          factor | awk 'NF == 2 { print $2 }'
+          seq "$1" "$2" | factor | awk 'NF == 2 { print $2 }'
+        - primes
+        - {{ ranges.first | string | tojson }}
+        - {{ ranges.last | string | tojson }}
       resources: {requests: {cpu: 100m, memory: 16Mi}}
 """
 

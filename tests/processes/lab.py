@@ -101,7 +101,12 @@ class Lab:
 
     def directories(self) -> list[Path]:
         """List what run directories there are."""
-        return sorted((self.root / "processes").glob("*/*/*/runs/*"))
+        return sorted((self.root / "processes").glob("*/*/*/runs/[!+]*"))
+
+    def status(self) -> Path:
+        """Return the file of the journal that the supervisor of the only job writes."""
+        [status] = (self.root / "processes").glob("*/*/*/runs/+journal/*@*")
+        return status
 
     def held(self) -> dict[str, dict[str, str]]:
         """Return the output of failed jobs that is held back, by job and stream."""

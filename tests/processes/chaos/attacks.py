@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.proc_manager.identity import parse_identity
-from pydatatask_core.proc_manager.supervisor import STATUS
+from pydatatask_core.proc_manager.examining import read_identity
 
 if TYPE_CHECKING:
     import random
@@ -211,7 +210,7 @@ def shutil_rmtree(directory: Path) -> None:
 
 def _identity(directory: Path) -> Any:
     try:
-        return parse_identity((directory / STATUS).read_bytes())
+        return read_identity(str(directory))
     except OSError:
         return None
 

@@ -120,4 +120,4 @@ class World:
 
     def directories(self) -> list[Path]:
         """List the run directories."""
-        return sorted(self.processes.glob("*/*/*/runs/*"))
+        return sorted(self.processes.glob("*/*/*/runs/[!+]*"))

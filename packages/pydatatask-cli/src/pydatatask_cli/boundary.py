@@ -72,7 +72,9 @@ def _status_of(error: BaseException, debug: bool) -> int:
         return _silenced()
     if isinstance(error, ExitStatus | click.exceptions.Exit | click.ClickException):
         if isinstance(error, click.ClickException):
-            error.show()
+            shown = io.StringIO()  # the message may contain data
+            error.show(file=shown)
+            note(shown.getvalue().removesuffix("\n"))
         return error.status if isinstance(error, ExitStatus) else error.exit_code
     if isinstance(error, click.Abort):
         note("Aborted")
@@ -87,7 +89,7 @@ def _tell(error: Exception, debug: bool) -> None:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        note("".join(traceback.format_exception(error)).removesuffix("\n"))
     for sentence in sentences(error):
         complain(sentence)
     if not debug and _is_surprise(error):

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydatatask_core.utils import ReadStream
+from pydatatask_core.utils.visible import VisibleDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,11 +56,16 @@ class FileInput(ReadStream):
     """A file, or standard input, as a stream.
 
     :param path: the file; standard input by default.
+    :param follow_links: whether the path may be a symbolic link.
+    :raises OSError: ``ELOOP``, if it is one that is not followed.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str] | None = None, *, follow_links: bool = True
+    ) -> None:
         self._own = path is not None
-        self._descriptor = sys.stdin.fileno() if path is None else os.open(path, os.O_RDONLY)
+        flags = os.O_RDONLY if follow_links else os.O_RDONLY | os.O_NOFOLLOW
+        self._descriptor = sys.stdin.fileno() if path is None else os.open(path, flags)
 
     async def read(self, n: int | None = None) -> bytes:
         """Read up to n bytes, or all that is left; only an empty result means the end."""
@@ -77,21 +83,49 @@ class FileInput(ReadStream):
 
 
 class Output:
-    """Standard output for bytes, wherever it leads."""
+    """Standard output for the bytes of a value; close it when all are written.
 
-    def __init__(self) -> None:
+    A pipe or a file gets them as they are. A terminal, or a notebook, gets text in which
+    everything that would command it is escaped.
+
+    :param raw: whether a terminal gets the bytes as they are, too.
+    """
+
+    def __init__(self, *, raw: bool = False) -> None:
         sys.stdout.flush()
         try:
             self._descriptor: int | None = sys.stdout.fileno()
         except (OSError, AttributeError, ValueError):
             self._descriptor = None  # a notebook, for instance
+        self._binary = getattr(sys.stdout, "buffer", None) if self._descriptor is None else None
+        shown = self._binary is None and (self._descriptor is None or sys.stdout.isatty())
+        self._decoder = VisibleDecoder() if shown and not raw else None
 
     async def write(self, data: bytes) -> None:
         """Write all of the data."""
+        if self._decoder is None:
+            await self._put(data)
+        else:
+            await self._show(self._decoder.decode(data))
+
+    async def close(self) -> None:
+        """Write the rest: bytes that may have been the beginning of a character."""
+        if self._decoder is not None:
+            await self._show(self._decoder.decode(b"", final=True))
+
+    async def _show(self, text: str) -> None:
+        # The bytes of a character in UTF-8 can be commands in the encoding of the terminal.
+        await self._put(text.encode(self._encoding, "backslashreplace"))
+
+    @property
+    def _encoding(self) -> str:
+        return "utf-8" if self._descriptor is None else sys.stdout.encoding or "utf-8"
+
+    async def _put(self, data: bytes) -> None:
         if self._descriptor is not None:
             await abandonable(lambda: self._write(data))
-        elif (binary := getattr(sys.stdout, "buffer", None)) is not None:
-            binary.write(data)
+        elif self._binary is not None:
+            self._binary.write(data)
         else:
             sys.stdout.write(data.decode(errors="replace"))
 

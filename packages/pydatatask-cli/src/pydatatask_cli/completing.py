@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.utils.visible import escape_controls
+
 from .app import App
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
         jobs = app.run(listed, data=names)
     except Exception:  # noqa: BLE001 - as above
         return []
-    return sorted(job for job in jobs if job.startswith(incomplete))[:_MOST_JOBS]
+    shown = (job for job in jobs if job.startswith(incomplete) and escape_controls(job) == job)
+    return sorted(shown)[:_MOST_JOBS]
 
 
 def _sources(pipeline: Pipeline, params: dict[str, Any]) -> list[str]:

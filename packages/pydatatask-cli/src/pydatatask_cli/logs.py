@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
+from pydatatask_core.utils.visible import escape_controls
+
 __all__ = ["show_logs"]
 
 
@@ -36,9 +38,9 @@ def show_logs(level: str) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Shows tracebacks only where everything is shown."""
+    """Shows tracebacks only where everything is shown, and no control characters of data."""
 
     def format(self, record: logging.LogRecord) -> str:
         if logging.getLogger("pydatatask").level > logging.DEBUG and record.exc_info:
             record = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None})
-        return super().format(record)
+        return escape_controls(super().format(record))

@@ -1,4 +1,7 @@
-"""Everything that is printed goes through here: lines, JSON, tables, raw bytes."""
+"""Everything that is printed goes through here: lines, JSON, tables.
+
+Characters of data that command a terminal are escaped. Values as bytes go through ``bytestream``.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,15 @@ from datetime import date
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from .errors import ExitStatus
+from pydatatask_core.utils.visible import escape_controls, escape_controls_in_json
+
+from .errors import CommandLineError, ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from rich.console import Console, RenderableType
+    from rich.text import Text
 
 __all__ = [
     "complain",
@@ -88,13 +94,13 @@ def line(*words: object) -> None:
 
     :param words: what is in it, to be separated by blanks.
     """
-    sys.stdout.write(" ".join(str(word) for word in words) + "\n")
+    sys.stdout.write(escape_controls(" ".join(str(word) for word in words)) + "\n")
 
 
 def note(text: str) -> None:
     """Print a line about what was done to standard error, where it disturbs no script."""
     sys.stdout.flush()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(escape_controls(text) + "\n")
     sys.stderr.flush()
 
 
@@ -124,6 +130,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
     :param value: metadata, or what is made of it.
     :param indent: how deep to indent; on one line by default.
+    :raises CommandLineError: if JSON cannot tell two keys of a mapping apart, such as 1 and "1".
     """
     import json
 
@@ -131,20 +138,18 @@ def json_text(value: Any, indent: int | None = None) -> str:
     escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
 
     def dump(value: Any) -> str:
-        return json.dumps(
+        text = json.dumps(
             value, indent=indent, default=_plain, ensure_ascii=escaped, allow_nan=False
         )
+        return escape_controls_in_json(text)
 
-    try:
-        return dump(value)
-    except (TypeError, ValueError):
-        return dump(_strict(value))
+    return dump(_strict(value))
 
 
 def _strict(value: Any) -> Any:
     """Return a value as JSON can hold it: null for numbers it does not have, texts for keys."""
     if isinstance(value, dict):
-        return {_key(key): _strict(inner) for key, inner in value.items()}
+        return _mapping(value)
     if isinstance(value, set | frozenset):
         value = sorted(value, key=str)
     if isinstance(value, list | tuple):
@@ -154,9 +159,25 @@ def _strict(value: Any) -> Any:
     return value
 
 
-def _key(key: Any) -> Any:
-    kept = isinstance(key, str | int) or key is None or (isinstance(key, float) and isfinite(key))
-    return key if kept else str(_plain(key))
+def _mapping(value: dict[Any, Any]) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for key in value:
+        text = _key(key)
+        if text in keys:
+            raise CommandLineError(
+                f"it cannot be printed as JSON: the keys {keys[text]!r} and {key!r} of one mapping "
+                f"would both be {text!r} there; leave out --json"
+            )
+        keys[text] = key
+    return {text: _strict(value[key]) for text, key in keys.items()}
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    return str(_plain(key))
 
 
 def _plain(value: Any) -> Any:
@@ -192,13 +213,22 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Renderabl
     """
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
         made.add_column(
-            heading.removeprefix("#"), justify="right" if heading.startswith("#") else "left"
+            _cell(heading.removeprefix("#")),
+            justify="right" if heading.startswith("#") else "left",
         )
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        made.add_row(*(_cell(cell) for cell in row))
     return made
+
+
+def _cell(content: object) -> Text:
+    """Return plain or styled text for a table; data are never taken for markup."""
+    from rich.text import Text
+
+    if isinstance(content, Text):
+        return Text(escape_controls(content.plain), content.style)
+    return Text(escape_controls(str(content)))

@@ -10,6 +10,7 @@ import traceback
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from . import output
 from .console_names import names
 from .errors import ExitStatus
 
@@ -32,7 +33,8 @@ async def _run(pipeline: Pipeline, text: str) -> None:
             own = e.__traceback__
             while own is not None and own.tb_frame.f_code.co_filename != SOURCE:
                 own = own.tb_next
-            traceback.print_exception(e.with_traceback(own))
+            told = traceback.format_exception(e.with_traceback(own))
+            output.note("".join(told).removesuffix("\n"))
             raise ExitStatus(1) from None
     finally:
         await pipeline.close()

@@ -16,6 +16,8 @@ import threading
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.utils.visible import escape_controls
+
 from .console_names import BANNER, names
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class _Console(code.InteractiveConsole):
         self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         self._loop = loop
         self._running: asyncio.Task[Any] | None = None
+
+    def write(self, data: str) -> None:
+        """Write a traceback, whose message may contain data."""
+        super().write(escape_controls(data))
 
     def runcode(self, code: CodeType) -> None:
         """Run what was typed in the event loop, and wait for it."""

@@ -255,12 +255,12 @@ async def test_a_file_system_without_locks_is_warned_of_and_the_users_own_folder
     caplog: pytest.LogCaptureFixture,
     number: int,
 ) -> None:
-    lock = fcntl.flock
+    real = fcntl.flock
 
     def flock(descriptor: int, operation: int) -> None:
         if str(tmp_path / "done") in os.readlink(f"/proc/self/fd/{descriptor}"):
             raise OSError(number, os.strerror(number))
-        lock(descriptor, operation)
+        real(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
 

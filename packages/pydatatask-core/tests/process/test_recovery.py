@@ -101,7 +101,7 @@ async def test_a_job_that_lives_is_adopted(lab: Lab) -> None:
 async def test_a_job_that_has_ended_meanwhile_is_recorded(lab: Lab) -> None:
     task = await left_running(lab)
     lab.go.touch()
-    await status_written(lab.directories()[0] / ".status")
+    await status_written(lab.status())
     record = await finish(lab, task)
     assert record["success"] is True
     assert record["end_time"] <= datetime.now(UTC)
@@ -169,14 +169,14 @@ async def test_what_had_no_room_to_begin_is_begun_again(
     assert lab.empty()
 
 
-@pytest.mark.parametrize("gone", [".begun", ".script", ".status", ".stderr", ".stdout"])
+@pytest.mark.parametrize("gone", [".begun", ".script", ".stderr", ".stdout"])
 @pytest.mark.parametrize("order", [1, -1])
 async def test_a_directory_that_is_half_removed_is_removed(lab: Lab, gone: str, order: int) -> None:
     """A driver died while it removed what it had recorded."""
     task = await left_running(lab)
     lab.go.touch()
     place = lab.directories()[0]
-    await status_written(place / ".status")
+    await status_written(lab.status())
     await lab.pids.delete("a")
     await lab.inp.delete("a")
     names = sorted(path.name for path in place.iterdir())[::order]
@@ -191,7 +191,7 @@ async def test_a_directory_that_is_half_removed_is_removed(lab: Lab, gone: str, 
 
 async def test_a_process_that_only_has_the_number_is_not_taken_for_it(lab: Lab) -> None:
     task = await left_running(lab)
-    status = lab.directories()[0] / ".status"
+    status = lab.status()
     lines = status.read_text().split("\n")
     fields = lines[2].split(" ")
     os.killpg(int(fields[0]), signal.SIGKILL)
@@ -225,7 +225,7 @@ async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_t
     lab: Lab, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
     task = await left_running(lab)
-    [status] = lab.root.glob("processes/**/.status")
+    status = lab.status()
     lines = status.read_text().split("\n")
     boot, machine, namespace = lines[1].split("/")
     lines[1] = place.format(boot=boot, machine=machine, namespace=namespace)

@@ -24,6 +24,12 @@ _SUCCESS_STATUSES = range(200, 300)
 _MAX_SHOWN_CHARACTERS = 300
 
 
+MAX_RESPONSE_BYTES = 64 * 1024 * 1024
+"""Bytes of one response, decompressed. A manifest has 4 MiB at most, a page of tags far less."""
+
+_CHUNK_BYTES = 64 * 1024
+
+
 class UnexpectedResponse(Exception):
     """An invalid response of a registry."""
 
@@ -39,6 +45,15 @@ def parse_url(text: str, *, encoded: bool = False) -> URL:
         return URL(text, encoded=encoded)
     except ValueError as e:
         raise UnexpectedResponse(f"{text!r} is not a valid URL") from e
+
+
+async def _read_body(response: ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+        body += chunk
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise UnexpectedResponse(f"it has more than {MAX_RESPONSE_BYTES:,} bytes")
+    return bytes(body)
 
 
 class RequestRefused(Exception):
@@ -93,7 +108,7 @@ class RegistryResponse:
         :param response: the response.
         :raises UnexpectedAnswer: if the URL of its next page is not valid.
         """
-        body = await response.read()
+        body = await _read_body(response)
         try:
             link: Any = response.links.get("next", {})
         except ValueError as e:

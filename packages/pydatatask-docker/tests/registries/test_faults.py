@@ -100,6 +100,26 @@ async def test_an_invalid_list_is_not_treated_as_empty(
         await repo.keys()
 
 
+async def test_a_response_without_an_end_is_not_read_to_its_end(
+    fake: Fake, repo: DockerRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pydatatask_docker.response.MAX_RESPONSE_BYTES", 100_000)
+    sent = 0
+
+    class Endless(web.StreamResponse):
+        async def prepare(self, request: web.BaseRequest) -> Any:
+            nonlocal sent
+            await super().prepare(request)
+            while True:
+                await self.write(b" " * 10_000)
+                sent += 10_000
+
+    fake.answers.append(lambda request: Endless())
+    with pytest.raises(StoreError, match="more than 100,000 bytes"):
+        await repo.keys()
+    assert sent >= 100_000
+
+
 async def test_an_invalid_url_of_the_next_page_raises(fake: Fake, repo: DockerRepository) -> None:
     headers = {"Link": '<http://[>; rel="next"'}
     fake.answers.append(lambda request: web.json_response({"tags": ["a"]}, headers=headers))

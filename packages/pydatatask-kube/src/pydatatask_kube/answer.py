@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import api_errors, refusal
+from .errors import PodManagerError, api_errors, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     import aiohttp
 
-__all__ = ["Answer"]
+__all__ = ["MAX_ANSWER_BYTES", "Answer"]
+
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+"""Bytes of one answer that is read whole. A page has 100 pods of at most 1.5 MiB each."""
+
+_CHUNK_BYTES = 64 * 1024
 
 
 class Answer:
@@ -28,9 +33,18 @@ class Answer:
         self._where = where
 
     async def read(self) -> bytes:
-        """Read all of it."""
-        with api_errors(self._action, self._where):
-            return await self._response.read()
+        """Read all of it.
+
+        :raises PodManagerError: if it is larger than :data:`MAX_ANSWER_BYTES`.
+        """
+        body = bytearray()
+        async for chunk in self.chunks(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                cause = f"the answer has more than {MAX_ANSWER_BYTES:,} bytes"
+                status = self._response.status
+                raise PodManagerError(self._action, self._where, cause, status=status)
+        return bytes(body)
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """Read it line by line."""

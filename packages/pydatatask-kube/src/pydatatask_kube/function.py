@@ -45,10 +45,10 @@ class KubeFunctionTask(KubeTask, FunctionTask):
                   image: "docker.example.com/my/image"
                   command:
                     - python3
-                    - "{{argv0}}"
+                    - {{ argv0 | tojson }}
                     - launch
-                    - "{{task}}"
-                    - "{{job}}"
+                    - {{ task | tojson }}
+                    - {{ job | tojson }}
                     - "--force"
                     - "--sync"
                   resources:
@@ -99,6 +99,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
     :param retries: how often a failed job is tried again before its failure is recorded.
     :param concurrency: how many jobs may run at once.
     :param disabled: whether the pipeline leaves this task alone.
+    :param unsafe_templates: as of :class:`KubeTask`.
 
     It is highly recommended to provide at least one of ``kube_done``, ``func_done``, or ``logs``,
     so that at least one link is present with ``inhibits_start``.
@@ -125,6 +126,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         retries: int | Retries = 0,
         concurrency: int | None = None,
         disabled: bool = False,
+        unsafe_templates: bool = False,
     ) -> None:
         super().__init__(
             name,
@@ -141,6 +143,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             retries=retries,
             concurrency=concurrency,
             disabled=disabled,
+            unsafe_templates=unsafe_templates,
         )
         self.func_done = func_done
         if func_done is not None:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.task.rendered import RenderedText
 
 from .names import ATTEMPT, labels, pod_name
 
-__all__ = ["ManifestError", "complete", "parse"]
+if TYPE_CHECKING:
+    from .shape import Difference
+
+__all__ = ["ManifestError", "ShapeError", "complete", "parse"]
+
+MAX_DEPTH = 100
+"""How many levels of lists and mappings a manifest may have."""
 
 
 class ManifestError(Exception):
@@ -22,26 +30,89 @@ class ManifestError(Exception):
         self.line = line
 
 
+class ShapeError(ManifestError):
+    """A value changes the shape of a manifest; the message does not contain the value.
+
+    :param difference: the place and the value.
+    """
+
+    def __init__(self, difference: Difference) -> None:
+        place = f"`{difference.path}`" if difference.path else "the top level"
+        super().__init__(f"has its shape changed by a value, at {place}", None)
+        self.value = difference.value
+
+
 def parse(text: str) -> dict[str, Any]:
     """Read the manifest of a pod.
 
-    :param text: YAML, or JSON which is YAML as well.
-    :raises ManifestError: if it is none.
+    A text that a template has written is refused if a value in it changes the shape: if it adds or
+    removes keys or items, or is more than a part of the one scalar that it is printed into. Only
+    what the filter ``tojson`` prints may be a list or mapping.
+
+    :param text: YAML, or JSON which is YAML as well; a plain text is not compared with anything.
+    :raises ManifestError: if it is none, or has a key twice.
     """
     import yaml
 
-    loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
-        found = yaml.load(text, Loader=loader)
+        found = _load(text)
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         problem = getattr(e, "problem", None) or str(e)
         raise ManifestError(f"is no YAML: {problem}", mark and mark.line + 1) from e
+    except ValueError as e:  # a date such as 2026-13-01
+        raise ManifestError(f"is no YAML: {e}", None) from e
+    except RecursionError as e:
+        raise ManifestError("is nested too deeply", None) from e
     wrong = _problem(found)
     if wrong is not None:
         raise ManifestError(wrong, _line_of(text, wrong))
     manifest: dict[str, Any] = found
     return manifest
+
+
+def _load(text: str) -> Any:
+    import yaml
+
+    from .shape import find_difference
+
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(str.__str__(text))
+    try:
+        document = loader.get_single_node()
+        _check_keys(document)
+        difference = find_difference(text, document) if isinstance(text, RenderedText) else None
+        if difference is not None:
+            raise ShapeError(difference)
+        return None if document is None else loader.construct_document(document)
+    finally:
+        loader.dispose()
+
+
+def _check_keys(document: Any) -> None:
+    """Refuse a key that a mapping has twice, of which YAML would silently take the last."""
+    from yaml import MappingNode, ScalarNode
+
+    rest, seen = [(document, 0)], set[int]()
+    while rest:
+        node, depth = rest.pop()
+        if node is None or isinstance(node, ScalarNode) or id(node) in seen:
+            continue
+        seen.add(id(node))  # an alias can be met again
+        if depth >= MAX_DEPTH:
+            line = node.start_mark.line + 1
+            raise ManifestError(f"is nested in more than {MAX_DEPTH} levels", line)
+        if not isinstance(node, MappingNode):
+            rest += [(item, depth + 1) for item in node.value]
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            rest.append((value, depth + 1))
+            if isinstance(key, ScalarNode):
+                name, line = (key.tag, key.value), key.start_mark.line + 1
+                if name in lines:
+                    problem = f"has the key {key.value!r} twice, first in line {lines[name]}"
+                    raise ManifestError(f"{problem}; remove one of them", line)
+                lines[name] = line
 
 
 def _problem(manifest: Any) -> str | None:

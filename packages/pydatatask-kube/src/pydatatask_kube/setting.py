@@ -53,6 +53,7 @@ class KubeSetting(WritingTask, ABC):
         retries: int | Retries = 0,
         concurrency: int | None = None,
         disabled: bool = False,
+        unsafe_templates: bool = False,
     ) -> None:
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         check_label("the name of a task of pods", name)
@@ -61,6 +62,7 @@ class KubeSetting(WritingTask, ABC):
         self._open_podman: PodManager | None = None
         self.resources = resources
         self.template = TaskTemplate(template, name)
+        self.unsafe_templates = unsafe_templates
         self.window = checked_window(name, window)
         self.env = _checked_env(name, env)
         self.limits = Limits(

@@ -83,6 +83,9 @@ class KubeTask(KubeControl):
     :param retries: how often a failed job is tried again before its failure is recorded.
     :param concurrency: how many jobs may run at once.
     :param disabled: whether the pipeline leaves this task alone.
+    :param unsafe_templates: whether a value that the template prints may change the shape of the
+        manifest. By default its job is refused with a :class:`TemplateError`; only the filter
+        ``tojson`` prints lists and mappings, and ``raw`` text that is meant as YAML.
 
     It is highly recommended to provide one or more of ``done`` or ``logs`` so that at least one
     link is present with ``inhibits_start``. Only ``done`` tells what has failed.

@@ -73,7 +73,7 @@ class MultipartUpload:
         return self._number + 1
 
     async def send(self, data: bytes | bytearray) -> None:
-        """Start sending a part as soon as fewer than :data:`MAX_CONCURRENT_PARTS` parts are in transit.
+        """Start sending a part once fewer than :data:`MAX_CONCURRENT_PARTS` are in transit.
 
         :meth:`complete` waits until all parts have been sent.
 

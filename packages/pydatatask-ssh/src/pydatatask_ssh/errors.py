@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "AnswerError",
     "CommandError",
+    "OutputError",
     "SSHConnectionError",
     "SSHLoginError",
     "UncertainStartError",
@@ -49,6 +51,14 @@ class SSHLoginError(ProcessManagerError, PermissionError):
 
 class CommandError(ProcessManagerError):
     """A command failed on the machine; the text is what it said there."""
+
+
+class AnswerError(CommandError):
+    """The answer to one request is not one; nothing follows from it for any other request."""
+
+
+class OutputError(CommandError):
+    """An output of a job is not a regular file any more, so the job has failed."""
 
 
 class UncertainStartError(TaskError, ConnectionError):

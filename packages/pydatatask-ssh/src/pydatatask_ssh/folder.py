@@ -2,43 +2,108 @@
 
 from __future__ import annotations
 
+import posixpath
+import secrets
 import stat
 from typing import TYPE_CHECKING
 
+import asyncssh
+
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.folder import private_problem, root_problem
+from pydatatask_core.utils.ownership import MAX_LINKS, component_problem
 
 from .script import words
 
 if TYPE_CHECKING:
-    import asyncssh
+    from collections.abc import AsyncGenerator
 
     from .target import Target
 
-__all__ = ["prepare_private_folder"]
+__all__ = ["DEFAULT_ROOT", "choose_root", "prepare_private_folder"]
+
+DEFAULT_ROOT = "/tmp/pydatatask"
+"""The documented default, a name that any user of the machine can take."""
 
 
-async def prepare_private_folder(target: Target, root: str, folder: str) -> None:
+async def choose_root(target: Target, private: str) -> str:
+    """Return the folder that stands for the default one for this user of the machine.
+
+    As on the driver's own machine, this is the default, one with the user's number in its name, or
+    one in the user's home; the first in which the app has its private folder stays in use.
+
+    :param target: the machine.
+    :param private: the name of the private folder of the app.
+    :raises ProcessManagerError: if none of them can be used.
+    """
+    home = str(await target.sftp.realpath("."))
+    roots = [DEFAULT_ROOT, f"{DEFAULT_ROOT}-{target.user}"]
+    if home != "/":
+        roots.append(posixpath.join(home, ".local/state/pydatatask/processes"))
+    troubles: dict[str, str] = {}
+    usable: list[str] = []
+    for root in roots:
+        trouble = await _trouble(target, root, private)
+        if trouble is None:
+            usable.append(root)
+        else:
+            troubles[root] = trouble
+    for root in usable:
+        if await _lstat(target, f"{root}/{private}") is not None:
+            return root
+    if usable:
+        return usable[0]
+    reasons = "; ".join(f"{root!r}: {trouble}" for root, trouble in troubles.items())
+    raise ProcessManagerError(
+        f"there is no safe folder for processes of user {target.user} on {target.host}: {reasons}. "
+        "Give the manager a folder of your own there as `remote_path`"
+    )
+
+
+async def _trouble(target: Target, root: str, private: str) -> str | None:
+    """Return why a root cannot hold the private folder of an app; None if it can, or is missing."""
+    problem = await _root_problem(target, root)
+    if problem is not None or await _lstat(target, root) is None:
+        return problem
+    found = await _lstat(target, f"{root}/{private}")
+    if found is None:
+        lines = await target.ask(f"[ ! -w {words(root)} ] || tell writable")
+        return None if lines else f"user {target.user} may not write to it"
+    problem = private_problem(_mode(found), _owner(found), target.user, "remote_path")
+    return problem and f"{private!r} in it cannot be used: {problem}"
+
+
+async def prepare_private_folder(
+    target: Target, root: str, folder: str, *, shared: bool = True
+) -> None:
     """Make a private folder below a root that several users may share, or say what is wrong.
 
     :param target: the machine.
     :param root: the root, made with its parents if it is missing.
     :param folder: the folder in it.
+    :param shared: whether other users may have theirs in a root that this makes.
     :raises ProcessManagerError: if one of them is not what it has to be.
     """
-    here, where = words(root), f"{folder!r} of {target.host}"
-    # Whoever is faster, it is checked like any other.
-    await target.ask(
-        f"[ -e {here} ] || [ -L {here} ] || mkdir -p -m 1777 -- {here} || [ -e {here} ]"
-    )
-    link = await target.sftp.lstat(root)
-    trusted = stat.S_ISLNK(_mode(link)) and link.uid in (0, target.user)
-    found = await target.sftp.stat(root) if trusted else link
-    problem = root_problem(_mode(found), _owner(found), target.user, "remote_path")
-    if problem:
+    try:
+        await _prepare(target, root, folder, shared=shared)
+    except asyncssh.SFTPNoSuchFile as e:  # the shell has made it
         raise ProcessManagerError(
-            f"{root!r} of {target.host} cannot hold the folders of processes: {problem}"
-        )
+            f"the SFTP of {target.host} does not see {folder!r}, which its shell has just made: "
+            "they have different root folders; give `remote_path` a folder that has the same path "
+            "in both"
+        ) from e
+
+
+async def _prepare(target: Target, root: str, folder: str, *, shared: bool) -> None:
+    here, where = words(root), f"{folder!r} of {target.host}"
+    await _check_root(target, root)
+    # Whoever is faster, it is checked like any other. The umask is for the parents.
+    mode = "1777" if shared else "700"
+    await target.ask(
+        f"[ -e {here} ] || [ -L {here} ] || (umask 022; mkdir -p -m {mode} -- {here}) "
+        f"|| [ -e {here} ]"
+    )
+    await _check_root(target, root)
     it = words(folder)
     await target.ask(f"[ -d {it} ] || mkdir -m 700 -- {it} || [ -e {it} ]")
     found = await target.sftp.lstat(folder)
@@ -46,7 +111,82 @@ async def prepare_private_folder(target: Target, root: str, folder: str) -> None
     if problem:
         raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
     # Beside what we own, what we may write: a file system may be mounted for reading only.
-    await target.ask(f"chmod 700 -- {it} && true >{words(f'{folder}/.probe')}")
+    probe = f"{folder}/.probe"
+    passing = f"{probe}-{secrets.token_hex(8)}"
+    await target.ask(f"chmod 700 -- {it} && true >{words(passing)}")
+    try:
+        await target.sftp.posix_rename(passing, probe)
+    except asyncssh.SFTPOpUnsupported as e:
+        raise ProcessManagerError(
+            f"the SFTP of {target.host} cannot rename a file over another ({e}); pydatatask needs "
+            "the extension posix-rename@openssh.com, which OpenSSH has"
+        ) from e
+
+
+async def _check_root(target: Target, root: str) -> None:
+    problem = await _root_problem(target, root)
+    if problem:
+        raise ProcessManagerError(
+            f"{root!r} of {target.host} cannot hold the folders of processes: {problem}"
+        )
+
+
+async def _root_problem(target: Target, root: str) -> str | None:
+    """Return why a root, or the way to it, is not safe; None if it is, or is missing."""
+    async for component, found in _way_to(target, root):
+        mode, owner = _mode(found), _owner(found)
+        if found.gid == owner == target.user:
+            mode &= ~stat.S_IWGRP  # the group that many systems create for each user alone
+        trusted = owner in (0, target.user)
+        problem = component_problem(component, mode, owner, trusted=trusted)
+        if problem is not None:
+            return problem
+    link = await _lstat(target, root)
+    if link is None:
+        return None
+    trusted = stat.S_ISLNK(_mode(link)) and link.uid in (0, target.user)
+    try:
+        found = await target.sftp.stat(root) if trusted else link
+    except asyncssh.SFTPNoSuchFile:
+        return "it is a symbolic link that leads nowhere; remove it"
+    return root_problem(_mode(found), _owner(found), target.user, "remote_path")
+
+
+async def _way_to(
+    target: Target, path: str
+) -> AsyncGenerator[tuple[str, asyncssh.SFTPAttrs], None]:
+    """Yield the directories and links that lead to a path; those that are missing are left out."""
+    here, names, links = "/", path.split("/")[::-1], 0
+    while names and links <= MAX_LINKS:
+        name = names.pop()
+        if name in ("", "."):
+            continue
+        parent = await _lstat(target, here)
+        if parent is None:
+            return
+        yield here, parent
+        step = posixpath.dirname(here) if name == ".." else posixpath.join(here, name)
+        found = await _lstat(target, step)
+        if found is None:
+            return
+        if not stat.S_ISLNK(_mode(found)):
+            here = step
+            continue
+        links += 1
+        yield step, found
+        leads = str(await target.sftp.readlink(step))
+        here = "/" if leads.startswith("/") else here
+        names += leads.split("/")[::-1]
+
+
+async def _lstat(target: Target, path: str) -> asyncssh.SFTPAttrs | None:
+    """Return the attributes of an entry; None if it is missing or cannot be reached."""
+    try:
+        return await target.sftp.lstat(path)
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
+        return None
+    except asyncssh.SFTPPermissionDenied:
+        return None  # to create or enter it fails as well, and says why
 
 
 def _mode(attributes: asyncssh.SFTPAttrs) -> int:

@@ -12,16 +12,16 @@ import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 
+from .answers import Answer
 from .corking import Cork
-from .errors import CommandError, SSHConnectionError
-from .script import FUNCTIONS, MARK
+from .errors import AnswerError, CommandError, SSHConnectionError
+from .script import FUNCTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Channel", "Helper", "open_channel"]
 
-_MARK = MARK.encode()
 LONGEST_LOGIN = 60.0
 """Seconds that a login shell gets until it reads."""
 
@@ -34,7 +34,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
     Whatever the start-up files of the login shell print or do comes before that.
 
-    :param received: called with each line.
+    :param received: called with the bytes that come from then on.
     :param lost: called when the channel is closed, whoever closes it.
     """
 
@@ -43,7 +43,6 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._lost = lost
         self._nonce = secrets.token_hex(8)
         self._rest = b""
-        self._noise = b""
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started = False
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
@@ -54,24 +53,26 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 
         :param shell: the shell that it is to become.
         """
-        return f"exec {shell} -c 'echo {self._nonce}; exec {shell} 2>&1'"
+        # A number is all that a shell accepts as OPTIND, or it does not start.
+        return f"exec env -u OPTIND {shell} -c 'echo {self._nonce}; exec {shell} 2>&1'"
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
         self._channel = chan
         self._cork = Cork(chan.get_connection())
 
     def data_received(self, data: bytes, datatype: Any) -> None:
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        for line in lines:
-            if self._started:
-                self._received(line)
-            elif line.endswith(self._nonce.encode()):
-                self._started = True
-                if not self._ready.done():
-                    self._ready.set_result(None)
-            else:
-                self._noise = (self._noise + line + b"\n")[-_MUCH:]
+        if self._started:
+            return self._received(data)
+        begin, nonce, rest = (self._rest + data).partition(self._nonce.encode() + b"\n")
+        if not nonce:
+            self._rest = begin[-_MUCH:]
+            return None
+        self._started, self._rest = True, b""
+        if not self._ready.done():
+            self._ready.set_result(None)
+        if rest:
+            self._received(rest)
+        return None
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._ready.done():
@@ -100,7 +101,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
             ) from e
 
     def _said(self) -> str:
-        return (self._noise + self._rest).decode(errors="replace").strip()
+        return self._rest.decode(errors="replace").strip()
 
     def write(self, text: str) -> None:
         """Send text to the shell; what is sent in one turn of the loop goes out together.
@@ -153,12 +154,16 @@ async def open_channel(
 
 
 class Helper:
-    """Asks a shell to do things, and gets its answers in the order of the questions."""
+    """Sends requests to a shell, which answers them in their order.
 
-    def __init__(self) -> None:
+    :param timeout: after how many seconds without an answer the channel is given up; None never.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._timeout = timeout
+        self._watchdog: asyncio.TimerHandle | None = None
         self._channel: Channel | None = None
         self._waiting: deque[_Request] = deque()
-        self._count = 0
         self.is_lost = False
 
     async def open(self, raw: asyncssh.SSHClientConnection, shell: str) -> None:
@@ -172,19 +177,25 @@ class Helper:
         found.write(FUNCTIONS)
 
     async def ask(self, command: str) -> list[str]:
-        """Have a command done, and give the lines that it tells.
+        """Run a command, and return the parts of its answer.
 
         :param command: text for the shell, without a line break at its end.
-        :raises CommandError: if it fails; what it said is in there.
+        :raises CommandError: if it fails; the error message of the program is in there.
+        :raises AnswerError: if the answer cannot be read.
         :raises SSHConnectionError: if the connection broke, so that it may have been done or not.
         """
         channel = self._channel
         if channel is None or self.is_lost:
             raise SSHConnectionError("the connection broke before")
-        self._count += 1
-        request = _Request(self._count)
+        request = _Request(command)
         self._waiting.append(request)
-        channel.write(f"{{ {command}\n}} </dev/null; printf '{MARK}=%s %s\\n' {self._count} $?\n")
+        if self._watchdog is None:
+            self._watch()
+        mark = f"\x1e{request.answer.nonce}"
+        channel.write(
+            f"pdt_mark='{mark}'; {{ {command}\n}} </dev/null; "
+            'printf \'%s=%s%s\\n\' "$pdt_mark" $? "$pdt_mark"\n'
+        )
         return await request.future
 
     def close(self) -> None:
@@ -192,46 +203,62 @@ class Helper:
         if self._channel is not None:
             self._channel.close()
 
-    def _receive(self, line: bytes) -> None:
-        if not self._waiting:
-            return
-        request = self._waiting[0]
-        mark, found, rest = line.rpartition(_MARK)
-        if not found:
-            request.said.append(line.decode(errors="replace"))
-            return
-        if mark:  # something was said without a line break
-            request.said.append(mark.decode(errors="replace"))
-        text = rest.decode("utf-8", "surrogateescape")
-        if not text.startswith("="):
-            request.lines.append(text)
-            return
-        number, _, status = text[1:].partition(" ")
-        if int(number) == request.number:
-            self._waiting.popleft()
-            request.answer(int(status))
+    def _receive(self, data: bytes) -> None:
+        rest: bytes | None = data
+        while rest and self._waiting:
+            request = self._waiting[0]
+            try:
+                rest = request.answer.feed(rest)
+            except AnswerError as e:
+                # The end of this answer is not to be found, so this channel is of no use any more.
+                self._waiting.popleft().fail(e)
+                self.close()
+                return self._lose()
+            if rest is not None:
+                self._waiting.popleft().finish()
+                self._watch()
+        return None
+
+    def _watch(self) -> None:
+        """Give the next request its time, if there is one."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self._timeout is not None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._watchdog = loop.call_later(self._timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        """Close a channel that is stuck: the processes that hold it up end with the next one."""
+        request = self._waiting.popleft()
+        request.fail(
+            SSHConnectionError(
+                f"the request {request.answer.request!r} was not answered in {self._timeout:g} s"
+            )
+        )
+        self.close()
+        self._lose()
 
     def _lose(self) -> None:
         self.is_lost = True
         waiting, self._waiting = self._waiting, deque()
+        self._watch()
         for request in waiting:
             request.fail(SSHConnectionError("the connection broke meanwhile"))
 
 
 class _Request:
-    def __init__(self, number: int) -> None:
-        self.number = number
+    def __init__(self, command: str) -> None:
+        self.answer = Answer(command)
         self.future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-        self.lines: list[str] = []
-        self.said: list[str] = []
 
-    def answer(self, status: int) -> None:
+    def finish(self) -> None:
         if self.future.done():
             return
-        if status == 0:
-            self.future.set_result(self.lines)
+        if self.answer.status == 0:
+            self.future.set_result(self.answer.parts)
         else:
-            said = "; ".join(line for line in self.said if line) or f"exit status {status}"
+            said = self.answer.message or f"exit status {self.answer.status}"
             self.future.set_exception(CommandError(said))
 
     def fail(self, error: Exception) -> None:

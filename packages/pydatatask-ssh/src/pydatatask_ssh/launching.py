@@ -11,7 +11,7 @@ from pydatatask_core.proc_manager.supervisor import DEFAULT_SHELL
 from .script import words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pydatatask_core.proc_manager.base import _StderrIsStdout
 
@@ -53,28 +53,45 @@ def launch_text(
     :param line: what to tell of the end by.
     :param ends: the file to add that to.
     """
-    stdin, stdout, stderr = streams
+    exported = {name: value for name, value in environ.items() if _EXPORTED.fullmatch(name)}
+    # Shells drop these, or do not even start with them: so the command alone gets them.
+    given = [f"{name}={value}" for name, value in environ.items() if name not in exported]
+    carried = {f"pydatatask_given{number}": text for number, text in enumerate(given)}
     supervisor = [
         words(ends, line, "/proc/self/fd/5", journal, begun, status),
         '"$pdt_boot" "$pdt_setsid"',
+        *([_giving(carried)] if carried else []),
         words(*args),
     ]
-    redirects = [
-        f"<{words(stdin or '/dev/null')}",
-        f">>{words(stdout or '/dev/null')}",
-        "2>&1" if stderr is STDOUT else f"2>>{words(stderr or '/dev/null')}",
-        # The directory as it is now, as core's own launching has it.
-        f"5<{words(cwd)}",
-    ]
-    exported = [name for name in environ if _EXPORTED.fullmatch(name)]
-    given = [f"{name}={environ[name]}" for name in environ if name not in exported]
     command = [
-        *(['"$pdt_env"', words(*given)] if given else []),
         f'"$pdt_setsid" {target.detach} {DEFAULT_SHELL} -c "$pdt_tellers" sh',
         *supervisor,
-        *redirects,
+        *_redirects(streams),
+        f"5<{words(cwd)}",  # the directory as it is now, as core's own launching has it
     ]
+    exported |= carried
     if exported:  # by a shell of its own, which becomes the command: no command line holds them
-        assigned = [f"{name}={words(environ[name])}" for name in exported]
+        assigned = [f"{name}={words(value)}" for name, value in exported.items()]
         command = ["( export", *assigned, "; exec", *command, ")"]
     return " ".join(command if target.detach else [*command, "&"])
+
+
+def _redirects(streams: tuple[str | None, str | None, str | _StderrIsStdout | None]) -> list[str]:
+    """Return the words that redirect the standard streams of a command.
+
+    :param streams: the paths of stdin, stdout and stderr, None for a null file, ``STDOUT``.
+    """
+    stdin, stdout, stderr = streams
+    errors = "2>&1" if stderr is STDOUT else f"2>>{words(stderr or '/dev/null')}"
+    return [f"<{words(stdin or '/dev/null')}", f">>{words(stdout or '/dev/null')}", errors]
+
+
+def _giving(carried: Iterable[str]) -> str:
+    """Return the words before a command that give it variables which no shell passes on.
+
+    :param carried: the variables that hold them, as no command line is to do for long.
+    """
+    dropped = " ".join(f"-u {name}" for name in carried)
+    given = " ".join(f'"${name}"' for name in carried)
+    script = f'exec "$0" {dropped} {given} "$@"'
+    return f'{DEFAULT_SHELL} -c {words(script)} "$pdt_env"'

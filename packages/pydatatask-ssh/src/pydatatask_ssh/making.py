@@ -11,7 +11,6 @@ from pydatatask_core.proc_manager import RunExistsError
 from pydatatask_core.proc_manager.supervisor import SCRIPT, STDIN
 
 from .errors import SSHConnectionError
-from .folder import prepare_private_folder
 from .script import words
 from .streams import write_new
 
@@ -50,7 +49,7 @@ async def make_directory(manager: SSHLinuxManager, target: Target, place: str, p
             ) from None
         raise
     if (told := _as_words(plan)) is not None:
-        await target.ask(f"fill {words(place, *told)}")
+        await target.ask(f"fill {words(manager.basedir, place, *told)}")
     else:
         await _carry(manager, target, place, plan)
 
@@ -60,6 +59,7 @@ async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Pla
     script = f"{place}/{SCRIPT}"
     try:
         async with manager.reach.explaining(target, f"write {script!r}", script):
+            await target.ask(f"fresh {words(manager.basedir, place)}")
             await write_new(target.sftp, script, plan.script or b"\n", 0o700)
             if plan.stdin is not None:
                 await write_new(target.sftp, f"{place}/{STDIN}", plan.stdin)
@@ -72,7 +72,7 @@ async def _carry(manager: SSHLinuxManager, target: Target, place: str, plan: Pla
 
 async def _make_folder(manager: SSHLinuxManager, target: Target, place: str) -> None:
     """Make what a run directory is to be in, anew if somebody has removed all of it."""
-    await prepare_private_folder(target, str(manager.remote_path), str(manager.basedir))
+    await manager.prepare_folder(target)
     await target.ask(f"mkdir -p -m 700 -- {words(place.rpartition('/')[0])}")
 
 

@@ -13,11 +13,13 @@ from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import RESERVED_STATUS, safe_name
 from pydatatask_core.utils import AReadText, AWriteText
 
-from .folder import prepare_private_folder
+from .answers import parsing
+from .folder import DEFAULT_ROOT, choose_root, prepare_private_folder
 from .launching import launch_text
 from .reach import Reach
 from .rubbish import remove_tree
 from .script import words
+from .script_files import JOURNAL
 from .streams import SSHReadStream, SSHWriteStream
 from .watching import Watch
 
@@ -55,7 +57,10 @@ class SSHLinuxManager(AbstractProcessManager):
         tasks of one name with the same ``pids``.
     :param ssh: a callable that gives the connection, such as a resource of a session.
     :param remote_path: a directory of the remote machine in which to store data; below it, each
-        app of each user has a private one. One machine only may use it as its own.
+        app of each user has a private one. One machine only may use it as its own. Each directory
+        on the way to it has to be root's or the user's, and not writable by others unless sticky.
+        Where the default is another user's, ``/tmp/pydatatask-UID`` is used in its place, and where
+        that name is taken as well, a folder below ``~/.local/state/pydatatask``.
     :param boot_id: the file that tells one boot of the machine from the next.
     :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
         as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where the machine
@@ -93,7 +98,8 @@ class SSHLinuxManager(AbstractProcessManager):
         except ValueError as e:
             raise ProcessManagerError(f"SSHLinuxManager: {e}") from e
         self.app = app
-        self.remote_path = Path(place)
+        self._given_path = Path(place)
+        self._chosen_path: Path | None = None
         self.reach = Reach(ssh, self.posix_shell, boot_id, self._prepare)
         self.watch = Watch(self.reach, self.ended_among)
         self._runs: SSHRuns | None = None
@@ -110,11 +116,30 @@ class SSHLinuxManager(AbstractProcessManager):
         return self.reach.raw
 
     async def _prepare(self, target: Target) -> None:
-        await prepare_private_folder(target, str(self.remote_path), str(self.basedir))
+        if str(self._given_path) == DEFAULT_ROOT and self._chosen_path is None:
+            self._chosen_path = Path(await choose_root(target, self.basedir.name))
+        await self.prepare_folder(target)
+        await target.ask(f"mkdir -p -m 700 -- {words(self.basedir / JOURNAL, self.rubbish)}")
+        target.pins = self.rubbish
         await target.rubbish.sweep(self.rubbish)
         await target.report_ends(self.ends, self.watch.heard, str(self.basedir / ".probe"))
 
     # -- places ----------------------------------------------------------------------------------
+
+    @property
+    def remote_path(self) -> Path:
+        """The directory below which each app of each user has its private one."""
+        return self._chosen_path or self._given_path
+
+    async def prepare_folder(self, target: Target) -> None:
+        """Make the directory of this app where it is missing, and check that it is safe.
+
+        :param target: the machine.
+        :raises ProcessManagerError: if it is not.
+        """
+        root = self.remote_path
+        shared = root == self._given_path
+        await prepare_private_folder(target, str(root), str(self.basedir), shared=shared)
 
     @property
     def basedir(self) -> Path:
@@ -124,6 +149,14 @@ class SSHLinuxManager(AbstractProcessManager):
     def ends(self) -> str:
         """The file to which supervisors add a line at their end."""
         return str(self.basedir / ".ends")
+
+    def journal(self, directory: str) -> str:
+        """Return the file with the status of a run, which jobs in containers do not reach.
+
+        :param directory: the run directory.
+        """
+        base = str(self.basedir)
+        return f"{base}/{JOURNAL}{directory.removeprefix(base)}"
 
     @property
     def rubbish(self) -> str:
@@ -157,7 +190,8 @@ class SSHLinuxManager(AbstractProcessManager):
             for number, (_, identity) in enumerate(asked)
         )
         lines = await self.reach.perform("look for processes", lambda target: target.ask(command))
-        return {asked[int(line)][0] for line in lines}
+        with parsing("lives", lines):
+            return {asked[int(line)][0] for line in lines}
 
     async def ended_among(self, directories: Iterable[str]) -> dict[str, bool]:
         """Give those of the run directories of which the run may have ended, all in one question.
@@ -169,12 +203,13 @@ class SSHLinuxManager(AbstractProcessManager):
         if not asked:
             return {}
         count = "pdt_i=$((pdt_i + 1))"
-        asking = f'over "$pdt_run" $pdt_i; {count}'
+        asking = f'over {words(self.basedir)} "$pdt_run" $pdt_i; {count}'
         command = f"pdt_i=0; for pdt_run in {words(*asked)}; do {asking}; done"
         lines = await self.reach.perform(
             "look for runs that have ended", lambda it: it.ask(command)
         )
-        return {asked[int(line.rstrip("-"))]: not line.endswith("-") for line in lines}
+        with parsing("over", lines):
+            return {asked[int(line.rstrip("-"))]: not line.endswith("-") for line in lines}
 
     async def spawn(
         self,

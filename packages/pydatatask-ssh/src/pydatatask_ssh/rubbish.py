@@ -51,7 +51,9 @@ class Rubbish:
         self._left: set[str] = set()
         """What cannot be removed, and was reported."""
 
-    async def throw_away(self, place: str, bin_: str, *, more: bool = False) -> Leftover | None:
+    async def throw_away(
+        self, place: str, bin_: str, *, more: bool = False, journal: str | None = None
+    ) -> Leftover | None:
         """Move something out of the way at once, and remove it when there is time.
 
         Nobody uses the name that it has then, so the removal may come late without any harm.
@@ -59,21 +61,46 @@ class Rubbish:
         :param place: what to remove; it may be gone.
         :param bin_: the directory to move it to.
         :param more: whether more will soon follow, so that all can be removed together.
+        :param journal: the status of a run, which goes first, so that it is never taken for that of
+            the next run directory of this name.
         :return: where it is and why, if it cannot be moved there; None else.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
+        # Sent first, and nothing waits for the answer.
+        noting = asyncio.ensure_future(self._move_journal(journal, f"{name}+"))
+        await asyncio.sleep(0)
         self._target.cork.hold()
         try:
-            if not await self._moved(place, name, bin_):
-                return None
+            moved = await self._moved(place, name, bin_)
         except _REFUSED as e:
-            return await self._leave(place, e)
+            left = await self._leave(place, e)
+            if await noting and journal is not None and left.place == place:
+                await self._target.sftp.posix_rename(f"{name}+", journal)
+            return left
+        finally:
+            if await noting:
+                self.names.add(f"{name}+")
+        if not moved:
+            return None
         self.names.add(name)
         if not more:
             self.take_out()
         elif self._later is None:
             self._later = asyncio.get_running_loop().call_later(_SOON, self.take_out)
         return None
+
+    async def _move_journal(self, journal: str | None, name: str) -> bool:
+        """Move the status of a run to the bin; return whether it is there now."""
+        if journal is None:
+            return False
+        self._target.cork.hold()
+        try:
+            await self._target.sftp.posix_rename(journal, name)
+        except (asyncssh.SFTPNoSuchFile, *_REFUSED):  # there may be no bin any more
+            with contextlib.suppress(asyncssh.SFTPNoSuchFile):
+                await self._target.sftp.remove(journal)
+            return False
+        return True
 
     async def _moved(self, place: str, name: str, bin_: str) -> bool:
         """Move something to the bin, which is made if need be; return whether it was there."""

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from pydatatask_core.proc_manager.judging import Seen
 
+from .answers import parsing
+from .run_files import DIRECTORY_PROBLEMS, directory_problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["parse_beginnings", "parse_clock", "parse_now", "parse_sight"]
+__all__ = ["parse_clock", "parse_memo", "parse_now", "parse_sight"]
 
 _FRACTION = re.compile(r":\d\d(\.\d+)")
 
@@ -23,24 +26,26 @@ def parse_sight(lines: Iterable[str], place: str, boot_id: str) -> Seen:
     :param boot_id: the boot id of the machine.
     """
     seen = Seen(place, boot_id)
-    text: list[str] = []
     for line in lines:
         kind, rest = line[:1], line[1:]
         if kind == "N":
             seen.exists = False
+        elif kind == "P":
+            seen.problem = directory_problem(place, DIRECTORY_PROBLEMS[rest])
         elif kind in "YR":
             seen.begun = kind == "Y"
         elif kind == "S":
-            text.append(f"{rest}\n")
-        elif kind == "U":
-            text.append(rest)
+            seen.status = rest.encode("utf-8", "surrogateescape")
         elif kind == "L":
             seen.lives = True
         elif kind == "A":
             seen.uptime = float(rest)
         elif kind == "M":
             seen.written = _time(rest)
-    seen.status = "".join(text).encode("utf-8", "surrogateescape")
+    if not seen.exists and seen.lives:
+        seen.problem = f"its run directory {place!r} is gone"
+    elif not seen.exists:
+        seen.status = b""
     return seen
 
 
@@ -56,22 +61,24 @@ def parse_clock(lines: Iterable[str]) -> float | None:
         return None
 
 
-def parse_now(lines: Iterable[str]) -> float:
+def parse_now(lines: list[str]) -> float:
     """Return the time that ``now`` reports, in whole seconds since the epoch.
 
     :param lines: the lines.
     """
-    return float(next(line[1:] for line in lines if line.startswith("T")))
+    with parsing("now", lines):
+        return float(lines[0].removeprefix("T"))
 
 
-def parse_beginnings(lines: Iterable[str], files: Iterable[str]) -> dict[str, bytes]:
-    """Give what those of some files begin with that exist.
+def parse_memo(lines: Iterable[str]) -> str | None:
+    """Return the content of a memo, or None if there is none.
 
-    :param lines: the lines that ``begins`` tells, among others.
-    :param files: the files that it was asked for.
+    :param lines: the lines that ``memo`` tells, among others.
     """
-    found = zip(files, (line[1:] for line in lines if line.startswith("D")), strict=True)
-    return {path: bytes.fromhex(text) for path, text in found if text != "-"}
+    for line in lines:
+        if line.startswith("C"):
+            return line[1:].encode("utf-8", "surrogateescape").decode(errors="replace")
+    return None
 
 
 def _time(text: str) -> float:

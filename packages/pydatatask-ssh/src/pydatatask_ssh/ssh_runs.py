@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import stat
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,12 @@ import asyncssh
 from pydatatask_core.proc_manager import STDOUT, Report, Runs, State
 from pydatatask_core.proc_manager.identity import parse_identity
 from pydatatask_core.proc_manager.judging import judge
-from pydatatask_core.proc_manager.run import INLINE, TAIL, Leftover, Output
+from pydatatask_core.proc_manager.run import TAIL, Leftover, Output
 from pydatatask_core.proc_manager.runs import PATIENCE
 from pydatatask_core.proc_manager.shell import strict_shell
 from pydatatask_core.proc_manager.supervisor import (
     BEGUN,
     SCRIPT,
-    STATUS,
     STDERR,
     STDIN,
     STDOUT_FILE,
@@ -29,13 +27,15 @@ from pydatatask_core.proc_manager.supervisor import (
     original_name,
 )
 
-from .errors import SSHConnectionError, UncertainStartError
+from .answers import parsing
+from .errors import OutputError, SSHConnectionError, UncertainStartError
 from .launching import launch_text
 from .making import make_directory
 from .rubbish import remove_leftovers
+from .run_files import open_output, parse_outputs, read_output, twin_of
 from .script import words
-from .sight import parse_beginnings, parse_now, parse_sight
-from .streams import write_new
+from .sight import parse_memo, parse_now, parse_sight
+from .streams import SSHReadStream, write_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
     from .target import Target
 
 __all__ = ["SSHRuns"]
-
-_MANY = TAIL + 1
-"""As many bytes of a file are too many to be told by a shell, in thrice as many characters."""
 
 
 class SSHRuns(Runs):
@@ -112,9 +109,9 @@ class SSHRuns(Runs):
                     if plan.stderr is STDOUT
                     else None,
                 ),
-                journal=STATUS,
+                journal=self.manager.journal(place),
                 begun=BEGUN,
-                status=STATUS,
+                status=self.manager.journal(place),
                 line=place,
                 ends=self.manager.ends,
             )
@@ -159,11 +156,8 @@ class SSHRuns(Runs):
         self, target: Target, run: Run, place: str, names: tuple[str, ...], claim: bool
     ) -> Report:
         starting = self._is_starting(run)
-        files = [f"{place}/{name}" for name in names]
-        if run.memo is not None:
-            files.append(str(run.memo))
         ended = self.manager.watch.ended(place)
-        seen, begins = await self._look(target, place, files, dated=ended is None)
+        seen, lines = await self._look(target, place, dated=ended is None, run=run, names=names)
         if seen.begun is None:
             seen.begun = self.manager.watch.began(place)
         report = judge(seen)
@@ -177,39 +171,48 @@ class SSHRuns(Runs):
             report.state = State.NOT_STARTED
         if report.state in (State.RUNNING, State.PREPARED):
             return report
-        for name in names:
-            if (data := begins.get(f"{place}/{name}")) is not None:
-                output = await _output(target, f"{place}/{name}", data)
-                if output is not None:
-                    report.outputs[name] = output
-        if (data := begins.get(str(run.memo))) is not None:
-            report.memo = data[:TAIL].decode(errors="replace")
+        report.memo = parse_memo(lines)
+        if report.state not in (State.NOT_STARTED, State.ABSENT):
+            await _add_outputs(target, run, report, lines)
         return report
 
     async def _look(
-        self, target: Target, place: str, files: Sequence[str] = (), *, dated: bool = False
-    ) -> tuple[Seen, dict[str, bytes]]:
-        """Find out about a run directory, and what some files begin with.
+        self,
+        target: Target,
+        place: str,
+        *,
+        dated: bool = False,
+        run: Run | None = None,
+        names: Sequence[str] = (),
+    ) -> tuple[Seen, list[str]]:
+        """Find out about a run directory and outputs in it.
 
         :param dated: whether to find out when its status was written.
+        :param run: the run, if its memo is wanted.
+        :param names: the outputs.
         """
-        asked = [f"look {words(place)}", *([f"written {words(place)}"] if dated else [])]
-        if files:
-            asked.append(f"begins {_MANY} {words(*files)}")
+        here = words(self.manager.basedir, place)
+        asked = [f"look {here}", *([f"written {here}"] if dated else [])]
+        if names and run is not None:
+            asked.append(f"outputs {words(place, twin_of(run), *names)}")
+        if run is not None and run.memo is not None:
+            asked.append(f"memo {words(run.memo)}")
         lines = await target.ask(" && ".join(asked))
-        seen = parse_sight(lines, place, target.boot)
+        with parsing("look", lines):
+            seen = parse_sight(lines, place, target.boot)
         if not seen.exists:
             # A shell does not tell what is not there from what it may not see.
             with contextlib.suppress(asyncssh.SFTPNoSuchFile):
-                entry = await target.sftp.lstat(place)
-                if stat.S_ISLNK(entry.permissions or 0):
-                    return seen, {}  # no run directory, wherever it leads
-                return await self._look(target, place, files, dated=dated)
-        return seen, parse_beginnings(lines, files)
+                await target.sftp.lstat(place)
+                return await self._look(target, place, dated=dated, run=run, names=names)
+        return seen, lines
 
     async def read(self, run: Run, name: str) -> AReadStream:
-        stream: AReadStream = await self.manager.open(run.directory / name, "rb")
-        return stream
+        path = str(run.directory / name)
+        file = await self.manager.reach.perform(
+            f"open {path!r}", lambda target: open_output(target, run, name)
+        )
+        return SSHReadStream(file, path, self.host)
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -221,7 +224,7 @@ class SSHRuns(Runs):
         )
 
     async def _stop(self, target: Target, place: str, reason: str, force: bool) -> bool:
-        note = f"note {words(place, reason)}"
+        note = f"note {words(self.manager.basedir, place, reason)}"
         seen, _ = await self._look(target, place)
         identity = parse_identity(seen.status)
         if identity is None:
@@ -244,10 +247,12 @@ class SSHRuns(Runs):
         )
 
     async def _remove(self, target: Target, place: str, made: bool) -> Leftover | None:
-        if not made and not await target.ask(f"marked {words(place)}"):
+        here = words(self.manager.basedir, place)
+        if not made and not await target.ask(f"marked {here}"):
             return Leftover(place, UNMARKED)
         bin_, more = self.manager.rubbish, self.manager.watch.waits
-        return await target.rubbish.throw_away(place, bin_, more=more)
+        journal = self.manager.journal(place)
+        return await target.rubbish.throw_away(place, bin_, more=more, journal=journal)
 
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
         async def removed(target: Target) -> list[Leftover]:
@@ -257,9 +262,9 @@ class SSHRuns(Runs):
         return await self.manager.reach.perform(f"remove what is left in {str(folder)!r}", removed)
 
     async def tail(self, run: Run, name: str, length: int) -> bytes:
-        path = str(run.directory / name)
         return await self.manager.reach.perform(
-            f"read {path!r}", lambda target: _tail(target, path, length)
+            f"read {str(run.directory / name)!r}",
+            lambda target: _tail(target, run, name, length),
         )
 
     async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
@@ -268,6 +273,7 @@ class SSHRuns(Runs):
             f"hold the output of {source!r} in {str(place)!r}",
             lambda target: _archive(target, source, str(place), names),
         )
+        run.held = place
 
     async def unarchive(self, run: Run) -> None:
         place = str(run.directory)
@@ -284,7 +290,12 @@ class SSHRuns(Runs):
 
     async def found(self, folder: Path) -> set[str] | None:
         async def listed(target: Target) -> set[str]:
+            journal = self.manager.journal(str(folder))
+            kept = await _names_in(target, journal)  # first, because a directory is made first
             names = await _names_in(target, str(folder))
+            for name in set(kept) - set(names):
+                with contextlib.suppress(asyncssh.SFTPNoSuchFile):  # its directory was removed
+                    await target.sftp.remove(f"{journal}/{name}")
             return {original_name(name) for name in names if not is_leftover(name)}
 
         return await self.manager.reach.perform(
@@ -310,23 +321,27 @@ async def _names_in(target: Target, folder: str) -> list[str]:
     return [str(name) for name in names if name not in (".", "..")]
 
 
-async def _output(target: Target, path: str, begins: bytes) -> Output | None:
-    if len(begins) < _MANY:
-        return Output(len(begins), begins, begins[-TAIL:])
-    try:
-        async with target.sftp.open(path, "rb") as file:
-            size = (await file.stat()).size or 0
-            if size > INLINE:
-                tail: Any = await file.read(TAIL, size - TAIL)
-                return Output(size, None, tail)
-            data: Any = await file.read(size, 0)
-    except asyncssh.SFTPNoSuchFile:
-        return None
-    return Output(len(data), data, data[-TAIL:])
+async def _add_outputs(target: Target, run: Run, report: Report, lines: list[str]) -> None:
+    """Add to a report the outputs of a run that is over, or why one of them cannot be read."""
+    with parsing("outputs", lines):
+        contents = parse_outputs(lines, target.user)
+    for name, it in contents.items():
+        if it.problem is not None:
+            report.problem = report.problem or it.problem
+        elif it.data is not None:
+            report.outputs[name] = Output(it.size, it.data, it.data[-TAIL:])
+        else:
+            try:
+                output = await read_output(target, run, name)
+            except OutputError as e:
+                report.problem = report.problem or str(e)
+            else:
+                if output is not None:
+                    report.outputs[name] = output
 
 
-async def _tail(target: Target, path: str, length: int) -> bytes:
-    async with target.sftp.open(path, "rb") as file:
+async def _tail(target: Target, run: Run, name: str, length: int) -> bytes:
+    async with await open_output(target, run, name) as file:
         size = (await file.stat()).size or 0
         data: Any = await file.read(length, max(0, size - length))
         return bytes(data)

@@ -8,10 +8,12 @@ import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
 
+from .answers import parsing
 from .corking import Cork
 from .helper import Channel, Helper, open_channel
 from .rubbish import Rubbish
 from .script import REPORTER, words
+from .sftp import open_sftp
 from .sight import parse_clock
 
 if TYPE_CHECKING:
@@ -20,6 +22,37 @@ if TYPE_CHECKING:
 __all__ = ["Target"]
 
 _MUCH = 1 << 20
+
+REQUEST_TIMEOUT_SECONDS = 120.0
+"""How long something may take that takes no time, before its channel is replaced."""
+
+MAX_LINE_BYTES = 64 * 1024
+"""The longest line about an end; a path has at most 4096 bytes."""
+
+
+class Lines:
+    """Splits bytes into lines, and drops lines that are too long.
+
+    :param received: called with each line.
+    """
+
+    def __init__(self, received: Callable[[bytes], None]) -> None:
+        self._received = received
+        self._rest = b""
+        self._is_too_long = False
+
+    def feed(self, data: bytes) -> None:
+        """Read more bytes.
+
+        :param data: the bytes that have come.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if not self._is_too_long:
+                self._received(line)
+            self._is_too_long = False
+        if len(self._rest) > MAX_LINE_BYTES:
+            self._rest, self._is_too_long = b"", True
 
 
 class Target:
@@ -46,9 +79,11 @@ class Target:
         self.detach = ""
         self.bash: str | None = None
         """The path of bash there, if the machine has it."""
+        self.pins = ""
+        """The folder in which files get a second name while they are opened."""
         self._shell = shell
         self._boot_id = boot_id
-        self._quick = Helper()
+        self._quick = Helper(timeout=REQUEST_TIMEOUT_SECONDS)
         self._slow = Helper()
         self._reporter: Channel | None = None
         self._helpers: list[str] = []
@@ -76,7 +111,7 @@ class Target:
         await self._slow.open(self.raw, self._shell)
         await self._introduce(self._slow)
         try:
-            self.sftp = await self.raw.start_sftp_client()
+            self.sftp = await open_sftp(self.raw, self._shell)
         except asyncssh.Error as e:
             if self.raw.is_closed():
                 raise
@@ -87,14 +122,16 @@ class Target:
 
     async def _introduce(self, helper: Helper) -> None:
         missing = []
-        for line in await helper.ask(words("begin", self._boot_id)):
+        lines = await helper.ask(words("begin", self._boot_id))
+        for line in lines:
             kind, rest = line[:1], line[1:]
             if kind == "X":
                 missing.append(rest)
             elif kind == "B":
                 self.boot = rest.strip()
             elif kind == "I":
-                self.user = int(rest or -1)
+                with parsing("begin", lines):
+                    self.user = int(rest or -1)
             elif kind == "F":
                 self.detach = rest
             elif kind == "H":
@@ -152,7 +189,8 @@ class Target:
         file = words(path)
         up_since = parse_clock(await self.ask(f"clock {words(clock)}"))
         size = await self.ask(f"[ -e {file} ] || true >{file} && sizes {file}")
-        start = int(size[0][1:]) + 1
+        with parsing("sizes", size):
+            start = int(size[0][1:]) + 1
         if start > _MUCH:
             await self.ask(f"true >{file}")
             start = 1
@@ -161,7 +199,7 @@ class Target:
             told(line.decode("utf-8", "surrogateescape"), up_since)
 
         self._reporter = await open_channel(
-            self.raw, lambda: Channel(receive, lambda: None), self._shell
+            self.raw, lambda: Channel(Lines(receive).feed, lambda: None), self._shell
         )
         self._reporter.write(REPORTER.format(start=start, ends=file))
 

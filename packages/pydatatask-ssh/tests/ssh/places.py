@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from services.sshd import SSHServer
 
-__all__ = ["connect", "driven", "new_lab", "quickly", "well_ended"]
+__all__ = ["connect", "driven", "journal_of", "new_lab", "quickly", "well_ended"]
 
 quickly: dict[str, Any] = {"keepalive": 0.5, "patience": 20.0}
 """How soon a connection in a test counts as broken."""
@@ -65,3 +65,14 @@ async def well_ended(lab: Lab, *names: str) -> None:
         assert record["success"], record
     assert len(lab.lines()) == len(names)
     assert lab.empty()
+
+
+def journal_of(directory: Path) -> Path:
+    """Return the file in which the supervisor of a run has written its process and its status.
+
+    :param directory: the run directory.
+    """
+    for base in directory.parents:
+        if (base / ".journal").is_dir():
+            return base / ".journal" / directory.relative_to(base)
+    raise FileNotFoundError(directory)

@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from processes.chaos.attacks import Chaos, DriverServer, tiny_disk
 from processes.chaos.verdict import check
 from processes.chaos.world import JOBS, World
 
+from pydatatask_core.proc_manager.identity import parse_identity
+
 from .cutting import cut
+from .places import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +28,19 @@ if TYPE_CHECKING:
 ROUNDS = int(os.environ.get("PYDATATASK_CHAOS_ROUNDS", "1"))
 SEED = int(os.environ.get("PYDATATASK_CHAOS_SEED", "1"))
 DRIVERS = 4
+
+
+@pytest.fixture(autouse=True)
+def _identities(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let attacks find processes by the journals of this backend."""
+
+    def identity(directory: Path) -> Any:
+        try:
+            return parse_identity(journal_of(directory).read_bytes())
+        except OSError:
+            return None
+
+    monkeypatch.setattr("processes.chaos.attacks._identity", identity)
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from processes.lab import until
 from pydatatask_core.proc_manager import Plan, State
 from pydatatask_core.testing.runs import new_run
 from pydatatask_ssh import SSHLinuxManager
-from pydatatask_ssh.sight import parse_beginnings, parse_clock
+from pydatatask_ssh.sight import parse_clock
 from pydatatask_ssh.watching import Watch
 
-from .places import connect
+from .places import connect, journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ async def test_the_time_of_an_end_that_was_told_is_that_of_the_machine(
         await until(told)
         report = await manager.runs.report(run)
         assert (report.state, report.ended) == (State.ENDED, manager.watch.ended(place))
-        written = (run.directory / ".status").stat().st_mtime
+        written = journal_of(run.directory).stat().st_mtime
         assert report.ended == pytest.approx(written, abs=30)
 
         # Who has not been told asks.
@@ -81,8 +81,3 @@ def test_a_clock_that_is_not_understood_is_none(
     lines: Sequence[str], up_since: float | None
 ) -> None:
     assert parse_clock(lines) == up_since
-
-
-def test_a_file_that_is_absent_is_told_from_one_that_is_empty() -> None:
-    lines = ["Y", "S      0", "D", "D-", "D61 00 0a ff"]
-    assert parse_beginnings(lines, "abc") == {"a": b"", "c": b"a\0\n\xff"}

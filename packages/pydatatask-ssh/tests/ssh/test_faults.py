@@ -19,7 +19,7 @@ from pydatatask_ssh import SSHConnectionError
 from pydatatask_ssh.ssh_runs import SSHRuns
 
 from .cutting import cut, sessions
-from .places import connect, driven, new_lab, quickly, well_ended
+from .places import connect, driven, journal_of, new_lab, quickly, well_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,7 @@ async def test_jobs_that_ran_when_the_machine_restarted_are_lost_and_nothing_els
         lab = new_lab(tmp_path, lambda: connection, boot_id=str(boot_id))
         async with driven(lab, *JOBS):
             for directory in lab.directories():
-                identity = parse_identity((directory / ".status").read_bytes())
+                identity = parse_identity(journal_of(directory).read_bytes())
                 assert identity is not None
                 os.kill(identity.supervisor, signal.SIGKILL)
                 os.killpg(identity.process.pid, signal.SIGKILL)

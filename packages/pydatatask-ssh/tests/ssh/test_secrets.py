@@ -49,7 +49,7 @@ async def test_variables_are_in_no_command_line(
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         await manager.validate()
         run = new_run(manager)
-        dump = f"cat /proc/$PPID/environ; cat /proc/$$/cmdline /proc/$PPID/cmdline >>{seen}"
+        dump = f"cat /proc/$$/environ; cat /proc/$$/cmdline /proc/$PPID/cmdline >>{seen}"
         report = await finished(manager.runs, run, Plan(dump.encode(), environ, stdout=True))
     output = report.outputs[".stdout"].data
     assert output is not None

@@ -215,8 +215,9 @@ async def test_a_machine_that_lacks_a_program_is_told_which(
 
 
 async def test_a_server_without_sftp_is_told_what_it_lacks(
-    new_sshd: Callable[..., SSHServer], tmp_path: Path
+    new_sshd: Callable[..., SSHServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pydatatask_ssh.sftp.SERVERS", ("/nonexistent",))
     server = new_sshd("Subsystem=other internal-sftp")
     async with connect(server, patience=0.5) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,11 +19,10 @@ from pydatatask_core.testing.runs import end_of, finished, line_of, new_run
 from pydatatask_ssh import SSHConnection, SSHLinuxManager, SSHLoginError
 
 from .cutting import cut
-from .places import connect, driven, new_lab
+from .places import connect, driven, journal_of, new_lab
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from services.sshd import SSHServer
     from services.users import User
@@ -43,7 +44,7 @@ async def test_all_that_is_made_is_the_users_and_private(
     await manager.runs.start(run, Plan(script, {}, stdout=True))
     assert await line_of(manager.runs, manager, run) == f"{user.uid}\n".encode()
     assert user.uid != os.geteuid()
-    identity = parse_identity((run.directory / ".status").read_bytes())
+    identity = parse_identity(journal_of(run.directory).read_bytes())
     assert identity is not None
     processes = [f"/proc/{pid}" for pid in (identity.process.pid, identity.supervisor)]
     files = [str(path) for path in [manager.basedir, *manager.basedir.rglob("*")]]
@@ -55,9 +56,21 @@ async def test_all_that_is_made_is_the_users_and_private(
     assert (await end_of(manager.runs, run)).stopped == "enough"
 
 
+@pytest.fixture
+def shared_root() -> Iterator[Path]:
+    """Return a folder that users share, as /tmp is."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="pdt") as name:
+        root = Path(name) / "root"
+        Path(name).chmod(0o755)
+        root.mkdir()
+        root.chmod(0o1777)
+        yield root
+
+
 async def test_what_runs_as_another_user_is_neither_found_dead_nor_ended(
-    sshd: SSHServer, of_user: SSHConnection, root: Path
+    sshd: SSHServer, of_user: SSHConnection, shared_root: Path
 ) -> None:
+    root = shared_root
     async with SSHConnection(**sshd.login) as connection:
         ours = SSHLinuxManager("app", lambda: connection, root)
         await ours.validate()

@@ -23,6 +23,8 @@ __all__ = ["cat_data", "command"]
 async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = False) -> None:
     """Print a value to standard output: a blob as its bytes are, metadata as YAML.
 
+    On a terminal, control characters of the value are escaped.
+
     :param pipeline: an open pipeline.
     :param data: which repository, as ``task.link``.
     :param job: which job.
@@ -43,6 +45,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
         async with await repo.open(job, "rb") as stream:
             while block := await stream.read(CHUNK):
                 await out.write(block)
+        await out.close()
         return
     if not metadata:
         raise CommandLineError(
@@ -64,7 +67,9 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
             f"the value of job {job!r} in {data} cannot be printed as YAML: {e.problem}; "
             "--json shows it as text"
         ) from None
-    await Output().write(text)
+    out = Output()
+    await out.write(text)
+    await out.close()
 
 
 @click.command(
@@ -84,5 +89,6 @@ def command(app: App, as_json: bool, data: str, job: str) -> None:
 
     DATA is `TASK.LINK`. A blob is printed as it is, byte for byte and however large; metadata as
     YAML, or as JSON by --json (times in ISO 8601, bytes in base64, types of the store as text).
+    On a terminal, control characters and bytes that are not UTF-8 are escaped.
     """
     app.run(lambda pipeline: cat_data(pipeline, data, job, as_json=as_json), data=[data])

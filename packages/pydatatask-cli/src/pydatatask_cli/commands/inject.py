@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "inject_data", "inject_folder", "put"]
 
+_MAX_NAMES = 5
+"""Links that a message names at most."""
+
 
 async def inject_data(
     pipeline: Pipeline, data: str, job: str, *, file: str | PathLike[str] | None = None
@@ -75,17 +78,24 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
 
 
 async def inject_folder(
-    pipeline: Pipeline, data: str, folder: Path, *, encode: bool = False
+    pipeline: Pipeline,
+    data: str,
+    folder: Path,
+    *,
+    encode: bool = False,
+    follow_links: bool = False,
 ) -> list[str]:
     """Put each file of a folder into a repository, under its name without the extension.
 
-    Hidden files are passed over. All names are checked before anything is written.
+    Hidden files are passed over, and so are symbolic links, which a note on standard error names.
+    All names are checked before anything is written.
 
     :param pipeline: an open pipeline.
     :param data: which repository, as ``task.link``.
     :param folder: the folder.
     :param encode: whether the jobs are what ``encode_job_id`` makes of the names, all of them, so
         that no two become one.
+    :param follow_links: whether a symbolic link counts as the file that it leads to.
     :return: the jobs.
     :raises CommandLineError: if two files mean one job.
     :raises InvalidJobIdError: if a file's name is no job id.
@@ -94,18 +104,29 @@ async def inject_folder(
 
     repo = find_data(pipeline, data).repo
     files: dict[str, Path] = {}
-    for path in await asyncio.to_thread(lambda: sorted(folder.iterdir())):
-        if path.name.startswith(".") or not path.is_file():
-            continue
+    paths, links = await asyncio.to_thread(_files_in, folder, follow_links)
+    if links:
+        names = ", ".join(repr(path.name) for path in links[:_MAX_NAMES])
+        more = f" and {len(links) - _MAX_NAMES} more" if len(links) > _MAX_NAMES else ""
+        note(f"symbolic links are passed over: {names}{more}; --follow-links follows them")
+    for path in paths:
         job = encode_job_id(path.stem) if encode else path.stem
         repo.check_job_id(job)
         if job in files:
             raise CommandLineError(f"{files[job]} and {path} mean one job, {job!r}")
         files[job] = path
     for job, path in files.items():
-        async with FileInput(path) as source:
+        async with FileInput(path, follow_links=follow_links) as source:
             await put(repo, data, job, source)
     return list(files)
+
+
+def _files_in(folder: Path, follow_links: bool) -> tuple[list[Path], list[Path]]:
+    """Return the files of a folder that are not hidden, sorted, and the links that do not count."""
+    shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    links = [] if follow_links else [path for path in shown if path.is_symlink()]
+    left_out = set(links)
+    return [path for path in shown if path not in left_out and path.is_file()], links
 
 
 @click.command(
@@ -136,11 +157,22 @@ async def inject_folder(
     is_flag=True,
     help="With --from: make job ids of all names, as pydatatask.encode_job_id() does.",
 )
+@click.option(
+    "--follow-links",
+    is_flag=True,
+    help="With --from: put in the files that symbolic links lead to. By default they are left out.",
+)
 @click.argument("data", shell_complete=complete_data)
 @click.argument("job", required=False, shell_complete=complete_job)
 @pass_app
 def command(
-    app: App, file: str | None, folder: Path | None, encode: bool, data: str, job: str | None
+    app: App,
+    file: str | None,
+    folder: Path | None,
+    encode: bool,
+    follow_links: bool,
+    data: str,
+    job: str | None,
 ) -> None:
     """Put data into a repository.
 
@@ -153,13 +185,15 @@ def command(
         if job is not None or file is not None:
             raise click.UsageError("--from names the jobs itself: leave out JOB and --file")
         source = folder
+        options = {"encode": encode, "follow_links": follow_links}
         done = app.run(
-            lambda pipeline: inject_folder(pipeline, data, source, encode=encode), data=[data]
+            lambda pipeline: inject_folder(pipeline, data, source, **options), data=[data]
         )
         note(f"{len(done)} {'value was' if len(done) == 1 else 'values were'} put into {data}")
         return
-    if encode:
-        raise click.UsageError("--encode goes with --from FOLDER")
+    if encode or follow_links:
+        option = "--encode" if encode else "--follow-links"
+        raise click.UsageError(f"{option} goes with --from FOLDER")
     if job is None:
         raise click.UsageError("name the job, or give --from FOLDER")
     name = job

@@ -30,25 +30,30 @@ _TAILS = {"stdout": "stdout_tail", "stderr": "stderr_tail", "traceback": "traceb
 """The name of each stream, and what has the end of it in a record."""
 
 
-async def print_logs(pipeline: Pipeline, task_name: str, job: str, *, follow: bool = False) -> None:
-    """Print what a job wrote, as it is: of a job that runs, what it has written until now.
+async def print_logs(
+    pipeline: Pipeline, task_name: str, job: str, *, follow: bool = False, raw: bool = False
+) -> None:
+    """Print the output of a job: of a job that runs, the output until now.
 
-    Of a job that has ended and wrote more than one stream, each has a heading.
+    Of a job that has ended and wrote more than one stream, each has a heading. On a terminal,
+    control characters are escaped; to a pipe or a file they are written as they are.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
     :param job: the job.
     :param follow: whether to go on until the job has ended.
+    :param raw: whether a terminal gets control characters as they are.
     :raises CommandLineError: if there is no such task, or nothing is known of what it wrote.
     """
     task = find_task(pipeline, task_name)
     task.ready.check_job_id(job)
-    out = Output()
+    out = Output(raw=raw)
     written = False
     async with aclosing(_read(task, job, follow)) as blocks:
         async for block in blocks:
             written = True
             await out.write(block)
+    await out.close()
     if not written:
         if not await _is_known(task, job):
             raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
@@ -149,10 +154,11 @@ async def _tails(task: Task, job: str, opened: Collection[str]) -> dict[str, byt
 
 @click.command("logs", cls=Command, examples=("logs convert book1", "logs -f convert book1"))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
+@click.option("--raw", is_flag=True, help="Escape nothing, also on a terminal.")
 @click.argument("task", shell_complete=complete_task)
 @click.argument("job", shell_complete=complete_job)
 @pass_app
-def command(app: App, follow: bool, task: str, job: str) -> None:
+def command(app: App, follow: bool, raw: bool, task: str, job: str) -> None:
     """Print what a job wrote.
 
     Of a job that has ended, its standard output and error, or the logs of its pod, where they are
@@ -160,5 +166,9 @@ def command(app: App, follow: bool, task: str, job: str) -> None:
     that failed, all of the output that is held back. If there are several streams, each has a
     heading. Of a process or pod that runs, what it has written until now, and with -f what it goes
     on to write.
+
+    On a terminal, control characters and bytes that are not UTF-8 are escaped, since a
+    terminal takes some of them as commands. --raw writes all as it is, with the colours of a job
+    that you trust. A pipe or a file gets all as it is in any case.
     """
-    app.run(lambda pipeline: print_logs(pipeline, task, job, follow=follow), tasks=[task])
+    app.run(lambda pipeline: print_logs(pipeline, task, job, follow=follow, raw=raw), tasks=[task])

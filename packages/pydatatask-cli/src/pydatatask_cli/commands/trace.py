@@ -78,7 +78,11 @@ async def print_trace(
                 output.line(f"{task['name']}.{link['name']}", *link["jobs"])
             output.line()
     links = [link for task in found["tasks"] for link in task["links"]]
+    known = {job for link in links for job in link["jobs"]}
     errors = sorted({error for link in links for error in link.get("errors", ())})
+    for unknown in found["jobs"]:
+        if unknown not in known and not errors:
+            output.note(f"there is no job {unknown!r} in any of these repositories")
     for error in errors:
         output.complain(error)
     if errors:

@@ -19,6 +19,7 @@ from pydatatask_core.errors import PipelineLockedError, describe
 from pydatatask_core.repository.files.base import FileRepositoryBase
 from pydatatask_core.repository.files.fs.temporary_names import lock_name
 from pydatatask_core.repository.snapshot import View
+from pydatatask_core.utils.ownership import is_own_folder, parent_problem, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +61,9 @@ class DriverLock:
     The lock of a task is a file in each folder where its state is: the folders of ``done``,
     ``pids`` and the like, or of its outputs if no such link is in files. Any process that
     reaches the folder finds it, by any path, as any user, from any container on this machine.
-    State that is nowhere in files is locked by a file in the user's folder for temporary files.
+    State that is nowhere in files is locked by a file in the user's folder for temporary files, or
+    in the user's home if another user has taken the name of that folder. A lock file can be opened
+    only by users who may write to its folder, so that no other can hold it.
 
     It is ``flock`` that locks: the lock ends with the process, however that ends. A lock file is
     removed when the lock is released; one that a killed process has left locks nothing.
@@ -104,7 +107,8 @@ class DriverLock:
                 )
         key = _key(task) if elsewhere else None
         if key is not None:
-            self._take(_temporary_folder() / f"{key}.lock", task)
+            for folder in _own_folders():
+                self._take(folder / f"{key}.lock", task)
 
     def _take(self, path: Path, task: Task) -> None:
         """Lock a file, which is made if need be.
@@ -175,12 +179,18 @@ def _open(path: Path, task: Task) -> int:
 
 
 def _share(descriptor: int, folder: Path) -> None:
-    """Let those open a lock file who may write to its folder, whatever the umask."""
+    """Let the users who may write to its folder open a lock file, and no others."""
     with contextlib.suppress(OSError):
         found = os.stat(folder)
+        mode = 0o600
         if found.st_mode & stat.S_IWGRP:
             os.fchown(descriptor, -1, found.st_gid)
-        os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & 0o666 | 0o600)
+            mode |= 0o060
+        if found.st_mode & stat.S_IWOTH:
+            mode |= 0o006
+        if os.geteuid() == 0:  # the owner may be the next to drive, if this process is killed
+            os.fchown(descriptor, found.st_uid, -1)
+        os.fchmod(descriptor, mode)
 
 
 def _identify(found: os.stat_result) -> _File:
@@ -247,19 +257,45 @@ def _written(repo: Repository) -> Iterable[Repository]:
         yield repo
 
 
-def _temporary_folder() -> Path:
-    folder = Path(tempfile.gettempdir()) / f"pydatatask-locks-{os.getuid()}"
+def _own_folders() -> list[Path]:
+    """Return the folders of this user in which state that is nowhere in files is locked.
+
+    The second of them is there only if the name of the first was once taken by another user. It
+    is then used beside the first, so that a driver which found the first one taken, and one which
+    did not, still exclude each other.
+
+    :raises PipelineLockedError: if there is no folder that can be trusted.
+    """
+    first = os.path.join(tempfile.gettempdir(), f"pydatatask-locks-{os.getuid()}")
+    second = state_folder("locks")
+    problem = _make_own(first)
+    if problem is None:
+        beside = second is not None and is_own_folder(second)
+        return [Path(first), *([Path(second)] if second is not None and beside else [])]
+    ours = _is_of_this_user(first) and not is_own_folder(first)  # for the user to mend
+    if second is not None and not ours and _make_own(second) is None:
+        return [Path(second)]
+    raise PipelineLockedError(
+        f"{first}, where drivers are kept apart, {problem}, so no lock can be trusted there; "
+        "remove it, set TMPDIR to another folder, or make the pipeline with exclusive=False"
+    )
+
+
+def _make_own(folder: str) -> str | None:
+    """Make a folder of this user if it is missing, and return what is wrong with it."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        if not is_own_folder(folder):
+            return "is not a directory of this user alone"
+        problem = parent_problem(folder)
+        return problem and f"is not safe: {problem}"
     except OSError as e:
-        raise PipelineLockedError(
-            f"{folder}, where drivers are kept apart, cannot be made: {describe(e)}; set TMPDIR to "
-            "another folder, or make the pipeline with exclusive=False"
-        ) from e
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise PipelineLockedError(
-            f"{folder} is not a directory of this user, so no lock can be trusted there; remove it "
-            "or set TMPDIR"
-        )
-    return folder
+        return f"cannot be made: {describe(e)}"
+
+
+def _is_of_this_user(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        return os.lstat(path).st_uid == os.getuid()
+    return False

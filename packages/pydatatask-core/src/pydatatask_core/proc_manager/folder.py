@@ -4,56 +4,61 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 
 from pydatatask_core.errors import ProcessManagerError, describe
 from pydatatask_core.utils.files import check_no_mounts, remove_tree
+from pydatatask_core.utils.ownership import parent_problem
 
 from .run import Leftover
+from .run_files import RunDirectory, RunFileError
 from .streams import manager_errors
 from .supervisor import BEGUN, UNMARKED, is_leftover, is_mark, leftover_name
 
 __all__ = [
     "discard_directory",
-    "link_or_copy",
     "prepare_private_folder",
     "private_problem",
     "remove_leftovers",
     "root_problem",
-    "write_new",
+    "root_trouble",
 ]
 
 _SHARED = 0o1777
 _PRIVATE = 0o700
+_PARENT = 0o755
 
 
-def prepare_private_folder(root: str, folder: str) -> None:
+def prepare_private_folder(root: str, folder: str, *, shared: bool = True) -> None:
     """Make a private folder below a root that several users may share, or say what is wrong.
 
     Whoever may rename or replace either of them could have this user run what he likes.
 
     :param root: the root, made with its parents if it is missing.
     :param folder: the folder in it.
+    :param shared: whether other users may have theirs in a root that this makes.
     :raises ProcessManagerError: if one of them is not what it has to be.
     """
     action = f"make the folder {folder!r}, in which local processes run"
     try:
         with manager_errors(action):
-            _prepare(root, folder)
+            _prepare(root, folder, shared)
     except FileNotFoundError as e:  # a file system that makes none, or somebody removes them
         raise ProcessManagerError(f"could not {action}: {describe(e)}") from e
 
 
-def _prepare(root: str, folder: str) -> None:
+def _prepare(root: str, folder: str, shared: bool) -> None:
+    _check_parents(root)
     if not os.path.lexists(root):
-        os.makedirs(os.path.dirname(root) or ".", exist_ok=True)
+        _make_parents(root)
+        _check_parents(root)  # those that were missing may have been created by another user
         try:
             os.mkdir(root, _PRIVATE)
         except FileExistsError:
             pass  # somebody else's; it is checked like any other
         else:
-            os.chmod(root, _SHARED)  # mkdir would heed the umask
+            if shared:
+                os.chmod(root, _SHARED)  # mkdir would heed the umask
     _check_root(root)
     try:
         os.mkdir(folder, _PRIVATE)
@@ -61,13 +66,47 @@ def _prepare(root: str, folder: str) -> None:
         _check_private(folder)
 
 
+def _make_parents(path: str) -> None:
+    """Make the directories on the way to a path, not writable by others whatever the umask is."""
+    parent = os.path.dirname(path)
+    if parent == path or os.path.lexists(parent):
+        return
+    _make_parents(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(parent, _PARENT)
+
+
+def _check_parents(root: str) -> None:
+    problem = parent_problem(root)
+    if problem is not None:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
 def _check_root(root: str) -> None:
+    problem = _root_problem(root)
+    if problem is not None:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
+def root_trouble(root: str) -> str | None:
+    """Return why a root cannot hold private folders safely; None if it can, or is missing.
+
+    :param root: an absolute path.
+    """
+    problem = parent_problem(root)
+    if problem is not None or not os.path.lexists(root):
+        return problem
+    return _root_problem(root)
+
+
+def _root_problem(root: str) -> str | None:
     link = os.lstat(root)
     trusted = link.st_uid in (0, os.geteuid())
-    found = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
-    problem = root_problem(found.st_mode, found.st_uid, os.geteuid(), "local_path")
-    if problem:
-        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+    try:
+        found = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
+    except FileNotFoundError:
+        return "it is a symbolic link that leads nowhere; remove it"
+    return root_problem(found.st_mode, found.st_uid, os.geteuid(), "local_path")
 
 
 def root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
@@ -84,12 +123,14 @@ def root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None
         return "it is no directory"
     if owner not in (0, user):
         return (
-            f"it belongs to user {owner}, who could replace what is in it; have root own it, with "
-            f"mode 1777, or give `{parameter}` a folder of your own"
+            f"it belongs to user {owner}, who could replace what is in it (mode "
+            f"{stat.S_IMODE(mode):04o}); have root own it, with mode 1777, or give `{parameter}` a "
+            "folder of your own"
         )
     if mode & 0o022 and not mode & stat.S_ISVTX:
         return (
-            "others may write to it and so replace what is in it; `chmod +t` makes it safe to share"
+            f"others may write to it and so replace what is in it (mode {stat.S_IMODE(mode):04o}, "
+            f"owner {owner}); `chmod +t` makes it safe to share"
         )
     return None
 
@@ -115,45 +156,6 @@ def private_problem(mode: int, owner: int, user: int, parameter: str) -> str | N
         return None
     kind = "it is somebody else's" if stat.S_ISDIR(mode) else "it is no directory"
     return f"{kind} (user {owner}); remove it or give the manager another `app` or `{parameter}`"
-
-
-def write_new(path: str, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that does not exist yet.
-
-    :param path: the file.
-    :param data: what it is to hold.
-    :param mode: its permissions.
-    """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-    finally:
-        os.close(fd)
-
-
-def link_or_copy(source: str, target: str) -> None:
-    """Link a file to a second path, or copy it where the file system has no links.
-
-    :param source: the file, which stays.
-    :param target: the other path; a file there is replaced.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(target)
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # another file system, or one without links
-        partial = f"{target}~"
-        try:
-            shutil.copyfile(source, partial)
-            os.replace(partial, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
-            raise
 
 
 def discard_directory(place: str, *, made: bool) -> Leftover | None:
@@ -188,13 +190,15 @@ def _why(place: str) -> str | None:
 
 def _foreign(place: str) -> str | None:
     """Return why a directory is not taken for a run directory; None if it is, or is gone."""
-    if os.path.islink(place):
-        return None
     try:
-        with os.scandir(place) as entries:
+        with RunDirectory(place) as directory:
             # As a directory it may have been made to look at this one.
-            found = [e.name for e in entries if e.name != BEGUN or not e.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
+            found = [
+                name
+                for name in directory.names()
+                if name != BEGUN or not stat.S_ISDIR(directory.mode(name) or 0)
+            ]
+    except (FileNotFoundError, RunFileError):
         return None
     except OSError as e:
         return describe(e)

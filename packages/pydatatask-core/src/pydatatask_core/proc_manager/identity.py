@@ -33,10 +33,18 @@ _DEAD = (b"", b"Z", b"X", b"x")
 """The states of a process that has ended, whether or not its parent has noticed."""
 
 
+_MAX_PID = 2**22
+"""No process id of Linux is larger."""
+
+_MAX_DIGITS = 20
+"""The digits of the largest start time."""
+
+
 class _Stat(NamedTuple):
     pid: int
     state: bytes
     parent: int
+    session: int
     start: int
 
 
@@ -139,9 +147,38 @@ class Identity(NamedTuple):
         process, _, rest = handle.partition("-")
         supervisor, _, boot = rest.partition("-")
         pid, _, start = process.partition(".")
-        if not all(number.isdecimal() for number in (pid, start, supervisor)):
+        numbers = [_number(text) for text in (pid, start, supervisor)]
+        if None in numbers:
             return None
-        return cls(Process(int(pid), int(start)), int(supervisor), Origin.parse(boot))
+        pid_, start_, supervisor_ = (number or 0 for number in numbers)
+        return cls(Process(pid_, start_), supervisor_, Origin.parse(boot))
+
+    def may_be_signalled(self) -> bool:
+        """Check that the number of the process is still that of the process of the job.
+
+        The process may be a zombie, because its number stays its own until its parent, which is
+        the supervisor, waits for it. It leads a session, unless it is still a child that is about
+        to become the script.
+        """
+        found = _look_up(self.process.pid)
+        if found is None or found.pid <= 1 or found.start != self.process.start:
+            return False
+        return found.pid == found.session or found.parent == self.supervisor
+
+    def is_tied_to(self, directory: os.stat_result) -> bool:
+        """Check that the kernel says that the process was started in a run directory.
+
+        A status file in the directory proves nothing, because the job can write it.
+
+        :param directory: the status of the run directory.
+        """
+        if not self.may_be_signalled():
+            return False
+        if self.supervisor_lives():
+            found = _look_up(self.process.pid)
+            child = found is not None and found.parent == self.supervisor
+            return child and _works_in(self.supervisor, directory)
+        return _works_in(self.process.pid, directory)
 
     def supervisor_lives(self) -> bool:
         """Determine whether the supervisor lives.
@@ -172,13 +209,35 @@ def _look_up(pid: int) -> _Stat | None:
         raise
 
 
+def _works_in(pid: int, directory: os.stat_result) -> bool:
+    """Determine whether a process of this user has a directory as its working directory."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and os.path.samestat(
+            os.stat(f"/proc/{pid}/cwd"), directory
+        )
+    except OSError:
+        return False
+
+
 def _parse_stat(line: bytes) -> _Stat | None:
     # The second field is the name in parentheses, in which anything may stand.
     pid, _, rest = line.partition(b" (")
     fields = rest.rpartition(b") ")[2].split()
-    if len(fields) < 20 or not pid.isdigit() or not fields[19].isdigit():  # noqa: PLR2004
+    if len(fields) < 20:  # noqa: PLR2004
         return None
-    return _Stat(int(pid), fields[0], int(fields[1]), int(fields[19]))
+    numbers = [_number(text) for text in (pid, fields[1], fields[3], fields[19])]
+    if None in numbers:
+        return None
+    pid_, parent, session, start = (number or 0 for number in numbers)
+    if max(pid_, parent, session) > _MAX_PID:
+        return None
+    return _Stat(pid_, fields[0], parent, session, start)
+
+
+def _number(text: bytes | str) -> int | None:
+    """Parse a number of ``/proc``; None if it is not one."""
+    valid = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if valid else None
 
 
 def parse_identity(text: bytes) -> Identity | None:

@@ -36,6 +36,8 @@ class Seen:
     """For how many seconds the machine has been up, if the process lives."""
     lives: bool = False
     """Whether the process or its supervisor lives, if there is no exit status."""
+    problem: str | None = None
+    """Why the run directory, or a file that tells about the run, cannot be believed any more."""
 
 
 def judge(seen: Seen) -> Report:
@@ -50,6 +52,8 @@ def judge(seen: Seen) -> Report:
         report = Report(State.RUNNING, started=seen.written)
         if identity is not None and seen.uptime is not None:
             report.age = identity.process.age(seen.uptime)
+    elif seen.problem is not None:
+        report = Report(State.LOST, reason=seen.problem)
     elif not seen.exists:
         report = Report(State.ABSENT, reason=f"its run directory {seen.place!r} is gone")
     elif seen.begun:
@@ -63,6 +67,7 @@ def judge(seen: Seen) -> Report:
         report = Report(State.PREPARED if seen.begun is None else State.NOT_STARTED)
     report.handle = None if identity is None else str(identity)
     report.stopped = _stop_reason(seen.status)
+    report.problem = seen.problem
     return report
 
 

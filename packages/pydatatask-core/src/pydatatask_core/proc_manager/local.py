@@ -18,6 +18,7 @@ from pydatatask_core.utils.files import remove_tree
 from .base import AbstractProcessManager, OpenMode
 from .folder import prepare_private_folder
 from .identity import BOOT_ID, Identity, Origin, parse_identity, read_boot_id
+from .root_folder import DEFAULT_ROOT, choose_root
 from .shell import parse_shell, strict_shell
 from .spawning import reserve_status, setsid_path, spawn_supervisor
 from .streams import LocalReadStream, LocalWriteStream, manager_errors
@@ -45,7 +46,10 @@ class LocalLinuxManager(AbstractProcessManager):
     :param app: tells one program's processes from another's; two that share it must not have
         tasks of one name with the same ``pids``.
     :param local_path: a directory on a file system of this machine. If it is missing it is made so
-        that other users may have theirs in it as well (mode 1777, as ``/tmp`` has).
+        that other users may have theirs in it as well (mode 1777, as ``/tmp`` has). Each directory
+        on the way to it has to be root's or this user's, and not writable by others unless sticky.
+        Where the default is another user's, ``/tmp/pydatatask-UID`` is used in its place, and where
+        that name is taken as well, a folder below ``~/.local/state/pydatatask``.
     :param boot_id: the file that tells one boot of the machine from the next.
     :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
         as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where there is no
@@ -65,7 +69,9 @@ class LocalLinuxManager(AbstractProcessManager):
                 f"the app of a LocalLinuxManager has to be a name, not {app!r}"
             )
         self.app = app
-        self.local_path = Path(local_path).absolute()
+        self._given_path = Path(local_path).absolute()
+        self._chosen_path: Path | None = None
+        self._prepared = False
         self._boot_id_path = boot_id
         self._boot_id: str | None = None
         self._origin: Origin | None = None
@@ -75,14 +81,26 @@ class LocalLinuxManager(AbstractProcessManager):
         except ValueError as e:
             raise ProcessManagerError(f"LocalLinuxManager: {e}") from e
         self._found_shell: tuple[str, ...] | None = None
-        self._basedir = self.local_path / f"{safe_name(app)}-{os.geteuid()}"
+        self._private = f"{safe_name(app)}-{os.geteuid()}"
         self._runs: LocalRuns | None = None
         self._supervisors: dict[AbstractEventLoop, Supervisors] = {}
         self._children: dict[str, int] = {}
 
     @property
+    def local_path(self) -> Path:
+        """The directory below which each app has its private one.
+
+        :raises ProcessManagerError: if the default, and all that could stand for it, is taken.
+        """
+        if str(self._given_path) != DEFAULT_ROOT:
+            return self._given_path
+        if self._chosen_path is None:
+            self._chosen_path = Path(choose_root(self._private))
+        return self._chosen_path
+
+    @property
     def basedir(self) -> Path:
-        return self._basedir
+        return self.local_path / self._private
 
     @property
     def runs(self) -> LocalRuns:
@@ -113,7 +131,19 @@ class LocalLinuxManager(AbstractProcessManager):
             )
         setsid_path()
         self._found_shell = _find_shell()
-        prepare_private_folder(str(self.local_path), str(self._basedir))
+        try:
+            self._prepare_folder()
+        except ProcessManagerError:
+            before, self._chosen_path = self._chosen_path, None
+            if self._prepared or self.local_path == before:
+                self._chosen_path = before  # jobs may be in it
+                raise
+            self._prepare_folder()  # another user has taken it since it was chosen
+        self._prepared = True
+
+    def _prepare_folder(self) -> None:
+        shared = self.local_path == self._given_path
+        prepare_private_folder(str(self.local_path), str(self.basedir), shared=shared)
 
     @property
     def supervisors(self) -> Supervisors:
@@ -275,9 +305,11 @@ class LocalLinuxManager(AbstractProcessManager):
         :param number: the signal.
         :return: whether there was any.
         """
-        # The number of a group is nobody else's while its leader is not waited for, which the
-        # supervisor does, or while the leader lives.
-        if self.origin.is_apart(identity.origin) or not self.is_alive(identity):
+        # No other group gets the number of this one while its leader lives, or is a zombie that
+        # the supervisor has not waited for.
+        if self.origin.is_apart(identity.origin) or identity.boot != self.boot_id:
+            return False
+        if not identity.may_be_signalled():
             return False
         pid = identity.process.pid
         try:
@@ -307,7 +339,7 @@ class LocalLinuxManager(AbstractProcessManager):
             await in_thread(remove_tree, str(path))
 
     def __repr__(self) -> str:
-        return f"LocalLinuxManager({self.app!r}, {str(self.local_path)!r})"
+        return f"LocalLinuxManager({self.app!r}, {str(self._chosen_path or self._given_path)!r})"
 
 
 def _find_shell() -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -13,24 +14,20 @@ from pydatatask_core.utils import in_thread
 from pydatatask_core.utils.files import remove_tree
 
 from .base import STDOUT
-from .examining import (
-    examine,
-    has_status,
-    look_into,
-    note_stop,
-    read_identity,
-    read_tail,
-    revoke,
-)
-from .folder import discard_directory, link_or_copy, remove_leftovers, write_new
+from .examining import Place, examine, look_into, read_tail
+from .folder import discard_directory, remove_leftovers
+from .identity import Identity, parse_identity
+from .journal import JOURNAL, find_orphans, make_entry
 from .run import Plan, Report, Run, RunExistsError, State
+from .run_files import RunDirectory, RunFileError
 from .runs import PATIENCE, Runs
 from .shell import strict_shell
 from .spawning import setsid_path
-from .streams import LocalReadStream, manager_errors
+from .streams import LocalReadStream, LocalWriteStream, manager_errors
 from .supervisor import (
     MADE,
     SCRIPT,
+    STATUS,
     STDERR,
     STDIN,
     STDOUT_FILE,
@@ -38,6 +35,7 @@ from .supervisor import (
     is_leftover,
     order,
     original_name,
+    parse_status,
 )
 from .watching import PidFd, reap_zombie
 
@@ -45,12 +43,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
-    from pydatatask_core.utils import AReadStream
+    from pydatatask_core.utils import AReadStream, AWriteStream
 
+    from .journal import Entry
     from .local import LocalLinuxManager
     from .run import Leftover
 
 __all__ = ["LocalRuns"]
+
+log = logging.getLogger("pydatatask.proc_manager")
 
 _MOMENT = 0.01
 """Seconds after which one looks again for the status of a process that has just ended."""
@@ -76,11 +77,10 @@ class LocalRuns(Runs):
         await self.manager.validate()
 
     async def make(self, run: Run, plan: Plan) -> None:
-        mark = f"{MADE}{os.urandom(8).hex()}"
-        await in_thread(self._make, str(run.directory), mark, plan)
-        run.mark, run.made = mark, True
+        run.entry, run.mark = await in_thread(self._make, str(run.directory), plan)
+        run.made = True
 
-    def _make(self, place: str, mark: str, plan: Plan) -> None:
+    def _make(self, place: str, plan: Plan) -> tuple[Entry, str]:
         with manager_errors(f"make the run directory {place!r}"):
             try:
                 os.mkdir(place, 0o700)
@@ -89,22 +89,27 @@ class LocalRuns(Runs):
             except FileNotFoundError:
                 self.manager.prepare()  # it was there once; whoever removed it may have others in
                 os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-                return self._make(place, mark, plan)
+                return self._make(place, plan)
             try:
-                write_new(os.path.join(place, mark), b"")
-                write_new(os.path.join(place, SCRIPT), plan.script or b"\n", 0o700)
-                if plan.stdin is not None:
-                    write_new(os.path.join(place, STDIN), plan.stdin)
+                with RunDirectory(place) as directory:
+                    entry = make_entry(place, directory.status)
+                    mark = f"{MADE}{os.urandom(8).hex()}{entry.mark}"
+                    directory.create(mark, b"")
+                    directory.create(SCRIPT, plan.script or b"\n", 0o700)
+                    if plan.stdin is not None:
+                        directory.create(STDIN, plan.stdin)
             except BaseException:
                 remove_tree(place)
                 raise
+            return entry, mark
 
     async def start(self, run: Run, plan: Plan) -> None:
         place, boot_id = str(run.directory), str(await self.manager.find_origin())
         script = os.path.join(place, SCRIPT)
         shell = plan.shell or self.chosen_shell or await self.manager.find_shell()
         command = [setsid_path(), *command_line(plan.script, script, shell)]
-        words = order(place, run.mark or SCRIPT, boot_id, command, _streams(plan))
+        status = STATUS if run.entry is None else run.entry.path
+        words = order(place, run.mark or SCRIPT, boot_id, command, _streams(plan), status)
         environ = {**os.environ, **plan.environ}
         with manager_errors(f"start {script!r}"):
             run.supervised = await self.manager.supervisors.run(place, environ, words)
@@ -135,67 +140,101 @@ class LocalRuns(Runs):
     def _may_have_ended(self, run: Run) -> bool:
         if run.supervised is not None:
             return run.supervised.is_over()
-        return examine(str(run.directory), self.manager).state is not State.RUNNING
+        with Place.opened(str(run.directory)) as place:
+            return examine(place, self.manager).state is not State.RUNNING
 
     async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
         return await in_thread(self._report, run, tuple(outputs), claim)
 
     def _report(self, run: Run, outputs: tuple[str, ...], claim: bool) -> Report:
-        place = str(run.directory)
+        path = str(run.directory)
         starting = _supervised(run)
-        with manager_errors(f"look into the run directory {place!r}"):
+        with (
+            manager_errors(f"look into the run directory {path!r}"),
+            Place.opened(path, run.entry) as place,
+        ):
+            run.entry = place.entry
             report = examine(place, self.manager, claim=claim and not starting, began=run.began)
             if starting and report.state is State.PREPARED:
                 report.state = State.RUNNING  # the supervisor will get there
             elif run.began is False and report.state is State.ABSENT:
                 report.state = State.NOT_STARTED  # whatever became of the directory
             if report.state is State.RUNNING:
-                self._find(run)
+                self._find(run, report)
+                if report.problem is not None:
+                    self._end_without_directory(run, report)
             elif report.state is not State.PREPARED:
                 nothing = report.state in (State.NOT_STARTED, State.ABSENT)
-                written = () if nothing else outputs
-                look_into(place, report, written, run.memo)
-                if run.began is None:  # else whoever started it has waited for it
+                look_into(place, report, () if nothing else outputs, run.memo, run.held)
+                if run.began is None and place.entry is not None:  # else it was waited for
                     reap_zombie(report.handle)
         return report
 
-    def _find(self, run: Run) -> None:
-        """Open a descriptor of the process, for whoever wants to watch it next.
+    def _find(self, run: Run, report: Report) -> None:
+        """Open a descriptor of the process, for the next call of :meth:`watch`.
 
         Not of the supervisor: the driver that it belongs to may have more for it to do.
         """
         if run.supervised is None and run.descriptor is None:
-            identity = read_identity(str(run.directory))
+            identity = Identity.parse(report.handle or "")
             apart = identity is not None and self.manager.origin.is_apart(identity.origin)
             process = None if identity is None or apart else identity.process
             run.descriptor = None if process is None else PidFd.of(process.pid, process.lives)
             if process is not None and not process.lives():
                 run.missed = run.missed or time.monotonic()
 
+    def _end_without_directory(self, run: Run, report: Report) -> None:
+        """Kill a process of which neither the output nor the end can be read in its directory."""
+        identity = Identity.parse(report.handle or "")
+        if identity is not None and self.manager.signal(identity, signal.SIGKILL):
+            log.warning(
+                "the process of the run directory %s is killed: %s", run.directory, report.problem
+            )
+
     async def read(self, run: Run, name: str) -> AReadStream:
-        return await asyncio.to_thread(LocalReadStream, str(run.directory / name))
+        return await asyncio.to_thread(self._read, run, name)
+
+    def _read(self, run: Run, name: str) -> LocalReadStream:
+        path = str(run.directory / name)
+        with manager_errors(f"read {path!r}"):
+            return LocalReadStream(path, self._open(run, name))
+
+    def _open(self, run: Run, name: str) -> int:
+        """Open a stream of a run, or one that is held: while the run has it, it has two names."""
+        other = None if run.held is None else str(run.held / name)
+        with Place.opened(str(run.directory)) as place:
+            return place.require().open(name, max_links=2 if run.is_held else 1, other_link=other)
+
+    async def write(self, run: Run, name: str) -> AWriteStream:
+        return await in_thread(self._write, str(run.directory), name)
+
+    def _write(self, place: str, name: str) -> LocalWriteStream:
+        path = os.path.join(place, name)
+        with manager_errors(f"write {path!r}"), Place.opened(place) as found:
+            directory = found.require()
+            directory.remove(name)
+            return LocalWriteStream(path, directory.create_fd(name))
 
     async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
         return await in_thread(self._stop, str(run.directory), reason, force)
 
-    def _stop(self, place: str, reason: str, force: bool) -> bool:
-        with manager_errors(f"end what runs in {place!r}"):
-            if os.path.islink(place):
-                return False
-            identity = read_identity(place)
+    def _stop(self, path: str, reason: str, force: bool) -> bool:
+        with manager_errors(f"end what runs in {path!r}"), Place.opened(path) as place:
+            status, _ = place.read_status()
+            identity = parse_identity(status)
             if identity is None:
-                # Whoever has not begun, need not. Whoever is just beginning is told next time.
+                # Not started yet: revoke it. A process that is just beginning is told next time.
                 with contextlib.suppress(FileNotFoundError):
-                    note_stop(place, reason)
-                return revoke(place)
-            if has_status(place):
+                    place.note_stop(reason)
+                return place.revoke()
+            if parse_status(status) is not None and not identity.process.lives():
                 return False
-            self.manager.require_here(identity, place)
-            if not self.manager.is_alive(identity):
+            self.manager.require_here(identity, path)
+            if not place.lives(identity, self.manager):
                 return False
             # Without room for the reason, the process has to end all the same.
             with contextlib.suppress(OSError):
-                note_stop(place, reason)
+                place.note_stop(reason)
             if force:
                 return self.manager.signal(identity, signal.SIGKILL)
             told = self.manager.signal(identity, signal.SIGTERM)
@@ -203,27 +242,53 @@ class LocalRuns(Runs):
             return told
 
     async def remove(self, run: Run) -> Leftover | None:
-        return await in_thread(discard_directory, str(run.directory), made=run.made)
+        return await in_thread(self._remove, run)
+
+    def _remove(self, run: Run) -> Leftover | None:
+        place = str(run.directory)
+        with manager_errors(f"remove the run directory {place!r}"):
+            same = False
+            if run.entry is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    same = run.entry.was_made_with(os.lstat(place))
+                run.entry.discard()
+            return discard_directory(place, made=run.made and same)
 
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
         with manager_errors(f"remove what is left in {str(folder)!r}"):
-            return await in_thread(remove_leftovers, str(folder))
+            return await in_thread(self._remove_leftovers, str(folder))
+
+    def _remove_leftovers(self, folder: str) -> list[Leftover]:
+        for entry in find_orphans(folder):
+            with contextlib.suppress(RunFileError):
+                identity = parse_identity(entry.read()[0])
+                if identity is None or not self.manager.is_alive(identity):
+                    entry.discard()
+        return remove_leftovers(folder)
 
     async def tail(self, run: Run, name: str, length: int) -> bytes:
-        path = str(run.directory / name)
-        with manager_errors(f"read {path!r}"):
-            return await in_thread(read_tail, path, length)
+        with manager_errors(f"read {str(run.directory / name)!r}"):
+            return await in_thread(self._tail, run, name, length)
+
+    def _tail(self, run: Run, name: str, length: int) -> bytes:
+        fd = self._open(run, name)
+        try:
+            return read_tail(fd, length)
+        finally:
+            os.close(fd)
 
     async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
         source, target = str(run.directory), str(place)
         with manager_errors(f"hold the output of {source!r} in {target!r}"):
             await in_thread(self._archive, source, tuple(names), target)
+        run.held = place
 
     def _archive(self, source: str, names: tuple[str, ...], place: str) -> None:
         os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
         os.makedirs(place, 0o700, exist_ok=True)
-        for name in names:
-            link_or_copy(os.path.join(source, name), os.path.join(place, name))
+        with Place.opened(source) as run, RunDirectory(place) as target:
+            for name in names:
+                run.require().link(name, target)
 
     async def unarchive(self, run: Run) -> None:
         place = str(run.directory)
@@ -232,9 +297,10 @@ class LocalRuns(Runs):
 
     def _unarchive(self, place: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            for name in os.listdir(place):
-                if name.rstrip("~") in (STDOUT_FILE, STDERR):
-                    os.unlink(os.path.join(place, name))
+            with RunDirectory(place) as held:
+                for name in held.names():
+                    if name.rstrip("~") in (STDOUT_FILE, STDERR):
+                        held.remove(name)
             os.rmdir(place)
 
     async def archived(self, folder: Path) -> dict[str, float] | None:
@@ -259,7 +325,7 @@ class LocalRuns(Runs):
             names = os.listdir(folder)
         except FileNotFoundError:
             return set()
-        return {original_name(name) for name in names if not is_leftover(name)}
+        return {original_name(name) for name in names if name != JOURNAL and not is_leftover(name)}
 
     async def remember(self, run: Run, memo: str | None) -> None:
         if run.memo is not None:
@@ -271,10 +337,10 @@ class LocalRuns(Runs):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(place)
             return
-        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-        passing = f"{place}.{time.time_ns()}~"
-        write_new(passing, memo.encode())
-        os.replace(passing, place)
+        folder, name = os.path.split(place)
+        os.makedirs(folder, 0o700, exist_ok=True)
+        with RunDirectory(folder) as directory:
+            directory.replace(name, memo.encode())
 
 
 def _supervised(run: Run) -> bool:

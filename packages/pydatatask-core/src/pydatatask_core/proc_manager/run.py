@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .base import _StderrIsStdout
+    from .journal import Entry
     from .supervised import Supervised
     from .watching import PidFd
 
@@ -87,6 +88,12 @@ class Run:
     memo: Path | None = None
     mark: str | None = None
     """The name of a file by which its directory is told from the next one that has its name."""
+    held: Path | None = None
+    """The directory that may have its streams as well, as other names of the same files."""
+    is_held: bool = False
+    """Whether it is a directory of held streams, which a run directory may have as well."""
+    entry: Entry | None = None
+    """Its entry of the journal, if this process has made it."""
     made: bool = False
     """Whether this process has made the directory, so that it needs no mark of one."""
     supervised: Supervised | None = None
@@ -160,6 +167,9 @@ class Report:
 
     reason: str | None = None
     """Why it is lost."""
+
+    problem: str | None = None
+    """Why the job has failed, whatever its exit status: the file that cannot be read safely."""
 
     handle: str | None = None
     """Which process it is."""

@@ -40,12 +40,13 @@ class LocalReadStream(ReadStream):
     """Reads a file. To make one blocks; it is done in a thread.
 
     :param path: the file.
+    :param fd: a descriptor of it, which this owns from now on; None to open the path.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int | None = None) -> None:
         self._path = path
         with manager_errors(f"read {path!r}"):
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC) if fd is None else fd
 
     async def read(self, n: int | None = None) -> bytes:
         """Read up to n bytes from the file, or the rest of it.
@@ -78,13 +79,14 @@ class LocalWriteStream(AtomicWriter[bytes]):
     """Writes a file anew. To make one blocks; it is done in a thread.
 
     :param path: the file, which is emptied.
+    :param fd: a descriptor of it, which this owns from now on; None to open the path.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, fd: int | None = None) -> None:
         self._path = path
         with manager_errors(f"write {path!r}"):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            self._fd = os.open(path, flags, 0o600)
+            self._fd = os.open(path, flags, 0o600) if fd is None else fd
 
     async def _write(self, data: bytes) -> None:
         await in_thread(self._append, data)

@@ -17,6 +17,9 @@ only what is its own:
     it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the process (proc(5)),
     which tells its id, its start time, and its parent, the supervisor. Process id, start time and
     boot id together name one process only, ever. Below that, why it was told to end, if it was.
+    On this machine it is not in the run directory, which the job can write, but beside it in the
+    manager's private folder (``journal``), under a name that no other run directory has. So a
+    supervisor that comes late may write an entry, which nothing reads, and makes no ``.begun``.
 ``.made-…``
     an empty file, of another name each time that a directory is made (on this machine).
 ``.begun``
@@ -189,6 +192,7 @@ def order(
     boot_id: str,
     command: Sequence[str],
     streams: tuple[str, str, str | None],
+    status: str = STATUS,
 ) -> str:
     """Write the order by which a kept supervisor runs a job.
 
@@ -198,10 +202,19 @@ def order(
     :param command: the path of ``setsid``, and the command line of the process.
     :param streams: where to read stdin from, and what to append stdout and stderr to, as seen from
         the run directory; None is where stdout goes.
+    :param status: where the identity and the exit status of the process go.
     """
-    there = f"cd -P -- {shlex.quote(place)} && [ -e {shlex.quote(mark)} ]"
-    words = map(shlex.quote, [".", STATUS, BEGUN, STATUS, boot_id, *command])
     stdin, stdout, stderr = streams
+    new = [name for name in (stdout, stderr) if name in (STDOUT_FILE, STDERR)]
+    made = [STDIN] if stdin == STDIN else []
+    if command[-1] == f"{place}/{SCRIPT}":
+        made.append(SCRIPT)
+    # A link or a FIFO that another process has put there would be followed, or waited for.
+    tests = [f"[ -e {shlex.quote(mark)} ]", f"[ ! -p {BEGUN} ] && [ ! -h {BEGUN} ]"]
+    tests += [f"[ ! -e {name} ] && [ ! -h {name} ]" for name in new]
+    tests += [f"[ -f {name} ] && [ ! -h {name} ]" for name in made]
+    there = " && ".join([f"cd -P -- {shlex.quote(place)}", *tests])
+    words = map(shlex.quote, [".", status, BEGUN, status, boot_id, *command])
     errors = "2>&1" if stderr is None else f"2>>{shlex.quote(stderr)}"
     redirected = f"<{shlex.quote(stdin)} >>{shlex.quote(stdout)} {errors}"
     report = "pdt_result=$?; cd /; echo $pdt_result >&3"
@@ -233,7 +246,8 @@ def parse_status(text: bytes) -> int | None:
     :param text: what the file begins with.
     """
     line, end, _ = text.partition(b"\n")
-    return int(line) if end and line.strip().isdigit() else None
+    valid = end and len(line) <= _WIDTH and line.strip().isdigit()
+    return int(line) if valid else None
 
 
 def safe_name(name: str) -> str:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from datetime import timedelta
 from numbers import Real
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from pydatatask_core.errors import TaskConfigurationError
 
-__all__ = ["checked_seconds", "checked_window", "is_number"]
+if TYPE_CHECKING:
+    from .template import Quoting
+
+__all__ = ["checked_quoting", "checked_seconds", "checked_window", "is_number"]
+
+
+def checked_quoting(owner: str, value: Quoting) -> Quoting:
+    """Return the check of values that are printed into scripts.
+
+    :param owner: the name of the task, for the message.
+    :param value: the value of the parameter.
+    :raises TaskConfigurationError: if there is no such check.
+    """
+    if value not in ("warn", "strict", "off"):
+        raise TaskConfigurationError(
+            f"{owner}: quoting has to be 'warn', 'strict' or 'off', not {value!r}"
+        )
+    return value
 
 
 def checked_seconds(owner: str, what: str, value: timedelta | float | None) -> float | None:

@@ -92,6 +92,10 @@ class ProcessTask(ProcessSetting):
         if another task is started by failed jobs of this one (``plug(failed_counts=True)``).
     :param keep_failed: how old output that is held back may become, as a timedelta or in seconds;
         what is older is removed when the pipeline opens.
+    :param quoting: the check of values that the template prints and that the shell may take for
+        code: neither quoted (``| quote``) nor meant as they are (``| raw``) nor a plain word
+        (``[A-Za-z0-9_./:=@%+,-]+``). "warn" reports the first one, "strict" refuses such jobs with
+        a :class:`TemplateError`, "off" checks nothing.
 
     Without ``done``, its outputs inhibit the start of a job, so that stderr is held back as stdout
     is.

@@ -8,7 +8,7 @@ import re
 import threading
 from functools import cached_property
 from keyword import iskeyword
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydatatask_core.errors import TemplateError, describe
 
@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
 
     from ._template.environment import DataEnvironment
+    from ._template.quoting import QuotingCheck
     from .masking import Masked
+    from .rendered import RenderedText
 
-__all__ = ["TaskTemplate", "Template", "gather", "plain_names"]
+__all__ = ["Quoting", "TaskTemplate", "Template", "gather", "plain_names"]
+
+Quoting = Literal["warn", "strict", "off"]
+"""What becomes of a script into which a value is printed that the shell may take for code."""
 
 _PLAIN = r"(?<![{$])\{\{\s*([A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*\s*(?:\|\s*quote\s*)?\}\}"
 """An expression that is nothing but a name, perhaps what is in it, and perhaps quoted."""
@@ -42,7 +47,7 @@ class Template:
     ``{#`` in ``${#array[@]}``::
 
         Template(
-            "for x in {{ inp.words | join(' ') }}; do echo ${#x}; done",
+            "for x in {{ inp.words | map('quote') | join(' ') }}; do echo ${#x}; done",
             comment_start_string="<#",
             comment_end_string="#>",
         )
@@ -108,10 +113,16 @@ class TaskTemplate:
 
     :param template: the template; or its text or path, as of :class:`Template`.
     :param owner: the name of the task, for messages.
+    :param quoting: the check of values that are printed into scripts.
     :raises TemplateError: if it is none of these.
     """
 
-    def __init__(self, template: str | os.PathLike[str] | Template, owner: str) -> None:
+    def __init__(
+        self,
+        template: str | os.PathLike[str] | Template,
+        owner: str,
+        quoting: Quoting = "warn",
+    ) -> None:
         if not isinstance(template, str | os.PathLike | Template):
             raise TemplateError(
                 f"{owner}: the template has to be a string, a path or a Template, not {template!r}"
@@ -126,6 +137,8 @@ class TaskTemplate:
         self._loading = threading.Lock()
         self._required: dict[str, int] = {}
         self._reserved: frozenset[str] = frozenset()
+        self._quoting = quoting
+        self._quoting_check: QuotingCheck | None = None
         self.names: frozenset[str] = frozenset()
         """The names that it uses and does not define; known once it is checked or loaded."""
 
@@ -231,8 +244,8 @@ class TaskTemplate:
         values: Mapping[str, Any],
         known: Iterable[str],
         secret: Collection[str] = (),
-    ) -> str:
-        """Fill in the template.
+    ) -> RenderedText:
+        """Return the filled-in template, a text that knows which of its pieces were values.
 
         :param job: the job, for messages.
         :param values: what the names mean.
@@ -242,10 +255,11 @@ class TaskTemplate:
         """
         assert self._compiled is not None
         try:
-            return self._compiled.render(values)
+            text: Any = self._compiled.render(values)  # by `DataEnvironment.concat`
         except Exception as e:  # noqa: BLE001 - it is raised anew, as ours
             told = [values[name] for name in secret if name in values]
             raise self._error(job, e, known, told) from (None if told else e)
+        return text  # type: ignore[no-any-return]
 
     def render_script(self, job: str, values: Mapping[str, Any], known: Iterable[str]) -> bytes:
         """Fill in the template of a script, in which a ``#!`` comes first if it has one.
@@ -253,10 +267,12 @@ class TaskTemplate:
         :param job: the job, for messages.
         :param values: what the names mean.
         :param known: every name that could have been used, for messages.
-        :raises TemplateError: as :meth:`render`, and if there is a character that cannot be
-            encoded in UTF-8.
+        :raises TemplateError: as :meth:`render`, if there is a character that cannot be encoded in
+            UTF-8, and if quoting is strict and a value may be taken for code.
         """
-        text = self.render(job, values, known)
+        rendered = self.render(job, values, known)
+        self._check_quoting(rendered, job)
+        text: str = rendered
         if text.lstrip().startswith("#!"):
             text = text.lstrip()
         try:
@@ -266,6 +282,23 @@ class TaskTemplate:
                 f"{self.owner}: {self.place}, filled in for job {job!r}, contains "
                 f"{text[e.start]!r}, which is no character"
             ) from e
+
+    def _check_quoting(self, text: RenderedText, job: str) -> None:
+        if self._quoting_check is None:
+            from ._template.quoting import QuotingCheck
+
+            about = f"{self.owner}: {self.place}"
+            self._quoting_check = QuotingCheck(about, self._quoting, self.describe_line)
+        self._quoting_check.check(text, job)
+
+    def describe_line(self, line: int) -> str:
+        """Return a line of the template and its expressions, as the end of a phrase.
+
+        :param line: the number of the line; 0 if it is not known.
+        """
+        where = f", line {line}" if line else ""
+        tags = ", ".join(f"`{tag}`" for first, last, tag in self._tags if first <= line <= last)
+        return where + (f", in {tags}" if tags else "")
 
     def masked(self, values: Mapping[str, Any], secret: Collection[str]) -> Masked:
         """Fill in the template, which can be, so that the outcome may be shown.
@@ -284,10 +317,7 @@ class TaskTemplate:
 
         from .masking import Masked, conceal, texts_in
 
-        line = _line(error) or 0
-        where = f", line {line}" if line else ""
-        tags = ", ".join(f"`{tag}`" for first, last, tag in self._tags if first <= line <= last)
-        where += f", in {tags}" if tags else ""
+        where = self.describe_line(_line(error) or 0)
         undefined = isinstance(error, UndefinedError)
         hint = f"; there are: {', '.join(sorted(known))}" if undefined else ""
         problem = conceal(describe(error), Masked(self._read(), list(texts_in(secrets))))

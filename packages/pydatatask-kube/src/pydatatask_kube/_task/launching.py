@@ -140,7 +140,8 @@ class Launcher:
         secret = task.env.keys() & values.keys() - _OWN_NAMES
         text = template.render(job, values, {*links, *names}, secret)
         masked = partial(template.masked, values, secret) if secret else None
-        return Filled(task.name, job, text, masked)
+        checked = str.__str__(text) if task.unsafe_templates else text
+        return Filled(task.name, job, checked, masked, template.describe_line)
 
     # -- creating it -----------------------------------------------------------------------------
 

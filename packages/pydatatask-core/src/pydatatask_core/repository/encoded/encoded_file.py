@@ -38,8 +38,11 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
         *,
         durable: bool = False,
         max_bytes: int = MAX_BYTES,
+        follow_links: bool = True,
     ) -> None:
-        super().__init__(basedir, extension, case_insensitive, durable=durable)
+        super().__init__(
+            basedir, extension, case_insensitive, durable=durable, follow_links=follow_links
+        )
         self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -71,7 +74,7 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
         from pydatatask_core.repository.files.fs.regular_files import read_regular
 
         with self._errors("read", job):
-            data = read_regular(str(self.fullpath(job)), self.max_bytes + 1)
+            data = read_regular(str(self.fullpath(job)), self.max_bytes + 1, self._kind)
         return _ABSENT if data is None else self._parse(job, data)
 
     async def _load_all(self, jobs: Iterable[str]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
     :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
     :param durable: whether what is dumped, and its removal, survives a power cut.
     :param max_bytes: how many bytes a file may have; a larger one is neither read nor written.
+    :param follow_links: whether a symbolic link counts; see :class:`FileRepositoryBase`.
     """
 
     _DEFAULT_EXTENSION: ClassVar[str] = ".yaml"
@@ -60,7 +61,13 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
         *,
         durable: bool = False,
         max_bytes: int = MAX_BYTES,
+        follow_links: bool = True,
     ) -> None:
         super().__init__(
-            filename, extension, case_insensitive, durable=durable, max_bytes=max_bytes
+            filename,
+            extension,
+            case_insensitive,
+            durable=durable,
+            max_bytes=max_bytes,
+            follow_links=follow_links,
         )

@@ -17,7 +17,7 @@ from pydatatask_core.repository.base import Repository
 
 from .fs.arguments import check_basedir, check_extension, check_flags
 from .fs.folder import AmbiguousName, Folder
-from .fs.listing import EntryKind, entry_exists
+from .fs.listing import EntryKind, check_no_link, entry_exists
 from .fs.os_errors import store_errors
 from .fs.stamp import detects_changes, read_stamp
 from .fs.temporary_names import NAME_MAX, PATH_MAX, is_temporary, temporary_name
@@ -45,7 +45,8 @@ class FileRepositoryBase(Repository, ABC):
     is found at these paths. A folder that does not exist is an empty repository; writing creates
     it. A relative path is relative to the working directory at the time of each operation.
 
-    A symbolic link counts as what it leads to, and not at all if it leads nowhere. Entries whose
+    A symbolic link counts as what it leads to, and not at all if it leads nowhere, unless
+    ``follow_links`` is False. Entries whose
     names begin with a dot are passed over in silence; what is being written has such a name.
 
     :param basedir: the folder.
@@ -55,6 +56,10 @@ class FileRepositoryBase(Repository, ABC):
         another spelling replaces its value. Two entries that differ in case only are refused by
         :meth:`validate`. To look for a job that is not there costs a listing.
     :param durable: whether what is written, and its removal, survives a power cut.
+    :param follow_links: whether a symbolic link in the folder counts as the entry that it leads to.
+        If not, it is no member and is never opened nor removed; a new value replaces it. Choose
+        False where others may write to the folder, who could make this process read any file. The
+        folder itself may be a link in any case.
     :raises TypeError: if an argument has the wrong type.
     :raises RepositoryConfigurationError: if one can never work.
     """
@@ -71,11 +76,14 @@ class FileRepositoryBase(Repository, ABC):
         case_insensitive: bool = False,
         *,
         durable: bool = False,
+        follow_links: bool = True,
     ) -> None:
         owner = type(self).__name__
         self._raw_basedir = check_basedir(owner, basedir)
         check_extension(owner, extension)
-        check_flags(owner, case_insensitive=case_insensitive, durable=durable)
+        check_flags(
+            owner, case_insensitive=case_insensitive, durable=durable, follow_links=follow_links
+        )
         # pathlib takes longer to import than all of this module. What only an operation needs is
         # imported there as well, here and in `file`: a seventh of what `import pydatatask` takes.
         from pathlib import Path
@@ -84,10 +92,12 @@ class FileRepositoryBase(Repository, ABC):
         self.extension = extension
         self.case_insensitive = case_insensitive
         self.durable = durable
+        self.follow_links = follow_links
+        self._kind = self._KIND if follow_links else self._KIND.unlinked
         folder = Folder
         if case_insensitive:
             from .fs.casefold import CasefoldedFolder as folder
-        self._folder = folder(str(self.basedir), extension, self._KIND)
+        self._folder = folder(str(self.basedir), extension, self._kind)
         # Room is left for the name that an entry has while it is written.
         longest = PATH_MAX - len(os.fsencode(self._raw_basedir)) - len(temporary_name(""))
         self._max_job_id_bytes = min(NAME_MAX, longest) - len(os.fsencode(extension))
@@ -151,8 +161,10 @@ class FileRepositoryBase(Repository, ABC):
         """Give the absolute path of the corresponding file as a string.
 
         Absolute, since whatever a template hands it to runs in a folder of its own.
+
+        :raises StoreError: if a symbolic link is there that is not followed.
         """
-        if self.case_insensitive or not os.path.isabs(self._raw_basedir):
+        if self.case_insensitive or not self.follow_links or not os.path.isabs(self._raw_basedir):
             return (await asyncio.to_thread(self._paths, [job]))[job]
         return str(self.fullpath(job))
 
@@ -217,12 +229,16 @@ class FileRepositoryBase(Repository, ABC):
     def _paths(self, jobs: list[str]) -> dict[str, str]:
         with self._errors("look for jobs"):
             working_directory = os.fsdecode(os.getcwdb())
-            return {job: os.path.join(working_directory, self.fullpath(job)) for job in jobs}
+            paths = {job: os.path.join(working_directory, self.fullpath(job)) for job in jobs}
+            if not self.follow_links:
+                for path in paths.values():
+                    check_no_link(path)
+            return paths
 
     def _contains(self, job: str) -> bool:
         try:
             with self._errors("look for", job):
-                return entry_exists(str(self.fullpath(job)), self._KIND)
+                return entry_exists(str(self.fullpath(job)), self._kind)
         except AmbiguousJobError:
             return True
 
@@ -282,6 +298,7 @@ class FileRepositoryBase(Repository, ABC):
         if self.extension != self._DEFAULT_EXTENSION:
             arguments.append(repr(self.extension))
         arguments += [f"{option}=True" for option in self._options() if getattr(self, option)]
+        arguments += [] if self.follow_links else ["follow_links=False"]
         return f"{type(self).__name__}({', '.join(arguments)})"
 
     def _options(self) -> tuple[str, ...]:

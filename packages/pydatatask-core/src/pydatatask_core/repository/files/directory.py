@@ -14,7 +14,7 @@ from pydatatask_core.utils.streams import discard_on_error
 from .base import FileRepositoryBase
 from .fs.arguments import check_flags
 from .fs.atomic_file import make_folder, sync_folder
-from .fs.listing import EntryKind, has_entries
+from .fs.listing import EntryKind, check_no_link, has_entries
 from .fs.removal import remove_directory
 from .fs.staging import StagedDirectory
 
@@ -27,7 +27,8 @@ __all__ = ["DirectoryRepository"]
 class DirectoryRepository(FileRepositoryBase):
     """A file repository whose members are directories.
 
-    Files are no members, nor removed. What is written through a path that :meth:`fullpath` or
+    Files are no members, nor removed. ``follow_links=False`` is about links in the place of a
+    directory, not about those in it. What is written through a path that :meth:`fullpath` or
     :meth:`info` gave appears as it is written; :meth:`build` is for what has to appear whole.
 
     :param discard_empty: whether only directories containing at least one member should be
@@ -102,7 +103,7 @@ class DirectoryRepository(FileRepositoryBase):
         is_present = super()._contains(job)
         if is_present and self.discard_empty:
             with self._errors("look into", job):
-                return has_entries(self._path(job))
+                return has_entries(self._path(job), self._kind)
         return is_present
 
     def _list(self) -> tuple[list[str], bool]:
@@ -114,10 +115,12 @@ class DirectoryRepository(FileRepositoryBase):
 
     def _is_member(self, job: str) -> bool:
         # A name that is no job id is let pass; who lists says something about those.
-        return not self._is_allowed(job) or has_entries(self._path(job))
+        return not self._is_allowed(job) or has_entries(self._path(job), self._kind)
 
     def _mkdir(self, job: str) -> None:
         with self._errors("create the directory of", job), self._folder.write_lock():
+            if not self.follow_links:
+                check_no_link(self._path(job))
             make_folder(self._path(job), self.durable)
 
     def _new_staged(self, job: str) -> StagedDirectory:
@@ -135,7 +138,7 @@ class DirectoryRepository(FileRepositoryBase):
     def _delete(self, job: str) -> None:
         with self._errors("delete", job), self._folder.write_lock():
             path = self._path(job)
-            if remove_directory(path) and self.durable:
+            if remove_directory(path, self._kind) and self.durable:
                 sync_folder(str(Path(path).parent))
 
     def _options(self) -> tuple[str, ...]:

@@ -102,16 +102,16 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         with self._errors("read", job):
             path = str(self.fullpath(job))
             try:
-                return FileReadStream(path, partial(self._errors, "read", job))
+                return FileReadStream(path, partial(self._errors, "read", job), self._kind)
             except OSError:
-                if entry_exists(path, EntryKind.FILE):
+                if entry_exists(path, self._kind):
                     raise
                 raise JobNotFoundError(job, self) from None
 
     def _existing_path(self, job: str) -> Path:
         with self._errors("read", job):
             path = self.fullpath(job)
-            if not entry_exists(str(path), EntryKind.FILE):
+            if not entry_exists(str(path), self._kind):
                 raise JobNotFoundError(job, self)
             return path.absolute()
 
@@ -154,5 +154,5 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
         with self._errors("delete", job), self._folder.write_lock():
             path = self.fullpath(job)
-            if remove_file(str(path)) and self.durable:
+            if remove_file(str(path), self._kind) and self.durable:
                 sync_folder(str(path.parent))

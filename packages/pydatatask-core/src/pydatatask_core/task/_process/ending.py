@@ -13,7 +13,6 @@ from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE
 from pydatatask_core.repository.job_scope import written_stores
 from pydatatask_core.task.flight import LONGEST_WAIT
 from pydatatask_core.task.required_outputs import outputs_lacking
-from pydatatask_core.utils import async_copyfile
 
 from .held import place_streams
 from .outcome import KILLED, describe_outcome
@@ -36,6 +35,8 @@ AT_ONCE = 16
 """The ends of how many jobs of a task are recorded at once."""
 
 _RESTART_DELAY = 0.2
+
+_BLOCK_BYTES = 1 << 20
 
 
 class Ender:
@@ -249,7 +250,10 @@ class Ender:
             await self.task.runs.read(live.run, name) as source,
             await repo.open(live.job, "wb") as target,
         ):
-            await async_copyfile(source, target)
+            left = output.size  # a process that has outlived the job may go on writing
+            while left > 0 and (block := await source.read(min(left, _BLOCK_BYTES))):
+                await target.write(block)
+                left -= len(block)
 
     async def put_off(self, live: LiveJob, delay: float, problem: str, attempt: int) -> bool:
         """Have a job launched again after a wait.

@@ -52,6 +52,16 @@ def place_streams(
     return published, held
 
 
+def held_run(task: ProcessSetting, job: str, host: str) -> Run:
+    """Return the run whose directory is that of the held output of a job.
+
+    :param task: the task.
+    :param job: the job.
+    :param host: the machine.
+    """
+    return Run(task.place("failed", job, host), host, is_held=True)
+
+
 class HeldOutput:
     """Keeps track of the held output of one task, for a driver.
 
@@ -143,7 +153,7 @@ class HeldOutput:
         task = self._task
         for host in list(self._hosts.get(job, ())):
             try:
-                await task.runs.unarchive(Run(task.place("failed", job, host), host))
+                await task.runs.unarchive(held_run(task, job, host))
             except ProcessManagerError as e:
                 log.warning("%s: held output of job %s is left behind: %s", task.name, job, e)
             else:
@@ -165,7 +175,7 @@ async def sweep_held(task: ProcessSetting, jobs: Collection[str]) -> None:
         try:
             ages = await runs.archived(task.place("failed", host=runs.host))
             for job in sorted(jobs if ages is None else ages.keys() & jobs):
-                await runs.unarchive(Run(task.place("failed", job, runs.host), runs.host))
+                await runs.unarchive(held_run(task, job, runs.host))
         except ProcessManagerError as e:
             log.warning("%s: held output is left behind: %s", task.name, e)
 
@@ -202,7 +212,7 @@ async def _open_held(
     task: ProcessSetting, job: str, name: str, hosts: Iterable[str]
 ) -> AReadStream | None:
     for host in hosts:
-        places = [Run(task.place("failed", job, host), host)]
+        places = [held_run(task, job, host)]
         if task.runs.exclusive:  # where it stays if it cannot be held elsewhere
             places.append(task.new_run(job, host))
         for run in places:

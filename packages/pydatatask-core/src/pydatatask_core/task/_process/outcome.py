@@ -74,6 +74,8 @@ def describe_outcome(
     if report.stopped is not None:
         record["timed_out" if report.stopped.startswith(_TIMED_OUT) else "killed"] = True
         record["reason"] = report.stopped
+    elif report.problem is not None and report.state is State.ENDED:
+        record["reason"] = report.problem if lost is None else f"{report.problem}, so {lost}"
     elif lost is not None:
         record["lost"] = True
         record["reason"] = f"lost: {lost}"

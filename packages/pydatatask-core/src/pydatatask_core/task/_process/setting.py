@@ -13,7 +13,7 @@ from pydatatask_core.errors import ForeignRecordError, TaskConfigurationError
 from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager
 from pydatatask_core.proc_manager.shell import parse_shell
 from pydatatask_core.proc_manager.supervisor import STDERR, STDOUT_FILE, safe_name
-from pydatatask_core.task.checks import checked_seconds, checked_window
+from pydatatask_core.task.checks import checked_quoting, checked_seconds, checked_window
 from pydatatask_core.task.template import TaskTemplate
 from pydatatask_core.task.written import WritingTask
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.metadata import MetadataRepository
     from pydatatask_core.resource_manager import ResourceManager, Resources
     from pydatatask_core.task.retry import Retries
-    from pydatatask_core.task.template import Template
+    from pydatatask_core.task.template import Quoting, Template
     from pydatatask_core.utils import AReadStream
 
 __all__ = ["ProcessSetting"]
@@ -65,6 +65,7 @@ class ProcessSetting(WritingTask, ABC):
         shell: str | None = None,
         publish_failed: bool | None = None,
         keep_failed: timedelta | float = timedelta(days=30),
+        quoting: Quoting = "warn",
     ) -> None:
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         self._check(manager, resource_manager, job_resources)
@@ -72,7 +73,7 @@ class ProcessSetting(WritingTask, ABC):
         self._open_manager: AbstractProcessManager | ManagerPool | None = None
         self.resource_manager = resource_manager
         self.job_resources = job_resources
-        self.template = TaskTemplate(template, name)
+        self.template = TaskTemplate(template, name, checked_quoting(name, quoting))
         self.window = checked_window(name, window)
         self.environ = _checked_environ(name, environ)
         self.timeout = checked_seconds(name, "timeout", timeout)
@@ -278,7 +279,8 @@ class ProcessSetting(WritingTask, ABC):
         memo = None if self.done is None else self.place("attempts", job, host)
         from pydatatask_core.proc_manager.run import Run
 
-        return Run(directory, runs.host if host is None else host, memo=memo)
+        held = self.place("failed", job, host)
+        return Run(directory, runs.host if host is None else host, memo=memo, held=held)
 
     def recorded_run(self, job: str, record: Any, host: str | None = None) -> Run:
         """Return the run of a job that has a record or a directory.

@@ -11,27 +11,46 @@ import contextlib
 import inspect
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jinja2
 from jinja2 import nodes
 from jinja2.defaults import DEFAULT_NAMESPACE
-from jinja2.filters import do_join, make_attrgetter
-from jinja2.utils import object_type_repr
+from jinja2.filters import do_indent, do_mark_safe, do_tojson, do_trim, make_attrgetter
+from jinja2.utils import Joiner, object_type_repr
+from jinja2.visitor import NodeTransformer
+
+from pydatatask_core.task.rendered import (
+    VALUE_TYPES,
+    Literal,
+    RenderedText,
+    joined,
+    printed,
+    quote,
+    to_json,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["AbsentValue", "DataEnvironment", "UnprintableError"]
 
+_Node = TypeVar("_Node", bound=nodes.Node)
+
 _METHOD = "<method>"
 _TEXT = "<text>"
+_PRINTED = "<printed>"
+_LITERAL = "<literal>"
+_JOINED = "<joined>"
+_CALLED = "<called>"
 _FUNCTION = "jinja2_function_"
 """The prefix of the names under which Jinja2's own functions are known, once a call is parsed."""
 
 MAX_NAMED_KEYS = 20
 
-_SCALARS = frozenset({str, int, float, bool})
+_SCALARS = frozenset({str, int, float, bool}) | VALUE_TYPES | {Literal, RenderedText}
+"""Types of values that have a text, and no fields."""
+
 _NO_FIELDS = _SCALARS | {type(None), complex, bytes, list, tuple, set, frozenset}
 """Types of values whose attributes are no data, such as ``real`` of a number."""
 
@@ -43,6 +62,9 @@ _TEXT_FILTERS = frozenset(
     }
 )
 """Filters that make a text of anything, also of None."""
+
+_PRINTING_ARGUMENTS = frozenset({"default", "d", "join"})
+"""Filters whose arguments can be part of their result."""
 
 
 class UnprintableError(ValueError):
@@ -62,6 +84,11 @@ class _Undefined(jinja2.StrictUndefined):
         return str(self)
 
 
+class _Joiner(Joiner):
+    def __call__(self) -> str:
+        return super().__call__() or Literal()
+
+
 class DataEnvironment(jinja2.Environment):
     """An environment in which a template sees data.
 
@@ -74,13 +101,19 @@ class DataEnvironment(jinja2.Environment):
             undefined=_Undefined,
             keep_trailing_newline=True,
             autoescape=False,
-            finalize=_checked,
             **delimiters,  # type: ignore[arg-type] # mypy wants each keyword
         )
-        functions = DEFAULT_NAMESPACE.items()
+        functions = {**DEFAULT_NAMESPACE, "joiner": _Joiner}.items()
         self.globals = {_FUNCTION + name: function for name, function in functions}
         own = {_METHOD: self._method, _TEXT: _checked, "attr": self.getattr}
-        self.filters.update(own, quote=_quote, join=_join)
+        pieces = {_PRINTED: _printed, _LITERAL: Literal, _JOINED: joined, _CALLED: _called}
+        self.filters.update(own, **pieces, quote=quote, join=_join, raw=_raw, tojson=_tojson)
+        self.filters.update(indent=_indent, trim=_trim, safe=_safe)
+
+    @staticmethod
+    def concat(parts: Iterable[str]) -> str:
+        """Join what a template, macro or block writes, for the code that Jinja2 generates."""
+        return RenderedText(parts)
 
     def parse(
         self, source: str, name: str | None = None, filename: str | None = None
@@ -100,13 +133,12 @@ class DataEnvironment(jinja2.Environment):
                 call.node = _filter(function.node, _METHOD, [method], function.lineno)
             elif isinstance(function, nodes.Name) and function.name in functions:
                 function.name = _FUNCTION + function.name
-        for concat in tree.find_all(nodes.Concat):
-            concat.nodes = [_filter(node, _TEXT, [], node.lineno) for node in concat.nodes]
         for used in tree.find_all(nodes.Filter):
             if used.name in _TEXT_FILTERS and used.node is not None:
                 used.node = _filter(used.node, _TEXT, [], used.lineno)
             elif used.name == "format":
                 used.args = [_filter(value, _TEXT, [], used.lineno) for value in used.args]
+        _Origins().visit(tree)
         tree.set_environment(self)
         return tree
 
@@ -153,6 +185,68 @@ class DataEnvironment(jinja2.Environment):
         return self.getattr(obj, name)
 
 
+class _Origins(NodeTransformer):
+    """Changes a template so that the origin of each text that it writes is known."""
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Output:
+        self.generic_visit(node)
+        node.nodes = [
+            part if isinstance(part, nodes.TemplateData) else _traced(part) for part in node.nodes
+        ]
+        return node
+
+    def visit_FilterBlock(self, node: nodes.FilterBlock) -> nodes.FilterBlock:
+        self.generic_visit(node)
+        node.filter = _traced(node.filter)
+        return node
+
+    def visit_CallBlock(self, node: nodes.CallBlock) -> nodes.CallBlock:
+        self.generic_visit(node)
+        line: list[nodes.Expr] = [nodes.Const(node.lineno, lineno=node.lineno)]
+        node.call.node = _filter(node.call.node, _CALLED, line, node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:
+        self.generic_visit(node)
+        texts: list[nodes.Expr] = [_filter(part, _TEXT, [], part.lineno) for part in node.nodes]
+        return _filter(nodes.List(texts, lineno=node.lineno), _JOINED, [], node.lineno)
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Expr:
+        literal = isinstance(node.value, str)
+        return _filter(node, _LITERAL, [], node.lineno) if literal else node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Filter:
+        if node.name in _PRINTING_ARGUMENTS:
+            self.generic_visit(node)
+            return node
+        return self._visit_inside(node)
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
+        return self._visit_inside(node)
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
+        return self._visit_inside(node)
+
+    def visit_Operand(self, node: nodes.Operand) -> nodes.Operand:
+        return self._visit_inside(node)
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Test:
+        return self._visit_inside(node)
+
+    def _visit_inside(self, node: _Node) -> _Node:
+        """Visit the parts of a node, except constants, which are not printed from there."""
+        for name, value in node.iter_fields():
+            if isinstance(value, list):
+                setattr(node, name, [self._visit_part(part) for part in value])
+            else:
+                setattr(node, name, self._visit_part(value))
+        return node
+
+    def _visit_part(self, part: Any) -> Any:
+        constant = not isinstance(part, nodes.Node) or isinstance(part, nodes.Const)
+        return part if constant else self.visit(part)
+
+
 def _describe_keys(value: Mapping[Any, Any]) -> str:
     """List the first keys of a mapping, for messages."""
     keys = [repr(key) for key in islice(value, MAX_NAMED_KEYS)]
@@ -168,6 +262,10 @@ def _set_names(tree: nodes.Template) -> set[str]:
 
 def _filter(node: nodes.Expr, name: str, args: list[nodes.Expr], line: int) -> nodes.Filter:
     return nodes.Filter(node, name, args, [], None, None, lineno=line)
+
+
+def _traced(node: Any) -> nodes.Filter:
+    return _filter(node, _PRINTED, [nodes.Const(node.lineno, lineno=node.lineno)], node.lineno)
 
 
 def _checked(value: object) -> object:
@@ -217,10 +315,23 @@ def _first_problem(values: Iterable[object]) -> str | None:
     return next((problem for problem in map(_problem_inside, values) if problem), None)
 
 
-def _quote(value: object) -> str:
-    import shlex
+def _printed(value: object, line: int) -> str:
+    return printed(_checked(value), line)
 
-    return shlex.quote(str(value))
+
+@jinja2.pass_context
+def _called(context: Any, function: Any, line: int) -> Callable[..., str]:
+    """Return the function of a ``{% call %}`` so that its result counts as printed."""
+    return lambda *args, **kwargs: _printed(context.call(function, *args, **kwargs), line)
+
+
+def _raw(value: object) -> Literal:
+    return Literal(str(_checked(value)))
+
+
+@jinja2.pass_eval_context
+def _tojson(context: nodes.EvalContext, value: Any, indent: int | None = None) -> str:
+    return to_json(do_tojson(context, value, indent))
 
 
 @jinja2.pass_eval_context
@@ -232,5 +343,46 @@ def _join(
 ) -> str:
     if attribute is not None:
         value = map(make_attrgetter(context.environment, attribute), value)
-    text: str = do_join(context, map(_checked, value), d)
-    return text
+    return joined(map(_checked, value), d)
+
+
+def _safe(value: Any) -> Any:
+    """Return a text as it is, since nothing is escaped here; ``tojson | safe`` is still JSON."""
+    return value if type(value) in VALUE_TYPES else do_mark_safe(value)
+
+
+def _indent(s: str, width: int | str = 4, first: bool = False, blank: bool = False) -> str:
+    return _keeping_origins(
+        s,
+        lambda text: do_indent(text, width, first, blank),
+        lambda value: do_indent(value, width, False, blank),
+    )
+
+
+def _trim(value: Any, chars: str | None = None) -> str:
+    return _keeping_origins(value, lambda text: do_trim(text, chars), str)
+
+
+def _keeping_origins(
+    text: Any, change: Callable[[Any], str], change_value: Callable[[str], str]
+) -> str:
+    """Change the space in a text; one that a template has written still knows its pieces."""
+    changed = change(text)
+    if not isinstance(text, RenderedText):
+        return changed
+    pieces = text.values
+    word = _free_word(text)
+    parts = change(text.with_words([word] * len(pieces))).split(word)
+    kept = [parts[0]]
+    for piece, after in zip(pieces, parts[1:], strict=False):
+        kept += [printed(type(piece)(change_value(str.__str__(piece))), piece.line), after]
+    rendered = RenderedText(kept)
+    return rendered if rendered == changed else changed
+
+
+def _free_word(text: str) -> str:
+    """Return a word that is not in a text."""
+    word = "value"
+    while word in text:
+        word += "_"
+    return word

@@ -13,13 +13,17 @@ __all__ = ["open_regular", "read_regular", "read_up_to"]
 _BLOCK_BYTES = 4 * 1024 * 1024
 
 
-def open_regular(path: str) -> tuple[int, int]:
+def open_regular(path: str, kind: EntryKind = EntryKind.FILE) -> tuple[int, int]:
     """Open a regular file for reading, and give its descriptor and its size.
 
+    :param path: the file.
+    :param kind: tells whether a link to a file is followed.
     :raises FileNotFoundError: if something else is there, or nothing.
+    :raises OSError: ``ELOOP``, if a link is there that is not followed.
     """
     # O_NONBLOCK, since opening a pipe waits for whoever writes to it.
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(path, flags if kind.follows else flags | os.O_NOFOLLOW)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
@@ -37,21 +41,24 @@ def read_up_to(fd: int, size: int) -> bytes:
     return b"".join(blocks)
 
 
-def read_regular(path: str, limit: int = sys.maxsize) -> bytes | None:
+def read_regular(
+    path: str, limit: int = sys.maxsize, kind: EntryKind = EntryKind.FILE
+) -> bytes | None:
     """Read a whole file; None if there is no regular file, and nothing else keeps us from it.
 
     :param path: the file.
     :param limit: how many bytes to read at most.
+    :param kind: tells whether a link to a file is followed.
     """
     while True:
         try:
-            fd, size = open_regular(path)
+            fd, size = open_regular(path, kind)
             break
         except FileNotFoundError:
-            if not entry_exists(path, EntryKind.FILE):
+            if not entry_exists(path, kind):
                 return None  # else it was published between the two looks
         except OSError:
-            if entry_exists(path, EntryKind.FILE):
+            if entry_exists(path, kind):
                 raise
             return None
     try:

@@ -18,13 +18,15 @@ __all__ = ["discard", "remove_directory", "remove_file"]
 log = logging.getLogger("pydatatask.repository")
 
 
-def remove_file(path: str) -> bool:
+def remove_file(path: str, kind: EntryKind = EntryKind.FILE) -> bool:
     """Remove a regular file, or a symbolic link to one or to nowhere.
 
+    :param path: the file.
+    :param kind: tells whether links count; if not, none is removed.
     :returns: whether there was one.
     """
     try:
-        if not _is_kind(path, EntryKind.FILE):
+        if not _is_kind(path, kind):
             return False
         os.unlink(path)
     except FileNotFoundError:
@@ -32,19 +34,21 @@ def remove_file(path: str) -> bool:
     return True
 
 
-def remove_directory(path: str) -> bool:
+def remove_directory(path: str, kind: EntryKind = EntryKind.DIRECTORY) -> bool:
     """Remove a directory with all in it, or a symbolic link to one or to nowhere.
 
     A link is removed itself, nothing that it leads to. A directory gets a temporary name first,
     so that none is ever seen that is half gone; what cannot be removed is left under that name.
 
+    :param path: the directory.
+    :param kind: tells whether links count; if not, none is removed.
     :raises OSError: if a file system is mounted in the directory, which then stays as it is.
     :returns: whether there was one.
     """
     folder, name = os.path.split(path)
     aside = os.path.join(folder, temporary_name(name))
     try:
-        if not _is_kind(path, EntryKind.DIRECTORY):
+        if not _is_kind(path, kind):
             return False
         check_no_mounts(path)
         os.rename(path, aside)
@@ -82,6 +86,6 @@ def warn_left_behind(path: str, error: OSError) -> None:
 
 def _is_kind(path: str, kind: EntryKind) -> bool:
     mode = os.lstat(path).st_mode
-    if stat.S_ISLNK(mode):
+    if stat.S_ISLNK(mode) and kind.follows:
         return entry_exists(path, kind) or not entry_exists(path, EntryKind.ANY)
     return kind.matches(mode)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydatatask_core.errors import StreamClosedError
 from pydatatask_core.utils import AtomicWriter, ReadStream, in_thread
 
+from .listing import EntryKind
 from .regular_files import open_regular, read_up_to
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ class FileReadStream(ReadStream):
 
     :param path: the file.
     :param errors: translates what fails later.
+    :param kind: tells whether a link to a file is followed.
     :raises FileNotFoundError: if there is no regular file.
     """
 
-    def __init__(self, path: str, errors: Errors) -> None:
+    def __init__(self, path: str, errors: Errors, kind: EntryKind = EntryKind.FILE) -> None:
         self._path = path
         self._errors = errors
         self._closed = False
@@ -46,7 +48,7 @@ class FileReadStream(ReadStream):
         self._position = 0
         # A descriptor must not be closed, and its number reused, while a thread reads from it.
         self._lock = threading.Lock()
-        self._fd, size = open_regular(path)
+        self._fd, size = open_regular(path, kind)
         self._fill(min(size + 1, BUFFER_BYTES))
 
     async def read(self, n: int | None = None) -> bytes:
