@@ -1,4 +1,4 @@
-"""From the text of a template that was filled in to the pod that is created. Pure."""
+"""Parsing of rendered templates, and completion of manifests. Without I/O."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["ManifestError", "complete", "parse"]
 
 
 class ManifestError(Exception):
-    """What is wrong with a manifest; it may tell of what is in it.
+    """A problem of a manifest, whose description may contain parts of the manifest.
 
-    :param problem: what is wrong, as a predicate.
-    :param line: which line is, if that is known.
+    :param problem: the problem, as a predicate.
+    :param line: the number of the wrong line, if known.
     """
 
     def __init__(self, problem: str, line: int | None) -> None:
@@ -23,10 +23,10 @@ class ManifestError(Exception):
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read the manifest of a pod.
+    """Parse the manifest of a pod.
 
-    :param text: YAML, or JSON which is YAML as well.
-    :raises ManifestError: if it is none.
+    :param text: YAML, or JSON as a subset of it.
+    :raises ManifestError: if it is not a valid manifest.
     """
     import yaml
 
@@ -36,7 +36,7 @@ def parse(text: str) -> dict[str, Any]:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         problem = getattr(e, "problem", None) or str(e)
-        raise ManifestError(f"is no YAML: {problem}", mark and mark.line + 1) from e
+        raise ManifestError(f"is not valid YAML: {problem}", mark and mark.line + 1) from e
     wrong = _problem(found)
     if wrong is not None:
         raise ManifestError(wrong, _line_of(text, wrong))
@@ -46,11 +46,11 @@ def parse(text: str) -> dict[str, Any]:
 
 def _problem(manifest: Any) -> str | None:
     if not isinstance(manifest, dict):
-        return f"is {_kind(manifest)}, and the manifest of a pod is a mapping"
+        return f"is {_kind(manifest)}, but the manifest of a pod must be a mapping"
     if manifest.get("kind", "Pod") != "Pod":
-        return f"has the kind {manifest['kind']!r}, and only a Pod can be launched"
+        return f"has the kind {manifest['kind']!r}, but only a Pod can be launched"
     if manifest.get("apiVersion", "v1") != "v1":
-        return f"has the apiVersion {manifest['apiVersion']!r}, and that of a Pod is v1"
+        return f"has the apiVersion {manifest['apiVersion']!r}, but that of a Pod is v1"
     spec = manifest.get("spec")
     if not isinstance(spec, dict):
         return "has no spec"
@@ -69,15 +69,15 @@ def _problem_of_metadata(metadata: Any) -> str | None:
 
 def _problem_of_spec(spec: dict[str, Any]) -> str | None:
     if not spec.get("containers"):
-        return "has no container: spec.containers is empty or not there"
+        return "has no container: spec.containers is empty or missing"
     for field in ("containers", "initContainers"):
         containers = spec.get(field) or []
         if not isinstance(containers, list) or not all(isinstance(c, dict) for c in containers):
-            return f"has spec.{field} that is no list of mappings"
+            return f"has a spec.{field} that is not a list of mappings"
     if spec.get("restartPolicy", "Never") not in ("Never", "OnFailure"):
         return (
             f"has restartPolicy {spec['restartPolicy']!r}, with which a pod never ends; "
-            "it has to be Never, which is what is set if it is left out, or OnFailure"
+            "it must be Never (the default) or OnFailure"
         )
     return None
 
@@ -87,7 +87,7 @@ def _kind(value: object) -> str:
 
 
 def _line_of(text: str, problem: str) -> int | None:
-    """Find the line of the field that a problem names, where it names one that is there."""
+    """Return the number of the line with the field that a problem names, if it is in the text."""
     for field in ("restartPolicy", "kind", "apiVersion", "labels", "annotations", "metadata"):
         if f" {field} " in f" {problem} ".replace("metadata.", " "):
             for number, line in enumerate(text.splitlines(), 1):
@@ -99,17 +99,17 @@ def _line_of(text: str, problem: str) -> int | None:
 def complete(
     manifest: dict[str, Any], app: str, task: str, job: str, attempt: int
 ) -> dict[str, Any]:
-    """Add to a manifest what makes it the pod of a job; what the user wrote stays.
+    """Return a copy of a manifest with the name, labels and defaults of a job's pod.
 
-    Only the labels ``app``, ``task`` and ``job`` are ours, and a name becomes the beginning of
-    the name.
+    The user's values are kept, except that the labels ``app``, ``task`` and ``job`` are replaced
+    and a name becomes the beginning of the pod's name.
 
     :param manifest: the manifest.
     :param app: the application.
     :param task: the task.
     :param job: the job.
-    :param attempt: which attempt it is.
-    :return: the whole manifest, another one.
+    :param attempt: the number of the attempt.
+    :return: the complete manifest.
     """
     metadata = dict(manifest.get("metadata") or {})
     prefix = metadata.pop("generateName", None) or metadata.get("name")
