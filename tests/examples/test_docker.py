@@ -1,4 +1,4 @@
-"""The example with a registry, run like a user runs it."""
+"""The example with a registry, run as a user runs it."""
 
 from __future__ import annotations
 

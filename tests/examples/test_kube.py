@@ -1,4 +1,4 @@
-"""The example with pods, run like a user runs it."""
+"""The example with pods, run as a user runs it."""
 
 from __future__ import annotations
 

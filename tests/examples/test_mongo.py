@@ -1,4 +1,4 @@
-"""The example with metadata in MongoDB, run like a user runs it."""
+"""The example with metadata in MongoDB, run as a user runs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example with jobs on other machines, run like a user runs it."""
+"""The example with jobs on other machines, run as a user runs it."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ class KubeTask(KubeControl):
         jobs = self._jobs
         try:
             if jobs.unrecorded >= MOST_UNRECORDED:
-                raise LaunchRefusedError(self.name, live.job, "recording ends of jobs")
+                raise LaunchRefusedError(self.name, live.job, "unrecorded job outcomes")
             await self._launcher.launch(live, jobs)
         except LaunchRefusedError:
             if live.attempt > 1:

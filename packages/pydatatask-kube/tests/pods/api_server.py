@@ -156,7 +156,7 @@ class ApiServer:
                 request.transport.abort()
 
     def forget_history(self) -> None:
-        """Make all versions until now too old to watch from."""
+        """Expire all versions until now, so that they are too old to watch from."""
         self._oldest = self._version + 1
         self._version += 1
         self._history.clear()
@@ -197,7 +197,7 @@ class ApiServer:
         return web.json_response({"kind": "PodList", "metadata": about, "items": items[:limit]})
 
     def expire_pages(self) -> None:
-        """Make all listings in progress too old to continue."""
+        """Expire all listings in progress, so that they cannot continue."""
         self._pages.clear()
 
     async def _answer_watch(self, request: web.Request) -> web.StreamResponse:

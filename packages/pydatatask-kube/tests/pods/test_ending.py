@@ -95,7 +95,7 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
         pod("Failed", waiting("PodInitializing"), init=terminated(2)),
         *(False, None, "exit status 2 of container 'init'", 2),
     ),
-    "what the container said": (
+    "message of the container": (
         pod("Failed", terminated(1, message="no such dataset")),
         *(False, None, "exit status 1: no such dataset", 1),
     ),
@@ -188,7 +188,7 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
         pod("Pending", waiting("ImagePullBackOff"), created=51),
         *(False, "image_unavailable", "'main:1' is unavailable: ImagePullBackOff: why", None),
     ),
-    "an image that can be none": (
+    "an invalid image name": (
         pod("Pending", waiting("InvalidImageName"), created=1),
         *(False, "image_unavailable", "InvalidImageName", None),
     ),

@@ -94,7 +94,7 @@ def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def _held(server: ApiServer, *, code: int = 0) -> None:
-    """Let each pod end at once, with a finalizer."""
+    """End each created pod at once, with a finalizer."""
 
     def hold(pod: Pod) -> None:
         server.hold(pod)

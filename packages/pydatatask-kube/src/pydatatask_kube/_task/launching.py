@@ -86,7 +86,7 @@ class Launcher:
         async with AsyncExitStack() as stack:
             async with self._turn:
                 if self._refusals != refusals:  # while this launch waited for the lock
-                    raise LaunchRefusedError(task.name, live.job, "what a pod takes")
+                    raise LaunchRefusedError(task.name, live.job, "resources for a pod")
                 rendered = await self._render(live)
                 refused = await stack.enter_async_context(
                     task.resources.reservation(rendered.request, window=task.window)
