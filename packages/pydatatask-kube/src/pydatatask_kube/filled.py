@@ -83,7 +83,7 @@ class Filled:
             return Masked(MASK, [self.text])
 
     def _predicate(self, found: ManifestError) -> str:
-        """Return the problem, if the redacted text has the same one."""
+        """Return the problem if the redacted text has it too, else a general predicate."""
         try:
             parse(self._shown.text)
         except ManifestError as e:

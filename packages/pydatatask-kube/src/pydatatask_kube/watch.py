@@ -46,8 +46,8 @@ _GONE = 410
 class PodWatch(KnownPods):
     """A cache of the pods of an application that notifies listeners of changes.
 
-    It is stale while the API server cannot be reached, and is corrected afterwards: it may contain
-    a deleted pod, but never lacks a pod that existed at its last contact.
+    It is stale while the API server cannot be reached, and is corrected afterwards: it may still
+    contain a pod that was deleted, but never drops one that exists.
 
     :param source: the source of the pods.
     """

@@ -161,7 +161,7 @@ class Launcher:
                     told = self._translated(e, rendered.filled)
                     if told is None:
                         raise
-                    raise told from None  # because the cause contains the redacted text
+                    raise told from None  # because the cause contains the unredacted text
             found = await podman.get(name_of(manifest))
             if found is not None:
                 self._check_ours(found, live.job)

@@ -32,7 +32,7 @@ PATIENCE = 30.0
 aborted."""
 
 _NOT_THERE = (400, 404)
-"""Status of the API server's response if a container has not started, or is deleted."""
+"""HTTP statuses of the API server for a container that has not started, or is deleted."""
 
 
 async def read_logs(task: KubeSetting, job: str, follow: bool) -> AsyncGenerator[bytes, None]:

@@ -27,7 +27,7 @@ async def usage_of(task: KubeTask, jobs: Jobs) -> Resources:
     :param task: the task.
     :param jobs: its jobs that this process tracks.
     """
-    # A process that only shares the quota with the task must not start to drive it here.
+    # A task that only shares the quota with a driven task must not be driven by this query.
     looks_after = jobs.listens or (task.runtime is not None and task.drives)
     if looks_after:
         await jobs.adopt()
