@@ -1,4 +1,4 @@
-"""What the tests of all packages share: the real servers, and how tests are spread."""
+"""Shared plugins of all tests: real servers, and the distribution of tests to workers."""
 
 pytest_plugins = [
     "services.finding",

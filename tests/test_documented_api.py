@@ -1,6 +1,6 @@
-"""What the documentation of release 0.4.3 promises is there, under the same signatures.
+"""The names of the documentation of release 0.4.3 exist, with the same signatures.
 
-Parameters of ours may only follow as keyword-only ones, or behind the documented ones with a
+Further parameters may only follow as keyword-only ones, or after the documented ones with a
 default.
 """
 
@@ -21,7 +21,7 @@ EMPTY = inspect.Parameter.empty
 
 
 def find(module: str, path: str, *, static: bool = False) -> Any:
-    """Give a documented object; static as it stands in its class."""
+    """Return a documented object; with ``static`` without calling descriptors of its class."""
     found: Any = importlib.import_module(f"pydatatask.{module}")
     *owners, name = path.split(".")
     for owner in owners:
@@ -30,7 +30,7 @@ def find(module: str, path: str, *, static: bool = False) -> Any:
 
 
 def is_async(found: Any) -> bool:
-    """Tell whether what a call returns is awaited, or iterated by ``async for``."""
+    """Return whether the result of a call is awaited, or iterated with ``async for``."""
     if is_coroutine_function(found) or inspect.isasyncgenfunction(found):
         return True
     returned: str = found.__annotations__["return"]
@@ -38,7 +38,7 @@ def is_async(found: Any) -> bool:
 
 
 def check(found: list[inspect.Parameter], documented: Function) -> None:
-    """Compare parameters with those that are documented."""
+    """Check that parameters match the documented ones."""
     given = [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     expected = {
         name: EMPTY if default is None else eval(default, dict(KNOWN))
@@ -57,7 +57,7 @@ def check(found: list[inspect.Parameter], documented: Function) -> None:
 
 
 @pytest.mark.parametrize("documented", classes(), ids=str)
-def test_a_documented_class_has_its_bases_and_is_one_of_the_package(documented: Class) -> None:
+def test_a_documented_class_has_its_bases_and_is_exported(documented: Class) -> None:
     found = find(documented.module, documented.name)
 
     assert getattr(pydatatask, documented.name) is found
@@ -67,7 +67,7 @@ def test_a_documented_class_has_its_bases_and_is_one_of_the_package(documented: 
 
 
 @pytest.mark.parametrize("documented", functions(), ids=str)
-def test_a_documented_function_is_what_it_is_documented_to_be(documented: Function) -> None:
+def test_a_documented_function_has_its_kind_and_signature(documented: Function) -> None:
     marks = documented.marks
     static = find(documented.module, documented.name, static="." in documented.name)
     if "property" in marks:
@@ -96,7 +96,7 @@ def test_a_documented_attribute_has_its_value(module: str, name: str, value: str
     assert getattr(found, "value", found) == expected
 
 
-async def test_round_robin_goes_as_documented() -> None:
+async def test_round_robin_works_as_documented() -> None:
     roundrobin = find("utils", "roundrobin")
 
     assert [x async for x in roundrobin("ABC", "D", "EF")] == list("ADEBFC")

@@ -1,4 +1,4 @@
-"""What somebody sees who has not installed a backend."""
+"""Errors for users without an installed backend."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def run(missing: str, code: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("missing", ["pydatatask_s3", "botocore"])
 @pytest.mark.parametrize("name", ["S3BucketRepository", "repository.YamlMetadataS3Repository"])
 @pytest.mark.parametrize("way", ["attribute", "import"])
-def test_the_sentence_names_what_is_missing_and_the_command_that_installs_it(
+def test_the_error_names_the_missing_package_and_the_command_that_installs_it(
     missing: str, name: str, way: str
 ) -> None:
     module, _, last = f"pydatatask.{name}".rpartition(".")
@@ -61,7 +61,7 @@ except pydatatask.MissingBackendError as e:
 
 
 @pytest.mark.parametrize("missing", ["pydatatask_s3", "botocore"])
-def test_hasattr_says_no_and_getattr_gives_its_default(missing: str) -> None:
+def test_hasattr_returns_false_and_getattr_its_default(missing: str) -> None:
     code = """
 for place in (pydatatask, pydatatask.repository):
     print(hasattr(place, "S3BucketRepository"), getattr(place, "S3BucketRepository", "default"))
@@ -72,7 +72,7 @@ for place in (pydatatask, pydatatask.repository):
     assert result.stdout == "False default\n" * 2, result.stderr
 
 
-def test_a_name_that_there_never_was_is_another_mistake() -> None:
+def test_an_unknown_name_is_an_ordinary_error() -> None:
     with pytest.raises(AttributeError, match="S4BucketRepository"):
         pydatatask.S4BucketRepository  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(ImportError, match="cannot import name 'S4BucketRepository'"):
@@ -81,7 +81,7 @@ def test_a_name_that_there_never_was_is_another_mistake() -> None:
         )
 
 
-def test_everything_else_is_imported_by_star_and_shown_by_dir_and_help() -> None:
+def test_all_other_names_are_imported_by_star_and_shown_by_dir_and_help() -> None:
     code = """
 from pydatatask import *
 from pydatatask.repository import *

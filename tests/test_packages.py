@@ -1,4 +1,4 @@
-"""Every package is whole, and known wherever packages are listed."""
+"""Every package is complete, and is in all lists of packages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def toml(path: str) -> Any:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=NAMES)
-def test_a_package_has_its_licence_pages_and_the_mark_that_it_is_typed(folder: Path) -> None:
+def test_a_package_has_its_licence_its_pages_and_a_type_marker(folder: Path) -> None:
     assert (folder / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
     assert (folder / "README.md").read_text().startswith(f"# {folder.name}\n")
     assert (folder / "CHANGELOG.md").read_text().startswith(f"# Changes of {folder.name}\n")
@@ -53,7 +53,7 @@ def test_the_environments_know_every_package() -> None:
     assert siblings == sorted(set(NAMES) - {"pydatatask", "pydatatask-core"})
 
 
-def test_every_backend_is_an_extra_and_all_brings_each() -> None:
+def test_every_backend_is_an_extra_and_all_includes_each() -> None:
     extras = toml("packages/pydatatask/pyproject.toml")["project"]["optional-dependencies"]
     (everything,) = extras["all"]
     brought = everything.removeprefix("pydatatask[").removesuffix("]").split(",")
@@ -65,17 +65,17 @@ def test_every_backend_is_an_extra_and_all_brings_each() -> None:
 
 
 @pytest.mark.parametrize("name", BACKEND_NAMES)
-def test_what_a_backend_offers_is_among_the_documented_names(name: str) -> None:
+def test_the_names_that_a_backend_exports_are_documented(name: str) -> None:
     backend = importlib.import_module(name.replace("-", "_"))
     documented = set(BACKENDS.get(name.removeprefix("pydatatask-"), ()))
     offered = set(getattr(backend, "__all__", ()))
 
     assert documented <= offered
-    assert bool(documented) == bool(offered), f"pydatatask documents nothing of {name}"
+    assert bool(documented) == bool(offered), f"pydatatask documents no name of {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
-def test_a_page_links_to_what_is_there_and_names_commands_that_there_are(page: Path) -> None:
+def test_the_links_and_commands_of_a_page_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", text):
         assert (page.parent / target).exists(), target

@@ -1,4 +1,4 @@
-"""What the README shows works as it stands there."""
+"""The code of the README works as shown."""
 
 from __future__ import annotations
 

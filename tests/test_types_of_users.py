@@ -1,4 +1,4 @@
-"""What type checkers and editors see of the documented names: the real classes and functions."""
+"""Type checkers and editors see the real classes and functions for the documented names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 import pydatatask
 from pydatatask._documented import BACKENDS
 
-pytest.importorskip("mypy", reason="the development environment has the type checkers")
-pytest.importorskip("pyright", reason="the development environment has the type checkers")
-pytestmark = pytest.mark.timeout(600)  # a first run of a type checker reads all there is
+pytest.importorskip("mypy", reason="it is part of the development environment")
+pytest.importorskip("pyright", reason="it is part of the development environment")
+pytestmark = pytest.mark.timeout(600)  # the first run of a type checker reads everything
 
 FILES = ("names.py", "use.py")
 MODULES = sorted(name for name in dir(pydatatask) if hasattr(getattr(pydatatask, name), "__spec__"))
@@ -46,7 +46,7 @@ MISTAKES = [10, 11, 13, 17, 18]
 
 @cache
 def documented() -> list[tuple[str, str]]:
-    """Pair each documented name with the same name where it is defined."""
+    """Return pairs of each documented name and the same name in its defining package."""
     extras = {name: extra for extra, found in BACKENDS.items() for name in found}
     pairs = [
         (f"pydatatask.{name}", home("pydatatask_core", "pydatatask_cli", name, extras))
@@ -62,14 +62,14 @@ def documented() -> list[tuple[str, str]]:
 
 
 def home(first: str, second: str, name: str, extras: dict[str, str]) -> str:
-    """Give a name as its own package has it: a backend, or the first of two modules with it."""
+    """Return a name in its own package: a backend, or the first of two modules that has it."""
     if name in extras:
         return f"pydatatask_{extras[name]}.{name}"
     return f"{first if name in importlib.import_module(first).__all__ else second}.{name}"
 
 
 def names() -> str:
-    """Write a program that asks for the type of each, once here and once there."""
+    """Return a program that reveals the type of both names of each pair."""
     asked = [name for pair in documented() for name in pair]
     imported = sorted({name.rpartition(".")[0] for _, name in documented()})
     lines = ["import pydatatask", *(f"import {module}" for module in imported)]
@@ -77,7 +77,7 @@ def names() -> str:
 
 
 def mypy(folder: Path) -> dict[str, dict[int, str]]:
-    """Run mypy and return what it says, by the file and the line."""
+    """Run mypy and return its messages by file and line."""
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *FILES]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     said: dict[str, dict[int, str]] = {name: {} for name in FILES}
@@ -88,7 +88,7 @@ def mypy(folder: Path) -> dict[str, dict[int, str]]:
 
 
 def pyright(folder: Path) -> dict[str, dict[int, str]]:
-    """Run pyright and return what it says, by the file and the line."""
+    """Run pyright and return its messages by file and line."""
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     ran = subprocess.run(
         [*command, *FILES], cwd=folder, capture_output=True, text=True, check=False
@@ -103,7 +103,7 @@ def pyright(folder: Path) -> dict[str, dict[int, str]]:
 def said(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[int, str]]:
-    """Give what a type checker says of both samples."""
+    """Return the messages of a type checker about both samples."""
     folder = tmp_path_factory.mktemp("samples")
     for name, code in zip(FILES, (names(), USE), strict=True):
         (folder / name).write_text(code)
@@ -111,7 +111,7 @@ def said(
     return found
 
 
-def test_every_documented_name_has_the_type_that_it_has_where_it_is_defined(
+def test_every_documented_name_has_the_type_of_its_definition(
     said: dict[str, dict[int, str]],
 ) -> None:
     first = len(names().splitlines()) - 2 * len(documented())
@@ -122,7 +122,7 @@ def test_every_documented_name_has_the_type_that_it_has_where_it_is_defined(
         assert kind.strip("'\"") not in ("Any", "Unknown", ""), f"{name}: {shown}"
 
 
-def test_a_users_mistakes_are_found_and_nothing_else_is(
+def test_only_the_mistakes_of_a_user_are_reported(
     said: dict[str, dict[int, str]],
 ) -> None:
     assert sorted(said["use.py"]) == MISTAKES, said["use.py"]

@@ -1,4 +1,4 @@
-"""What the benchmarks make of what was measured."""
+"""Tables and pages of the benchmarks."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def ratio(table: Any, name: str) -> Any:
     return table.middle_ratio(table.case.sizes[0], name, "seconds")
 
 
-def test_a_ratio_is_of_figures_of_the_same_round(table: Any) -> None:
+def test_a_ratio_compares_values_of_the_same_round(table: Any) -> None:
     spread = table.ratio(table.case.sizes[0], "peer", "seconds")
     assert spread == (3.0, 2.0, 4.0)
 
 
-def test_a_target_is_met_missed_or_not_spoken_of(table: Any) -> None:
+def test_a_target_is_met_or_missed_or_omitted_if_not_measured(table: Any) -> None:
     assert table.verdicts() == ["met: ahead, at least 1.5: 3", "**missed**: ahead, at least 9: 3"]
 
 
-def test_only_who_was_there_and_did_not_do_its_work_has_failed(harness: Any, table: Any) -> None:
+def test_only_an_installed_contestant_without_results_has_failed(harness: Any, table: Any) -> None:
     assert table.failed() == []
     run = another_run(harness, table, pydatatask=1.0)
     run.remarks[table.case.sizes[0]]["peer"] = "failed for 10"
@@ -75,7 +75,7 @@ def test_only_who_was_there_and_did_not_do_its_work_has_failed(harness: Any, tab
     assert table.failed() == ["work: peer failed for 10"]
 
 
-def test_a_run_leaves_what_it_has_not_measured(harness: Any, table: Any) -> None:
+def test_a_run_keeps_the_results_that_it_has_not_measured(harness: Any, table: Any) -> None:
     table.add(another_run(harness, table, pydatatask=1.0, absent=10.0))
     assert ratio(table, "peer") == 3.0
     assert ratio(table, "absent") == 10.0
@@ -88,7 +88,7 @@ def test_a_run_leaves_what_it_has_not_measured(harness: Any, table: Any) -> None
     assert "Not measured" not in page
 
 
-def test_what_is_measured_anew_is_forgotten(harness: Any, table: Any) -> None:
+def test_a_new_measurement_replaces_the_old_one(harness: Any, table: Any) -> None:
     table.add(another_run(harness, table, pydatatask=1.0, absent=10.0))
     last = another_run(harness, table, pydatatask=1.0, peer=5.0)
     table.add(last)
@@ -100,7 +100,7 @@ def test_what_is_measured_anew_is_forgotten(harness: Any, table: Any) -> None:
     assert len(table.runs) == 2
 
 
-def test_results_that_are_read_back_give_the_same_page(harness: Any, table: Any) -> None:
+def test_loaded_results_produce_the_same_page(harness: Any, table: Any) -> None:
     table.add(another_run(harness, table, pydatatask=1.0, other=1.0))
     text = harness.report.as_json([table])
     again = harness.report.from_json(text, {"work": table.case})

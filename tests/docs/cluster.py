@@ -1,6 +1,6 @@
-"""Something like a cluster: an API server of the tests' own, and a kubelet without containers.
+"""A fake cluster: the fake API server, and a kubelet without containers.
 
-The commands of containers are run on this machine, in one folder.
+It runs the commands of containers on this machine, in one folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PODS = Path(__file__).parents[2] / "packages" / "pydatatask-kube" / "tests" / "p
 
 
 def _module() -> Any:
-    """Load the API server, which is in a package of tests, under a name of our own."""
+    """Import the fake API server, which is in a package of tests, under a name of its own."""
     spec = importlib.util.spec_from_file_location(
         "tests_of_pods", PODS / "__init__.py", submodule_search_locations=[str(PODS)]
     )
@@ -50,11 +50,11 @@ async def _run(server: Any, pod: Any, folder: Path, environ: Mapping[str, str]) 
 
 @contextmanager
 def cluster(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Serve the API of a cluster meanwhile.
+    """Serve the API of a cluster inside the context.
 
-    :param folder: where commands of containers run.
-    :param environ: the variables that they have.
-    :return: its URL; its one namespace is ``testing``.
+    :param folder: the working directory of the commands of containers.
+    :param environ: their environment variables.
+    :return: the URL of the server, whose only namespace is ``testing``.
     """
     module = _module()
     started: list[str] = []

@@ -1,4 +1,4 @@
-"""Doing what a page says, in an empty folder."""
+"""Execution of the steps of a page in an empty folder."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["Reader"]
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100.0
 REWRITE = os.environ.get("PYDATATASK_REWRITE_DOCS") == "1"
-"""Whether what is printed is to be written into the pages instead of being compared."""
+"""Whether to write the output into the pages instead of comparing it."""
 
 
 class Reader:
-    """Somebody who does what a page says.
+    """A reader that executes the steps of a page.
 
     :param page: the page.
-    :param folder: the empty folder to do it in.
-    :param environ: variables to set besides those that there are.
+    :param folder: an empty folder, the working directory.
+    :param environ: additional environment variables.
     """
 
     def __init__(self, page: Path, folder: Path, environ: Mapping[str, str] | None = None) -> None:
@@ -50,7 +50,7 @@ class Reader:
         }
 
     def follow(self) -> None:
-        """Do it all."""
+        """Execute all steps."""
         for block in blocks(self._page):
             if block.caption:
                 self._write(block.caption, block.text)
@@ -58,7 +58,7 @@ class Reader:
                 for line, command, printed in commands(block):
                     self._type(line, command, printed)
             elif block.language == "python":
-                raise ValueError(f"{self._page}:{block.line}: without a caption, nothing runs this")
+                raise ValueError(f"{self._page}:{block.line}: Python without a caption is not run")
         if REWRITE:
             self._rewrite()
 
@@ -90,7 +90,7 @@ class Reader:
         if shown is not None and not same(shown, done.stdout):
             raise AssertionError(
                 f"{self._page}:{line}: {command}\nthe page shows:\n"
-                f"{textwrap.indent(shown, '    ')}\nand this was printed:\n"
+                f"{textwrap.indent(shown, '    ')}\nbut the output is:\n"
                 f"{textwrap.indent(done.stdout, '    ')}"
             )
         return done.stdout
@@ -104,10 +104,10 @@ class Reader:
 
 
 def check_installable(command: str) -> None:
-    """Check that what pip is told to install is ours, extras included, or is installed here.
+    """Check that the arguments of pip are packages and extras of ours, or are installed here.
 
     :param command: a command line of pip.
-    :raises AssertionError: if it is not.
+    :raises AssertionError: if one is not.
     """
     for word in command.partition("install ")[2].split():
         requirement = Requirement(word.strip("'\""))

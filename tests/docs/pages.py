@@ -1,9 +1,8 @@
-"""Pages of the documentation as something that can be followed step by step.
+"""Parsing of documentation pages into steps that can be executed.
 
-A fenced block with a caption is a file of that name. A ``console`` block is what is typed after
-``$`` and what is printed then. In what is printed, ``...`` stands for anything; how long something
-took, when it was and how far a run was meanwhile is not compared. What pip is told to install has
-to be something that there is.
+A fenced block with a caption is a file of that name. A ``console`` block contains commands, after
+``$``, and their output. In the output, ``...`` stands for any text; durations, dates and lines of
+progress are not compared. The arguments of ``pip install`` must be existing packages.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ EXECUTED = frozenset({"console", "python"})
 SHOWN = frozenset(
     {"diff", "dockerfile", "eval-rst", "jinja", "mermaid", "sh", "text", "toctree", "yaml"}
 )
-"""What is not run: pieces of files, and what only Sphinx reads. ``sh`` and ``yaml`` are files."""
+"""Languages that are not executed: excerpts of files, and directives that only Sphinx reads."""
 
 _FENCE = re.compile(r"^(`{3,}|:{3,})(.*)$")
 _PROGRESS = re.compile(r"^INFO: .* ready, .* failed\n", re.MULTILINE)
@@ -39,9 +38,9 @@ _CHANGING = (
 class Block:
     """A fenced block of a page.
 
-    :param language: what it is written in.
-    :param caption: the file that it is, if it is one.
-    :param lines: what is in it.
+    :param language: its language.
+    :param caption: the name of the file, if the block is one.
+    :param lines: its lines.
     :param line: the number of its first line in the page, counted from 1.
     """
 
@@ -52,15 +51,15 @@ class Block:
 
     @property
     def text(self) -> str:
-        """What is in it, as a text."""
+        """The content as one string."""
         return "".join(f"{line}\n" for line in self.lines)
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Take the fenced blocks out of a page.
+    """Yield the fenced blocks of a page.
 
     :param page: a file of MyST Markdown.
-    :raises ValueError: if a language is neither run nor known as one that is not.
+    :raises ValueError: if a language is neither in ``EXECUTED`` nor in ``SHOWN``.
     """
     lines = page.read_text(encoding="utf-8").splitlines()
     at = 0
@@ -79,7 +78,7 @@ def blocks(page: Path) -> Iterator[Block]:
             text = (page.parent / words[1]).read_text(encoding="utf-8")
             yield Block("text", caption, tuple(text.splitlines()), at + 1)
         if opening[1][0] == ":" or (directive and words[0] not in ("{code-block}", "{eval-rst}")):
-            # An admonition, whose content is read like that of the page; or one for Sphinx alone.
+            # The content of an admonition is parsed like the page; other directives are for Sphinx.
             at = at + 1 if words[0] in ("{note}", "{tip}", "{warning}") else end + 1
             continue
         first, options = at + 1, {}
@@ -88,7 +87,7 @@ def blocks(page: Path) -> Iterator[Block]:
             first += 1
         language = words[1] if words[:1] == ["{code-block}"] else words[0].strip("{}")
         if language not in EXECUTED | SHOWN:
-            raise ValueError(f"{page}:{at + 1}: {language!r} is neither run nor known not to be")
+            raise ValueError(f"{page}:{at + 1}: unknown language {language!r}; add it to SHOWN")
         while directive and not lines[first].strip():
             first += 1
         body = tuple(lines[first:end])
@@ -97,7 +96,7 @@ def blocks(page: Path) -> Iterator[Block]:
 
 
 def commands(block: Block) -> Iterator[tuple[int, str, str]]:
-    """Give what is typed in a console, each with its line in the page and what is printed then.
+    """Yield the commands of a console, each with its line in the page and the output shown.
 
     :param block: a block in the language ``console``.
     """
@@ -106,7 +105,7 @@ def commands(block: Block) -> Iterator[tuple[int, str, str]]:
         number = block.line + len(block.lines) - len(lines)
         command = lines.pop(0)
         if not command.startswith("$ "):
-            raise ValueError(f"line {number}: a console begins with `$ `, not with {command!r}")
+            raise ValueError(f"line {number}: a console must begin with `$ `, not with {command!r}")
         while command.endswith("\\"):
             command += "\n" + lines.pop(0)
         printed = ""
@@ -116,18 +115,18 @@ def commands(block: Block) -> Iterator[tuple[int, str, str]]:
 
 
 def without_progress(printed: str) -> str:
-    """Take out the lines that tell how far a run is.
+    """Remove the lines that show the progress of a run.
 
-    :param printed: what was printed.
+    :param printed: the output.
     """
     return _PROGRESS.sub("", printed)
 
 
 def same(shown: str, printed: str) -> bool:
-    """Tell whether a page shows what was printed.
+    """Return whether the output in a page matches the actual one.
 
-    :param shown: what stands in the page.
-    :param printed: what was printed.
+    :param shown: the output in the page.
+    :param printed: the actual output.
     """
     printed = without_progress(printed)
     for pattern, replacement in _CHANGING:

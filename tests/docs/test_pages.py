@@ -1,6 +1,6 @@
-"""What the documentation says works as it stands there.
+"""The commands and code of the documentation work as shown.
 
-With ``PYDATATASK_REWRITE_DOCS=1`` what is printed is written into the pages.
+With ``PYDATATASK_REWRITE_DOCS=1`` the output is written into the pages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .pages import EXECUTED, blocks
 
 DOCS = Path(__file__).parents[2] / "docs"
 ELSEWHERE = {"command-line.md"}
-"""Tested by the package whose page it is."""
+"""Pages that the tests of their packages execute."""
 
 SERVED = {
     "howto/docker.md",
@@ -26,7 +26,7 @@ SERVED = {
     "howto/s3.md",
     "howto/ssh.md",
 }
-"""Those that need a server: see test_pages_with_servers.py."""
+"""Pages that need a server; see test_pages_with_servers.py."""
 
 PAGES = sorted(
     name
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_shows_what_happens(name: str, tmp_path: Path) -> None:
+def test_a_page_works_as_shown(name: str, tmp_path: Path) -> None:
     Reader(DOCS / name, tmp_path).follow()
 
 

@@ -1,4 +1,4 @@
-"""What the pages about services say works as it stands there, with real servers."""
+"""The commands and code of pages about services work as shown, with real servers."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 NAME = f"pydatatask-test-{uuid.uuid4().hex[:12]}"
-"""A name for what pages make on a server that others may use as well."""
+"""A name for the objects that pages create on a server that others may use too."""
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_the_page_about_s3_shows_what_happens(s3_real: S3Server, tmp_path: Path) -> None:
+def test_the_page_about_s3_works_as_shown(s3_real: S3Server, tmp_path: Path) -> None:
     environ = {
         "BUCKET_ENDPOINT": s3_real.endpoint,
         "BUCKET_USERNAME": s3_real.user,
@@ -35,12 +35,12 @@ def test_the_page_about_s3_shows_what_happens(s3_real: S3Server, tmp_path: Path)
     Reader(HOWTO / "s3.md", tmp_path, environ).follow()
 
 
-def test_the_page_about_mongodb_shows_what_happens(mongodb: MongoServer, tmp_path: Path) -> None:
+def test_the_page_about_mongodb_works_as_shown(mongodb: MongoServer, tmp_path: Path) -> None:
     environ = {"MONGODB_URL": mongodb.url, "HOWTO_NAME": NAME}
     Reader(HOWTO / "mongodb.md", tmp_path, environ).follow()
 
 
-def test_the_page_about_several_back_ends_shows_what_happens(
+def test_the_page_about_several_back_ends_works_as_shown(
     s3_real: S3Server, mongodb: MongoServer, tmp_path: Path
 ) -> None:
     environ = {
@@ -53,7 +53,7 @@ def test_the_page_about_several_back_ends_shows_what_happens(
     Reader(HOWTO / "mixed.md", tmp_path, environ).follow()
 
 
-def test_the_page_about_registries_shows_what_happens(
+def test_the_page_about_registries_works_as_shown(
     registry_2: RegistryServer, tmp_path: Path
 ) -> None:
     environ = {
@@ -64,7 +64,7 @@ def test_the_page_about_registries_shows_what_happens(
     Reader(HOWTO / "docker.md", tmp_path, environ).follow()
 
 
-def test_the_page_about_ssh_shows_what_happens(
+def test_the_page_about_ssh_works_as_shown(
     sshd: SSHServer, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (tmp_path / ".ssh").mkdir()
@@ -82,7 +82,7 @@ Host build1
     Reader(HOWTO / "ssh.md", tmp_path, environ).follow()
 
 
-def test_the_page_about_kubernetes_shows_what_happens(tmp_path: Path) -> None:
+def test_the_page_about_kubernetes_works_as_shown(tmp_path: Path) -> None:
     reader = Reader(
         HOWTO / "kubernetes.md", tmp_path, {"NAMESPACE": "testing", "SHARED": str(tmp_path)}
     )

@@ -1,4 +1,4 @@
-"""Read the documented names from the files beside this one."""
+"""Parsing of the documented names from the files beside this one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pydatatask
 
 __all__ = ["Class", "Function", "classes", "constants", "functions"]
 
-# What defaults and bases are made of that are not ours.
+# Names from elsewhere that occur in defaults and bases.
 KNOWN: dict[str, Any] = {
     kind.__name__: kind for kind in (ABC, AbstractAsyncContextManager, Decimal, Enum, timedelta)
 } | {"Protocol": Protocol, "pydatatask": pydatatask}
@@ -25,7 +25,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Class:
-    """A documented class; of its members see the functions and constants."""
+    """A documented class; its members are among the functions and constants."""
 
     module: str
     name: str
@@ -39,7 +39,7 @@ class Class:
 class Function:
     """A documented function, method or property.
 
-    Parameters map to their defaults as they are written, None for those that have none.
+    Parameters map to the source text of their defaults, or None without a default.
     """
 
     module: str
@@ -60,7 +60,7 @@ FILES = {path.stem: tree(path) for path in sorted(Path(__file__).parent.glob("*.
 
 
 def function(module: str, owner: str, node: Definition) -> Function:
-    """Describe what a definition says."""
+    """Return the description of a definition."""
     arguments = node.args
     given = [each.arg for each in arguments.args]
     defaults: list[ast.expr | None] = [*arguments.defaults]
@@ -76,13 +76,13 @@ def function(module: str, owner: str, node: Definition) -> Function:
     if owner and "staticmethod" not in marks:
         del parameters[given[0]]
     if arguments.vararg and arguments.kwarg:
-        marks.add("wraps")  # another's parameters go before its own
+        marks.add("wraps")  # the parameters of the wrapped function come before its own
     written = {name: ast.unparse(each) if each else None for name, each in parameters.items()}
     return Function(module, f"{owner}{node.name}", written, frozenset(marks))
 
 
 def classes() -> list[Class]:
-    """List the documented classes."""
+    """Return the documented classes."""
     return [
         Class(module, node.name, tuple(map(ast.unparse, node.bases)))
         for module, body in FILES.items()
@@ -92,7 +92,7 @@ def classes() -> list[Class]:
 
 
 def scopes() -> list[tuple[str, str, list[ast.stmt]]]:
-    """List each module and class with what stands in it."""
+    """Return each module and class with its body."""
     found = [(module, "", body) for module, body in FILES.items()]
     for module, body in FILES.items():
         found += [(module, f"{n.name}.", n.body) for n in body if isinstance(n, ast.ClassDef)]
@@ -100,7 +100,7 @@ def scopes() -> list[tuple[str, str, list[ast.stmt]]]:
 
 
 def functions() -> list[Function]:
-    """List the documented functions, methods and properties."""
+    """Return the documented functions, methods and properties."""
     return [
         function(module, owner, node)
         for module, owner, body in scopes()
@@ -110,7 +110,7 @@ def functions() -> list[Function]:
 
 
 def constants() -> list[tuple[str, str, str]]:
-    """List the documented attributes that have values: module, name, value as it is written."""
+    """Return the documented attributes with values: module, name, source text of the value."""
     return [
         (module, owner + ast.unparse(node.targets[0]), ast.unparse(node.value))
         for module, owner, body in scopes()

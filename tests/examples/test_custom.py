@@ -1,4 +1,4 @@
-"""The example of a repository of one's own obeys the laws, as somebody finds who runs its tests."""
+"""The example of a custom repository passes the conformance suite."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def world(registry_2: RegistryServer, tmp_path: Path) -> World:
     return World(registry_2, f"example-{uuid.uuid4().hex[:12]}", tmp_path, login)
 
 
-def test_what_a_process_has_pushed_starts_the_next_task(world: World) -> None:
+def test_an_image_pushed_by_a_process_starts_the_next_task(world: World) -> None:
     result = world.example()
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -84,7 +84,7 @@ def test_what_a_process_has_pushed_starts_the_next_task(world: World) -> None:
     assert "ran: nothing new\n" in world.example().stdout
 
 
-def test_a_tag_that_somebody_else_pushes_starts_it_as_well(world: World) -> None:
+def test_a_tag_pushed_by_another_program_starts_the_task_too(world: World) -> None:
     world.example()
     site = EXAMPLE / "sites" / "fruit"
     pushed = world.run("push.py", site, f"{world.image}:bought")
@@ -95,7 +95,7 @@ def test_a_tag_that_somebody_else_pushes_starts_it_as_well(world: World) -> None
     assert world.announcement("bought") == f"{world.image}@{world.digest('bought')}\n"
 
 
-def test_a_tag_that_was_deleted_is_built_again_and_the_others_are_not(world: World) -> None:
+def test_only_a_deleted_tag_is_built_again(world: World) -> None:
     world.example()
     world.ask("DELETE", f"manifests/{world.digest('fruit')}")
 
@@ -104,7 +104,7 @@ def test_a_tag_that_was_deleted_is_built_again_and_the_others_are_not(world: Wor
     assert sorted(world.ask("GET", "tags/list")[1]["tags"]) == ["fruit", "tools"]
 
 
-def test_a_password_that_is_wrong_is_told_in_one_sentence(world: World) -> None:
+def test_a_wrong_password_is_reported_in_one_sentence(world: World) -> None:
     result = World(world.server, world.repository, world.folder, "tester:hunter2").example()
 
     assert result.returncode == 2

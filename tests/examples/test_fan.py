@@ -1,4 +1,4 @@
-"""The example of fan-out and fan-in waits for what it has to wait for."""
+"""The example of fan-out and fan-in."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def example(folder: Path, *arguments: object, **environ: str) -> subprocess.Comp
 
 @dataclass(frozen=True)
 class World:
-    """A cluster, a folder, and the app that pods are labelled with."""
+    """A cluster, a folder, and the app of the pods."""
 
     kubernetes: Kubernetes
     folder: Path
@@ -61,7 +61,7 @@ def world(kubernetes: Kubernetes, tmp_path: Path) -> World:
     return World(kubernetes, tmp_path, f"test-{secrets.token_hex(4)}")
 
 
-def test_what_pods_print_is_worked_on_here_and_only_what_is_missing_is_done_again(
+def test_the_output_of_pods_is_processed_here_and_only_missing_results_are_computed_again(
     world: World,
 ) -> None:
     result = world.run()
@@ -87,7 +87,7 @@ def test_what_pods_print_is_worked_on_here_and_only_what_is_missing_is_done_agai
     assert "ran: twins 1\n" in world.run().stdout
 
 
-def test_a_pod_that_fails_goes_no_further_and_is_told(world: World) -> None:
+def test_a_pod_that_fails_is_reported_and_starts_no_later_task(world: World) -> None:
     ranges = world.folder / "ranges"
     ranges.mkdir()
     (ranges / "good.yaml").write_text("first: 2\nlast: 5\n")
@@ -98,13 +98,13 @@ def test_a_pod_that_fails_goes_no_further_and_is_told(world: World) -> None:
     assert result.returncode == 1, result.stdout + result.stderr
     assert "ran: primes 2, twins 1\n" in result.stdout
     assert "1 of primes failed; why is in kube-output/done: bad\n" in result.stdout
-    assert "seq" in world.made("primes/bad.txt")  # its complaint
+    assert "seq" in world.made("primes/bad.txt")  # its error message
     assert world.record("done/bad.yaml")["return_code"] == 1
     assert world.record("twins/good.yaml") == {"primes": 3, "twins": [[3, 5]]}
 
 
 @pytest.mark.parametrize("server", [None, "http://127.0.0.1:9"])
-def test_a_cluster_that_is_not_there_is_told_in_one_sentence(
+def test_an_unreachable_cluster_is_reported_in_one_sentence(
     server: str | None, tmp_path: Path
 ) -> None:
     configuration = tmp_path / "config"
@@ -124,6 +124,6 @@ def test_a_cluster_that_is_not_there_is_told_in_one_sentence(
 
     assert result.returncode == 2, result.stdout + result.stderr
     assert "in namespace 'nowhere'" in result.stderr
-    assert (server or f"there is no configuration of kubectl, '{configuration}'") in result.stderr
+    assert (server or f"there is no kubectl configuration at '{configuration}'") in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not result.stdout

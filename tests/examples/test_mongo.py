@@ -65,7 +65,7 @@ def test_documents_are_in_the_database_and_indexes_in_files(
     assert {"missed 3", "the 7", "train 2"} <= set(index)
 
 
-def test_a_second_run_does_only_what_is_missing(
+def test_a_second_run_computes_only_missing_results(
     run: Callable[..., subprocess.CompletedProcess[str]], database: Any
 ) -> None:
     run()
@@ -78,7 +78,7 @@ def test_a_second_run_does_only_what_is_missing(
     assert "ran: index 1\n" in run("--long", "10").stdout
 
 
-def test_a_server_that_is_not_there_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_reported_in_one_sentence(tmp_path: Path) -> None:
     nowhere = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
     result = example("--mongodb", nowhere, "--output", tmp_path / "out")
 

@@ -37,7 +37,7 @@ def made(output: Path, what: str) -> list[Path]:
     return sorted(path for path in output.glob(f"*/{what}/*") if not path.name.startswith("."))
 
 
-def test_every_text_is_reported_and_ranked_whatever_its_name(texts: Path, tmp_path: Path) -> None:
+def test_texts_with_any_name_are_reported_and_ranked(texts: Path, tmp_path: Path) -> None:
     result = quickstart(texts, "--output", tmp_path / "out")
 
     assert result.returncode == 0, result.stdout + result.stderr
@@ -49,7 +49,7 @@ def test_every_text_is_reported_and_ranked_whatever_its_name(texts: Path, tmp_pa
     assert all(" has 2 paragraphs, 3 lines, " in report for report in reports)
 
 
-def test_a_second_run_does_only_what_is_missing(texts: Path, tmp_path: Path) -> None:
+def test_a_second_run_computes_only_missing_results(texts: Path, tmp_path: Path) -> None:
     quickstart(texts, "--output", tmp_path / "out")
     (texts / "new.txt").write_text("One more.\n")
 
@@ -59,7 +59,7 @@ def test_a_second_run_does_only_what_is_missing(texts: Path, tmp_path: Path) -> 
     assert "7 texts are in the index" in result.stdout
 
 
-def test_a_file_that_is_no_text_fails_by_name_and_goes_no_further(
+def test_a_file_that_is_not_a_text_is_reported_by_name_and_starts_no_later_task(
     texts: Path, tmp_path: Path
 ) -> None:
     (texts / "broken.txt").write_bytes(b"\xff\xfe\xfa")
@@ -72,7 +72,7 @@ def test_a_file_that_is_no_text_fails_by_name_and_goes_no_further(
     assert "6 texts are in the index" in result.stdout
 
 
-def test_an_interrupted_run_says_so_and_the_next_one_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_says_so_and_the_next_one_continues(tmp_path: Path) -> None:
     texts = tmp_path / "texts"
     texts.mkdir()
     for number in range(400):

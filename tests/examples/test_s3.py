@@ -1,4 +1,4 @@
-"""The example with a bucket, and what the package's README shows, on a server."""
+"""The example with a bucket, and the code of the package's README, on a server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def books_in(folder: Path) -> Path:
     return books
 
 
-def test_the_example_counts_what_is_in_the_books_of_a_bucket(
+def test_the_example_counts_the_words_of_the_books_in_a_bucket(
     s3_real: S3Server, tmp_path: Path
 ) -> None:
     books = books_in(tmp_path)

@@ -30,7 +30,7 @@ def run(folder: Path, login: SSHServer, *machines: SSHServer) -> str:
     return result.stdout
 
 
-def test_texts_are_counted_on_two_machines_of_which_one_may_be_away(
+def test_texts_are_counted_on_two_machines_or_on_one_if_the_other_is_down(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     first = new_sshd()

@@ -1,1 +1,1 @@
-"""Pods on a real cluster."""
+"""Tests of pods on a real cluster."""

@@ -1,4 +1,4 @@
-"""What the tests on a real cluster share."""
+"""Shared fixtures of the tests on a real cluster."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A pipeline of pods as a program, to be killed: ``python driver.py FOLDER APP KUBECONFIG IMAGE``.
+"""A driver of pods that tests kill: ``python driver.py FOLDER APP KUBECONFIG IMAGE``.
 
-Its jobs are the files in ``FOLDER/in``; what each leaves is in ``FOLDER/logs`` and ``FOLDER/done``.
+Its jobs are the files in ``FOLDER/in``; their results are in ``FOLDER/logs`` and ``FOLDER/done``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ spec:
 
 
 def pipeline(folder: Path, app: str, kubeconfig: str, image: str) -> pydatatask.Pipeline:
-    """Put the pipeline together."""
+    """Return the pipeline."""
     session = pydatatask.Session()
 
     async def configuration() -> Any:
@@ -58,7 +58,7 @@ def pipeline(folder: Path, app: str, kubeconfig: str, image: str) -> pydatatask.
 
 
 async def main() -> None:
-    """Run it to its end."""
+    """Run the pipeline until it is idle."""
     folder, app, kubeconfig, image = sys.argv[1:]
     async with pipeline(Path(folder), app, kubeconfig, image) as made:
         await made.run(poll=0.5)

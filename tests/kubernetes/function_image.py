@@ -1,4 +1,4 @@
-"""An image for functions: this Python and the packages that a pipeline of functions needs."""
+"""A container image with this Python and the packages that a pipeline of functions needs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _UNUSED = {"test", "idlelib", "ensurepip", "lib2to3", "tkinter", "turtledemo", "
 
 
 def function_image(folder: Path, script: Path) -> Path:
-    """Make the image ``IMAGE``, with a script under the path that it has here.
+    """Build the image ``IMAGE``, with a script at the same path as here.
 
-    :param folder: where to put the archive.
+    :param folder: the folder for the archive.
     :param script: the script.
     """
     return python(folder, IMAGE, [*_interpreter(), *_packages(), (script, str(script))])
 
 
 def _interpreter() -> Iterator[tuple[Path, str]]:
-    """Give the interpreter, its library, and what both are linked with."""
+    """Yield the interpreter, its standard library, and the shared libraries of both."""
     program = Path(os.path.realpath(sys.executable))
     yield program, "/usr/local/bin/python3"
     library = Path(sysconfig.get_path("stdlib"))
@@ -54,7 +54,7 @@ def _interpreter() -> Iterator[tuple[Path, str]]:
 
 
 def _packages() -> Iterator[tuple[Path, str]]:
-    """Give our packages from their sources, and all that they require from where it is."""
+    """Yield our packages from their sources, and their dependencies as they are installed."""
     for name in _OURS:
         (source,) = (path for path in (_PACKAGES / name / "src").iterdir() if path.is_dir())
         yield source, f"{_SITE}/{source.name}"
@@ -81,7 +81,7 @@ def _required(found: Distribution) -> Iterator[str]:
 
 
 def _files(found: Distribution) -> Iterator[tuple[Path, str]]:
-    """Give what a distribution has at the top level of its folder."""
+    """Yield the top-level files and folders of a distribution."""
     tops = {
         file.parts[0] for file in found.files or () if file.parts[0] not in ("..", "__pycache__")
     }

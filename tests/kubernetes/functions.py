@@ -1,4 +1,4 @@
-"""A pipeline with one function that runs in pods: its data is in the folder ``DATA``."""
+"""A pipeline with one function that runs in pods, with its data in the folder ``DATA``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ session = pydatatask.Session()
 
 @session.resource
 async def podman() -> AsyncIterator[pydatatask.PodManager]:
-    """Give the connection; nothing in a pod asks for more than this object."""
+    """Yield the pod manager, which does not connect in a pod."""
 
     async def configuration() -> Any:
         from kubernetes_asyncio import client, config

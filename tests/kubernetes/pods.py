@@ -21,11 +21,11 @@ PATIENCE = 120.0
 
 
 def pod(script: str, image: str, **spec: Any) -> dict[str, Any]:
-    """Give the manifest of a pod that runs a script.
+    """Return the manifest of a pod that runs a script.
 
     :param script: the script, for a shell.
     :param image: the image.
-    :param spec: what it is to have besides; ``resources`` are the container's.
+    :param spec: further fields of the spec; ``resources`` are those of the container.
     """
     usual = {"requests": {"cpu": "50m", "memory": "4Mi"}, "limits": {"memory": "32Mi"}}
     container = {
@@ -40,22 +40,22 @@ def pod(script: str, image: str, **spec: Any) -> dict[str, Any]:
 
 
 async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until something is so.
+    """Wait until a condition is true.
 
-    :param condition: what.
-    :param patience: after how many seconds to fail.
+    :param condition: the condition.
+    :param patience: seconds after which to fail.
     """
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         await asyncio.sleep(0.02)
 
 
 class Created:
-    """Counts how often a pod was created for each job, as the API server tells of it.
+    """A counter of the pods created for each job, by the events of the API server.
 
     :param kubernetes: the cluster.
-    :param app: the app that the pods are of.
+    :param app: the app of the pods.
     """
 
     def __init__(self, kubernetes: Kubernetes, app: str) -> None:
@@ -71,12 +71,12 @@ class Created:
         await self.podman.close()
 
     def changed(self, pod: dict[str, Any], gone: bool) -> None:
-        """Take note of a pod."""
+        """Count a pod."""
         metadata = pod["metadata"]
         self.uids.setdefault(metadata["labels"]["job"], set()).add(metadata["uid"])
 
     def listed(self, began: float) -> None:
-        """Take note of nothing."""
+        """Ignore the end of a listing."""
 
 
 class Work:
@@ -84,8 +84,8 @@ class Work:
 
     :param kubernetes: the cluster.
     :param jobs: the manifest of each job.
-    :param options: what the task is to have besides, and ``configuration`` if the pod manager is
-        to have another one than the cluster's.
+    :param options: further arguments of the task, and ``configuration`` to replace that of the
+        cluster in the pod manager.
     """
 
     def __init__(self, kubernetes: Kubernetes, jobs: dict[str, Any], **options: Any) -> None:
@@ -113,7 +113,7 @@ class Work:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[Any]]:
-        """Run the pipeline until it is quiet, or the block ends; leave no pod."""
+        """Run the pipeline until it is idle or the block ends, and delete the remaining pods."""
         async with self.pipeline as pipeline:
             run = asyncio.create_task(pipeline.run(poll=0.2))
             try:
@@ -126,6 +126,6 @@ class Work:
                     await podman.remove(left["metadata"]["name"], left["metadata"]["uid"], 0)
 
     async def run(self) -> Any:
-        """Run the pipeline until it is quiet."""
+        """Run the pipeline until it is idle."""
         async with self.running() as run:
             return await asyncio.wait_for(run, PATIENCE)

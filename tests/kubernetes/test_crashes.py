@@ -1,4 +1,4 @@
-"""The driver is killed, the API server is killed, the node is lost."""
+"""A driver that is killed, an API server that is killed, and a node that is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DRIVER = Path(__file__).with_name("driver.py")
 NEIGHBOUR = "neighbour"
 
 
-async def test_a_driver_killed_at_random_moments_loses_and_doubles_nothing(
+async def test_killing_the_driver_at_random_times_loses_and_repeats_nothing(
     own_cluster: Cluster, kubernetes: Kubernetes, tmp_path: Path
 ) -> None:
     for name in ("in", "logs", "done"):
@@ -55,7 +55,7 @@ async def test_a_driver_killed_at_random_moments_loses_and_doubles_nothing(
 
 
 async def _kill_until_done(command: list[str], chance: random.Random) -> int:
-    """Run a driver, killed and started again, until it has done all; give how often it was."""
+    """Run a driver, killing and restarting it, until all is done; return the number of kills."""
     kills = 0
     while True:
         driver = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.DEVNULL)
@@ -69,7 +69,7 @@ async def _kill_until_done(command: list[str], chance: random.Random) -> int:
             kills += 1
 
 
-async def test_an_api_server_killed_and_started_again_is_no_matter(
+async def test_a_restart_of_the_api_server_has_no_visible_effect(
     own_cluster: Cluster, kubernetes: Kubernetes
 ) -> None:
     jobs = {f"job{i}": pod(f"sleep 1; echo {i}", kubernetes.image) for i in range(24)}
@@ -106,8 +106,10 @@ async def test_a_pod_whose_node_is_lost_is_recorded_and_not_started_elsewhere(
                 await asyncio.wait_for(run, 100)
                 record = work.done.data["job"]
                 assert record["lost"] is True
-                assert "node 'localhost' does not end it" in record["reason"]
-                assert await work.task.live.keys() == {"job"}, "its pod is there until its node is"
+                assert "node 'localhost' has not stopped it" in record["reason"]
+                assert await work.task.live.keys() == {"job"}, (
+                    "the pod must exist until its node does"
+                )
                 await work.pipeline.update()
         finally:
             await asyncio.to_thread(own_cluster.restart, "kubelet")
@@ -117,7 +119,7 @@ async def test_a_pod_whose_node_is_lost_is_recorded_and_not_started_elsewhere(
 
 @asynccontextmanager
 async def another_node(v1: Any) -> AsyncIterator[None]:
-    """Have a second node that is well: where none is, the cluster holds itself for the cause.
+    """Provide a second, healthy node: without one, the cluster does not evict pods.
 
     :param v1: the client's object for the cluster.
     """
@@ -132,7 +134,7 @@ async def another_node(v1: Any) -> AsyncIterator[None]:
 
 
 async def _beat(v1: Any) -> None:
-    """Say what the kubelet of a node says that has room for no pod."""
+    """Send the heartbeats of a kubelet that has no room for pods."""
     began = datetime.now(UTC).isoformat()
     while True:
         times = {"lastHeartbeatTime": datetime.now(UTC).isoformat(), "lastTransitionTime": began}

@@ -1,4 +1,4 @@
-"""How pods end on a real cluster, and what is recorded of it."""
+"""Outcomes of pods on a real cluster, and their records."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def test_every_way_to_end_is_recorded(kubernetes: Kubernetes) -> None:
     jobs = {
         "ok": pod("echo fine", image),
         "exit3": pod("exit 3", image),
-        "signal": pod("sh -c 'kill -SEGV $$$$'; exit $?", image),  # of two Kubernetes makes one
+        "signal": pod("sh -c 'kill -SEGV $$$$'; exit $?", image),  # Kubernetes replaces $$ with $
         "oom": pod("tail /dev/zero", image),
         "x" * 63: pod("echo long", image),
         "cAsE": pod("echo upper", image),
@@ -89,7 +89,7 @@ async def test_every_way_to_end_is_recorded(kubernetes: Kubernetes) -> None:
 
 
 async def _interfere(podman: Any, namespace: str) -> None:
-    """Delete one pod that runs, and evict another."""
+    """Delete one running pod, and evict another."""
     await until(lambda: _phase(podman, "deleted") == _phase(podman, "evicted") == "Running")
     names = {job: podman.watch.pods("task", job)[0]["metadata"]["name"] for job in _VICTIMS}
     await podman.v1.delete_namespaced_pod(names["deleted"], namespace)
@@ -128,7 +128,7 @@ async def test_a_job_launched_twice_and_deleted_from_live(kubernetes: Kubernetes
 
 
 class Rescuing(pydatatask.KubeTask):
-    """Takes something out of a pod that has run too long."""
+    """A task that reads a file from a pod that has timed out."""
 
     rescued = b""
 
@@ -147,7 +147,7 @@ class Rescuing(pydatatask.KubeTask):
                     self.rescued += message.data[1:]
 
 
-async def test_what_a_pod_has_can_be_rescued_when_its_time_is_over(kubernetes: Kubernetes) -> None:
+async def test_a_file_of_a_pod_can_be_read_when_it_has_timed_out(kubernetes: Kubernetes) -> None:
     script = "echo half done > /tmp/half; echo working; sleep 999"
     work = Work(kubernetes, {"job": pod(script, kubernetes.image)}, kind=Rescuing, timeout=3)
     summary = await work.run()
@@ -157,7 +157,7 @@ async def test_what_a_pod_has_can_be_rescued_when_its_time_is_over(kubernetes: K
     assert work.logs.data["job"] == b"working\n"
 
 
-async def test_a_job_is_killed_from_another_process_and_its_log_kept(
+async def test_the_log_of_a_job_killed_by_another_process_is_kept(
     kubernetes: Kubernetes,
 ) -> None:
     work = Work(kubernetes, {"job": pod("echo working; sleep 999", kubernetes.image)})

@@ -1,4 +1,4 @@
-"""The API server is overloaded, breaks off, forgets or falls silent while pods run."""
+"""An API server that is overloaded, disconnects, loses its history or hangs while pods run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(240)
 
 MOST_IN_A_ROW = 2
-"""Of as many failures in a row nothing is to be seen; of many more the log would be given up."""
+"""Failures in a row that must have no visible effect; after many more the log is abandoned."""
 
 GONE = 410
 CHANGING = ("create", "delete", "patch")
@@ -41,11 +41,11 @@ WATCHING = (
 
 
 class Trouble:
-    """Has requests go wrong in each of some ways, and then at random in one after the other.
+    """A source of faults: first each kind of fault once, then a random choice of requests.
 
-    :param faults: what goes wrong with requests of which kind.
-    :param rate: how often.
-    :param in_a_row: how often at most with the same request.
+    :param faults: the faults for each kind of request.
+    :param rate: the probability of a fault.
+    :param in_a_row: the maximum number of successive faults of the same request.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("make", [_refusing, _forgetting, _silent])
 @pytest.mark.usefixtures("_impatient")
-async def test_it_converges_and_no_pod_is_made_twice(
+async def test_all_jobs_are_done_despite_faults_and_no_pod_is_created_twice(
     kubernetes: Kubernetes, make: Callable[[], Trouble]
 ) -> None:
     trouble = make()
@@ -119,7 +119,7 @@ async def test_it_converges_and_no_pod_is_made_twice(
     often = {
         (k, f) for k in ("create", "delete", "log", "watch") for f in trouble.faults.get(k, ())
     }
-    assert often <= proxy.done.keys(), "what is asked for often went wrong in every way"
+    assert often <= proxy.done.keys(), "frequent requests must have had every kind of fault"
     gone = sum(number for (_, fault), number in proxy.done.items() if fault.status == GONE)
     assert proxy.counts["list"] > gone
 
@@ -130,7 +130,7 @@ def _runs(created: Created, job: str) -> bool:
 
 
 async def _kill(work: Work, job: str) -> None:
-    """Kill a job from another process, which knows no watch."""
+    """Kill a job from another process, which has no watch."""
     other = Work(work.kubernetes, {}, configuration=work.configuration)
     other.app = work.app
     await other.pipeline.open(mode="one")
@@ -139,7 +139,7 @@ async def _kill(work: Work, job: str) -> None:
 
 
 def _check(work: Work, created: Created) -> None:
-    """See that all but the job that was killed ended well, once, and are recorded as they were."""
+    """Check that all jobs but the killed one succeeded once, and that their records are right."""
     assert {job for job, uids in created.uids.items() if len(uids) != 1} == set()
     jobs = created.uids.keys() - {"killed"}
     records = work.done.data

@@ -1,4 +1,4 @@
-"""A function runs in pods of an image that holds this Python and our packages."""
+"""Functions in pods of an image with this Python and our packages."""
 
 from __future__ import annotations
 

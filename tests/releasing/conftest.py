@@ -1,4 +1,4 @@
-"""A repository to release from, made anew for each test."""
+"""A new repository to release from for each test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ON_CORE = '"pydatatask-core>=1.0,<2"'
 
 
 class Checkout:
-    """A git repository of three packages, and what maintainers do in it."""
+    """A git repository of three packages, with the operations of maintainers."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -78,7 +78,7 @@ class Checkout:
         )
 
     def state(self) -> tuple[str, str, str]:
-        """Tell everything that a release changes."""
+        """Return everything that a release changes."""
         return self.git("rev-parse", "HEAD"), self.git("tag"), self.git("status", "--porcelain")
 
 

@@ -1,4 +1,4 @@
-"""Testing beside the lowest core that a package declares, where there are releases of the core."""
+"""Tests of packages with the lowest core that they declare, if there are releases of the core."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .conftest import PROGRAMS
 if TYPE_CHECKING:
     from .conftest import Checkout
 
-pytest.importorskip("packaging", reason="the development environment has it")
+pytest.importorskip("packaging", reason="it is part of the development environment")
 pytestmark = pytest.mark.timeout(300)  # wheels are built and installed
 TEST = """
 import pydatatask_core
@@ -24,7 +24,7 @@ def test_which_core_this_is():
 
 @pytest.fixture
 def checkout(checkout: Checkout) -> Checkout:
-    """Give a checkout with two releases of the core, and a third core that is not released."""
+    """Return a checkout with two releases of the core, and an unreleased third one."""
     tools = '["pytest>=9,<10", "pytest-xdist>=3.8,<4"]'
     checkout.write("hatch.toml", f"[envs.core]\ndependencies = {tools}\n")
     (checkout.folder / ".ci").mkdir()
@@ -39,12 +39,12 @@ def checkout(checkout: Checkout) -> Checkout:
 
 
 def declare(checkout: Checkout, needed: str, number: int) -> None:
-    """Have a package need some cores, and its tests one of them."""
+    """Declare the cores that a package needs, and the one that its tests expect."""
     checkout.package("pydatatask-s3", f'"pydatatask-core{needed}"')
     checkout.write("packages/pydatatask-s3/tests/test_core.py", TEST.format(number=number))
 
 
-def test_the_oldest_release_within_the_range_is_taken(checkout: Checkout) -> None:
+def test_the_oldest_release_within_the_range_is_used(checkout: Checkout) -> None:
     declare(checkout, ">=1.1,<2", 2)
 
     ran = checkout.run("lowest.py", "--released", "s3")
@@ -64,7 +64,7 @@ def test_a_package_that_needs_more_than_it_declares_fails(checkout: Checkout) ->
     assert ran.stdout.endswith("lowest core that it declares: pydatatask-s3\n")
 
 
-def test_before_a_fitting_release_the_core_of_the_checkout_is_taken(checkout: Checkout) -> None:
+def test_before_a_matching_release_the_core_of_the_checkout_is_used(checkout: Checkout) -> None:
     declare(checkout, ">=1.2,<2", 3)
 
     ran = checkout.run("lowest.py")
@@ -75,7 +75,7 @@ def test_before_a_fitting_release_the_core_of_the_checkout_is_taken(checkout: Ch
     assert ran.stdout == "pydatatask-s3: the lowest core that it declares is the one here\n"
 
 
-def test_a_range_that_no_core_fits_is_told(checkout: Checkout) -> None:
+def test_a_range_without_a_matching_core_is_reported(checkout: Checkout) -> None:
     declare(checkout, ">=1.3,<2", 1)
 
     ran = checkout.run("lowest.py", "s3")

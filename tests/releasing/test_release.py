@@ -1,4 +1,4 @@
-"""Releasing one package with one command, in repositories that are there for the test alone."""
+"""Releasing one package with one command, in temporary repositories."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
     from .conftest import Checkout
 
-pytest.importorskip("packaging", reason="the development environment has it")
-pytestmark = pytest.mark.timeout(300)  # distributions are built, which takes what it takes
+pytest.importorskip("packaging", reason="it is part of the development environment")
+pytestmark = pytest.mark.timeout(300)  # building distributions is slow
 
 
 def refused(checkout: Checkout, package: str, version: str) -> str:
-    """Release in vain, see that nothing changed, and return what was said."""
+    """Check that a release fails and changes nothing, and return the error message."""
     before = checkout.state()
     ran = checkout.run("release.py", package, version)
     assert ran.returncode == 1
@@ -39,9 +39,7 @@ def test_without_a_fragment_nothing_is_released(checkout: Checkout) -> None:
         ("7.fixed.md", " ", "is empty"),
     ],
 )
-def test_a_fragment_that_cannot_go_into_a_changelog_is_named(
-    checkout: Checkout, name: str, text: str, said: str
-) -> None:
+def test_an_invalid_fragment_is_named(checkout: Checkout, name: str, text: str, said: str) -> None:
     checkout.fragment("pydatatask-s3", name, text)
 
     assert f"packages/pydatatask-s3/changes/{name} {said}" in refused(
@@ -49,7 +47,7 @@ def test_a_fragment_that_cannot_go_into_a_changelog_is_named(
     )
 
 
-def test_what_is_not_committed_is_not_released(checkout: Checkout) -> None:
+def test_uncommitted_changes_prevent_a_release(checkout: Checkout) -> None:
     checkout.fragment("pydatatask-s3", "7.fixed.md")
     (checkout.folder / "stray").write_text("")
 
@@ -67,7 +65,7 @@ def test_what_is_not_committed_is_not_released(checkout: Checkout) -> None:
         ("v1.1.0", "write the version v1.1.0 as 1.1.0"),
     ],
 )
-def test_a_version_that_tags_or_fragments_forbid_is_refused(
+def test_a_version_that_tags_or_fragments_forbid_is_rejected(
     checkout: Checkout, version: str, said: str
 ) -> None:
     checkout.git("tag", "pydatatask-s3-v1.0.0")
@@ -76,7 +74,7 @@ def test_a_version_that_tags_or_fragments_forbid_is_refused(
     assert said in refused(checkout, "pydatatask-s3", version)
 
 
-def test_a_version_that_a_sibling_does_not_admit_is_refused(checkout: Checkout) -> None:
+def test_a_version_that_a_sibling_does_not_allow_is_rejected(checkout: Checkout) -> None:
     checkout.fragment("pydatatask-core", "7.breaking.md")
 
     said = refused(checkout, "pydatatask-core", "major")
@@ -85,14 +83,14 @@ def test_a_version_that_a_sibling_does_not_admit_is_refused(checkout: Checkout) 
     assert "packages/pydatatask/pyproject.toml" in said
 
 
-def test_a_package_that_does_not_admit_a_sibling_is_refused(checkout: Checkout) -> None:
+def test_a_package_that_does_not_allow_a_sibling_is_rejected(checkout: Checkout) -> None:
     checkout.package("pydatatask-s3", '"pydatatask-core>=1.4,<2"')
     checkout.fragment("pydatatask-s3", "7.added.md")
 
     assert "pydatatask-core is at 1.0.0" in refused(checkout, "pydatatask-s3", "minor")
 
 
-def test_a_package_that_does_not_build_leaves_everything_as_it_was(checkout: Checkout) -> None:
+def test_a_package_that_cannot_be_built_changes_nothing(checkout: Checkout) -> None:
     checkout.fragment("pydatatask-s3", "7.added.md")
     metadata = "packages/pydatatask-s3/pyproject.toml"
     broken = checkout.read(metadata).replace("[project]", '[project]\nreadme = "README.md"')
@@ -117,7 +115,7 @@ def test_a_release_that_cannot_be_tagged_is_not_committed_either(checkout: Check
     assert "git tag failed" in refused(checkout, "pydatatask-s3", "minor")
 
 
-def test_a_tag_that_names_no_version_is_told(checkout: Checkout) -> None:
+def test_a_tag_without_a_version_is_reported(checkout: Checkout) -> None:
     checkout.fragment("pydatatask-s3", "7.added.md")
     checkout.git("tag", "pydatatask-s3-very-old")
     checkout.git("tag", "pydatatask-s3-vault")
@@ -135,11 +133,11 @@ def test_an_unreleased_section_is_not_mixed_with_fragments(checkout: Checkout) -
 
 
 def files(checkout: Checkout, folder: str) -> list[str]:
-    """Name the distributions in a folder."""
+    """Return the names of the distributions in a folder."""
     return sorted(path.name for path in (checkout.folder / folder).glob("pydatatask*"))
 
 
-def test_one_command_bumps_writes_builds_commits_and_tags_one_package_alone(
+def test_one_command_bumps_writes_builds_commits_and_tags_only_one_package(
     checkout: Checkout,
 ) -> None:
     checkout.write(
@@ -178,7 +176,7 @@ def test_one_command_bumps_writes_builds_commits_and_tags_one_package_alone(
     assert files(checkout, "published") == built
 
 
-def test_the_first_release_keeps_its_version_and_names_what_has_to_be_published_before(
+def test_the_first_release_keeps_its_version_and_names_the_packages_to_publish_first(
     checkout: Checkout,
 ) -> None:
     checkout.fragment("pydatatask-s3", "7.added.md")
@@ -194,7 +192,7 @@ def check(checkout: Checkout) -> subprocess.CompletedProcess[str]:
     return checkout.run("check_changes.py")
 
 
-def test_a_package_that_was_never_released_has_to_have_a_fragment(checkout: Checkout) -> None:
+def test_a_package_that_was_never_released_must_have_a_fragment(checkout: Checkout) -> None:
     for package in ("pydatatask", "pydatatask-core"):
         checkout.fragment(package, "7.added.md")
 
@@ -204,7 +202,7 @@ def test_a_package_that_was_never_released_has_to_have_a_fragment(checkout: Chec
     assert ran.stdout.startswith("pydatatask-s3 was never released and has no fragment")
 
 
-def test_what_is_not_released_stands_in_fragments_alone(checkout: Checkout) -> None:
+def test_unreleased_changes_are_described_in_fragments_only(checkout: Checkout) -> None:
     for package in ("pydatatask", "pydatatask-core", "pydatatask-s3"):
         checkout.fragment(package, "7.added.md")
     checkout.write("packages/pydatatask-s3/CHANGELOG.md", "# Changes\n\n## 1.0.0 (unreleased)\n")
@@ -212,7 +210,7 @@ def test_what_is_not_released_stands_in_fragments_alone(checkout: Checkout) -> N
     assert check(checkout).stdout.startswith("pydatatask-s3 tells in its CHANGELOG.md of what is")
 
 
-def test_code_that_changed_since_its_tag_has_to_have_a_fragment(checkout: Checkout) -> None:
+def test_code_that_changed_since_its_tag_must_have_a_fragment(checkout: Checkout) -> None:
     for package in ("pydatatask", "pydatatask-core", "pydatatask-s3"):
         checkout.git("tag", f"{package}-v1.0.0")
     checkout.write("packages/pydatatask-s3/tests/test_it.py", "")
@@ -231,7 +229,7 @@ def test_code_that_changed_since_its_tag_has_to_have_a_fragment(checkout: Checko
     assert check(checkout).returncode == 0
 
 
-def test_a_release_leaves_nothing_to_tell(checkout: Checkout) -> None:
+def test_after_a_release_no_fragment_is_missing(checkout: Checkout) -> None:
     for package in ("pydatatask", "pydatatask-core", "pydatatask-s3"):
         checkout.fragment(package, "7.added.md")
     assert checkout.run("release.py", "pydatatask-core", "1.0.0").returncode == 0
@@ -239,7 +237,7 @@ def test_a_release_leaves_nothing_to_tell(checkout: Checkout) -> None:
     assert check(checkout).returncode == 0
 
 
-def test_a_tag_that_is_not_what_the_checkout_holds_is_not_published(checkout: Checkout) -> None:
+def test_a_tag_that_does_not_match_the_checkout_is_not_published(checkout: Checkout) -> None:
     ran = checkout.run("build_tag.py", "pydatatask-s3-v1.1.0", "published")
     assert "pydatatask-s3-v1.1.0 is not the version of any package here" in ran.stderr
 

@@ -1,13 +1,13 @@
 """Tasks that run as pods of a Kubernetes cluster.
 
-Here belong: the manager that watches the pods of an application, the tasks that launch pods and
-tell how each of them ended, the repository of the pods that live, and the translation of the
-client library's errors into pydatatask's own.
+This package contains the manager that watches the pods of an application, the tasks that launch
+pods and classify how each of them ended, the repository of jobs that have a pod, and the
+translation of the client library's errors into those of pydatatask.
 
-Here do not belong: the set-up of a cluster or of its credentials, knowledge of another backend,
-and any policy that :mod:`pydatatask_core` already keeps, such as readiness, quotas or the order
-in which an ending is recorded. ``kubernetes_asyncio`` is imported in this package and nowhere
-else; nothing of pydatatask but the core is.
+It does not contain the setup of clusters or credentials, code that depends on another backend, or
+rules that belong to :mod:`pydatatask_core`, such as readiness, quotas and the order in which an
+outcome is recorded. ``kubernetes_asyncio`` is imported in this package only, and this package
+imports no pydatatask package except the core.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An answer of the API server, as it comes in."""
+"""A streamed response of the API server."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _CHUNK_BYTES = 64 * 1024
 
 
 class Answer:
-    """An answer whose body is read bit by bit, what goes wrong meanwhile being one of our errors.
+    """A response whose body is read incrementally, with errors raised as :class:`PodManagerError`.
 
-    :param response: the client library's object.
-    :param action: what was asked, as an infinitive.
-    :param where: of whom.
+    :param response: the client library's response.
+    :param action: the action that was requested, as an infinitive.
+    :param where: the namespace and server.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, action: str, where: str) -> None:
@@ -33,9 +33,9 @@ class Answer:
         self._where = where
 
     async def read(self) -> bytes:
-        """Read all of it.
+        """Read the whole body.
 
-        :raises PodManagerError: if it is larger than :data:`MAX_ANSWER_BYTES`.
+        :raises PodManagerError: if it exceeds :data:`MAX_ANSWER_BYTES`.
         """
         body = bytearray()
         async for chunk in self.chunks(_CHUNK_BYTES):
@@ -47,7 +47,7 @@ class Answer:
         return bytes(body)
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
-        """Read it line by line."""
+        """Read the body line by line."""
         while True:
             with api_errors(self._action, self._where):
                 line = await self._response.content.readline()
@@ -56,9 +56,9 @@ class Answer:
             yield line
 
     async def chunks(self, size: int) -> AsyncGenerator[bytes, None]:
-        """Read it in pieces.
+        """Read the body in chunks.
 
-        :param size: how many bytes a piece has at most.
+        :param size: the maximum size of a chunk in bytes.
         """
         while True:
             with api_errors(self._action, self._where):
@@ -68,9 +68,9 @@ class Answer:
             yield chunk
 
     async def check(self) -> None:
-        """Raise what it says if it is none of success.
+        """Check that the status is one of success.
 
-        :raises PodManagerError: in that case.
+        :raises PodManagerError: if it is not, with the message of the server.
         """
         response = self._response
         if not response.ok:

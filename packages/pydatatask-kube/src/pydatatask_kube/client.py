@@ -1,4 +1,4 @@
-"""The clients of one cluster: made when needed, with bounded time-outs, and made anew on 401."""
+"""The API client of a cluster: created on first use, with timeouts, renewed after a 401."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 CONNECT = 10.0
-"""Seconds that the API server gets to accept a connection."""
+"""Timeout for connections to the API server, in seconds."""
 
 SILENCE = 30.0
 
 TRIES = 4
 PATIENCE = 30.0
-"""Seconds after which a request that failed is not made again."""
+"""Seconds after which a failed request is not retried."""
 
 _FIRST_WAIT = 0.2
 _LONGEST_WAIT = 10.0
@@ -42,9 +42,9 @@ _UNAUTHORIZED = 401
 
 
 class Client:
-    """Makes requests to the API server of a cluster, as JSON and never as typed models.
+    """A client of the API server of a cluster that exchanges JSON instead of typed models.
 
-    :param config: gives the configuration; by default that of kubectl, or within a pod the pod's.
+    :param config: returns the configuration; by default that of kubectl, or in a pod the pod's.
     :param namespace: the namespace, for messages.
     """
 
@@ -57,12 +57,12 @@ class Client:
         self._api: ApiClient | None = None
         self._api_ws: WsApiClient | None = None
         self._users: Counter[ApiClient] = Counter()
-        """How many answers of each client are being read."""
+        """The number of open responses of each client."""
         self._closed = False
         self._host = ""
         self.clock = ServerClock()
         self.silence = SILENCE
-        """Seconds that the server may say nothing in the middle of an ordinary answer."""
+        """Read timeout of ordinary responses, in seconds."""
 
     @property
     def where(self) -> str:
@@ -78,14 +78,14 @@ class Client:
         """
         if self._api is None:
             raise SessionError(
-                "the pod manager is not connected: it is after `await podman.connect()`, or once "
-                "anything was asked of it, and until it is closed"
+                "the pod manager is not connected; call `await podman.connect()` or any other of "
+                "its methods first, and do not use it after `close()`"
             )
         return self._api
 
     @property
     def api_ws(self) -> WsApiClient:
-        """The current client for websockets, as exec needs one.
+        """The current client for websockets, for example for exec.
 
         :raises SessionError: if it is not connected.
         """
@@ -96,10 +96,10 @@ class Client:
         return self._api_ws
 
     async def connect(self) -> None:
-        """Load the configuration and make the client, unless that has been done.
+        """Load the configuration and create the client; do nothing if already connected.
 
-        :raises PodManagerError: if there is no configuration that can be used.
-        :raises SessionError: if it was closed.
+        :raises PodManagerError: if there is no usable configuration.
+        :raises SessionError: if the pod manager was closed.
         """
         if self._api is None:
             async with self._lock:
@@ -120,7 +120,7 @@ class Client:
         self._host = str(configuration.host)
 
     async def close(self) -> None:
-        """Close the connections; who reads an answer has ended before."""
+        """Close the connections; all responses must have been closed."""
         self._closed = True
         clients = {*self._users, self._api, self._api_ws}
         self._api = self._api_ws = None
@@ -130,7 +130,7 @@ class Client:
             await client.close()
 
     async def _renew(self, refused: ApiClient) -> None:
-        """Load the configuration again, unless somebody has since."""
+        """Reload the configuration, unless another request has done so in the meantime."""
         async with self._lock:
             if refused is not self._api or self._closed:
                 return
@@ -140,9 +140,9 @@ class Client:
             await self._make()
 
     async def _release(self, client: ApiClient) -> None:
-        """Close a client that was replaced when the last of its answers is read, a watch mostly.
+        """Close a replaced client after its last response, which is usually a watch, has been read.
 
-        To close it before would leave who reads waiting for what never comes.
+        Closing it earlier would leave the reader waiting forever.
         """
         self._users[client] -= 1
         if not self._users[client]:
@@ -153,18 +153,18 @@ class Client:
     # -- requests --------------------------------------------------------------------------------
 
     async def request(self, action: str, method: str, *args: Any, **options: Any) -> Any:
-        """Make a request, again a few times if it fails in passing, and give the decoded answer.
+        """Send a request, with retries for transient failures, and return the decoded body.
 
-        Whatever this asks for may be asked for twice: who creates something has to expect that
-        an attempt that failed has created it.
+        A request may be sent twice: if it creates an object, an attempt that failed may have
+        created it.
 
-        :param action: what it is for, as an infinitive.
+        :param action: the purpose of the request, as an infinitive.
         :param method: the name of a method of ``CoreV1Api``.
         :param args: its arguments.
         :param options: its keyword arguments.
         :raises PodManagerError: if it failed.
         """
-        await self.connect()  # a configuration that is missing is not missing in passing
+        await self.connect()  # outside the retries: a missing configuration is not transient
         deadline = time.monotonic() + PATIENCE
         for attempt in range(TRIES):
             try:
@@ -183,13 +183,12 @@ class Client:
     async def answer(
         self, action: str, method: str, *args: Any, silence: float | None = None, **options: Any
     ) -> AsyncGenerator[Answer, None]:
-        """Make a request once, and give the answer as it comes in.
+        """Send a request once, and yield the response before its body is read.
 
-        :param action: what it is for, as an infinitive.
+        :param action: the purpose of the request, as an infinitive.
         :param method: the name of a method of ``CoreV1Api``.
         :param args: its arguments.
-        :param silence: for how many seconds the server may say nothing, if not as many as usual;
-            0 is for ever.
+        :param silence: the read timeout in seconds if it is not the usual one; 0 disables it.
         :param options: its keyword arguments.
         :raises PodManagerError: if it failed.
         """
@@ -236,16 +235,16 @@ async def _loaded(config: Any, where: str) -> Configuration:
             given = config()
             return await given if inspect.isawaitable(given) else given  # type: ignore[no-any-return]
         except Exception as e:
-            cause = f"the config that was given failed: {describe(e)}"
+            cause = f"the callable `config` failed: {describe(e)}"
             raise PodManagerError("connect", where, cause) from e
-    # In a thread with a loop of its own: it reads files, and may run a program for the token.
+    # In a thread with its own event loop: it reads files, and may run a program to get a token.
     return await asyncio.to_thread(_default, where)
 
 
 def _files(where: str) -> str:
     files = os.environ.get("KUBECONFIG") or "~/.kube/config"
     if not any(os.path.exists(os.path.expanduser(file)) for file in files.split(os.pathsep)):
-        cause = f"there is no configuration of kubectl, {files!r}; set KUBECONFIG to one"
+        cause = f"there is no kubectl configuration at {files!r}; set KUBECONFIG to its path"
         raise PodManagerError("connect", where, cause)
     return files
 
@@ -263,7 +262,7 @@ def _default(where: str) -> Configuration:
 
 
 def _only_in_cluster() -> bool:
-    """Tell whether this runs in a pod, and has no other configuration than the pod's."""
+    """Return whether this process runs in a pod without a kubectl configuration."""
     if os.environ.get("KUBECONFIG") or not os.environ.get("KUBERNETES_SERVICE_HOST"):
         return False
     return not os.path.exists(os.path.expanduser("~/.kube/config"))

@@ -1,4 +1,4 @@
-"""The API server's clock, which stamps what pods say about themselves."""
+"""The clock of the API server, which sets the timestamps of pods."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ __all__ = ["ServerClock"]
 
 
 class ServerClock:
-    """Follows the API server's clock by the dates of its answers, whatever this machine's says.
+    """A clock that follows the API server by the dates of its responses.
 
-    Between two answers it goes on with this machine's monotonic time.
+    It is independent of the wall clock of this machine: between two responses it advances with the
+    monotonic clock.
     """
 
     def __init__(self) -> None:
         self._offset: float | None = None
 
     def note(self, date: str | None) -> None:
-        """Set the clock by the header ``Date`` of an answer that has just arrived.
+        """Set the clock by the ``Date`` header of a response that has just arrived.
 
         :param date: the header, if there is one.
         """
         try:
             told = parsedate_to_datetime(date or "")
         except ValueError:
-            return  # a proxy may have anything there
+            return  # a proxy may send any text
         if told.tzinfo is not None:
             self._offset = told.timestamp() - time.monotonic()
 
     def now(self) -> datetime:
-        """Return the time of the server; until it has answered, that of this machine."""
+        """Return the time of the server, or of this machine until the server has responded."""
         if self._offset is None:
             return datetime.now(UTC)
         return datetime.fromtimestamp(self._offset + time.monotonic(), UTC)

@@ -1,4 +1,4 @@
-"""Connections that end as soon as they are given up."""
+"""Connections that are aborted when their response is abandoned."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["give_up_at_once"]
 
 LONGEST_EVENT = 1 << 21
-"""How many bytes an event of a watch may have; of what a cluster keeps by default nothing has more
-than three quarters of that."""
+"""The maximum size of a watch event in bytes; objects of a cluster with the default limits have at
+most three quarters of that."""
 
 
 class _Answer(aiohttp.ClientResponse):
-    """An answer that may be given up before its end."""
+    """A response that can be closed before its end."""
 
     def close(self) -> None:
-        # TLS would bid the peer farewell and wait for its reply, for half a minute if there is
-        # none; the socket would be left over where the event loop ends before that.
+        # A TLS shutdown waits up to half a minute for the peer's reply, and leaks the socket if the
+        # event loop ends before that.
         connection = self.connection
         if connection is not None and connection.transport is not None:
             connection.transport.abort()
@@ -29,11 +29,11 @@ class _Answer(aiohttp.ClientResponse):
 
 
 def give_up_at_once(api: ApiClient) -> None:
-    """Have a client end a connection at once whose answer is not read to its end.
+    """Configure a client to abort the connection of a response that is not read to its end.
 
-    That is how each watch ends, and each request that is cancelled.
+    Every watch and every cancelled request ends this way.
 
-    :param api: the client, which has made no request yet.
+    :param api: the client, which must not have sent any request.
     """
     rest = api.rest_client
     session = rest.pool_manager

@@ -1,4 +1,4 @@
-"""Looking at the jobs of a task of pods, and ending them early."""
+"""Inspection of the jobs of a ``KubeTask``, and ending them early."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ __all__ = ["KubeControl"]
 
 
 class KubeControl(KubeSetting, ABC):
-    """The part of a task of pods by which others see its jobs, and end or forget them.
+    """The part of ``KubeTask`` with which processes inspect, stop and discard its jobs.
 
-    It works beside another process that drives the task as well as in the one that does.
+    It works in the process that drives the task and in others beside it.
     """
 
     _jobs: Jobs
 
-    # -- what there is ---------------------------------------------------------------------------
+    # -- inspection ------------------------------------------------------------------------------
 
     async def oddities(self) -> Iterable[str]:
         if not self.looks_only or self.name != min(self.podman.tasks):
-            return ()  # the watch tells of it, or another task
+            return ()  # the watch reports them, or another task does
         podman = self.podman
         told = describe_strays(await podman.find(), podman.tasks, podman.where)
         return () if told is None else (told,)
 
     @property
     def looks_only(self) -> bool:
-        """Whether the pipeline was opened to look at it, and no more."""
+        """True if the pipeline was opened for inspection only."""
         return self.runtime is not None and self.runtime.mode == "inspect"
 
     async def known(self) -> None:
@@ -59,14 +59,14 @@ class KubeControl(KubeSetting, ABC):
         if live is not None:
             await live.launched.wait()
             if live.pod is not None and not live.gone and live.pod not in pods:
-                pods.append(live.pod)  # it was just made, and the watch has not told of it
+                pods.append(live.pod)  # just created, and not reported by the watch yet
         return pods
 
     def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
         return read_logs(self, job, follow)
 
     async def has_recorded(self, pod: dict[str, Any]) -> bool:
-        """Tell whether it is recorded how this very pod ended.
+        """Return whether the outcome of exactly this pod is recorded.
 
         :param pod: a pod of this task, as JSON.
         """
@@ -76,13 +76,13 @@ class KubeControl(KubeSetting, ABC):
         record = await self.done.info(job)
         return isinstance(record, dict) and record.get("uid") == uid_of(pod)
 
-    # -- having it end, or go --------------------------------------------------------------------
+    # -- stopping --------------------------------------------------------------------------------
 
     async def discard(self, pod: dict[str, Any]) -> None:
         ours = labels(self.podman.app, self.name, str(job_of(pod)))
         if not ours.items() <= (pod["metadata"].get("labels") or {}).items():
             raise TaskError(
-                f"{self.name}: the pod {pod['metadata']['name']!r} is none of this task"
+                f"{self.name}: the pod {pod['metadata']['name']!r} does not belong to this task"
             )
         await self._jobs.adopt()
         live = self._jobs.live.get(ours["job"])
@@ -103,10 +103,10 @@ class KubeControl(KubeSetting, ABC):
                 await self.podman.remove(name_of(pod), uid_of(pod))
 
     async def end_early(self, job: str, grace: float | None) -> bool:
-        """End a job that is live, as :meth:`KubeTask.kill` does.
+        """Kill a job, as described in :meth:`KubeTask.kill`.
 
         :param job: the job.
-        :param grace: how many seconds its containers get.
+        :param grace: the grace period of its containers in seconds.
         """
         self.live.check_job_id(job)
         await self._jobs.adopt()
@@ -121,7 +121,7 @@ class KubeControl(KubeSetting, ABC):
             elif live.phase is Phase.RUNNING:
                 live.grace = None if grace is None else max(0, round(grace))
                 self._jobs.end(live, killed(stays=not live.gone))
-            # What has ended may be about to be tried again.
+            # A job that has ended may be about to be retried, so this loops until it has finished.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(live.over.wait(), LOOK_AGAIN)
         return True

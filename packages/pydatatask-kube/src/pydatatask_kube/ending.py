@@ -1,4 +1,4 @@
-"""How a pod has ended, told from what the API server says about it. Pure."""
+"""Classification of the state of a pod as running, succeeded or failed. Without I/O."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "Verdict", "judge"]
 
 IMAGE_PATIENCE = 300.0
-"""Seconds for which a container that cannot be started gets further tries of the kubelet, if
-``pending_timeout`` does not say less; that long is the kubelet's longest pause between two."""
+"""Seconds for which the kubelet may retry to start a container, unless ``pending_timeout`` is less;
+equal to the kubelet's longest back-off."""
 
 LOST_AFTER = 30.0
-"""Seconds by which a pod that was deleted may outstay its grace period before its node is taken
-for lost."""
+"""Seconds past its grace period after which a pod that is being deleted counts as lost, with its
+node."""
 
 _HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 _IMAGE = _HOPELESS | {
@@ -46,20 +46,20 @@ _START = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunCo
 
 @dataclass(frozen=True)
 class Limits:
-    """How long things may take, in seconds; None is for ever."""
+    """The time limits of a pod in seconds; None is unlimited."""
 
     pending: float | None = None
-    """From the creation of a pod until its containers run."""
+    """From the creation of the pod until its containers run."""
     timeout: float | None = None
-    """From when its node took it on."""
+    """From the time at which the node accepted the pod."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What there is to be said about a pod now.
+    """The classification of a pod at one time.
 
-    :param ending: how it has ended; None if it goes on.
-    :param again: after how many seconds to ask again, though nothing may have happened by then.
+    :param ending: the outcome of the pod; None if it has not ended.
+    :param again: seconds after which to classify it again even if no event arrives.
     """
 
     ending: Ending | None = None
@@ -67,12 +67,12 @@ class Verdict:
 
 
 def judge(pod: Mapping[str, Any], gone: bool, now: datetime, limits: Limits) -> Verdict:
-    """Tell whether and how a pod has ended.
+    """Return whether and how a pod has ended.
 
     :param pod: the pod, or its last known state.
-    :param gone: whether it is no more.
-    :param now: the time.
-    :param limits: how long it may take.
+    :param gone: whether it has been deleted.
+    :param now: the current time of the server.
+    :param limits: its time limits.
     """
     phase = pod.get("status", {}).get("phase")
     fate = (pod["metadata"].get("annotations") or {}).get(FATE)
@@ -98,14 +98,14 @@ def _being_deleted(pod: Mapping[str, Any], now: datetime) -> Verdict:
     if left > 0:
         return Verdict(again=left)
     node = pod.get("spec", {}).get("nodeName")
-    return Verdict(lost(f"node {node!r} does not end it, and may be running it still", stays=True))
+    return Verdict(lost(f"node {node!r} has not stopped it and may still run it", stays=True))
 
 
 def _running(pod: Mapping[str, Any], now: datetime, timeout: float | None) -> Verdict:
     start = parse_time(pod["status"].get("startTime"))
     if timeout is None or start is None:
         return Verdict()
-    # The node has stamped the start, by a clock of its own; that was after the creation.
+    # The node sets startTime by its own clock; the true start is after the creation.
     start = max(start, created_at(pod, start))
     left = timeout - (now - start).total_seconds()
     if left > 0:
@@ -117,7 +117,7 @@ def _pending(pod: Mapping[str, Any], now: datetime, limit: float | None) -> Verd
     age = (now - created_at(pod, now)).total_seconds()
     stuck = next((c for c in containers_of(pod) if c.waits_for in _IMAGE | _START), None)
     if stuck is not None:
-        # It is tried only since a node took the pod on, however long that took.
+        # The kubelet tries only from the time at which the node accepted the pod.
         tried_since = parse_time(pod["status"].get("startTime")) or created_at(pod, now)
         left = IMAGE_PATIENCE - min(age, (now - tried_since).total_seconds())
         if limit is not None:
@@ -146,7 +146,7 @@ def _pending(pod: Mapping[str, Any], now: datetime, limit: float | None) -> Verd
 
 def _never_started(container: Container) -> Ending:
     image = container.waits_for in _IMAGE
-    what = f"the image {container.image!r} cannot be had" if image else "it cannot be started"
+    what = f"image {container.image!r} is unavailable" if image else "it cannot be started"
     why = f"{container.waits_for}{f': {container.message}' if container.message else ''}"
     return Ending(
         reason=f"container {container.name!r}: {what}: {why}",

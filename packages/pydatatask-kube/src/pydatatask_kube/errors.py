@@ -1,4 +1,4 @@
-"""The edge between the client library's errors and pydatatask's own."""
+"""Translation of the client library's errors into those of pydatatask."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_TEXT = 1000
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _MEANINGS = {
     401: "the API server does not accept the credentials",
-    403: "the credentials do not permit this",
+    403: "the credentials do not permit this request",
     408: "the API server did not answer in time",
     429: "the API server asks for fewer requests",
     503: "the API server is overloaded or starting",
@@ -26,14 +26,14 @@ _MEANINGS = {
 
 
 class PodManagerError(ProcessManagerError):
-    """The API server could not be reached, or has refused something.
+    """The API server could not be reached, or refused a request.
 
-    :param action: what was attempted, as an infinitive ("list pods").
+    :param action: the action that failed, as an infinitive ("list pods").
     :param where: the namespace and server.
-    :param cause: what was said.
-    :param status: the HTTP status of the answer; None if there was none.
-    :param reason: Kubernetes' own word for the refusal, ``AlreadyExists`` for instance.
-    :param retry_after: after how many seconds the server wants to be asked again.
+    :param cause: the reason.
+    :param status: the HTTP status of the response; None if there was no response.
+    :param reason: Kubernetes' code for the refusal, such as ``AlreadyExists``.
+    :param retry_after: seconds after which the server accepts another attempt.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class PodManagerError(ProcessManagerError):
 
     @property
     def transient(self) -> bool:
-        """Whether the same request may succeed later."""
+        """True if the same request may succeed later."""
         return self.status is None or self.status in _TRANSIENT
 
 
 @contextmanager
 def api_errors(action: str, where: str) -> Iterator[None]:
-    """Raise an error of the client library as one that says what failed, where, and why.
+    """Translate client library errors inside the context into :class:`PodManagerError`.
 
-    :param action: what is attempted, as an infinitive.
+    :param action: the action, as an infinitive.
     :param where: the namespace and server.
     """
-    # To import the client library takes a third of a second, and this module is named by others.
+    # Imported here because the client library takes a third of a second to import.
     import aiohttp
     from kubernetes_asyncio.client.exceptions import ApiException, OpenApiException
     from kubernetes_asyncio.config import ConfigException
@@ -87,13 +87,13 @@ def api_errors(action: str, where: str) -> Iterator[None]:
 def refusal(
     action: str, where: str, status: int, body: bytes | str, retry_after: float | None = None
 ) -> PodManagerError:
-    """Make an error of an answer that is none of success.
+    """Return the error for a response whose status is not one of success.
 
-    :param action: what was attempted, as an infinitive.
+    :param action: the action that failed, as an infinitive.
     :param where: the namespace and server.
     :param status: the HTTP status.
-    :param body: the answer, a ``Status`` of Kubernetes if it comes from the API server.
-    :param retry_after: what the header of that name says, in seconds.
+    :param body: the body, which is a Kubernetes ``Status`` if the API server sent it.
+    :param retry_after: the value of the ``Retry-After`` header in seconds.
     """
     told = _status(body)
     message = " ".join(str(told.get("message") or "").split())[:_LONGEST_TEXT]

@@ -1,4 +1,4 @@
-"""Where what is known of pods comes from, and whom it is told."""
+"""The interfaces between the watch, its source of pods and its listeners."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ Pod = dict[str, Any]
 
 
 class PodSource(Protocol):
-    """What a watch takes its pods from."""
+    """The source of the pods of a watch."""
 
     @property
     def where(self) -> str:
         """The namespace and server, for messages."""
 
     def pages(self) -> AsyncGenerator[tuple[list[Pod], str], None]:
-        """List all pods in pages, each with the version that the listing as a whole has."""
+        """List all pods in pages, each with the version of the whole listing."""
 
     def events(self, version: str, seconds: int, silence: float) -> AsyncGenerator[bytes, None]:
-        """Watch from a version on, and give each event as a line."""
+        """Watch from a version on, and yield each event as a line."""
 
 
 class Listener(Protocol):
-    """What is told of the pods of one task."""
+    """A listener for the pods of one task."""
 
     def changed(self, pod: Pod, gone: bool) -> None:
-        """Take note of a pod that is new, has changed, or is gone, with its last state."""
+        """Process a pod that is new, has changed, or has been deleted, with its last state."""
 
     def listed(self, began: float) -> None:
-        """Take note that all pods were listed anew.
+        """Process the end of a new listing of all pods.
 
-        What was made before that and is not known by now is gone.
+        Pods that were created before it began and are not in it have been deleted.
 
-        :param began: the time (monotonic) when the listing began.
+        :param began: the monotonic time at which the listing began.
         """
 
 
 def parse_event(line: bytes, where: str) -> dict[str, Any]:
-    """Read an event; one that is cut short or none is as good as a connection that broke.
+    """Parse an event; a truncated or malformed one is treated like a broken connection.
 
-    :param line: what the server sent.
+    :param line: a line from the server.
     :param where: the namespace and server, for messages.
-    :raises PodManagerError: if it is none.
+    :raises PodManagerError: if it is not an event.
     """
     with api_errors("watch pods", where):
         event = json.loads(line)
         if not isinstance(event, dict):
-            raise ValueError(f"an event is a mapping, not a {type(event).__name__}")
+            raise ValueError(f"an event must be a mapping, not a {type(event).__name__}")
     return event

@@ -1,4 +1,4 @@
-"""Why a pod that is over has failed. Pure."""
+"""The reason for which a pod failed. Without I/O."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ended_by_deletion", "failure"]
 
-# Why a pod is a "DisruptionTarget", by the reason of that condition.
+# Reasons of the condition DisruptionTarget.
 _DISRUPTIONS = {
     "DeletionByPodGC": ("lost", "lost: its node is gone"),
-    "DeletionByTaintManager": ("evicted", "evicted: its node got a taint that it does not bear"),
+    "DeletionByTaintManager": ("evicted", "evicted: its node has a taint it does not tolerate"),
     "EvictionByEvictionAPI": ("evicted", "evicted: its node was drained"),
-    "PreemptionByScheduler": ("evicted", "evicted: a pod of higher priority needed its place"),
+    "PreemptionByScheduler": ("evicted", "evicted: a pod of higher priority preempted it"),
     "TerminationByKubelet": ("evicted", "evicted by its node"),
 }
 
-# Why a pod failed, by the reason of its status, where that tells all.
+# Reasons in the status of a pod that fully explain a failure.
 _BY_REASON = {
     "DeadlineExceeded": ("timed_out", "timed out"),
     "Evicted": ("evicted", "evicted by its node"),
@@ -37,10 +37,10 @@ _BY_REASON = {
 
 
 def failure(pod: Mapping[str, Any], gone: bool) -> Ending:
-    """Say why a pod has failed.
+    """Return the outcome of a pod that has failed.
 
     :param pod: the pod, or its last known state.
-    :param gone: whether it is no more.
+    :param gone: whether it has been deleted.
     """
     status = pod.get("status", {})
     said = ": ".join(str(status[key]) for key in ("reason", "message") if status.get(key))
@@ -52,8 +52,8 @@ def failure(pod: Mapping[str, Any], gone: bool) -> Ending:
     if target.get("status") == "True":
         return _disrupted(target, guilty)
     if ended_by_deletion(pod) or (gone and status.get("phase") != "Failed"):
-        return Ending(reason="deleted by someone else", kind="deleted", container=guilty)
-    return _failed(pod, guilty) if guilty else Ending(reason=said or "nothing says why")
+        return Ending(reason="deleted by another client", kind="deleted", container=guilty)
+    return _failed(pod, guilty) if guilty else Ending(reason=said or "of unknown cause")
 
 
 def _disrupted(target: Mapping[str, Any], guilty: Container | None) -> Ending:
@@ -82,7 +82,7 @@ def _failed(pod: Mapping[str, Any], guilty: Container) -> Ending:
 
 
 def ended_by_deletion(pod: Mapping[str, Any]) -> bool:
-    """Tell whether somebody deleted the pod before its last container had ended."""
+    """Return whether the pod was deleted before its last container had ended."""
     asked, finish = deletion_asked_at(pod), last_finish(pod)
-    # In doubt, since both are whole seconds, it was: what is cut short must not count as done.
+    # Both are whole seconds; in doubt it was deleted first, so that cut-off work never succeeds.
     return asked is not None and (finish is None or finish + timedelta(seconds=1) > asked)

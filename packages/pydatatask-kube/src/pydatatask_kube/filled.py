@@ -1,4 +1,4 @@
-"""A template that was filled in for a job, and what is said of it if it gives no pod. Pure."""
+"""A template rendered for a job, and the errors for text that is not a pod. Without I/O."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LONGEST_SHOWN = 60
 
 @dataclass(frozen=True)
 class Filled:
-    """A template that was filled in, and how it may be excerpt: without what came from ``env``.
+    """A rendered template that can be shown with the values from ``env`` redacted.
 
     :param owner: the name of the task.
     :param job: the job.
-    :param text: what it reads.
-    :param masked: gives the same with masks for what is not to be excerpt; None if nothing is.
+    :param text: the rendered text.
+    :param masked: returns the redacted text; None if there is nothing to redact.
     :param describe_line: returns the expressions in a line of the template, for messages.
     """
 
@@ -36,10 +36,10 @@ class Filled:
     describe_line: Callable[[int], str] | None = None
 
     def parse(self) -> dict[str, Any]:
-        """Read the manifest of a pod.
+        """Parse the manifest of a pod.
 
-        :raises TemplateError: if it is none, with the line that is wrong; if a value changes its
-            shape, with the value.
+        :raises TemplateError: if it is not valid, with the number of the wrong line, or if a value
+            changes its shape, with the value.
         """
         try:
             return parse(self.text)
@@ -47,11 +47,11 @@ class Filled:
             found = e
         if isinstance(found, ShapeError):
             raise self._misshapen(found)
-        # Outside of the handler, since the causes tell of the text as well.
+        # Raised outside of the handler, because the causes contain the text too.
         where = "" if found.line is None else f", line {found.line}"
         raise TemplateError(
             f"{self._about} {self._predicate(found)}{where}",
-            f". Filled in it reads:\n{_numbered(self._shown.text, found.line)}",
+            f". The rendered template is:\n{_numbered(self._shown.text, found.line)}",
         )
 
     def _misshapen(self, found: ShapeError) -> TemplateError:
@@ -65,24 +65,24 @@ class Filled:
             f"{self._about} {found.problem}{where}; print the value with `| tojson`, without "
             "quotes around it, or with `| raw` if it is meant as YAML (the task's "
             "unsafe_templates=True allows all values to be)",
-            f"{told}. Filled in it reads:\n{_numbered(masked.text, None)}",
+            f"{told}. The rendered template is:\n{_numbered(masked.text, None)}",
         )
 
     def refused(self, problem: str) -> TemplateError:
-        """Make an error of what somebody says who does not accept it.
+        """Return the error for a manifest that was rejected.
 
-        It is to be raised without a cause that tells the same.
+        Raise it without a cause that contains the unredacted message.
 
-        :param problem: what is said.
+        :param problem: the message of the rejection.
         """
-        excerpt = self._shown
+        shown = self._shown
         return TemplateError(
-            f"{self._about} is not accepted: {conceal(problem, excerpt)}",
-            f". Filled in it reads:\n{excerpt.text}",
+            f"{self._about} is not accepted: {conceal(problem, shown)}",
+            f". The rendered template is:\n{shown.text}",
         )
 
     def conceal(self, message: str) -> str:
-        """Hide in a message of somebody else what is not to be excerpt.
+        """Return a message of another program with the secret values redacted.
 
         :param message: the message.
         """
@@ -98,17 +98,17 @@ class Filled:
             return Masked(self.text)
         try:
             return self.masked()
-        except Exception:  # noqa: BLE001 - a template may do anything with what is masked
+        except Exception:  # noqa: BLE001 - a template may fail in any way on redacted values
             return Masked(MASK, [self.text])
 
     def _predicate(self, found: ManifestError) -> str:
-        """Say what is wrong, as far as what may be excerpt says so as well."""
+        """Return the problem if the redacted text has it too, else a general predicate."""
         try:
             parse(self._shown.text)
         except ManifestError as e:
             if e.problem == found.problem:
                 return found.problem
-        return "is none, because of something that a key of env put in"
+        return "is not valid, because of a value that a key of env inserted"
 
 
 def _numbered(text: str, line: int | None) -> str:

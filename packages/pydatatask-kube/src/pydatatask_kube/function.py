@@ -1,4 +1,4 @@
-"""Python functions that run in pods."""
+"""Tasks whose jobs run as Python functions in pods."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         my_task.link("inp", repo_input, is_input=True)
         my_task.link("out", repo_output, is_output=True)
 
-    In the pod only those resources of the session are opened that this task's links and body
-    need, and no connection to the cluster is made. A function that raises makes its pod fail.
+    The pod opens only those resources of the session that the links and the body of this task
+    need, and does not connect to the cluster. A function that raises makes its pod fail.
 
     :param name: the name of this task. It becomes a label.
     :param podman: a callable returning a PodManager to use to connect to the cluster.
@@ -84,22 +84,22 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         ``required_for_output``, ``is_status``.
     :param func_done: optional: a MetadataRepository in which to dump some information about the
         function's lifetime and termination on completion: ``success``, ``start_time``,
-        ``end_time``, and of a failure ``exception`` and ``traceback``, or ``reason`` and
+        ``end_time``, and for a failure ``exception`` and ``traceback``, or ``reason`` and
         ``missing_outputs``. Linked as "func_done" with
-        ``inhibits_start``, ``required_for_output``, ``is_status``. A pod that fails before its
-        function can record anything is recorded here as well, with its ``reason``.
-    :param env: optional: additional keys to add to the template environment. What they put into
-        a manifest is not shown in any message.
+        ``inhibits_start``, ``required_for_output``, ``is_status``. If a pod fails before its
+        function can write a record, the driver writes one with its ``reason``.
+    :param env: optional: additional keys to add to the template environment. Messages do not show
+        the text that they insert into a manifest.
     :param func: optional: the async function to run as the task body, if you don't want to use
         this task as a decorator.
-    :param window: as of :class:`KubeTask`, like all that follow.
-    :param timeout: how long a pod may run.
+    :param window: like the following parameters, as in :class:`KubeTask`.
+    :param timeout: the maximum running time of a pod.
     :param ready: a repository from which to read task-ready status.
-    :param pending_timeout: how long a pod may take until it runs.
-    :param retries: how often a failed job is tried again before its failure is recorded.
-    :param concurrency: how many jobs may run at once.
-    :param disabled: whether the pipeline leaves this task alone.
-    :param unsafe_templates: as of :class:`KubeTask`.
+    :param pending_timeout: the maximum time from the creation of a pod until it runs.
+    :param retries: the number of retries of a failed job before its failure is recorded.
+    :param concurrency: the maximum number of jobs that run at once.
+    :param disabled: whether the pipeline ignores this task.
+    :param unsafe_templates: as in :class:`KubeTask`.
 
     It is highly recommended to provide at least one of ``kube_done``, ``func_done``, or ``logs``,
     so that at least one link is present with ``inhibits_start``.
@@ -182,10 +182,10 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         return None
 
     async def settled(self, job: str, record: Mapping[str, Any]) -> None:
-        """Take over what the function has recorded in its pod, or record that it could not.
+        """Use the record that the function wrote in its pod, or write one if there is none.
 
         :param job: the job.
-        :param record: how its pod ended.
+        :param record: the record of its pod.
         """
         if self.func_done is None or not self.metadata:
             return

@@ -1,4 +1,4 @@
-"""The pods of an application as they were last seen, in memory."""
+"""A cache of the last known state of an application's pods."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Pod = dict[str, Any]
 
 
 class KnownPods:
-    """Keeps of each pod what has to be known to look after it, and the rest as text."""
+    """A cache of pods, which keeps the fields needed for tracking and the rest as text."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Know of no pod."""
+        """Remove all pods."""
         self._pods: dict[str, Pod] = {}
         self._texts: dict[str, str] = {}
         self._by_task: dict[str, dict[str, Pod]] = {}
         self._jobs: dict[str, frozenset[str]] = {}
 
     def jobs(self, task: str) -> frozenset[str]:
-        """Give the jobs that have a pod; the same object as long as they are the same.
+        """Return the jobs that have a pod, as the same object until they change.
 
-        :param task: whose jobs.
+        :param task: the task.
         """
         found = self._jobs.get(task)
         if found is None:
@@ -42,42 +42,42 @@ class KnownPods:
         return found
 
     def pods(self, task: str | None = None, job: str | None = None) -> list[Pod]:
-        """Give what has to be known of pods to look after them.
+        """Return pods, with the fields needed for tracking only.
 
-        :param task: the task that they are to be of; any by default.
-        :param job: the job that they are to be of; any by default.
+        :param task: the task of the pods; any by default.
+        :param job: the job of the pods; any by default.
         """
         found: Iterable[Pod] = self._by_task.get(task, {}).values() if task else self._pods.values()
         return [pod for pod in found if job is None or job_of(pod) == job]
 
     def others(self, names: Collection[str]) -> list[Pod]:
-        """Give the pods of other names than these."""
+        """Return the pods with names other than these."""
         return [self._pods[name] for name in self._pods.keys() - set(names)]
 
     def get(self, name: str) -> Pod | None:
-        """Give the pod of a name, if it is known."""
+        """Return the pod with the given name, if it is known."""
         return self._pods.get(name)
 
     def whole(self, pod: Pod) -> Pod:
-        """Give all that there is to a pod.
+        """Return a pod with all its fields.
 
-        :param pod: what :meth:`pods` gave.
+        :param pod: a pod that :meth:`pods` returned.
         """
         text = self._texts.get(name_of(pod))
         whole: Pod = pod if text is None else json.loads(text)
         return whole
 
     def put(self, pod: Pod) -> Pod | None:
-        """Take note of a pod.
+        """Add or replace a pod.
 
-        :param pod: all of it; no other of its name is known.
-        :return: what is kept of it; None if that is known already.
+        :param pod: the pod with all its fields; no other pod of its name may be in the cache.
+        :return: the pod with the fields that are kept; None if this version is known already.
         """
         name, task = name_of(pod), task_of(pod)
         before = self._pods.get(name)
         if before is not None and _version(before) == _version(pod):
             return None
-        pod["metadata"].pop("managedFields", None)  # often more than all the rest
+        pod["metadata"].pop("managedFields", None)  # often larger than everything else
         self._texts[name] = json.dumps(pod)
         less = self._pods[name] = essence(pod)
         if task is not None:
@@ -87,7 +87,7 @@ class KnownPods:
         return less
 
     def drop(self, pod: Pod) -> None:
-        """Take note that a pod is no more; another one of its name may be known by now."""
+        """Remove a deleted pod; a newer pod of the same name is kept."""
         name, task = name_of(pod), task_of(pod)
         known = self._pods.get(name)
         if known is not None and uid_of(known) == uid_of(pod):

@@ -1,4 +1,4 @@
-"""The repository that shows which jobs of a task have a pod."""
+"""The repository of the jobs that have a pod."""
 
 from __future__ import annotations
 
@@ -36,13 +36,14 @@ class LiveKubeRepository(Repository):
     This repository is constructed automatically by a :class:`KubeTask` or subclass and is linked
     as the ``live`` repository. Do not construct this class manually.
 
-    A job is in it from when its pod is created until that is gone, so also while its end is being
-    recorded. While a pipeline drives the task that costs no request; else each question is one.
+    It contains a job from the creation of its pod until the pod has been deleted, and so also while
+    the outcome is being recorded. Queries need no request while a pipeline drives the task;
+    otherwise each query is one request.
 
     :param task: the task.
     """
 
-    # What the value of a label may be.
+    # The rules for values of labels.
     CHARSET = string.ascii_letters + string.digits + "-_."
     CHARSET_START_END = string.ascii_letters + string.digits
     MAX_JOB_ID_LENGTH = MAX_LABEL
@@ -77,11 +78,11 @@ class LiveKubeRepository(Repository):
         return bool(await self._translated(action, self.task.find(item)))
 
     async def info(self, job: str) -> None:
-        """There is no templating info for live pods."""
+        """Return None, because there is no templating info for live pods."""
         self.check_job_id(job)
 
     async def pods(self) -> list[V1Pod]:
-        """Give a list of live pod objects corresponding to this repository."""
+        """Return a list of live pod objects corresponding to this repository."""
         return await self._translated("list pods", self.task.podman.query(task=self.task.name))
 
     async def delete(self, job: str) -> None:
@@ -107,7 +108,7 @@ class LiveKubeRepository(Repository):
             raise kind(action, self, e.cause) from e
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} shows what runs on a cluster and cannot travel")
+        raise TypeError(f"{self!r} shows the pods of a cluster and cannot be serialized")
 
     def __repr__(self) -> str:
         return f"LiveKubeRepository({self.task!r})"

@@ -1,4 +1,4 @@
-"""The connection to a cluster that tasks share, and what they do with pods by it."""
+"""The connection to a cluster that tasks share, and operations on pods."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["PodManager"]
 class PodManager(Pods):
     """A pod manager allows multiple tasks to share a connection to a kubernetes cluster.
 
-    Make it as a resource of the session::
+    Create it as a resource of the session::
 
         @session.resource
         async def podman():
@@ -35,16 +35,16 @@ class PodManager(Pods):
             yield podman
             await podman.close()
 
-    It connects when it is first used. While a pipeline drives tasks by it, it lists the pods of
-    its app once and then watches them, and answers from what it knows. Every request has a
-    time-out, is made again a few times if the server is overloaded or cannot be reached, and with
-    a configuration loaded anew if the credentials have expired.
+    It connects on first use. While a pipeline drives tasks with it, it lists the pods of its app
+    once, watches them afterwards, and answers queries from memory. Every request has a timeout, is
+    retried a few times if the server is overloaded or cannot be reached, and is repeated with a
+    reloaded configuration if the credentials have expired.
 
     :param app: the app name string with which to label all created pods.
     :param namespace: the namespace in which to create and query pods.
     :param config: a callable returning a kubernetes configuration object, or an awaitable of one.
-        By default the configuration of kubectl is used (``KUBECONFIG``, ``~/.kube/config``), and
-        within a pod that has none that of the pod's service account.
+        By default the configuration of kubectl is used (``KUBECONFIG``, ``~/.kube/config``), or in
+        a pod without one the pod's service account.
     :raises TaskConfigurationError: if the app cannot be a label.
     """
 
@@ -56,19 +56,19 @@ class PodManager(Pods):
     ) -> None:
         if not isinstance(namespace, str) or not namespace:
             raise TaskConfigurationError(
-                f"the namespace of a PodManager has to be a string, not {namespace!r}"
+                f"the namespace of a PodManager must be a non-empty string, not {namespace!r}"
             )
         if config is not None and not callable(config):
             raise TaskConfigurationError(
-                f"config has to be a callable that gives a Configuration, not {type(config)!r}"
+                f"config must be a callable that returns a Configuration, not {type(config)!r}"
             )
         app = check_label("the app of a PodManager", app)
         super().__init__(app, namespace, Client(config, namespace))
         self.watch = PodWatch(self)
         self.tasks: set[str] = set()
-        """The tasks that were opened to be looked at; those that are driven listen to the watch."""
+        """The tasks that were opened for inspection only; driven tasks listen to the watch."""
 
-    # -- the connection --------------------------------------------------------------------------
+    # -- connection ------------------------------------------------------------------------------
 
     @property
     def api(self) -> ApiClient:
@@ -101,9 +101,9 @@ class PodManager(Pods):
         return CoreV1Api(self.api_ws)
 
     async def connect(self) -> None:
-        """Load the configuration and make the clients, unless that has been done.
+        """Load the configuration and create the clients; do nothing if already connected.
 
-        :raises PodManagerError: if there is no configuration that can be used.
+        :raises PodManagerError: if there is no usable configuration.
         """
         await self.client.connect()
 
@@ -112,7 +112,7 @@ class PodManager(Pods):
         await self.watch.close()
         await self.client.close()
 
-    # -- as documented ---------------------------------------------------------------------------
+    # -- documented methods ----------------------------------------------------------------------
 
     async def launch(self, job: str, task: str, manifest: dict[str, Any]) -> None:
         """Create a pod with the given manifest, named and labeled for the given job and task.
@@ -120,7 +120,7 @@ class PodManager(Pods):
         :param job: the job.
         :param task: the task.
         :param manifest: the pod, as in a YAML or JSON file.
-        :raises PodManagerError: if it could not be created, or is there already.
+        :raises PodManagerError: if it could not be created, or exists already.
         """
         await self.create(complete(manifest, self.app, task, job, attempt=1))
 
@@ -136,7 +136,7 @@ class PodManager(Pods):
         return [self.typed(self.watch.whole(pod)) for pod in pods]
 
     async def delete(self, pod: V1Pod) -> None:
-        """Destroy the given pod; succeed if it is gone already.
+        """Destroy the given pod; do nothing if it has been deleted already.
 
         :raises PodManagerError: if that failed.
         """
@@ -146,9 +146,9 @@ class PodManager(Pods):
         """Retrieve the logs for the given pod, those of all its containers one after the other.
 
         :param pod: the pod.
-        :param timeout: how many seconds that may take.
+        :param timeout: the maximum duration in seconds.
         :raises TimeoutError: if it takes longer.
-        :raises PodManagerError: if they could not be had.
+        :raises PodManagerError: if a log could not be read.
         """
         containers = [c.name for c in (*(pod.spec.init_containers or ()), *pod.spec.containers)]
         texts = []
@@ -158,22 +158,22 @@ class PodManager(Pods):
                     texts.append((await answer.read()).decode(errors="replace"))
         return "".join(texts)
 
-    # -- as JSON, which is what our own tasks work with -------------------------------------------
+    # -- pods as JSON, used by KubeTask -----------------------------------------------------------
 
     def typed(self, pod: dict[str, Any]) -> V1Pod:
-        """Make the client library's object of a pod."""
+        """Convert a pod to the client library's model."""
         from types import SimpleNamespace
 
-        # All that it looks at is the text of an answer.
+        # deserialize() uses the `data` attribute of a response only.
         answer: Any = SimpleNamespace(data=json.dumps(pod))
         typed: V1Pod = self.api.deserialize(answer, "V1Pod")
         return typed
 
     async def find(self, task: str | None = None, job: str | None = None) -> list[dict[str, Any]]:
-        """Give pods: from what is known if they are watched, else from a listing.
+        """Return the pods of the app, from memory if they are watched, else from a listing.
 
-        :param task: the task that they are labelled with; any by default.
-        :param job: the job that they are labelled with; any by default.
+        :param task: the value of their label ``task``; any by default.
+        :param job: the value of their label ``job``; any by default.
         """
         if self.watch.synced:
             return self.watch.pods(task, job)

@@ -1,4 +1,4 @@
-"""From the text of a template that was filled in to the pod that is created. Pure."""
+"""Parsing of rendered templates, and completion of manifests. Without I/O."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_DEPTH = 100
 
 
 class ManifestError(Exception):
-    """What is wrong with a manifest; it may tell of what is in it.
+    """A problem of a manifest, whose description may contain parts of the manifest.
 
-    :param problem: what is wrong, as a predicate.
-    :param line: which line is, if that is known.
+    :param problem: the problem, as a predicate.
+    :param line: the number of the wrong line, if known.
     """
 
     def __init__(self, problem: str, line: int | None) -> None:
@@ -43,14 +43,14 @@ class ShapeError(ManifestError):
 
 
 def parse(text: str) -> dict[str, Any]:
-    """Read the manifest of a pod.
+    """Parse the manifest of a pod.
 
-    A text that a template has written is refused if a value in it changes the shape: if it adds or
-    removes keys or items, or is more than a part of the one scalar that it is printed into. Only
-    what the filter ``tojson`` prints may be a list or mapping.
+    Text rendered from a template is refused if a value in it changes the shape: if it adds or
+    removes keys or items, or is more than a part of the scalar that it is printed into. Only the
+    filter ``tojson`` may print a list or mapping.
 
-    :param text: YAML, or JSON which is YAML as well; a plain text is not compared with anything.
-    :raises ManifestError: if it is none, or has a key twice.
+    :param text: YAML, or JSON as a subset of it; text that was not rendered is not compared.
+    :raises ManifestError: if it is not a valid manifest, or contains a key twice.
     """
     import yaml
 
@@ -59,9 +59,9 @@ def parse(text: str) -> dict[str, Any]:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         problem = getattr(e, "problem", None) or str(e)
-        raise ManifestError(f"is no YAML: {problem}", mark and mark.line + 1) from e
+        raise ManifestError(f"is not valid YAML: {problem}", mark and mark.line + 1) from e
     except ValueError as e:  # a date such as 2026-13-01
-        raise ManifestError(f"is no YAML: {e}", None) from e
+        raise ManifestError(f"is not valid YAML: {e}", None) from e
     except RecursionError as e:
         raise ManifestError("is nested too deeply", None) from e
     wrong = _problem(found)
@@ -117,11 +117,11 @@ def _check_keys(document: Any) -> None:
 
 def _problem(manifest: Any) -> str | None:
     if not isinstance(manifest, dict):
-        return f"is {_kind(manifest)}, and the manifest of a pod is a mapping"
+        return f"is {_kind(manifest)}, but the manifest of a pod must be a mapping"
     if manifest.get("kind", "Pod") != "Pod":
-        return f"has the kind {manifest['kind']!r}, and only a Pod can be launched"
+        return f"has the kind {manifest['kind']!r}, but only a Pod can be launched"
     if manifest.get("apiVersion", "v1") != "v1":
-        return f"has the apiVersion {manifest['apiVersion']!r}, and that of a Pod is v1"
+        return f"has the apiVersion {manifest['apiVersion']!r}, but that of a Pod is v1"
     spec = manifest.get("spec")
     if not isinstance(spec, dict):
         return "has no spec"
@@ -140,15 +140,15 @@ def _problem_of_metadata(metadata: Any) -> str | None:
 
 def _problem_of_spec(spec: dict[str, Any]) -> str | None:
     if not spec.get("containers"):
-        return "has no container: spec.containers is empty or not there"
+        return "has no container: spec.containers is empty or missing"
     for field in ("containers", "initContainers"):
         containers = spec.get(field) or []
         if not isinstance(containers, list) or not all(isinstance(c, dict) for c in containers):
-            return f"has spec.{field} that is no list of mappings"
+            return f"has a spec.{field} that is not a list of mappings"
     if spec.get("restartPolicy", "Never") not in ("Never", "OnFailure"):
         return (
             f"has restartPolicy {spec['restartPolicy']!r}, with which a pod never ends; "
-            "it has to be Never, which is what is set if it is left out, or OnFailure"
+            "it must be Never (the default) or OnFailure"
         )
     return None
 
@@ -158,7 +158,7 @@ def _kind(value: object) -> str:
 
 
 def _line_of(text: str, problem: str) -> int | None:
-    """Find the line of the field that a problem names, where it names one that is there."""
+    """Return the number of the line with the field that a problem names, if it is in the text."""
     for field in ("restartPolicy", "kind", "apiVersion", "labels", "annotations", "metadata"):
         if f" {field} " in f" {problem} ".replace("metadata.", " "):
             for number, line in enumerate(text.splitlines(), 1):
@@ -170,17 +170,17 @@ def _line_of(text: str, problem: str) -> int | None:
 def complete(
     manifest: dict[str, Any], app: str, task: str, job: str, attempt: int
 ) -> dict[str, Any]:
-    """Add to a manifest what makes it the pod of a job; what the user wrote stays.
+    """Return a copy of a manifest with the name, labels and defaults of a job's pod.
 
-    Only the labels ``app``, ``task`` and ``job`` are ours, and a name becomes the beginning of
-    the name.
+    The user's values are kept, except that the labels ``app``, ``task`` and ``job`` are replaced
+    and a name becomes the beginning of the pod's name.
 
     :param manifest: the manifest.
     :param app: the application.
     :param task: the task.
     :param job: the job.
-    :param attempt: which attempt it is.
-    :return: the whole manifest, another one.
+    :param attempt: the number of the attempt.
+    :return: the complete manifest.
     """
     metadata = dict(manifest.get("metadata") or {})
     prefix = metadata.pop("generateName", None) or metadata.get("name")

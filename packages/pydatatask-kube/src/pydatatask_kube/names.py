@@ -1,4 +1,4 @@
-"""What pods are called and labelled, and how to tell whose one is. Pure."""
+"""Names and labels of pods, and the task and job of a pod. Without I/O."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 MAX_LABEL = 63
-"""How long the value of a label may be, and so a job id."""
+"""The maximum length of the value of a label, and so of a job id."""
 
 ATTEMPT = "pydatatask/attempt"
-"""The annotation that says which attempt of its job a pod is."""
+"""The annotation with the number of the attempt."""
 
 FATE = "pydatatask/fate"
-"""The annotation by which another process tells the driver why it has ended a pod."""
+"""The annotation by which another process informs the driver why it ended a pod."""
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _OWNER = 24
@@ -41,41 +41,41 @@ _DIGEST = 12
 
 
 def check_label(what: str, value: object) -> str:
-    """Refuse what cannot be the value of a label.
+    """Check that a value can be the value of a label, and return it.
 
-    :param what: what it is, for the message.
+    :param what: a description of the value, for the message.
     :param value: the value.
     :raises TaskConfigurationError: if it cannot.
     """
     if not isinstance(value, str) or not _LABEL.fullmatch(value):
         raise TaskConfigurationError(
-            f"{what} becomes a label of each pod, so it has to consist of at most {MAX_LABEL} "
+            f"{what} becomes a label of each pod, so it must consist of at most {MAX_LABEL} "
             f"letters, digits and `-_.`, with a letter or digit at each end; {value!r} does not"
         )
     return value
 
 
 def labels(app: str, task: str, job: str) -> dict[str, str]:
-    """Give the labels of a job's pod."""
+    """Return the labels of a job's pod."""
     return {"app": app, "task": task, "job": job}
 
 
 def selector(app: str, task: str | None = None, job: str | None = None) -> str:
-    """Give the selector of an application's pods, of one task or job if these are named."""
+    """Return the selector of an application's pods, optionally of one task or job."""
     named = {"app": app, "task": task, "job": job}
     return ",".join(f"{key}={value}" for key, value in named.items() if value is not None)
 
 
 def pod_name(app: str, task: str, job: str, prefix: str | None = None) -> str:
-    """Give the one name that the pod of a job can have.
+    """Return the only name that the pod of a job can have.
 
-    It is a valid DNS label for any job id, readable as far as that goes, and another one for each
-    job, also where they differ in case only.
+    It is a valid DNS label for any job id, contains readable parts of the id, and is unique for
+    each job, even if job ids differ in case only.
 
     :param app: the application.
     :param task: the task.
     :param job: the job.
-    :param prefix: what the name is to begin with, in the place of application and task.
+    :param prefix: the beginning of the name, instead of application and task.
     """
     digest = hashlib.sha256("\0".join((app, task, job)).encode()).hexdigest()[:_DIGEST]
     owner = _slug(prefix or f"{app}-{task}")[:_OWNER]
@@ -88,20 +88,20 @@ def _slug(text: str) -> str:
 
 
 def name_of(pod: Mapping[str, Any]) -> str:
-    """Give the name of a pod."""
+    """Return the name of a pod."""
     return str(pod["metadata"]["name"])
 
 
 def uid_of(pod: Mapping[str, Any]) -> str:
-    """Give what tells a pod from any other that has or had its name."""
+    """Return the uid of a pod, which distinguishes it from earlier and later pods of its name."""
     return str(pod["metadata"]["uid"])
 
 
 def task_of(pod: Mapping[str, Any]) -> str | None:
-    """Give the task that a pod is labelled with."""
+    """Return the value of a pod's label ``task``."""
     return (pod["metadata"].get("labels") or {}).get("task")
 
 
 def job_of(pod: Mapping[str, Any]) -> str | None:
-    """Give the job that a pod is labelled with."""
+    """Return the value of a pod's label ``job``."""
     return (pod["metadata"].get("labels") or {}).get("job")

@@ -1,4 +1,4 @@
-"""What may become of a pod. Pure."""
+"""Outcomes of pods. Without I/O."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ DISCARDED = "discarded"
 
 @dataclass(frozen=True)
 class Ending:
-    """How a pod has ended, or why it is to be ended.
+    """The outcome of a pod that has ended or must be stopped.
 
-    :param success: whether it did what it was to do.
-    :param reason: what happened, if not.
-    :param kind: the kind of failure, which the record then has as a flag.
-    :param container: the container that is to blame, if one is.
-    :param stays: whether it is still there and has to be stopped.
-    :param missing_outputs: the names of the links to outputs that it has not written, if it ended
-        well and yet has failed.
+    :param success: whether it succeeded.
+    :param reason: the reason of the failure.
+    :param kind: the kind of failure, which becomes a flag of the record.
+    :param container: the container that caused the failure, if any.
+    :param stays: whether the pod still exists and must be stopped.
+    :param missing_outputs: the names of the links to required outputs that a successful pod did not
+        write.
     """
 
     success: bool = False
@@ -40,29 +40,29 @@ class Ending:
 
     @property
     def may_be_retried(self) -> bool:
-        """Whether another attempt is for us to make; what is lost may run on, unseen."""
+        """True if another attempt is allowed; a lost pod may still be running."""
         return not self.success and self.kind not in ("lost", KILLED, DISCARDED)
 
 
 def killed(stays: bool = False) -> Ending:
-    """Give the ending of a pod that was ended by request.
+    """Return the outcome of a pod that was killed on request.
 
-    :param stays: whether it is still there.
+    :param stays: whether the pod still exists and must be stopped.
     """
     return Ending(reason="killed on request", kind=KILLED, stays=stays)
 
 
 def lost(why: str, stays: bool = False) -> Ending:
-    """Give the ending of a pod of which nobody knows what became of it.
+    """Return the outcome of a pod whose fate is unknown.
 
-    :param why: what is known.
-    :param stays: whether it is still there.
+    :param why: a description of the evidence.
+    :param stays: whether the pod still exists and must be stopped.
     """
     return Ending(reason=f"lost: {why}", kind="lost", stays=stays)
 
 
 def without_outputs(names: Collection[str]) -> Ending:
-    """Return the ending of a pod that ended well without writing some of its job's outputs.
+    """Return the outcome of a pod that succeeded without writing some of its job's outputs.
 
     :param names: the names of the links to the outputs.
     """

@@ -1,4 +1,4 @@
-"""The pods of an application as JSON, which is what our own tasks work with."""
+"""The pods of an application as JSON, as used by ``KubeTask``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["PAGE", "Pods"]
 
 PAGE = 100
-"""How many pods are asked for at once. To decode that many takes some ten milliseconds."""
+"""The number of pods per page of a listing; decoding a page takes about ten milliseconds."""
 
 _ABSENT = 404
 _CONFLICT = 409
@@ -25,11 +25,11 @@ _MERGE = "application/merge-patch+json"
 
 
 class Pods:
-    """Makes, finds and ends pods.
+    """Operations on the pods of an application.
 
-    :param app: the application, which labels them.
-    :param namespace: the namespace that they are in.
-    :param client: what to ask the API server by.
+    :param app: the application, which is a label of its pods.
+    :param namespace: their namespace.
+    :param client: the API client.
     """
 
     def __init__(self, app: str, namespace: str, client: Client) -> None:
@@ -45,8 +45,8 @@ class Pods:
     async def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create a pod.
 
-        :raises PodManagerError: if that failed; it may exist all the same, unless this says why
-            the server refused it.
+        :raises PodManagerError: if that failed. The pod may still exist, unless the error has the
+            server's reason for the refusal.
         """
         pod: dict[str, Any] = await self.client.request(
             f"create pod {name_of(manifest)!r}", "create_namespaced_pod", self.namespace, manifest
@@ -54,7 +54,7 @@ class Pods:
         return pod
 
     async def get(self, name: str) -> dict[str, Any] | None:
-        """Give a pod by its name, or None if there is none."""
+        """Return the pod with the given name, or None if there is none."""
         try:
             pod: dict[str, Any] = await self.client.request(
                 f"read pod {name!r}", "read_namespaced_pod", name, self.namespace
@@ -66,10 +66,10 @@ class Pods:
         return pod
 
     async def patch(self, pod: dict[str, Any], change: dict[str, Any]) -> None:
-        """Change a pod, unless it is gone.
+        """Change a pod, unless it has been deleted.
 
         :param pod: the pod.
-        :param change: what is to be different.
+        :param change: the fields to change.
         """
         change = {**change, "metadata": {**change.get("metadata", {}), "uid": uid_of(pod)}}
         try:
@@ -84,11 +84,11 @@ class Pods:
                 raise
 
     async def remove(self, name: str, uid: str, grace: int | None = None) -> None:
-        """Delete a pod, and no other that has got its name since; succeed if it is gone.
+        """Delete a pod, but no later pod of the same name; do nothing if it has been deleted.
 
         :param name: its name.
         :param uid: its uid.
-        :param grace: how many seconds it gets to end; what it says itself by default.
+        :param grace: the grace period in seconds; by default that of the pod.
         """
         body: dict[str, Any] = {"preconditions": {"uid": uid}}
         if grace is not None:
@@ -105,12 +105,12 @@ class Pods:
     async def log(
         self, name: str, container: str, *, follow: bool = False
     ) -> AsyncGenerator[Answer, None]:
-        """Read what a container has written until now.
+        """Open the log of a container.
 
         :param name: the name of the pod.
         :param container: the name of the container.
-        :param follow: whether to go on until it has ended, however long it says nothing.
-        :raises PodManagerError: if it cannot be had.
+        :param follow: whether to wait for new output until it has ended, without a read timeout.
+        :raises PodManagerError: if it cannot be read.
         """
         options: dict[str, Any] = {"follow": True, "silence": 0} if follow else {}
         async with self.client.answer(
@@ -125,7 +125,7 @@ class Pods:
     async def pages(
         self, wanted: str | None = None
     ) -> AsyncGenerator[tuple[list[dict[str, Any]], str], None]:
-        """List pods in pages, each with the version that the listing as a whole has.
+        """List pods in pages, each with the version of the whole listing.
 
         :param wanted: their selector; all pods of the app by default.
         """
@@ -148,7 +148,7 @@ class Pods:
     async def events(
         self, version: str, seconds: int, silence: float
     ) -> AsyncGenerator[bytes, None]:
-        """Watch all pods of the app from a version on."""
+        """Watch all pods of the app, starting after a version."""
         options = {
             "label_selector": selector(self.app),
             "watch": True,

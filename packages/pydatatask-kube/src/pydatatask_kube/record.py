@@ -1,4 +1,4 @@
-"""What the ``done`` record of a pod says. Pure."""
+"""The ``done`` record of a pod. Without I/O."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["describe_ending"]
 def describe_ending(
     pod: Mapping[str, Any], ending: Ending, attempt: int, now: datetime
 ) -> dict[str, Any]:
-    """Say how a job ended.
+    """Return the record of the outcome of a job.
 
     :param pod: the last known state of its pod.
-    :param ending: how that ended.
-    :param attempt: which attempt it was.
-    :param now: the time, for a pod of which nobody knows when it ended.
+    :param ending: the outcome of the pod.
+    :param attempt: the number of the attempt.
+    :param now: the current time, used as the end time if the pod does not contain it.
     """
     containers = containers_of(pod)
     main = next((c for c in containers if not c.init), None)

@@ -1,4 +1,4 @@
-"""What a pod asks of the cluster, counted as the scheduler counts it. Pure."""
+"""Resource requests of a pod, computed as by the scheduler. Without I/O."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _Amounts = dict[str, Decimal]
 
 
 def resources_of(spec: Mapping[str, Any]) -> Resources:
-    """Tell what a pod takes of a quota, and that it is one launch.
+    """Return the resources of a pod for the quota, with one launch.
 
-    That is, for each resource: what its containers request together, and its init containers that
-    go on running (``restartPolicy: Always``); or what a single other init container requests
-    beside those that were begun before it, if that is more; and its overhead. Where nothing is
-    requested the limit counts, and what is requested for the pod as a whole goes before all that.
+    For each resource this is the larger of two values: the sum of the requests of its containers
+    and its sidecars (init containers with ``restartPolicy: Always``), and the largest request of
+    any other init container together with the sidecars before it; plus the overhead. A limit
+    stands in for a missing request, and requests of the pod as a whole take precedence.
 
     :param spec: the ``spec`` of the pod.
-    :raises QuantityError: if a quantity is none, naming container and resource.
+    :raises QuantityError: if a quantity is not valid, naming container and resource.
     """
     together, beside, peak = _nothing(), _nothing(), _nothing()
     for container in spec.get("initContainers") or ():

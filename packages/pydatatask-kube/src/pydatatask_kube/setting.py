@@ -1,4 +1,4 @@
-"""How a task of pods is configured, and what follows from that."""
+"""The configuration of a ``KubeTask``, and the links that follow from it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["KubeSetting"]
 
 
 class KubeSetting(WritingTask, ABC):
-    """The part of a task of pods that does nothing: see :class:`KubeTask` for its parameters."""
+    """The configuration part of a task of pods; see :class:`KubeTask` for the parameters."""
 
     live: LiveKubeRepository
 
@@ -77,17 +77,17 @@ class KubeSetting(WritingTask, ABC):
     def _check(self, podman: object, resources: object) -> None:
         if not callable(podman):
             raise TaskConfigurationError(
-                f"{self.name}: podman has to be a callable that gives a PodManager, such as "
+                f"{self.name}: podman must be a callable that returns a PodManager, such as "
                 f"`lambda: {podman!r}`, not {podman!r} itself"
             )
         if not isinstance(resources, ResourceManager):
             raise TaskConfigurationError(
-                f"{self.name}: resources has to be a ResourceManager, not {resources!r}"
+                f"{self.name}: resources must be a ResourceManager, not {resources!r}"
             )
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make what works with the configuration."""
+        """Create the objects that use the configuration."""
 
     def _link_all(self) -> None:
         from .live import LiveKubeRepository
@@ -114,10 +114,10 @@ class KubeSetting(WritingTask, ABC):
         podman = self._podman()
         if not isinstance(podman, PodManager):
             raise TaskConfigurationError(
-                f"{self.name}: its podman, {self._podman!r}, gave {podman!r}, which is no "
+                f"{self.name}: its podman, {self._podman!r}, returned {podman!r}, which is not a "
                 "PodManager"
             )
-        if self.runtime is not None:  # its session is open as long as it is
+        if self.runtime is not None:  # the session is open for as long as the runtime
             self._open_podman = podman
         return podman
 
@@ -131,19 +131,19 @@ class KubeSetting(WritingTask, ABC):
 
     @property
     def drives(self) -> bool:
-        """Whether it is for this process to look after all jobs of the task."""
+        """True if this process is the one to track all jobs of the task."""
         return self.runtime is None or self.runtime.mode == "drive"
 
     @abstractmethod
     async def known(self) -> None:
-        """Know which pods there are, as far as this process drives the task.
+        """Wait until the pods are known, if this process drives the task.
 
         :raises PodManagerError: if they could not be listed.
         """
 
     @abstractmethod
     async def find(self, job: str) -> list[dict[str, Any]]:
-        """Give the pods of a job, of which it has one at most unless somebody else makes some.
+        """Return the pods of a job: at most one, unless another client creates more.
 
         :param job: the job.
         :raises PodManagerError: if they could not be listed.
@@ -151,7 +151,7 @@ class KubeSetting(WritingTask, ABC):
 
     @abstractmethod
     async def forget(self, job: str) -> None:
-        """Make no further attempt of a job that waits for one.
+        """Cancel the retry of a job that waits for one.
 
         :param job: the job.
         """
@@ -169,6 +169,7 @@ def _checked_env(name: str, env: Mapping[str, Any] | None) -> dict[str, Any]:
     for key in checked:
         if not isinstance(key, str) or not key.isidentifier():
             raise TaskConfigurationError(
-                f"{name}: a key of env is a name in the template, and {key!r} cannot be one"
+                f"{name}: keys of env must be identifiers, because templates use them as names; "
+                f"{key!r} is not one"
             )
     return checked

@@ -1,4 +1,4 @@
-"""What a pod's status says, in the shape in which we need it. Pure."""
+"""Reading of the state of pods. Without I/O."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Container:
-    """A container of a pod, whether it has begun or not."""
+    """A container of a pod, which may not have started yet."""
 
     name: str
     image: str
     init: bool = False
     code: int | None = None
-    """Its exit status, once it has ended."""
+    """The exit status, once it has ended."""
     reason: str | None = None
-    """Kubernetes' word for how it has ended."""
+    """Kubernetes' reason for its end."""
     waits_for: str | None = None
-    """Kubernetes' word for why it has not begun."""
+    """Kubernetes' reason why it has not started."""
     message: str | None = None
     start: datetime | None = None
     end: datetime | None = None
     restarts: int = 0
     memory: str | None = None
-    """The limit of its memory, as it is written in the manifest."""
+    """The memory limit, as written in the manifest."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether it has run at all, so that it may have written something."""
+        """True if it has ever run, so that it may have a log."""
         return self.start is not None or self.code is not None or self.restarts > 0
 
 
 def containers_of(pod: Mapping[str, Any]) -> list[Container]:
-    """Give the containers of a pod, the init containers first."""
+    """Return the containers of a pod, the init containers first."""
     spec, status = pod.get("spec", {}), pod.get("status", {})
     return [
         *_containers(spec.get("initContainers"), status.get("initContainerStatuses"), init=True),
@@ -88,14 +88,14 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any], init: bool) -
 
 
 def culprit(pod: Mapping[str, Any]) -> Container | None:
-    """Find the container that made a pod fail: one without memory, else the first to end badly."""
+    """Return the container that made a pod fail: one out of memory, else the first failure."""
     failed = [c for c in containers_of(pod) if c.code]
     starved = [c for c in failed if c.reason == "OOMKilled"]
     return min(starved or failed, key=lambda c: c.end or _NEVER, default=None)
 
 
 def condition(pod: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
-    """Give a condition of a pod by its type, if it has it."""
+    """Return the condition of a pod with the given type, if it has one."""
     for found in pod.get("status", {}).get("conditions") or ():
         if found.get("type") == kind:
             return found  # type: ignore[no-any-return] # it is a mapping
@@ -103,48 +103,48 @@ def condition(pod: Mapping[str, Any], kind: str) -> Mapping[str, Any] | None:
 
 
 def is_over(pod: Mapping[str, Any]) -> bool:
-    """Tell whether none of a pod's containers will run any more, so that it takes nothing."""
+    """Return whether no container of a pod will run any longer, so that it uses no resources."""
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or will_never_run(pod)
 
 
 def will_never_run(pod: Mapping[str, Any]) -> bool:
-    """Tell whether a pod was deleted before a node took it on, and only a finalizer holds it."""
+    """Return whether a pod was deleted before it had a node, and only a finalizer keeps it."""
     begun = pod.get("spec", {}).get("nodeName") or pod.get("status", {}).get("phase") == "Running"
     return deleted_at(pod) is not None and not begun
 
 
 def created_at(pod: Mapping[str, Any], default: datetime) -> datetime:
-    """Tell when a pod was created."""
+    """Return when a pod was created."""
     return parse_time(pod["metadata"].get("creationTimestamp")) or default
 
 
 def deleted_at(pod: Mapping[str, Any]) -> datetime | None:
-    """Tell when the grace period of a pod that was deleted is over."""
+    """Return when the grace period of a deleted pod ends."""
     return parse_time(pod["metadata"].get("deletionTimestamp"))
 
 
 def deletion_asked_at(pod: Mapping[str, Any]) -> datetime | None:
-    """Tell when a pod was deleted, which is as long before as its grace period is."""
+    """Return when the deletion of a pod was requested: its grace period before the deadline."""
     due = deleted_at(pod)
     grace = pod["metadata"].get("deletionGracePeriodSeconds") or 0
     return None if due is None else due - timedelta(seconds=grace)
 
 
 def first_start(pod: Mapping[str, Any]) -> datetime | None:
-    """Tell when the first container of a pod began."""
+    """Return when the first container of a pod started."""
     return min((c.start for c in containers_of(pod) if c.start is not None), default=None)
 
 
 def last_finish(pod: Mapping[str, Any]) -> datetime | None:
-    """Tell when the last container of a pod ended."""
+    """Return when the last container of a pod ended."""
     return max((c.end for c in containers_of(pod) if c.end is not None), default=None)
 
 
 def essence(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what has to be known of a pod to look after it, as another pod.
+    """Return a new pod that contains only the fields needed for tracking.
 
-    Of a pod as it comes there is some five times as much, and of thousands of them the garbage
-    collector alone would stop everything for long.
+    A complete pod is about five times as large, and garbage collections over thousands of them
+    would block the event loop.
     """
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
     less = {"metadata": _some(pod["metadata"], _METADATA), "spec": _some(spec, _SPEC)}
@@ -163,7 +163,7 @@ def _some(mapping: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def parse_time(text: object) -> datetime | None:
-    """Read a time as Kubernetes writes it; None if there is none."""
+    """Parse a timestamp of Kubernetes; return None if it is missing or not valid."""
     if not isinstance(text, str):
         return None
     try:

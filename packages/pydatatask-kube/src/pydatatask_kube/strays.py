@@ -1,4 +1,4 @@
-"""Pods of an application that nobody looks after. Pure."""
+"""Pods of an application that no task manages. Without I/O."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["describe_strays"]
 def describe_strays(
     pods: Iterable[Mapping[str, Any]], tasks: Collection[str], where: str
 ) -> str | None:
-    """Say which pods belong to no task, if some do.
+    """Return a warning about the pods that belong to no task, or None if there are none.
 
     :param pods: the pods of an application.
-    :param tasks: the tasks that there are.
+    :param tasks: the names of the tasks.
     :param where: the namespace and server.
     """
     strays = [name_of(pod) for pod in pods if task_of(pod) not in tasks]
     if not strays:
         return None
     return (
-        f"{where} has {len(strays)} pods of this app that belong to no task which the pipeline "
-        f"was opened for, {min(strays)!r} for one; they are left alone"
+        f"{where} has {len(strays)} pods of this app that belong to no task of the open "
+        f"pipeline, for example {min(strays)!r}; they are left unchanged"
     )

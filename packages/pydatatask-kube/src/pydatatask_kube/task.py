@@ -1,4 +1,4 @@
-"""Jobs that run as pods of a Kubernetes cluster."""
+"""Tasks whose jobs run as pods of a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["KubeTask"]
 log = logging.getLogger("pydatatask.task")
 
 MOST_UNRECORDED = 64
-"""While the ends of as many jobs are not recorded, nothing is launched."""
+"""Nothing is launched while the outcomes of this many jobs are waiting to be recorded."""
 
 
 class KubeTask(KubeControl):
@@ -41,31 +41,32 @@ class KubeTask(KubeControl):
     Will automatically link a :class:`LiveKubeRepository` as "live" with ``inhibits_start``,
     ``inhibits_output``, ``is_status``.
 
-    A job ends well if its pod does, all containers with exit status 0, and every output that is not
-    optional is written then; else it has failed, with ``missing_outputs``. Whatever else became of
-    the pod is recorded in ``done``: ``success``, ``return_code``, ``start_time``, ``end_time``,
-    ``duration`` (seconds), ``attempt``, ``pod``, ``uid``, ``node``, ``image``, ``restarts``, with
-    several containers a list of these as ``containers``; of a failure also ``reason``, ``signal``
-    where it was one, and one of ``oom_killed``, ``evicted``, ``image_unavailable``,
-    ``unschedulable``, ``not_started``, ``timed_out``, ``killed``, ``deleted`` and ``lost`` where
-    that applies. The pod is deleted when all of that is written, the logs included.
+    A job succeeds if its pod does (all containers end with exit status 0) and every output that is
+    not optional has been written by then. Without these outputs the job has failed, with
+    ``missing_outputs``. The record in ``done`` contains ``success``, ``return_code``,
+    ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``, ``pod``, ``uid``, ``node``,
+    ``image`` and ``restarts``, and for several containers a list of their values as ``containers``.
+    The record of a failure also contains ``reason``, ``signal`` if a signal ended it, and, if it
+    applies, one of ``oom_killed``, ``evicted``, ``image_unavailable``, ``unschedulable``,
+    ``not_started``, ``timed_out``, ``killed``, ``deleted`` and ``lost``. The pod is deleted after
+    all of this, including the logs, has been written.
 
-    A pod is created under the one name that the pod of its job can have, so a job has no two of
-    them, whatever crashes. A node that is lost proves nothing about what runs on it: its jobs are
-    recorded as lost, and are not started elsewhere before somebody removes that record.
+    The name of a pod is determined by its job, so that a job never has two pods, even after a
+    crash. If a node is lost, its pods may still be running: their jobs are recorded as lost, and
+    are not started elsewhere until the user removes that record.
 
     :param name: the name of the task. It becomes a label.
     :param podman: a callable returning a PodManager to use to connect to the cluster.
-    :param resources: a ResourceManager instance. Tasks launched will contribute to its quota, by
-        what the containers of the pod request, and be denied if they would break the quota.
+    :param resources: a ResourceManager instance. Tasks launched will contribute to its quota by the
+        resource requests of the pod's containers, and be denied if they would break the quota.
     :param template: YAML markup for a pod manifest template, either as a string or a path to a
-        file, or a ``Template``, which can have other delimiters. It may name ``job``, ``task``,
-        ``argv0`` (the script that runs), the keys of ``env`` and every link, which gives what its
-        repository says about the job. What it gets besides are the labels ``app``, ``task`` and
-        ``job``, the end of its name, and the restart policy ``Never`` if it has none.
+        file, or a ``Template``, which can have other delimiters. It can use ``job``, ``task``,
+        ``argv0`` (the running script), the keys of ``env``, and the name of every link, which is
+        the info of its repository about the job. The task adds the labels ``app``, ``task`` and
+        ``job``, the end of the name, and the restart policy ``Never`` if there is none.
     :param logs: optional: a BlobRepository to dump pod logs to on completion. Linked as "logs"
-        with ``inhibits_start``, ``required_for_output``, ``is_status``. Of several containers
-        each has a heading.
+        with ``inhibits_start``, ``required_for_output``, ``is_status``. If there are several
+        containers, each log has a heading.
     :param done: optional: a MetadataRepository in which to dump some information about the pod's
         lifetime and termination on completion. Linked as "done" with ``inhibits_start``,
         ``required_for_output``, ``is_status``.
@@ -74,27 +75,27 @@ class KubeTask(KubeControl):
     :param timeout: optional: when a pod is found to have been running continuously for this
         amount of time (a timedelta, or seconds), it will be timed out and stopped. The method
         :meth:`handle_timeout` will be called in-process.
-    :param env: optional: additional keys to add to the template environment. What they put into
-        a manifest is not shown in any message.
+    :param env: optional: additional keys to add to the template environment. Messages do not show
+        the text that they insert into a manifest.
     :param ready: optional: a repository from which to read task-ready status.
-    :param pending_timeout: optional: how long a pod may take until it runs (a timedelta, or
-        seconds), be it that no node has room for it or that its image cannot be had. Without it
-        a pod waits for room for ever, and for an image five minutes.
-    :param retries: how often a failed job is tried again before its failure is recorded.
-    :param concurrency: how many jobs may run at once.
-    :param disabled: whether the pipeline leaves this task alone.
+    :param pending_timeout: optional: the maximum time from the creation of a pod until it runs (a
+        timedelta, or seconds), while no node has room for it or its image is unavailable. By
+        default a pod waits for room without limit, and for an image for five minutes.
+    :param retries: the number of retries of a failed job before its failure is recorded.
+    :param concurrency: the maximum number of jobs that run at once.
+    :param disabled: whether the pipeline ignores this task.
     :param unsafe_templates: whether a value that the template prints may change the shape of the
         manifest. By default its job is refused with a :class:`TemplateError`; only the filter
         ``tojson`` prints lists and mappings, and ``raw`` text that is meant as YAML.
 
     It is highly recommended to provide one or more of ``done`` or ``logs`` so that at least one
-    link is present with ``inhibits_start``. Only ``done`` tells what has failed.
+    link is present with ``inhibits_start``. Only ``done`` records which jobs have failed.
     """
 
     event_driven = True
 
     checks_outputs_in_pod: ClassVar[bool] = False
-    """Whether a pod ends well only if its job's required outputs are written."""
+    """Whether the pod itself checks the required outputs of its job, and fails without them."""
 
     def _prepare(self) -> None:
         self._launcher = Launcher(self)
@@ -110,7 +111,7 @@ class KubeTask(KubeControl):
         self._jobs = Jobs(self)
 
     async def validate(self) -> None:
-        """Check the configuration and the cluster, and find what an earlier driver left behind.
+        """Check the configuration and the cluster, and find the pods of an earlier driver.
 
         Pods of the app that belong to no task are reported.
 
@@ -118,7 +119,7 @@ class KubeTask(KubeControl):
             that can never be defined.
         :raises PodManagerError: if pods cannot be listed.
         """
-        self._jobs.listen()  # before all else, since the watch reports pods that nobody listens to
+        self._jobs.listen()  # first, because the watch reports the pods that have no listener
         if self.looks_only:
             self.podman.tasks.add(self.name)
         await self.template.check()
@@ -126,7 +127,7 @@ class KubeTask(KubeControl):
         await self._jobs.adopt()
 
     async def _usage(self) -> Resources:
-        """Tell what the live pods take of the quota, and how many launches were recent."""
+        """Return the resources that this task's pods use, and the number of recent launches."""
         return await usage_of(self, self._jobs)
 
     async def demand(self, job: str) -> Resources | None:
@@ -139,12 +140,12 @@ class KubeTask(KubeControl):
         return self._jobs.live.keys()
 
     async def update(self) -> bool:
-        """Go on with what could not be done before; whatever ends is told by the cluster."""
+        """Retry the actions that had to wait; endings of pods arrive from the watch."""
         jobs = self._jobs
         await jobs.adopt()
         live, leaving = list(jobs.live.values()), jobs.leaving.expected
         if not live:
-            return leaving  # what comes next waits for that
+            return leaving  # wait for these pods before the next update
         jobs.attend(live)
         if self.runtime is None:
             await self.launch_due()
@@ -153,11 +154,11 @@ class KubeTask(KubeControl):
         return True
 
     async def launch(self, job: str) -> None:
-        """Launch a job; in synchronous mode, to its end.
+        """Launch a job; in synchronous mode, wait until it has ended.
 
-        :raises UnrecordableJobError: if its end could not be recorded.
-        :raises LaunchRefusedError: if the quota has no room, or too many ends are not recorded.
-        :raises TemplateError: if the template gives no pod that is accepted.
+        :raises UnrecordableJobError: if its outcome could not be recorded.
+        :raises LaunchRefusedError: if the quota has no room, or too many outcomes are unrecorded.
+        :raises TemplateError: if the rendered template is not an acceptable pod.
         :raises TaskError: if the job is running already.
         :raises PodManagerError: if the pod could not be created.
         """
@@ -176,13 +177,13 @@ class KubeTask(KubeControl):
         if self.synchronous:
             await self._complete(live)
         elif not self.drives:
-            jobs.drop(live)  # it is for the driver to look after it
+            jobs.drop(live)  # the driver tracks it
 
     async def _begin(self, live: LiveJob) -> None:
         jobs = self._jobs
         try:
             if jobs.unrecorded >= MOST_UNRECORDED:
-                raise LaunchRefusedError(self.name, live.job, "recording ends of jobs")
+                raise LaunchRefusedError(self.name, live.job, "unrecorded job outcomes")
             await self._launcher.launch(live, jobs)
         except LaunchRefusedError:
             if live.attempt > 1:
@@ -200,7 +201,7 @@ class KubeTask(KubeControl):
         jobs.run_on(live)
 
     async def _complete(self, live: LiveJob) -> None:
-        """Wait until a job is over, and do what otherwise a pipeline would."""
+        """Track a job until it has finished, as a pipeline does otherwise."""
         jobs = self._jobs
         while not live.over.is_set():
             if not self.drives and live.pod is not None and not live.gone:
@@ -214,12 +215,12 @@ class KubeTask(KubeControl):
                 await asyncio.wait_for(live.over.wait(), LOOK_AGAIN)
 
     async def settled(self, job: str, record: Mapping[str, Any]) -> None:
-        """Take note that a job has ended and will not be tried again; for subclasses.
+        """Handle the outcome of a job that will not be retried; a hook for subclasses.
 
-        It is called before the pod is deleted, and again if that or anything else fails.
+        It is called before the pod is deleted, and again if it or a later step fails.
 
         :param job: the job.
-        :param record: how it ended.
+        :param record: the record of its outcome.
         """
 
     # -- ending jobs early -----------------------------------------------------------------------
@@ -228,15 +229,15 @@ class KubeTask(KubeControl):
         """Override this method in a subclass to have it called whenever a pod times out.
 
         You can use this method to e.g. scrape in-progress data out of the pod via an exec. The
-        pod runs until this returns, and is deleted afterwards; what this raises is logged.
+        pod runs until this returns, and is deleted afterwards; exceptions are logged.
 
-        :param pod: the pod, as it was known last.
+        :param pod: the last known state of the pod.
         """
 
     async def delete(self, pod: V1Pod) -> None:
         """Kill a pod and relinquish its resources without marking the task as complete.
 
-        Its job is ready again, if it was.
+        Its job is then ready again, if it was before.
 
         :param pod: a pod of this task.
         :raises PodManagerError: if that failed.
@@ -246,14 +247,14 @@ class KubeTask(KubeControl):
             await self.discard(raw)
 
     async def kill(self, job: str, *, grace: float | None = None) -> bool:
-        """End a job that is live; it counts as failed.
+        """Kill a job that has a pod or waits for a retry; it counts as failed.
 
-        If this process drives the task, this returns when the end is recorded, as ``killed``; else
-        when the pod is over, and the driver records it, now or when there is one.
+        If this process drives the task, return after the outcome is recorded, as ``killed``.
+        Otherwise return when the pod has ended; the driver records it, now or when it next runs.
 
         :param job: the job.
-        :param grace: how many seconds its containers get to end after they were asked to; what
-            the pod says itself by default.
-        :return: whether there was anything to end.
+        :param grace: seconds between the signal to end and the kill of its containers; by default
+            the grace period of the pod.
+        :return: whether there was a job to kill.
         """
         return await self.end_early(job, grace)

@@ -1,4 +1,4 @@
-"""What is known of an application's pods: listed once in pages, then watched."""
+"""A cache of an application's pods: listed once in pages, then watched."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ log = logging.getLogger("pydatatask.pod_manager")
 Pod = dict[str, Any]
 
 SERVER_TIMEOUT = 290
-"""Seconds after which the API server is to end a watch."""
+"""Seconds after which the API server is asked to end a watch."""
 
 SILENCE = 100.0
-"""Seconds without an event or a bookmark, which come about every minute, after which a watch is
-taken for dead."""
+"""Seconds without an event after which a watch counts as dead; the server sends a bookmark about
+every minute."""
 
 LONGEST_TURN = 0.01
-"""Seconds of events in a row after which others have their turn in the event loop."""
+"""Seconds of processing events after which other tasks of the event loop get to run."""
 
 _SHORT = 1.0
 _FIRST_WAIT = 0.2
@@ -44,12 +44,12 @@ _GONE = 410
 
 
 class PodWatch(KnownPods):
-    """Keeps the pods of an application in memory, and tells those who listen what changes.
+    """A cache of the pods of an application that notifies listeners of changes.
 
-    What it has is old while the API server cannot be reached, and made good afterwards: a pod may
-    be shown that is gone, never the other way round.
+    It is stale while the API server cannot be reached, and is corrected afterwards: it may still
+    contain a pod that was deleted, but never drops one that exists.
 
-    :param source: where the pods are.
+    :param source: the source of the pods.
     """
 
     def __init__(self, source: PodSource) -> None:
@@ -69,20 +69,20 @@ class PodWatch(KnownPods):
         self._told_of_failure = False
         self._told_of_strays = False
 
-    # -- what is known ---------------------------------------------------------------------------
+    # -- state -----------------------------------------------------------------------------------
 
     @property
     def synced(self) -> bool:
-        """Whether the pods are known."""
+        """True if the pods have been listed."""
         return self._synced.is_set()
 
-    # -- who wants to know -----------------------------------------------------------------------
+    # -- listeners -------------------------------------------------------------------------------
 
     def subscribe(self, task: str, listener: Listener) -> None:
-        """Tell somebody of all pods of a task that there are, and of what becomes of them.
+        """Notify a listener of all known pods of a task, and of every later change.
 
-        :param task: whose pods.
-        :param listener: whom to tell.
+        :param task: the task.
+        :param listener: the listener.
         """
         self._listeners[task] = listener
         for pod in self.pods(task):
@@ -91,21 +91,21 @@ class PodWatch(KnownPods):
             self._running = asyncio.create_task(self._run(), name="pydatatask watch of pods")
 
     def unsubscribe(self, task: str, listener: Listener) -> None:
-        """Tell somebody no more; without anybody to tell, the watch ends."""
+        """Remove a listener; the watch ends with the last one."""
         if self._listeners.get(task) is listener:
             del self._listeners[task]
         if not self._listeners:
             self._stop()
 
     def _stop(self) -> None:
-        """End the watch, after which what it knew is nothing to rely on."""
+        """End the watch and discard its state, which is no longer updated."""
         if self._running is not None:
             self._running.cancel()
             self._stopped.append(self._running)
             self._running = None
             tried = self._tried
             self.forget()
-            tried.set()  # who waits for it gets to know
+            tried.set()  # wakes up ready()
 
     async def close(self) -> None:
         """End the watch and wait for its end."""
@@ -117,11 +117,11 @@ class PodWatch(KnownPods):
     async def ready(self) -> None:
         """Wait until the pods are known.
 
-        :raises PodManagerError: if they could not be listed; that is tried again meanwhile.
+        :raises PodManagerError: if they could not be listed; the watch keeps trying.
         :raises SessionError: if the watch was ended.
         """
         if self._running is None:
-            raise SessionError("the pod manager was closed, or nobody drives tasks by it any more")
+            raise SessionError("the pod manager is closed, or no pipeline drives tasks with it")
         if not self.synced:
             await self._tried.wait()
             if self._running is None:
@@ -144,12 +144,12 @@ class PodWatch(KnownPods):
                     continue
             except PodManagerError as e:
                 if e.status == _GONE:
-                    log.info("The pods of %s are listed anew: %s", self._source.where, e.cause)
+                    log.info("Listing the pods of %s again: %s", self._source.where, e.cause)
                     version = None
                 else:
                     self._note(e)
             except Exception as e:
-                # Without a watch nothing would ever end, so it goes on, and from the beginning.
+                # Without a watch no pod would ever end, so it is restarted with a new listing.
                 log.exception("The watch of the pods of %s failed", self._source.where)
                 self._note(PodManagerError("watch pods", self._source.where, describe(e)))
                 version = None
@@ -161,11 +161,11 @@ class PodWatch(KnownPods):
         await asyncio.sleep(max(asked or 0.0, self._wait * random.uniform(0.5, 1.0)))
 
     def _note(self, failure: PodManagerError) -> None:
-        # That a watch is cut is nothing unusual; that it cannot be taken up again is.
+        # A watch is often interrupted; only a failure to resume it is worth a warning.
         if self._failure is not None and not self._told_of_failure and self.synced:
             self._told_of_failure = True
             log.warning(
-                "Nothing new is known of the pods of %s; it is tried again: %s",
+                "The pods of %s cannot be watched; trying again: %s",
                 self._source.where,
                 failure.cause,
             )
@@ -177,7 +177,7 @@ class PodWatch(KnownPods):
         seen: set[str] = set()
         version = ""
         async with aclosing(self._source.pages()) as pages:
-            async for pods, version in pages:  # noqa: B007 - the last one counts
+            async for pods, version in pages:  # noqa: B007 - the last version is returned
                 for pod in pods:
                     seen.add(name_of(pod))
                     self._see(pod)
@@ -194,11 +194,11 @@ class PodWatch(KnownPods):
 
     def _connected(self) -> None:
         if self._told_of_failure:
-            log.warning("The pods of %s are known again", self._source.where)
+            log.warning("The pods of %s are watched again", self._source.where)
         self._failure, self._told_of_failure = None, False
 
     async def _follow(self, version: str) -> str:
-        """Take note of events until the server ends the watch; give the version reached."""
+        """Process events until the server ends the watch; return the last version."""
         seconds = int(SERVER_TIMEOUT * random.uniform(0.8, 1.0))
         try:
             async with aclosing(self._source.events(version, seconds, SILENCE)) as lines:
@@ -214,7 +214,7 @@ class PodWatch(KnownPods):
         return version
 
     async def _give_way(self) -> None:
-        """Let others have their turn, if this one was long."""
+        """Yield to the event loop if processing has taken long."""
         if time.monotonic() > self._turn_ends:
             await asyncio.sleep(0)
             self._turn_ends = time.monotonic() + LONGEST_TURN
@@ -257,7 +257,7 @@ class PodWatch(KnownPods):
         try:
             listener.changed(pod, gone=gone)
         except Exception:
-            log.exception("What became of the pod %s could not be taken note of", name_of(pod))
+            log.exception("A change of the pod %s could not be processed", name_of(pod))
 
     def _tell_of_strays(self) -> None:
         if self._told_of_strays:

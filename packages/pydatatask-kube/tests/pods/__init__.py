@@ -1,1 +1,1 @@
-"""Pods on an API server of the tests' own."""
+"""Tests of pods with a fake API server."""

@@ -1,7 +1,7 @@
-"""An API server that knows nothing but pods, counts requests, and fails when it is told to.
+"""A fake API server that serves pods only, counts requests, and fails on demand.
 
-It stands in for what no real cluster does on demand; what a real one does is tested on one. There
-is no kubelet: a test says what becomes of a pod.
+It is for situations that a real cluster does not produce on demand; other tests use a real one. It
+has no kubelet: tests set the status of pods.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ CONTAINER = {"name": "main", "image": "image"}
 class ApiServer:
     """The pods of one namespace.
 
-    ``refuse`` is asked about every request before it is served, and gives a status to answer it
-    with; ``lose`` about every answer, and tells whether the connection is to be cut in its place.
+    ``refuse`` is called before every request, and returns the status of an error response or None.
+    ``lose`` is called after every request, and returns whether to cut the connection instead of
+    sending the response.
     """
 
     def __init__(self) -> None:
@@ -48,7 +49,7 @@ class ApiServer:
         self.logs: dict[tuple[str, str], bytes] = {}
         self.counts: Counter[str] = Counter()
         self.created: Counter[str] = Counter()
-        """How often a pod was created for each job."""
+        """The number of pods created for each job."""
         self.most_at_once = 0
         self.refuse: Callable[[str], int | None] = lambda what: None
         self.lose: Callable[[str], bool] = lambda what: False
@@ -63,34 +64,34 @@ class ApiServer:
         self._pages: dict[str, list[Pod]] = {}
 
     def manager(self, **options: Any) -> PodManager:
-        """Make a pod manager for this server."""
+        """Create a pod manager for this server."""
         options.setdefault("config", self.configuration)
         return PodManager(APP, NAMESPACE, **options)
 
     def configuration(self) -> Configuration:
-        """Give a configuration for this server."""
+        """Return a configuration for this server."""
         configuration = Configuration(host=self.url)
         if self.token is not None:
             configuration.api_key = {"BearerToken": f"Bearer {self.token}"}
         return configuration
 
-    # -- what becomes of pods --------------------------------------------------------------------
+    # -- life of pods ----------------------------------------------------------------------------
 
     def of(self, job: str) -> Pod:
-        """Give the pod of a job."""
+        """Return the pod of a job."""
         return next(p for p in self.pods.values() if p["metadata"]["labels"].get("job") == job)
 
     def run(self, pod: Pod) -> None:
-        """Have all containers of a pod begin."""
+        """Set all containers of a pod to running."""
         self.set_status(pod, phase="Running", startTime=now(), **statuses(pod, running=True))
 
     def finish(self, pod: Pod, code: int = 0, log: bytes | None = None, **more: Any) -> None:
-        """Have all containers of a pod end.
+        """Set all containers of a pod to terminated.
 
         :param pod: the pod.
-        :param code: with which exit status.
-        :param log: what they wrote; the job by default.
-        :param more: what their state is to say besides.
+        :param code: their exit status.
+        :param log: their log; the job by default.
+        :param more: further fields of their state.
         """
         for container in pod["spec"]["containers"]:
             text = f"{pod['metadata']['labels'].get('job')}\n".encode() if log is None else log
@@ -104,16 +105,16 @@ class ApiServer:
         self._changed("MODIFIED", pod)
 
     def hold(self, pod: Pod) -> None:
-        """Put a finalizer on a pod, so that it stays after it was deleted until it is removed."""
+        """Add a finalizer to a pod, so that it remains after its deletion until it is removed."""
         pod["metadata"]["finalizers"] = ["test/hold"]
 
     def remove(self, pod: Pod) -> None:
-        """Have a pod be gone."""
+        """Remove a pod."""
         if self.pods.pop(pod["metadata"]["name"], None) is not None:
             self._changed("DELETED", pod)
 
     def add(self, task: str, job: str, name: str | None = None, app: str = APP) -> Pod:
-        """Have somebody else create a pod."""
+        """Create a pod like another client."""
         labels = {"app": app, "task": task, "job": job}
         metadata = {"name": name or f"other-{job.lower()}", "labels": labels}
         return self._create({"metadata": metadata, "spec": {"containers": [CONTAINER]}})
@@ -132,7 +133,7 @@ class ApiServer:
 
     @property
     def active(self) -> int:
-        """How many pods are not over."""
+        """The number of pods that have not ended."""
         over = ("Succeeded", "Failed")
         return sum(pod["status"]["phase"] not in over for pod in self.pods.values())
 
@@ -146,7 +147,7 @@ class ApiServer:
         self._news.set()
         self._news = asyncio.Event()
 
-    # -- trouble ---------------------------------------------------------------------------------
+    # -- faults ----------------------------------------------------------------------------------
 
     def cut_watches(self) -> None:
         """Break the connection of every watch."""
@@ -155,7 +156,7 @@ class ApiServer:
                 request.transport.abort()
 
     def forget_history(self) -> None:
-        """Have every version until now be too old to watch from."""
+        """Expire all versions until now, so that they are too old to watch from."""
         self._oldest = self._version + 1
         self._version += 1
         self._history.clear()
@@ -163,7 +164,7 @@ class ApiServer:
     # -- requests --------------------------------------------------------------------------------
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request."""
+        """Handle a request."""
         what = kind_of(request.method, request.path, request.query)
         self.counts[what] += 1
         if self.token is not None and request.headers.get("authorization") != (
@@ -172,12 +173,12 @@ class ApiServer:
             return _status(401, "Unauthorized", "Unauthorized")
         status = self.refuse(what)
         if status is not None:
-            return _status(status, "InternalError", "told to fail")
+            return _status(status, "InternalError", "a fault of the test")
         answer = await getattr(self, f"_answer_{what}")(request)
         if self.lose(what):
             assert request.transport is not None
             request.transport.abort()
-        return answer  # type: ignore[no-any-return] # all of them are answers
+        return answer  # type: ignore[no-any-return] # all handlers return responses
 
     async def _answer_list(self, request: web.Request) -> web.Response:
         token = request.query.get("continue")
@@ -196,7 +197,7 @@ class ApiServer:
         return web.json_response({"kind": "PodList", "metadata": about, "items": items[:limit]})
 
     def expire_pages(self) -> None:
-        """Have every listing that is under way be too old to go on with."""
+        """Expire all listings in progress, so that they cannot continue."""
         self._pages.clear()
 
     async def _answer_watch(self, request: web.Request) -> web.StreamResponse:
@@ -273,7 +274,7 @@ class ApiServer:
         return web.json_response(pod)
 
     def write(self, pod: Pod, text: bytes, container: str = "main") -> None:
-        """Have a container write something."""
+        """Append to the log of a container."""
         key = pod["metadata"]["name"], container
         self.logs[key] = self.logs.get(key, b"") + text
         self._tell()
@@ -303,7 +304,7 @@ class ApiServer:
             try:
                 await response.write(text[sent:])
             except ConnectionError:
-                return response  # nobody follows any more
+                return response  # the client has closed the connection
             sent = len(text)
             if pod is None or pod["metadata"]["uid"] != uid or not runs(pod, container):
                 return response

@@ -1,4 +1,4 @@
-"""What the tests share: an API server, a pod manager, and a task that can be driven."""
+"""Shared fixtures: a fake API server and a pod manager."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
-    """Fail a test in which this package, or the core, blocks the event loop."""
+    """Fail a test in which this package or the core blocks the event loop."""
     with blockbuster.blockbuster_ctx(
         scanned_modules=["pydatatask_core", "pydatatask_kube"],
         excluded_modules=["pydatatask_core.testing"],
@@ -27,14 +27,14 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
 
 @pytest.fixture
 async def server() -> AsyncIterator[ApiServer]:
-    """Give an API server without pods."""
+    """Yield an API server without pods."""
     async with serving() as server:
         yield server
 
 
 @pytest.fixture
 async def podman(server: ApiServer) -> AsyncIterator[PodManager]:
-    """Give a pod manager for it."""
+    """Yield a pod manager for it."""
     podman = server.manager()
     yield podman
     await podman.close()

@@ -1,4 +1,4 @@
-"""Tasks of pods that a test drives."""
+"""Tasks of pods driven by tests."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ PATIENCE = 30.0
 
 
 async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
-    """Wait until something is so.
+    """Wait until a condition is true.
 
-    :param condition: what.
-    :param patience: after how many seconds to fail.
+    :param condition: the condition.
+    :param patience: seconds after which to fail.
     """
     deadline = time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         await asyncio.sleep(0.005)
 
 
 class Driven:
-    """A task with repositories in memory, on an API server of the tests' own.
+    """A task with in-memory repositories, on a fake API server.
 
     :param server: the server.
     :param jobs: the jobs that are ready.
-    :param options: what the task is to have besides.
+    :param options: further arguments of the task.
     """
 
     def __init__(self, server: ApiServer, *jobs: str, **options: Any) -> None:
@@ -66,7 +66,7 @@ class Driven:
         self.pipeline = Pipeline([self.task])
 
     def record(self, job: str) -> Any:
-        """Give the record of a job."""
+        """Return the record of a job."""
         return self.done.data.get(job)
 
     @asynccontextmanager
@@ -82,7 +82,7 @@ class Driven:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[Any]]:
-        """Run the pipeline until it is quiet, or the block ends."""
+        """Run the pipeline until it is idle, or the block ends."""
         async with self.open() as pipeline:
             run = asyncio.create_task(pipeline.run(poll=0.05))
             try:
@@ -92,6 +92,6 @@ class Driven:
                 await asyncio.wait([run])
 
     async def run(self) -> Any:
-        """Run the pipeline until it is quiet."""
+        """Run the pipeline until it is idle."""
         async with self.running() as run:
             return await asyncio.wait_for(run, PATIENCE)

@@ -1,4 +1,4 @@
-"""What the pods of an API server look like."""
+"""Helpers for the JSON of pods."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Pod = dict[str, Any]
 
 
 def now() -> str:
-    """Give the time as Kubernetes writes it."""
+    """Return the current time in the format of Kubernetes."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

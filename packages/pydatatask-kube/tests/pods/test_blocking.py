@@ -1,4 +1,4 @@
-"""How long the event loop is kept from everything else while very many pods are listed."""
+"""The time for which the event loop is blocked while very many pods are listed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[2]), print=lambda *a: print
 
 @pytest.fixture
 def crowd(unused_tcp_port: int) -> Iterator[str]:
-    """Serve very many pods from a process of its own, which keeps no time from the test's loop."""
+    """Serve very many pods from another process, which does not delay the test's event loop."""
     command = [sys.executable, "-c", CROWD, str(PODS), str(unused_tcp_port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -64,7 +64,7 @@ def crowd(unused_tcp_port: int) -> Iterator[str]:
 
 
 class Listener:
-    """Is told of every pod, as a task is."""
+    """A listener for every pod, like a task."""
 
     seen = 0
 
@@ -73,18 +73,18 @@ class Listener:
         self.seen += 1
 
     def listed(self, began: float) -> None:
-        """Take note of nothing."""
+        """Ignore the end of a listing."""
 
 
-async def test_listing_many_pods_leaves_the_loop_to_others(crowd: str) -> None:
+async def test_listing_many_pods_does_not_block_the_event_loop(crowd: str) -> None:
     podman = PodManager("app", "testing", lambda: Configuration(host=crowd))
     await podman.connect()
     gc.collect()
-    gc.freeze()  # what the test's own process holds takes as long to look through, and longer
+    gc.freeze()  # garbage collections over the test's own objects take longer than the limit
     listener, longest, turns = Listener(), 0.0, 0
     podman.watch.subscribe("task", listener)
     ready = asyncio.ensure_future(podman.watch.ready())
-    # The time of this process alone counts: others on the machine are no fault of ours.
+    # Only the CPU time of this thread counts, so that other load on the machine does not matter.
     while not ready.done():
         before = time.thread_time()
         await asyncio.sleep(0)
@@ -94,4 +94,4 @@ async def test_listing_many_pods_leaves_the_loop_to_others(crowd: str) -> None:
     assert listener.seen == PODS
     assert len(podman.watch.jobs("task")) == PODS
     await podman.close()
-    assert longest < 0.05, f"one turn of {turns} took {longest * 1000:.1f} ms"
+    assert longest < 0.05, f"the longest of {turns} iterations took {longest * 1000:.1f} ms"

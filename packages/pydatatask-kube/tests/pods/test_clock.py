@@ -1,4 +1,4 @@
-"""Ages of pods are told by the API server's clock, whatever this machine's says."""
+"""Ages of pods are computed with the API server's clock, not that of this machine."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Give the monotonic time, in a list, to change it."""
+    """Return the monotonic time as a list with one item that can be changed."""
     told = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: told[0])
     return told
 
 
-def test_it_goes_on_from_the_date_of_the_last_answer(seconds: list[float]) -> None:
+def test_it_continues_from_the_date_of_the_last_response(seconds: list[float]) -> None:
     it = ServerClock()
     it.note("Thu, 01 Jan 2026 12:00:00 GMT")
     seconds[0] += 90
@@ -35,20 +35,20 @@ def test_it_goes_on_from_the_date_of_the_last_answer(seconds: list[float]) -> No
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Thu, 01 Jan 2026 12:00:00 -0000"])
-def test_what_is_no_date_changes_nothing(date: str | None, seconds: list[float]) -> None:
+def test_an_invalid_date_changes_nothing(date: str | None, seconds: list[float]) -> None:
     it = ServerClock()
     it.note("Thu, 01 Jan 2026 12:00:00 GMT")
     it.note(date)
     assert it.now() == datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_without_an_answer_it_is_this_machines_time() -> None:
+def test_without_a_response_it_returns_the_time_of_this_machine() -> None:
     it = ServerClock()
     it.note(None)
     assert abs(it.now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
-async def test_every_answer_sets_it(
+async def test_every_response_sets_the_clock(
     server: ApiServer, podman: PodManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Late(datetime):

@@ -1,4 +1,4 @@
-"""Connections that are given up while the peer says nothing, over TLS, which likes farewells."""
+"""Abandoned TLS connections whose peer sends nothing, not even a TLS shutdown."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _PODS = json.dumps({"items": [], "metadata": {"resourceVersion": "1"}}).encode()
 
 
 class Silent:
-    """An API server that lists no pods, begins to tell of changes, and then does nothing at all.
+    """An API server that lists no pods, sends one event, and then hangs.
 
     :param identity: its key and certificate.
     """
 
     def __init__(self, identity: Identity) -> None:
         self.asked = threading.Event()
-        """Set when it was asked for something that it does not answer to the end."""
+        """Set when a request was received that it will not answer completely."""
         self._certificate = str(identity.certificate)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(identity.certificate, identity.key)
@@ -44,7 +44,7 @@ class Silent:
         self._thread.start()
 
     def manager(self) -> PodManager:
-        """Make a pod manager for it."""
+        """Create a pod manager for it."""
 
         def configuration() -> Configuration:
             host = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -55,7 +55,7 @@ class Silent:
         return PodManager("app", "testing", configuration)
 
     def _serve(self) -> None:
-        with contextlib.suppress(OSError):  # it is closed
+        with contextlib.suppress(OSError):  # the listener is closed
             while True:
                 raw, _ = self._listener.accept()
                 self._open.append(self._context.wrap_socket(raw, server_side=True))
@@ -76,7 +76,7 @@ class Silent:
                 client.sendall(head + size + _PODS)
 
     def close(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -113,7 +113,7 @@ async def _cancel_a_request(silent: Silent, podman: PodManager) -> None:
 
 
 @pytest.mark.parametrize("act", [_watch, _cancel_a_request])
-def test_nothing_of_a_connection_outlives_the_event_loop(
+def test_no_connection_outlives_the_event_loop(
     silent: Silent, act: Callable[[Silent, PodManager], Awaitable[None]]
 ) -> None:
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""The suite over the pods of a task."""
+"""The repository contract for ``live``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LivePods(RepositoryContract):
-    """What is the same however the pipeline is open."""
+    """Settings that do not depend on the mode of the pipeline."""
 
     stores = False
     persistent = False
@@ -54,13 +54,13 @@ class LivePods(RepositoryContract):
             await self.shown(repo, pod)
 
     async def shown(self, repo: Any, pod: Any) -> None:
-        """Wait until a pod is known."""
+        """Wait until the repository knows a pod."""
 
     async def requests(self, repo: Any) -> int:
         return self.server.counts.total()
 
     async def test_validating_what_cannot_work_says_so(self, broken: Any) -> None:
-        """R10 says so of the task: ``validate`` of :class:`KubeTask` lists the pods."""
+        """R10 does not apply: ``validate`` of :class:`KubeTask` lists the pods instead."""
 
 
 class TestLookedAt(LivePods):

@@ -1,4 +1,4 @@
-"""Every way in which a pod can end, as the API server tells it."""
+"""Every way in which a pod can end, from the responses of the API server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def pod(
     fate: str | None = None,
     **status: Any,
 ) -> dict[str, Any]:
-    """Make the JSON of a pod whose containers are in the given states."""
+    """Return the JSON of a pod whose containers are in the given states."""
     names = ["main", "side", "third"][: max(1, len(states))]
     limits = {"resources": {"limits": {"memory": "16Mi"}}}
     containers = [{"name": name, "image": f"{name}:1", **limits} for name in names]
@@ -79,7 +79,7 @@ DEADLINE: dict[str, Any] = {
     "message": "was active longer than allowed",
 }
 
-# what is seen, whether the pod is gone, the kind of failure, a part of the reason, the exit status
+# pod, whether it is deleted, kind of failure, part of the reason, exit status
 FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = {
     "exit status": (pod("Failed", terminated(3)), False, None, "exit status 3", 3),
     "signal": (pod("Failed", terminated(139)), False, None, "killed by SIGSEGV", 139),
@@ -95,7 +95,7 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
         pod("Failed", waiting("PodInitializing"), init=terminated(2)),
         *(False, None, "exit status 2 of container 'init'", 2),
     ),
-    "what the container said": (
+    "message of the container": (
         pod("Failed", terminated(1, message="no such dataset")),
         *(False, None, "exit status 1: no such dataset", 1),
     ),
@@ -141,7 +141,7 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
     ),
     "outstays its grace period": (
         pod("Running", RUNNING, deleted=60 + LOST_AFTER),
-        *(False, "lost", "node 'node' does not end it", None),
+        *(False, "lost", "node 'node' has not stopped it", None),
     ),
     "refused by its node": (
         pod("Failed", reason="OutOfcpu", message="Node didn't have enough resource: cpu"),
@@ -161,20 +161,20 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
     ),
     "deleted while it ran": (
         pod("Running", RUNNING, deleted=5),
-        *(True, "deleted", "someone else", None),
+        *(True, "deleted", "another client", None),
     ),
     "deleted by force, unannounced": (
         pod("Running", RUNNING),
-        *(True, "deleted", "someone else", None),
+        *(True, "deleted", "another client", None),
     ),
-    "deleted before it ran": (pod("Pending"), True, "deleted", "someone else", None),
+    "deleted before it ran": (pod("Pending"), True, "deleted", "another client", None),
     "deleted, and ended by that": (
         pod("Failed", terminated(143, ended=3), deleted=5),
-        *(False, "deleted", "someone else", 143),
+        *(False, "deleted", "another client", 143),
     ),
     "deleted, and ended well because of that": (
         pod("Succeeded", terminated(0, "Completed", ended=3), deleted=5),
-        *(True, "deleted", "someone else", None),
+        *(True, "deleted", "another client", None),
     ),
     "timed out": (
         pod("Running", RUNNING, created=200, startTime=ago(101)),
@@ -186,9 +186,9 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
     ),
     "no image": (
         pod("Pending", waiting("ImagePullBackOff"), created=51),
-        *(False, "image_unavailable", "'main:1' cannot be had: ImagePullBackOff: why", None),
+        *(False, "image_unavailable", "'main:1' is unavailable: ImagePullBackOff: why", None),
     ),
-    "an image that can be none": (
+    "an invalid image name": (
         pod("Pending", waiting("InvalidImageName"), created=1),
         *(False, "image_unavailable", "InvalidImageName", None),
     ),
@@ -204,13 +204,13 @@ FAILURES: dict[str, tuple[dict[str, Any], bool, str | None, str, int | None]] = 
         pod("Pending", waiting("ContainerCreating"), created=51),
         *(False, "not_started", "not running after 50 s: ContainerCreating", None),
     ),
-    "nobody knows": (pod("Failed"), False, None, "nothing says why", None),
+    "nobody knows": (pod("Failed"), False, None, "of unknown cause", None),
 }
 LIMITS = Limits(pending=50, timeout=100)
 
 
 @pytest.mark.parametrize("seen", FAILURES)
-def test_a_failure_is_told_by_its_kind_and_reason(seen: str) -> None:
+def test_a_failure_has_its_kind_and_reason(seen: str) -> None:
     known, gone, kind, reason, code = FAILURES[seen]
     ending = judge(known, gone, NOW, LIMITS).ending
     assert ending is not None
@@ -234,7 +234,7 @@ def test_a_failure_is_told_by_its_kind_and_reason(seen: str) -> None:
     ids=["plain", "deleted afterwards", "with a side container"],
 )
 @pytest.mark.parametrize("gone", [False, True])
-def test_a_success_is_one_even_if_the_pod_is_gone_since(known: Any, gone: bool) -> None:
+def test_a_success_stays_one_after_the_pod_is_deleted(known: Any, gone: bool) -> None:
     ending = judge(known, gone, NOW, LIMITS).ending
     assert ending is not None
     assert ending.success
@@ -258,13 +258,13 @@ def test_a_success_is_one_even_if_the_pod_is_gone_since(known: Any, gone: bool) 
         *("a node whose clock is late", "pending", "unschedulable", "no image", "being deleted"),
     ],
 )
-def test_what_is_not_over_goes_on_and_is_looked_at_again_in_time(known: Any, again: float) -> None:
+def test_a_pod_that_has_not_ended_is_classified_again_in_time(known: Any, again: float) -> None:
     verdict = judge(known, False, NOW, LIMITS)
     assert verdict.ending is None
     assert verdict.again == pytest.approx(again)
 
 
-def test_without_limits_a_pod_may_wait_for_a_node_for_ever_but_not_for_an_image() -> None:
+def test_without_limits_a_pod_may_wait_for_a_node_forever_but_not_for_an_image() -> None:
     assert judge(pod("Pending", created=1e6, **UNSCHEDULABLE), False, NOW, Limits()) == judge(
         pod("Running", RUNNING, startTime=ago(1e6)), False, NOW, Limits()
     )
@@ -274,27 +274,27 @@ def test_without_limits_a_pod_may_wait_for_a_node_for_ever_but_not_for_an_image(
     assert verdict.ending is not None
 
 
-def test_an_image_gets_its_tries_however_long_the_pod_waited_for_a_node() -> None:
+def test_the_time_for_an_image_does_not_include_the_wait_for_a_node() -> None:
     stuck = pod("Pending", waiting("ErrImagePull"), created=1e5, startTime=ago(100))
     assert judge(stuck, False, NOW, Limits()).again == pytest.approx(IMAGE_PATIENCE - 100)
     assert judge(stuck, False, NOW, Limits(pending=1e4)).ending is not None
 
 
-def test_what_was_deleted_from_live_elsewhere_leaves_no_record() -> None:
+def test_a_pod_discarded_by_another_process_has_no_record() -> None:
     ending = judge(pod("Running", RUNNING, fate="discarded"), True, NOW, LIMITS).ending
     assert ending is not None
     assert ending.kind == "discarded"
 
 
 @pytest.mark.parametrize(("kind", "retried"), [("lost", False), ("deleted", True)])
-def test_what_may_run_on_unseen_is_never_tried_again_by_itself(kind: str, retried: bool) -> None:
+def test_a_pod_that_may_still_run_is_never_retried_automatically(kind: str, retried: bool) -> None:
     known = FAILURES["its node gone" if kind == "lost" else "deleted before it ran"]
     ending = judge(known[0], known[1], NOW, LIMITS).ending
     assert ending is not None
     assert ending.may_be_retried is retried
 
 
-def test_a_record_says_where_and_how_long_and_of_each_container_how_it_ended() -> None:
+def test_a_record_contains_node_times_and_the_outcome_of_each_container() -> None:
     known = pod("Failed", terminated(0, "Completed"), terminated(137, "OOMKilled"))
     ending = judge(known, False, NOW, LIMITS).ending
     assert ending is not None
@@ -313,5 +313,5 @@ def test_a_record_says_where_and_how_long_and_of_each_container_how_it_ended() -
 
 
 @pytest.mark.parametrize("phase", ["Unknown", None, "Invented"])
-def test_a_phase_that_says_nothing_is_no_ending(phase: Any) -> None:
+def test_an_unknown_phase_is_not_an_ending(phase: Any) -> None:
     assert judge(pod(phase, RUNNING), False, NOW, Limits()).ending is None

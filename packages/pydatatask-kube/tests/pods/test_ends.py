@@ -1,4 +1,4 @@
-"""What is left of a job: its logs, its record, no pod, and room in the quota."""
+"""The results of a job: its logs, its record, no pod, and room in the quota."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SEVERAL = TEMPLATE.replace(
 )
 
 
-async def test_a_failure_is_recorded_and_starts_nothing_that_is_plugged_after(
+async def test_a_failure_is_recorded_and_does_not_start_the_tasks_that_follow(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "bad", "good")
@@ -45,7 +45,7 @@ async def test_a_failure_is_recorded_and_starts_nothing_that_is_plugged_after(
         assert await pipeline.gather_ready_jobs(after) == {"good"}
 
 
-async def test_the_logs_of_all_containers_are_kept_with_headings(server: ApiServer) -> None:
+async def test_the_logs_of_all_containers_are_written_with_headings(server: ApiServer) -> None:
     driven = Driven(server, "job", template=SEVERAL)
     async with driven.open():
         await driven.task.launch("job")
@@ -61,7 +61,7 @@ async def test_the_logs_of_all_containers_are_kept_with_headings(server: ApiServ
     assert server.counts["log"] == 3
 
 
-async def test_a_large_log_arrives_whole(server: ApiServer) -> None:
+async def test_a_large_log_is_complete(server: ApiServer) -> None:
     driven = Driven(server, "job")
     text = b"0123456789abcde\n" * (1 << 18)
     server.on_create = lambda pod: server.finish(pod, log=text)
@@ -70,7 +70,7 @@ async def test_a_large_log_arrives_whole(server: ApiServer) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["gone", "refused", "failing"])
-async def test_a_log_that_cannot_be_had_never_loses_the_ending(
+async def test_an_unavailable_log_never_prevents_the_recording_of_the_outcome(
     server: ApiServer, trouble: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pydatatask_kube.client.TRIES", 1)
@@ -92,12 +92,14 @@ async def test_a_log_that_cannot_be_had_never_loses_the_ending(
     record = driven.record("job")
     assert record["success"] is False
     assert record["logs_problem"]
-    assert record["reason"] == ("deleted by someone else" if trouble == "gone" else "exit status 4")
+    assert record["reason"] == (
+        "deleted by another client" if trouble == "gone" else "exit status 4"
+    )
     assert driven.logs.data["job"] == b""
 
 
 class Failing:
-    """A store that is out of order for a while."""
+    """A store that fails a few times."""
 
     left = 2
 
@@ -120,7 +122,7 @@ class FailingBlobs(Failing, InProcessBlobRepository):
 
 
 @pytest.mark.parametrize("which", ["logs", "done"])
-async def test_a_store_that_is_out_of_order_keeps_the_pod_until_all_is_written(
+async def test_a_pod_is_kept_until_a_failing_store_has_accepted_all_writes(
     server: ApiServer, which: str
 ) -> None:
     store: Any = FailingBlobs() if which == "logs" else FailingRecords()
@@ -135,7 +137,7 @@ async def test_a_store_that_is_out_of_order_keeps_the_pod_until_all_is_written(
     assert not server.pods
 
 
-async def test_a_failed_job_is_tried_again_under_the_same_name(server: ApiServer) -> None:
+async def test_a_failed_job_is_retried_under_the_same_name(server: ApiServer) -> None:
     driven = Driven(server, "job", retries=Retries(2, delay=0.01))
     names = []
 
@@ -152,7 +154,7 @@ async def test_a_failed_job_is_tried_again_under_the_same_name(server: ApiServer
     assert server.counts["log"] == 1
 
 
-async def test_a_job_that_waits_for_another_attempt_can_be_killed(server: ApiServer) -> None:
+async def test_a_job_that_waits_for_a_retry_can_be_killed(server: ApiServer) -> None:
     driven = Driven(server, "job", retries=Retries(2, delay=60))
     server.on_create = lambda pod: server.finish(pod, code=1)
     async with driven.open():
@@ -201,7 +203,7 @@ async def test_a_pod_that_runs_too_long_is_handled_recorded_and_stopped(
     assert "handle_timeout failed" in caplog.text
 
 
-async def test_a_pod_that_finds_no_room_is_given_up_in_time(server: ApiServer) -> None:
+async def test_a_pod_that_cannot_be_scheduled_fails_after_the_timeout(server: ApiServer) -> None:
     driven = Driven(server, "job", pending_timeout=0.3)
     summary = await driven.run()
     assert summary.failed == {"task": ["job"]}
@@ -209,7 +211,7 @@ async def test_a_pod_that_finds_no_room_is_given_up_in_time(server: ApiServer) -
     assert not server.pods
 
 
-async def test_what_is_deleted_from_live_leaves_no_record_and_can_be_launched_again(
+async def test_a_job_deleted_from_live_has_no_record_and_can_be_launched_again(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", quota=Resources.parse("100m", "1Ti"))
@@ -224,7 +226,7 @@ async def test_what_is_deleted_from_live_leaves_no_record_and_can_be_launched_ag
         assert server.created == {"job": 2}
 
 
-async def test_what_is_deleted_from_elsewhere_on_purpose_leaves_no_record(
+async def test_a_job_deleted_from_live_by_another_process_has_no_record(
     server: ApiServer,
 ) -> None:
     driven, other = Driven(server, "job"), Driven(server, "job")
@@ -240,7 +242,7 @@ async def test_what_is_deleted_from_elsewhere_on_purpose_leaves_no_record(
     assert driven.record("job") is None
 
 
-async def test_what_is_killed_from_elsewhere_is_recorded_by_the_driver(server: ApiServer) -> None:
+async def test_the_driver_records_a_job_killed_by_another_process(server: ApiServer) -> None:
     driven, other = Driven(server, "job"), Driven(server, "job")
     async with driven.open():
         await driven.task.launch("job")
@@ -256,7 +258,7 @@ async def test_what_is_killed_from_elsewhere_is_recorded_by_the_driver(server: A
     assert driven.record("job")["killed"] is True
 
 
-async def test_deleting_a_pod_as_documented_takes_no_other_pod(server: ApiServer) -> None:
+async def test_delete_rejects_pods_of_other_tasks(server: ApiServer) -> None:
     driven = Driven(server, "job")
     server.add("other", "job")
     async with driven.open():
@@ -264,7 +266,7 @@ async def test_deleting_a_pod_as_documented_takes_no_other_pod(server: ApiServer
         await until(lambda: driven.podman.watch.jobs("task"))
         (pod,) = await driven.podman.query("job", "task")
         (other,) = await driven.podman.query(task="other")
-        with pytest.raises(TaskError, match="is none of this task"):
+        with pytest.raises(TaskError, match="does not belong to this task"):
             await driven.task.delete(other)
         await driven.task.delete(pod)
         await driven.task.delete(pod)
@@ -290,7 +292,7 @@ async def test_a_pod_whose_node_is_lost_is_recorded_and_not_started_elsewhere(
         assert server.created == {"job": 1}
 
 
-async def test_in_synchronous_mode_a_launch_returns_when_all_is_recorded(
+async def test_in_synchronous_mode_a_launch_returns_after_everything_is_recorded(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")

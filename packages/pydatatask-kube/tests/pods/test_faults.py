@@ -1,4 +1,4 @@
-"""An API server that is overloaded, breaks off, forgets, restarts, or lets the driver die."""
+"""An API server that is overloaded, disconnects or loses its history, and a driver that dies."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ JOBS = [f"job{i:02}" for i in range(40)]
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have tries follow each other quickly."""
+    """Shorten the delay between attempts."""
     monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 0.005)
     monkeypatch.setattr("pydatatask_kube.watch._FIRST_WAIT", 0.005)
     monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.05)
 
 
 async def _live_and_end(server: ApiServer, stop: asyncio.Event) -> None:
-    """Have pods begin and end, one after the other, as a kubelet would."""
+    """Start and end pods one after the other, like a kubelet."""
     while not stop.is_set():
         for pod in list(server.pods.values()):
             if pod["status"]["phase"] == "Pending":
@@ -91,7 +91,7 @@ def _every(server: ApiServer, chance: random.Random, what: Callable[[], None]) -
 
 
 @pytest.mark.parametrize("trouble", [_overload, _break_off, _cut_watches, _forget])
-async def test_it_converges_whatever_the_server_does_and_no_pod_is_made_twice(
+async def test_all_jobs_are_done_despite_faults_and_no_pod_is_created_twice(
     server: ApiServer, trouble: Callable[[ApiServer, random.Random], None]
 ) -> None:
     driven, stop = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti")), asyncio.Event()
@@ -108,7 +108,7 @@ async def test_it_converges_whatever_the_server_does_and_no_pod_is_made_twice(
     assert server.most_at_once <= 10
 
 
-async def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(server: ApiServer) -> None:
+async def test_killing_the_driver_at_any_time_loses_and_repeats_nothing(server: ApiServer) -> None:
     chance, stop = random.Random(11), asyncio.Event()
     driven = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti"))
     life = asyncio.create_task(_live_and_end(server, stop))
@@ -116,7 +116,7 @@ async def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(server: A
         driven = _successor(driven)
         async with driven.running():
             await _requests(driven, chance.randrange(40))
-            # Nothing is awaited any more, as if the process were killed.
+            # Cancelled without waiting, as if the process were killed.
             for task in asyncio.all_tasks():
                 if task.get_name().startswith("pydatatask"):
                     task.cancel()
@@ -129,7 +129,7 @@ async def test_a_driver_killed_at_any_moment_loses_and_doubles_nothing(server: A
 
 
 def _successor(driven: Driven) -> Driven:
-    """Give another driver with the same repositories."""
+    """Return another driver with the same repositories."""
     successor = Driven(driven.server, *JOBS, quota=Resources.parse(1, "1Ti"))
     successor.done.data.update(driven.done.data)
     successor.logs.data.update(driven.logs.data)
@@ -143,7 +143,7 @@ async def _requests(driven: Driven, number: int) -> None:
     await until(lambda: counts.total() >= enough or len(done) == len(JOBS))
 
 
-async def test_what_ended_while_nobody_looked_is_found_and_recorded(server: ApiServer) -> None:
+async def test_pods_that_ended_without_a_driver_are_found_and_recorded(server: ApiServer) -> None:
     driven = Driven(server, "a", "b", "c", "d")
     async with driven.open() as pipeline:
         await pipeline.update()
@@ -158,7 +158,7 @@ async def test_what_ended_while_nobody_looked_is_found_and_recorded(server: ApiS
         assert server.created == {"a": 1, "b": 1, "c": 2, "d": 1}
 
 
-async def test_an_end_that_was_recorded_is_not_recorded_again(server: ApiServer) -> None:
+async def test_a_recorded_outcome_is_not_recorded_again(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open():
         await driven.task.launch("job")
@@ -173,7 +173,7 @@ async def test_an_end_that_was_recorded_is_not_recorded_again(server: ApiServer)
     assert server.counts["log"] == 1
 
 
-async def test_a_pod_that_vanished_between_two_watches_is_missed_at_once(
+async def test_a_pod_deleted_between_two_watches_is_detected_at_once(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")
@@ -188,7 +188,7 @@ async def test_a_pod_that_vanished_between_two_watches_is_missed_at_once(
     assert driven.record("job")["deleted"] is True
 
 
-async def test_credentials_that_have_expired_are_loaded_again(server: ApiServer) -> None:
+async def test_expired_credentials_are_reloaded(server: ApiServer) -> None:
     driven = Driven(server, "a", "b")
     server.token = "first"
     async with driven.open():
@@ -200,7 +200,7 @@ async def test_credentials_that_have_expired_are_loaded_again(server: ApiServer)
         await until(lambda: not server.pods)
 
 
-async def test_credentials_that_are_not_accepted_are_an_error_at_opening(
+async def test_rejected_credentials_are_an_error_when_the_pipeline_opens(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "a")
@@ -221,7 +221,7 @@ def _configuration(server: ApiServer, token: str) -> Callable[[], Any]:
     return config
 
 
-async def test_a_server_that_is_not_there_is_an_error_that_says_where(server: ApiServer) -> None:
+async def test_an_unreachable_server_is_an_error_with_its_address(server: ApiServer) -> None:
     driven = Driven(server, "a")
     server.url = "http://127.0.0.1:9"
     driven.podman = server.manager()
@@ -234,21 +234,21 @@ async def test_a_server_that_is_not_there_is_an_error_that_says_where(server: Ap
     await driven.podman.close()
 
 
-async def test_a_configuration_that_is_not_there_is_named_and_not_looked_for_again(
+async def test_a_missing_configuration_is_an_error_with_its_path_and_is_not_retried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 1e6)
     file = tmp_path / "config"
     monkeypatch.setenv("KUBECONFIG", str(file))
     podman = PodManager("app", "testing")
-    with pytest.raises(PodManagerError, match=f"no configuration of kubectl, '{file}'"):
+    with pytest.raises(PodManagerError, match=f"no kubectl configuration at '{file}'"):
         await podman.query()
     await podman.close()
     assert not caplog.records
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, StorePermissionError), (400, StoreError)])
-async def test_a_refusal_is_never_taken_for_an_empty_listing(
+async def test_a_refusal_is_never_treated_as_an_empty_listing(
     server: ApiServer, status: int, kind: type[StoreError]
 ) -> None:
     driven = Driven(server)
@@ -262,7 +262,7 @@ async def test_a_refusal_is_never_taken_for_an_empty_listing(
             await driven.task.live.delete("job")
 
 
-async def test_a_peer_that_says_nothing_does_not_hang_anything(
+async def test_a_server_that_never_responds_does_not_hang_anything(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pydatatask_kube.client.TRIES", 2)
@@ -285,7 +285,7 @@ async def test_a_peer_that_says_nothing_does_not_hang_anything(
     await peer.wait_closed()
 
 
-async def test_what_comes_next_is_not_forgotten_while_a_pod_is_on_its_way_out(
+async def test_the_next_task_is_started_after_a_terminating_pod_is_deleted(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driven, rounds, held = Driven(server, "job"), 0, list[Any]()
@@ -330,7 +330,7 @@ async def test_requests_are_few(server: ApiServer) -> None:
             server.finish(pod)
         await until(lambda: not server.pods)
         await pipeline.update()
-        pages = 1 + number // PAGE  # of no pods, and of all of them
+        pages = 1 + number // PAGE  # one of the empty listing, and those of all pods
         once = Counter(create=number, log=number, delete=number)
         assert server.counts == Counter(list=pages, watch=2) + once
         assert set(server.created.values()) == {1}
@@ -341,7 +341,7 @@ async def test_requests_are_few(server: ApiServer) -> None:
         assert server.counts == Counter(list=pages, watch=2) + once
 
 
-async def test_a_failing_watch_is_told_of_once(
+async def test_a_failing_watch_is_reported_once(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -352,5 +352,5 @@ async def test_a_failing_watch_is_told_of_once(
         before = server.counts["watch"]
         await until(lambda: server.counts["watch"] > before + 5)
         server.refuse = lambda what: None
-        await until(lambda: "are known again" in caplog.text)
-    assert caplog.text.count("Nothing new is known") == 1
+        await until(lambda: "are watched again" in caplog.text)
+    assert caplog.text.count("cannot be watched; trying again") == 1

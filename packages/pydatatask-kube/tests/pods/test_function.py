@@ -25,10 +25,10 @@ COMMAND = TEMPLATE.replace(
 
 
 class Functions:
-    """A task that runs a function, and what it takes to drive it.
+    """A task that runs a function, with everything needed to drive it.
 
     :param server: the server.
-    :param options: what the task is to have besides.
+    :param options: further arguments of the task.
     """
 
     def __init__(self, server: ApiServer, **options: Any) -> None:
@@ -51,7 +51,7 @@ class Functions:
         self.pipeline = Pipeline([self.task])
 
     async def in_pod(self, job: str) -> int:
-        """Do what the command in a pod does, and give its exit status."""
+        """Run what the command in a pod runs, and return its exit status."""
         await self.pipeline.open(mode="one", only=["task"])
         try:
             self.pipeline.settings(synchronous=True)
@@ -70,7 +70,7 @@ async def functions(server: ApiServer) -> Any:
     await functions.podman.close()
 
 
-async def test_in_its_pod_the_function_runs_and_asks_the_cluster_for_nothing(
+async def test_in_its_pod_the_function_runs_without_requests_to_the_cluster(
     server: ApiServer, functions: Functions
 ) -> None:
     assert await functions.in_pod("good") == 0
@@ -82,7 +82,7 @@ async def test_in_its_pod_the_function_runs_and_asks_the_cluster_for_nothing(
     assert server.counts.total() == 0
 
 
-async def test_what_the_function_raises_is_recorded_and_makes_its_pod_fail(
+async def test_an_exception_of_the_function_is_recorded_and_makes_its_pod_fail(
     functions: Functions,
 ) -> None:
     assert await functions.in_pod("bad") == 1
@@ -92,7 +92,7 @@ async def test_what_the_function_raises_is_recorded_and_makes_its_pod_fail(
     assert "await out.dump" in record["traceback"]
 
 
-async def test_a_pod_that_ends_before_its_function_is_a_failure_of_that_as_well(
+async def test_a_pod_that_ends_before_its_function_is_a_failure_of_the_function_too(
     server: ApiServer, functions: Functions
 ) -> None:
     server.on_create = lambda pod: server.finish(pod, code=137)
@@ -106,7 +106,7 @@ async def test_a_pod_that_ends_before_its_function_is_a_failure_of_that_as_well(
     assert command == {"good": b"good\n"}
 
 
-async def test_the_pod_is_told_to_launch_its_job_in_place(
+async def test_the_command_of_the_pod_launches_its_job_in_place(
     server: ApiServer, functions: Functions
 ) -> None:
     async with functions.pipeline:
@@ -116,7 +116,7 @@ async def test_the_pod_is_told_to_launch_its_job_in_place(
     assert args[2:] == ["launch", "task", "good", "--force", "--sync"]
 
 
-async def test_an_attempt_that_succeeds_makes_up_for_the_one_that_failed(
+async def test_an_attempt_that_succeeds_replaces_the_one_that_failed(
     server: ApiServer,
 ) -> None:
     functions = Functions(server, retries=Retries(1, delay=0.01))
@@ -136,7 +136,7 @@ async def test_an_attempt_that_succeeds_makes_up_for_the_one_that_failed(
     assert functions.kube_done.data["good"]["attempt"] == 2
 
 
-async def test_a_task_without_a_function_or_a_link_that_it_names_is_refused(
+async def test_a_task_without_a_function_or_with_an_unknown_link_is_rejected(
     server: ApiServer,
 ) -> None:
     functions = Functions(server)

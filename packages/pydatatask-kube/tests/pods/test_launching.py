@@ -1,4 +1,4 @@
-"""How jobs begin: the quota, the name, the manifest."""
+"""Launches of jobs: quota, name and manifest."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Counting(InProcessMetadataRepository):
-    """Counts how often it is asked for a value."""
+    """A repository that counts reads of values."""
 
     asked = 0
 
@@ -39,7 +39,7 @@ class Counting(InProcessMetadataRepository):
 
 
 @pytest.mark.parametrize("job", ["a", "UPPER", "mIxEd9", "x" * 63, "0"])
-async def test_any_job_id_that_can_be_a_label_gets_a_pod_with_it(
+async def test_any_job_id_that_can_be_a_label_gets_a_pod_with_that_label(
     server: ApiServer, job: str
 ) -> None:
     driven = Driven(server, job)
@@ -50,7 +50,7 @@ async def test_any_job_id_that_can_be_a_label_gets_a_pod_with_it(
     assert driven.logs.data[job] == f"{job}\n".encode()
 
 
-async def test_a_job_id_too_long_for_a_label_is_refused_and_stops_nothing_else(
+async def test_a_job_id_too_long_for_a_label_is_rejected_and_stops_no_other_job(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "x" * 64, "good")
@@ -64,12 +64,12 @@ async def test_a_job_id_too_long_for_a_label_is_refused_and_stops_nothing_else(
 
 
 async def _recorded(driven: Driven, number: int) -> None:
-    """Wait until as many jobs are recorded, and others are launched in their place."""
+    """Wait until a number of jobs are recorded, and others are launched in their place."""
     await until(lambda: len(driven.done.data) >= number)
     await until(lambda: number + driven.server.active >= min(12, number + 3))
 
 
-async def test_no_launch_exceeds_the_quota_and_what_ends_makes_room(server: ApiServer) -> None:
+async def test_no_launch_exceeds_the_quota_and_ended_pods_make_room(server: ApiServer) -> None:
     jobs = [f"job{i}" for i in range(12)]
     driven = Driven(server, *jobs, quota=Resources.parse("350m", "1Ti"))
     async with driven.running() as run:
@@ -84,7 +84,7 @@ async def test_no_launch_exceeds_the_quota_and_what_ends_makes_room(server: ApiS
     assert server.created == dict.fromkeys(jobs, 1)
 
 
-async def test_a_refused_task_renders_one_job_and_no_more(server: ApiServer) -> None:
+async def test_after_a_refusal_only_one_job_is_rendered(server: ApiServer) -> None:
     driven = Driven(server, quota=Resources.parse("100m", "1Ti"))
     inp = Counting({f"job{i:02}": 1 for i in range(40)})
     driven.task.links["inp"].repo = inp
@@ -94,7 +94,7 @@ async def test_a_refused_task_renders_one_job_and_no_more(server: ApiServer) -> 
         assert inp.asked <= 2
         await pipeline.update()
         await pipeline.update()
-        assert inp.asked <= 2, "a manifest that waits for room is kept for a while"
+        assert inp.asked <= 2, "a manifest that waits for the quota must be kept for a while"
         assert server.counts["create"] == 1
 
 
@@ -105,29 +105,29 @@ async def test_the_window_limits_how_many_pods_are_launched(server: ApiServer) -
         assert len(server.pods) == 2
     async with driven.open() as pipeline:
         await pipeline.update()
-        assert len(server.pods) == 2, "what an earlier driver launched counts as well"
+        assert len(server.pods) == 2, "launches of an earlier driver must count too"
 
 
-async def test_a_pod_that_can_never_fit_the_quota_is_an_error_that_says_so(
+async def test_a_pod_that_can_never_fit_the_quota_is_an_error(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", quota=Resources.parse("50m", 0))
     async with driven.open():
-        with pytest.raises(TaskConfigurationError, match="'job' can never be launched, since"):
+        with pytest.raises(TaskConfigurationError, match="'job' can never be launched, because"):
             await driven.task.launch("job")
-        with pytest.raises(TaskConfigurationError, match="'job' can never be launched, since"):
+        with pytest.raises(TaskConfigurationError, match="'job' can never be launched, because"):
             await driven.task.demand("job")
     assert server.counts["create"] == 0
 
 
-async def test_what_a_pod_would_request_is_known_before_it_is_made(server: ApiServer) -> None:
+async def test_the_requests_of_a_pod_are_known_before_it_is_created(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open():
         assert await driven.task.demand("job") == Resources.parse("100m", "1Mi", 1)
     assert server.counts["create"] == 0
 
 
-async def test_a_job_that_runs_is_not_launched_again(server: ApiServer) -> None:
+async def test_a_running_job_is_not_launched_again(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open():
         await driven.task.launch("job")
@@ -139,7 +139,7 @@ async def test_a_job_that_runs_is_not_launched_again(server: ApiServer) -> None:
     assert server.created == {"job": 1}
 
 
-async def test_an_answer_that_got_lost_makes_no_second_pod(server: ApiServer) -> None:
+async def test_a_lost_response_does_not_create_a_second_pod(server: ApiServer) -> None:
     driven = Driven(server, "job")
     lost: list[str] = []
 
@@ -159,12 +159,12 @@ async def test_an_answer_that_got_lost_makes_no_second_pod(server: ApiServer) ->
     assert server.created == {"job": 1}
 
 
-async def test_a_pod_that_is_ours_is_adopted(server: ApiServer) -> None:
+async def test_an_existing_pod_of_the_job_is_adopted(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open():
         server.refuse = lambda what: None
         pod = server.add("task", "job", name=pod_name("app", "task", "job"))
-        driven.task._jobs.live.clear()  # as if the watch had not told of it yet
+        driven.task._jobs.live.clear()  # as if the watch had not reported it yet
         await driven.task.launch("job")
         server.finish(pod)
         await until(lambda: driven.record("job"))
@@ -172,16 +172,16 @@ async def test_a_pod_that_is_ours_is_adopted(server: ApiServer) -> None:
     assert server.created == {"job": 1}
 
 
-async def test_a_pod_that_is_something_else_is_left_alone(server: ApiServer) -> None:
+async def test_a_pod_with_other_labels_is_left_unchanged(server: ApiServer) -> None:
     driven = Driven(server, "job")
     server.add("other", "job", name=pod_name("app", "task", "job"))
     async with driven.open():
-        with pytest.raises(TaskError, match="whose labels say that it is something else"):
+        with pytest.raises(TaskError, match="whose labels are not those of this job"):
             await driven.task.launch("job")
     assert len(server.pods) == 1
 
 
-async def test_a_launch_waits_for_a_pod_of_its_name_that_is_on_its_way_out(
+async def test_a_launch_waits_for_a_terminating_pod_of_its_name(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")
@@ -197,7 +197,7 @@ async def test_a_launch_waits_for_a_pod_of_its_name_that_is_on_its_way_out(
         assert server.of("job")["metadata"]["uid"] != old["metadata"]["uid"]
 
 
-async def test_what_the_server_does_not_accept_is_shown_with_the_text(server: ApiServer) -> None:
+async def test_a_rejection_by_the_server_is_shown_with_the_manifest(server: ApiServer) -> None:
     template = TEMPLATE.replace("kind: Pod", "kind: Pod\nmetadata: {annotations: {invalid: x}}")
     driven = Driven(server, "job", template=template)
     async with driven.open():
@@ -206,7 +206,7 @@ async def test_what_the_server_does_not_accept_is_shown_with_the_text(server: Ap
     assert 'args: ["job", 1]' in str(caught.value)
 
 
-async def test_a_template_that_gives_no_pod_for_one_job_stops_no_other(
+async def test_an_invalid_manifest_for_one_job_stops_no_other(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     driven = Driven(server, "bad", "good1", "good2", template="{{ inp }}" + TEMPLATE)
@@ -218,10 +218,10 @@ async def test_a_template_that_gives_no_pod_for_one_job_stops_no_other(
     assert summary.given_up == {"task": ["bad"]}
     told = [r for r in caplog.records if r.levelno >= logging.ERROR]
     assert len(told) == 1
-    assert "the manifest for job 'bad' is no YAML" in told[0].getMessage()
+    assert "the manifest for job 'bad' is not valid YAML" in told[0].getMessage()
 
 
-async def test_the_template_sees_links_names_and_env_and_nothing_else_is_looked_up(
+async def test_a_template_can_use_links_names_and_env_and_reads_only_the_links_it_uses(
     server: ApiServer,
 ) -> None:
     driven = Driven(
@@ -242,7 +242,7 @@ async def test_the_template_sees_links_names_and_env_and_nothing_else_is_looked_
     assert inp.asked == 0
 
 
-async def test_a_name_that_does_not_exist_is_an_error_of_opening(server: ApiServer) -> None:
+async def test_an_undefined_name_is_an_error_when_the_pipeline_opens(server: ApiServer) -> None:
     driven = Driven(
         server, "job", template=TEMPLATE + "# {{ inpt }}{{ extra }}\n", env={"extra": 1}
     )
@@ -251,7 +251,7 @@ async def test_a_name_that_does_not_exist_is_an_error_of_opening(server: ApiServ
     await driven.podman.close()
 
 
-async def test_a_key_of_env_that_has_a_function_as_its_value_is_called_and_never_printed(
+async def test_a_function_in_env_can_be_called_but_not_printed(
     server: ApiServer,
 ) -> None:
     template = TEMPLATE.replace("{{ inp }}", "{{ count(job) }}")
@@ -265,7 +265,7 @@ async def test_a_key_of_env_that_has_a_function_as_its_value_is_called_and_never
             await driven.task.launch("two")
 
 
-async def test_a_manifest_may_have_delimiters_of_its_own(server: ApiServer) -> None:
+async def test_a_manifest_can_have_its_own_delimiters(server: ApiServer) -> None:
     text = TEMPLATE.replace('"{{ job }}", {{ inp }}', '"<<job>>", "${#a} {{x}}"')
     template = Template(
         "\ufeff" + text,
@@ -280,7 +280,7 @@ async def test_a_manifest_may_have_delimiters_of_its_own(server: ApiServer) -> N
     assert server.of("job")["spec"]["containers"][0]["args"] == ["job", "${#a} {{x}}"]
 
 
-async def test_a_full_namespace_is_no_failure(server: ApiServer) -> None:
+async def test_a_full_namespace_is_not_a_failure(server: ApiServer) -> None:
     driven = Driven(server, "job")
 
     async def refuse(manifest: dict[str, Any]) -> Any:
@@ -292,14 +292,14 @@ async def test_a_full_namespace_is_no_failure(server: ApiServer) -> None:
             await driven.task.launch("job")
 
 
-async def test_a_podman_that_is_none_is_an_error_that_says_so(server: ApiServer) -> None:
+async def test_a_podman_of_another_type_is_an_error(server: ApiServer) -> None:
     driven = Driven(server, "job")
     driven.task._podman = lambda: 3  # type: ignore[assignment, return-value]
-    with pytest.raises(TaskConfigurationError, match="gave 3, which is no PodManager"):
+    with pytest.raises(TaskConfigurationError, match="returned 3, which is not a PodManager"):
         _ = driven.task.podman
 
 
-async def test_clients_are_there_once_it_is_connected(server: ApiServer) -> None:
+async def test_clients_exist_after_connect(server: ApiServer) -> None:
     podman = server.manager()
     with pytest.raises(SessionError, match="not connected"):
         _ = podman.api
@@ -311,7 +311,7 @@ async def test_clients_are_there_once_it_is_connected(server: ApiServer) -> None
         await podman.connect()
 
 
-async def test_a_manifest_that_is_refused_for_many_jobs_is_told_once_and_counted(
+async def test_a_manifest_rejected_for_many_jobs_is_reported_once_and_counted(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = [f"J{n}" for n in range(20)]
@@ -321,6 +321,6 @@ async def test_a_manifest_that_is_refused_for_many_jobs_is_told_once_and_counted
     assert sorted(summary.given_up["task"]) == sorted(names)
     told = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert "is not accepted" in told[0]
-    assert "Filled in it reads" in told[0]
+    assert "The rendered template is" in told[0]
     assert "20 jobs could not be launched for one reason" in told[-1]
     assert len(told) <= 6

@@ -1,4 +1,4 @@
-"""From a template that was filled in to a pod."""
+"""Conversion of a rendered template to a pod."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ spec:
 """
 
 
-def test_what_the_user_wrote_stays() -> None:
+def test_the_fields_of_the_user_are_kept() -> None:
     pod = complete(parse(GOOD), "app", "task", "Job1", 2)
     metadata = pod["metadata"]
     assert metadata["name"].startswith("nightly-job1-")
@@ -32,14 +32,14 @@ def test_what_the_user_wrote_stays() -> None:
     assert pod["spec"]["restartPolicy"] == "OnFailure"
 
 
-def test_what_is_left_out_is_added() -> None:
+def test_missing_fields_are_added() -> None:
     pod = complete(parse("spec: {containers: [{name: c}]}"), "app", "task", "job", 1)
     assert pod["apiVersion"] == "v1"
     assert pod["kind"] == "Pod"
     assert pod["spec"]["restartPolicy"] == "Never"
 
 
-def test_a_generated_name_becomes_the_beginning_of_ours() -> None:
+def test_a_generated_name_becomes_the_beginning_of_the_name() -> None:
     text = "{metadata: {generateName: night-}, spec: {containers: [{name: c}]}}"
     metadata = complete(parse(text), "app", "task", "job", 1)["metadata"]
     assert metadata["name"].startswith("night-job-")
@@ -49,21 +49,21 @@ def test_a_generated_name_becomes_the_beginning_of_ours() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint", "line"),
     [
-        ("a: b: c\n", "is no YAML: mapping values are not allowed", 1),
-        ("kind: Pod\nspec: {containers: [\n", "is no YAML", 3),
-        ("", "is empty, and the manifest of a pod is a mapping", None),
+        ("a: b: c\n", "is not valid YAML: mapping values are not allowed", 1),
+        ("kind: Pod\nspec: {containers: [\n", "is not valid YAML", 3),
+        ("", "is empty, but the manifest of a pod must be a mapping", None),
         ("- a\n", "is a list", None),
-        ("apiVersion: v1\nkind: Job\n", "has the kind 'Job', and only a Pod", 2),
+        ("apiVersion: v1\nkind: Job\n", "has the kind 'Job', but only a Pod", 2),
         ("kind: Pod\napiVersion: v2\n", "has the apiVersion 'v2'", 2),
         ("kind: Pod\n", "has no spec", None),
         ("spec: {containers: []}\n", "has no container", None),
-        ("spec: {containers: [a]}\n", "no list of mappings", None),
+        ("spec: {containers: [a]}\n", "not a list of mappings", None),
         (GOOD.replace("OnFailure", "Always"), "restartPolicy 'Always', with which a pod never", 8),
         (GOOD.replace("{cost: low}", "low"), "metadata.annotations that is a str", 6),
         (GOOD.replace("{team: blue, app: theirs}", "[x]"), "metadata.labels that is a list", 5),
     ],
 )
-def test_what_is_no_pod_is_refused_with_its_text_and_the_line(
+def test_an_invalid_manifest_is_rejected_with_its_text_and_the_line(
     text: str, complaint: str, line: int | None
 ) -> None:
     with pytest.raises(TemplateError) as caught:

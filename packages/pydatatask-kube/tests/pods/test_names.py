@@ -24,31 +24,31 @@ JOBS = st.text(string.ascii_letters + string.digits + "-_.", min_size=1, max_siz
 
 
 @given(JOBS, st.text(min_size=1, max_size=80) | st.none())
-def test_the_name_of_a_pod_is_a_dns_label_whatever_the_job(job: str, prefix: str | None) -> None:
+def test_the_name_of_a_pod_is_a_dns_label_for_any_job(job: str, prefix: str | None) -> None:
     assert LABEL.fullmatch(pod_name("App", "my.Task_1", job, prefix))
 
 
 @given(st.lists(JOBS, unique=True, min_size=2, max_size=20))
-def test_each_job_has_a_name_of_its_own_that_is_always_the_same(jobs: list[str]) -> None:
+def test_each_job_has_its_own_name_that_never_changes(jobs: list[str]) -> None:
     names = [pod_name("app", "task", job) for job in jobs]
     assert len(set(names)) == len(jobs)
     assert names == [pod_name("app", "task", job) for job in jobs]
 
 
-def test_jobs_that_differ_in_case_or_far_behind_have_different_names() -> None:
+def test_jobs_that_differ_in_case_or_in_the_last_character_have_different_names() -> None:
     long = "a" * 62
     assert pod_name("app", "task", "Job1") != pod_name("app", "task", "job1")
     assert pod_name("app", "task", long + "b") != pod_name("app", "task", long + "c")
     assert pod_name("a", "b-c", "d") != pod_name("a-b", "c", "d")
 
 
-def test_the_name_begins_with_what_it_is_about() -> None:
+def test_the_name_begins_with_readable_parts() -> None:
     assert pod_name("app", "task", "Job1").startswith("app-task-job1-")
     assert pod_name("app", "task", "Job1", "nightly-").startswith("nightly-job1-")
 
 
 @pytest.mark.parametrize("app", ["", "-a", "a b", "ä", "a" * 64, 1])
-def test_an_app_that_cannot_be_a_label_is_refused(app: Any) -> None:
+def test_an_app_that_cannot_be_a_label_is_rejected(app: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="the app of a PodManager becomes a label"):
         PodManager(app, "default")
 
@@ -56,16 +56,16 @@ def test_an_app_that_cannot_be_a_label_is_refused(app: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"quota": None}, "resources has to be a ResourceManager"),
+        ({"quota": None}, "resources must be a ResourceManager"),
         ({"timeout": 0}, "timeout has to be a time above 0"),
         ({"timeout": "5"}, "timeout has to be a time above 0, .* not '5'"),
         ({"window": "60"}, "window has to be a time from 0 on, .* not '60'"),
         ({"pending_timeout": -1}, "pending_timeout has to be a time above 0"),
-        ({"env": {"a-b": 1}}, "a key of env is a name in the template, and 'a-b'"),
+        ({"env": {"a-b": 1}}, "keys of env must be identifiers, .*; 'a-b' is not one"),
         ({"template": 1}, "the template has to be a string, a path or a Template"),
     ],
 )
-async def test_a_task_that_cannot_work_is_refused_when_it_is_made(
+async def test_invalid_arguments_are_rejected_when_the_task_is_created(
     server: ApiServer, options: dict[str, Any], complaint: str
 ) -> None:
     from pydatatask_kube import KubeTask

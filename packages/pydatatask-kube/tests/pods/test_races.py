@@ -1,4 +1,4 @@
-"""What comes in another order than usual, or not as it should, and must not lose a job."""
+"""Events in an unusual order, or malformed ones, which must not lose a job."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have tries follow each other quickly."""
+    """Shorten the delay between attempts."""
     monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 0.005)
     monkeypatch.setattr("pydatatask_kube.watch._FIRST_WAIT", 0.005)
     monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.05)
 
 
 def _delay_answers(driven: Driven, pods: list[dict[str, Any]]) -> asyncio.Event:
-    """Have what comes of a creation arrive later, as it was then."""
+    """Delay the responses to creations, which then have their old content."""
     create, arrive = driven.podman.create, asyncio.Event()
 
     async def late(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _delay_answers(driven: Driven, pods: list[dict[str, Any]]) -> asyncio.Event:
 
 
 def _seen(driven: Driven) -> str | None:
-    """Say what the watch has told of the pod."""
+    """Return the last known phase of the pod, or "deleted" if it is terminating."""
     for pod in driven.podman.watch.pods("task"):
         deleted = "deletionTimestamp" in pod["metadata"]
         return "deleted" if deleted else str(pod["status"]["phase"])
@@ -52,7 +52,7 @@ def _seen(driven: Driven) -> str | None:
 
 
 @pytest.mark.parametrize("gone", [False, True])
-async def test_what_the_watch_told_goes_before_an_answer_that_is_older(
+async def test_the_state_from_the_watch_has_precedence_over_an_older_response(
     server: ApiServer, gone: bool
 ) -> None:
     driven, made = Driven(server, "job"), list[dict[str, Any]]()
@@ -72,7 +72,7 @@ async def test_what_the_watch_told_goes_before_an_answer_that_is_older(
     assert driven.record("job")["success"] is True
 
 
-async def test_a_pod_that_ended_before_its_creation_was_given_up_is_looked_after(
+async def test_a_pod_that_ended_before_its_creation_was_aborted_is_tracked(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")
@@ -92,7 +92,7 @@ async def test_a_pod_that_ended_before_its_creation_was_given_up_is_looked_after
         await until(lambda: not server.pods)
 
 
-async def test_a_pod_is_waited_for_though_another_of_its_name_was_gone_before(
+async def test_a_kill_waits_for_the_current_pod_although_an_earlier_one_was_deleted(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")
@@ -122,7 +122,7 @@ async def test_a_pod_is_waited_for_though_another_of_its_name_was_gone_before(
     assert driven.record("job")["killed"] is True
 
 
-async def test_logs_that_were_read_stay_though_the_pod_is_gone_before_all_is_written(
+async def test_logs_that_were_read_are_kept_although_the_pod_is_deleted_early(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")
@@ -136,7 +136,7 @@ async def test_logs_that_were_read_stay_though_the_pod_is_gone_before_all_is_wri
 
 
 @pytest.mark.parametrize("line", [b'{"type": "MODIFIED", "obj', b"<html>", b"[]", b'"text"'])
-async def test_a_watch_that_tells_nonsense_is_begun_anew(
+async def test_a_watch_that_sends_malformed_events_is_restarted(
     server: ApiServer, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driven = Driven(server, "job")
@@ -158,7 +158,7 @@ async def test_a_watch_that_tells_nonsense_is_begun_anew(
         await until(lambda: driven.record("job"))
 
 
-async def test_a_configuration_that_cannot_be_had_is_an_error_and_nothing_hangs(
+async def test_a_configuration_that_fails_is_an_error_and_nothing_hangs(
     server: ApiServer,
 ) -> None:
     def config() -> Any:
@@ -182,7 +182,7 @@ class _Silent:
         yield
 
 
-async def test_who_waits_for_a_watch_that_ends_is_told() -> None:
+async def test_waiting_for_a_watch_that_ends_is_an_error() -> None:
     listener: Any = object()
     source: Any = _Silent()
     watch = PodWatch(source)
@@ -205,7 +205,7 @@ class FailingOnce(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
-async def test_a_job_that_waits_is_still_launched_if_it_could_not_be_recorded_as_killed(
+async def test_a_retry_is_still_due_if_it_could_not_be_recorded_as_killed(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", done=(done := FailingOnce()), retries=Retries(2, delay=60))
@@ -231,7 +231,7 @@ class Gated(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
-async def test_a_job_that_is_killed_when_it_is_about_to_be_tried_again_is_not(
+async def test_a_job_that_is_killed_just_before_its_retry_is_not_retried(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", retries=Retries(2, delay=0.0))
@@ -248,7 +248,7 @@ async def test_a_job_that_is_killed_when_it_is_about_to_be_tried_again_is_not(
     assert driven.record("job")["killed"] is True
 
 
-async def test_a_job_that_is_deleted_while_its_end_is_recorded_is_counted_once(
+async def test_a_job_that_is_deleted_while_its_outcome_is_recorded_is_counted_once(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", done=(done := Gated()))
@@ -262,7 +262,7 @@ async def test_a_job_that_is_deleted_while_its_end_is_recorded_is_counted_once(
         assert driven.task._jobs.unrecorded == 0
 
 
-async def test_a_job_that_waits_for_another_attempt_can_be_deleted_and_is_forgotten(
+async def test_a_job_that_waits_for_a_retry_can_be_deleted_and_is_forgotten(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", retries=Retries(2, delay=60))
@@ -276,7 +276,7 @@ async def test_a_job_that_waits_for_another_attempt_can_be_deleted_and_is_forgot
     assert driven.record("job") is None
 
 
-async def test_a_job_whose_next_attempt_is_refused_is_killed_without_it(server: ApiServer) -> None:
+async def test_a_job_whose_retry_is_refused_can_be_killed_without_it(server: ApiServer) -> None:
     driven = Driven(server, "job", retries=Retries(2, delay=60))
     server.on_create = lambda pod: server.finish(pod, code=1)
     refused = asyncio.Event()

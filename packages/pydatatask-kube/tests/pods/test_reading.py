@@ -1,4 +1,4 @@
-"""What the pod of a job writes, read while it is there."""
+"""Reading of the logs of an existing pod."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SEVERAL = TEMPLATE.replace(
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a pod that is followed be looked at often."""
+    """Shorten the poll interval for followed pods."""
     monkeypatch.setattr("pydatatask_kube._task.reading.LOOK_AGAIN", 0.01)
 
 
 class Reading:
-    """Reads what a job writes, as somebody who does not drive its task."""
+    """A reader of the logs of a job."""
 
     def __init__(self, driven: Driven, *, follow: bool) -> None:
         self.text = b""
@@ -61,7 +61,7 @@ def _is_known_to_run(driven: Driven) -> bool:
     return any(pod["status"]["phase"] == "Running" for pod in driven.podman.watch.pods("task"))
 
 
-async def test_what_a_running_pod_has_written_can_be_read_without_driving(
+async def test_the_log_of_a_running_pod_can_be_read_without_driving(
     server: ApiServer,
 ) -> None:
     driven = Driven(server)
@@ -71,7 +71,7 @@ async def test_what_a_running_pod_has_written_can_be_read_without_driving(
     assert (server.counts["watch"], server.counts["log"]) == (0, 1)
 
 
-async def test_who_drives_the_task_can_read_it_too(server: ApiServer) -> None:
+async def test_the_driver_of_the_task_can_read_the_log_too(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open():
         await driven.task.launch("job")
@@ -81,7 +81,7 @@ async def test_who_drives_the_task_can_read_it_too(server: ApiServer) -> None:
         assert await _read(driven) == b"until now\n"
 
 
-async def test_of_a_pod_that_has_not_begun_or_is_gone_there_is_nothing(server: ApiServer) -> None:
+async def test_a_pod_that_has_not_started_or_is_deleted_has_no_log(server: ApiServer) -> None:
     driven = Driven(server)
     async with driven.open(mode="inspect"):
         assert await _read(driven) == b""
@@ -90,7 +90,7 @@ async def test_of_a_pod_that_has_not_begun_or_is_gone_there_is_nothing(server: A
     assert server.counts["log"] == 0
 
 
-async def test_a_pod_that_goes_while_it_is_read_is_no_error(server: ApiServer) -> None:
+async def test_a_pod_that_disappears_while_it_is_read_is_not_an_error(server: ApiServer) -> None:
     driven = Driven(server)
     pod = _running(server, b"text")
 
@@ -104,7 +104,7 @@ async def test_a_pod_that_goes_while_it_is_read_is_no_error(server: ApiServer) -
     assert server.counts["log"] == 1
 
 
-async def test_a_log_that_cannot_be_had_is_an_error(server: ApiServer) -> None:
+async def test_a_log_that_cannot_be_read_is_an_error(server: ApiServer) -> None:
     driven = Driven(server)
     _running(server, b"text")
     server.refuse = lambda what: 403 if what == "log" else None
@@ -115,7 +115,7 @@ async def test_a_log_that_cannot_be_had_is_an_error(server: ApiServer) -> None:
             await asyncio.wait_for(Reading(driven, follow=True).over, 20)
 
 
-async def test_what_a_pod_writes_is_followed_to_its_end(server: ApiServer) -> None:
+async def test_the_log_of_a_pod_is_followed_to_its_end(server: ApiServer) -> None:
     driven = Driven(server)
     pod = server.add("task", "job")
     async with driven.open(mode="inspect"):
@@ -132,7 +132,7 @@ async def test_what_a_pod_writes_is_followed_to_its_end(server: ApiServer) -> No
     assert server.counts["log"] == 1
 
 
-async def test_a_pod_may_say_nothing_for_long_while_it_is_followed(server: ApiServer) -> None:
+async def test_a_followed_pod_may_write_nothing_for_a_long_time(server: ApiServer) -> None:
     driven = Driven(server)
     pod = _running(server, b"one\n")
     async with driven.open(mode="inspect"):
@@ -147,7 +147,7 @@ async def test_a_pod_may_say_nothing_for_long_while_it_is_followed(server: ApiSe
     assert server.counts["log"] == 1
 
 
-async def test_several_containers_are_followed_at_once_each_under_its_heading(
+async def test_several_containers_are_followed_concurrently_each_under_its_heading(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job", template=SEVERAL)
@@ -170,7 +170,7 @@ async def test_several_containers_are_followed_at_once_each_under_its_heading(
         await asyncio.wait_for(reading.over, 20)
 
 
-async def test_who_stops_following_leaves_nothing_running(server: ApiServer) -> None:
+async def test_closing_a_follower_leaves_no_task_running(server: ApiServer) -> None:
     driven = Driven(server)
     _running(server, b"x" * (8 << 20))
     before = asyncio.all_tasks()
@@ -180,7 +180,7 @@ async def test_who_stops_following_leaves_nothing_running(server: ApiServer) -> 
         assert not [t for t in asyncio.all_tasks() - before if "logs of" in t.get_name()]
 
 
-async def test_the_rest_of_a_log_that_never_comes_is_not_waited_for(
+async def test_following_stops_if_the_rest_of_a_log_never_arrives(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pydatatask_kube._task.reading.PATIENCE", 0.2)
@@ -189,12 +189,12 @@ async def test_the_rest_of_a_log_that_never_comes_is_not_waited_for(
     async with driven.open(mode="inspect"):
         reading = Reading(driven, follow=True)
         await until(lambda: reading.text == b"text\n")
-        pod["status"]["phase"] = "Failed"  # and nobody tells who writes the log
+        pod["status"]["phase"] = "Failed"  # without a notification of the log's reader
         with pytest.raises(PodManagerError, match="the rest of the logs of pod 'other-job'"):
             await asyncio.wait_for(reading.over, 20)
 
 
-async def test_where_a_log_goes_in_the_end_is_told(server: ApiServer) -> None:
+async def test_the_task_names_the_repository_of_its_logs(server: ApiServer) -> None:
     driven = Driven(server, "job")
     assert list(driven.task.written) == [driven.logs]
     assert not Driven(server, logs=None).task.written

@@ -1,4 +1,4 @@
-"""What is left of a job whose end is recorded, and a pod that does not go."""
+"""Pods that remain after their outcome is recorded, and pods that do not disappear."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 async def _die_before_the_pod_is_deleted(server: ApiServer, *jobs: str) -> Driven:
-    """Have a driver record the ends of jobs and no more."""
+    """Return a task whose driver recorded the outcomes of jobs without deleting the pods."""
     driven = Driven(server, *jobs)
     server.refuse = lambda what: 403 if what == "delete" else None
     server.on_create = server.finish
@@ -46,7 +46,7 @@ async def test_the_next_driver_deletes_the_pod_and_records_nothing(server: ApiSe
     assert server.counts["log"] == 1
 
 
-async def test_pods_of_which_all_is_recorded_can_be_swept_before_the_records_are_deleted(
+async def test_pods_of_recorded_jobs_can_be_deleted_before_the_records(
     server: ApiServer,
 ) -> None:
     driven = await _die_before_the_pod_is_deleted(server, "job", "other", "replaced")
@@ -62,7 +62,7 @@ async def test_pods_of_which_all_is_recorded_can_be_swept_before_the_records_are
     assert server.created["job"] == created + 1
 
 
-async def test_without_records_nothing_is_swept(server: ApiServer) -> None:
+async def test_without_records_no_pod_is_deleted(server: ApiServer) -> None:
     driven = Driven(server, done=None)
     server.finish(server.add("task", "job"))
     async with driven.open(mode="inspect"):
@@ -70,8 +70,8 @@ async def test_without_records_nothing_is_swept(server: ApiServer) -> None:
     assert server.pods
 
 
-async def test_the_end_of_a_pod_is_recorded_anew_if_its_record_vanished(server: ApiServer) -> None:
-    # Nothing tells it from the end of a pod that was never recorded, and that must not be lost.
+async def test_an_outcome_is_recorded_again_if_its_record_was_deleted(server: ApiServer) -> None:
+    # The pod looks like one whose outcome was never recorded, which must not be lost.
     driven = await _die_before_the_pod_is_deleted(server, "job")
     driven.done.data.clear()
     driven.logs.data.clear()
@@ -84,17 +84,17 @@ async def test_the_end_of_a_pod_is_recorded_anew_if_its_record_vanished(server: 
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a pod that does not go be told of soon."""
+    """Shorten the time after which a pod that does not disappear is reported."""
     monkeypatch.setattr("pydatatask_kube._task.leaving.FAREWELL", 0.1)
     monkeypatch.setattr("pydatatask_kube._task.leaving._GRACE", 0.0)
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if "does not go" in r.getMessage()]
+    return [r.getMessage() for r in caplog.records if "does not disappear" in r.getMessage()]
 
 
 def _held(server: ApiServer, *, code: int = 0) -> None:
-    """Have each pod end at once and be held after that."""
+    """End each created pod at once, with a finalizer."""
 
     def hold(pod: Pod) -> None:
         server.hold(pod)
@@ -104,13 +104,13 @@ def _held(server: ApiServer, *, code: int = 0) -> None:
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_a_pod_that_is_held_is_recorded_and_told_of_once_and_ends_no_run(
+async def test_a_pod_with_a_finalizer_is_recorded_and_reported_once_and_does_not_stop_a_run(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     records = Counting()
     driven = Driven(server, *(jobs := [f"job{i}" for i in range(20)]), done=records)
     _held(server)
-    for _ in range(2):  # the second driver finds them, and all of it recorded
+    for _ in range(2):  # the second driver finds the pods, and their records
         summary = await driven.run()
         assert summary.failed == {}
         assert await _live_jobs(driven) == set(jobs)
@@ -129,7 +129,7 @@ async def _live_jobs(driven: Driven) -> AbstractSet[str]:
 
 
 class Counting(InProcessMetadataRepository):
-    """Counts how often each job is recorded."""
+    """A repository that counts how often each job is recorded."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Counting(InProcessMetadataRepository):
 
 
 @pytest.mark.usefixtures("_impatient")
-async def test_a_job_is_tried_again_once_the_pod_before_is_gone_and_keeps_none_waiting(
+async def test_a_job_is_retried_after_its_earlier_pod_is_deleted_and_blocks_no_other_job(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = [f"held{i}" for i in range(AT_ONCE + 1)]
@@ -161,7 +161,7 @@ async def test_a_job_is_tried_again_once_the_pod_before_is_gone_and_keeps_none_w
 
 
 @pytest.mark.parametrize("how", ["kill", "delete"])
-async def test_a_job_that_waits_for_a_pod_to_go_can_be_ended(
+async def test_a_job_that_waits_for_the_deletion_of_its_pod_can_be_ended(
     server: ApiServer, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driven = Driven(server, "job", retries=Retries(1, delay=0.0))
@@ -183,7 +183,7 @@ async def test_a_job_that_waits_for_a_pod_to_go_can_be_ended(
     assert server.created == {"job": 1}
 
 
-async def test_pods_that_take_long_to_end_keep_no_other_from_being_recorded(
+async def test_pods_that_terminate_slowly_do_not_delay_the_recording_of_others(
     server: ApiServer,
 ) -> None:
     slow = [f"slow{i}" for i in range(AT_ONCE)]
@@ -198,13 +198,13 @@ async def test_pods_that_take_long_to_end_keep_no_other_from_being_recorded(
         await until(lambda: driven.record("quick"))
         await until(lambda: not driven.task._jobs.unrecorded)
         assert not any(task.done() for task in killing)
-        for job in slow:  # a finalizer holds what has ended
+        for job in slow:  # a finalizer keeps the ended pods
             server.finish(server.of(job), code=137)
         await asyncio.wait_for(asyncio.gather(*killing), 20)
         assert len(server.pods) == AT_ONCE
 
 
-async def test_a_pod_that_is_deleted_before_it_has_a_node_has_ended_though_it_is_held(
+async def test_a_pod_that_is_deleted_before_it_has_a_node_has_ended_despite_a_finalizer(
     server: ApiServer,
 ) -> None:
     driven = Driven(server, "job")
@@ -213,4 +213,4 @@ async def test_a_pod_that_is_deleted_before_it_has_a_node_has_ended_though_it_is
         server.hold(pod := server.of("job"))
         await driven.podman.remove(name_of(pod), uid_of(pod))
         await until(lambda: driven.record("job") and not driven.task.running)
-    assert driven.record("job")["reason"] == "deleted by someone else"
+    assert driven.record("job")["reason"] == "deleted by another client"

@@ -1,4 +1,4 @@
-"""What a pod asks of the cluster, by the scheduler's rules."""
+"""Resource requests of pods, by the rules of the scheduler."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ SPECS: dict[str, tuple[dict[str, Any], tuple[Any, Any]]] = {
 
 
 @pytest.mark.parametrize("what", SPECS)
-def test_what_is_requested_is_counted_as_the_scheduler_does(what: str) -> None:
+def test_requests_are_counted_as_by_the_scheduler(what: str) -> None:
     spec, (cpu, memory) = SPECS[what]
     assert resources_of(spec) == Resources.parse(cpu, memory, 1)
 
 
-def test_what_is_no_quantity_is_named() -> None:
+def test_the_error_for_an_invalid_quantity_names_its_container() -> None:
     with pytest.raises(QuantityError, match="the cpu of container 'c': '1 core'"):
         resources_of({"containers": [container("1 core", 0)]})

@@ -1,4 +1,4 @@
-"""Law T6 for pods: a job whose pod ends well without writing an output has failed."""
+"""Law T6 for pods: a job whose pod succeeds without writing an output has failed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REASON = "succeeded without writing its output `out`"
 
 
 class Remote(InProcessMetadataRepository):
-    """A repository that stands for one on a server, whose listings wait for ``go``."""
+    """A repository that behaves like a remote one, whose listings wait for ``go``."""
 
     looks_up_locally = False
 
@@ -41,11 +41,11 @@ class Remote(InProcessMetadataRepository):
         return await super().keys()
 
     async def contains(self, item: str) -> bool:
-        raise AssertionError("there must not be a request for each job")
+        raise AssertionError("one request per job is not allowed")
 
 
 def driven_with(server: ApiServer, out: Any, *jobs: str, **options: Any) -> Driven:
-    """Make a task whose pods write to ``out``, except for those of jobs called ``bad``."""
+    """Return a task whose pods write to ``out``, except those of jobs called ``bad``."""
     driven = Driven(server, *jobs, **options)
     driven.task.link("out", out, is_output=True)
 
@@ -60,7 +60,7 @@ def driven_with(server: ApiServer, out: Any, *jobs: str, **options: Any) -> Driv
     return driven
 
 
-async def test_a_pod_that_leaves_its_output_out_has_failed(server: ApiServer) -> None:
+async def test_a_pod_that_does_not_write_its_output_has_failed(server: ApiServer) -> None:
     driven = driven_with(server, InProcessMetadataRepository(), "bad", "good")
     after = KubeTask("after", lambda: driven.podman, driven.quota, TEMPLATE, None, None)
     after.plug(driven.task)
@@ -94,7 +94,7 @@ async def test_one_listing_serves_many_pods(server: ApiServer) -> None:
     assert out.listings == 2
 
 
-async def test_a_missing_output_is_tried_again_as_any_failure_is(server: ApiServer) -> None:
+async def test_a_missing_output_is_retried_like_any_failure(server: ApiServer) -> None:
     out = InProcessMetadataRepository()
     driven = driven_with(server, out, "bad", retries=Retries(1, delay=0.01))
     before = server.on_create
@@ -109,7 +109,7 @@ async def test_a_missing_output_is_tried_again_as_any_failure_is(server: ApiServ
     assert (driven.record("bad")["attempt"], driven.record("bad")["success"]) == (2, True)
 
 
-async def test_a_pod_that_is_to_be_tried_again_is_not_a_success_before_that(
+async def test_a_pod_that_will_be_retried_is_not_recorded_as_a_success_before(
     server: ApiServer,
 ) -> None:
     out = InProcessMetadataRepository()
@@ -134,7 +134,7 @@ async def test_a_pod_that_is_to_be_tried_again_is_not_a_success_before_that(
     assert driven.record("bad")["success"] is True
 
 
-async def test_in_synchronous_mode_it_is_a_failure_too(server: ApiServer) -> None:
+async def test_a_missing_output_is_a_failure_in_synchronous_mode_too(server: ApiServer) -> None:
     driven = driven_with(server, InProcessMetadataRepository(), "bad")
     async with driven.open() as pipeline:
         pipeline.settings(synchronous=True)
@@ -142,7 +142,7 @@ async def test_in_synchronous_mode_it_is_a_failure_too(server: ApiServer) -> Non
     assert driven.record("bad")["reason"].startswith(REASON)
 
 
-async def test_a_pod_stays_while_its_outputs_cannot_be_listed(server: ApiServer) -> None:
+async def test_a_pod_is_kept_while_its_outputs_cannot_be_listed(server: ApiServer) -> None:
     out = Remote()
     out.problem = StoreConnectionError("list", out, "down")
     driven = driven_with(server, out, "bad")
@@ -155,7 +155,7 @@ async def test_a_pod_stays_while_its_outputs_cannot_be_listed(server: ApiServer)
     assert not server.pods
 
 
-async def test_a_function_in_a_pod_has_to_write_its_outputs_there(server: ApiServer) -> None:
+async def test_a_function_must_write_its_outputs_in_its_pod(server: ApiServer) -> None:
     podman = server.manager()
     inp = InProcessMetadataRepository({"own": 1, "others": 1, "bad": 1})
     out, func_done = InProcessMetadataRepository(), InProcessMetadataRepository()
@@ -176,7 +176,7 @@ async def test_a_function_in_a_pod_has_to_write_its_outputs_there(server: ApiSer
     for job in inp.data:
         try:
             await task.launch(job)
-        except Exception as e:  # noqa: BLE001 - its class and text are looked at below
+        except Exception as e:  # noqa: BLE001 - its class and text are checked below
             raised[job] = f"{type(e).__name__}: {e}"
     await pipeline.close()
     await podman.close()

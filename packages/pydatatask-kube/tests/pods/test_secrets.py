@@ -1,4 +1,4 @@
-"""What ``env`` puts into a manifest is in no message, whatever is wrong with it."""
+"""Messages about a manifest never contain values from ``env``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _template(args: str, *, kind: str = "Pod", cpu: str = "100m") -> str:
 
 
 async def _refusal(server: ApiServer, template: str, error: type[Exception]) -> str:
-    """Give all that is told of a launch, the causes included."""
+    """Return the message of a failed launch, after a check of the whole traceback."""
     driven = Driven(server, "job", template=template, env=ENV)
     async with driven.open():
         if error is not TemplateError or "not be accepted" in template:
@@ -51,17 +51,17 @@ def _refusing(error: type[Exception]) -> Any:
 @pytest.mark.parametrize(
     ("template", "told", "shown"),
     [
-        (_template('["{{ token }}", "{{ job }}", b: c: d'), "is no YAML: ", "<hidden>"),
-        (_template("[{{ name }}]"), "because of something that a key of env put in, line 7", "[<"),
-        (_template("[{{ token | lower }}{{ '}' }}]"), "is no YAML: ", "<hidden>}]"),
-        (_template("[]", kind="{{ kind }}"), "a key of env put in, line 2", "kind: <hidden>"),
+        (_template('["{{ token }}", "{{ job }}", b: c: d'), "is not valid YAML: ", "<hidden>"),
+        (_template("[{{ name }}]"), "of a value that a key of env inserted, line 7", "[<"),
+        (_template("[{{ token | lower }}{{ '}' }}]"), "is not valid YAML: ", "<hidden>}]"),
+        (_template("[]", kind="{{ kind }}"), "key of env inserted, line 2", "kind: <hidden>"),
         (_template("[]", cpu="{{ token }}"), "the cpu of container 'main': '<hidden>' is", "<hid"),
         (_template('["not be accepted {{ token }}"]'), 'Invalid value: "', "ted <hidden>"),
-        (_template("{{ lines }}"), "put in, line 8", "args: <hidden>\n>   8 <hidden>"),
+        (_template("{{ lines }}"), "env inserted, line 8", "args: <hidden>\n>   8 <hidden>"),
         (_template("[{{ {}[token] }}]"), "cannot be filled in for job 'job', line 7", "<hidden>"),
     ],
 )
-async def test_what_is_wrong_is_shown_without_what_env_put_in(
+async def test_an_error_shows_the_template_without_the_values_of_env(
     server: ApiServer, template: str, told: str, shown: str
 ) -> None:
     message = await _refusal(server, template, TemplateError)
@@ -69,18 +69,18 @@ async def test_what_is_wrong_is_shown_without_what_env_put_in(
     assert shown in message
 
 
-async def test_what_the_rest_of_the_template_says_is_shown(server: ApiServer) -> None:
+async def test_the_rest_of_the_template_is_shown(server: ApiServer) -> None:
     message = await _refusal(server, _template('["{{ token }}", "{{ job }}", a: }'), TemplateError)
     assert f'>   7 {LINE}["<hidden>", "job", a: }}' in message
     assert "cpu: 100m" in message
 
 
-async def test_a_namespace_without_room_is_told_without_it(server: ApiServer) -> None:
+async def test_the_error_for_a_full_namespace_is_redacted(server: ApiServer) -> None:
     template = _template('["{{ token }}"]')
     assert "exceeded quota: " in await _refusal(server, template, LaunchRefusedError)
 
 
-async def test_a_template_that_works_with_its_own_output_shows_nothing_rather_than_too_much(
+async def test_a_template_that_processes_its_own_output_is_hidden_completely(
     server: ApiServer,
 ) -> None:
     macro = "{% macro m(x) %}-{{ x }}-{% endmacro %}"

@@ -1,4 +1,4 @@
-"""Pods that the task they name did not make, or that name none."""
+"""Pods that belong to no task, or that another client created for a task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .api_server import ApiServer
 
 
-async def test_strays_are_reported_once_and_left_alone(
+async def test_strays_are_reported_once_and_left_unchanged(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.add("gone", "job", name="stray")
@@ -31,7 +31,7 @@ async def test_strays_are_reported_once_and_left_alone(
     assert server.pods.keys() == {"stray", "foreign"}
 
 
-async def test_strays_are_reported_by_who_only_looks_and_is_asked_what_is_odd(
+async def test_strays_are_reported_in_inspection_mode_when_warnings_are_requested(
     server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.add("gone", "job", name="stray")
@@ -48,7 +48,7 @@ async def test_strays_are_reported_by_who_only_looks_and_is_asked_what_is_odd(
     assert server.counts["list"] == 1
 
 
-async def test_a_pod_from_elsewhere_of_a_job_is_taken_for_the_jobs(server: ApiServer) -> None:
+async def test_a_pod_that_another_client_created_for_a_job_is_tracked(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open() as pipeline:
         pod = server.add("task", "job", name="by-hand")

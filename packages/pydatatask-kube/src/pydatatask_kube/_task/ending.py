@@ -1,4 +1,4 @@
-"""How a job of a task of pods ends."""
+"""The recorder of the outcomes of pods."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = ["Ender"]
 log = logging.getLogger("pydatatask.task")
 
 AT_ONCE = 16
-"""The ends of how many jobs of a task are recorded at once."""
+"""The number of jobs of a task whose outcomes are recorded concurrently."""
 
 
 class Ender:
-    """Records the ends of jobs: logs, ``done``, and then the pod goes.
+    """A recorder of outcomes: it writes the logs, then ``done``, and then deletes the pod.
 
-    Each step may be repeated. While one fails, the pod stays.
+    Each step can be repeated. While one fails, the pod is kept.
 
-    :param task: whose jobs.
-    :param jobs: the jobs.
+    :param task: the task.
+    :param jobs: its jobs.
     """
 
     def __init__(self, task: KubeTask, jobs: Jobs) -> None:
@@ -42,9 +42,9 @@ class Ender:
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def end(self, live: LiveJob) -> None:
-        """Record the end of a job as far as possible.
+        """Record the outcome of a job as far as possible.
 
-        :param live: the job, whose pod is over or to be ended.
+        :param live: the job, whose pod has ended or must be stopped.
         """
         if live.is_over:
             await self.jobs.give_back(live)
@@ -55,14 +55,14 @@ class Ender:
         if ending.kind == "timed_out" and ending.stays and not settled:
             await self._let_handle(live)
         if ending.success and not settled:
-            # Outside of the slots, because this may take a minute.
+            # Without a slot, because this may take a minute.
             ending = await self._check_outputs(live, ending)
         async with self._slots:
             if not settled:
                 await self._settle(live, ending)
             if not live.gone:
                 await self.task.podman.remove(live.name, live.uid, live.grace)
-        # Nobody else has to wait for what a pod takes to go.
+        # The slot is released before the pod has terminated, so that other jobs need not wait.
         self.jobs.enter(live, Phase.LEAVING)
         if not live.is_over:
             await self.jobs.leaving.until_over(live)
@@ -71,23 +71,23 @@ class Ender:
             await self.jobs.finished(live, live.record)
 
     async def _is_settled(self, live: LiveJob, ending: Ending) -> bool:
-        """Return whether nothing is to be recorded, or all of that is, or another attempt is due.
+        """Return whether there is nothing to record, all is recorded, or a retry is due.
 
-        What was decided once stands, also if an output appears after that.
+        A decision that was made stands, even if an output appears later.
         """
         if live.record is not None or live.retry_in is not None or ending.kind == DISCARDED:
             return True
         return live.adopted and live.pod is not None and await self.task.has_recorded(live.pod)
 
     async def _check_outputs(self, live: LiveJob, ending: Ending) -> Ending:
-        """Return how a job ended whose pod ended well: its required outputs have to be there."""
+        """Return the outcome of a job whose pod succeeded, after a check of its outputs."""
         if self.task.checks_outputs_in_pod:
             return ending
         missing = await self.jobs.missing_outputs(live, self.task.written)
         return without_outputs(missing) if missing else ending
 
     async def try_again(self, live: LiveJob) -> None:
-        """Have a job launched again once the name of its pod is free, if it is not killed first.
+        """Launch a job again when the name of its pod is free, unless it is killed before that.
 
         :param live: the job.
         """
@@ -99,21 +99,21 @@ class Ender:
             self.task.wake()
 
     async def _settle(self, live: LiveJob, ending: Ending) -> None:
-        """Write what is to be written, unless the job is to be tried again."""
+        """Write logs and record, unless the job will be retried."""
         task = self.task
         assert live.pod is not None
         record = describe_ending(live.pod, ending, live.attempt, task.podman.client.clock.now())
         delay = task.retries.wait_after(live.attempt) if ending.may_be_retried else None
         if delay is not None:
             log.info(
-                "%s: job %s failed and is tried again in %.1f s: %s",
+                "%s: job %s failed and is retried in %.1f s: %s",
                 *(task.name, live.job, delay, ending.reason),
                 extra={"task": task.name, "job": live.job},
             )
             live.past, live.retry_in = record, delay
             return
         if task.logs is not None:
-            if not live.logs_read:  # once only: when this is repeated the pod may be gone
+            if not live.logs_read:  # once: the pod may be deleted by the time this is repeated
                 live.logs_problem = await publish_logs(task, live)
                 live.logs_read = True
             if live.logs_problem is not None:
@@ -122,10 +122,10 @@ class Ender:
         live.record = record
 
     async def record(self, live: LiveJob, record: dict[str, Any]) -> None:
-        """Write down how a job has ended.
+        """Record the outcome of a job.
 
         :param live: the job.
-        :param record: how it has ended.
+        :param record: the record.
         """
         task = self.task
         if task.done is not None and task.metadata:
@@ -141,7 +141,7 @@ class Ender:
                 await self.task.handle_timeout(self.task.podman.typed(pod))
         except Exception:
             log.exception(
-                "%s: handle_timeout failed for job %s, which is ended all the same",
+                "%s: handle_timeout failed for job %s; the job is stopped anyway",
                 *(self.task.name, live.job),
                 extra={"task": self.task.name, "job": live.job},
             )

@@ -1,4 +1,4 @@
-"""The jobs of a task of pods that this driver looks after."""
+"""The jobs of a task of pods that this driver tracks."""
 
 from __future__ import annotations
 
@@ -19,73 +19,73 @@ __all__ = ["LiveJob", "Phase"]
 
 @dataclass(slots=True, eq=False)
 class LiveJob(JobInFlight):
-    """A job of a task of pods that is in flight.
+    """A tracked job of a task of pods.
 
     :param job: the job.
     """
 
     pod: dict[str, Any] | None = None
-    """The last known state of its pod, once it has one."""
+    """The last known state of its pod; None before the pod is created."""
     gone: bool = False
-    """Whether that pod is no more."""
+    """Whether that pod has been deleted."""
     known_since: float = 0.0
-    """When (monotonic) it was known to exist."""
+    """The monotonic time at which the pod was known to exist."""
     attempt: int = 1
     request: Resources = field(default_factory=lambda: Resources(launches=0))
     adopted: bool = False
-    """Whether its pod was found, not made."""
+    """Whether its pod was found instead of created."""
     ending: Ending | None = None
     log_failures: int = 0
     logs_read: bool = False
-    """Whether what could be had of its pod's logs is written."""
+    """Whether the available part of its pod's logs is written."""
     logs_problem: str | None = None
-    """What could not be had of them, and why."""
+    """The logs that could not be read, and the reason."""
     grace: int | None = None
-    """How many seconds its pod gets to end when it is deleted; what that says by default."""
+    """The grace period in seconds for deleting its pod; by default that of the pod."""
     record: dict[str, Any] | None = None
-    """How it has ended, once that is recorded."""
+    """The record of its outcome, once it is written."""
     retry_in: float | None = None
-    """After how many seconds it is to be launched again, once its pod is gone, if it is."""
+    """Seconds between the deletion of its pod and the next attempt; None without a retry."""
     past: dict[str, Any] | None = None
-    """What there is to be said about the attempt that has failed, while it waits for another."""
+    """The record of the failed attempt, while it waits for a retry."""
     timer: asyncio.TimerHandle | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when nothing of its pod runs any more."""
+    """Set when no container of its pod runs any longer."""
     vanished: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when its pod is no more."""
+    """Set when its pod has been deleted."""
     launched: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while it is not being launched."""
+    """Set unless it is being launched."""
 
     @property
     def name(self) -> str:
-        """The name of its pod, which it has."""
+        """The name of its pod, which must exist."""
         assert self.pod is not None
         return name_of(self.pod)
 
     @property
     def uid(self) -> str:
-        """The uid of its pod, which it has."""
+        """The uid of its pod, which must exist."""
         assert self.pod is not None
         return uid_of(self.pod)
 
     @property
     def waits_for_name(self) -> bool:
-        """Whether it is to be launched again once its pod is gone, whose name it needs."""
+        """True if a retry waits until the name of its terminating pod is free."""
         return self.phase is Phase.LEAVING and self.retry_in is not None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing of its pod runs any more."""
+        """True if no container of its pod runs any longer."""
         return self.gone or (self.pod is not None and is_over(self.pod))
 
     def see(self, pod: dict[str, Any], gone: bool) -> None:
-        """Take note of its pod.
+        """Set the state of its pod.
 
-        :param pod: the pod as it is now, or was last.
-        :param gone: whether it is no more.
+        :param pod: the pod, or its last known state.
+        :param gone: whether it has been deleted.
         """
         if self.pod is not None and self.uid != uid_of(pod):
-            self.vanished.clear()  # that was another one of its name
+            self.vanished.clear()  # this was set by an earlier pod of the same name
             self.stopped.clear()
         self.pod = pod
         said = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT) or "")
@@ -98,7 +98,7 @@ class LiveJob(JobInFlight):
             self.stopped.set()
 
     def begin_anew(self) -> None:
-        """Forget the pod of an attempt, of which nothing is left, and what became of it."""
+        """Reset all state of an attempt, whose pod has been deleted."""
         self.pod, self.gone, self.adopted = None, False, False
         self.ending = self.record = self.retry_in = None
         self.vanished.clear()
@@ -112,5 +112,5 @@ class LiveJob(JobInFlight):
             self.timer = None
 
     def finish(self) -> None:
-        JobInFlight.finish(self)  # a class with slots is another one than super() would take
+        JobInFlight.finish(self)  # super() refers to the class before @dataclass added slots
         self.launched.set()

@@ -1,4 +1,4 @@
-"""All jobs that a task of pods looks after, and the ways from one of their phases to the next."""
+"""The tracker of the jobs of a ``KubeTask``, and the transitions between their phases."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ log = logging.getLogger("pydatatask.task")
 
 
 class Jobs(JobsInFlight[LiveJob]):
-    """The jobs of a task of pods that are in flight.
+    """The tracked jobs of a task of pods.
 
-    It listens to the watch of the pod manager.
+    It is a listener of the pod manager's watch.
 
-    :param task: whose jobs.
+    :param task: the task.
     """
 
     task: KubeTask
@@ -61,17 +61,17 @@ class Jobs(JobsInFlight[LiveJob]):
 
     @property
     def listens(self) -> bool:
-        """Whether it is told of the task's pods."""
+        """True if it listens to the watch."""
         return self._watching is not None
 
     def listen(self) -> None:
-        """Begin to be told of the task's pods, to drive them."""
+        """Start to listen to the watch if this process drives the task."""
         if self._watching is None and self.task.drives:
             self._watching = self.task.podman.watch
             self._watching.subscribe(self.task.name, self)
 
     async def adopt(self) -> None:
-        """Know the pods that an earlier driver left behind; only to drive them.
+        """Start to track the pods of an earlier driver, if this process drives the task.
 
         :raises PodManagerError: if they could not be listed.
         """
@@ -79,19 +79,19 @@ class Jobs(JobsInFlight[LiveJob]):
         if self._watching is not None:
             await self._watching.ready()
 
-    # -- what the watch tells --------------------------------------------------------------------
+    # -- events of the watch ---------------------------------------------------------------------
 
     def changed(self, pod: dict[str, Any], gone: bool) -> None:
-        """Take note of a pod of the task.
+        """Process the new state of a pod of the task.
 
-        :param pod: the pod as it is now, or was last.
-        :param gone: whether it is no more.
+        :param pod: the pod, or its last known state.
+        :param gone: whether it has been deleted.
         """
         job = job_of(pod)
         uid = uid_of(pod)
         if job is None or uid in self.leaving:
             if gone and self.leaving.drop(uid):
-                self.task.wake()  # it was live until now
+                self.task.wake()  # its job was in `live` until now
             return
         live = self.live.get(job)
         if live is None:
@@ -103,15 +103,15 @@ class Jobs(JobsInFlight[LiveJob]):
                 self.look(live)
         elif not gone and live.phase is Phase.WAITING:
             log.warning(
-                "%s: job %s was to be tried again, and got a pod from elsewhere, %s",
+                "%s: job %s was waiting for a retry when another client created its pod %s",
                 *(self.task.name, job, name_of(pod)),
                 extra={"task": self.task.name, "job": job},
             )
 
     def listed(self, began: float) -> None:
-        """Take note that all pods were listed anew.
+        """Process the end of a new listing of all pods.
 
-        :param began: the time (monotonic) when the listing began.
+        :param began: the monotonic time at which the listing began.
         """
         known = {uid_of(pod) for pod in self.task.podman.watch.pods(self.task.name)}
         if self.leaving.keep_only(known):
@@ -124,7 +124,7 @@ class Jobs(JobsInFlight[LiveJob]):
                 self.look(live)
 
     def _take_on(self, job: str, pod: dict[str, Any]) -> None:
-        """Begin to look after a pod that somebody else made, an earlier driver for instance."""
+        """Start to track a pod that another process created, such as an earlier driver."""
         if not self.task.live.is_valid_job_id(job):
             return
         live = self.live[job] = LiveJob(job, adopted=True)
@@ -132,18 +132,18 @@ class Jobs(JobsInFlight[LiveJob]):
         live.request = request_of(pod, self.task.name)
         if not is_over(pod):
             live.counted = True
-            if self.task.podman.watch.synced:  # else the quota is asked for only later
+            if self.task.podman.watch.synced:  # else the quota is computed later
                 self.spawn(self.task.resources.flush(), live)
         self.enter(live, Phase.RUNNING)
         self.look(live)
 
     def give_up(self, live: LiveJob) -> None:
-        """Take note that a job could not be launched, as far as is known.
+        """Stop tracking a job that was not launched, as far as this process knows.
 
         :param live: the job.
         """
         self.drop(live)
-        if live.pod is not None and not live.gone:  # the watch has told of it, maybe for good
+        if live.pod is not None and not live.gone:  # the watch may not report this pod again
             self._take_on(live.job, live.pod)
 
     # -- phases ----------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ class Jobs(JobsInFlight[LiveJob]):
             live.launched.set()
 
     def run_on(self, live: LiveJob) -> None:
-        """Look after a job whose pod was just made.
+        """Track a job whose pod was just created.
 
         :param live: the job.
         """
@@ -165,7 +165,7 @@ class Jobs(JobsInFlight[LiveJob]):
         self.look(live)
 
     def look(self, live: LiveJob) -> None:
-        """Find out whether a job has ended, as far as its pod tells.
+        """Check whether a job has ended, by the last known state of its pod.
 
         :param live: the job.
         """
@@ -180,10 +180,10 @@ class Jobs(JobsInFlight[LiveJob]):
             live.timer = loop.call_later(verdict.again + 0.01, self.look, live)
 
     def end(self, live: LiveJob, ending: Ending) -> None:
-        """Take note that a job has ended, or is to be ended.
+        """Start to record the outcome of a job that has ended or must be stopped.
 
         :param live: the job.
-        :param ending: how, or why.
+        :param ending: its outcome.
         """
         live.let_go()
         live.ending = ending
@@ -195,14 +195,14 @@ class Jobs(JobsInFlight[LiveJob]):
         super().wait_again(live, delay)
 
     async def cancel(self, live: LiveJob) -> None:
-        """Record a job as killed that waits for another attempt; if that fails, it goes on waiting.
+        """Record a job that waits for a retry as killed; if that fails, it keeps waiting.
 
         :param live: the job.
         """
         assert live.past is not None
         record = {**live.past, "reason": "killed on request", KILLED: True}
         live.recording = True
-        self.enter(live, Phase.ENDED)  # so that nobody launches it meanwhile
+        self.enter(live, Phase.ENDED)  # so that it is not launched in the meantime
         try:
             await self._ender.record(live, record)
         except BaseException:
@@ -216,24 +216,24 @@ class Jobs(JobsInFlight[LiveJob]):
             self.leaving.add(live)
         await super().finished(live, record)
 
-    # -- the quota -------------------------------------------------------------------------------
+    # -- quota -----------------------------------------------------------------------------------
 
     async def give_back(self, live: LiveJob) -> None:
-        """Give back a job's share of the quota, unless that has been done.
+        """Release a job's share of the quota, unless it has been released already.
 
-        :param live: the job, whose pod runs no more.
+        :param live: the job, whose pod no longer runs.
         """
         if live.counted:
             live.counted = False
             await self.task.resources.relinquish(live.request.without_launches())
 
     async def discard(self, live: LiveJob, grace: int) -> None:
-        """End a job and forget it, as if it had never been launched.
+        """Delete the pod of a job and stop tracking it, as if it had never been launched.
 
         :param live: the job, which has a pod.
-        :param grace: how many seconds it gets to end.
+        :param grace: the grace period in seconds.
         """
-        before, live.recording = live.phase, True  # from here on its end is not for the record
+        before, live.recording = live.phase, True  # from now on its outcome is not recorded
         self.enter(live, Phase.ENDED)
         try:
             await self.task.podman.remove(live.name, live.uid, grace)

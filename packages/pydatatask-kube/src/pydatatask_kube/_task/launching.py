@@ -1,4 +1,4 @@
-"""How a job of a task of pods begins."""
+"""The launch of a job of a ``KubeTask``."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ __all__ = ["Launcher"]
 log = logging.getLogger("pydatatask.task")
 
 FRESH = 10.0
-"""Seconds for which a manifest is kept that a quota had no room for."""
+"""Seconds for which a manifest is kept after a refusal by the quota."""
 
 NAME_PATIENCE = 60.0
-"""Seconds for which a launch waits for a pod of the same name to be gone that is being deleted."""
+"""Seconds for which a launch waits for the deletion of an earlier pod of the same name."""
 
 _LOOK_AGAIN = 0.5
 _CONFLICT = 409
@@ -61,9 +61,9 @@ class _Rendered:
 
 
 class Launcher:
-    """Begins jobs: within the quota, the pod is created under the one name that it can have.
+    """The launcher of jobs: within the quota, it creates the pod under the job's only name.
 
-    :param task: whose jobs.
+    :param task: the task.
     """
 
     def __init__(self, task: KubeTask) -> None:
@@ -75,18 +75,18 @@ class Launcher:
     async def launch(self, live: LiveJob, jobs: Jobs) -> None:
         """Launch a job within the quota.
 
-        If this raises, the job has no pod, or one that the watch will tell of.
+        If this raises, the job has no pod, or one that the watch will report.
 
         :param live: the job.
-        :param jobs: all of them.
+        :param jobs: all jobs of the task.
         :raises LaunchRefusedError: if the quota has no room.
         """
         task = self.task
         refusals = self._refusals
         async with AsyncExitStack() as stack:
             async with self._turn:
-                if self._refusals != refusals:  # while this one waited for its turn
-                    raise LaunchRefusedError(task.name, live.job, "what a pod takes")
+                if self._refusals != refusals:  # while this launch waited for the lock
+                    raise LaunchRefusedError(task.name, live.job, "resources for a pod")
                 rendered = await self._render(live)
                 refused = await stack.enter_async_context(
                     task.resources.reservation(rendered.request, window=task.window)
@@ -98,17 +98,17 @@ class Launcher:
             live.request = rendered.request
             pod = await self._create(live, rendered, jobs)
             if live.pod is None or live.uid != uid_of(pod):
-                live.see(pod, gone=False)  # else the watch was faster, and knows more
+                live.see(pod, gone=False)  # otherwise the watch has reported a later state
             live.counted = True
 
     async def demand(self, job: str) -> Resources:
-        """Give what the pod of a job would request.
+        """Return the resources that the pod of a job would request.
 
         :param job: the job.
         """
         return (await self._render(LiveJob(job))).request
 
-    # -- what is to be created -------------------------------------------------------------------
+    # -- rendering -------------------------------------------------------------------------------
 
     async def _render(self, live: LiveJob) -> _Rendered:
         kept, self._kept = self._kept, None
@@ -122,11 +122,11 @@ class Launcher:
         try:
             request = resources_of(manifest["spec"])
         except (QuantityError, AttributeError, TypeError) as e:
-            raise filled.refused(str(e)) from None  # which would tell all of it
+            raise filled.refused(str(e)) from None  # the cause contains text that may be secret
         if not task.resources.fits(request):
             raise TaskConfigurationError(
-                f"{task.name}: job {job!r} can never be launched, since its pod takes {request} "
-                f"and the quota is {task.resources.quota}"
+                f"{task.name}: job {job!r} can never be launched, because its pod requests "
+                f"{request} and the quota is {task.resources.quota}"
             )
         return _Rendered(job, live.attempt, filled, manifest, request, now)
 
@@ -136,20 +136,20 @@ class Launcher:
         names = {**task.env, "job": job, "task": task.name, "argv0": sys.argv[0]}
         await template.load()
         values = await gather(template, job, links, names)
-        # What we give a name of our own is no secret, whatever env says.
+        # The task's own names are not secret, even if env has values for them.
         secret = task.env.keys() & values.keys() - _OWN_NAMES
         text = template.render(job, values, {*links, *names}, secret)
         masked = partial(template.masked, values, secret) if secret else None
         checked = str.__str__(text) if task.unsafe_templates else text
         return Filled(task.name, job, checked, masked, template.describe_line)
 
-    # -- creating it -----------------------------------------------------------------------------
+    # -- creation --------------------------------------------------------------------------------
 
     async def _create(self, live: LiveJob, rendered: _Rendered, jobs: Jobs) -> dict[str, Any]:
-        """Create the pod, or find that it is there and ours.
+        """Create the pod, or adopt it if it exists and belongs to this job.
 
-        A request that failed may have created it, and is made again by the client; so a pod that
-        is there already is as good as one that was just made.
+        A request that failed may have created the pod, and the client retries it; so an existing
+        pod counts as one that was just created.
         """
         task, podman = self.task, self.task.podman
         manifest = complete(rendered.manifest, podman.app, task.name, live.job, live.attempt)
@@ -162,7 +162,7 @@ class Launcher:
                     told = self._translated(e, rendered.filled)
                     if told is None:
                         raise
-                    raise told from None  # since the cause shows what is hidden in it
+                    raise told from None  # because the cause contains the unredacted text
             found = await podman.get(name_of(manifest))
             if found is not None:
                 self._check_ours(found, live.job)
@@ -170,14 +170,14 @@ class Launcher:
                     return found
             if time.monotonic() > deadline:
                 raise TaskError(
-                    f"{task.name}: job {live.job!r} cannot be launched, since its pod "
-                    f"{name_of(manifest)!r} was deleted and is still there after "
+                    f"{task.name}: job {live.job!r} cannot be launched, because its earlier pod "
+                    f"{name_of(manifest)!r} was deleted but still exists after "
                     f"{NAME_PATIENCE:.0f} s"
                 )
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def _may_adopt(self, pod: dict[str, Any], live: LiveJob) -> bool:
-        """Tell whether a pod is this job's now, and not one that is on its way out."""
+        """Return whether an existing pod can be used for this job, and is not being deleted."""
         task = self.task
         if pod["metadata"].get("deletionTimestamp"):
             return False
@@ -187,7 +187,7 @@ class Launcher:
         if not task.drives:
             raise TaskError(f"{task.name}: job {live.job!r} is running already, in {name_of(pod)}")
         log.info(
-            "%s: the pod %s of job %s is there already, and is adopted",
+            "%s: the pod %s of job %s exists already, and is adopted",
             *(task.name, name_of(pod), live.job),
             extra={"task": task.name, "job": live.job},
         )
@@ -197,9 +197,9 @@ class Launcher:
         ours = labels(self.task.podman.app, self.task.name, job).items()
         if not ours <= (pod["metadata"].get("labels") or {}).items():
             raise TaskError(
-                f"{self.task.name}: job {job!r} cannot be launched, since there is a pod "
-                f"{name_of(pod)!r} in {self.task.podman.where} whose labels say that it is "
-                "something else; delete it, or give this app or task another name"
+                f"{self.task.name}: job {job!r} cannot be launched, because "
+                f"{self.task.podman.where} has a pod {name_of(pod)!r} whose labels are not those "
+                "of this job; delete it, or rename this app or task"
             )
 
     def _translated(self, error: PodManagerError, filled: Filled) -> Exception | None:

@@ -1,4 +1,4 @@
-"""Pods on their way out: deleted, and not gone yet."""
+"""Pods that are terminating: deleted, but still present."""
 
 from __future__ import annotations
 
@@ -22,56 +22,56 @@ __all__ = ["FAREWELL", "LOOK_AGAIN", "Leaving"]
 log = logging.getLogger("pydatatask.task")
 
 FAREWELL = 30.0
-"""Seconds beyond its grace period in which a pod that was deleted is expected to go."""
+"""Seconds beyond its grace period within which a deleted pod is expected to disappear."""
 
 LOOK_AGAIN = 0.5
-"""Seconds between two looks at a pod that is not watched."""
+"""Poll interval for a pod that is not watched, in seconds."""
 
 _GRACE = 30
 
 
 class Leaving:
-    """The pods of a task that were deleted and may be there still, held by a finalizer for one.
+    """The pods of a task that were deleted and may still exist, for example due to a finalizer.
 
-    Nothing waits for those of which everything is recorded, and of one that does not go is told
-    once.
+    The task does not wait for pods of which everything is recorded. A warning is logged once for
+    each pod that does not disappear.
 
-    :param task: whose pods.
+    :param task: the task.
     """
 
     def __init__(self, task: KubeTask) -> None:
         self.task = task
         self._expected: dict[str, tuple[float, LiveJob]] = {}
-        """By uid, the jobs that are done with, and until when (monotonic) their pods are expected
-        to go."""
+        """By uid, the monotonic time by which the pod is expected to disappear, and its finished
+        job."""
         self._told: set[str] = set()
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._expected
 
     def add(self, live: LiveJob) -> None:
-        """Have a pod go by itself, since everything of it is recorded.
+        """Add the pod of a job whose outcome is recorded.
 
-        :param live: its job.
+        :param live: the job.
         """
         patience = FAREWELL
         if _is_lost(live):
-            self._told.add(live.uid)  # by its record
+            self._told.add(live.uid)  # its record already says so
             patience = 0.0
         self._expected[live.uid] = time.monotonic() + patience, live
 
     def drop(self, uid: str) -> bool:
-        """Note that a pod is gone, and tell whether everything of it was recorded.
+        """Remove a pod that has disappeared, and return whether its job was recorded.
 
-        :param uid: which pod.
+        :param uid: the uid of the pod.
         """
         self._told.discard(uid)
         return self._expected.pop(uid, None) is not None
 
     def keep_only(self, uids: Collection[str]) -> bool:
-        """Note which pods there are, and tell whether any is gone.
+        """Remove the pods that no longer exist, and return whether there were any.
 
-        :param uids: of all pods of the task.
+        :param uids: the uids of all existing pods of the task.
         """
         gone = self._expected.keys() - set(uids)
         for uid in gone:
@@ -80,7 +80,7 @@ class Leaving:
 
     @property
     def expected(self) -> bool:
-        """Whether any pod of which everything is recorded is about to be gone."""
+        """True if a pod of a recorded job is expected to disappear soon."""
         now, soon = time.monotonic(), False
         for until, live in self._expected.values():
             if now < until:
@@ -90,7 +90,7 @@ class Leaving:
         return soon
 
     async def until_over(self, live: LiveJob) -> None:
-        """Wait until nothing of a pod runs any more, but not for ever.
+        """Wait, with a limit, until no container of a pod runs any longer.
 
         :param live: its job.
         """
@@ -98,10 +98,10 @@ class Leaving:
             self._tell(live)
 
     async def until_gone(self, live: LiveJob, *, limited: bool = False) -> None:
-        """Wait until a pod is gone.
+        """Wait until a pod has been deleted.
 
         :param live: its job.
-        :param limited: whether not to wait for longer than that usually takes.
+        :param limited: whether to stop waiting after the usual maximum time.
         """
         while not (limited and _is_lost(live)) and not await self._waited(live, live.vanished):
             self._tell(live)
@@ -113,7 +113,7 @@ class Leaving:
         grace = live.pod.get("spec", {}).get("terminationGracePeriodSeconds")
         try:
             async with asyncio.timeout(FAREWELL + (_GRACE if grace is None else grace)):
-                if self.task.drives:  # the watch tells
+                if self.task.drives:  # the watch sets the event
                     await event.wait()
                 else:
                     await self._look(live, event)
@@ -127,7 +127,7 @@ class Leaving:
             try:
                 pod = await self.task.podman.get(live.name)
             except PodManagerError:
-                pod = live.pod  # it may be there still, and is asked for again
+                pod = live.pod  # it may still exist; the next poll will show
             if pod is None or uid_of(pod) != live.uid:
                 live.see(live.pod, gone=True)
             else:
@@ -140,13 +140,13 @@ class Leaving:
         if live.uid not in self._told:
             self._told.add(live.uid)
             log.warning(
-                "%s: the pod %s of job %s was deleted and does not go; its job is not started "
-                "again while it is there",
+                "%s: the pod %s of job %s was deleted but does not disappear; the job is not "
+                "started again while the pod exists",
                 *(self.task.name, live.name, live.job),
                 extra={"task": self.task.name, "job": live.job},
             )
 
 
 def _is_lost(live: LiveJob) -> bool:
-    """Tell whether the node of a pod does not answer, so that there is nothing to wait for."""
+    """Return whether the node of a pod does not respond, so that waiting is useless."""
     return live.ending is not None and live.ending.kind == "lost"

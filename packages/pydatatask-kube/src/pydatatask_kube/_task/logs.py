@@ -1,4 +1,4 @@
-"""What the containers of a pod have written, on its way into a repository."""
+"""Copies of the logs of a pod in a repository."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ log = logging.getLogger("pydatatask.task")
 CHUNK = 64 * 1024
 
 TRIES = 4
-"""After as many failures of the server the ending is recorded without the log."""
+"""Failures of the server after which the outcome is recorded without the log."""
 
 
 def heading(container: str) -> bytes:
-    """Give the line that stands before the log of a container, where a pod has several.
+    """Return the line before the log of a container in a pod with several containers.
 
-    :param container: its name.
+    :param container: the name of the container.
     """
     return f"==> {container} <==\n".encode()
 
 
 async def publish_logs(task: KubeTask, live: LiveJob) -> str | None:
-    """Copy the logs of all containers, one after the other, each with a heading if there are more.
+    """Copy the logs of all containers one after the other, with headings if there are several.
 
-    A log that cannot be had never keeps the ending from being recorded, except that it is tried
-    again a few times where that may help.
+    A log that cannot be read does not prevent the recording of the outcome; reading is only
+    retried a few times if the error may be transient.
 
-    :param task: the task, which has somewhere to put them.
+    :param task: the task, which must have a repository for logs.
     :param live: the job.
-    :return: what was wrong, if something was.
-    :raises PodManagerError: if it is to be tried again.
+    :return: a description of problems, if there were any.
+    :raises PodManagerError: if the copy should be retried.
     """
     assert task.logs is not None
     assert live.pod is not None
@@ -50,7 +50,7 @@ async def publish_logs(task: KubeTask, live: LiveJob) -> str | None:
     problems: list[str] = []
     async with await task.logs.open(live.job, "wb") as target:
         if live.gone:
-            problems.append("the pod was gone before its logs were read")
+            problems.append("the pod was deleted before its logs were read")
         else:
             for container in containers:
                 if not container.has_begun:
@@ -64,7 +64,7 @@ async def publish_logs(task: KubeTask, live: LiveJob) -> str | None:
         return None
     told = "; ".join(problems)
     log.warning(
-        "%s: of job %s not all logs could be had: %s",
+        "%s: some logs of job %s could not be read: %s",
         *(task.name, live.job, told),
         extra={"task": task.name, "job": live.job},
     )

@@ -1,4 +1,4 @@
-"""What the containers of a pod have written, while it is there."""
+"""Logs of the containers of an existing pod."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from pydatatask_kube.setting import KubeSetting
 
     Chunks = AsyncGenerator[tuple[str, bytes], None]
-    """What is written, and by which container."""
+    """The name of a container, and a part of its log."""
 
 __all__ = ["read_logs"]
 
 LOOK_AGAIN = 1.0
-"""Seconds between two looks at a pod whose logs are followed."""
+"""Poll interval for a pod whose logs are followed, in seconds."""
 
 PATIENCE = 30.0
-"""Seconds without anything new after which the rest of the logs of a pod that is over is given
-up."""
+"""Seconds without new output after which reading the rest of the logs of an ended pod is
+aborted."""
 
 _NOT_THERE = (400, 404)
-"""What the API server says if a container has not begun, or is gone."""
+"""HTTP statuses of the API server for a container that has not started, or is deleted."""
 
 
 async def read_logs(task: KubeSetting, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
     """Read the logs of a job's pod, each under a heading if it has several containers.
 
-    :param task: whose job.
+    :param task: the task.
     :param job: the job.
-    :param follow: whether to go on until the pod is over.
-    :raises PodManagerError: if they cannot be had.
+    :param follow: whether to continue until the pod has ended.
+    :raises PodManagerError: if they cannot be read.
     """
     task.live.check_job_id(job)
     for pod in await task.find(job):
@@ -80,9 +80,9 @@ async def _chunks(
 
 
 class _Follower:
-    """Reads what all containers of a pod write, as it comes, until the pod is over.
+    """A reader that follows the logs of all containers of a pod until it has ended.
 
-    :param podman: what to read it by.
+    :param podman: the pod manager.
     :param pod: the pod.
     """
 
@@ -96,7 +96,7 @@ class _Follower:
         self._failure: Exception | None = None
 
     async def read(self) -> Chunks:
-        """Give what is written, and by which container."""
+        """Yield the parts of the logs with the names of their containers."""
         following = asyncio.create_task(self._follow(), name=f"pydatatask logs of {self._name}")
         try:
             while (found := await self._found.get()) is not None:
@@ -118,7 +118,7 @@ class _Follower:
         await self._found.put(None)
 
     async def _begin(self, reading: dict[tuple[str, int], asyncio.Task[None]]) -> None:
-        """Read what each container writes that begins, or begins again, until the pod is over."""
+        """Start to read each container that starts or restarts, until the pod has ended."""
         while self._pod is not None:
             pod = self._pod
             for container in containers_of(pod):
@@ -141,7 +141,7 @@ class _Follower:
                 await self._found.put((container, chunk))
 
     async def _finish(self, reading: Collection[asyncio.Task[None]]) -> None:
-        """Wait for the rest of what was written, as long as something comes."""
+        """Wait for the rest of the logs, as long as new output arrives."""
         while left := [task for task in reading if not task.done()]:
             arrived = self._arrived
             await asyncio.wait(left, timeout=PATIENCE, return_when=asyncio.FIRST_EXCEPTION)

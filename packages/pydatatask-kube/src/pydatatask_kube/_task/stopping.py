@@ -1,4 +1,4 @@
-"""Ending pods that another process looks after, or none."""
+"""Stopping of pods that another process tracks, or none."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["KILL_GRACE", "discard_foreign", "kill_foreign"]
 
 KILL_GRACE = 10
-"""Seconds that the containers of a pod get to end which is to be forgotten."""
+"""Grace period of a pod that is discarded, in seconds."""
 
 
 async def discard_foreign(task: KubeSetting, pod: dict[str, Any]) -> None:
-    """Delete a pod, and tell its driver that its end is not for the record.
+    """Delete a pod, and mark it so that its driver does not record its outcome.
 
-    :param task: whose pod.
+    :param task: the task.
     :param pod: the pod.
     """
     await task.podman.patch(pod, {"metadata": {"annotations": {FATE: DISCARDED}}})
@@ -33,17 +33,17 @@ async def discard_foreign(task: KubeSetting, pod: dict[str, Any]) -> None:
 
 
 async def kill_foreign(task: KubeSetting, job: str) -> bool:
-    """End the pod of a job, and leave it for its driver to record.
+    """Stop the pod of a job, whose driver then records the outcome.
 
-    :param task: whose job.
+    :param task: the task.
     :param job: the job.
-    :return: whether there was one.
+    :return: whether there was a pod.
     """
     pods = [pod for pod in await task.podman.find(task.name, job) if not is_over(pod)]
     for pod in pods:
         change: dict[str, Any] = {"metadata": {"annotations": {FATE: KILLED}}}
         begun = bool(pod.get("status", {}).get("startTime"))
-        if begun:  # its node then ends it, and what it leaves can still be read
+        if begun:  # the kubelet stops it and keeps the pod, so its logs can still be read
             change["spec"] = {"activeDeadlineSeconds": 1}
         await task.podman.patch(pod, change)
         if not begun:

@@ -1,4 +1,4 @@
-"""What the pods of a task take of a quota."""
+"""Quota usage of the pods of a task."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ log = logging.getLogger("pydatatask.task")
 
 
 async def usage_of(task: KubeTask, jobs: Jobs) -> Resources:
-    """Tell what the live pods of a task take, and how many launches were recent.
+    """Return the resources that the pods of a task use, and the number of recent launches.
 
-    :param task: whose pods.
-    :param jobs: those that this process looks after.
+    :param task: the task.
+    :param jobs: its jobs that this process tracks.
     """
-    # Who only shares the quota with a task that is driven is not driven by being asked.
+    # A task that only shares the quota with a driven task must not be driven by this query.
     looks_after = jobs.listens or (task.runtime is not None and task.drives)
     if looks_after:
         await jobs.adopt()
@@ -47,9 +47,9 @@ async def usage_of(task: KubeTask, jobs: Jobs) -> Resources:
 
 
 def request_of(pod: dict[str, Any], task: str) -> Resources:
-    """Tell what a pod that exists takes of the quota."""
+    """Return the resources that an existing pod uses of the quota."""
     try:
         return resources_of(pod.get("spec") or {})
-    except QuantityError as e:  # the API server takes none that are none
-        log.warning("%s: what the pod %s takes is not counted: %s", task, name_of(pod), e)
+    except QuantityError as e:  # unexpected: the API server validates quantities
+        log.warning("%s: the resources of the pod %s are not counted: %s", task, name_of(pod), e)
         return Resources(launches=1)
