@@ -14,7 +14,7 @@ from pydatatask_core import (
     Resources,
     YamlMetadataFileRepository,
 )
-from pydatatask_core.proc_manager import State
+from pydatatask_core.proc_manager import ProcessState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,7 +78,7 @@ class Lab:
         return Pipeline(tasks, **options)
 
     async def run(self, *tasks: ProcessTask, **options: Any) -> RunSummary:
-        """Run a pipeline of tasks until it is quiet."""
+        """ProcessRun a pipeline of tasks until it is quiet."""
         async with self.pipeline(*tasks) as pipeline:
             return await pipeline.run(poll=0.05, **options)
 
@@ -126,8 +126,8 @@ class Lab:
             run = task.new_run(name)
 
             async def lives() -> bool:
-                report = await task.runs.report(run, claim=False)  # noqa: B023
-                return report.state is State.RUNNING
+                status = await task.backend.inspect(run, fence=False)  # noqa: B023
+                return status.state is ProcessState.RUNNING
 
             await until(lives)
 

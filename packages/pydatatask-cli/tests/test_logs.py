@@ -14,7 +14,7 @@ from pydatatask_core import (
     InProcessMetadataRepository,
     Pipeline,
 )
-from pydatatask_core.task import Task, WritingTask
+from pydatatask_core.task import LoggingTask, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -39,7 +39,7 @@ class Silent(Task):
         raise NotImplementedError
 
 
-class Writing(Silent, WritingTask):
+class Writing(Silent, LoggingTask):
     """A task that tells what its jobs write."""
 
     text = b"until now\n"
@@ -50,10 +50,10 @@ class Writing(Silent, WritingTask):
         self.texts, self.more = InProcessBlobRepository(), InProcessBlobRepository()
 
     @property
-    def written(self) -> Sequence[BlobRepository]:
+    def log_repositories(self) -> Sequence[BlobRepository]:
         return self.texts, self.more
 
-    async def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+    async def stream_logs(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
         if self.text:
             yield self.text
         if follow:
@@ -145,7 +145,7 @@ async def test_of_a_live_job_that_wrote_nothing_it_says_that_it_is_live(
 ) -> None:
     task = Writing()
     task.text = b""
-    task.read_live = _nothing  # type: ignore[method-assign]
+    task.stream_logs = _nothing  # type: ignore[method-assign]
     await task.live.dump("job", {})
     async with Pipeline([task]) as pipeline:
         await print_logs(pipeline, "task", "job")

@@ -28,7 +28,7 @@ class Leaving(Task):
         self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
         self.link_outcomes("done", self.done)
 
-    async def sweep(self, jobs: Collection[str]) -> None:
+    async def clean_up(self, jobs: Collection[str]) -> None:
         assert self.done.data.keys() >= set(jobs)
         if "left" in jobs:
             self.live.data.pop("left", None)

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.proc_manager.examining import read_identity
+from pydatatask_core.proc_manager.local.inspect import read_identity
 
 if TYPE_CHECKING:
     import random

@@ -63,7 +63,7 @@ MANAGER: Callable[..., Any] = (
 
 
 async def drive(order: dict[str, Any]) -> dict[str, Any]:
-    """Run the pipeline until it is quiet, and tell how it went."""
+    """ProcessRun the pipeline until it is quiet, and tell how it went."""
     world = World(Path(order["world"]))
     executioner = Executioner(order["die_at"])
     for kind in (WatchedMetadata, WatchedBlobs):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydatatask_core import FileRepository, LocalLinuxManager, YamlMetadataFileRepository
-from pydatatask_core.proc_manager.local_runs import LocalRuns
+from pydatatask_core.proc_manager.local.backend import LocalBackend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,14 +67,14 @@ class WatchedBlobs(FileRepository):
         return stream
 
 
-def watched_runs(kind: type[Any]) -> type[Any]:
+def watched_backend(kind: type[Any]) -> type[Any]:
     """Make a class of runs that tell.
 
     :param kind: the class whose runs they are.
     """
     names = (
-        *("make", "start", "report", "stop", "remove", "found", "remember"),
-        *("archive", "archived", "unarchive", "tail"),
+        *("create", "start", "inspect", "terminate", "remove", "list_directories", "save_note"),
+        *("archive", "list_archives", "remove_archive", "read_tail"),
     )
     return type(f"Watched{kind.__name__}", (kind,), {name: _through(name) for name in names})
 
@@ -84,9 +84,9 @@ class WatchedManager(LocalLinuxManager):
 
     def __init__(self, app: str, path: Path, passage: Passage) -> None:
         super().__init__(app, path)
-        self._watched = watched_runs(LocalRuns)(self)
+        self._watched = watched_backend(LocalBackend)(self)
         self._watched.passage = passage
 
     @property
-    def runs(self) -> Any:
+    def backend(self) -> Any:
         return self._watched

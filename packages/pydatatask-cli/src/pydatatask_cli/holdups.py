@@ -46,7 +46,7 @@ class Budget:
         """Take what a job needs from the quotas of its task, or say why it cannot be launched."""
         try:
             task.check_recordable(job)
-            request = await task.demand(job)
+            request = await task.requested_resources(job)
         except PydatataskError as e:
             return f"{ERROR}{e}"
         if request is None:

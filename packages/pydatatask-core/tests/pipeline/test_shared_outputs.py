@@ -20,7 +20,7 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import OutputConflictError
-from pydatatask_core.proc_manager import State
+from pydatatask_core.proc_manager import ProcessState
 
 from .fakes import jobs
 
@@ -59,7 +59,7 @@ def writer(
 
 
 async def run(*tasks: Task) -> dict[str, list[str]]:
-    """Run a pipeline and return its failures."""
+    """ProcessRun a pipeline and return its failures."""
     async with Pipeline(tasks, exclusive=False) as pipeline:
         return (await pipeline.run(poll=0.01)).failed
 
@@ -229,7 +229,7 @@ async def test_a_process_that_ended_without_a_driver_overwrites_no_other_task(
     run = left.new_run("a")
 
     async def has_ended() -> bool:
-        return (await left.runs.report(run, claim=False)).state is State.ENDED
+        return (await left.backend.inspect(run, fence=False)).state is ProcessState.EXITED
 
     await until(has_ended)
     lab = lab.again()

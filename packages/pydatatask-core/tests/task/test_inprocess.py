@@ -20,7 +20,8 @@ from pydatatask_core import (
     Retries,
 )
 from pydatatask_core.errors import TaskConfigurationError, TaskError
-from pydatatask_core.task import function, outcomes
+from pydatatask_core.task import function
+from pydatatask_core.task import outcome_log as outcomes
 
 FAR = 3600.0
 
@@ -262,8 +263,8 @@ async def test_the_texts_of_a_record_are_bounded() -> None:
 
     record = await record_of(task_of(body, "a"))
 
-    assert len(record["exception"]) <= function.LONGEST_TEXT + 100
-    assert len(record["traceback"]) <= function.LONGEST_TRACEBACK
+    assert len(record["exception"]) <= function.MAX_MESSAGE_LENGTH + 100
+    assert len(record["traceback"]) <= function.MAX_TRACEBACK_LENGTH
 
 
 async def test_endless_recursion_is_a_failure_like_any_other() -> None:
@@ -324,7 +325,7 @@ async def test_step_by_step_a_failed_job_is_live_until_its_next_attempt() -> Non
         await pipeline.update_only_launch()
         assert await pipeline.update_only_update()
         assert await pipeline.gather_ready_jobs(task) == set()
-        while not task.due:  # noqa: ASYNC110 - only a loop is told
+        while not task.due_retries:  # noqa: ASYNC110 - only a loop is told
             await asyncio.sleep(0)
         await pipeline.update_only_launch()
         assert not await pipeline.update_only_update()
@@ -361,7 +362,7 @@ async def test_a_wait_for_another_attempt_does_not_outlive_the_pipeline() -> Non
     async with pipeline:
         await pipeline.update_only_launch()
         await asyncio.sleep(0.05)
-        assert list(task.due) == ["a"]
+        assert list(task.due_retries) == ["a"]
 
 
 async def test_a_job_that_is_cancelled_leaves_no_record_and_runs_again() -> None:
@@ -524,7 +525,7 @@ class Grouping(InProcessMetadataRepository):
 async def test_a_cancellation_count_that_a_store_left_raised_is_no_cancellation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(outcomes, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(outcomes, "_FIRST_RETRY_DELAY_SECONDS", 0.001)
 
     async def body(job: str) -> None:
         if job != "a":
@@ -558,7 +559,7 @@ class Failing(InProcessMetadataRepository):
 
 @pytest.fixture
 def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcomes, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(outcomes, "_FIRST_RETRY_DELAY_SECONDS", 0.001)
 
 
 @pytest.mark.usefixtures("quickly")

@@ -323,7 +323,7 @@ async def test_an_output_that_may_not_be_read_is_unchecked_and_reported_once(
 async def test_while_the_store_cannot_be_read_nothing_is_recorded_and_nothing_starts(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(required_outputs, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(required_outputs, "FIRST_RETRY_DELAY_SECONDS", 0.01)
     out = Remote(StoreConnectionError("list", "out", "down"))
     stage = Stage(nothing, out, "a", "b")
     stage.after.disabled = True
@@ -374,7 +374,7 @@ class Shared(YamlMetadataFileRepository):
 async def test_on_a_shared_file_system_an_output_may_appear_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(required_outputs, "LONGEST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(required_outputs, "MAX_LOOK_INTERVAL_SECONDS", 0.05)
     out = Shared(tmp_path / "out")
     others: list[str] = []
 

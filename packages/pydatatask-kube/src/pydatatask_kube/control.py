@@ -8,7 +8,7 @@ from abc import ABC
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
-from pydatatask_core.task.flight import Phase
+from pydatatask_core.task.detached.tracker import Phase
 
 from ._task.leaving import LOOK_AGAIN
 from ._task.reading import read_logs
@@ -37,7 +37,7 @@ class KubeControl(KubeSetting, ABC):
 
     # -- inspection ------------------------------------------------------------------------------
 
-    async def oddities(self) -> Iterable[str]:
+    async def config_warnings(self) -> Iterable[str]:
         if not self.looks_only or self.name != min(self.podman.tasks):
             return ()  # the watch reports them, or another task does
         podman = self.podman
@@ -55,14 +55,14 @@ class KubeControl(KubeSetting, ABC):
     async def find(self, job: str) -> list[dict[str, Any]]:
         await self._jobs.adopt()
         pods = await self.podman.find(self.name, job)
-        live = self._jobs.live.get(job)
+        live = self._jobs.jobs.get(job)
         if live is not None:
             await live.launched.wait()
             if live.pod is not None and not live.gone and live.pod not in pods:
                 pods.append(live.pod)  # just created, and not reported by the watch yet
         return pods
 
-    def read_live(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+    def stream_logs(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
         return read_logs(self, job, follow)
 
     async def has_recorded(self, pod: dict[str, Any]) -> bool:
@@ -85,19 +85,19 @@ class KubeControl(KubeSetting, ABC):
                 f"{self.name}: the pod {pod['metadata']['name']!r} does not belong to this task"
             )
         await self._jobs.adopt()
-        live = self._jobs.live.get(ours["job"])
+        live = self._jobs.jobs.get(ours["job"])
         if live is not None and live.pod is not None and live.uid == pod["metadata"]["uid"]:
             await self._jobs.discard(live, KILL_GRACE)
         else:
             await discard_foreign(self, pod)
 
     async def forget(self, job: str) -> None:
-        live = self._jobs.live.get(job)
+        live = self._jobs.jobs.get(job)
         if live is not None and live.phase is Phase.WAITING:
             self._waiting.discard(job)
-            await self._jobs.finished(live, None)
+            await self._jobs.complete(live, None)
 
-    async def sweep(self, jobs: Collection[str]) -> None:
+    async def clean_up(self, jobs: Collection[str]) -> None:
         for pod in await self.podman.find(self.name):
             if job_of(pod) in jobs and is_over(pod) and await self.has_recorded(pod):
                 await self.podman.remove(name_of(pod), uid_of(pod))
@@ -110,10 +110,10 @@ class KubeControl(KubeSetting, ABC):
         """
         self.live.check_job_id(job)
         await self._jobs.adopt()
-        live = self._jobs.live.get(job)
+        live = self._jobs.jobs.get(job)
         if live is None:
             return not self.drives and await kill_foreign(self, job)
-        while not live.over.is_set():
+        while not live.finished.is_set():
             await live.launched.wait()
             if live.phase is Phase.WAITING or live.waits_for_name:
                 self._waiting.discard(job)
@@ -123,5 +123,5 @@ class KubeControl(KubeSetting, ABC):
                 self._jobs.end(live, killed(stays=not live.gone))
             # A job that has ended may be about to be retried, so this loops until it has finished.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.over.wait(), LOOK_AGAIN)
+                await asyncio.wait_for(live.finished.wait(), LOOK_AGAIN)
         return True

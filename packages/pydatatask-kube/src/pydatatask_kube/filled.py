@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TemplateError, excerpt
-from pydatatask_core.task.masking import MASK, Masked, conceal
+from pydatatask_core.task.redaction import REDACTED, Redacted, redact_message
 
 from .manifest import ManifestError, ShapeError, parse
 
@@ -32,7 +32,7 @@ class Filled:
     owner: str
     job: str
     text: str
-    masked: Callable[[], Masked] | None = None
+    redacted: Callable[[], Redacted] | None = None
     describe_line: Callable[[int], str] | None = None
 
     def parse(self) -> dict[str, Any]:
@@ -55,17 +55,17 @@ class Filled:
         )
 
     def _misshapen(self, found: ShapeError) -> TemplateError:
-        value, masked = found.value, self._shown
+        value, redacted = found.value, self._shown
         where = told = ""
         if value is not None:
             where = self.describe_line(value.line) if self.describe_line is not None else ""
-            secret = self.masked is not None and value not in masked.text
-            told = f". The value is {MASK if secret else excerpt(value)}"
+            secret = self.redacted is not None and value not in redacted.text
+            told = f". The value is {REDACTED if secret else excerpt(value)}"
         return TemplateError(
             f"{self._about} {found.problem}{where}; print the value with `| tojson`, without "
             "quotes around it, or with `| raw` if it is meant as YAML (the task's "
             "unsafe_templates=True allows all values to be)",
-            f"{told}. The rendered template is:\n{_numbered(masked.text, None)}",
+            f"{told}. The rendered template is:\n{_numbered(redacted.text, None)}",
         )
 
     def refused(self, problem: str) -> TemplateError:
@@ -77,29 +77,29 @@ class Filled:
         """
         shown = self._shown
         return TemplateError(
-            f"{self._about} is not accepted: {conceal(problem, shown)}",
+            f"{self._about} is not accepted: {redact_message(problem, shown)}",
             f". The rendered template is:\n{shown.text}",
         )
 
-    def conceal(self, message: str) -> str:
+    def redact_message(self, message: str) -> str:
         """Return a message of another program with the secret values redacted.
 
         :param message: the message.
         """
-        return conceal(message, self._shown)
+        return redact_message(message, self._shown)
 
     @property
     def _about(self) -> str:
         return f"{self.owner}: the manifest for job {self.job!r}"
 
     @property
-    def _shown(self) -> Masked:
-        if self.masked is None:
-            return Masked(self.text)
+    def _shown(self) -> Redacted:
+        if self.redacted is None:
+            return Redacted(self.text)
         try:
-            return self.masked()
+            return self.redacted()
         except Exception:  # noqa: BLE001 - a template may fail in any way on redacted values
-            return Masked(MASK, [self.text])
+            return Redacted(REDACTED, [self.text])
 
     def _predicate(self, found: ManifestError) -> str:
         """Return the problem if the redacted text has it too, else a general predicate."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
-from pydatatask_core.task.function import FunctionTask, failure
+from pydatatask_core.task.function import FunctionTask, describe_failure
 
 from .task import KubeTask
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.repository.metadata import MetadataRepository
     from pydatatask_core.resource_manager import ResourceManager
-    from pydatatask_core.task.retry import Retries
+    from pydatatask_core.task.retries import Retries
     from pydatatask_core.task.template import Template
 
     from .manager import PodManager
@@ -148,7 +148,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         self.func_done = func_done
         if func_done is not None:
             self.link_outcomes("func_done", func_done)
-        self.func = None if func is None else self._checked(func)
+        self.func = None if func is None else self._check_body(func)
 
     async def validate(self) -> None:
         self.bind_links()
@@ -163,7 +163,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             return await super().launch(job)
         self.check_recordable(job)
         start = datetime.now(UTC)
-        scope = self.scope_of(job)
+        scope = self.new_scope(job)
         failed = await self.run_body(scope, self.bind_links())
         record: dict[str, Any] = {
             "success": failed is None,
@@ -171,7 +171,7 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             "end_time": max(start, datetime.now(UTC)),
         }
         if failed is not None:
-            record |= failure(failed)
+            record |= describe_failure(failed)
         elif outputs := self.output_check.unwritten(scope, record):
             record |= await self.output_check.verdict(job, outputs)
         if self.func_done is not None and self.metadata:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydatatask_core.task.required_outputs import lacking
+from pydatatask_core.task.required_outputs import describe_missing
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -66,4 +66,4 @@ def without_outputs(names: Collection[str]) -> Ending:
 
     :param names: the names of the links to the outputs.
     """
-    return Ending(reason=lacking(names), missing_outputs=tuple(sorted(names)))
+    return Ending(reason=describe_missing(names), missing_outputs=tuple(sorted(names)))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 from pydatatask_core.resource_manager import ResourceManager
-from pydatatask_core.task.checks import checked_seconds, checked_window
+from pydatatask_core.task.durations import parse_seconds, parse_window
+from pydatatask_core.task.logging_task import LoggingTask
 from pydatatask_core.task.template import TaskTemplate
-from pydatatask_core.task.written import WritingTask
 
 from .ending import Limits
 from .names import check_label
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.blob import BlobRepository
     from pydatatask_core.repository.metadata import MetadataRepository
-    from pydatatask_core.task.retry import Retries
+    from pydatatask_core.task.retries import Retries
     from pydatatask_core.task.template import Template
 
     from .live import LiveKubeRepository
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["KubeSetting"]
 
 
-class KubeSetting(WritingTask, ABC):
+class KubeSetting(LoggingTask, ABC):
     """The configuration part of a task of pods; see :class:`KubeTask` for the parameters."""
 
     live: LiveKubeRepository
@@ -63,11 +63,11 @@ class KubeSetting(WritingTask, ABC):
         self.resources = resources
         self.template = TaskTemplate(template, name)
         self.unsafe_templates = unsafe_templates
-        self.window = checked_window(name, window)
+        self.window = parse_window(name, window)
         self.env = _checked_env(name, env)
         self.limits = Limits(
-            checked_seconds(name, "pending_timeout", pending_timeout),
-            checked_seconds(name, "timeout", timeout),
+            parse_seconds(name, "pending_timeout", pending_timeout),
+            parse_seconds(name, "timeout", timeout),
         )
         self.logs = logs
         self.done = done
@@ -126,7 +126,7 @@ class KubeSetting(WritingTask, ABC):
         return (self.resources,)
 
     @property
-    def written(self) -> Sequence[BlobRepository]:
+    def log_repositories(self) -> Sequence[BlobRepository]:
         return () if self.logs is None else (self.logs,)
 
     @property

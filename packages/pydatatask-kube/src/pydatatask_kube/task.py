@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydatatask_core.errors import LaunchRefusedError, TaskError
-from pydatatask_core.task.flight import Phase
+from pydatatask_core.task.detached.tracker import Phase
 
 from ._task.job import LiveJob
 from ._task.jobs import Jobs
@@ -130,27 +130,27 @@ class KubeTask(KubeControl):
         """Return the resources that this task's pods use, and the number of recent launches."""
         return await usage_of(self, self._jobs)
 
-    async def demand(self, job: str) -> Resources | None:
-        return await self._launcher.demand(job)
+    async def requested_resources(self, job: str) -> Resources | None:
+        return await self._launcher.requested_resources(job)
 
     # -- rounds ----------------------------------------------------------------------------------
 
     @property
     def running(self) -> AbstractSet[str]:
-        return self._jobs.live.keys()
+        return self._jobs.jobs.keys()
 
     async def update(self) -> bool:
         """Retry the actions that had to wait; endings of pods arrive from the watch."""
         jobs = self._jobs
         await jobs.adopt()
-        live, leaving = list(jobs.live.values()), jobs.leaving.expected
+        live, leaving = list(jobs.jobs.values()), jobs.leaving.expected
         if not live:
             return leaving  # wait for these pods before the next update
-        jobs.attend(live)
+        jobs.record_exited(live)
         if self.runtime is None:
-            await self.launch_due()
+            await self.launch_due_retries()
         if self.runtime is None or not self.runtime.looping:
-            await jobs.settle()
+            await jobs.wait_recorded()
         return True
 
     async def launch(self, job: str) -> None:
@@ -165,36 +165,36 @@ class KubeTask(KubeControl):
         jobs = self._jobs
         self.check_recordable(job)
         await jobs.adopt()
-        live = jobs.live.get(job)
+        live = jobs.jobs.get(job)
         if live is None:
-            live = jobs.live[job] = LiveJob(job)
+            live = jobs.jobs[job] = LiveJob(job)
         elif live.phase is Phase.WAITING:
             self._waiting.discard(job)
-            jobs.enter(live, Phase.LAUNCHING)
+            jobs.set_phase(live, Phase.LAUNCHING)
         else:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         await self._begin(live)
         if self.synchronous:
             await self._complete(live)
         elif not self.drives:
-            jobs.drop(live)  # the driver tracks it
+            jobs.untrack(live)  # the driver tracks it
 
     async def _begin(self, live: LiveJob) -> None:
         jobs = self._jobs
         try:
-            if jobs.unrecorded >= MOST_UNRECORDED:
+            if jobs.pending_records >= MOST_UNRECORDED:
                 raise LaunchRefusedError(self.name, live.job, "unrecorded job outcomes")
             await self._launcher.launch(live, jobs)
         except LaunchRefusedError:
             if live.attempt > 1:
-                jobs.enter(live, Phase.WAITING)
+                jobs.set_phase(live, Phase.WAITING)
                 self._waiting.add(live.job)
             else:
                 jobs.give_up(live)
             raise
         except BaseException:
             if live.attempt > 1:
-                jobs.wait_again(live, live.wait(1.0))
+                jobs.schedule_retry(live, live.next_delay(1.0))
             else:
                 jobs.give_up(live)
             raise
@@ -203,16 +203,16 @@ class KubeTask(KubeControl):
     async def _complete(self, live: LiveJob) -> None:
         """Track a job until it has finished, as a pipeline does otherwise."""
         jobs = self._jobs
-        while not live.over.is_set():
+        while not live.finished.is_set():
             if not self.drives and live.pod is not None and not live.gone:
                 pod = await self.podman.get(live.name)
                 jobs.changed(live.pod if pod is None else pod, gone=pod is None)
-            jobs.attend([live])
+            jobs.record_exited([live])
             if live.phase is Phase.WAITING and time.monotonic() >= live.not_before:
                 with contextlib.suppress(LaunchRefusedError):
                     return await self.launch(live.job)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.over.wait(), LOOK_AGAIN)
+                await asyncio.wait_for(live.finished.wait(), LOOK_AGAIN)
 
     async def settled(self, job: str, record: Mapping[str, Any]) -> None:
         """Handle the outcome of a job that will not be retried; a hook for subclasses.

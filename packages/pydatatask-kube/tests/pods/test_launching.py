@@ -116,14 +116,14 @@ async def test_a_pod_that_can_never_fit_the_quota_is_an_error(
         with pytest.raises(TaskConfigurationError, match="'job' can never be launched, because"):
             await driven.task.launch("job")
         with pytest.raises(TaskConfigurationError, match="'job' can never be launched, because"):
-            await driven.task.demand("job")
+            await driven.task.requested_resources("job")
     assert server.counts["create"] == 0
 
 
 async def test_the_requests_of_a_pod_are_known_before_it_is_created(server: ApiServer) -> None:
     driven = Driven(server, "job")
     async with driven.open():
-        assert await driven.task.demand("job") == Resources.parse("100m", "1Mi", 1)
+        assert await driven.task.requested_resources("job") == Resources.parse("100m", "1Mi", 1)
     assert server.counts["create"] == 0
 
 
@@ -164,7 +164,7 @@ async def test_an_existing_pod_of_the_job_is_adopted(server: ApiServer) -> None:
     async with driven.open():
         server.refuse = lambda what: None
         pod = server.add("task", "job", name=pod_name("app", "task", "job"))
-        driven.task._jobs.live.clear()  # as if the watch had not reported it yet
+        driven.task._jobs.jobs.clear()  # as if the watch had not reported it yet
         await driven.task.launch("job")
         server.finish(pod)
         await until(lambda: driven.record("job"))
@@ -189,7 +189,7 @@ async def test_a_launch_waits_for_a_terminating_pod_of_its_name(
     old["spec"]["nodeName"] = "node"
     old["metadata"]["deletionTimestamp"] = "2099-01-01T00:00:00Z"
     async with driven.open():
-        driven.task._jobs.live.clear()
+        driven.task._jobs.jobs.clear()
         launch = asyncio.create_task(driven.task.launch("job"))
         await until(lambda: server.counts["get"] >= 1)
         server.remove(old)

@@ -10,7 +10,7 @@ import pytest
 
 from pydatatask_core.errors import LaunchRefusedError, SessionError
 from pydatatask_core.repository import InProcessMetadataRepository
-from pydatatask_core.task.retry import Retries
+from pydatatask_core.task.retries import Retries
 from pydatatask_kube import PodManager, PodManagerError
 from pydatatask_kube.watch import PodWatch
 
@@ -258,8 +258,8 @@ async def test_a_job_that_is_deleted_while_its_outcome_is_recorded_is_counted_on
         await done.asked.wait()
         await driven.task.live.delete("job")
         done.gate.set()
-        await driven.task._jobs.settle()
-        assert driven.task._jobs.unrecorded == 0
+        await driven.task._jobs.wait_recorded()
+        assert driven.task._jobs.pending_records == 0
 
 
 async def test_a_job_that_waits_for_a_retry_can_be_deleted_and_is_forgotten(

@@ -35,7 +35,7 @@ class Reading:
 
     def __init__(self, driven: Driven, *, follow: bool) -> None:
         self.text = b""
-        self._source = driven.task.read_live("job", follow=follow)
+        self._source = driven.task.stream_logs("job", follow=follow)
         self.over = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -175,7 +175,7 @@ async def test_closing_a_follower_leaves_no_task_running(server: ApiServer) -> N
     _running(server, b"x" * (8 << 20))
     before = asyncio.all_tasks()
     async with driven.open(mode="inspect"):
-        async with aclosing(driven.task.read_live("job", follow=True)) as blocks:
+        async with aclosing(driven.task.stream_logs("job", follow=True)) as blocks:
             assert (await anext(blocks)).startswith(b"x")
         assert not [t for t in asyncio.all_tasks() - before if "logs of" in t.get_name()]
 
@@ -196,5 +196,5 @@ async def test_following_stops_if_the_rest_of_a_log_never_arrives(
 
 async def test_the_task_names_the_repository_of_its_logs(server: ApiServer) -> None:
     driven = Driven(server, "job")
-    assert list(driven.task.written) == [driven.logs]
-    assert not Driven(server, logs=None).task.written
+    assert list(driven.task.log_repositories) == [driven.logs]
+    assert not Driven(server, logs=None).task.log_repositories

@@ -53,7 +53,7 @@ async def test_pods_of_recorded_jobs_can_be_deleted_before_the_records(
     server.add("task", "runs")
     driven.done.data["replaced"]["uid"] = "that of an earlier pod"
     async with driven.open(mode="inspect"):
-        await driven.task.sweep({"job", "runs", "replaced"})
+        await driven.task.clean_up({"job", "runs", "replaced"})
         assert await driven.task.live.keys() == {"other", "runs", "replaced"}
     del driven.done.data["job"], driven.logs.data["job"]
     created = server.created["job"]
@@ -66,7 +66,7 @@ async def test_without_records_no_pod_is_deleted(server: ApiServer) -> None:
     driven = Driven(server, done=None)
     server.finish(server.add("task", "job"))
     async with driven.open(mode="inspect"):
-        await driven.task.sweep({"job"})
+        await driven.task.clean_up({"job"})
     assert server.pods
 
 
@@ -168,7 +168,7 @@ async def test_a_job_that_waits_for_the_deletion_of_its_pod_can_be_ended(
     _held(server, code=1)
     async with driven.open():
         await driven.task.launch("job")
-        await until(lambda: driven.task._jobs.live["job"].waits_for_name)
+        await until(lambda: driven.task._jobs.jobs["job"].waits_for_name)
         if how == "kill":
             assert await asyncio.wait_for(driven.task.kill("job"), 20)
         else:
@@ -196,7 +196,7 @@ async def test_pods_that_terminate_slowly_do_not_delay_the_recording_of_others(
         await until(lambda: driven.done.data.keys() == set(slow))
         server.finish(server.of("quick"))
         await until(lambda: driven.record("quick"))
-        await until(lambda: not driven.task._jobs.unrecorded)
+        await until(lambda: not driven.task._jobs.pending_records)
         assert not any(task.done() for task in killing)
         for job in slow:  # a finalizer keeps the ended pods
             server.finish(server.of(job), code=137)

@@ -15,7 +15,7 @@ import asyncssh
 from pydatatask_core.errors import ProcessManagerError, describe
 
 from .errors import SSHConnectionError, SSHLoginError, connect_error
-from .hostkeys import host_key_problem
+from .host_keys import describe_host_key_problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -26,10 +26,10 @@ __all__ = ["SSHConnection", "ssh_connection"]
 
 log = logging.getLogger("pydatatask.proc_manager")
 
-_DELAYS = (0.2, 15.0)
+_RETRY_DELAYS_SECONDS = (0.2, 15.0)
 """Seconds from one attempt to the next, at first and at most."""
 
-_DELAYS_AFTER_REFUSAL = (15.0, 300.0)
+_REFUSED_RETRY_DELAYS_SECONDS = (15.0, 300.0)
 """The same where the login is refused. A machine that starts does so for a while, and one that
 counts refusals locks people out."""
 
@@ -166,7 +166,7 @@ class SSHConnection:
             refused = isinstance(e, SSHLoginError)
             if refused != isinstance(self._failure, SSHLoginError):
                 self._failures = 0
-            first, most = _DELAYS_AFTER_REFUSAL if refused else _DELAYS
+            first, most = _REFUSED_RETRY_DELAYS_SECONDS if refused else _RETRY_DELAYS_SECONDS
             delay = min(first * 2 ** min(self._failures, 10), most)
             self._failures += 1
             self._failure, self._not_before = e, time.monotonic() + delay
@@ -189,7 +189,7 @@ class SSHConnection:
             self.username = options.username
             raw = await asyncssh.connect(options.host, options.port, options=options)
         except asyncssh.HostKeyNotVerifiable as e:
-            problem = await asyncio.to_thread(host_key_problem, options, self.name)
+            problem = await asyncio.to_thread(describe_host_key_problem, options, self.name)
             raise SSHLoginError(problem) from e
         except (asyncssh.Error, OSError, ValueError) as e:
             raise connect_error(e, self.name) from e
@@ -240,7 +240,7 @@ def _linger(raw: asyncssh.SSHClientConnection, *, forget: bool) -> None:
 
     A connection that breaks must not deliver an order later, when another one is made already.
     """
-    found: socket.socket | None = raw.get_extra_info("socket")
-    if found is not None:
+    sock: socket.socket | None = raw.get_extra_info("socket")
+    if sock is not None:
         with contextlib.suppress(OSError):  # it has ended by itself
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", forget, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", forget, 0))

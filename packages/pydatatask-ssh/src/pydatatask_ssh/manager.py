@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager import AbstractProcessManager
-from pydatatask_core.proc_manager.identity import BOOT_ID, Identity, parse_identity
+from pydatatask_core.proc_manager.protocol.identity import BOOT_ID, Identity, parse_identity
+from pydatatask_core.proc_manager.protocol.run_directory import RESERVED_STATUS, safe_name
 from pydatatask_core.proc_manager.shell import parse_shell
-from pydatatask_core.proc_manager.supervisor import RESERVED_STATUS, safe_name
 from pydatatask_core.utils import AReadText, AWriteText
 
-from .answers import parsing
-from .folder import DEFAULT_ROOT, choose_root, prepare_private_folder
-from .launching import launch_text
-from .reach import Reach
-from .rubbish import remove_tree
-from .script import words
-from .script_files import JOURNAL
-from .streams import SSHReadStream, SSHWriteStream
-from .watching import Watch
+from .launch import launch_command
+from .private_folder import DEFAULT_ROOT, choose_root, prepare_private_folder
+from .remote.answers import parsing
+from .remote.exit_events import ExitEvents
+from .remote.files import SSHReadStream, SSHWriteStream
+from .remote.session import RemoteSession
+from .remote.shell_file_functions import JOURNAL
+from .remote.shell_functions import shell_join
+from .remote.trash import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
     from pydatatask_core.proc_manager.base import OpenMode, _StderrIsStdout
 
+    from .backend import SSHBackend
     from .connection import SSHConnection
-    from .ssh_runs import SSHRuns
-    from .target import Target
+    from .remote.host import RemoteHost
 
 __all__ = ["SSHLinuxManager"]
 
 log = logging.getLogger("pydatatask.proc_manager")
 T = TypeVar("T")
 
-_TRIES = 3
+_MAX_ATTEMPTS = 3
 
 
 class SSHLinuxManager(AbstractProcessManager):
@@ -88,8 +88,8 @@ class SSHLinuxManager(AbstractProcessManager):
                 f"`ssh` has to be a callable that gives a connection, such as a resource of a "
                 f"session, not {ssh!r}"
             )
-        place = PurePosixPath(remote_path)
-        if not place.is_absolute() or set(str(place)) & {"\n", "\0"}:
+        path = PurePosixPath(remote_path)
+        if not path.is_absolute() or set(str(path)) & {"\n", "\0"}:
             raise ProcessManagerError(
                 f"remote_path has to be an absolute path of the remote machine, not {remote_path!r}"
             )
@@ -98,11 +98,11 @@ class SSHLinuxManager(AbstractProcessManager):
         except ValueError as e:
             raise ProcessManagerError(f"SSHLinuxManager: {e}") from e
         self.app = app
-        self._given_path = Path(place)
+        self._given_path = Path(path)
         self._chosen_path: Path | None = None
-        self.reach = Reach(ssh, self.posix_shell, boot_id, self._prepare)
-        self.watch = Watch(self.reach, self.ended_among)
-        self._runs: SSHRuns | None = None
+        self.session = RemoteSession(ssh, self.posix_shell, boot_id, self._prepare)
+        self.watch = ExitEvents(self.session, self.ended_among)
+        self._runs: SSHBackend | None = None
 
     # -- the connection --------------------------------------------------------------------------
 
@@ -113,16 +113,16 @@ class SSHLinuxManager(AbstractProcessManager):
         :raises SessionError: if the connection is provided by an unopened Session.
         :raises SSHConnectionError: if there is none at the moment.
         """
-        return self.reach.raw
+        return self.session.raw
 
-    async def _prepare(self, target: Target) -> None:
+    async def _prepare(self, remote: RemoteHost) -> None:
         if str(self._given_path) == DEFAULT_ROOT and self._chosen_path is None:
-            self._chosen_path = Path(await choose_root(target, self.basedir.name))
-        await self.prepare_folder(target)
-        await target.ask(f"mkdir -p -m 700 -- {words(self.basedir / JOURNAL, self.rubbish)}")
-        target.pins = self.rubbish
-        await target.rubbish.sweep(self.rubbish)
-        await target.report_ends(self.ends, self.watch.heard, str(self.basedir / ".probe"))
+            self._chosen_path = Path(await choose_root(remote, self.basedir.name))
+        await self.prepare_folder(remote)
+        await remote.ask(f"mkdir -p -m 700 -- {shell_join(self.basedir / JOURNAL, self.trash)}")
+        remote.pins = self.trash
+        await remote.trash.sweep(self.trash)
+        await remote.report_ends(self.ends, self.watch.on_event, str(self.basedir / ".probe"))
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -131,19 +131,19 @@ class SSHLinuxManager(AbstractProcessManager):
         """The directory below which each app of each user has its private one."""
         return self._chosen_path or self._given_path
 
-    async def prepare_folder(self, target: Target) -> None:
+    async def prepare_folder(self, remote: RemoteHost) -> None:
         """Make the directory of this app where it is missing, and check that it is safe.
 
-        :param target: the machine.
+        :param remote: the machine.
         :raises ProcessManagerError: if it is not.
         """
         root = self.remote_path
         shared = root == self._given_path
-        await prepare_private_folder(target, str(root), str(self.basedir), shared=shared)
+        await prepare_private_folder(remote, str(root), str(self.basedir), shared=shared)
 
     @property
     def basedir(self) -> Path:
-        return self.remote_path / f"{safe_name(self.app)}-{safe_name(self.reach.user)}"
+        return self.remote_path / f"{safe_name(self.app)}-{safe_name(self.session.user)}"
 
     @property
     def ends(self) -> str:
@@ -159,16 +159,16 @@ class SSHLinuxManager(AbstractProcessManager):
         return f"{base}/{JOURNAL}{directory.removeprefix(base)}"
 
     @property
-    def rubbish(self) -> str:
+    def trash(self) -> str:
         """The directory of what is to be removed."""
         return str(self.basedir / ".rubbish")
 
     @property
-    def runs(self) -> SSHRuns:
+    def backend(self) -> SSHBackend:
         if self._runs is None:
-            from .ssh_runs import SSHRuns
+            from .backend import SSHBackend
 
-            self._runs = SSHRuns(self)
+            self._runs = SSHBackend(self)
         return self._runs
 
     async def validate(self) -> None:
@@ -176,20 +176,20 @@ class SSHLinuxManager(AbstractProcessManager):
 
         :raises ProcessManagerError: if it is not.
         """
-        await self.reach.target()
+        await self.session.remote()
 
     # -- processes -------------------------------------------------------------------------------
 
     async def get_live_pids(self, hint: set[str]) -> set[str]:
-        found = {handle: Identity.parse(handle) for handle in hint}
-        asked = [(handle, identity) for handle, identity in found.items() if identity]
+        identities = {handle: Identity.parse(handle) for handle in hint}
+        asked = [(handle, identity) for handle, identity in identities.items() if identity]
         if not asked:
             return set()
         command = "; ".join(
-            f"! lives {_facts(identity)} || tell {number}"
+            f"! lives {_identity_arguments(identity)} || tell {number}"
             for number, (_, identity) in enumerate(asked)
         )
-        lines = await self.reach.perform("look for processes", lambda target: target.ask(command))
+        lines = await self.session.run("look for processes", lambda remote: remote.ask(command))
         with parsing("lives", lines):
             return {asked[int(line)][0] for line in lines}
 
@@ -203,10 +203,10 @@ class SSHLinuxManager(AbstractProcessManager):
         if not asked:
             return {}
         count = "pdt_i=$((pdt_i + 1))"
-        asking = f'over {words(self.basedir)} "$pdt_run" $pdt_i; {count}'
-        command = f"pdt_i=0; for pdt_run in {words(*asked)}; do {asking}; done"
-        lines = await self.reach.perform(
-            "look for runs that have ended", lambda it: it.ask(command)
+        asking = f'over {shell_join(self.basedir)} "$pdt_run" $pdt_i; {count}'
+        command = f"pdt_i=0; for pdt_run in {shell_join(*asked)}; do {asking}; done"
+        lines = await self.session.run(
+            "look for runs that have ended", lambda remote: remote.ask(command)
         )
         with parsing("over", lines):
             return {asked[int(line.rstrip("-"))]: not line.endswith("-") for line in lines}
@@ -221,10 +221,10 @@ class SSHLinuxManager(AbstractProcessManager):
         stdout: str | None,
         stderr: str | _StderrIsStdout | None,
     ) -> str:
-        def text(target: Target) -> str:
-            place, reserved = words(return_code), words(RESERVED_STATUS.decode())
-            launch = launch_text(
-                target,
+        def text(remote: RemoteHost) -> str:
+            path, reserved = shell_join(return_code), shell_join(RESERVED_STATUS.decode())
+            launch = launch_command(
+                remote,
                 args,
                 environ,
                 cwd,
@@ -237,12 +237,12 @@ class SSHLinuxManager(AbstractProcessManager):
             )
             # What it writes about its process is read here, where its stdout ends otherwise.
             return (
-                f"rm -f -- {place} && printf %s {reserved} >{place} && {{ {launch}\n}} 3>&1 | "
+                f"rm -f -- {path} && printf %s {reserved} >{path} && {{ {launch}\n}} 3>&1 | "
                 '{ read -r _; IFS= read -r a; IFS= read -r b && tell "$a" && tell "$b"; }'
             )
 
         action = f"launch {args[0]!r} in {cwd!r}"
-        lines = await self.reach.perform(action, lambda it: it.ask(text(it)), repeat=False)
+        lines = await self.session.run(action, lambda it: it.ask(text(it)), repeat=False)
         identity = parse_identity("\n".join(["", *lines, ""]).encode())
         if identity is None:
             raise ProcessManagerError(f"could not {action}: its supervisor ended before it began")
@@ -252,9 +252,9 @@ class SSHLinuxManager(AbstractProcessManager):
         """Kill the process and its whole process group."""
         identity = Identity.parse(pid)
         if identity is not None:
-            await self.reach.perform(
+            await self.session.run(
                 f"kill process {identity.process.pid}",
-                lambda target: target.ask(f"strike KILL {_facts(identity)}"),
+                lambda remote: remote.ask(f"strike KILL {_identity_arguments(identity)}"),
             )
 
     # -- files -----------------------------------------------------------------------------------
@@ -262,34 +262,38 @@ class SSHLinuxManager(AbstractProcessManager):
     async def open(self, path: Path, mode: OpenMode) -> Any:
         if mode not in ("r", "rb", "w", "wb"):
             raise ValueError(f"{mode!r} is no mode; there are 'r', 'rb', 'w' and 'wb'")
-        place, reads = str(path), mode in ("r", "rb")
+        file_path, reads = str(path), mode in ("r", "rb")
 
-        async def opened(target: Target) -> Any:
+        async def opened(remote: RemoteHost) -> Any:
             if reads:
-                file = await target.sftp.open(place, "rb")
-                return SSHReadStream(file, place, target.host)
-            return SSHWriteStream(self.reach, target, await target.sftp.open(place, "wb"), place)
+                file = await remote.sftp.open(file_path, "rb")
+                return SSHReadStream(file, file_path, remote.host)
+            return SSHWriteStream(
+                self.session, remote, await remote.sftp.open(file_path, "wb"), file_path
+            )
 
-        stream = await self.reach.perform(f"open {place!r}", opened, path=None if reads else place)
+        stream = await self.session.run(
+            f"open {file_path!r}", opened, path=None if reads else file_path
+        )
         if mode in ("rb", "wb"):
             return stream
         return AReadText(stream) if reads else AWriteText(stream)
 
     async def mkdir(self, path: Path) -> None:
-        await self.reach.perform(
+        await self.session.run(
             f"make the directory {str(path)!r}",
-            lambda target: target.ask(f"mkdir -p -- {words(path)}"),
+            lambda remote: remote.ask(f"mkdir -p -- {shell_join(path)}"),
         )
 
     async def rmtree(self, path: Path) -> None:
-        await self.reach.perform(
-            f"remove the directory {str(path)!r}", lambda target: remove_tree(target, str(path))
+        await self.session.run(
+            f"remove the directory {str(path)!r}", lambda remote: remove_tree(remote, str(path))
         )
 
     def __repr__(self) -> str:
-        return f"SSHLinuxManager({self.app!r}, {self.reach.ssh!r}, {str(self.remote_path)!r})"
+        return f"SSHLinuxManager({self.app!r}, {self.session.ssh!r}, {str(self.remote_path)!r})"
 
 
-def _facts(identity: Identity) -> str:
+def _identity_arguments(identity: Identity) -> str:
     process = identity.process
-    return words(process.pid, process.start, identity.supervisor, identity.boot)
+    return shell_join(process.pid, process.start, identity.supervisor, identity.boot)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from processes.chaos.points import watched_runs
+from processes.chaos.points import watched_backend
 
 import pydatatask_ssh.manager  # noqa: F401 - loaded once, before the forks
 from pydatatask_core import Session
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
-from pydatatask_ssh.ssh_runs import SSHRuns
+from pydatatask_ssh.backend import SSHBackend
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -24,9 +24,9 @@ class WatchedSSHManager(SSHLinuxManager):
     passage: Passage
 
     @property
-    def runs(self) -> Any:
+    def backend(self) -> Any:
         if self._runs is None:
-            self._runs = watched_runs(SSHRuns)(self)
+            self._runs = watched_backend(SSHBackend)(self)
             vars(self._runs)["passage"] = self.passage
         return self._runs
 

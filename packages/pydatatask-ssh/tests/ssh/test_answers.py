@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_ssh.answers import MAX_ANSWER_BYTES, MAX_MESSAGE_BYTES, MAX_PART_BYTES, Answer
 from pydatatask_ssh.errors import AnswerError, SSHConnectionError
-from pydatatask_ssh.helper import Helper
-from pydatatask_ssh.run_files import parse_outputs
-from pydatatask_ssh.sight import parse_clock, parse_now
-from pydatatask_ssh.target import MAX_LINE_BYTES, Lines
+from pydatatask_ssh.remote.answers import (
+    MAX_ANSWER_BYTES,
+    MAX_MESSAGE_BYTES,
+    MAX_PART_BYTES,
+    Answer,
+)
+from pydatatask_ssh.remote.host import MAX_LINE_BYTES, Lines
+from pydatatask_ssh.remote.replies import parse_clock, parse_now
+from pydatatask_ssh.remote.run_files import parse_outputs
+from pydatatask_ssh.remote.shell import Helper
 
-from .places import connect, journal_of, new_lab, well_ended
+from .labs import connect, journal_of, new_lab, well_ended
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,7 +188,7 @@ async def test_an_answer_that_cannot_be_parsed_fails_one_job_for_a_while_and_no_
         await lab.add("a", "b", "c")
         await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
         await well_ended(lab, "a", "b", "c")
-        target = await lab.manager.reach.target()  # type: ignore[attr-defined]
+        target = await lab.manager.session.target()  # type: ignore[attr-defined]
         assert not target.is_lost
     assert len(told) == 3
 
@@ -196,12 +201,12 @@ async def test_an_error_about_an_answer_names_the_machine_and_the_request(
 
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
-        await lab.manager.runs.validate()
+        await lab.manager.backend.validate()
         task = lab.task("true")
-        await task.find_home()
+        await task.load_namespace()
         monkeypatch.setattr(Helper, "ask", ask)
         with pytest.raises(ProcessManagerError, match=r"127\.0\.0\.1.*'look' cannot be read"):
-            await lab.manager.runs.report(task.new_run("a"))
+            await lab.manager.backend.inspect(task.new_run("a"))
 
 
 async def test_the_status_of_a_run_of_strange_bytes_is_bounded_and_harms_no_other(
@@ -215,7 +220,7 @@ async def test_the_status_of_a_run_of_strange_bytes_is_bounded_and_harms_no_othe
         async with lab.pipeline(task) as pipeline:
             await pipeline.update()
             await lab.running(task, "a", "b")
-            journal = journal_of(task.place("runs", "a"))
+            journal = journal_of(task.target_path("runs", "a"))
             lines = journal.read_bytes().split(b"\n", 1)
             journal.write_bytes(b"\n".join(lines) + b"\x1e=0\n\xff\0\n" * 1000)
             lab.go.touch()

@@ -12,10 +12,10 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager.run import INLINE, TAIL
+from pydatatask_core.proc_manager.process import MAX_INLINE_BYTES, TAIL_BYTES
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
 
-from .places import connect, journal_of, new_lab
+from .labs import connect, journal_of, new_lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 SECRET = "TOP-SECRET\n"
 REFUSED = "`.stdout` is not a regular file any more"
-SIZES = {"short": 1, "long": TAIL // len(SECRET) + 1, "streamed": INLINE // len(SECRET) + 1}
+SIZES = {
+    "short": 1,
+    "long": TAIL_BYTES // len(SECRET) + 1,
+    "streamed": MAX_INLINE_BYTES // len(SECRET) + 1,
+}
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -60,7 +64,7 @@ def invented(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
 
 
 def _run(command: list[str]) -> None:
-    """Run a command of another user, or of root."""
+    """ProcessRun a command of another user, or of root."""
     subprocess.run(command, check=True)
 
 
@@ -69,7 +73,7 @@ def _lives(pid: str) -> bool:
 
 
 async def _refused(lab: Any, template: str, reason: str = REFUSED) -> dict[str, Any]:
-    """Run a job that does something to its run directory, beside one that does not."""
+    """ProcessRun a job that does something to its run directory, beside one that does not."""
     await lab.add("a", "b")
     task = lab.task(
         f"echo fine; case {{{{ job }}}} in a) {template};; esac", stdout=lab.out, stderr=lab.err
@@ -244,9 +248,9 @@ async def test_a_directory_with_a_forged_status_and_no_journal_signals_and_shows
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("true", stdout=lab.out, timeout=0.1)
-        await task.find_home()
-        await lab.manager.runs.validate()
-        place = task.place("runs", "a")
+        await task.load_namespace()
+        await lab.manager.backend.validate()
+        place = task.target_path("runs", "a")
         os.makedirs(place)
         shutil.copy(forged, place / ".status")
         (place / ".begun").touch()
@@ -273,7 +277,7 @@ async def test_a_job_of_an_earlier_release_is_found_and_can_be_ended(
         async with lab.pipeline(task) as pipeline:
             await pipeline.update()
             await lab.logged()
-    place = task.place("runs", "a")
+    place = task.target_path("runs", "a")
     journal_of(place).rename(place / ".status")
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
@@ -294,9 +298,9 @@ async def test_a_journal_that_was_left_is_not_that_of_the_next_run(
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("echo $$ >>LOG")
-        await task.find_home()
-        await lab.manager.runs.validate()
-        place = task.place("runs", "a")
+        await task.load_namespace()
+        await lab.manager.backend.validate()
+        place = task.target_path("runs", "a")
         (place.parent).mkdir(parents=True)
         journal = lab.manager.basedir / ".journal" / place.relative_to(lab.manager.basedir)
         journal.parent.mkdir(parents=True)

@@ -15,10 +15,10 @@ from processes.chaos.attacks import Chaos, DriverServer, tiny_disk
 from processes.chaos.verdict import check
 from processes.chaos.world import JOBS, World
 
-from pydatatask_core.proc_manager.identity import parse_identity
+from pydatatask_core.proc_manager.protocol.identity import parse_identity
 
-from .cutting import cut
-from .places import journal_of
+from .disconnect import cut
+from .labs import journal_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ class TestSSH(ProcessManagerContract):
         return manager
 
     async def restart(self, manager: Any) -> SSHLinuxManager:
-        return SSHLinuxManager(manager.app, manager.reach.ssh, manager.remote_path)
+        return SSHLinuxManager(manager.app, manager.session.ssh, manager.remote_path)
 
 
 class TestSSHAsOrdinaryUser(TestSSH):

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pydatatask_core.proc_manager import Plan, State
-from pydatatask_core.testing.runs import finished, new_run
+from pydatatask_core.proc_manager import LaunchSpec, ProcessState
+from pydatatask_core.testing.processes.backend import finished, new_run
 from pydatatask_ssh import SSHLinuxManager
 
-from .places import connect
+from .labs import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is n
 async def _environ(manager: SSHLinuxManager, environ: dict[str, str]) -> dict[str, str]:
     """Return the environment of a job."""
     run = new_run(manager)
-    plan = Plan(b"#!/usr/bin/env -S cat /proc/self/environ\n", environ, stdout=True)
-    report = await finished(manager.runs, run, plan)
-    assert (report.state, report.return_code) == (State.ENDED, 0), report
+    spec = LaunchSpec(b"#!/usr/bin/env -S cat /proc/self/environ\n", environ, stdout=True)
+    report = await finished(manager.backend, run, spec)
+    assert (report.state, report.return_code) == (ProcessState.EXITED, 0), report
     data = report.outputs[".stdout"].data
     assert data is not None
     return dict(it.split("=", 1) for it in data.decode().split("\0") if "=" in it)
@@ -64,8 +64,8 @@ async def test_functions_that_are_exported_can_be_called_in_a_script(
     async with connect(sshd) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         await manager.validate()
-        plan = Plan(b"#!/bin/bash\nmodule load gcc", ODD, stdout=True)
-        report = await finished(manager.runs, new_run(manager), plan)
+        spec = LaunchSpec(b"#!/bin/bash\nmodule load gcc", ODD, stdout=True)
+        report = await finished(manager.backend, new_run(manager), spec)
     assert report.outputs[".stdout"].data == b"module load gcc\n"
 
 
@@ -76,5 +76,5 @@ async def test_a_login_with_a_number_that_is_none_keeps_no_process_from_starting
     async with connect(server, patience=1.0) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         await manager.validate()
-        report = await finished(manager.runs, new_run(manager), Plan(b"exit 4", {}))
-    assert (report.state, report.return_code) == (State.ENDED, 4)
+        report = await finished(manager.backend, new_run(manager), LaunchSpec(b"exit 4", {}))
+    assert (report.state, report.return_code) == (ProcessState.EXITED, 4)

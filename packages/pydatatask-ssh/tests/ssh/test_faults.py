@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import asyncssh
 import pytest
-from processes.chaos.points import watched_runs
+from processes.chaos.points import watched_backend
 from processes.lab import until
 
-from pydatatask_core.proc_manager.identity import parse_identity
+from pydatatask_core.proc_manager.protocol.identity import parse_identity
 from pydatatask_ssh import SSHConnectionError
-from pydatatask_ssh.ssh_runs import SSHRuns
+from pydatatask_ssh.backend import SSHBackend
 
-from .cutting import cut, sessions
-from .places import connect, driven, journal_of, new_lab, quickly, well_ended
+from .disconnect import cut, sessions
+from .labs import connect, driven, journal_of, new_lab, quickly, well_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,9 +78,9 @@ async def test_a_connection_may_break_in_every_phase(
 ) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
-        runs: Any = watched_runs(SSHRuns)(lab.manager)
-        runs.passage = Cutter(sshd, at)
-        vars(lab.manager)["_runs"] = runs
+        backend: Any = watched_backend(SSHBackend)(lab.manager)
+        backend.passage = Cutter(sshd, at)
+        vars(lab.manager)["_runs"] = backend
         await lab.add("a")
         await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
         await well_ended(lab, "a")
@@ -91,12 +91,12 @@ async def test_a_channel_that_ends_alone_is_opened_again(sshd: SSHServer, tmp_pa
     async with connect(sshd) as connection:
         manager: Any = new_lab(tmp_path, lambda: connection).manager
         await manager.mkdir(tmp_path / "runs" / "a")
-        before = await manager.reach.target()
+        before = await manager.session.target()
         before.sftp.exit()
         await before.sftp.wait_closed()
 
-        assert await manager.runs.found(tmp_path / "runs") == {"a"}
-        assert (await manager.reach.target()).raw is before.raw
+        assert await manager.backend.list_directories(tmp_path / "runs") == {"a"}
+        assert (await manager.session.target()).raw is before.raw
 
 
 async def test_what_runs_over_a_connection_of_the_users_own_is_unknown_and_never_dead(
@@ -185,12 +185,12 @@ async def test_another_machine_under_the_same_name_is_left_alone(
         lab = new_lab(tmp_path, lambda: connection)
         async with driven(lab, "a") as task:
             manager: Any = lab.manager
-            target = await manager.reach.target()
+            target = await manager.session.target()
             target.machine, real = "another", target.machine
             cut(sshd)
             await asyncio.sleep(0)
             with pytest.raises(OSError, match="another machine answers"):
-                await task.runs.report(task.new_run("a"))
+                await task.backend.inspect(task.new_run("a"))
             target.machine = real
             lab.go.touch()
         await well_ended(lab, "a")

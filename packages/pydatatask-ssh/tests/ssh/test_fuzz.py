@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .fuzzing import SECRET, Case, canaries_in, draw, unblocked
-from .places import connect, new_lab
+from .fuzz_jobs import SECRET, Case, canaries_in, draw, unblocked
+from .labs import connect, new_lab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ async def test_a_job_may_do_anything_to_its_run_directory(
 
 
 async def _run(lab: Lab, scripts: Path, cases: list[Case], *, kills: bool) -> None:
-    """Run cases to their ends, and check what is recorded and published."""
+    """ProcessRun cases to their ends, and check what is recorded and published."""
     await lab.add(*(it.name for it in cases))
     if not kills:
         await lab.add(*(f"fine{number}" for number in range(OTHERS)))

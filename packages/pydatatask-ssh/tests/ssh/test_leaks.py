@@ -12,9 +12,9 @@ from processes.lab import until
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
 from pydatatask_ssh.errors import SSHConnectionError
-from pydatatask_ssh.helper import Channel, open_channel
+from pydatatask_ssh.remote.shell import Channel, open_channel
 
-from .places import connect, new_lab
+from .labs import connect, new_lab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +86,7 @@ async def test_a_connection_that_comes_about_after_the_closing_is_closed(
 async def test_a_login_shell_that_never_reads_is_an_error_and_nothing_waits_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pydatatask_ssh.helper.LONGEST_LOGIN", 0.01, raising=False)
+    monkeypatch.setattr("pydatatask_ssh.remote.shell.LOGIN_TIMEOUT_SECONDS", 0.01, raising=False)
 
     def make() -> Channel:
         channel = Channel(lambda _: None, lambda: None)

@@ -12,7 +12,7 @@ import pytest
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_ssh import SSHConnectionError, SSHLinuxManager
 
-from .places import connect, new_lab, well_ended
+from .labs import connect, new_lab, well_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from services.sshd import SSHServer
 
-    from pydatatask_ssh.helper import Helper
+    from pydatatask_ssh.remote.shell import Helper
 
 SFTP = "/usr/lib/openssh/sftp-server"
 
@@ -83,7 +83,7 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
 ) -> None:
     async with connect(sshd) as connection:
         manager: Any = new_lab(tmp_path, lambda: connection).manager
-        before = await manager.reach.target()
+        before = await manager.session.target()
         helper: Helper = before._quick
         monkeypatch.setattr(helper, "_timeout", 0.2)
         fifo = tmp_path / "fifo"
@@ -94,6 +94,6 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
             await stuck
         with pytest.raises(SSHConnectionError):
             await other
-        assert await manager.runs.found(tmp_path) is not None
-        assert (await manager.reach.target()) is not before
+        assert await manager.backend.list_directories(tmp_path) is not None
+        assert (await manager.session.target()) is not before
         assert connection.is_up

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_ssh import SSHLinuxManager, folder, manager
+from pydatatask_ssh import SSHLinuxManager, manager
+from pydatatask_ssh import private_folder as folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,13 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes.chaos.points import watched_runs
+from processes.chaos.points import watched_backend
 from processes.lab import until
 from services.proxy import Proxy
 
-from pydatatask_ssh.ssh_runs import SSHRuns
+from pydatatask_ssh.backend import SSHBackend
 
-from .places import connect, driven, new_lab, well_ended
+from .labs import connect, driven, new_lab, well_ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -142,11 +142,11 @@ async def test_what_was_asked_when_the_network_failed_is_done_once(
 ) -> None:
     async with connect(proxied.server, **proxied.where) as connection:
         lab = new_lab(tmp_path, lambda: connection)
-        runs: Any = watched_runs(SSHRuns)(lab.manager)
-        runs.passage = Fault(proxy, fault, at)
-        vars(lab.manager)["_runs"] = runs
+        backend: Any = watched_backend(SSHBackend)(lab.manager)
+        backend.passage = Fault(proxy, fault, at)
+        vars(lab.manager)["_runs"] = backend
         await lab.add("a")
         await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
-        assert runs.passage.left <= 0
+        assert backend.passage.left <= 0
         await well_ended(lab, "a")
         assert await lab.text(lab.out) == "out\n"

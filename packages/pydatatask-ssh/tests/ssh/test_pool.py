@@ -15,8 +15,8 @@ from pydatatask_core.errors import ProcessManagerError, TaskConfigurationError
 from pydatatask_core.proc_manager import ManagerPool
 from pydatatask_ssh import SSHLinuxManager
 
-from .cutting import cut
-from .places import connect
+from .disconnect import cut
+from .labs import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,11 +13,11 @@ from processes.lab import until
 
 from pydatatask_core import Retries
 from pydatatask_core.errors import ForeignRecordError
-from pydatatask_core.proc_manager import Plan
-from pydatatask_core.testing.runs import finished, new_run
+from pydatatask_core.proc_manager import LaunchSpec
+from pydatatask_core.testing.processes.backend import finished, new_run
 from pydatatask_ssh import SSHLinuxManager
 
-from .places import connect, new_lab
+from .labs import connect, new_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def emptied(lab: Lab) -> None:
     """Wait until everything that was thrown away was tried to be removed."""
     manager: Any = lab.manager
-    rubbish = (await manager.reach.target()).rubbish
+    rubbish = (await manager.session.target()).rubbish
 
     async def is_idle() -> bool:
         return not rubbish.names and (rubbish._emptying is None or rubbish._emptying.done())
@@ -140,14 +140,14 @@ async def test_any_number_of_jobs_end_whose_directories_cannot_be_removed(
     caplog.clear()
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
-        await lab.manager.runs.validate()
+        await lab.manager.backend.validate()
         await emptied(lab)
     (warning,) = warnings(caplog)
     assert "70 directories of jobs that are over cannot be removed" in warning
     thaw(tmp_path)
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
-        await lab.manager.runs.validate()
+        await lab.manager.backend.validate()
         await emptied(lab)
     assert thrown_away(lab) == []
 
@@ -159,22 +159,22 @@ async def test_a_directory_that_a_container_gave_to_another_user_makes_room(
     """Only its owner may move it to another folder, so it stays in this one."""
     manager = SSHLinuxManager("app", lambda: of_user, root)
     await manager.validate()
-    runs, run = manager.runs, new_run(manager)
-    await finished(runs, run, Plan(b"mkdir theirs; touch theirs/file", {}))
+    backend, run = manager.backend, new_run(manager)
+    await finished(backend, run, LaunchSpec(b"mkdir theirs; touch theirs/file", {}))
     place = Path(run.directory)
     give(0, place / "theirs", place)
-    left = await runs.remove(run)
+    left = await backend.remove(run)
     assert left is not None
-    assert left.place.startswith(f"{place},")
+    assert left.path.startswith(f"{place},")
     assert left.reason == "Permission denied"
-    assert await runs.found(place.parent) == set()
-    (still,) = await runs.remove_leftovers(place.parent)
-    assert still.place == left.place
+    assert await backend.list_directories(place.parent) == set()
+    (still,) = await backend.remove_leftovers(place.parent)
+    assert still.path == left.path
     assert "Permission denied" in still.reason
-    await finished(runs, new_run(manager), Plan(b"exit 0", {}))
-    give(user.uid, Path(left.place), Path(left.place) / "theirs")
-    assert await runs.remove_leftovers(place.parent) == []
-    assert left.place not in map(str, place.parent.iterdir())
+    await finished(backend, new_run(manager), LaunchSpec(b"exit 0", {}))
+    give(user.uid, Path(left.path), Path(left.path) / "theirs")
+    assert await backend.remove_leftovers(place.parent) == []
+    assert left.path not in map(str, place.parent.iterdir())
 
 
 async def test_a_directory_that_cannot_go_ends_its_job_at_the_first_attempt(
@@ -240,9 +240,9 @@ async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("true")
-        await task.find_home()
-        await lab.manager.runs.validate()
-        place = task.place("runs", "a")
+        await task.load_namespace()
+        await lab.manager.backend.validate()
+        place = task.target_path("runs", "a")
         os.makedirs(place)
         (place / "chapter1.tex").touch()
         async with lab.pipeline(task):
@@ -257,9 +257,9 @@ async def test_a_link_in_the_place_of_a_run_directory_is_none(
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("true", stdout=lab.out, timeout=0.1)
-        await task.find_home()
-        await lab.manager.runs.validate()
-        place = task.place("runs", "a")
+        await task.load_namespace()
+        await lab.manager.backend.validate()
+        place = task.target_path("runs", "a")
         os.makedirs(place.parent)
         place.symlink_to(thesis)
         await lab.add("a")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pydatatask_core.proc_manager import Plan
-from pydatatask_core.testing.runs import finished, new_run
+from pydatatask_core.proc_manager import LaunchSpec
+from pydatatask_core.testing.processes.backend import finished, new_run
 from pydatatask_ssh import SSHLinuxManager, SSHLoginError
 
-from .places import connect
+from .labs import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,9 @@ async def test_variables_are_in_no_command_line(
         await manager.validate()
         run = new_run(manager)
         dump = f"cat /proc/$$/environ; cat /proc/$$/cmdline /proc/$PPID/cmdline >>{seen}"
-        report = await finished(manager.runs, run, Plan(dump.encode(), environ, stdout=True))
+        report = await finished(
+            manager.backend, run, LaunchSpec(dump.encode(), environ, stdout=True)
+        )
     output = report.outputs[".stdout"].data
     assert output is not None
     given = dict(it.split("=", 1) for it in output.decode().split("\0") if "=" in it)

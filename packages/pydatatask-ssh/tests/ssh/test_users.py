@@ -13,13 +13,13 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager import Plan, State
-from pydatatask_core.proc_manager.identity import parse_identity
-from pydatatask_core.testing.runs import end_of, finished, line_of, new_run
+from pydatatask_core.proc_manager import LaunchSpec, ProcessState
+from pydatatask_core.proc_manager.protocol.identity import parse_identity
+from pydatatask_core.testing.processes.backend import end_of, finished, line_of, new_run
 from pydatatask_ssh import SSHConnection, SSHLinuxManager, SSHLoginError
 
-from .cutting import cut
-from .places import connect, driven, journal_of, new_lab
+from .disconnect import cut
+from .labs import connect, driven, journal_of, new_lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,9 +40,9 @@ async def test_all_that_is_made_is_the_users_and_private(
     await manager.validate()
     run = new_run(manager)
     script = b"id -u; echo made >made; exec sleep 600"
-    await manager.runs.make(run, Plan(script, {}, stdout=True))
-    await manager.runs.start(run, Plan(script, {}, stdout=True))
-    assert await line_of(manager.runs, manager, run) == f"{user.uid}\n".encode()
+    await manager.backend.create(run, LaunchSpec(script, {}, stdout=True))
+    await manager.backend.start(run, LaunchSpec(script, {}, stdout=True))
+    assert await line_of(manager.backend, manager, run) == f"{user.uid}\n".encode()
     assert user.uid != os.geteuid()
     identity = parse_identity(journal_of(run.directory).read_bytes())
     assert identity is not None
@@ -52,8 +52,8 @@ async def test_all_that_is_made_is_the_users_and_private(
     assert owners == dict.fromkeys(owners, user.uid)
     for folder in (manager.basedir, run.directory):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert await manager.runs.stop(run, "enough", force=True)
-    assert (await end_of(manager.runs, run)).stopped == "enough"
+    assert await manager.backend.terminate(run, "enough", force=True)
+    assert (await end_of(manager.backend, run)).stop_reason == "enough"
 
 
 @pytest.fixture
@@ -142,10 +142,12 @@ async def test_a_password_logs_in_and_again_when_the_connection_breaks(
     async with SSHConnection(**_login(by_password, user, password)) as connection:
         manager = SSHLinuxManager("app", lambda: connection, root)
         for name in ("first", "second"):
-            report = await finished(manager.runs, new_run(manager, name), Plan(b"exit 3", {}))
-            assert (report.state, report.return_code) == (State.ENDED, 3)
+            report = await finished(
+                manager.backend, new_run(manager, name), LaunchSpec(b"exit 3", {})
+            )
+            assert (report.state, report.return_code) == (ProcessState.EXITED, 3)
             await _cut(by_password, connection)
-        assert user.password not in repr((connection, manager, manager.reach))
+        assert user.password not in repr((connection, manager, manager.session))
     assert user.password not in caplog.text
 
 

@@ -87,18 +87,18 @@ async def _is_known(task: Task, job: str) -> bool:
 
 
 def _published(task: Task) -> Sequence[BlobRepository]:
-    from pydatatask_core.task import WritingTask
+    from pydatatask_core.task import LoggingTask
 
-    return task.written if isinstance(task, WritingTask) else ()
+    return task.log_repositories if isinstance(task, LoggingTask) else ()
 
 
 def _live(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
     """Read what a job has written, where it runs."""
-    from pydatatask_core.task import WritingTask
+    from pydatatask_core.task import LoggingTask
 
-    if not isinstance(task, WritingTask):
+    if not isinstance(task, LoggingTask):
         raise CommandLineError(f"{task.name} keeps nothing to be read while a job runs")
-    return task.read_live(job, follow=follow)
+    return task.stream_logs(job, follow=follow)
 
 
 async def _ended(task: Task, job: str, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
@@ -129,11 +129,11 @@ def _sorted(names: Iterable[str]) -> list[str]:
 
 
 async def _open_ended(task: Task, job: str, stack: AsyncExitStack) -> dict[str, AReadStream]:
-    from pydatatask_core.task import WritingTask
+    from pydatatask_core.task import LoggingTask
 
     streams: dict[str, AReadStream] = {}
-    if isinstance(task, WritingTask):
-        async with aclosing(task.ended_streams(job)) as opened:
+    if isinstance(task, LoggingTask):
+        async with aclosing(task.open_logs(job)) as opened:
             async for name, stream in opened:
                 stack.push_async_callback(stream.close)
                 streams[name] = stream

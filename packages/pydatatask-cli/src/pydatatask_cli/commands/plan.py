@@ -110,7 +110,7 @@ def command(app: App, as_json: bool) -> None:
     ready and would be held back by a quota, the concurrency of its task, or since that is
     disabled. Jobs that one error keeps from being launched are a line for the first of them, and
     one with the number of the others. What a third party's task takes of a quota is foreseen if it
-    says so (`Task.demand`).
+    says so (`Task.requested_resources`).
 
     With --json: {"launch": [{"task": TASK, "job": JOB}], "wait": [{"task": TASK, "job": JOB,
     "reason": TEXT}], "unknown": [{"task": TASK, "error": TEXT}], whose repositories could not be

@@ -59,13 +59,13 @@ async def _retry(
     for name in job:
         task.ready.check_job_id(name)
     if leftovers := await _live_jobs(task) & {*jobs, *job}:
-        await task.sweep(leftovers)  # of those that have ended: they look live otherwise
+        await task.clean_up(leftovers)  # of those that have ended: they look live otherwise
     live = await _live_jobs(task)
     for name in job:
         await _check(task, name, live)
     # What runs, or is being recorded, is left to its driver.
     names = [name for name in dict.fromkeys([*job, *jobs]) if name not in live]
-    await task.sweep(set(names))
+    await task.clean_up(set(names))
     outcomes = list(outcome_repositories(task))
     for name in names:
         # What tells of the end goes last: until then, nothing is launched.

@@ -99,9 +99,9 @@ def _names(pipeline: Pipeline, repo: Repository) -> list[str]:
 
 
 def _of_ended_jobs(task: Task) -> list[Repository]:
-    from pydatatask_core.task import WritingTask
+    from pydatatask_core.task import LoggingTask
 
-    written = task.written if isinstance(task, WritingTask) else ()
+    written = task.log_repositories if isinstance(task, LoggingTask) else ()
     return [*outcome_repositories(task), *written]
 
 
@@ -127,7 +127,7 @@ async def delete_data(pipeline: Pipeline, data: str, recursive: bool, job: Seque
 async def _remove(plan: list[Removal]) -> None:
     for removal in plan:
         for task in removal.recorders:
-            await task.sweep(set(removal.jobs))
+            await task.clean_up(set(removal.jobs))
         for job in removal.jobs:
             if removal.killer is not None:
                 await _kill(removal.killer, job)

@@ -133,10 +133,10 @@ class Dispatcher:
         for task in tasks:
             if not self._may_take(task):
                 continue
-            waiting = self.backlog.count(task) + len(task.due)
+            waiting = self.backlog.count(task) + len(task.due_retries)
             workers = self._workers.setdefault(task, set())
             more = min(waiting, _most_workers(task, waiting)) - len(workers)
-            room = task.room_for_launches()
+            room = task.launch_capacity()
             for _ in range(more if room is None else min(more, room)):
                 worker = asyncio.create_task(
                     self._work(task), name=f"pydatatask launch {task.name}"
@@ -187,7 +187,7 @@ class Dispatcher:
         worker = asyncio.current_task()
         assert worker is not None
         while (job := self._take(task)) is not None:
-            timer = task.timers.get(job)
+            timer = task.retry_timers.get(job)
             launching.add(job)
             cancelled = worker.cancelling()  # a TaskGroup of a third party may have left it raised
             try:
@@ -209,7 +209,7 @@ class Dispatcher:
             finally:
                 launching.discard(job)
             if timer is not None:
-                task.end_wait(job, timer)
+                task.finish_retry_wait(job, timer)
             if self._in_order:
                 self.backlog.scheduled(task, job)
             self.stir(completes)
@@ -223,7 +223,7 @@ class Dispatcher:
             self.backlog.scheduled(task, job)
             self.stir(False)
         if task.case_insensitive_records:
-            await task.check_case(job, task.running | launching)
+            await task.check_case_collision(job, task.running | launching)
         await task.launch(job)
 
     def _worker_ended(self, task: Task, worker: asyncio.Task[None]) -> None:
@@ -243,7 +243,7 @@ class Dispatcher:
     def _put_back(self, task: Task, job: str) -> None:
         self.backlog.held.add(task)
         if job in task.running:  # it waits for another attempt, so no round offers it
-            task.due.appendleft(job)
+            task.due_retries.appendleft(job)
             return
         if self._since is not None and task in self._since:
             self._since[task].discard(job)
@@ -255,8 +255,8 @@ class Dispatcher:
             return None
         if self._note_full(task):
             return None
-        if task.due:
-            return None if task in backlog.held else task.due.popleft()
+        if task.due_retries:
+            return None if task in backlog.held else task.due_retries.popleft()
         job = backlog.take(task)
         if self._since is not None and job is not None and task in self._since:
             self._since[task].add(job)
@@ -265,13 +265,13 @@ class Dispatcher:
     def _may_take(self, task: Task) -> bool:
         if self._stopped or task in self.backlog.held or self._note_full(task):
             return False
-        return bool(task.due) or self.backlog.has_next(task)
+        return bool(task.due_retries) or self.backlog.has_next(task)
 
     def _note_full(self, task: Task) -> bool:
         """Note whether a quota is used up, or the task has as many jobs as it may."""
         if task.completes_in_launch:
             return False
-        if task.room_for_launches() == 0:
+        if task.launch_capacity() == 0:
             self.backlog.held.add(task)
             return True
         if task.concurrency is None:

@@ -89,7 +89,7 @@ class Drive:
     @property
     def is_waiting(self) -> bool:
         """Whether any job is ready to be launched, or will be tried again."""
-        due = any(task.due for task in self.tasks)
+        due = any(task.due_retries for task in self.tasks)
         return due or self.holds.hopeful or bool(self.dispatcher.backlog.tasks())
 
     async def stop(self) -> None:

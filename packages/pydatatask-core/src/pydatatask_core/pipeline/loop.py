@@ -249,6 +249,6 @@ class Loop:
     def _given_up(self) -> dict[str, list[str]]:
         given_up = self._holds.given_up()
         for task in self._tasks:
-            if task.held:
-                given_up[task.name] = sorted(task.held | set(given_up.get(task.name, ())))
+            if task.quarantined:
+                given_up[task.name] = sorted(task.quarantined | set(given_up.get(task.name, ())))
         return given_up

@@ -29,7 +29,7 @@ def needed_resources(session: Session, tasks: Iterable[Task]) -> list[Callable[[
     modules = {resource.__module__ for resource in session.resources}
     found: dict[int, Callable[[], Any]] = {}
     seen: set[int] = set()
-    stack = [thing for task in tasks for thing in task.needs()]
+    stack = [thing for task in tasks for thing in task.references()]
     while stack:
         thing = stack.pop()
         if id(thing) in seen:

@@ -83,7 +83,7 @@ async def warn_of_oddities(tasks: Sequence[Task]) -> None:
 
     :param tasks: the tasks of the pipeline.
     """
-    told = await asyncio.gather(*(task.oddities() for task in tasks))
+    told = await asyncio.gather(*(task.config_warnings() for task in tasks))
     for oddity in dict.fromkeys(chain.from_iterable(told)):
         log.warning("%s", oddity)
     written: set[int] = set()

@@ -53,7 +53,7 @@ async def find_absent_upstream(tasks: Sequence[Task]) -> list[tuple[Task, Linked
     written = {_place(repo) for task in tasks for repo in _written(task)}
     found = []
     for task in tasks:
-        for upstream in dict.fromkeys(task.plugged):
+        for upstream in dict.fromkeys(task.upstream_tasks):
             repos = _written(upstream)
             if upstream in tasks or not written.isdisjoint(map(_place, repos)):
                 continue

@@ -4,7 +4,7 @@ A process manager needs to specify how to launch a process and to manipulate a f
 else; a task sets up the environment of a job and retrieves its results by that. What a manager can
 do better than that (start a job in one step, tell of its end, find it after a crash) it offers
 through its ``runs``. How a job's directory looks, and what makes it survive, is written down in
-``supervisor``; a manager for other machines uses the same.
+``protocol.run_directory``; a manager for other machines uses the same.
 
 Nothing here knows what a job, a repository or a task is.
 """
@@ -16,38 +16,45 @@ from typing import TYPE_CHECKING
 from pydatatask_core.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .backend import ProcessBackend as ProcessBackend
     from .base import STDOUT as STDOUT
     from .base import AbstractProcessManager as AbstractProcessManager
-    from .local import LocalLinuxManager as LocalLinuxManager
+    from .local.manager import LocalLinuxManager as LocalLinuxManager
     from .pool import ManagerPool as ManagerPool
-    from .run import Output as Output
-    from .run import Plan as Plan
-    from .run import Report as Report
-    from .run import Run as Run
-    from .run import RunExistsError as RunExistsError
-    from .run import State as State
-    from .runs import Runs as Runs
+    from .process import LaunchSpec as LaunchSpec
+    from .process import Output as Output
+    from .process import ProcessRun as ProcessRun
+    from .process import ProcessState as ProcessState
+    from .process import ProcessStatus as ProcessStatus
+    from .process import RunExistsError as RunExistsError
 
 __all__ = [
     "STDOUT",
     "AbstractProcessManager",
+    "LaunchSpec",
     "LocalLinuxManager",
     "ManagerPool",
     "Output",
-    "Plan",
-    "Report",
-    "Run",
+    "ProcessBackend",
+    "ProcessRun",
+    "ProcessState",
+    "ProcessStatus",
     "RunExistsError",
-    "Runs",
-    "State",
 ]
 
 _SOURCES = {
     ".base": ("AbstractProcessManager", "STDOUT"),
-    ".local": ("LocalLinuxManager",),
+    ".local.manager": ("LocalLinuxManager",),
     ".pool": ("ManagerPool",),
-    ".run": ("Output", "Plan", "Report", "Run", "RunExistsError", "State"),
-    ".runs": ("Runs",),
+    ".process": (
+        "Output",
+        "LaunchSpec",
+        "ProcessStatus",
+        "ProcessRun",
+        "RunExistsError",
+        "ProcessState",
+    ),
+    ".backend": ("ProcessBackend",),
 }
 
 if not TYPE_CHECKING:

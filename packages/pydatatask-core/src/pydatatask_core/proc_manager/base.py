@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.utils import AReadStream, AReadText, AWriteStream, AWriteText
 
-    from .runs import Runs
+    from .backend import ProcessBackend
 
 __all__ = ["STDOUT", "AbstractProcessManager", "OpenMode"]
 
@@ -36,7 +36,7 @@ class AbstractProcessManager(ABC):
 
     Processes are managed through arbitrary "process identifier" handle strings. To write a
     manager, implement the abstract methods; a task then asks from time to time which processes
-    live. One that can do better also overrides :attr:`runs`. The laws it has to obey are in
+    live. One that can do better also overrides :attr:`backend`. The laws it has to obey are in
     ``pydatatask_core.testing``, as tests.
     """
 
@@ -132,8 +132,8 @@ class AbstractProcessManager(ABC):
         """
 
     @property
-    def runs(self) -> Runs:
+    def backend(self) -> ProcessBackend:
         """What a task launches its jobs by; by default made of the methods above alone."""
-        from .runs import Runs
+        from .backend import ProcessBackend
 
-        return Runs(self)
+        return ProcessBackend(self)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.resource_manager import Resources
 
-from .runs import Runs
+from .backend import ProcessBackend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from pydatatask_core.utils import AReadStream, AWriteStream
 
     from .base import AbstractProcessManager
-    from .run import Leftover, Plan, Report, Run
+    from .process import LaunchSpec, Leftover, ProcessRun, ProcessStatus
 
-__all__ = ["ManagerPool", "PoolRuns"]
+__all__ = ["ManagerPool", "PoolBackend"]
 
 log = logging.getLogger("pydatatask.proc_manager")
 
-_KNOCK_AGAIN = 5.0
+_PROBE_INTERVAL_SECONDS = 5.0
 
 
 class _Machine:
@@ -36,35 +36,35 @@ class _Machine:
     def __init__(self, manager: Callable[[], AbstractProcessManager], quota: Resources) -> None:
         self._manager = manager
         self.quota = quota
-        self.held: dict[Run, Resources] = {}
-        self._knocking: asyncio.Task[None] | None = None
-        self._knocked = 0.0
+        self.reserved: dict[ProcessRun, Resources] = {}
+        self._probe_task: asyncio.Task[None] | None = None
+        self._last_probe = 0.0
 
     @property
-    def runs(self) -> Runs:
-        return self._manager().runs
+    def backend(self) -> ProcessBackend:
+        return self._manager().backend
 
     def excess(self, request: Resources) -> ResourceType | None:
         """Tell which resource is short for one more job, if any is."""
-        return sum(self.held.values(), request).without_launches().excess(self.quota)
+        return sum(self.reserved.values(), request).without_launches().excess(self.quota)
 
     def load(self) -> float:
         """Tell how much of the quota is in use, as a fraction."""
-        used = sum(self.held.values(), Resources())
+        used = sum(self.reserved.values(), Resources())
         pairs = ((used.cpu, self.quota.cpu), (used.mem, self.quota.mem))
-        return max((float(part / whole) for part, whole in pairs if whole), default=0.0)
+        return max((float(part / limit) for part, limit in pairs if limit), default=0.0)
 
-    def knock(self) -> None:
+    def probe(self) -> None:
         """See beside everything else whether the machine answers again."""
-        busy = self._knocking is not None and not self._knocking.done()
-        if busy or time.monotonic() - self._knocked < _KNOCK_AGAIN:
+        busy = self._probe_task is not None and not self._probe_task.done()
+        if busy or time.monotonic() - self._last_probe < _PROBE_INTERVAL_SECONDS:
             return
-        self._knocked = time.monotonic()
-        self._knocking = asyncio.create_task(self._knock(), name="pydatatask knock")
+        self._last_probe = time.monotonic()
+        self._probe_task = asyncio.create_task(self._probe(), name="pydatatask knock")
 
-    async def _knock(self) -> None:
+    async def _probe(self) -> None:
         with suppress(ProcessManagerError):  # so it does not; that has been told
-            await self.runs.validate()
+            await self.backend.validate()
 
 
 class ManagerPool:
@@ -91,23 +91,23 @@ class ManagerPool:
                     f"Resources, not {manager!r} and {quota!r}"
                 )
         self._machines = [_Machine(manager, quota) for manager, quota in machines]
-        self.runs = PoolRuns(self)
+        self.backend = PoolBackend(self)
 
-    def by_host(self) -> dict[str, _Machine]:
+    def machines_by_host(self) -> dict[str, _Machine]:
         """Give the machines by their names.
 
         :raises ProcessManagerError: if two have the same.
         """
-        found = {machine.runs.host: machine for machine in self._machines}
-        if len(found) < len(self._machines):
+        hosts = {machine.backend.host: machine for machine in self._machines}
+        if len(hosts) < len(self._machines):
             raise ProcessManagerError(
-                f"the machines of a pool have to have names of their own; there are {list(found)} "
+                f"the machines of a pool have to have names of their own; there are {list(hosts)} "
                 f"for {len(self._machines)} machines"
             )
-        return found
+        return hosts
 
 
-class PoolRuns(Runs):
+class PoolBackend(ProcessBackend):
     """The runs of jobs on the machines of a pool, each on the one that its ``host`` names.
 
     :param pool: the pool.
@@ -117,47 +117,47 @@ class PoolRuns(Runs):
         self._pool = pool
 
     @property
-    def exclusive(self) -> bool:  # type: ignore[override] # of the machines there are
-        return all(part.exclusive for part in self.parts)
+    def atomic_create(self) -> bool:  # type: ignore[override] # of the machines there are
+        return all(part.atomic_create for part in self.hosts)
 
     @property
     def host(self) -> str:
-        return next(iter(self._pool.by_host()))
+        return next(iter(self._pool.machines_by_host()))
 
     @property
-    def parts(self) -> list[Runs]:
-        return [machine.runs for machine in self._pool.by_host().values()]
+    def hosts(self) -> list[ProcessBackend]:
+        return [machine.backend for machine in self._pool.machines_by_host().values()]
 
     def knows_host(self, host: str | None) -> bool:
-        return host in self._pool.by_host()
+        return host in self._pool.machines_by_host()
 
     def basedir(self, host: str | None = None) -> Path:
-        machines = self._pool.by_host()
+        machines = self._pool.machines_by_host()
         machine = machines.get(host or "") or next(iter(machines.values()))
-        return machine.runs.basedir(host)
+        return machine.backend.basedir(host)
 
     async def validate(self) -> None:
         """Prepare the machines that answer.
 
         :raises ProcessManagerError: if one that answers will not do, or if none answers.
         """
-        found = self.parts
-        results = await asyncio.gather(*(it.validate() for it in found), return_exceptions=True)
-        for runs, error in zip(found, results, strict=True):
+        hosts = self.hosts
+        results = await asyncio.gather(*(host.validate() for host in hosts), return_exceptions=True)
+        for backend, error in zip(hosts, results, strict=True):
             if isinstance(error, BaseException):
-                if runs.is_up or not isinstance(error, ProcessManagerError):
+                if backend.is_up or not isinstance(error, ProcessManagerError):
                     raise error
-                log.warning("%s is left out for now: %s", runs.host, error)
-        if not any(runs.is_up for runs in found):
+                log.warning("%s is left out for now: %s", backend.host, error)
+        if not any(backend.is_up for backend in hosts):
             raise ProcessManagerError(
-                f"none of the machines {', '.join(runs.host for runs in found)} answers"
+                f"none of the machines {', '.join(backend.host for backend in hosts)} answers"
             )
 
     # -- where ------------------------------------------------------------------------------------
 
-    def choose(self, request: Resources) -> str | ResourceType:
-        machines = self._pool.by_host()
-        up = {host: machine for host, machine in machines.items() if self._answers(machine)}
+    def choose_host(self, request: Resources) -> str | ResourceType:
+        machines = self._pool.machines_by_host()
+        up = {host: machine for host, machine in machines.items() if self._is_up(machine)}
         if not up:
             raise ProcessManagerError(f"none of the machines {', '.join(machines)} answers")
         short = {host: machine.excess(request) for host, machine in up.items()}
@@ -166,83 +166,89 @@ class PoolRuns(Runs):
             return min(free, key=lambda host: up[host].load())
         return next(resource for resource in short.values() if resource is not None)
 
-    def hold(self, run: Run, request: Resources) -> None:
-        machine = self._pool.by_host().get(run.host)
+    def reserve_host(self, run: ProcessRun, request: Resources) -> None:
+        machine = self._pool.machines_by_host().get(run.host)
         if machine is not None:
-            machine.held[run] = request
-            run.let_go = lambda: machine.held.pop(run, None)
+            machine.reserved[run] = request
+            run.release_host = lambda: machine.reserved.pop(run, None)
 
     def fits(self, request: Resources) -> bool:
-        machines = self._pool.by_host().values()
-        return any(request.without_launches().excess(it.quota) is None for it in machines)
+        machines = self._pool.machines_by_host().values()
+        return any(request.without_launches().excess(machine.quota) is None for machine in machines)
 
     @staticmethod
-    def _answers(machine: _Machine) -> bool:
-        if not machine.runs.is_up:
-            machine.knock()
+    def _is_up(machine: _Machine) -> bool:
+        if not machine.backend.is_up:
+            machine.probe()
             return False
         return True
 
-    def _of(self, run: Run) -> Runs:
-        machine = self._pool.by_host().get(run.host)
+    def _backend_of(self, run: ProcessRun) -> ProcessBackend:
+        machine = self._pool.machines_by_host().get(run.host)
         if machine is None:
             raise ProcessManagerError(
                 f"{str(run.directory)!r} is on {run.host}, which is none of the machines of the "
                 "pool; what became of it is known only with that machine in the pool"
             )
-        if not self._answers(machine):
+        if not self._is_up(machine):
             raise ProcessManagerError(
                 f"{run.host} does not answer, so nothing is known of {str(run.directory)!r}"
             )
-        return machine.runs
+        return machine.backend
 
     # -- by the machine ---------------------------------------------------------------------------
 
-    async def make(self, run: Run, plan: Plan) -> None:
-        await self._of(run).make(run, plan)
+    async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
+        await self._backend_of(run).create(run, spec)
 
-    async def start(self, run: Run, plan: Plan) -> None:
-        await self._of(run).start(run, plan)
+    async def start(self, run: ProcessRun, spec: LaunchSpec) -> None:
+        await self._backend_of(run).start(run, spec)
 
-    def watch(self, run: Run, ended: Callable[[], None]) -> Callable[[], None] | None:
-        machine = self._pool.by_host().get(run.host)
-        return None if machine is None else machine.runs.watch(run, ended)
+    def watch(self, run: ProcessRun, on_exit: Callable[[], None]) -> Callable[[], None] | None:
+        machine = self._pool.machines_by_host().get(run.host)
+        return None if machine is None else machine.backend.watch(run, on_exit)
 
-    async def poll(self, runs: Collection[Run]) -> list[Run]:
-        async def ended(machine: _Machine, here: list[Run]) -> list[Run]:
-            return await machine.runs.poll(here) if here and self._answers(machine) else []
+    async def exited(self, process_runs: Collection[ProcessRun]) -> list[ProcessRun]:
+        async def exited_on(machine: _Machine, process_runs: list[ProcessRun]) -> list[ProcessRun]:
+            return (
+                await machine.backend.exited(process_runs)
+                if process_runs and self._is_up(machine)
+                else []
+            )
 
         parts = await asyncio.gather(
             *(
-                ended(machine, [run for run in runs if run.host == host])
-                for host, machine in self._pool.by_host().items()
+                exited_on(machine, [run for run in process_runs if run.host == host])
+                for host, machine in self._pool.machines_by_host().items()
             )
         )
         return [run for part in parts for run in part]
 
-    async def report(self, run: Run, outputs: Iterable[str] = (), *, claim: bool = True) -> Report:
-        return await self._of(run).report(run, outputs, claim=claim)
+    async def inspect(
+        self, run: ProcessRun, outputs: Iterable[str] = (), *, fence: bool = True
+    ) -> ProcessStatus:
+        return await self._backend_of(run).inspect(run, outputs, fence=fence)
 
-    async def read(self, run: Run, name: str) -> AReadStream:
-        return await self._of(run).read(run, name)
+    async def open_output(self, run: ProcessRun, name: str) -> AReadStream:
+        return await self._backend_of(run).open_output(run, name)
 
-    async def write(self, run: Run, name: str) -> AWriteStream:
-        return await self._of(run).write(run, name)
+    async def open_input(self, run: ProcessRun, name: str) -> AWriteStream:
+        return await self._backend_of(run).open_input(run, name)
 
-    async def stop(self, run: Run, reason: str, *, force: bool) -> bool:
-        return await self._of(run).stop(run, reason, force=force)
+    async def terminate(self, run: ProcessRun, reason: str, *, force: bool) -> bool:
+        return await self._backend_of(run).terminate(run, reason, force=force)
 
-    async def remove(self, run: Run) -> Leftover | None:
-        return await self._of(run).remove(run)
+    async def remove(self, run: ProcessRun) -> Leftover | None:
+        return await self._backend_of(run).remove(run)
 
-    async def tail(self, run: Run, name: str, length: int) -> bytes:
-        return await self._of(run).tail(run, name, length)
+    async def read_tail(self, run: ProcessRun, name: str, length: int) -> bytes:
+        return await self._backend_of(run).read_tail(run, name, length)
 
-    async def archive(self, run: Run, names: Collection[str], place: Path) -> None:
-        await self._of(run).archive(run, names, place)
+    async def archive(self, run: ProcessRun, names: Collection[str], folder: Path) -> None:
+        await self._backend_of(run).archive(run, names, folder)
 
-    async def unarchive(self, run: Run) -> None:
-        await self._of(run).unarchive(run)
+    async def remove_archive(self, run: ProcessRun) -> None:
+        await self._backend_of(run).remove_archive(run)
 
-    async def remember(self, run: Run, memo: str | None) -> None:
-        await self._of(run).remember(run, memo)
+    async def save_note(self, run: ProcessRun, note: str | None) -> None:
+        await self._backend_of(run).save_note(run, note)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import shlex
 
-from .supervisor import DEFAULT_SHELL
+from .protocol.run_directory import DEFAULT_SHELL
 
-__all__ = ["SEARCHING_SHELL", "parse_shell", "strict_shell"]
+__all__ = ["DETECTED_SHELL", "parse_shell", "strict_shell"]
 
 _BASH = ("-euo", "pipefail")
 _SH = "-eu"
 
-SEARCHING_SHELL = (
+DETECTED_SHELL = (
     DEFAULT_SHELL,
     "-c",
     (

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from pydatatask_core.proc_manager.base import STDOUT as STDOUT
 
     from .base import Task as Task
-    from .executor import ExecutorLiveRepo as ExecutorLiveRepo
-    from .executor import ExecutorTask as ExecutorTask
+    from .executor.task import ExecutorLiveRepo as ExecutorLiveRepo
+    from .executor.task import ExecutorTask as ExecutorTask
     from .function import FunctionTask as FunctionTask
     from .function import FunctionTaskProtocol as FunctionTaskProtocol
     from .inprocess import InProcessSyncTask as InProcessSyncTask
     from .link import Link as Link
-    from .process import ProcessTask as ProcessTask
-    from .retry import Retries as Retries
+    from .logging_task import LoggingTask as LoggingTask
+    from .process.task import ProcessTask as ProcessTask
+    from .retries import Retries as Retries
     from .template import Template as Template
-    from .written import WritingTask as WritingTask
 
 __all__ = [
     "STDOUT",
@@ -33,11 +33,11 @@ __all__ = [
     "FunctionTaskProtocol",
     "InProcessSyncTask",
     "Link",
+    "LoggingTask",
     "ProcessTask",
     "Retries",
     "Task",
     "Template",
-    "WritingTask",
 ]
 
 _SOURCES = {
@@ -45,11 +45,12 @@ _SOURCES = {
     ".link": ("Link",),
     ".inprocess": ("InProcessSyncTask",),
     ".function": ("FunctionTask", "FunctionTaskProtocol"),
-    ".retry": ("Retries",),
-    ".executor": ("ExecutorLiveRepo", "ExecutorTask"),
-    ".process": ("ProcessTask",),
+    ".retries": ("Retries",),
+    ".executor.live": ("ExecutorLiveRepo",),
+    ".executor.task": ("ExecutorTask",),
+    ".process.task": ("ProcessTask",),
     ".template": ("Template",),
-    ".written": ("WritingTask",),
+    ".logging_task": ("LoggingTask",),
     "..proc_manager.base": ("STDOUT",),
 }
 

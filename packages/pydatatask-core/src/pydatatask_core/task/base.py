@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.resource_manager import ResourceManager, Resources
 
-    from .retry import Retries
+    from .retries import Retries
     from .runtime import Runtime
     from .shared_outputs import SharedOutputs
 
@@ -72,7 +72,7 @@ class Task(Linked, ABC):
                 f"{name}: concurrency has to be a whole number from 1 on, not {concurrency!r}"
             )
         # To name the class costs little: dataclasses would add 2 ms to 10.
-        from .retry import Retries
+        from .retries import Retries
 
         self.disabled = disabled
         self.retries = Retries.of(retries)
@@ -84,12 +84,12 @@ class Task(Linked, ABC):
         """What is known of the places that other tasks write to as well, if there are any."""
         self.case_insensitive_records: dict[str, Repository] = {}
         """Those of :attr:`recording_repositories` where case makes no difference, by link."""
-        self.due: deque[str] = deque()
+        self.due_retries: deque[str] = deque()
         """Jobs whose wait for another attempt is over."""
         self.output_check = OutputCheck(self)
         self._waiting: set[str] = set()
-        self.timers: dict[str, asyncio.TimerHandle] = {}
-        """What each job waits for that is to be tried again; for :meth:`end_wait`."""
+        self.retry_timers: dict[str, asyncio.TimerHandle] = {}
+        """What each job waits for that is to be tried again; for :meth:`finish_retry_wait`."""
 
     async def validate(self) -> None:
         """Raise an exception if the task is misconfigured.
@@ -100,7 +100,7 @@ class Task(Linked, ABC):
         :raises TaskConfigurationError: if the task cannot work as it is configured.
         """
 
-    async def oddities(self) -> Iterable[str]:
+    async def config_warnings(self) -> Iterable[str]:
         """Find what is allowed and hardly meant about what this task works with.
 
         :return: a sentence each. What several tasks say alike is told once.
@@ -122,7 +122,7 @@ class Task(Linked, ABC):
         :raises LaunchRefusedError: if a quota has no room, so that the job has to wait.
         """
 
-    async def sweep(self, jobs: Collection[str]) -> None:
+    async def clean_up(self, jobs: Collection[str]) -> None:
         """Remove what is left of jobs of which a record tells how they ended.
 
         It is called before such records are deleted. What a driver has left that died before it
@@ -131,7 +131,7 @@ class Task(Linked, ABC):
         :param jobs: the jobs.
         """
 
-    def needs(self) -> Iterable[object]:
+    def references(self) -> Iterable[object]:
         """Give the objects that one job of this task works with, to find their live resources."""
         return [self, *(link.repo for link in self.links.values())]
 
@@ -140,7 +140,7 @@ class Task(Linked, ABC):
         """The quotas that this task's jobs draw on; a pipeline finds them here."""
         return ()
 
-    def room_for_launches(self) -> int | None:
+    def launch_capacity(self) -> int | None:
         """Tell for how many more launches the quotas have room now, without asking anybody.
 
         :return: None if that is not known, so that it has to be tried.
@@ -162,11 +162,11 @@ class Task(Linked, ABC):
         :param job: the job.
         :raises UnrecordableJobError: naming every repository that cannot have it.
         """
-        if self._plain_length < 0:
-            self._plain_length = self._find_plain_length()
+        if self._max_plain_length < 0:
+            self._max_plain_length = self._find_max_plain_length()
         # The usual case, in a tenth of the time.
         plain = isinstance(job, str) and job.isalnum() and job.isascii()
-        if plain and len(job) <= self._plain_length:
+        if plain and len(job) <= self._max_plain_length:
             return
         problems = []
         for name, repo in self.recording_repositories.items():
@@ -177,7 +177,7 @@ class Task(Linked, ABC):
         if problems:
             raise UnrecordableJobError(self.name, job, problems)
 
-    async def check_case(self, job: str, live: Iterable[str]) -> None:
+    async def check_case_collision(self, job: str, live: Iterable[str]) -> None:
         """Refuse a job whose record would be another job's, because only case tells them apart.
 
         :param job: the job.
@@ -187,7 +187,14 @@ class Task(Linked, ABC):
         folded = job.casefold()
 
         def other(jobs: Iterable[str]) -> str | None:
-            return next((it for it in jobs if it != job and it.casefold() == folded), None)
+            return next(
+                (
+                    candidate
+                    for candidate in jobs
+                    if candidate != job and candidate.casefold() == folded
+                ),
+                None,
+            )
 
         for name, repo in self.case_insensitive_records.items():
             twin = other(live)
@@ -197,7 +204,7 @@ class Task(Linked, ABC):
                 rule = f"job {twin!r} has the same name there but for the case"
                 raise UnrecordableJobError(self.name, job, [(name, repo, rule)])
 
-    def _find_plain_length(self) -> int:
+    def _find_max_plain_length(self) -> int:
         """Return up to which length every name of letters and digits is recordable, or 0."""
         repos = list(self.recording_repositories.values())
         return min((repo.plain_job_id_length for repo in repos), default=0)
@@ -210,7 +217,7 @@ class Task(Linked, ABC):
         repos = self.recording_repositories.values()
         return {job for repo in repos for job in repo.invalid_names(jobs)}
 
-    async def demand(self, job: str) -> Resources | None:
+    async def requested_resources(self, job: str) -> Resources | None:
         """Give what a launch of a job would take of the quotas; None if that shows only then.
 
         :param job: the job.
@@ -238,7 +245,7 @@ class Task(Linked, ABC):
         return self._waiting
 
     @property
-    def held(self) -> AbstractSet[str]:
+    def quarantined(self) -> AbstractSet[str]:
         """The jobs that are left alone, because their records cannot be what this task wrote."""
         return frozenset()
 
@@ -249,10 +256,10 @@ class Task(Linked, ABC):
         self.case_insensitive_records = {}
         self.output_check = OutputCheck(self)
         self._waiting.clear()
-        self.due.clear()
-        for timer in self.timers.values():
+        self.due_retries.clear()
+        for timer in self.retry_timers.values():
             timer.cancel()
-        self.timers.clear()
+        self.retry_timers.clear()
 
     def wake(self) -> None:
         """Tell the pipeline, if there is one, that something of this task ended."""
@@ -284,34 +291,34 @@ class Task(Linked, ABC):
 
         def ready_again() -> None:
             if job in self._waiting:
-                self.due.append(job)
+                self.due_retries.append(job)
                 self.wake()
 
-        if job in self.timers:
-            self.timers[job].cancel()
-        self.timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
+        if job in self.retry_timers:
+            self.retry_timers[job].cancel()
+        self.retry_timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
 
-    async def launch_due(self) -> None:
+    async def launch_due_retries(self) -> None:
         """Launch the jobs whose wait is over, as far as there is room; without a pipeline's help.
 
         :raises PydatataskError: if one of them cannot be launched.
         """
-        while self.due:
-            job = self.due.popleft()
+        while self.due_retries:
+            job = self.due_retries.popleft()
             try:
                 await self.launch(job)
             except LaunchRefusedError:
-                self.due.appendleft(job)
+                self.due_retries.appendleft(job)
                 return
 
-    def end_wait(self, job: str, timer: asyncio.TimerHandle | None) -> None:
+    def finish_retry_wait(self, job: str, timer: asyncio.TimerHandle | None) -> None:
         """Have a job wait no longer for another attempt, unless it has begun to do so anew.
 
         :param job: the job, which was launched.
         :param timer: what it waited for before.
         """
-        if timer is not None and self.timers.get(job) is timer:
-            del self.timers[job]
+        if timer is not None and self.retry_timers.get(job) is timer:
+            del self.retry_timers[job]
             self._waiting.discard(job)
 
     def __repr__(self) -> str:

@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
 
-__all__ = ["FunctionTask", "FunctionTaskProtocol", "failure"]
+__all__ = ["FunctionTask", "FunctionTaskProtocol", "describe_failure"]
 
-LONGEST_TEXT = 4096
+MAX_MESSAGE_LENGTH = 4096
 """How many characters of an exception's text a record keeps, the first ones."""
 
-KEPT_TASKS = 32
+MAX_KEPT_TASKS = 32
 """How many asyncio tasks of ended bodies are kept: libraries scope state by ``id(current_task())``,
 which must not be another job's at once."""
 
-LONGEST_TRACEBACK = 64 * 1024
+MAX_TRACEBACK_LENGTH = 64 * 1024
 """How many characters of a traceback a record keeps, the last ones."""
 
 Self = TypeVar("Self", bound="FunctionTask")
@@ -51,7 +51,7 @@ class FunctionTask(Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._recent: deque[asyncio.Task[BaseException | None]] = deque(maxlen=KEPT_TASKS)
+        self._recent: deque[asyncio.Task[BaseException | None]] = deque(maxlen=MAX_KEPT_TASKS)
 
     def __call__(self: Self, func: Callable[..., Any]) -> Self:
         """Take the function as the body of this task; this makes the task a decorator."""
@@ -60,10 +60,10 @@ class FunctionTask(Task):
                 f"{self.name} has a body already, {_name(self.func)}; make another task for "
                 f"{_name(func)}"
             )
-        self.func = self._checked(func)
+        self.func = self._check_body(func)
         return self
 
-    def _checked(self, func: Any) -> Callable[..., Any]:
+    def _check_body(self, func: Any) -> Callable[..., Any]:
         called = type(func).__call__ if callable(func) else None
         if not any(map(inspect.iscoroutinefunction, (inspect.unwrap(func), called))):
             raise TaskConfigurationError(
@@ -72,7 +72,7 @@ class FunctionTask(Task):
         body: Callable[..., Any] = func
         return body
 
-    def scope_of(self, job: str) -> JobScope:
+    def new_scope(self, job: str) -> JobScope:
         """Create the scope in which the body runs for a job."""
         if self.shared_outputs is None:
             return JobScope(self.name, job)
@@ -128,7 +128,7 @@ class FunctionTask(Task):
         assert caller is not None
         assert self.func is not None
         before = caller.cancelling()
-        attempt = _attempt(self.func, scope, links)
+        attempt = _run_attempt(self.func, scope, links)
         body = asyncio.get_running_loop().create_task(attempt, name=scope.job)
         self._recent.append(body)
         try:
@@ -140,7 +140,7 @@ class FunctionTask(Task):
         return error
 
 
-async def _attempt(
+async def _run_attempt(
     func: Callable[..., Any], scope: JobScope, links: Mapping[str, Any]
 ) -> BaseException | None:
     """Run a body and return what it raised: an asyncio task would let SystemExit out of the loop.
@@ -170,7 +170,7 @@ _POSITIONAL = (
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def failure(error: BaseException) -> dict[str, str]:
+def describe_failure(error: BaseException) -> dict[str, str]:
     """Describe an exception for a ``done`` record: in a line, and with its traceback.
 
     The texts can be written anywhere, whatever is in the exception.
@@ -181,19 +181,19 @@ def failure(error: BaseException) -> dict[str, str]:
         raise
     except BaseException:  # noqa: BLE001 - a class may get more wrong than its __str__
         trace = "".join(traceback.format_tb(error.__traceback__))
-    text = f"{type_name(error)}: {describe(error)[:LONGEST_TEXT]}"
+    text = f"{type_name(error)}: {describe(error)[:MAX_MESSAGE_LENGTH]}"
     if "coroutine" in text:  # used in the place of a value, so the note names the reason
         text = " ".join([text.rstrip("."), *_notes(error)])
     return {
         "exception": _writable(text),
-        "traceback": _writable(trace[-LONGEST_TRACEBACK:]),
+        "traceback": _writable(trace[-MAX_TRACEBACK_LENGTH:]),
     }
 
 
 def _notes(error: BaseException) -> list[str]:
     """Return the notes of an exception, in parentheses."""
     notes = getattr(error, "__notes__", None)
-    return [f"({str(note)[:LONGEST_TEXT].rstrip('.')})" for note in notes or ()]
+    return [f"({str(note)[:MAX_MESSAGE_LENGTH].rstrip('.')})" for note in notes or ()]
 
 
 def _writable(text: str) -> str:

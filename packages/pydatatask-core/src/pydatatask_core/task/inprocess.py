@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskError
 
-from .function import FunctionTask, FunctionTaskProtocol, failure
-from .outcomes import Recorder
+from .function import FunctionTask, FunctionTaskProtocol, describe_failure
+from .outcome_log import OutcomeLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.metadata import MetadataRepository
 
     from .required_outputs import Outputs
-    from .retry import Retries
+    from .retries import Retries
     from .runtime import Runtime
 
 __all__ = ["InProcessSyncTask"]
@@ -73,27 +73,27 @@ class InProcessSyncTask(FunctionTask):
         disabled: bool = False,
     ) -> None:
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
-        self.func = None if func is None else self._checked(func)
+        self.func = None if func is None else self._check_body(func)
         self.link_outcomes("done", done)
-        self._recorder = Recorder(self, "done", done)
-        self._now: set[str] = set()
+        self._outcome_log = OutcomeLog(self, "done", done)
+        self._running: set[str] = set()
         self._attempts: dict[str, int] = {}
-        self._bound: dict[str, Repository] | None = None
+        self._bound_links: dict[str, Repository] | None = None
 
     @property
     def running(self) -> AbstractSet[str]:
         checking = self.output_check.checking
-        return self._now | self._waiting | self._recorder.unwritten.keys() | checking
+        return self._running | self._waiting | self._outcome_log.pending.keys() | checking
 
     def attach(self, runtime: Runtime | None) -> None:
         super().attach(runtime)
         self._attempts.clear()
 
     async def validate(self) -> None:
-        self._bound = self.bind_links()
+        self._bound_links = self.bind_links()
 
     async def update(self) -> bool:
-        await self._recorder.retry()
+        await self._outcome_log.retry()
         return bool(self.running)
 
     async def launch(self, job: str) -> None:
@@ -104,22 +104,22 @@ class InProcessSyncTask(FunctionTask):
 
         :raises UnrecordableJobError: if its end could not be recorded.
         """
-        if self._bound is None:
-            self._bound = self.bind_links()
-        if len(job) > self._plain_length or not (job.isalnum() and job.isascii()):
+        if self._bound_links is None:
+            self._bound_links = self.bind_links()
+        if len(job) > self._max_plain_length or not (job.isalnum() and job.isascii()):
             self.check_recordable(job)  # which takes the same way, and half as long again
-        if job in self._now or job in self.output_check.checking:
+        if job in self._running or job in self.output_check.checking:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         self._waiting.discard(job)
-        self._now.add(job)
+        self._running.add(job)
         try:
             while True:
                 if self.shared_outputs is not None:
                     await self.shared_outputs.prepare(self, job)
                 attempt = self._attempts.pop(job, 0) + 1 if self._attempts else 1
                 start = _utc_now()
-                scope = self.scope_of(job)
-                problem = await self.run_body(scope, self._bound)
+                scope = self.new_scope(job)
+                problem = await self.run_body(scope, self._bound_links)
                 end = _utc_now()
                 record: dict[str, Any] = {
                     "success": problem is None,
@@ -131,11 +131,11 @@ class InProcessSyncTask(FunctionTask):
                     check = self.output_check
                     outputs = self.required_outputs and check.unwritten(scope, record)
                     if not outputs or await check.has_all_here(job, outputs):
-                        return await self._recorder.record(job, record)
+                        return await self._outcome_log.record(job, record)
                     if self._is_driven:
-                        return self._end_later(job, record, outputs)
+                        return self._record_later(job, record, outputs)
                     record |= await check.verdict(job, outputs)
-                wait = await self._settle(job, record, problem)
+                wait = await self._record_or_retry(job, record, problem)
                 del problem  # its traceback leads to what the body worked with
                 if wait is None:
                     return
@@ -143,9 +143,9 @@ class InProcessSyncTask(FunctionTask):
                     return self.retry_later(job, wait)
                 await asyncio.sleep(wait)
         finally:
-            self._now.discard(job)
+            self._running.discard(job)
 
-    async def _settle(
+    async def _record_or_retry(
         self, job: str, record: dict[str, Any], problem: BaseException | None = None
     ) -> float | None:
         """Record the end of a job, unless it is launched again.
@@ -161,17 +161,17 @@ class InProcessSyncTask(FunctionTask):
                 self._attempts[job] = record["attempt"]
                 return wait
             if problem is not None:
-                record |= failure(problem)
-        await self._recorder.record(job, record)
+                record |= describe_failure(problem)
+        await self._outcome_log.record(job, record)
         return None
 
-    def _end_later(self, job: str, record: dict[str, Any], outputs: Outputs) -> None:
+    def _record_later(self, job: str, record: dict[str, Any], outputs: Outputs) -> None:
         """Look for the outputs of a job beside the other jobs, then record its end."""
 
-        async def settle() -> None:
+        async def finish() -> None:
             try:
                 record.update(await self.output_check.verdict(job, outputs))
-                wait = await self._settle(job, record)
+                wait = await self._record_or_retry(job, record)
                 if wait is not None:
                     self.retry_later(job, wait)
             finally:
@@ -180,7 +180,7 @@ class InProcessSyncTask(FunctionTask):
 
         assert self.runtime is not None
         self.output_check.checking.add(job)
-        self.runtime.spawn(settle(), f"pydatatask outputs of {self.name} {job}")
+        self.runtime.spawn(finish(), f"pydatatask outputs of {self.name} {job}")
 
     @property
     def _is_driven(self) -> bool:

@@ -35,11 +35,11 @@ class Linked:
         self.links: dict[str, Link] = {}
         self._ready = ready
         self._default_ready: Repository | None = None
-        self._plain_length = -1
+        self._max_plain_length = -1
         """Up to which length every name of letters and digits can be recorded; -1 if not known."""
         self._required_outputs: dict[str, Repository] | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
-        self.plugged: list[Linked] = []
+        self.upstream_tasks: list[Linked] = []
         """The tasks that this one was plugged behind."""
         self.failed_counted_by: list[str] = []
         """The tasks that are started by failed jobs of this one, too."""
@@ -140,7 +140,7 @@ class Linked:
         )
         self._default_ready = None
         self._required_outputs = None
-        self._plain_length = -1
+        self._max_plain_length = -1
 
     def plug(
         self,
@@ -175,7 +175,7 @@ class Linked:
             raise TaskConfigurationError(
                 f"{self.name} is plugged into itself, and would wait for its own end"
             )
-        wanted = None if output_links is None else _checked_links(output, output_links)
+        wanted = None if output_links is None else _check_link_names(output, output_links)
         plugged: dict[str, tuple[Link, Repository]] = {}
         for name, link in output.links.items():
             transfers = meta and (link.required_for_output or link.inhibits_output)
@@ -210,7 +210,7 @@ class Linked:
                 inhibits_start=meta and link.inhibits_output,
                 required_for_start=link.required_for_output if meta else None,
             )
-        self.plugged.append(output)
+        self.upstream_tasks.append(output)
         if failed_counts:
             output.failed_counted_by.append(self.name)
 
@@ -273,43 +273,43 @@ class Linked:
         """Views of these repositories without the jobs that have failed."""
         return list(self._outcomes.values())
 
-    def _linked(self, disposition: str) -> dict[str, Repository]:
+    def _links_with(self, disposition: str) -> dict[str, Repository]:
         return {n: link.repo for n, link in self.links.items() if getattr(link, disposition)}
 
     @property
     def input(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``is_input``."""
-        return self._linked("is_input")
+        return self._links_with("is_input")
 
     @property
     def output(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``is_output``."""
-        return self._linked("is_output")
+        return self._links_with("is_output")
 
     @property
     def status(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``is_status``."""
-        return self._linked("is_status")
+        return self._links_with("is_status")
 
     @property
     def inhibits_start(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``inhibits_start``."""
-        return self._linked("inhibits_start")
+        return self._links_with("inhibits_start")
 
     @property
     def required_for_start(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``required_for_start``."""
-        return self._linked("required_for_start")
+        return self._links_with("required_for_start")
 
     @property
     def inhibits_output(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``inhibits_output``."""
-        return self._linked("inhibits_output")
+        return self._links_with("inhibits_output")
 
     @property
     def required_for_output(self) -> dict[str, Repository]:
         """A mapping from link name to repository for all links marked ``required_for_output``."""
-        return self._linked("required_for_output")
+        return self._links_with("required_for_output")
 
     @property
     def required_outputs(self) -> dict[str, Repository]:
@@ -335,7 +335,7 @@ def _check_name(name: object) -> None:
         )
 
 
-def _checked_links(output: Linked, names: Iterable[str]) -> set[str]:
+def _check_link_names(output: Linked, names: Iterable[str]) -> set[str]:
     wanted = {names} if isinstance(names, str) else set(names)
     unknown = sorted(wanted - output.links.keys())
     if unknown:

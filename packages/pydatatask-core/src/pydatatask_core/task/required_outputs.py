@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from .links import Linked
 
-__all__ = ["FAN_OUT", "MISSING_OUTPUTS", "OutputCheck", "Outputs", "lacking", "outputs_lacking"]
+__all__ = [
+    "FAN_OUT",
+    "MISSING_OUTPUTS",
+    "OutputCheck",
+    "Outputs",
+    "describe_missing",
+    "missing_outputs_record",
+]
 
 log = logging.getLogger("pydatatask.task")
 
@@ -27,12 +34,12 @@ FAN_OUT = "fan_out"
 MISSING_OUTPUTS = "missing_outputs"
 """The key of a ``done`` record that lists the outputs without which a job has failed."""
 
-FIRST_LOOK_SECONDS = 0.1
-LONGEST_LOOK_SECONDS = 5.0
+MIN_LOOK_INTERVAL_SECONDS = 0.1
+MAX_LOOK_INTERVAL_SECONDS = 5.0
 """How long to wait before a missing output is looked for again, at first and at most."""
 
-FIRST_RETRY_SECONDS = 0.5
-LONGEST_RETRY_SECONDS = 60.0
+FIRST_RETRY_DELAY_SECONDS = 0.5
+MAX_RETRY_DELAY_SECONDS = 60.0
 """How long to wait before a store that could not be read is asked again, at first and at most."""
 
 Outputs = dict[str, "Repository"]
@@ -52,7 +59,7 @@ class OutputCheck:
         self.checking: set[str] = set()
         """The jobs that have ended and whose outputs are being looked for."""
         self._task = task
-        self._batches: dict[int, _Batch] = {}
+        self._listings: dict[int, _SharedListing] = {}
         self._unreadable: set[int] = set()
         self._last_error = ""
 
@@ -99,7 +106,7 @@ class OutputCheck:
         :raises Exception: if a store could not be read.
         """
         with self._checking(job):
-            return await self._look(job, outputs)
+            return await self._find_missing(job, outputs)
 
     async def still_missing(self, job: str, missing: Outputs) -> Outputs:
         """Return those of the missing outputs that do not appear on a shared file system in time.
@@ -111,11 +118,11 @@ class OutputCheck:
         with self._checking(job):
             delays = [await repo.visibility_delay() for repo in missing.values()]
             deadline = time.monotonic() + min(delays, default=0.0)  # one that lacks it decides
-            pause = FIRST_LOOK_SECONDS
-            while missing and (left := deadline - time.monotonic()) > 0:
-                await asyncio.sleep(min(pause, left))
-                pause = min(2 * pause, LONGEST_LOOK_SECONDS)
-                missing = await self._look(job, missing)
+            pause = MIN_LOOK_INTERVAL_SECONDS
+            while missing and (remaining := deadline - time.monotonic()) > 0:
+                await asyncio.sleep(min(pause, remaining))
+                pause = min(2 * pause, MAX_LOOK_INTERVAL_SECONDS)
+                missing = await self._find_missing(job, missing)
             return missing
 
     async def verdict(self, job: str, outputs: Outputs) -> dict[str, Any]:
@@ -125,23 +132,23 @@ class OutputCheck:
         :param outputs: the outputs that it is not known to have written.
         """
         missing = await self._check(job, outputs)
-        return outputs_lacking(missing) if missing else {}
+        return missing_outputs_record(missing) if missing else {}
 
     async def _check(self, job: str, outputs: Outputs) -> Outputs:
         """Return the outputs that a job lacks.
 
         A store that cannot be read is asked again and again, less and less often.
         """
-        pause = FIRST_RETRY_SECONDS
+        pause = FIRST_RETRY_DELAY_SECONDS
         with self._checking(job):
             while True:
                 try:
-                    missing = await self._look(job, outputs)
+                    missing = await self._find_missing(job, outputs)
                     return await self.still_missing(job, missing) if missing else missing
                 except Exception as e:  # noqa: BLE001 - reported, and tried again
                     self._report_error(job, e, pause)
                 await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_RETRY_SECONDS)
+                pause = min(2 * pause, MAX_RETRY_DELAY_SECONDS)
 
     @contextmanager
     def _checking(self, job: str) -> Iterator[None]:
@@ -164,31 +171,31 @@ class OutputCheck:
             extra={"task": self._task.name, "job": job},
         )
 
-    async def _look(self, job: str, outputs: Outputs) -> Outputs:
+    async def _find_missing(self, job: str, outputs: Outputs) -> Outputs:
         missing = {}
         for name, repo in outputs.items():
             try:
                 if repo.looks_up_locally:
-                    there = await repo.contains(job)
+                    exists = await repo.contains(job)
                 else:
-                    there = job in await self._keys(repo)
+                    exists = job in await self._keys(repo)
             except (PermissionError, NotImplementedError) as e:
                 self._warn_of_unreadable(name, repo, e)
             else:
-                if not there:
+                if not exists:
                     missing[name] = repo
         self._last_error = ""
         return missing
 
     async def _keys(self, repo: Repository) -> AbstractSet[str]:
-        batch = self._batches.setdefault(id(repo), _Batch(repo))
+        batch = self._listings.setdefault(id(repo), _SharedListing(repo))
         batch.waiting += 1
         try:
             return await batch.keys()
         finally:
             batch.waiting -= 1
             if not batch.waiting:  # then nothing keeps its keys in memory
-                self._batches.pop(id(repo), None)
+                self._listings.pop(id(repo), None)
 
     def _warn_of_unreadable(self, name: str, repo: Repository, error: Exception) -> None:
         if id(repo) not in self._unreadable:
@@ -201,7 +208,7 @@ class OutputCheck:
             )
 
 
-class _Batch:
+class _SharedListing:
     """Lists a repository for several callers at once.
 
     Each gets a listing that began after it asked for one; no two are under way at a time.
@@ -230,7 +237,7 @@ class _Batch:
         return self._result
 
 
-def lacking(names: Iterable[str]) -> str:
+def describe_missing(names: Iterable[str]) -> str:
     """Return the reason why a job has failed that ended well without some of its outputs.
 
     :param names: the names of the links to them.
@@ -245,9 +252,9 @@ def lacking(names: Iterable[str]) -> str:
     )
 
 
-def outputs_lacking(names: Iterable[str]) -> dict[str, Any]:
+def missing_outputs_record(names: Iterable[str]) -> dict[str, Any]:
     """Return what a record says about a job that ended well without some of its outputs.
 
     :param names: the names of the links to them.
     """
-    return {"success": False, "reason": lacking(names), MISSING_OUTPUTS: sorted(names)}
+    return {"success": False, "reason": describe_missing(names), MISSING_OUTPUTS: sorted(names)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["SharedOutputs"]
 
 
-class _Place:
+class _SharedStore:
     """A place that several tasks write to.
 
     :param writers: each of these tasks, with a repository by which it writes there.
@@ -33,19 +33,19 @@ class _Place:
 class SharedOutputs:
     """Knows which task has published which key, for places that several tasks write to.
 
-    :param places: for each such place, the tasks and the repositories by which they write there.
+    :param stores: for each such place, the tasks and the repositories by which they write there.
     """
 
-    def __init__(self, places: Iterable[Iterable[tuple[Task, Repository]]]) -> None:
-        self._places: dict[int, _Place] = {}
-        self._of_task: dict[Task, list[_Place]] = {}
+    def __init__(self, stores: Iterable[Iterable[tuple[Task, Repository]]]) -> None:
+        self._stores: dict[int, _SharedStore] = {}
+        self._of_task: dict[Task, list[_SharedStore]] = {}
         self._succeeded: dict[Task, AbstractSet[str]] = {}
         self._loading = asyncio.Lock()
-        for writers in map(list, places):
-            place = _Place(writers)
-            self._places |= {id(repo): place for _, repo in writers}
-            for task in place.writers:
-                self._of_task.setdefault(task, []).append(place)
+        for writers in map(list, stores):
+            store = _SharedStore(writers)
+            self._stores |= {id(repo): store for _, repo in writers}
+            for task in store.writers:
+                self._of_task.setdefault(task, []).append(store)
                 task.shared_outputs = self
 
     async def load(self) -> None:
@@ -69,22 +69,22 @@ class SharedOutputs:
         """
         if len(self._succeeded) < len(self._of_task):
             await self.load()  # a job of an earlier run may end while the pipeline still opens
-        for place in self._of_task.get(task, ()):
-            if job in place.owners:
-                owner, by = place.owners[job]
+        for store in self._of_task.get(task, ()):
+            if job in store.owners:
+                owner, by = store.owners[job]
                 if owner is task or by in owner.running:
                     continue  # it may not have published yet what it has claimed
             elif job in self._succeeded[task]:
                 continue
             else:
-                owners = [it for it in place.writers if job in self._succeeded[it]]
+                owners = [writer for writer in store.writers if job in self._succeeded[writer]]
                 if not owners:
                     continue
                 owner, by = owners[0], job
-            if await place.writers[owner].contains(job):
-                place.owners[job] = owner, by
+            if await store.writers[owner].contains(job):
+                store.owners[job] = owner, by
             else:  # it was deleted since then, or the job has published another key
-                place.owners.pop(job, None)
+                store.owners.pop(job, None)
 
     def claim(self, task: Task, job: str, repository: Repository, key: str) -> None:
         """Note that a task publishes a key, unless another one has.
@@ -95,8 +95,8 @@ class SharedOutputs:
         :param key: the key.
         :raises OutputConflictError: if another task has published it.
         """
-        place = self._places.get(id(repository))
-        if place is not None:
-            owner, _ = place.owners.setdefault(key, (task, job))
+        store = self._stores.get(id(repository))
+        if store is not None:
+            owner, _ = store.owners.setdefault(key, (task, job))
             if owner is not task:
                 raise OutputConflictError(task.name, key, owner.name, repository)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
 
-    from ._template.environment import DataEnvironment
-    from ._template.quoting import QuotingCheck
-    from .masking import Masked
+    from .jinja.environment import DataEnvironment
+    from .jinja.quotes import QuotingCheck
+    from .redaction import Redacted
     from .rendered import RenderedText
 
-__all__ = ["Quoting", "TaskTemplate", "Template", "gather", "plain_names"]
+__all__ = ["Quoting", "TaskTemplate", "Template", "plain_names", "read_values"]
 
 Quoting = Literal["warn", "strict", "off"]
 """What becomes of a script into which a value is printed that the shell may take for code."""
@@ -130,7 +130,7 @@ class TaskTemplate:
         template = template if isinstance(template, Template) else Template(template)
         self.source = template.source
         self.owner = owner
-        self.place = "its template"
+        self.label = "its template"
         self._delimiters = template.delimiters
         self._text: str | None = None
         self._compiled: jinja2.Template | None = None
@@ -175,14 +175,14 @@ class TaskTemplate:
         hidden = sorted(self._reserved & (known - {"job", "task"}))
         if hidden:
             raise TemplateError(
-                f"{self.owner}: {self.place} uses {_listed(hidden)}, which in Jinja2 has a meaning "
+                f"{self.owner}: {self.label} uses {_listed(hidden)}, which in Jinja2 has a meaning "
                 "of its own; give the link or value of that name another name"
             )
         unknown = {name: line for name, line in self._required.items() if name not in known}
         if unknown:
             used = [f"`{name}` (line {line})" for name, line in sorted(unknown.items())]
             raise TemplateError(
-                f"{self.owner}: {self.place} uses {', '.join(used)}, which is neither "
+                f"{self.owner}: {self.label} uses {', '.join(used)}, which is neither "
                 f"{_listed(own)} nor a link; there are the links {_listed(sorted(links))}. A name "
                 "that may be undefined needs `is defined` or `default`; " + _REMEDY
             )
@@ -208,34 +208,34 @@ class TaskTemplate:
     def _compile(self, text: str) -> None:
         import jinja2
 
-        from ._template.analysis import TemplateTrapError, analyze
+        from .jinja.analysis import TemplateTrapError, analyze
 
         environment = self._environment()
         try:
-            found = analyze(environment, text)
-            self.names, self._required = found.names, found.required
-            self._reserved = found.reserved
+            result = analyze(environment, text)
+            self.names, self._required = result.names, result.required
+            self._reserved = result.reserved
             self._compiled = environment.from_string(environment.parse(text))
         except jinja2.TemplateSyntaxError as e:
             raise TemplateError(
-                f"{self.owner}: {self.place} is not well-formed, line {e.lineno}: {e.message}; "
+                f"{self.owner}: {self.label} is not well-formed, line {e.lineno}: {e.message}; "
                 + _REMEDY
             ) from e
         except TemplateTrapError as e:
             raise TemplateError(
-                f"{self.owner}: {self.place} cannot be meant so, line {e.line}: {e}; {_REMEDY}"
+                f"{self.owner}: {self.label} cannot be meant so, line {e.line}: {e}; {_REMEDY}"
             ) from e
 
     def _environment(self) -> DataEnvironment:
-        from ._template.environment import DataEnvironment
+        from .jinja.environment import DataEnvironment
 
         return DataEnvironment(self._delimiters)
 
     def _read(self) -> str:
         if self._text is None:
-            from ._template.source import read_source
+            from .jinja.source import read_source
 
-            self.place, self._text = read_source(self.source, self.owner)
+            self.label, self._text = read_source(self.source, self.owner)
         return self._text
 
     def render(
@@ -257,8 +257,8 @@ class TaskTemplate:
         try:
             text: Any = self._compiled.render(values)  # by `DataEnvironment.concat`
         except Exception as e:  # noqa: BLE001 - it is raised anew, as ours
-            told = [values[name] for name in secret if name in values]
-            raise self._error(job, e, known, told) from (None if told else e)
+            secrets = [values[name] for name in secret if name in values]
+            raise self._error(job, e, known, secrets) from (None if secrets else e)
         return text  # type: ignore[no-any-return]
 
     def render_script(self, job: str, values: Mapping[str, Any], known: Iterable[str]) -> bytes:
@@ -279,15 +279,15 @@ class TaskTemplate:
             return text.encode(errors="surrogateescape")  # which paths may be written in
         except UnicodeEncodeError as e:
             raise TemplateError(
-                f"{self.owner}: {self.place}, filled in for job {job!r}, contains "
+                f"{self.owner}: {self.label}, filled in for job {job!r}, contains "
                 f"{text[e.start]!r}, which is no character"
             ) from e
 
     def _check_quoting(self, text: RenderedText, job: str) -> None:
         if self._quoting_check is None:
-            from ._template.quoting import QuotingCheck
+            from .jinja.quotes import QuotingCheck
 
-            about = f"{self.owner}: {self.place}"
+            about = f"{self.owner}: {self.label}"
             self._quoting_check = QuotingCheck(about, self._quoting, self.describe_line)
         self._quoting_check.check(text, job)
 
@@ -300,36 +300,38 @@ class TaskTemplate:
         tags = ", ".join(f"`{tag}`" for first, last, tag in self._tags if first <= line <= last)
         return where + (f", in {tags}" if tags else "")
 
-    def masked(self, values: Mapping[str, Any], secret: Collection[str]) -> Masked:
+    def redacted(self, values: Mapping[str, Any], secret: Collection[str]) -> Redacted:
         """Fill in the template, which can be, so that the outcome may be shown.
 
         :param values: what the names mean.
         :param secret: the names of values of which nothing is to be shown.
         """
-        from .masking import mask
+        from .redaction import redact
 
-        return mask(self._environment(), self._read(), values, secret)
+        return redact(self._environment(), self._read(), values, secret)
 
     def _error(
         self, job: str, error: Exception, known: Iterable[str], secrets: list[Any]
     ) -> TemplateError:
         from jinja2 import UndefinedError
 
-        from .masking import Masked, conceal, texts_in
+        from .redaction import Redacted, iter_strings, redact_message
 
         where = self.describe_line(_line(error) or 0)
         undefined = isinstance(error, UndefinedError)
         hint = f"; there are: {', '.join(sorted(known))}" if undefined else ""
-        problem = conceal(describe(error), Masked(self._read(), list(texts_in(secrets))))
+        problem = redact_message(
+            describe(error), Redacted(self._read(), list(iter_strings(secrets)))
+        )
         return TemplateError(
-            f"{self.owner}: {self.place} cannot be filled in for job {job!r}{where}: "
+            f"{self.owner}: {self.label} cannot be filled in for job {job!r}{where}: "
             f"{problem}{hint}"
         )
 
     @cached_property
     def _tags(self) -> list[tuple[int, int, str]]:
         """The expressions and statements, with their first and last line."""
-        from ._template.analysis import find_tags
+        from .jinja.analysis import find_tags
 
         return list(find_tags(self._environment(), self._read()))
 
@@ -348,7 +350,7 @@ def plain_names(text: str) -> frozenset[str] | None:
     return None if any(mark in rest for mark in _MARKS) else names
 
 
-async def gather(
+async def read_values(
     template: TaskTemplate,
     job: str,
     links: Mapping[str, Repository],
@@ -366,8 +368,8 @@ async def gather(
     if len(wanted) == 1:
         values[wanted[0]] = await _value(links[wanted[0]], job)
     elif wanted:
-        found = await asyncio.gather(*(_value(links[name], job) for name in wanted))
-        values.update(zip(wanted, found, strict=True))
+        result = await asyncio.gather(*(_value(links[name], job) for name in wanted))
+        values.update(zip(wanted, result, strict=True))
     return values
 
 
@@ -378,7 +380,7 @@ async def _value(repo: Repository, job: str) -> Any:
     """
     value = await repo.info(job)
     if isinstance(value, dict) and not value and not await repo.contains(job):
-        from ._template.environment import AbsentValue
+        from .jinja.environment import AbsentValue
 
         return AbsentValue()
     return value

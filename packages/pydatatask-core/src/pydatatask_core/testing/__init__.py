@@ -44,16 +44,16 @@ pytest.register_assert_rewrite(
             "repositories.error_laws",
             "repositories.membership",
             "repositories.metadata",
-            "process",
+            "processes.manager",
             "repositories.publication",
-            "runs",
+            "processes.backend",
             "repositories.operation",
         )
     )
 )
 
 from .jobs import HOSTILE_NAMES, JOBS  # noqa: E402
-from .process import ProcessManagerContract  # noqa: E402
+from .processes.manager import ProcessManagerContract  # noqa: E402
 from .repositories.base import RepositoryContract  # noqa: E402
 from .repositories.blob import BlobRepositoryContract  # noqa: E402 - see above
 from .repositories.hooks import RepositoryHooks  # noqa: E402

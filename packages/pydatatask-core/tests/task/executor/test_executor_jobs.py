@@ -340,9 +340,9 @@ async def test_finished_jobs_leave_nothing_behind(threads: Counting) -> None:
         gc.enable()
 
     assert left == []
-    assert not stage.task._instances
-    assert not stage.task._roster.ends
-    assert not stage.task._settling._attempts
+    assert not stage.task._by_job
+    assert not stage.task._submissions.finished
+    assert not stage.task._results._attempts
 
 
 async def test_an_end_wakes_the_loop_at_once(threads: Counting) -> None:

@@ -140,7 +140,7 @@ async def test_in_synchronous_mode_it_is_a_failure_too(threads: ThreadPoolExecut
 async def test_an_end_whose_output_could_not_be_looked_for_outlives_the_pipeline(
     threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(required_outputs, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(required_outputs, "FIRST_RETRY_DELAY_SECONDS", 0.01)
     runs: list[str] = []
 
     def body(job: str) -> None:

@@ -20,8 +20,8 @@ from pydatatask_core import (
     Pipeline,
 )
 from pydatatask_core.errors import TaskError
-from pydatatask_core.task._executor import hop
-from pydatatask_core.task._executor.hop import Bridge
+from pydatatask_core.task.executor import portal as hop
+from pydatatask_core.task.executor.portal import LoopPortal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -254,7 +254,7 @@ def test_a_loop_that_ends_without_closing_the_pipeline_lets_go_of_threads_as_wel
 def test_a_hop_that_a_loop_never_got_to_ends_when_the_loop_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hop, "CHECK", 0.01)
+    monkeypatch.setattr(hop, "LOOP_CHECK_INTERVAL_SECONDS", 0.01)
     loop = asyncio.new_event_loop()
     posted = threading.Event()
     post = loop.call_soon_threadsafe
@@ -265,7 +265,7 @@ def test_a_hop_that_a_loop_never_got_to_ends_when_the_loop_is_closed(
         return handle
 
     monkeypatch.setattr(loop, "call_soon_threadsafe", noting)
-    bridge = Bridge(loop)
+    bridge = LoopPortal(loop)
 
     async def never() -> None:
         raise AssertionError
@@ -319,7 +319,7 @@ async def test_an_interrupt_fails_a_job_unless_it_ends_the_pipeline_as_well(
 
     async with stage.pipeline() as pipeline:
         await pipeline.update()
-        await stage.task._instances["a"].ended.wait()
+        await stage.task._by_job["a"].ended.wait()
     after_closing = await stage.done.keys()
     await stage.run()
 

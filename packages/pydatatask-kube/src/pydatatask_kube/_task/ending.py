@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.task.flight import Phase
+from pydatatask_core.task.detached.tracker import Phase
 from pydatatask_kube.outcome import DISCARDED, without_outputs
 from pydatatask_kube.record import describe_ending
 
@@ -63,12 +63,12 @@ class Ender:
             if not live.gone:
                 await self.task.podman.remove(live.name, live.uid, live.grace)
         # The slot is released before the pod has terminated, so that other jobs need not wait.
-        self.jobs.enter(live, Phase.LEAVING)
+        self.jobs.set_phase(live, Phase.TERMINATING)
         if not live.is_over:
             await self.jobs.leaving.until_over(live)
         await self.jobs.give_back(live)
         if live.retry_in is None:
-            await self.jobs.finished(live, live.record)
+            await self.jobs.complete(live, live.record)
 
     async def _is_settled(self, live: LiveJob, ending: Ending) -> bool:
         """Return whether there is nothing to record, all is recorded, or a retry is due.
@@ -83,7 +83,7 @@ class Ender:
         """Return the outcome of a job whose pod succeeded, after a check of its outputs."""
         if self.task.checks_outputs_in_pod:
             return ending
-        missing = await self.jobs.missing_outputs(live, self.task.written)
+        missing = await self.jobs.missing_outputs(live, self.task.log_repositories)
         return without_outputs(missing) if missing else ending
 
     async def try_again(self, live: LiveJob) -> None:
@@ -93,9 +93,9 @@ class Ender:
         """
         if not live.gone:
             await self.jobs.leaving.until_gone(live)
-        if live.retry_in is not None and live.waits_for_name and not live.over.is_set():
+        if live.retry_in is not None and live.waits_for_name and not live.finished.is_set():
             live.attempt += 1
-            self.jobs.wait_again(live, live.retry_in)
+            self.jobs.schedule_retry(live, live.retry_in)
             self.task.wake()
 
     async def _settle(self, live: LiveJob, ending: Ending) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.resource_manager import Resources
-from pydatatask_core.task.flight import JobInFlight, Phase
+from pydatatask_core.task.detached.tracker import Phase, TrackedJob
 from pydatatask_kube.names import ATTEMPT, name_of, uid_of
 from pydatatask_kube.state import is_over
 
@@ -18,7 +18,7 @@ __all__ = ["LiveJob", "Phase"]
 
 
 @dataclass(slots=True, eq=False)
-class LiveJob(JobInFlight):
+class LiveJob(TrackedJob):
     """A tracked job of a task of pods.
 
     :param job: the job.
@@ -71,7 +71,7 @@ class LiveJob(JobInFlight):
     @property
     def waits_for_name(self) -> bool:
         """True if a retry waits until the name of its terminating pod is free."""
-        return self.phase is Phase.LEAVING and self.retry_in is not None
+        return self.phase is Phase.TERMINATING and self.retry_in is not None
 
     @property
     def is_over(self) -> bool:
@@ -106,11 +106,11 @@ class LiveJob(JobInFlight):
         self.failures = self.log_failures = 0
         self.logs_read, self.logs_problem = False, None
 
-    def let_go(self) -> None:
+    def stop_watching(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
 
     def finish(self) -> None:
-        JobInFlight.finish(self)  # super() refers to the class before @dataclass added slots
+        TrackedJob.finish(self)  # super() refers to the class before @dataclass added slots
         self.launched.set()

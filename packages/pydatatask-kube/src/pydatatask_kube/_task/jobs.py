@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.task.flight import JobsInFlight, Phase
+from pydatatask_core.task.detached.tracker import JobTracker, Phase
 from pydatatask_kube.ending import judge
 from pydatatask_kube.names import job_of, name_of, uid_of
 from pydatatask_kube.outcome import KILLED
@@ -29,7 +29,7 @@ __all__ = ["Jobs"]
 log = logging.getLogger("pydatatask.task")
 
 
-class Jobs(JobsInFlight[LiveJob]):
+class Jobs(JobTracker[LiveJob]):
     """The tracked jobs of a task of pods.
 
     It is a listener of the pod manager's watch.
@@ -51,7 +51,7 @@ class Jobs(JobsInFlight[LiveJob]):
             self._watching = None
         super().close()
 
-    async def record_end(self, live: LiveJob) -> None:
+    async def record_outcome(self, live: LiveJob) -> None:
         await self._ender.end(live)
 
     async def try_to_record(self, live: LiveJob) -> None:
@@ -93,7 +93,7 @@ class Jobs(JobsInFlight[LiveJob]):
             if gone and self.leaving.drop(uid):
                 self.task.wake()  # its job was in `live` until now
             return
-        live = self.live.get(job)
+        live = self.jobs.get(job)
         if live is None:
             if not gone:
                 self._take_on(job, pod)
@@ -116,7 +116,7 @@ class Jobs(JobsInFlight[LiveJob]):
         known = {uid_of(pod) for pod in self.task.podman.watch.pods(self.task.name)}
         if self.leaving.keep_only(known):
             self.task.wake()
-        for live in list(self.live.values()):
+        for live in list(self.jobs.values()):
             if live.pod is None or live.gone or live.known_since >= began:
                 continue
             if live.uid not in known:
@@ -127,14 +127,14 @@ class Jobs(JobsInFlight[LiveJob]):
         """Start to track a pod that another process created, such as an earlier driver."""
         if not self.task.live.is_valid_job_id(job):
             return
-        live = self.live[job] = LiveJob(job, adopted=True)
+        live = self.jobs[job] = LiveJob(job, adopted=True)
         live.see(pod, gone=False)
         live.request = request_of(pod, self.task.name)
         if not is_over(pod):
-            live.counted = True
+            live.holds_quota = True
             if self.task.podman.watch.synced:  # else the quota is computed later
                 self.spawn(self.task.resources.flush(), live)
-        self.enter(live, Phase.RUNNING)
+        self.set_phase(live, Phase.RUNNING)
         self.look(live)
 
     def give_up(self, live: LiveJob) -> None:
@@ -142,14 +142,14 @@ class Jobs(JobsInFlight[LiveJob]):
 
         :param live: the job.
         """
-        self.drop(live)
+        self.untrack(live)
         if live.pod is not None and not live.gone:  # the watch may not report this pod again
             self._take_on(live.job, live.pod)
 
     # -- phases ----------------------------------------------------------------------------------
 
-    def enter(self, live: LiveJob, phase: Phase) -> None:
-        super().enter(live, phase)
+    def set_phase(self, live: LiveJob, phase: Phase) -> None:
+        super().set_phase(live, phase)
         if live.phase is Phase.LAUNCHING:
             live.launched.clear()
         else:
@@ -161,7 +161,7 @@ class Jobs(JobsInFlight[LiveJob]):
         :param live: the job.
         """
         live.known_since = time.monotonic()
-        self.enter(live, Phase.RUNNING)
+        self.set_phase(live, Phase.RUNNING)
         self.look(live)
 
     def look(self, live: LiveJob) -> None:
@@ -171,7 +171,7 @@ class Jobs(JobsInFlight[LiveJob]):
         """
         if live.phase is not Phase.RUNNING or live.pod is None:
             return
-        live.let_go()
+        live.stop_watching()
         verdict = judge(live.pod, live.gone, self.task.podman.client.clock.now(), self.task.limits)
         if verdict.ending is not None:
             self.end(live, verdict.ending)
@@ -185,14 +185,14 @@ class Jobs(JobsInFlight[LiveJob]):
         :param live: the job.
         :param ending: its outcome.
         """
-        live.let_go()
+        live.stop_watching()
         live.ending = ending
-        self.enter(live, Phase.ENDED)
-        self.attend([live])
+        self.set_phase(live, Phase.EXITED)
+        self.record_exited([live])
 
-    def wait_again(self, live: LiveJob, delay: float) -> None:
+    def schedule_retry(self, live: LiveJob, delay: float) -> None:
         live.begin_anew()
-        super().wait_again(live, delay)
+        super().schedule_retry(live, delay)
 
     async def cancel(self, live: LiveJob) -> None:
         """Record a job that waits for a retry as killed; if that fails, it keeps waiting.
@@ -202,19 +202,19 @@ class Jobs(JobsInFlight[LiveJob]):
         assert live.past is not None
         record = {**live.past, "reason": "killed on request", KILLED: True}
         live.recording = True
-        self.enter(live, Phase.ENDED)  # so that it is not launched in the meantime
+        self.set_phase(live, Phase.EXITED)  # so that it is not launched in the meantime
         try:
             await self._ender.record(live, record)
         except BaseException:
             live.recording = False
-            self.wait_again(live, max(0.0, live.not_before - time.monotonic()))
+            self.schedule_retry(live, max(0.0, live.not_before - time.monotonic()))
             raise
-        await self.finished(live, record)
+        await self.complete(live, record)
 
-    async def finished(self, live: LiveJob, record: Mapping[str, Any] | None) -> None:
+    async def complete(self, live: LiveJob, record: Mapping[str, Any] | None) -> None:
         if live.pod is not None and not live.gone:
             self.leaving.add(live)
-        await super().finished(live, record)
+        await super().complete(live, record)
 
     # -- quota -----------------------------------------------------------------------------------
 
@@ -223,8 +223,8 @@ class Jobs(JobsInFlight[LiveJob]):
 
         :param live: the job, whose pod no longer runs.
         """
-        if live.counted:
-            live.counted = False
+        if live.holds_quota:
+            live.holds_quota = False
             await self.task.resources.relinquish(live.request.without_launches())
 
     async def discard(self, live: LiveJob, grace: int) -> None:
@@ -234,14 +234,14 @@ class Jobs(JobsInFlight[LiveJob]):
         :param grace: the grace period in seconds.
         """
         before, live.recording = live.phase, True  # from now on its outcome is not recorded
-        self.enter(live, Phase.ENDED)
+        self.set_phase(live, Phase.EXITED)
         try:
             await self.task.podman.remove(live.name, live.uid, grace)
             await self.leaving.until_gone(live, limited=True)
         except BaseException:
             live.recording = False
-            self.enter(live, before)
+            self.set_phase(live, before)
             self.look(live)
             raise
         await self.give_back(live)
-        await self.finished(live, None)
+        await self.complete(live, None)

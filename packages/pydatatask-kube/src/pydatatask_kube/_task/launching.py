@@ -17,7 +17,7 @@ from pydatatask_core.errors import (
     TaskConfigurationError,
     TaskError,
 )
-from pydatatask_core.task.template import gather
+from pydatatask_core.task.template import read_values
 from pydatatask_kube.errors import PodManagerError
 from pydatatask_kube.filled import Filled
 from pydatatask_kube.manifest import complete
@@ -99,9 +99,9 @@ class Launcher:
             pod = await self._create(live, rendered, jobs)
             if live.pod is None or live.uid != uid_of(pod):
                 live.see(pod, gone=False)  # otherwise the watch has reported a later state
-            live.counted = True
+            live.holds_quota = True
 
-    async def demand(self, job: str) -> Resources:
+    async def requested_resources(self, job: str) -> Resources:
         """Return the resources that the pod of a job would request.
 
         :param job: the job.
@@ -135,13 +135,13 @@ class Launcher:
         links = {name: link.repo for name, link in task.links.items()}
         names = {**task.env, "job": job, "task": task.name, "argv0": sys.argv[0]}
         await template.load()
-        values = await gather(template, job, links, names)
+        values = await read_values(template, job, links, names)
         # The task's own names are not secret, even if env has values for them.
         secret = task.env.keys() & values.keys() - _OWN_NAMES
         text = template.render(job, values, {*links, *names}, secret)
-        masked = partial(template.masked, values, secret) if secret else None
+        redacted = partial(template.redacted, values, secret) if secret else None
         checked = str.__str__(text) if task.unsafe_templates else text
-        return Filled(task.name, job, checked, masked, template.describe_line)
+        return Filled(task.name, job, checked, redacted, template.describe_line)
 
     # -- creation --------------------------------------------------------------------------------
 
@@ -206,6 +206,6 @@ class Launcher:
         if error.status in _INVALID:
             return filled.refused(error.cause)
         if error.status == _FORBIDDEN and "exceeded quota" in error.cause:
-            told = f"the namespace ({filled.conceal(error.cause)})"
+            told = f"the namespace ({filled.redact_message(error.cause)})"
             return LaunchRefusedError(self.task.name, filled.job, told)
         return None

@@ -35,8 +35,8 @@ async def usage_of(task: KubeTask, jobs: Jobs) -> Resources:
     pods = await task.podman.find(task.name)
     total = Resources(launches=0)
     if looks_after:
-        for live in jobs.live.values():
-            if live.counted:
+        for live in jobs.jobs.values():
+            if live.holds_quota:
                 total += live.request.without_launches()
     else:
         for pod in pods:

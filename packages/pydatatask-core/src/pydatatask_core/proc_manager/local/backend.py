@@ -1,0 +1,376 @@
+"""The runs of jobs on this machine: one thread hop an operation, and the kernel tells of an end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from pydatatask_core.proc_manager.backend import LOST_TIMEOUT_SECONDS, ProcessBackend
+from pydatatask_core.proc_manager.base import STDOUT
+from pydatatask_core.proc_manager.process import (
+    LaunchSpec,
+    ProcessRun,
+    ProcessState,
+    ProcessStatus,
+    RunExistsError,
+)
+from pydatatask_core.proc_manager.protocol.identity import Identity, parse_identity
+from pydatatask_core.proc_manager.protocol.journal import JOURNAL, find_orphans, make_entry
+from pydatatask_core.proc_manager.protocol.run_directory import (
+    SCRIPT,
+    STATUS,
+    STDERR,
+    STDIN,
+    STDOUT_FILE,
+    TOKEN_PREFIX,
+    command_line,
+    is_leftover,
+    order,
+    original_name,
+    parse_status,
+)
+from pydatatask_core.proc_manager.shell import strict_shell
+from pydatatask_core.utils import in_thread
+from pydatatask_core.utils.files import remove_tree
+
+from .files import LocalReadStream, LocalWriteStream, manager_errors
+from .inspect import OpenRun, inspect, read_outputs, read_tail
+from .pidfd import PidFd, reap_zombie
+from .private_folder import remove_leftovers, remove_run_directory
+from .run_files import RunDirectory, RunFileError
+from .spawn import setsid_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+    from pathlib import Path
+
+    from pydatatask_core.proc_manager.process import Leftover
+    from pydatatask_core.proc_manager.protocol.journal import Entry
+    from pydatatask_core.utils import AReadStream, AWriteStream
+
+    from .manager import LocalLinuxManager
+
+__all__ = ["LocalBackend"]
+
+log = logging.getLogger("pydatatask.proc_manager")
+
+_MOMENT = 0.01
+"""Seconds after which one looks again for the status of a process that has just ended."""
+
+
+class LocalBackend(ProcessBackend):
+    """Keeps the protocol of ``protocol.run_directory`` by system calls.
+
+    :param manager: the manager.
+    """
+
+    atomic_create = True
+    manager: LocalLinuxManager
+
+    @property
+    def configured_shell(self) -> tuple[str, ...] | None:
+        return self.manager.shell
+
+    async def lacks_bash(self) -> bool:
+        return await self.manager.find_shell() == strict_shell(None)
+
+    async def validate(self) -> None:
+        await self.manager.validate()
+
+    async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
+        run.entry, run.directory_token = await in_thread(self._make, str(run.directory), spec)
+        run.created = True
+
+    def _make(self, place: str, spec: LaunchSpec) -> tuple[Entry, str]:
+        with manager_errors(f"make the run directory {place!r}"):
+            try:
+                os.mkdir(place, 0o700)
+            except FileExistsError as e:
+                raise RunExistsError(f"there is a run directory {place!r} already") from e
+            except FileNotFoundError:
+                self.manager.prepare()  # it was there once; whoever removed it may have others in
+                os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+                return self._make(place, spec)
+            try:
+                with RunDirectory(place) as directory:
+                    entry = make_entry(place, directory.status)
+                    mark = f"{TOKEN_PREFIX}{os.urandom(8).hex()}{entry.mark}"
+                    directory.create(mark, b"")
+                    directory.create(SCRIPT, spec.script or b"\n", 0o700)
+                    if spec.stdin is not None:
+                        directory.create(STDIN, spec.stdin)
+            except BaseException:
+                remove_tree(place)
+                raise
+            return entry, mark
+
+    async def start(self, run: ProcessRun, spec: LaunchSpec) -> None:
+        place, boot_id = str(run.directory), str(await self.manager.find_origin())
+        script = os.path.join(place, SCRIPT)
+        shell = spec.shell or self.configured_shell or await self.manager.find_shell()
+        command = [setsid_path(), *command_line(spec.script, script, shell)]
+        status = STATUS if run.entry is None else run.entry.path
+        words = order(
+            place, run.directory_token or SCRIPT, boot_id, command, _streams(spec), status
+        )
+        environ = {**os.environ, **spec.environ}
+        with manager_errors(f"start {script!r}"):
+            run.supervised = await self.manager.supervisors.run(place, environ, words)
+
+    def watch(self, run: ProcessRun, on_exit: Callable[[], None]) -> Callable[[], None] | None:
+        # It may go on from when this process had another pipeline open.
+        run.supervised = run.supervised or self.manager.supervisors.find(str(run.directory))
+        if run.supervised is not None:
+            return run.supervised.watch(on_exit)
+        if run.pidfd is None:
+            if (
+                run.unconfirmed_since is None
+                or time.monotonic() - run.unconfirmed_since > LOST_TIMEOUT_SECONDS
+            ):
+                return None
+            # Its supervisor, which may be another driver's and never end, is about to say how.
+            return asyncio.get_running_loop().call_later(_MOMENT, on_exit).cancel
+
+        def notice() -> None:
+            run.pidfd = None  # it may not be over yet for all that: look for another one
+            on_exit()
+
+        return run.pidfd.watch(notice)
+
+    async def exited(self, process_runs: Collection[ProcessRun]) -> list[ProcessRun]:
+        return await asyncio.to_thread(self._poll, list(process_runs))
+
+    def _poll(self, process_runs: list[ProcessRun]) -> list[ProcessRun]:
+        return [run for run in process_runs if self._may_have_ended(run)]
+
+    def _may_have_ended(self, run: ProcessRun) -> bool:
+        if run.supervised is not None:
+            return run.supervised.is_over()
+        with OpenRun.opened(str(run.directory)) as place:
+            return inspect(place, self.manager).state is not ProcessState.RUNNING
+
+    async def inspect(
+        self, run: ProcessRun, outputs: Iterable[str] = (), *, fence: bool = True
+    ) -> ProcessStatus:
+        return await in_thread(self._report, run, tuple(outputs), fence)
+
+    def _report(self, run: ProcessRun, outputs: tuple[str, ...], fence: bool) -> ProcessStatus:
+        path = str(run.directory)
+        starting = _supervised(run)
+        with (
+            manager_errors(f"look into the run directory {path!r}"),
+            OpenRun.opened(path, run.entry) as place,
+        ):
+            run.entry = place.entry
+            status = inspect(
+                place, self.manager, fence=fence and not starting, has_started=run.has_started
+            )
+            if starting and status.state is ProcessState.CREATED:
+                status.state = ProcessState.RUNNING  # the supervisor will get there
+            elif run.has_started is False and status.state is ProcessState.MISSING:
+                status.state = ProcessState.NEVER_STARTED  # whatever became of the directory
+            if status.state is ProcessState.RUNNING:
+                self._find(run, status)
+                if status.problem is not None:
+                    self._end_without_directory(run, status)
+            elif status.state is not ProcessState.CREATED:
+                nothing = status.state in (ProcessState.NEVER_STARTED, ProcessState.MISSING)
+                read_outputs(place, status, () if nothing else outputs, run.note_path, run.held)
+                if run.has_started is None and place.entry is not None:  # else it was waited for
+                    reap_zombie(status.handle)
+        return status
+
+    def _find(self, run: ProcessRun, status: ProcessStatus) -> None:
+        """Open a descriptor of the process, for the next call of :meth:`watch`.
+
+        Not of the supervisor: the driver that it belongs to may have more for it to do.
+        """
+        if run.supervised is None and run.pidfd is None:
+            identity = Identity.parse(status.handle or "")
+            apart = identity is not None and self.manager.origin.is_elsewhere(identity.origin)
+            process = None if identity is None or apart else identity.process
+            run.pidfd = None if process is None else PidFd.of(process.pid, process.is_alive)
+            if process is not None and not process.is_alive():
+                run.unconfirmed_since = run.unconfirmed_since or time.monotonic()
+
+    def _end_without_directory(self, run: ProcessRun, status: ProcessStatus) -> None:
+        """Kill a process of which neither the output nor the end can be read in its directory."""
+        identity = Identity.parse(status.handle or "")
+        if identity is not None and self.manager.signal(identity, signal.SIGKILL):
+            log.warning(
+                "the process of the run directory %s is killed: %s", run.directory, status.problem
+            )
+
+    async def open_output(self, run: ProcessRun, name: str) -> AReadStream:
+        return await asyncio.to_thread(self._read, run, name)
+
+    def _read(self, run: ProcessRun, name: str) -> LocalReadStream:
+        path = str(run.directory / name)
+        with manager_errors(f"read {path!r}"):
+            return LocalReadStream(path, self._open(run, name))
+
+    def _open(self, run: ProcessRun, name: str) -> int:
+        """Open a stream of a run, or one that is held: while the run has it, it has two names."""
+        other = None if run.held is None else str(run.held / name)
+        with OpenRun.opened(str(run.directory)) as place:
+            return place.require().open(name, max_links=2 if run.is_held else 1, other_link=other)
+
+    async def open_input(self, run: ProcessRun, name: str) -> AWriteStream:
+        return await in_thread(self._write, str(run.directory), name)
+
+    def _write(self, place: str, name: str) -> LocalWriteStream:
+        path = os.path.join(place, name)
+        with manager_errors(f"write {path!r}"), OpenRun.opened(place) as found:
+            directory = found.require()
+            directory.remove(name)
+            return LocalWriteStream(path, directory.create_fd(name))
+
+    async def terminate(self, run: ProcessRun, reason: str, *, force: bool) -> bool:
+        return await in_thread(self._stop, str(run.directory), reason, force)
+
+    def _stop(self, path: str, reason: str, force: bool) -> bool:
+        with manager_errors(f"end what runs in {path!r}"), OpenRun.opened(path) as place:
+            status, _ = place.read_status()
+            identity = parse_identity(status)
+            if identity is None:
+                # Not started yet: revoke it. A process that is just beginning is told next time.
+                with contextlib.suppress(FileNotFoundError):
+                    place.save_stop_reason(reason)
+                return place.revoke()
+            if parse_status(status) is not None and not identity.process.is_alive():
+                return False
+            self.manager.check_is_local(identity, path)
+            if not place.is_alive(identity, self.manager):
+                return False
+            # Without room for the reason, the process has to end all the same.
+            with contextlib.suppress(OSError):
+                place.save_stop_reason(reason)
+            if force:
+                return self.manager.signal(identity, signal.SIGKILL)
+            told = self.manager.signal(identity, signal.SIGTERM)
+            self.manager.signal(identity, signal.SIGCONT)  # one that is suspended would not notice
+            return told
+
+    async def remove(self, run: ProcessRun) -> Leftover | None:
+        return await in_thread(self._remove, run)
+
+    def _remove(self, run: ProcessRun) -> Leftover | None:
+        place = str(run.directory)
+        with manager_errors(f"remove the run directory {place!r}"):
+            same = False
+            if run.entry is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    same = run.entry.was_made_with(os.lstat(place))
+                run.entry.discard()
+            return remove_run_directory(place, created=run.created and same)
+
+    async def remove_leftovers(self, folder: Path) -> list[Leftover]:
+        with manager_errors(f"remove what is left in {str(folder)!r}"):
+            return await in_thread(self._remove_leftovers, str(folder))
+
+    def _remove_leftovers(self, folder: str) -> list[Leftover]:
+        for entry in find_orphans(folder):
+            with contextlib.suppress(RunFileError):
+                identity = parse_identity(entry.read()[0])
+                if identity is None or not self.manager.is_alive(identity):
+                    entry.discard()
+        return remove_leftovers(folder)
+
+    async def read_tail(self, run: ProcessRun, name: str, length: int) -> bytes:
+        with manager_errors(f"read {str(run.directory / name)!r}"):
+            return await in_thread(self._tail, run, name, length)
+
+    def _tail(self, run: ProcessRun, name: str, length: int) -> bytes:
+        fd = self._open(run, name)
+        try:
+            return read_tail(fd, length)
+        finally:
+            os.close(fd)
+
+    async def archive(self, run: ProcessRun, names: Collection[str], place: Path) -> None:
+        source, target = str(run.directory), str(place)
+        with manager_errors(f"hold the output of {source!r} in {target!r}"):
+            await in_thread(self._archive, source, tuple(names), target)
+        run.held = place
+
+    def _archive(self, source: str, names: tuple[str, ...], place: str) -> None:
+        os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
+        os.makedirs(place, 0o700, exist_ok=True)
+        with OpenRun.opened(source) as run, RunDirectory(place) as target:
+            for name in names:
+                run.require().link(name, target)
+
+    async def remove_archive(self, run: ProcessRun) -> None:
+        place = str(run.directory)
+        with manager_errors(f"remove the held output in {place!r}"):
+            await in_thread(self._unarchive, place)
+
+    def _unarchive(self, place: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            with RunDirectory(place) as held:
+                for name in held.names():
+                    if name.rstrip("~") in (STDOUT_FILE, STDERR):
+                        held.remove(name)
+            os.rmdir(place)
+
+    async def list_archives(self, folder: Path) -> dict[str, float] | None:
+        with manager_errors(f"list the held output in {str(folder)!r}"):
+            return await in_thread(self._archived, str(folder))
+
+    def _archived(self, folder: str) -> dict[str, float]:
+        now = time.time()
+        try:
+            with os.scandir(folder) as entries:
+                ages = {entry.name: now - os.lstat(entry.path).st_mtime for entry in entries}
+        except FileNotFoundError:
+            return {}
+        return {original_name(name): age for name, age in ages.items()}
+
+    async def list_directories(self, folder: Path) -> set[str] | None:
+        with manager_errors(f"list the run directories in {str(folder)!r}"):
+            return await asyncio.to_thread(self._found, str(folder))
+
+    def _found(self, folder: str) -> set[str]:
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return set()
+        return {original_name(name) for name in names if name != JOURNAL and not is_leftover(name)}
+
+    async def save_note(self, run: ProcessRun, memo: str | None) -> None:
+        if run.note_path is not None:
+            with manager_errors(f"make a note in {str(run.note_path)!r}"):
+                await in_thread(self._remember, str(run.note_path), memo)
+
+    def _remember(self, place: str, memo: str | None) -> None:
+        if memo is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place)
+            return
+        folder, name = os.path.split(place)
+        os.makedirs(folder, 0o700, exist_ok=True)
+        with RunDirectory(folder) as directory:
+            directory.replace(name, memo.encode())
+
+
+def _supervised(run: ProcessRun) -> bool:
+    """Tell whether a supervisor of this process still has a run; note how it did if not."""
+    if run.supervised is not None and run.supervised.is_over():
+        if run.supervised.status is not None:
+            run.has_started = run.supervised.status == 0
+        run.supervised = None
+    return run.supervised is not None
+
+
+def _streams(spec: LaunchSpec) -> tuple[str, str, str | None]:
+    """Tell where the streams of a run come from and go to, as seen from its directory."""
+    stdin = STDIN if spec.has_stdin else os.devnull
+    stdout = STDOUT_FILE if spec.stdout else os.devnull
+    if spec.stderr is STDOUT:
+        return stdin, stdout, None
+    return stdin, stdout, STDERR if spec.stderr else os.devnull

@@ -1,0 +1,360 @@
+"""Processes of the machine that the driver runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.base import AbstractProcessManager, OpenMode
+from pydatatask_core.proc_manager.protocol.identity import (
+    BOOT_ID,
+    Identity,
+    Origin,
+    parse_identity,
+    read_boot_id,
+)
+from pydatatask_core.proc_manager.protocol.run_directory import safe_name
+from pydatatask_core.proc_manager.shell import parse_shell, strict_shell
+from pydatatask_core.utils import AReadText, AWriteText, in_thread
+from pydatatask_core.utils.files import remove_tree
+
+from .files import LocalReadStream, LocalWriteStream, manager_errors
+from .pidfd import reap_child
+from .private_folder import prepare_private_folder
+from .root_folder import DEFAULT_ROOT, choose_root
+from .spawn import reserve_status, setsid_path, spawn_supervisor
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from pydatatask_core.proc_manager.base import _StderrIsStdout
+
+    from .backend import LocalBackend
+    from .supervisors import Supervisors
+
+__all__ = ["LocalLinuxManager"]
+
+log = logging.getLogger("pydatatask.proc_manager")
+
+
+class LocalLinuxManager(AbstractProcessManager):
+    """A process manager to run tasks on the local linux machine.
+
+    It creates a directory in which to store data; below it, each app of each user has a private
+    one. Processes go on when the driver ends, however it does, and are found again by the next.
+
+    :param app: tells one program's processes from another's; two that share it must not have
+        tasks of one name with the same ``pids``.
+    :param local_path: a directory on a file system of this machine. If it is missing it is made so
+        that other users may have theirs in it as well (mode 1777, as ``/tmp`` has). Each directory
+        on the way to it has to be root's or this user's, and not writable by others unless sticky.
+        Where the default is another user's, ``/tmp/pydatatask-UID`` is used in its place, and where
+        that name is taken as well, a folder below ``~/.local/state/pydatatask``.
+    :param boot_id: the file that tells one boot of the machine from the next.
+    :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
+        as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where there is no
+        bash.
+    """
+
+    def __init__(
+        self,
+        app: str,
+        local_path: Path | str = "/tmp/pydatatask",
+        *,
+        boot_id: str = BOOT_ID,
+        shell: str | None = None,
+    ) -> None:
+        if not isinstance(app, str) or not app:
+            raise ProcessManagerError(
+                f"the app of a LocalLinuxManager has to be a name, not {app!r}"
+            )
+        self.app = app
+        self._given_path = Path(local_path).absolute()
+        self._chosen_path: Path | None = None
+        self._prepared = False
+        self._boot_id_path = boot_id
+        self._boot_id: str | None = None
+        self._origin: Origin | None = None
+        self._warned_identities: set[Identity] = set()
+        try:
+            self.shell = parse_shell(shell)
+        except ValueError as e:
+            raise ProcessManagerError(f"LocalLinuxManager: {e}") from e
+        self._default_shell: tuple[str, ...] | None = None
+        self._private = f"{safe_name(app)}-{os.geteuid()}"
+        self._runs: LocalBackend | None = None
+        self._supervisors: dict[AbstractEventLoop, Supervisors] = {}
+        self._children: dict[str, int] = {}
+
+    @property
+    def local_path(self) -> Path:
+        """The directory below which each app has its private one.
+
+        :raises ProcessManagerError: if the default, and all that could stand for it, is taken.
+        """
+        if str(self._given_path) != DEFAULT_ROOT:
+            return self._given_path
+        if self._chosen_path is None:
+            self._chosen_path = Path(choose_root(self._private))
+        return self._chosen_path
+
+    @property
+    def basedir(self) -> Path:
+        return self.local_path / self._private
+
+    @property
+    def backend(self) -> LocalBackend:
+        if self._runs is None:
+            from .backend import LocalBackend
+
+            self._runs = LocalBackend(self)
+        return self._runs
+
+    async def validate(self) -> None:
+        """Make the directory, and check that it is safe and that this machine will do.
+
+        :raises ProcessManagerError: if it is not.
+        """
+        await in_thread(self.prepare)
+
+    def prepare(self) -> None:
+        """Do the work of :meth:`validate`, which blocks for a moment."""
+        if sys.platform != "linux" or not os.path.exists("/proc/self/stat"):
+            raise ProcessManagerError(
+                "local processes need Linux with /proc mounted: without it nobody can tell a "
+                "process from another one that has got its number"
+            )
+        if os.readlink("/proc/self") != str(os.getpid()):
+            raise ProcessManagerError(
+                "local processes need a /proc that shows the numbers that processes have here, not "
+                "those of another pid namespace: mount one (as `unshare --mount-proc` does)"
+            )
+        setsid_path()
+        self._default_shell = _find_shell()
+        try:
+            self._prepare_folder()
+        except ProcessManagerError:
+            before, self._chosen_path = self._chosen_path, None
+            if self._prepared or self.local_path == before:
+                self._chosen_path = before  # jobs may be in it
+                raise
+            self._prepare_folder()  # another user has taken it since it was chosen
+        self._prepared = True
+
+    def _prepare_folder(self) -> None:
+        shared = self.local_path == self._given_path
+        prepare_private_folder(str(self.local_path), str(self.basedir), shared=shared)
+
+    @property
+    def supervisors(self) -> Supervisors:
+        """The supervisors that this process has for the running loop."""
+        from .supervisors import Supervisors
+
+        loop = asyncio.get_running_loop()
+        result = self._supervisors.get(loop)
+        if result is None or not result.is_usable:
+            for other in list(self._supervisors):  # other loops have theirs in other threads
+                if other.is_closed():
+                    self._supervisors.pop(other, None)
+            result = self._supervisors[loop] = Supervisors()
+        return result
+
+    async def get_live_pids(self, hint: set[str]) -> set[str]:
+        return await asyncio.to_thread(self._live_handles, list(hint))
+
+    def _live_handles(self, handles: list[str]) -> set[str]:
+        for handle, pid in list(self._children.items()):
+            if reap_child(pid)[0]:
+                self._children.pop(handle, None)
+        result = {handle: Identity.parse(handle) for handle in handles}
+        return {
+            handle for handle, identity in result.items() if identity and self.is_alive(identity)
+        }
+
+    def is_alive(self, identity: Identity) -> bool:
+        """Determine whether a process or its supervisor lives; this blocks for a moment.
+
+        One of another machine, or of another pid namespace, counts as alive: it may be.
+
+        :param identity: which process.
+        """
+        if self.origin.is_elsewhere(identity.origin):
+            self._warn_elsewhere(identity)
+            return True
+        if identity.boot != self.boot_id:
+            return False
+        return identity.supervisor_is_alive() or identity.process.is_alive()
+
+    @property
+    def boot_id(self) -> str:
+        """What tells this boot of the machine from another; looked up once, which blocks."""
+        if self._boot_id is None:
+            self._boot_id = read_boot_id(self._boot_id_path)
+        return self._boot_id
+
+    @property
+    def origin(self) -> Origin:
+        """Where this process runs; looked up once, which blocks."""
+        if self._origin is None:
+            self._origin = Origin.current(self.boot_id)
+        return self._origin
+
+    async def find_origin(self) -> Origin:
+        """Return :attr:`origin` without blocking the loop."""
+        if self._origin is None:
+            await in_thread(lambda: self.origin)
+        return self.origin
+
+    def check_is_local(self, identity: Identity, path: str) -> None:
+        """Check that a process can be signalled from here.
+
+        :param identity: which process.
+        :param path: its run directory.
+        :raises ProcessManagerError: if it is of another machine or another pid namespace.
+        """
+        if self.origin.is_elsewhere(identity.origin):
+            raise ProcessManagerError(
+                f"the job in {path!r} was started {_describe_origin(identity, self.origin)}, from "
+                "where alone it can be ended; if that is gone for good, remove the directory, and "
+                "the job is recorded as lost"
+            )
+
+    def _warn_elsewhere(self, identity: Identity) -> None:
+        if identity not in self._warned_identities:
+            self._warned_identities.add(identity)
+            log.warning(
+                "process %d was started %s and is left alone: whether it lives is not known here",
+                identity.process.pid,
+                _describe_origin(identity, self.origin),
+            )
+
+    async def find_shell(self) -> tuple[str, ...]:
+        """Return the command line of the strict interpreter of this machine; looked up once."""
+        if self._default_shell is None:
+            self._default_shell = await in_thread(_find_shell)
+        return self._default_shell
+
+    async def spawn(
+        self,
+        args: list[str],
+        environ: dict[str, str],
+        cwd: str,
+        return_code: str,
+        stdin: str | None,
+        stdout: str | None,
+        stderr: str | _StderrIsStdout | None,
+    ) -> str:
+        streams = (stdin, stdout, stderr)
+        return await in_thread(self._spawn, args, environ, cwd, return_code, streams)
+
+    def _spawn(
+        self,
+        args: list[str],
+        environ: dict[str, str],
+        cwd: str,
+        return_code: str,
+        streams: tuple[str | None, str | None, str | _StderrIsStdout | None],
+    ) -> str:
+        problem = f"could not launch {args[0]!r} in {cwd!r}"
+        reading, writing = os.pipe()
+        try:
+            with manager_errors(f"launch {args[0]!r} in {cwd!r}"):
+                if os.path.lexists(return_code):
+                    os.unlink(return_code)
+                reserve_status(return_code)
+                pid = spawn_supervisor(
+                    args,
+                    environ,
+                    cwd,
+                    return_code,
+                    *streams,
+                    journal="/dev/fd/3",
+                    begun=os.devnull,
+                    boot_id=str(self.origin),
+                    journal_fd=writing,
+                )
+        except FileNotFoundError as e:
+            os.close(reading)
+            raise ProcessManagerError(f"{problem}: {e.strerror}, {e.filename!r}") from e
+        except BaseException:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        with open(reading, "rb", buffering=0) as stream:
+            journal = b""
+            while journal.count(b"\n") < 3 and (more := stream.read(4096)):  # noqa: PLR2004
+                journal += more
+        identity = parse_identity(journal)
+        if identity is None:
+            os.waitpid(pid, 0)
+            raise ProcessManagerError(f"{problem}: its supervisor ended before it began")
+        self._children[str(identity)] = pid
+        return str(identity)
+
+    async def kill(self, pid: str) -> None:
+        """Kill the process and its whole process group."""
+        identity = Identity.parse(pid)
+        if identity is not None:
+            await asyncio.to_thread(self.signal, identity, signal.SIGKILL)
+
+    def signal(self, identity: Identity, number: signal.Signals) -> bool:
+        """Send a signal to a process and its whole group; this blocks for a moment.
+
+        :param identity: which process.
+        :param number: the signal.
+        :return: whether there was any.
+        """
+        # No other group gets the number of this one while its leader lives, or is a zombie that
+        # the supervisor has not waited for.
+        if self.origin.is_elsewhere(identity.origin) or identity.boot != self.boot_id:
+            return False
+        if not identity.may_be_signalled():
+            return False
+        pid = identity.process.pid
+        try:
+            os.killpg(pid, number)
+        except ProcessLookupError:
+            # It has no group of its own yet; or it is just over.
+            if not identity.process.is_alive():
+                return False
+            os.kill(pid, number)
+        return True
+
+    async def open(self, path: Path, mode: OpenMode) -> Any:
+        if mode not in ("r", "rb", "w", "wb"):
+            raise ValueError(f"{mode!r} is no mode; there are 'r', 'rb', 'w' and 'wb'")
+        if mode in ("r", "rb"):
+            source = await asyncio.to_thread(LocalReadStream, str(path))
+            return AReadText(source) if mode == "r" else source
+        target = await asyncio.to_thread(LocalWriteStream, str(path))
+        return AWriteText(target) if mode == "w" else target
+
+    async def mkdir(self, path: Path) -> None:
+        with manager_errors(f"make the directory {str(path)!r}"):
+            await asyncio.to_thread(os.makedirs, path, 0o777, exist_ok=True)
+
+    async def rmtree(self, path: Path) -> None:
+        with manager_errors(f"remove the directory {str(path)!r}"):
+            await in_thread(remove_tree, str(path))
+
+    def __repr__(self) -> str:
+        return f"LocalLinuxManager({self.app!r}, {str(self._chosen_path or self._given_path)!r})"
+
+
+def _find_shell() -> tuple[str, ...]:
+    bash = shutil.which("bash")
+    return strict_shell(None if bash is None else os.path.abspath(bash))
+
+
+def _describe_origin(identity: Identity, here: Origin) -> str:
+    if identity.origin.machine != here.machine:
+        return f"on machine {identity.origin.machine}"
+    return f"in pid namespace {identity.origin.namespace} of this machine (another container)"

@@ -1,0 +1,233 @@
+"""The folders of this machine in which jobs run. Everything here blocks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+
+from pydatatask_core.errors import ProcessManagerError, describe
+from pydatatask_core.proc_manager.process import Leftover
+from pydatatask_core.proc_manager.protocol.run_directory import (
+    BEGUN,
+    NOT_A_RUN_DIRECTORY,
+    is_leftover,
+    is_run_file,
+    leftover_name,
+)
+from pydatatask_core.utils.files import check_no_mounts, remove_tree
+from pydatatask_core.utils.ownership import parent_problem
+
+from .files import manager_errors
+from .run_files import RunDirectory, RunFileError
+
+__all__ = [
+    "find_private_folder_problem",
+    "find_root_problem",
+    "prepare_private_folder",
+    "remove_leftovers",
+    "remove_run_directory",
+    "root_trouble",
+]
+
+_SHARED_MODE = 0o1777
+_PRIVATE_MODE = 0o700
+_PARENT = 0o755
+
+
+def prepare_private_folder(root: str, folder: str, *, shared: bool = True) -> None:
+    """Make a private folder below a root that several users may share, or say what is wrong.
+
+    Whoever may rename or replace either of them could have this user run what he likes.
+
+    :param root: the root, made with its parents if it is missing.
+    :param folder: the folder in it.
+    :param shared: whether other users may have theirs in a root that this makes.
+    :raises ProcessManagerError: if one of them is not what it has to be.
+    """
+    action = f"make the folder {folder!r}, in which local processes run"
+    try:
+        with manager_errors(action):
+            _create_folders(root, folder, shared)
+    except FileNotFoundError as e:  # a file system that makes none, or somebody removes them
+        raise ProcessManagerError(f"could not {action}: {describe(e)}") from e
+
+
+def _create_folders(root: str, folder: str, shared: bool) -> None:
+    _check_parents(root)
+    if not os.path.lexists(root):
+        _make_parents(root)
+        _check_parents(root)  # those that were missing may have been created by another user
+        try:
+            os.mkdir(root, _PRIVATE_MODE)
+        except FileExistsError:
+            pass  # somebody else's; it is checked like any other
+        else:
+            if shared:
+                os.chmod(root, _SHARED_MODE)  # mkdir would heed the umask
+    _check_root(root)
+    try:
+        os.mkdir(folder, _PRIVATE_MODE)
+    except FileExistsError:
+        _check_private(folder)
+
+
+def _make_parents(path: str) -> None:
+    """Make the directories on the way to a path, not writable by others whatever the umask is."""
+    parent = os.path.dirname(path)
+    if parent == path or os.path.lexists(parent):
+        return
+    _make_parents(parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(parent, _PARENT)
+
+
+def _check_parents(root: str) -> None:
+    problem = parent_problem(root)
+    if problem is not None:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
+def _check_root(root: str) -> None:
+    problem = _root_problem(root)
+    if problem is not None:
+        raise ProcessManagerError(f"{root!r} cannot hold the folders of local processes: {problem}")
+
+
+def root_trouble(root: str) -> str | None:
+    """Return why a root cannot hold private folders safely; None if it can, or is missing.
+
+    :param root: an absolute path.
+    """
+    problem = parent_problem(root)
+    if problem is not None or not os.path.lexists(root):
+        return problem
+    return _root_problem(root)
+
+
+def _root_problem(root: str) -> str | None:
+    link = os.lstat(root)
+    trusted = link.st_uid in (0, os.geteuid())
+    try:
+        result = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
+    except FileNotFoundError:
+        return "it is a symbolic link that leads nowhere; remove it"
+    return find_root_problem(result.st_mode, result.st_uid, os.geteuid(), "local_path")
+
+
+def find_root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
+    """Tell what keeps a root from being shared safely, if anything does.
+
+    :param mode: its type and permissions, those of the target of a link if the link can be trusted.
+    :param owner: the user who owns it.
+    :param user: the user whose processes are to run in it.
+    :param parameter: which parameter of the manager names it.
+    """
+    if stat.S_ISLNK(mode):
+        return f"it is a symbolic link that user {owner} made"
+    if not stat.S_ISDIR(mode):
+        return "it is no directory"
+    if owner not in (0, user):
+        return (
+            f"it belongs to user {owner}, who could replace what is in it (mode "
+            f"{stat.S_IMODE(mode):04o}); have root own it, with mode 1777, or give `{parameter}` a "
+            "folder of your own"
+        )
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        return (
+            f"others may write to it and so replace what is in it (mode {stat.S_IMODE(mode):04o}, "
+            f"owner {owner}); `chmod +t` makes it safe to share"
+        )
+    return None
+
+
+def _check_private(folder: str) -> None:
+    result = os.lstat(folder)
+    problem = find_private_folder_problem(result.st_mode, result.st_uid, os.geteuid(), "local_path")
+    if problem:
+        raise ProcessManagerError(f"local processes cannot run in {folder!r}: {problem}")
+    if result.st_mode & 0o077:
+        os.chmod(folder, _PRIVATE_MODE)
+
+
+def find_private_folder_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
+    """Tell what keeps a folder from being private to a user, if anything but permissions does.
+
+    :param mode: its type and permissions; a link is not followed.
+    :param owner: the user who owns it.
+    :param user: the user whose processes are to run in it.
+    :param parameter: which parameter of the manager names the folder that it is in.
+    """
+    if stat.S_ISDIR(mode) and owner == user:
+        return None
+    kind = "it is somebody else's" if stat.S_ISDIR(mode) else "it is no directory"
+    return f"{kind} (user {owner}); remove it or give the manager another `app` or `{parameter}`"
+
+
+def remove_run_directory(path: str, *, created: bool) -> Leftover | None:
+    """Remove a run directory; if that fails, give it another name, so that its own is free.
+
+    :param path: the directory; it may be gone. A link in its place is removed itself.
+    :param created: whether it is known to be a run directory, without the marks of one.
+    :return: where something is left and why; None if nothing is.
+    """
+    if not created and (problem := _find_foreign_file(path)) is not None:
+        return Leftover(path, problem)
+    try:
+        remove_tree(path)
+    except OSError as e:
+        aside = leftover_name(path)
+        try:
+            os.rename(path, aside)
+        except OSError:
+            return Leftover(path, describe(e))
+        return Leftover(aside, _find_mount(aside) or describe(e))
+    return None
+
+
+def _find_mount(path: str) -> str | None:
+    """Return the name that a mount in a directory has after the directory was renamed."""
+    try:
+        check_no_mounts(path)
+    except OSError as e:
+        return describe(e)
+    return None
+
+
+def _find_foreign_file(path: str) -> str | None:
+    """Return why a directory is not taken for a run directory; None if it is, or is gone."""
+    try:
+        with RunDirectory(path) as directory:
+            # As a directory it may have been made to look at this one.
+            result = [
+                name
+                for name in directory.names()
+                if name != BEGUN or not stat.S_ISDIR(directory.mode(name) or 0)
+            ]
+    except (FileNotFoundError, RunFileError):
+        return None
+    except OSError as e:
+        return describe(e)
+    if not result or any(is_run_file(name) for name in result):
+        return None
+    return NOT_A_RUN_DIRECTORY
+
+
+def remove_leftovers(folder: str) -> list[Leftover]:
+    """Try again to remove what :func:`remove_run_directory` has left in a folder.
+
+    :param folder: the folder of run directories.
+    :return: what is still there.
+    """
+    left = []
+    try:
+        names = [name for name in os.listdir(folder) if is_leftover(name)]
+    except FileNotFoundError:
+        return []
+    for name in names:
+        path = os.path.join(folder, name)
+        try:
+            remove_tree(path)
+        except OSError as e:
+            left.append(Leftover(path, describe(e)))
+    return left

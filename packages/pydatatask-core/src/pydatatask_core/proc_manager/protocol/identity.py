@@ -1,0 +1,287 @@
+"""Which process it is, beyond its number, and whether it lives. For Linux."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import time
+from typing import NamedTuple
+
+__all__ = [
+    "BOOT_ID",
+    "Identity",
+    "Origin",
+    "Process",
+    "parse_identity",
+    "read_boot_id",
+    "read_uptime",
+]
+
+MACHINE_ID = "/etc/machine-id"
+"""Where systemd tells one machine from another."""
+
+PID_NAMESPACE = "/proc/self/ns/pid"
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""Where Linux tells one boot of the machine from the next."""
+
+TICKS_PER_SECOND = 100
+"""The unit of times in ``/proc``: USER_HZ, the same on all architectures that Linux runs on now."""
+
+_EXITED_STATES = (b"", b"Z", b"X", b"x")
+"""The states of a process that has ended, whether or not its parent has noticed."""
+
+
+_MAX_PID = 2**22
+"""No process id of Linux is larger."""
+
+_MAX_DIGITS = 20
+"""The digits of the largest start time."""
+
+
+class _Stat(NamedTuple):
+    pid: int
+    state: bytes
+    parent: int
+    session: int
+    start: int
+
+
+class Process(NamedTuple):
+    """A process: its number alone may be another one's tomorrow.
+
+    :param pid: the process id.
+    :param start: when it began, in clock ticks since the boot.
+    """
+
+    pid: int
+    start: int
+
+    def age(self, uptime: float) -> float:
+        """Return for how many seconds the process has run.
+
+        :param uptime: for how many seconds its machine has been up.
+        """
+        return max(0.0, uptime - self.start / TICKS_PER_SECOND)
+
+    def is_alive(self) -> bool:
+        """Determine whether the process lives; one that is a zombie does not."""
+        result = _read_stat(self.pid)
+        return (
+            result is not None and result.start == self.start and result.state not in _EXITED_STATES
+        )
+
+
+class Origin(NamedTuple):
+    """One boot of one machine, and one pid namespace of it.
+
+    :param boot: the boot id.
+    :param machine: the machine id, or its host name; empty in records of earlier releases.
+    :param namespace: the number of the pid namespace; empty in records of earlier releases.
+    """
+
+    boot: str
+    machine: str = ""
+    namespace: str = ""
+
+    def __str__(self) -> str:
+        """Return the text that is kept in status files and handles."""
+        return "/".join(self).rstrip("/")
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        """Read that text."""
+        boot, _, rest = text.partition("/")
+        machine, _, namespace = rest.partition("/")
+        return cls(boot, machine, namespace)
+
+    @classmethod
+    def current(cls, boot: str) -> Origin:
+        """Find out where this process runs.
+
+        :param boot: the boot id.
+        """
+        try:
+            namespace = "".join(filter(str.isdigit, os.readlink(PID_NAMESPACE)))
+        except OSError:
+            namespace = ""
+        return cls(boot, read_machine_id(), namespace)
+
+    def is_elsewhere(self, other: Origin) -> bool:
+        """Determine whether the processes of another origin may live and are not to be seen here.
+
+        :param other: the other one.
+        """
+        if not (self.machine and other.machine):
+            return False
+        if self.machine != other.machine:
+            return True
+        if self.boot != other.boot:
+            return False  # nothing lives that was started before
+        return bool(other.namespace) and self.namespace != other.namespace
+
+
+class Identity(NamedTuple):
+    """A job's process and its supervisor, on one boot of one machine.
+
+    :param process: the process; it leads a process group, unless it has only just begun.
+    :param supervisor: the process id of its parent.
+    :param origin: where it was started; records of earlier releases hold the boot id alone.
+    """
+
+    process: Process
+    supervisor: int
+    origin: Origin
+
+    @property
+    def boot(self) -> str:
+        """The boot id of the machine where it was started."""
+        return self.origin.boot
+
+    def __str__(self) -> str:
+        """Give the handle by which the process manager's users know it."""
+        return f"{self.process.pid}.{self.process.start}-{self.supervisor}-{self.origin}"
+
+    @classmethod
+    def parse(cls, handle: str) -> Identity | None:
+        """Read a handle; None if it is none."""
+        process, _, rest = handle.partition("-")
+        supervisor, _, boot = rest.partition("-")
+        pid, _, start = process.partition(".")
+        numbers = [_number(text) for text in (pid, start, supervisor)]
+        if None in numbers:
+            return None
+        pid_, start_, supervisor_ = (number or 0 for number in numbers)
+        return cls(Process(pid_, start_), supervisor_, Origin.parse(boot))
+
+    def may_be_signalled(self) -> bool:
+        """Check that the number of the process is still that of the process of the job.
+
+        The process may be a zombie, because its number stays its own until its parent, which is
+        the supervisor, waits for it. It leads a session, unless it is still a child that is about
+        to become the script.
+        """
+        result = _read_stat(self.process.pid)
+        if result is None or result.pid <= 1 or result.start != self.process.start:
+            return False
+        return result.pid == result.session or result.parent == self.supervisor
+
+    def is_tied_to(self, directory: os.stat_result) -> bool:
+        """Check that the kernel says that the process was started in a run directory.
+
+        A status file in the directory proves nothing, because the job can write it.
+
+        :param directory: the status of the run directory.
+        """
+        if not self.may_be_signalled():
+            return False
+        if self.supervisor_is_alive():
+            result = _read_stat(self.process.pid)
+            child = result is not None and result.parent == self.supervisor
+            return child and _works_in(self.supervisor, directory)
+        return _works_in(self.process.pid, directory)
+
+    def supervisor_is_alive(self) -> bool:
+        """Determine whether the supervisor lives.
+
+        It is the one with its number that is no younger than its child: nobody else had the
+        number then, and whoever gets it later is younger.
+        """
+        result = self._supervisor()
+        return result is not None and result.state not in _EXITED_STATES
+
+    def supervisor_is_zombie(self) -> bool:
+        """Determine whether the supervisor has ended, and its parent has not noticed yet."""
+        result = self._supervisor()
+        return result is not None and result.state == b"Z"
+
+    def _supervisor(self) -> _Stat | None:
+        result = _read_stat(self.supervisor)
+        return result if result is not None and result.start <= self.process.start else None
+
+
+def _read_stat(pid: int) -> _Stat | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return _parse_stat(file.read(4096))
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ESRCH):
+            return None
+        raise
+
+
+def _works_in(pid: int, directory: os.stat_result) -> bool:
+    """Determine whether a process of this user has a directory as its working directory."""
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and os.path.samestat(
+            os.stat(f"/proc/{pid}/cwd"), directory
+        )
+    except OSError:
+        return False
+
+
+def _parse_stat(line: bytes) -> _Stat | None:
+    # The second field is the name in parentheses, in which anything may stand.
+    pid, _, rest = line.partition(b" (")
+    fields = rest.rpartition(b") ")[2].split()
+    if len(fields) < 20:  # noqa: PLR2004
+        return None
+    numbers = [_number(text) for text in (pid, fields[1], fields[3], fields[19])]
+    if None in numbers:
+        return None
+    pid_, parent, session, start = (number or 0 for number in numbers)
+    if max(pid_, parent, session) > _MAX_PID:
+        return None
+    return _Stat(pid_, fields[0], parent, session, start)
+
+
+def _number(text: bytes | str) -> int | None:
+    """Parse a number of ``/proc``; None if it is not one."""
+    valid = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    return int(text) if valid else None
+
+
+def parse_identity(text: bytes) -> Identity | None:
+    """Read from a status file which process it is; None if that is not complete (yet).
+
+    :param text: what the file holds.
+    """
+    lines = text.split(b"\n")
+    if len(lines) < 4:  # noqa: PLR2004 - three lines, each of them terminated
+        return None
+    result = _parse_stat(lines[2])
+    if result is None:
+        return None
+    boot = lines[1].decode(errors="replace").strip()
+    return Identity(Process(result.pid, result.start), result.parent, Origin.parse(boot))
+
+
+def read_machine_id() -> str:
+    """Return what tells this machine from others: its machine id, else its host name."""
+    try:
+        with open(MACHINE_ID, "rb", buffering=0) as file:
+            result = file.read(128).decode(errors="replace").strip()
+    except OSError:
+        result = ""
+    return (result if result.isalnum() else "") or socket.gethostname().replace("/", "-")
+
+
+def read_uptime() -> float:
+    """Return for how many seconds this machine has been up, the time of its sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def read_boot_id(path: str = BOOT_ID) -> str:
+    """Tell which boot of the machine this is; empty where that is not to be known.
+
+    :param path: the file that says so.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    try:
+        return os.read(fd, 128).decode(errors="replace").strip()
+    finally:
+        os.close(fd)

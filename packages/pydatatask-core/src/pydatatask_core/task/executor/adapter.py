@@ -1,0 +1,193 @@
+"""Where the jobs of an executor task go: the executor, and the form that it takes them in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.errors import TaskConfigurationError, TaskError, describe
+from pydatatask_core.repository.files.base import FileRepositoryBase
+from pydatatask_core.repository.snapshot import View
+from pydatatask_core.utils import run_to_completion
+
+from .portal import LoopPortal
+from .proxies import make_proxy
+from .serialization import BoundFunction, serialize
+from .worker import JobResult, LocalWorkItem, PickledWorkItem, WorkItem, run
+
+if TYPE_CHECKING:
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.job_scope import JobScope
+
+__all__ = ["ExecutorAdapter", "ExecutorSource", "is_executor"]
+
+ExecutorSource = Executor | Callable[[], Executor]
+"""An executor, or what gives it once it is there."""
+
+DEFAULT_MAX_SUBMITTED = 1000
+"""How many jobs an executor has at once that does not say how many workers it has."""
+
+SPARE_JOBS = 16
+"""How many jobs it has beyond twice its workers, so that short ones do not leave them idle."""
+
+
+def is_executor(value: object) -> bool:
+    """Tell whether something takes jobs as ``concurrent.futures.Executor`` does."""
+    return isinstance(value, Executor) or (
+        callable(getattr(value, "submit", None)) and not isinstance(value, type)
+    )
+
+
+class ExecutorAdapter:
+    """Finds the executor when it is needed, and hands jobs to it.
+
+    A thread pool shares everything with this process. Any other executor is taken to have its
+    workers elsewhere, and gets nothing that does not travel.
+
+    :param task: the name of the task, for messages.
+    :param source: the executor, or a callable that gives it. That is asked again only when the
+        executor takes no more jobs, and may give a new one then.
+    :param body: gives the function and its repositories.
+    """
+
+    def __init__(
+        self, task: str, source: ExecutorSource, body: Callable[[], BoundFunction]
+    ) -> None:
+        if isinstance(source, type) or not (is_executor(source) or callable(source)):
+            raise TaskConfigurationError(
+                f"{task}: executor has to be a concurrent.futures.Executor that is ready for "
+                f"use, or a function that gives one, not {source!r}"
+            )
+        self._task = task
+        self._source = source
+        self._body = body
+        self._executor: Executor | None = None
+        self._new_work_item: Callable[[JobScope], WorkItem] | None = None
+        self._portal: LoopPortal | None = None
+        self._lock = asyncio.Lock()
+
+    @property
+    def max_submitted(self) -> int:
+        """How many jobs to have in the executor at once: enough for all workers to be busy."""
+        workers = getattr(self._executor, "_max_workers", None)
+        return 2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
+
+    def forget(self) -> None:
+        """Let go of the executor; functions in threads reach no repository from now on."""
+        if self._portal is not None:
+            self._portal.close()
+        self._executor = self._new_work_item = self._portal = None
+        self._lock = asyncio.Lock()
+
+    async def prepare(self, instead_of: Executor | None = None) -> Executor:
+        """Find the executor, unless it was found before, and make things ready for it.
+
+        :param instead_of: the executor that was found before and takes no more jobs.
+        :raises TaskConfigurationError: if something that has to travel to its workers cannot.
+        """
+        async with self._lock:
+            executor = self._executor
+            if executor is None or executor is instead_of:
+                candidate = self._find_executor()
+                if candidate is not executor:
+                    self._new_work_item = await self._work_item_factory(candidate)
+                self._executor = executor = candidate
+            return executor
+
+    def _find_executor(self) -> Executor:
+        source = self._source
+        if is_executor(source):
+            return source  # type: ignore[return-value] # it was found to be one
+        candidate = source()  # type: ignore[operator] # and else it was found to be callable
+        if not is_executor(candidate):
+            raise TaskConfigurationError(
+                f"{self._task}: the executor's callable gave {candidate!r}, which is no executor"
+            )
+        return candidate
+
+    async def _work_item_factory(self, executor: Executor) -> Callable[[JobScope], WorkItem]:
+        body = self._body()
+        if isinstance(executor, ThreadPoolExecutor):
+            if self._portal is None:
+                self._portal = LoopPortal(asyncio.get_running_loop())
+            links = {name: self._repository_for_thread(repo) for name, repo in body.links.items()}
+            return partial(LocalWorkItem, body=BoundFunction(body.func, links))
+        payload = await asyncio.to_thread(
+            lambda: serialize(self._task, body, main=_workers_load_main(executor))
+        )
+        return partial(PickledWorkItem, payload=payload)
+
+    def _repository_for_thread(self, repo: Repository) -> Any:
+        """Give what a function in another thread sees of a repository.
+
+        Those in files work from any loop as they are, since they do everything in threads.
+        """
+        assert self._portal is not None
+        in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, View)
+        return repo if in_files else make_proxy(self._portal, repo)
+
+    def work_item(self, scope: JobScope) -> WorkItem:
+        """Create the order for the job of a scope; ``prepare`` comes first."""
+        assert self._new_work_item is not None
+        return self._new_work_item(scope)
+
+    async def submit(
+        self, work_item: WorkItem, on_submitted: Callable[[Future[JobResult]], None]
+    ) -> None:
+        """Hand an order to the executor.
+
+        :param work_item: what to do.
+        :param on_submitted: called with the future, in whatever thread.
+        :raises TaskConfigurationError: if the executor takes no more jobs, now or ever.
+        """
+        executor = await self.prepare()
+        try:
+            await self._hand_over(executor, work_item, on_submitted)
+        except Exception as e:
+            another = await self.prepare(instead_of=executor)
+            if another is executor:
+                raise self._refused(executor, e) from e
+            await self._hand_over(another, work_item, on_submitted)
+
+    async def _hand_over(
+        self,
+        executor: Executor,
+        work_item: WorkItem,
+        on_submitted: Callable[[Future[JobResult]], None],
+    ) -> None:
+        def hand_over() -> None:
+            on_submitted(executor.submit(run, work_item))
+
+        if isinstance(executor, ThreadPoolExecutor):
+            hand_over()
+        else:  # it may start processes, or talk to a scheduler
+            await run_to_completion(asyncio.to_thread(hand_over))
+
+    def _refused(self, executor: Executor, error: Exception) -> TaskError:
+        kind = type(executor).__name__
+        if isinstance(error, BrokenExecutor | RuntimeError):
+            return TaskConfigurationError(
+                f"{self._task}: its {kind} takes no more jobs: {describe(error)}. What is ready "
+                "waits for the next run; give the task a function that makes a new executor to "
+                "have it go on by itself"
+            )
+        return TaskError(f"{self._task}: its {kind} did not take a job: {describe(error)}")
+
+
+def _workers_load_main(executor: Executor) -> bool:
+    """Tell whether the workers of an executor know what the script that is run defines."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    if not isinstance(executor, ProcessPoolExecutor):
+        return False
+    context = getattr(executor, "_mp_context", None)
+    if context is not None and context.get_start_method() == "fork":
+        return True
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None) or ""  # "<stdin>", for instance, is none
+    return getattr(main, "__spec__", None) is not None or os.path.exists(file)

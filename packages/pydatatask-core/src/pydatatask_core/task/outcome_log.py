@@ -1,0 +1,92 @@
+"""Recording how jobs ended, through a store that may be out of order for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pydatatask_core.repository.metadata import MetadataRepository
+
+    from .base import Task
+
+__all__ = ["OutcomeLog"]
+
+log = logging.getLogger("pydatatask.task")
+
+_FIRST_RETRY_DELAY_SECONDS = 0.5
+_MAX_RETRY_DELAY_SECONDS = 60.0
+
+
+class OutcomeLog:
+    """Writes the ``done`` records of a task, and keeps those that could not be written.
+
+    A job whose record is not written yet counts as live, so that nothing starts it again.
+
+    :param task: whose records these are.
+    :param link: the name of the link that they go to.
+    :param done: the repository that they go to.
+    """
+
+    def __init__(self, task: Task, link: str, done: MetadataRepository) -> None:
+        self.task = task
+        self.link = link
+        self.done = done
+        self._succeeded = task.outcome_view(link)
+        self.pending: dict[str, Mapping[str, Any]] = {}
+        self._delay = 0.0
+        self._retry_at = 0.0
+
+    async def record(self, job: str, record: Mapping[str, Any]) -> None:
+        """Write a record, or keep it for :meth:`retry` if the store fails.
+
+        :param job: whose record it is.
+        :param record: what became of the job.
+        """
+        success: bool = record["success"]
+        if self.task.metadata:
+            try:
+                await self.done.dump(job, record)
+            except Exception as e:  # noqa: BLE001 - told of, and tried again
+                self._postpone(job, record, e)
+                return
+            self._succeeded.record_verdict(job, success)
+        if self.pending:
+            self.pending.pop(job, None)
+        if not success and self.task.runtime is not None:
+            await self.task.runtime.failed(self.task, job, record)
+
+    def _postpone(self, job: str, record: Mapping[str, Any], error: Exception) -> None:
+        is_repeated = job in self.pending
+        if self.pending and not is_repeated:  # of those before is told, and they are tried again
+            self.pending[job] = record
+            return
+        self.pending.pop(job, None)
+        self.pending[job] = record  # behind the others, which it is not to keep waiting
+        self._delay = min(
+            max(2 * self._delay, _FIRST_RETRY_DELAY_SECONDS), _MAX_RETRY_DELAY_SECONDS
+        )
+        self._retry_at = time.monotonic() + self._delay
+        asyncio.get_running_loop().call_later(self._delay, self.task.wake)
+        log.error(
+            "%s: the outcome of job %s could not be recorded and is kept; next try in %.1f s: %s",
+            self.task.name,
+            job,
+            self._delay,
+            error,
+            extra={"task": self.task.name, "job": job},
+        )
+
+    async def retry(self) -> None:
+        """Write what could not be written before, if it has waited long enough."""
+        if self.pending and time.monotonic() >= self._retry_at:
+            for job, record in list(self.pending.items()):
+                await self.record(job, record)
+                if job in self.pending:
+                    return
+        if not self.pending:
+            self._delay = 0.0

@@ -1,0 +1,246 @@
+"""How a job of a process task begins."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import LaunchRefusedError, ProcessManagerError, TaskError
+from pydatatask_core.proc_manager.process import (
+    MAX_INLINE_BYTES,
+    LaunchSpec,
+    ProcessState,
+    RunExistsError,
+)
+from pydatatask_core.proc_manager.protocol.run_directory import STDIN
+from pydatatask_core.task.template import read_values
+from pydatatask_core.utils import async_copyfile
+
+if TYPE_CHECKING:
+    from pydatatask_core.proc_manager.process import ProcessRun
+    from pydatatask_core.utils import AReadStream
+
+    from .job import ProcessJob
+    from .task import ProcessTask
+    from .tracker import ProcessTracker
+
+__all__ = ["EndedElsewhereError", "Launcher"]
+
+log = logging.getLogger("pydatatask.task")
+
+_MAX_ATTEMPTS = 3
+
+
+class EndedElsewhereError(TaskError):
+    """The record of a job that waited for another attempt is gone: it was killed meanwhile."""
+
+
+class Launcher:
+    """Begins jobs: the directory is made, then the record is written, then the process started.
+
+    :param task: whose jobs.
+    """
+
+    def __init__(self, task: ProcessTask) -> None:
+        self.task = task
+
+    async def launch(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
+        """Launch a job within the quota.
+
+        Nothing is looked up or rendered for a job that the quota has no room for. If this raises,
+        all is as it was, unless the job ``may_live`` or has ``left_traces``.
+
+        :param tracked: the job.
+        :param tracker: all of them.
+        :raises LaunchRefusedError: if the quota has no room.
+        """
+        task = self.task
+        failure: BaseException | None = None
+        async with task.resource_manager.reservation(
+            task.job_resources, window=task.window
+        ) as refused:
+            if refused is not None:
+                raise LaunchRefusedError(task.name, tracked.job, refused)
+            try:
+                await self._launch(tracked, tracker)
+            except BaseException as e:
+                if not tracked.maybe_started:
+                    tracked.release_host()
+                    raise
+                failure = e  # what may be alive keeps its share of the quota
+            tracker.hold_quota(tracked)
+        if failure is not None:
+            raise failure
+
+    async def _launch(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
+        spec, rest = await self._prepare_spec(tracked.job)
+        backend = self.task.backend
+        run = tracked.run = self._reserve_host(tracked.job)
+        try:
+            if not await self._create_directory(tracked, spec, tracker):
+                return
+            if tracked.retry_at is not None and not await self.task.pids.contains(tracked.job):
+                # Now that there is a directory: who kills it looks for one after the record.
+                await backend.remove(run)
+                raise EndedElsewhereError(f"job {tracked.job!r} of {self.task.name} was killed")
+            try:
+                if rest is not None:
+                    async with await backend.open_input(run, STDIN) as target:
+                        await target.write(spec.stdin or b"")
+                        await async_copyfile(rest, target)
+                tracked.retry_at = None
+                tracked.start_time = datetime.now(UTC)
+                tracked.started_at, tracked.exit_seen_at = time.monotonic(), None
+                await self.task.pids.dump(tracked.job, tracked.record())
+                tracked.maybe_started = True
+                try:
+                    await backend.start(run, spec)
+                except Exception as e:
+                    # Where the directory tells, anything but a plain refusal is looked into.
+                    refused = isinstance(e, ProcessManagerError) or not backend.atomic_create
+                    tracked.maybe_started = not refused
+                    raise
+            except BaseException:
+                if not tracked.maybe_started:
+                    await self._undo(tracked, tracker)
+                raise
+        finally:
+            if rest is not None:
+                await rest.close()
+        if run.handle is not None:
+            await self.save_handle(tracked)
+
+    def _reserve_host(self, job: str) -> ProcessRun:
+        """Choose the machine, where several share the jobs, and keep room for the job there."""
+        task, backend = self.task, self.task.backend
+        host = backend.choose_host(task.job_resources)
+        if not isinstance(host, str):
+            raise LaunchRefusedError(task.name, job, host)
+        run = task.new_run(job, host)
+        backend.reserve_host(run, task.job_resources)
+        return run
+
+    async def _prepare_spec(self, job: str) -> tuple[LaunchSpec, AReadStream | None]:
+        """Find out what is to be run; the stream is the rest of stdin, if that is long."""
+        task = self.task
+        links = {name: link.repo for name, link in task.links.items()}
+        names = {"job": job, "task": task.name}
+        await task.template.load()
+        values = await read_values(task.template, job, links, names)
+        script = task.template.render_script(job, values, {*links, *names})
+        stdin, rest = None, None
+        if task.stdin is not None:
+            stdin, rest = await _read_head(await task.stdin.open(job, "rb"))
+        stdout, stderr = task.captured_streams()
+        spec = LaunchSpec(
+            script=script,
+            environ=task.environ,
+            stdin=stdin,
+            has_stdin=stdin is not None,
+            stdout=stdout,
+            stderr=stderr,
+            shell=task.shell,
+        )
+        return spec, rest
+
+    async def _create_directory(
+        self, tracked: ProcessJob, spec: LaunchSpec, tracker: ProcessTracker
+    ) -> bool:
+        """Make the directory; tell whether there is something to be started in it.
+
+        A directory that is there is what a driver left behind that died, or that of another one.
+        """
+        backend = self.task.backend
+        for _ in range(_MAX_ATTEMPTS):
+            try:
+                await backend.create(tracked.run, spec)
+            except RunExistsError:
+                status = await backend.inspect(tracked.run, fence=True)
+                if status.state is not ProcessState.RUNNING:
+                    await self._remove_directory(tracked, tracker)
+                    continue
+                if not self.task.is_driver:
+                    raise TaskError(
+                        f"{self.task.name}: job {tracked.job!r} is running already, "
+                        f"in {str(tracked.run.directory)!r}"
+                    ) from None
+                log.warning(
+                    "%s: job %s is running already, and is adopted", self.task.name, tracked.job
+                )
+                tracked.maybe_started = True
+                tracked.restore(await self.task.pids.info(tracked.job))
+                tracked.set_age(status.age_seconds)
+                tracked.retry_at = None
+                await self.task.pids.dump(tracked.job, tracked.record())
+                return False
+            else:
+                return True
+        raise TaskError(
+            f"{self.task.name}: the run directory {str(tracked.run.directory)!r} of job "
+            f"{tracked.job!r} appears again and again; something else uses it"
+        )
+
+    async def save_handle(self, tracked: ProcessJob) -> None:
+        """Write down which process a job is, where it can only be found by that.
+
+        :param tracked: the job, which runs; if the store fails this is to be tried again.
+        """
+        try:
+            await self.task.pids.dump(tracked.job, tracked.record())
+            tracked.handle_unsaved = False
+        except Exception:
+            tracked.handle_unsaved = True
+            log.exception(
+                "%s: the process of job %s could not be noted, and would be lost if this process "
+                "ended now; it is tried again",
+                self.task.name,
+                tracked.job,
+            )
+
+    async def _undo(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
+        """Leave nothing of a launch that failed."""
+        tracked.cleanup_failed = True
+        try:
+            if not tracked.has_record:
+                await self.task.pids.delete(tracked.job)
+            await self._remove_directory(tracked, tracker)
+            tracked.cleanup_failed = False
+        except Exception:
+            log.exception("%s: the launch of job %s left traces", self.task.name, tracked.job)
+
+    async def _remove_directory(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
+        """Remove a directory in which nothing runs, nor is said to by a record of its own.
+
+        :raises TaskError: if it can neither be removed nor renamed.
+        """
+        if tracked.has_record:
+            tracked.retry_at = datetime.now(UTC)
+            await self.task.pids.dump(tracked.job, tracked.record())
+        leftover = await self.task.backend.remove(tracked.run)
+        if leftover is None:
+            return
+        if self.task.backend.blocks_launch(tracked.run, leftover):
+            raise TaskError(
+                f"{self.task.name}: job {tracked.job!r} cannot be launched, because its run "
+                f"directory {leftover.path!r}, which an earlier attempt has left, can neither be "
+                f"removed nor renamed: {leftover.reason}. Remove it, or move it elsewhere"
+            )
+        tracker.leftovers.add(tracked.job, leftover)
+
+
+async def _read_head(stream: AReadStream) -> tuple[bytes, AReadStream | None]:
+    """Read a stream to its end if that is near, and give what is left of it otherwise."""
+    data = b""
+    try:
+        while len(data) <= MAX_INLINE_BYTES:
+            block = await stream.read(MAX_INLINE_BYTES)
+            if not block:
+                await stream.close()
+                return data, None
+            data += block
+    except BaseException:
+        await stream.close()
+        raise
+    return data, stream

@@ -1,0 +1,51 @@
+"""What a process has written, while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from pydatatask_core.utils import AReadStream
+
+    from .config import ProcessConfig
+
+__all__ = ["read_streams"]
+
+CHUNK_BYTES = 1 << 20
+"""Bytes that are held in memory at once."""
+
+_POLL_INTERVAL_SECONDS = 0.25
+
+
+async def read_streams(task: ProcessConfig, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+    """Read the streams of a job where it runs.
+
+    :param task: whose job.
+    :param job: the job, which has a record.
+    :param follow: whether to go on until that is gone.
+    """
+    record = await task.pids.info(job)
+    if not record or (isinstance(record, dict) and record.get("handle") is None):
+        return  # it is just beginning, or has just ended
+    await task.load_namespace()
+    run = task.recorded_run(job, record)
+    async with AsyncExitStack() as stack:
+        streams: dict[str, AReadStream] = {}
+        while True:
+            is_running = follow and await task.pids.contains(job)
+            for name in task.captured_stream_names:
+                if name not in streams:
+                    try:
+                        streams[name] = await task.backend.open_output(run, name)
+                    except FileNotFoundError:
+                        continue  # its supervisor is about to make it, or all is over
+                    stack.push_async_callback(streams[name].close)
+                while block := await streams[name].read(CHUNK_BYTES):
+                    yield block
+            if not is_running:
+                return
+            await asyncio.sleep(_POLL_INTERVAL_SECONDS)

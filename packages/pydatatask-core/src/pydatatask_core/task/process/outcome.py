@@ -1,0 +1,123 @@
+"""What the ``done`` record of a process says. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.proc_manager.process import ProcessState
+from pydatatask_core.utils import signal_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydatatask_core.proc_manager.process import ProcessStatus
+
+    from .job import ProcessJob
+
+__all__ = ["KILLED", "describe_outcome", "describe_timeout"]
+
+KILLED = "killed on request"
+
+_TIMED_OUT = "timed out"
+
+COMMAND_NOT_FOUND = 127
+"""The exit status of a shell that does not find a command."""
+
+_BROKEN_PIPE = (
+    "a command wrote into a pipe that its reader had closed, as in `zcat x | head -1`; if that is "
+    "no failure, read to the end (`sed -n 1p`) or append `|| [ $? = 141 ]`"
+)
+_NO_MATCH = (
+    "any command that fails ends the script, also inside a pipe, as `grep` without a match does; "
+    "`|| true` after it allows that"
+)
+
+_NO_COMMAND = "a command was not found; the end of stderr names it"
+
+
+def describe_timeout(seconds: float) -> str:
+    """Say why a job that had its time was told to end."""
+    return f"{_TIMED_OUT} after {seconds:g} s"
+
+
+def describe_outcome(
+    tracked: ProcessJob,
+    status: ProcessStatus,
+    expected: Iterable[str],
+    now: datetime,
+    *,
+    strict: bool = False,
+) -> dict[str, Any]:
+    """Say how a job ended.
+
+    :param tracked: the job.
+    :param status: what was found out about its process, which is over.
+    :param expected: the streams that have to be there.
+    :param now: the time, for a process of which nobody knows when it ended.
+    :param strict: whether the script ran in the default interpreter, where any command that fails
+        ends it.
+    """
+    code = status.return_code
+    signalled = None if code is None else signal_name(code)
+    start = tracked.start_time if status.start_time is None else _time(status.start_time)
+    end = now if status.end_time is None else _time(status.end_time)
+    end = _clamp_end(start, end, tracked.run_seconds)
+    record: dict[str, Any] = {
+        "success": False,
+        "return_code": code,
+        "start_time": start,
+        "end_time": end,
+        "duration": round((end - start).total_seconds(), 6),
+        "attempt": tracked.total_attempts,
+        "host": tracked.run.host,
+        "handle": status.handle or str(tracked.run.directory),
+    }
+    if signalled:
+        record["signal"] = signalled
+    lost = _find_loss(status, expected)
+    if status.stop_reason is not None:
+        record["timed_out" if status.stop_reason.startswith(_TIMED_OUT) else "killed"] = True
+        record["reason"] = status.stop_reason
+    elif status.problem is not None and status.state is ProcessState.EXITED:
+        record["reason"] = status.problem if lost is None else f"{status.problem}, so {lost}"
+    elif lost is not None:
+        record["lost"] = True
+        record["reason"] = f"lost: {lost}"
+    elif signalled:
+        record["reason"] = f"killed by {signalled} (exit status {code})"
+        if signalled == "SIGPIPE":
+            record["reason"] += f": {_BROKEN_PIPE}"
+    elif code != 0:
+        record["reason"] = f"exit status {code}"
+        if strict and code == 1:
+            record["reason"] += f" ({_NO_MATCH})"
+        elif strict and code == COMMAND_NOT_FOUND:
+            record["reason"] += f" ({_NO_COMMAND})"
+    else:
+        record["success"] = True
+    return record
+
+
+def _clamp_end(start: datetime, end: datetime, run_seconds: float | None) -> datetime:
+    """Return a time of the end that agrees with the start, which another clock may have stamped.
+
+    :param start: the start, by the driver's clock.
+    :param end: the end, by the target's clock.
+    :param run_seconds: for how long the process ran, or slightly more, if that is known.
+    """
+    if run_seconds is None:
+        return max(start, end)
+    latest = start + timedelta(seconds=max(0.0, run_seconds))
+    return end if start <= end <= latest else latest
+
+
+def _find_loss(status: ProcessStatus, expected: Iterable[str]) -> str | None:
+    if status.state is not ProcessState.EXITED:
+        return status.reason or "nobody knows what became of it"
+    missing = [name.removeprefix(".") for name in expected if name not in status.outputs]
+    return f"its run directory has lost its {' and '.join(missing)}" if missing else None
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,228 @@
+"""The output of failed jobs, which is held back on the target instead of being published.
+
+Whatever reads a repository takes what is in there for data, so the output of a failed job goes to a
+private directory on the target, ``failed/JOB`` beside the run directories, until the job succeeds,
+is retried or deleted, or the output is too old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.process import TAIL_BYTES, ProcessRun, ProcessState
+from pydatatask_core.proc_manager.protocol.run_directory import STDERR, STDOUT_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterable
+
+    from pydatatask_core.proc_manager.process import ProcessStatus
+    from pydatatask_core.utils import AReadStream
+
+    from .config import ProcessConfig
+    from .job import ProcessJob
+    from .task import ProcessTask
+
+__all__ = ["OutputArchive", "clean_up_archive", "open_logs", "split_streams"]
+
+log = logging.getLogger("pydatatask.task")
+
+
+def split_streams(
+    task: ProcessConfig, status: ProcessStatus, failed: bool
+) -> tuple[list[str], list[str]]:
+    """Decide which streams of a job that has ended are published, and which are held back.
+
+    A failed job holds back what it would have published, and what its record has no room for.
+
+    :param task: whose job.
+    :param status: what is known about the process, with its streams.
+    :param failed: the final verdict on the job.
+    """
+    published = [name for name in status.outputs if task.publishes(name, failed)]
+    archived = [
+        name
+        for name, output in status.outputs.items()
+        if failed
+        and name not in published
+        and output.size > (0 if name in task.published_streams else TAIL_BYTES)
+    ]
+    return published, archived
+
+
+def held_run(task: ProcessConfig, job: str, host: str) -> ProcessRun:
+    """Return the run whose directory is that of the held output of a job.
+
+    :param task: the task.
+    :param job: the job.
+    :param host: the machine.
+    """
+    return ProcessRun(task.target_path("failed", job, host), host, is_held=True)
+
+
+class OutputArchive:
+    """Keeps track of the held output of one task, for a driver.
+
+    :param task: the task.
+    """
+
+    def __init__(self, task: ProcessTask) -> None:
+        self._task = task
+        self._hosts: dict[str, set[str]] = {}
+        """The machines on which each job has held output, as far as that is known."""
+
+    async def load(self) -> None:
+        """List the output that earlier drivers held back, and remove what is too old."""
+        for backend in self._task.backend.hosts:
+            if not backend.is_up:
+                continue
+            try:
+                ages = await backend.list_archives(
+                    self._task.target_path("failed", host=backend.host)
+                )
+            except ProcessManagerError as e:
+                log.warning("%s: held output cannot be listed: %s", self._task.name, e)
+                continue
+            for job in ages or ():
+                self._hosts.setdefault(job, set()).add(backend.host)
+            old = [job for job, age in (ages or {}).items() if age > self._task.keep_failed]
+            await asyncio.gather(*map(self._remove, old))
+
+    async def replace(self, tracked: ProcessJob, names: Collection[str]) -> bool:
+        """Hold streams of a job back, in the place of those of an earlier attempt.
+
+        This may be repeated. The run directory keeps its streams.
+
+        :param tracked: the job, which has ended.
+        :param names: the streams; none if nothing is to be held back.
+        :return: whether they are held; if not, the run directory is all that has them.
+        """
+        await self._remove(tracked.job)
+        return await self._archive(tracked, names)
+
+    async def _archive(self, tracked: ProcessJob, names: Collection[str]) -> bool:
+        if not names:
+            return True
+        task = self._task
+        folder = task.target_path("failed", tracked.job, tracked.run.host)
+        extra = {"task": task.name, "job": tracked.job}
+        try:
+            await task.backend.archive(tracked.run, names, folder)
+        except (ProcessManagerError, FileNotFoundError) as e:
+            log.warning(
+                "%s: the output of job %s, which failed, stays in %s, and is moved from there when "
+                "the pipeline opens again: %s",
+                *(task.name, tracked.job, tracked.run.directory, e),
+                extra=extra,
+            )
+            return False
+        self._hosts.setdefault(tracked.job, set()).add(tracked.run.host)
+        log.log(
+            logging.WARNING if task.done is None else logging.DEBUG,
+            "%s: the output of job %s, which failed, is held in %s",
+            *(task.name, tracked.job, folder),
+            extra=extra,
+        )
+        return True
+
+    async def recover(self, tracked: ProcessJob, status: ProcessStatus) -> bool:
+        """Hold back what the run directory has of a job whose end is recorded.
+
+        A driver may have died when it could not hold the output, or had not removed the directory.
+
+        :param tracked: the job, which has a run directory and no record.
+        :param status: what is known about its process.
+        :return: whether the run directory can be removed.
+        """
+        task = self._task
+        if status.state is ProcessState.NEVER_STARTED or not await self._failed(
+            tracked.job, status
+        ):
+            return True
+        status = await task.backend.inspect(tracked.run, task.captured_stream_names)
+        return await self._archive(tracked, split_streams(task, status, failed=True)[1])
+
+    async def _failed(self, job: str, status: ProcessStatus) -> bool:
+        done = self._task.done
+        if done is None:
+            return status.return_code != 0
+        if not await done.contains(job):
+            return False  # it was deleted, to try the job again
+        return not await self._task.outcome_view("done").contains(job)
+
+    async def _remove(self, job: str) -> None:
+        """Remove the held output of a job, if there is any."""
+        task = self._task
+        for host in list(self._hosts.get(job, ())):
+            try:
+                await task.backend.remove_archive(held_run(task, job, host))
+            except ProcessManagerError as e:
+                log.warning("%s: held output of job %s is left behind: %s", task.name, job, e)
+            else:
+                self._hosts[job].discard(host)
+        if not self._hosts.get(job):
+            self._hosts.pop(job, None)
+
+
+async def clean_up_archive(task: ProcessConfig, jobs: Collection[str]) -> None:
+    """Remove the held output of jobs, wherever it is, beside a driver or without one.
+
+    :param task: whose jobs.
+    :param jobs: the jobs.
+    """
+    for backend in task.backend.hosts:
+        if not backend.is_up:
+            log.warning("%s: held output stays on %s, which is down", task.name, backend.host)
+            continue
+        try:
+            ages = await backend.list_archives(task.target_path("failed", host=backend.host))
+            for job in sorted(jobs if ages is None else ages.keys() & jobs):
+                await backend.remove_archive(held_run(task, job, backend.host))
+        except ProcessManagerError as e:
+            log.warning("%s: held output is left behind: %s", task.name, e)
+
+
+async def open_logs(task: ProcessConfig, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
+    """Open the streams of a job that has ended, wherever they are.
+
+    :param task: whose job.
+    :param job: the job.
+    """
+    hosts = [backend.host for backend in task.backend.hosts]
+    if task.done is None:
+        failed = not any([await repo.contains(job) for repo in task.log_repositories])
+    else:
+        known = await task.done.contains(job)
+        failed = known and not await task.outcome_view("done").contains(job)
+        record = await task.done.info(job) if failed else None
+        if isinstance(record, dict) and isinstance(record.get("host"), str):
+            hosts = [record["host"]]
+    for name in (STDOUT_FILE, STDERR):
+        stream: AReadStream | None = None
+        if task.publishes(name, failed):
+            repo = task.published_streams[name]
+            stream = await repo.open(job, "rb") if await repo.contains(job) else None
+        elif failed and name in task.captured_stream_names:
+            stream = await _open_archived(task, job, name, hosts)
+        if stream is not None:
+            yield name.removeprefix("."), stream
+
+
+async def _open_archived(
+    task: ProcessConfig, job: str, name: str, hosts: Iterable[str]
+) -> AReadStream | None:
+    for host in hosts:
+        candidates = [held_run(task, job, host)]
+        if task.backend.atomic_create:  # where it stays if it cannot be held elsewhere
+            candidates.append(task.new_run(job, host))
+        for run in candidates:
+            try:
+                return await task.backend.open_output(run, name)
+            except FileNotFoundError:
+                continue
+            except Exception as e:  # noqa: BLE001 - a foreign manager may say "not found" by any
+                log.warning("%s: held output of job %s cannot be read: %s", task.name, job, e)
+                break
+    return None

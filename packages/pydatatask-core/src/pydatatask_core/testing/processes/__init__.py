@@ -1,0 +1,1 @@
+"""The laws of process managers and of their backends, as tests."""

@@ -1,0 +1,64 @@
+"""The contract of process managers, held against ours and against a minimal one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes.plain import PlainManager
+
+from pydatatask_core.proc_manager import LocalLinuxManager
+from pydatatask_core.testing import ProcessManagerContract
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class TestLocal(ProcessManagerContract):
+    @pytest.fixture
+    async def manager(self, tmp_path: Path) -> LocalLinuxManager:
+        manager = LocalLinuxManager("contract", tmp_path / "root")
+        await manager.validate()
+        return manager
+
+    async def restart(self, manager: Any) -> LocalLinuxManager:
+        return LocalLinuxManager(manager.app, manager.local_path)
+
+
+class TestLocalWithoutDescriptorsOfProcesses(TestLocal):
+    """Old kernels have none, and everybody runs out of them some time."""
+
+    @pytest.fixture(autouse=True)
+    def _no_descriptors(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(pid: int, flags: int = 0) -> int:
+            raise OSError(38, "Function not implemented")
+
+        monkeypatch.setattr(os, "pidfd_open", refuse)
+
+
+class TestPlain(ProcessManagerContract):
+    """What implements the documented methods alone works as well."""
+
+    restarts = False
+
+    @pytest.fixture
+    async def manager(self, tmp_path: Path) -> PlainManager:
+        manager = PlainManager(tmp_path / "root")
+        await manager.backend.validate()
+        return manager
+
+
+@pytest.mark.usefixtures("bind")
+async def test_the_contract_notices_a_removal_that_enters_a_mount(tmp_path: Path) -> None:
+    class Careless(PlainManager):
+        async def rmtree(self, path: Path) -> None:
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    manager = Careless(tmp_path / "root")
+    await manager.backend.validate()
+    law = ProcessManagerContract.test_what_is_mounted_in_a_directory_is_not_removed_with_it
+    with pytest.raises((AssertionError, OSError)):
+        await law(ProcessManagerContract(), manager)

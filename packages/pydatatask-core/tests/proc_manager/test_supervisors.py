@@ -1,0 +1,512 @@
+"""The supervisors that a driver keeps: one after the other, each has many jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from processes.lab import Lab, until
+
+from pydatatask_core import LocalLinuxManager, ResourceManager, Resources
+from pydatatask_core.proc_manager import LaunchSpec, ProcessRun, ProcessState
+from pydatatask_core.proc_manager.local import supervisors
+from pydatatask_core.proc_manager.local.backend import LocalBackend
+from pydatatask_core.proc_manager.local.inspect import read_identity
+from pydatatask_core.proc_manager.local.spawn import spawn_kept_supervisor
+from pydatatask_core.proc_manager.protocol.run_directory import STDOUT_FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+TELL = "echo {{ job }} $PPID >>LOG"
+"""A script that tells who its supervisor is."""
+
+
+def told(lab: Lab) -> dict[str, int]:
+    """Give the supervisor of each job that has told."""
+    return {job: int(pid) for job, pid in (line.split() for line in lab.lines())}
+
+
+def gone(process: int) -> bool:
+    """Determine whether there is no such process, not even one that nobody has waited for."""
+    return not os.path.exists(f"/proc/{process}")
+
+
+async def two_managers(folder: Path) -> tuple[LocalLinuxManager, LocalLinuxManager]:
+    """Give those of two drivers, which know nothing of one another."""
+    manager, other = (LocalLinuxManager("lab", folder / "processes") for _ in range(2))
+    await manager.validate()
+    return manager, other
+
+
+async def supervisor_of(run: ProcessRun) -> int:
+    """Give the supervisor of a run that has begun."""
+    identity = await asyncio.to_thread(read_identity, str(run.directory))
+    assert identity is not None
+    return identity.supervisor
+
+
+async def is_running(manager: LocalLinuxManager, run: ProcessRun) -> bool:
+    """Determine whether a run has begun, and is not known to be over."""
+    status = await manager.backend.inspect(run, fence=False)
+    return status.state is ProcessState.RUNNING
+
+
+async def over(run: ProcessRun) -> None:
+    """Wait until the supervisor of this process is through with a run."""
+
+    async def is_over() -> bool:
+        return bool(run.supervised and run.supervised.is_over())
+
+    await until(is_over)
+
+
+def start_differently(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], Awaitable[object]]
+) -> None:
+    """Have something happen to the directory of the first job that is about to be started."""
+    start, done = LocalBackend.start, list[Path]()
+
+    async def changed(self: LocalBackend, run: ProcessRun, spec: LaunchSpec) -> None:
+        if not done:
+            done.append(run.directory)
+            await change(run.directory)
+        await start(self, run, spec)
+
+    monkeypatch.setattr(LocalBackend, "start", changed)
+
+
+async def test_one_supervisor_has_one_job_after_the_other(lab: Lab) -> None:
+    jobs = [f"job{number}" for number in range(6)]
+    await lab.add(*jobs)
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    await lab.run(lab.task(TELL))
+    assert told(lab).keys() == set(jobs)
+    assert len(set(told(lab).values())) == 1
+    assert lab.empty()
+
+
+async def test_jobs_that_run_at_once_have_a_supervisor_each(lab: Lab) -> None:
+    jobs = ["a", "b", "c", "d"]
+    await lab.add(*jobs)
+    task = lab.task("WAIT; " + TELL)
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, *jobs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert len(set(told(lab).values())) == 4
+
+
+async def test_a_supervisor_that_is_killed_takes_the_status_of_one_job_along(lab: Lab) -> None:
+    await lab.add("a", "b", "c")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    await lab.run(lab.task("[ {{ job }} = b ] && kill -KILL $PPID; " + TELL))
+    records = await lab.done.info_all()
+    assert {job for job, record in records.items() if not record["success"]} == {"b"}
+    assert "supervisor was killed" in records["b"]["reason"]
+    assert told(lab).keys() == {"a", "b", "c"}
+    assert lab.empty()
+
+
+async def test_a_supervisor_that_is_killed_while_it_has_no_job_is_replaced(lab: Lab) -> None:
+    task = lab.task(TELL)
+    await lab.add("a")
+    await lab.run(task)
+    first = told(lab)["a"]
+    os.kill(first, signal.SIGKILL)
+    await lab.add("b", "c", "d", "e", "f")
+    await lab.run(task)
+    assert told(lab).keys() == {"a", "b", "c", "d", "e", "f"}
+    assert list(told(lab).values()).count(first) == 1
+    assert all(record["success"] for record in (await lab.done.info_all()).values())
+    assert gone(first), "it was waited for"
+
+
+async def test_what_a_supervisor_is_told_once_it_was_killed_runs_all_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes an order that it never reads: nobody but the directory tells that it was lost."""
+    task = lab.task(TELL)
+    await lab.add("a")
+    await lab.run(task)
+
+    async def freeze(_: Path) -> None:
+        os.kill(told(lab)["a"], signal.SIGSTOP)
+
+    start_differently(monkeypatch, freeze)
+    await lab.add("b")
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        os.kill(told(lab)["a"], signal.SIGKILL)
+        await pipeline.run(poll=0.05)
+    assert told(lab).keys() == {"a", "b"}
+    assert (await lab.done.info("b"))["attempt"] == 1
+    assert lab.empty()
+
+
+async def test_jobs_get_the_environment_that_the_driver_has_now(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lab.add("a")
+    task = lab.task('echo "$CHANGING|$ODD|${pdt_result-unset}" >>LOG')
+    monkeypatch.setenv("CHANGING", "before")
+    monkeypatch.setitem(os.environb, b"ODD", b"\xff")
+    await lab.run(task)
+    monkeypatch.setenv("CHANGING", "after")
+    for _ in range(2):  # the second one by the supervisor that has had the first
+        await lab.done.delete("a")
+        await lab.run(task)
+    assert lab.log.read_bytes() == b"before|\xff|unset\n" + 2 * b"after|\xff|unset\n"
+
+
+def test_a_manager_serves_one_loop_after_the_other(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    task: Any = None
+
+    async def run() -> None:
+        nonlocal task
+        task = task or lab.task(TELL)
+        await lab.run(task)
+
+    for job in ("a", "b"):
+        asyncio.run(lab.add(job))
+        asyncio.run(run())
+    assert told(lab).keys() == {"a", "b"}
+    assert gone(told(lab)["a"]), "its loop is closed"
+
+
+def test_a_manager_serves_two_loops_at_once(tmp_path: Path) -> None:
+    manager = LocalLinuxManager("lab", tmp_path / "processes")
+    both = threading.Barrier(2, timeout=50)
+    labs = [Lab(tmp_path / name) for name in ("one", "two")]
+
+    async def drive(lab: Lab) -> None:
+        lab.root.mkdir()
+        await lab.add("a", "b")
+        task = lab.task("WAIT; " + TELL, manager=lambda: manager)
+        async with lab.pipeline(task) as pipeline:
+            await pipeline.update()
+            await asyncio.to_thread(both.wait)
+            lab.go.touch()
+            await pipeline.run(poll=0.05, timeout=50)
+
+    threads = [threading.Thread(target=asyncio.run, args=(drive(lab),)) for lab in labs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [told(lab).keys() for lab in labs] == [{"a", "b"}] * 2
+
+
+async def test_a_loop_of_another_thread_may_begin_while_those_that_are_closed_are_forgotten(
+    tmp_path: Path,
+) -> None:
+    manager = LocalLinuxManager("lab", tmp_path)
+    kept: dict[Any, Any] = manager._supervisors
+
+    class Closed:
+        def is_closed(self) -> bool:
+            kept.setdefault("another", kept[self])
+            return True
+
+    kept[Closed()] = None
+    assert manager.supervisors.is_usable
+    assert list(kept) == ["another", asyncio.get_running_loop()]
+
+
+def test_supervisors_end_with_their_driver_and_their_jobs_do_not(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, sys
+sys.path[:] = eval(sys.argv[2])
+from pathlib import Path
+from processes.lab import Lab
+async def main():
+    lab = Lab(Path(sys.argv[1]))
+    await lab.add("a")
+    await lab.run(lab.task("echo {{ job }} $PPID >>LOG"))
+    await lab.add("b", "c")
+    task = lab.task("echo {{ job }} $PPID >>LOG; WAIT; exit 3")
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, "b", "c")
+        os.kill(os.getpid(), 9)
+asyncio.run(main())
+"""
+    driver = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), repr(sys.path)],
+        check=False,
+    )
+    assert driver.returncode == -signal.SIGKILL
+    lab = Lab(tmp_path)
+
+    async def rest() -> None:
+        assert not any(gone(told(lab)[job]) for job in told(lab).keys() & {"b", "c"})
+        lab.go.touch()
+        await lab.run(lab.task("WAIT; exit 3"))
+        await until(lambda: asyncio.to_thread(lambda: all(map(gone, told(lab).values()))))
+
+    asyncio.run(rest())
+    for job in ("b", "c"):
+        assert asyncio.run(lab.done.info(job))["return_code"] == 3
+    assert told(lab).keys() == {"a", "b", "c"}
+    assert lab.empty()
+
+
+async def test_a_job_gets_nothing_that_is_its_supervisors_own(lab: Lab) -> None:
+    """Neither its connection, nor the signals that it waits for, nor its session or group."""
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    await lab.add("a", "b")
+    script = "ls /proc/self/fd; grep SigIgn /proc/self/status; grep SigCgt /proc/$$/status; "
+    await lab.run(lab.task(script + "ps -o pgid=,sid= -p $$; echo $$", stdout=lab.out))
+    for job in ("a", "b"):
+        words = (await lab.text(lab.out, job)).split()
+        assert words[:4] == ["0", "1", "2", "3"]  # the last one is the directory that ls reads
+        ignored, caught = int(words[5], 16), int(words[7], 16)
+        assert not ignored & (1 << 31) - 1
+        assert not caught & sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGTERM))
+        group, session, process = words[8:]
+        assert group == session == process
+
+
+async def test_all_who_watch_a_job_are_told_of_its_end(tmp_path: Path) -> None:
+    """T2: two pipelines of one process may share a manager."""
+    manager, _ = await two_managers(tmp_path)
+    run, *others = (ProcessRun(manager.basedir / "a", "host") for _ in range(3))
+    await manager.backend.create(
+        run, spec := LaunchSpec(b"while [ ! -e go ]; do sleep 0.02; done", {})
+    )
+    await manager.backend.start(run, spec)
+    told = list[int]()
+    stops = [
+        manager.backend.watch(it, partial(told.append, n)) for n, it in enumerate([run, *others])
+    ]
+    stop = stops[1]
+    assert stop is not None
+    stop()
+    (run.directory / "go").touch()
+    await over(run)
+    assert told == [0, 2]
+
+
+async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisors, "MOST_IDLE", 2)
+    jobs = [f"job{number}" for number in range(6)]
+    await lab.add(*jobs)
+    lab.quota = ResourceManager(Resources.parse(6, 6))
+    task = lab.task("WAIT; " + TELL)
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, *jobs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert len(set(told(lab).values())) == 6
+    assert sum(not gone(process) for process in told(lab).values()) == 2
+
+
+async def test_where_descriptors_are_few_jobs_run_and_are_asked_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisors, "most_heard", lambda: 2)
+    jobs = [f"job{number}" for number in range(6)]
+    await lab.add(*jobs)
+    lab.quota = ResourceManager(Resources.parse(6, 6))
+    task = lab.task("[ {{ job }} = job5 ] && kill -KILL $PPID; WAIT; " + TELL)
+    opened = len(os.listdir("/proc/self/fd"))
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, *jobs)
+        assert len(os.listdir("/proc/self/fd")) < opened + len(jobs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05, timeout=50)
+    assert told(lab).keys() == set(jobs)
+    assert {record["attempt"] for record in (await lab.done.info_all()).values()} == {1}
+    left = sum(not gone(process) for process in told(lab).values())
+    assert left in (1, 2), "those that are heard, unless one of them was killed"
+    assert lab.empty()
+
+
+async def test_they_end_with_their_manager(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task(TELL))
+    process = told(lab)["a"]
+    assert not gone(process)
+    del lab.manager, lab.quota  # which has its users registered
+
+    async def collected() -> bool:
+        gc.collect()
+        return gone(process)
+
+    await until(collected)
+
+
+async def test_a_job_whose_directory_vanishes_before_its_start_runs_after_all(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def vanish(place: Path) -> None:
+        await asyncio.to_thread(shutil.rmtree, place)
+
+    start_differently(monkeypatch, vanish)
+    await lab.add("a")
+    await lab.run(lab.task(TELL), timeout=50)
+    assert told(lab).keys() == {"a"}
+    assert (await lab.done.info("a"))["success"]
+    assert lab.empty()
+
+
+async def test_a_supervisor_that_comes_late_leaves_the_next_directory_of_that_name_alone(
+    tmp_path: Path,
+) -> None:
+    """T1: it was told of another one, which the next driver has removed."""
+    log = tmp_path / "log"
+    manager, other = await two_managers(tmp_path)
+    plans = [LaunchSpec(f"echo {name} >>{log}".encode(), {}) for name in ("first", "late", "next")]
+    process_runs = [ProcessRun(manager.basedir / name, "host") for name in ("a", "b", "b")]
+    await manager.backend.create(process_runs[0], plans[0])
+    await manager.backend.start(process_runs[0], plans[0])
+    await over(process_runs[0])
+    supervisor = await supervisor_of(process_runs[0])
+    os.kill(supervisor, signal.SIGSTOP)
+    await manager.backend.create(process_runs[1], plans[1])
+    await manager.backend.start(process_runs[1], plans[1])
+    assert (await other.backend.inspect(process_runs[2])).state is ProcessState.NEVER_STARTED
+    await other.backend.remove(process_runs[2])
+    await other.backend.create(process_runs[2], plans[2])
+    os.kill(supervisor, signal.SIGCONT)
+    await over(process_runs[1])
+    assert (await other.backend.inspect(process_runs[2], fence=False)).state is ProcessState.CREATED
+    await other.backend.start(process_runs[2], plans[2])
+    await over(process_runs[2])
+    assert (await other.backend.inspect(process_runs[2])).return_code == 0
+    assert log.read_text() == "first\nnext\n"
+
+
+async def test_an_end_that_a_supervisor_of_another_driver_has_yet_to_write_is_looked_for(
+    tmp_path: Path,
+) -> None:
+    """P3: that supervisor does not end with the job."""
+    manager, other = await two_managers(tmp_path)
+    run, found = (ProcessRun(manager.basedir / "a", "host") for _ in range(2))
+    await manager.backend.create(
+        run, spec := LaunchSpec(b"while [ ! -e go ]; do sleep 0.02; done", {})
+    )
+    await manager.backend.start(run, spec)
+    await until(lambda: is_running(other, found))
+    ended = asyncio.Event()
+    assert other.backend.watch(found, ended.set)
+    supervisor = await supervisor_of(run)
+    os.kill(supervisor, signal.SIGSTOP)
+    (run.directory / "go").touch()
+    await ended.wait()
+    assert await is_running(other, found)
+    ended.clear()
+    assert other.backend.watch(found, ended.set)
+    os.kill(supervisor, signal.SIGCONT)
+    await ended.wait()
+    await over(run)
+    assert (await other.backend.inspect(found)).return_code == 0
+
+
+async def test_a_job_whose_output_cannot_be_opened_does_not_run_and_is_started_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def obstruct(place: Path) -> None:
+        await asyncio.to_thread((place / STDOUT_FILE).mkdir)
+
+    start_differently(monkeypatch, obstruct)
+    await lab.add("a")
+    await lab.run(lab.task(TELL + "; echo out", stdout=lab.out), timeout=50)
+    assert len(lab.lines()) == 1
+    assert await lab.text(lab.out) == "out\n"
+    assert lab.empty()
+
+
+async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
+    """A fork has its own copies of all objects, and shares what the event loop waits by."""
+    await lab.add("a", "b")
+    task = lab.task("WAIT; " + TELL)
+    async with lab.pipeline(task) as pipeline:
+        await pipeline.update()
+        await lab.running(task, "a", "b")
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException):
+                lab.manager.supervisors.close()  # type: ignore[attr-defined]
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        lab.go.touch()
+        await pipeline.run(poll=0.05, timeout=50)
+    assert told(lab).keys() == {"a", "b"}
+    assert all(record["success"] for record in (await lab.done.info_all()).values())
+
+
+async def test_a_fork_that_lives_on_does_not_hide_the_end_of_a_supervisor(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T2: as a worker of a process pool may, which is forked while a supervisor is started."""
+    children = list[int]()
+
+    def fork_and_spawn(environ: Any, connection: int) -> int:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        children.append(child)
+        return spawn_kept_supervisor(environ, connection)
+
+    monkeypatch.setattr(supervisors, "spawn_kept_supervisor", fork_and_spawn)
+    await lab.add("a")
+    try:
+        await lab.run(lab.task(TELL + "; kill -KILL $PPID"), timeout=50)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            await asyncio.to_thread(os.waitpid, child, 0)
+    assert "supervisor was killed" in (await lab.done.info("a"))["reason"]
+
+
+async def test_where_descriptors_are_short_jobs_run_as_soon_as_they_are_not(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, times = socket.socketpair, list[int]()
+
+    def refuse_once() -> Any:
+        times.append(1)
+        if len(times) == 1:
+            raise OSError(24, "Too many open files")
+        return made()
+
+    monkeypatch.setattr("socket.socketpair", refuse_once)
+    await lab.add("a")
+    await lab.run(lab.task(TELL), timeout=50)
+    assert len(times) == 2
+    assert told(lab).keys() == {"a"}
+
+
+ODD = ["with 'quotes' \"and\" $(dollars)", "two\nlines", "-n", "\u0101\u0102\u0107\u0108", "*"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+async def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    lab = Lab(tmp_path)
+    lab.manager = LocalLinuxManager("lab", tmp_path / name / "processes")
+    await asyncio.to_thread((tmp_path / name).mkdir)
+    await lab.add("a")
+    task = lab.task("cat; echo bad >&2; " + TELL, stdin=lab.inp, stdout=lab.out, stderr=lab.err)
+    await lab.run(task, timeout=50)
+    assert await lab.text(lab.out) == "input of a\n"
+    assert await lab.text(lab.err) == "bad\n"
+    assert told(lab).keys() == {"a"}

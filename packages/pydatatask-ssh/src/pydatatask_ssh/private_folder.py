@@ -1,0 +1,206 @@
+"""The folders of the other machine in which jobs run."""
+
+from __future__ import annotations
+
+import posixpath
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+import asyncssh
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.proc_manager.local.private_folder import (
+    find_private_folder_problem,
+    find_root_problem,
+)
+from pydatatask_core.utils.ownership import MAX_LINKS, component_problem
+
+from .remote.shell_functions import shell_join
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from .remote.host import RemoteHost
+
+__all__ = ["DEFAULT_ROOT", "choose_root", "prepare_private_folder"]
+
+DEFAULT_ROOT = "/tmp/pydatatask"
+"""The documented default, a name that any user of the machine can take."""
+
+
+async def choose_root(remote: RemoteHost, private: str) -> str:
+    """Return the folder that stands for the default one for this user of the machine.
+
+    As on the driver's own machine, this is the default, one with the user's number in its name, or
+    one in the user's home; the first in which the app has its private folder stays in use.
+
+    :param remote: the machine.
+    :param private: the name of the private folder of the app.
+    :raises ProcessManagerError: if none of them can be used.
+    """
+    home = str(await remote.sftp.realpath("."))
+    roots = [DEFAULT_ROOT, f"{DEFAULT_ROOT}-{remote.user}"]
+    if home != "/":
+        roots.append(posixpath.join(home, ".local/state/pydatatask/processes"))
+    troubles: dict[str, str] = {}
+    usable: list[str] = []
+    for root in roots:
+        trouble = await _trouble(remote, root, private)
+        if trouble is None:
+            usable.append(root)
+        else:
+            troubles[root] = trouble
+    for root in usable:
+        if await _lstat(remote, f"{root}/{private}") is not None:
+            return root
+    if usable:
+        return usable[0]
+    reasons = "; ".join(f"{root!r}: {trouble}" for root, trouble in troubles.items())
+    raise ProcessManagerError(
+        f"there is no safe folder for processes of user {remote.user} on {remote.host}: {reasons}. "
+        "Give the manager a folder of your own there as `remote_path`"
+    )
+
+
+async def _trouble(remote: RemoteHost, root: str, private: str) -> str | None:
+    """Return why a root cannot hold the private folder of an app; None if it can, or is missing."""
+    problem = await _root_problem(remote, root)
+    if problem is not None or await _lstat(remote, root) is None:
+        return problem
+    attributes = await _lstat(remote, f"{root}/{private}")
+    if attributes is None:
+        lines = await remote.ask(f"[ ! -w {shell_join(root)} ] || tell writable")
+        return None if lines else f"user {remote.user} may not write to it"
+    problem = find_private_folder_problem(
+        _mode(attributes), _owner(attributes), remote.user, "remote_path"
+    )
+    return problem and f"{private!r} in it cannot be used: {problem}"
+
+
+async def prepare_private_folder(
+    remote: RemoteHost, root: str, folder: str, *, shared: bool = True
+) -> None:
+    """Make a private folder below a root that several users may share, or say what is wrong.
+
+    :param remote: the machine.
+    :param root: the root, made with its parents if it is missing.
+    :param folder: the folder in it.
+    :param shared: whether other users may have theirs in a root that this makes.
+    :raises ProcessManagerError: if one of them is not what it has to be.
+    """
+    try:
+        await _prepare(remote, root, folder, shared=shared)
+    except asyncssh.SFTPNoSuchFile as e:  # the shell has made it
+        raise ProcessManagerError(
+            f"the SFTP of {remote.host} does not see {folder!r}, which its shell has just made: "
+            "they have different root folders; give `remote_path` a folder that has the same path "
+            "in both"
+        ) from e
+
+
+async def _prepare(remote: RemoteHost, root: str, folder: str, *, shared: bool) -> None:
+    quoted, where = shell_join(root), f"{folder!r} of {remote.host}"
+    await _check_root(remote, root)
+    # Whoever is faster, it is checked like any other. The umask is for the parents.
+    mode = "1777" if shared else "700"
+    await remote.ask(
+        f"[ -e {quoted} ] || [ -L {quoted} ] || (umask 022; mkdir -p -m {mode} -- {quoted}) "
+        f"|| [ -e {quoted} ]"
+    )
+    await _check_root(remote, root)
+    quoted_folder = shell_join(folder)
+    await remote.ask(
+        f"[ -d {quoted_folder} ] || mkdir -m 700 -- {quoted_folder} || [ -e {quoted_folder} ]"
+    )
+    attributes = await remote.sftp.lstat(folder)
+    problem = find_private_folder_problem(
+        _mode(attributes), _owner(attributes), remote.user, "remote_path"
+    )
+    if problem:
+        raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
+    # Beside what we own, what we may write: a file system may be mounted for reading only.
+    probe = f"{folder}/.probe"
+    passing = f"{probe}-{secrets.token_hex(8)}"
+    await remote.ask(f"chmod 700 -- {quoted_folder} && true >{shell_join(passing)}")
+    try:
+        await remote.sftp.posix_rename(passing, probe)
+    except asyncssh.SFTPOpUnsupported as e:
+        raise ProcessManagerError(
+            f"the SFTP of {remote.host} cannot rename a file over another ({e}); pydatatask needs "
+            "the extension posix-rename@openssh.com, which OpenSSH has"
+        ) from e
+
+
+async def _check_root(remote: RemoteHost, root: str) -> None:
+    problem = await _root_problem(remote, root)
+    if problem:
+        raise ProcessManagerError(
+            f"{root!r} of {remote.host} cannot hold the folders of processes: {problem}"
+        )
+
+
+async def _root_problem(remote: RemoteHost, root: str) -> str | None:
+    """Return why a root, or the way to it, is not safe; None if it is, or is missing."""
+    async for component, attributes in _way_to(remote, root):
+        mode, owner = _mode(attributes), _owner(attributes)
+        if attributes.gid == owner == remote.user:
+            mode &= ~stat.S_IWGRP  # the group that many systems create for each user alone
+        trusted = owner in (0, remote.user)
+        problem = component_problem(component, mode, owner, trusted=trusted)
+        if problem is not None:
+            return problem
+    link = await _lstat(remote, root)
+    if link is None:
+        return None
+    trusted = stat.S_ISLNK(_mode(link)) and link.uid in (0, remote.user)
+    try:
+        attributes = await remote.sftp.stat(root) if trusted else link
+    except asyncssh.SFTPNoSuchFile:
+        return "it is a symbolic link that leads nowhere; remove it"
+    return find_root_problem(_mode(attributes), _owner(attributes), remote.user, "remote_path")
+
+
+async def _way_to(
+    remote: RemoteHost, path: str
+) -> AsyncGenerator[tuple[str, asyncssh.SFTPAttrs], None]:
+    """Yield the directories and links that lead to a path; those that are missing are left out."""
+    quoted, names, links = "/", path.split("/")[::-1], 0
+    while names and links <= MAX_LINKS:
+        name = names.pop()
+        if name in ("", "."):
+            continue
+        parent = await _lstat(remote, quoted)
+        if parent is None:
+            return
+        yield quoted, parent
+        step = posixpath.dirname(quoted) if name == ".." else posixpath.join(quoted, name)
+        attributes = await _lstat(remote, step)
+        if attributes is None:
+            return
+        if not stat.S_ISLNK(_mode(attributes)):
+            quoted = step
+            continue
+        links += 1
+        yield step, attributes
+        leads = str(await remote.sftp.readlink(step))
+        quoted = "/" if leads.startswith("/") else quoted
+        names += leads.split("/")[::-1]
+
+
+async def _lstat(remote: RemoteHost, path: str) -> asyncssh.SFTPAttrs | None:
+    """Return the attributes of an entry; None if it is missing or cannot be reached."""
+    try:
+        return await remote.sftp.lstat(path)
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
+        return None
+    except asyncssh.SFTPPermissionDenied:
+        return None  # to create or enter it fails as well, and says why
+
+
+def _mode(attributes: asyncssh.SFTPAttrs) -> int:
+    return attributes.permissions or 0
+
+
+def _owner(attributes: asyncssh.SFTPAttrs) -> int:
+    return -1 if attributes.uid is None else attributes.uid

@@ -1,0 +1,266 @@
+"""A shell on the other side that does one thing after the other, over one channel."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import asyncssh
+
+from pydatatask_core.errors import ProcessManagerError
+from pydatatask_ssh.errors import AnswerError, CommandError, SSHConnectionError
+
+from .answers import Answer
+from .cork import Cork
+from .shell_functions import FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Channel", "RemoteShell", "open_channel"]
+
+LOGIN_TIMEOUT_SECONDS = 60.0
+"""Seconds that a login shell gets until it reads."""
+
+_MAX_ATTEMPTS = 8
+_MAX_NOISE_BYTES = 4096
+
+
+class Channel(asyncssh.SSHClientSession[bytes]):
+    """A shell on the other side, from when it is certain that it reads what we write.
+
+    Whatever the start-up files of the login shell print or do comes before that.
+
+    :param received: called with the bytes that come from then on.
+    :param lost: called when the channel is closed, whoever closes it.
+    """
+
+    def __init__(self, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
+        self._received = received
+        self._lost = lost
+        self._nonce = secrets.token_hex(8)
+        self._rest = b""
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._started = False
+        self._channel: asyncssh.SSHClientChannel[bytes] | None = None
+        self._buffer: list[bytes] = []
+
+    def command(self, shell: str) -> str:
+        """Give the command line for the login shell.
+
+        :param shell: the shell that it is to become.
+        """
+        # A number is all that a shell accepts as OPTIND, or it does not start.
+        return f"exec env -u OPTIND {shell} -c 'echo {self._nonce}; exec {shell} 2>&1'"
+
+    def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
+        self._channel = chan
+        self._cork = Cork(chan.get_connection())
+
+    def data_received(self, data: bytes, datatype: Any) -> None:
+        if self._started:
+            return self._received(data)
+        begin, nonce, rest = (self._rest + data).partition(self._nonce.encode() + b"\n")
+        if not nonce:
+            self._rest = begin[-_MAX_NOISE_BYTES:]
+            return None
+        self._started, self._rest = True, b""
+        if not self._ready.done():
+            self._ready.set_result(None)
+        if rest:
+            self._received(rest)
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._ready.done():
+            said = self._said()
+            self._ready.set_exception(
+                ProcessManagerError(f"the login shell does not run commands: {said or exc or '?'}")
+                if exc is None
+                else SSHConnectionError(f"the connection broke: {exc}")
+            )
+            self._ready.exception()  # somebody may have stopped waiting
+        self._channel = None
+        self._lost()
+
+    async def wait_ready(self) -> None:
+        """Wait until the shell reads, which start-up files of the login may prevent.
+
+        :raises ProcessManagerError: if it does not begin to.
+        """
+        try:
+            async with asyncio.timeout(LOGIN_TIMEOUT_SECONDS):
+                await asyncio.shield(self._ready)
+        except TimeoutError as e:
+            raise ProcessManagerError(
+                "the login shell does not run commands, and has said within "
+                f"{LOGIN_TIMEOUT_SECONDS:g} s: {self._said() or 'nothing'}"
+            ) from e
+
+    def _said(self) -> str:
+        return self._rest.decode(errors="replace").strip()
+
+    def write(self, text: str) -> None:
+        """Send text to the shell; what is sent in one turn of the loop goes out together.
+
+        :param text: whole lines.
+        """
+        if not self._buffer:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._buffer.append(text.encode("utf-8", "surrogateescape"))
+
+    def _flush(self) -> None:
+        data, self._buffer = b"".join(self._buffer), []
+        if self._channel is not None:
+            self._cork.hold()
+            with contextlib.suppress(BrokenPipeError):  # what has been lost is told of by itself
+                self._channel.write(data)
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            self._channel.close()
+
+
+async def open_channel(
+    raw: asyncssh.SSHClientConnection, make: Callable[[], Channel], shell: str
+) -> Channel:
+    """Open a channel with a shell, and wait until it reads.
+
+    :param raw: the connection.
+    :param make: makes what is to receive.
+    :param shell: the shell.
+    """
+    for attempt in range(_MAX_ATTEMPTS):
+        channel = make()
+        try:
+            await raw.create_session(lambda: channel, channel.command(shell), encoding=None)  # noqa: B023
+        except asyncssh.ChannelOpenError:
+            # A server gives a slot free somewhat later than it says so.
+            if attempt == _MAX_ATTEMPTS - 1 or raw.is_closed():
+                raise
+            await asyncio.sleep(0.05 * 2**attempt)
+        else:
+            break
+    try:
+        await channel.wait_ready()
+    except BaseException:
+        channel.close()  # nobody else knows it, and a server gives only a few
+        raise
+    return channel
+
+
+class RemoteShell:
+    """Sends requests to a shell, which answers them in their order.
+
+    :param timeout: after how many seconds without an answer the channel is given up; None never.
+    """
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self._timeout = timeout
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._channel: Channel | None = None
+        self._waiting: deque[_Request] = deque()
+        self.is_lost = False
+
+    async def open(self, raw: asyncssh.SSHClientConnection, shell: str) -> None:
+        """Begin.
+
+        :param raw: the connection.
+        :param shell: the shell.
+        """
+        channel = await open_channel(raw, lambda: Channel(self._receive, self._lose), shell)
+        self._channel = channel
+        channel.write(FUNCTIONS)
+
+    async def ask(self, command: str) -> list[str]:
+        """Run a command, and return the parts of its answer.
+
+        :param command: text for the shell, without a line break at its end.
+        :raises CommandError: if it fails; the error message of the program is in there.
+        :raises AnswerError: if the answer cannot be read.
+        :raises SSHConnectionError: if the connection broke, so that it may have been done or not.
+        """
+        channel = self._channel
+        if channel is None or self.is_lost:
+            raise SSHConnectionError("the connection broke before")
+        request = _Request(command)
+        self._waiting.append(request)
+        if self._watchdog is None:
+            self._watch()
+        mark = f"\x1e{request.answer.nonce}"
+        channel.write(
+            f"pdt_mark='{mark}'; {{ {command}\n}} </dev/null; "
+            'printf \'%s=%s%s\\n\' "$pdt_mark" $? "$pdt_mark"\n'
+        )
+        return await request.future
+
+    def close(self) -> None:
+        """Close the channel."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def _receive(self, data: bytes) -> None:
+        rest: bytes | None = data
+        while rest and self._waiting:
+            request = self._waiting[0]
+            try:
+                rest = request.answer.feed(rest)
+            except AnswerError as e:
+                # The end of this answer is not to be found, so this channel is of no use any more.
+                self._waiting.popleft().fail(e)
+                self.close()
+                return self._lose()
+            if rest is not None:
+                self._waiting.popleft().finish()
+                self._watch()
+        return None
+
+    def _watch(self) -> None:
+        """Give the next request its time, if there is one."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
+        if self._timeout is not None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._watchdog = loop.call_later(self._timeout, self._give_up)
+
+    def _give_up(self) -> None:
+        """Close a channel that is stuck: the processes that hold it up end with the next one."""
+        request = self._waiting.popleft()
+        request.fail(
+            SSHConnectionError(
+                f"the request {request.answer.request!r} was not answered in {self._timeout:g} s"
+            )
+        )
+        self.close()
+        self._lose()
+
+    def _lose(self) -> None:
+        self.is_lost = True
+        waiting, self._waiting = self._waiting, deque()
+        self._watch()
+        for request in waiting:
+            request.fail(SSHConnectionError("the connection broke meanwhile"))
+
+
+class _Request:
+    def __init__(self, command: str) -> None:
+        self.answer = Answer(command)
+        self.future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    def finish(self) -> None:
+        if self.future.done():
+            return
+        if self.answer.status == 0:
+            self.future.set_result(self.answer.parts)
+        else:
+            said = self.answer.message or f"exit status {self.answer.status}"
+            self.future.set_exception(CommandError(said))
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
