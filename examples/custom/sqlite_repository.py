@@ -9,7 +9,7 @@ from typing import Any
 
 from pydatatask_core import MetadataRepository, StoreError
 from pydatatask_core.repository import decode_metadata, encode_metadata
-from pydatatask_core.utils import finish
+from pydatatask_core.utils import run_to_completion
 
 
 class SqliteMetadataRepository(MetadataRepository):
@@ -47,7 +47,7 @@ class SqliteMetadataRepository(MetadataRepository):
         return await self._do(f"read {job!r}", "SELECT value FROM jobs WHERE job = ?", job)
 
     async def _do(self, action: str, query: str, *values: Any) -> list[Any]:
-        return await finish(asyncio.to_thread(self._execute, action, query, values))
+        return await run_to_completion(asyncio.to_thread(self._execute, action, query, values))
 
     def _execute(self, action: str, query: str, values: tuple[Any, ...]) -> list[Any]:
         if values:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pydatatask_core.task.template import TaskTemplate
-from pydatatask_kube.manifest import parse
+from pydatatask_kube.manifest.pod_manifest import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Created", "Work", "pod", "until"]
 
-PATIENCE = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 def pod(script: str, image: str, **spec: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def pod(script: str, image: str, **spec: Any) -> dict[str, Any]:
     return {"spec": {"terminationGracePeriodSeconds": 1, "containers": containers, **spec}}
 
 
-async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
+async def until(condition: Callable[[], object], patience: float = TIMEOUT_SECONDS) -> None:
     """Wait until a condition is true.
 
     :param condition: the condition.
@@ -63,19 +63,19 @@ class Created:
         self.podman = pydatatask.PodManager(app, kubernetes.namespace, kubernetes.configuration)
 
     async def __aenter__(self) -> Self:
-        self.podman.watch.subscribe("task", self)
-        await self.podman.watch.ready()
+        self.podman.informer.subscribe("task", self)
+        await self.podman.informer.wait_synced()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.podman.close()
 
-    def changed(self, pod: dict[str, Any], gone: bool) -> None:
+    def on_pod(self, pod: dict[str, Any], gone: bool) -> None:
         """Count a pod."""
         metadata = pod["metadata"]
         self.uids.setdefault(metadata["labels"]["job"], set()).add(metadata["uid"])
 
-    def listed(self, began: float) -> None:
+    def on_listed(self, began: float) -> None:
         """Ignore the end of a listing."""
 
 
@@ -128,4 +128,4 @@ class Work:
     async def run(self) -> Any:
         """Run the pipeline until it is idle."""
         async with self.running() as run:
-            return await asyncio.wait_for(run, PATIENCE)
+            return await asyncio.wait_for(run, TIMEOUT_SECONDS)

@@ -42,7 +42,7 @@ async def test_killing_the_driver_at_random_times_loses_and_repeats_nothing(
     command += [str(kubernetes.kubeconfig), kubernetes.image]
     async with Created(kubernetes, app) as created:
         kills = await _kill_until_done(command, random.Random(5))
-        await until(lambda: not created.podman.watch.pods())
+        await until(lambda: not created.podman.informer.pods())
     assert kills >= 2
     done = pydatatask.YamlMetadataFileRepository(tmp_path / "done")
     records = await done.info_all()
@@ -81,7 +81,7 @@ async def test_a_restart_of_the_api_server_has_no_visible_effect(
         assert not run.done()
         await asyncio.to_thread(own_cluster.restart, "apiserver")
         await asyncio.wait_for(run, 120)
-        await until(lambda: not work.podman().watch.pods())
+        await until(lambda: not work.podman().informer.pods())
     assert work.done.data.keys() == jobs.keys()
     assert [job for job, record in work.done.data.items() if not record["success"]] == []
     assert work.logs.data == {f"job{i}": f"{i}\n".encode() for i in range(24)}
@@ -90,7 +90,7 @@ async def test_a_restart_of_the_api_server_has_no_visible_effect(
 async def test_a_pod_whose_node_is_lost_is_recorded_and_not_started_elsewhere(
     own_cluster: Cluster, kubernetes: Kubernetes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pydatatask_kube.ending.LOST_AFTER", 3.0)
+    monkeypatch.setattr("pydatatask_kube.outcome.classifier.LOST_TIMEOUT_SECONDS", 3.0)
     tolerations = [
         {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
         for key in ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
@@ -98,7 +98,7 @@ async def test_a_pod_whose_node_is_lost_is_recorded_and_not_started_elsewhere(
     manifest = pod("sleep 999", kubernetes.image, tolerations=tolerations)
     work = Work(kubernetes, {"job": manifest}, retries=3)
     async with Created(kubernetes, work.app) as created, another_node(created.podman.v1):
-        pods = created.podman.watch.pods
+        pods = created.podman.informer.pods
         try:
             async with work.running() as run:
                 await until(lambda: pods() and pods()[0]["status"]["phase"] == "Running")

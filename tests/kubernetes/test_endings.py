@@ -24,11 +24,11 @@ async def test_fifty_jobs_run_under_a_quota(kubernetes: Kubernetes) -> None:
     most = 0
     async with work.running() as run:
         while not run.done():
-            live = [p for p in work.podman().watch.pods() if _active(p)]
+            live = [p for p in work.podman().informer.pods() if _active(p)]
             most = max(most, len(live))
             await asyncio.wait([run], timeout=0.02)
         summary = await run
-        await until(lambda: not work.podman().watch.pods())
+        await until(lambda: not work.podman().informer.pods())
     assert summary.launched == {"task": 50}
     assert summary.failed == {}
     assert work.done.data.keys() == jobs.keys()
@@ -91,7 +91,7 @@ async def test_every_way_to_end_is_recorded(kubernetes: Kubernetes) -> None:
 async def _interfere(podman: Any, namespace: str) -> None:
     """Delete one running pod, and evict another."""
     await until(lambda: _phase(podman, "deleted") == _phase(podman, "evicted") == "Running")
-    names = {job: podman.watch.pods("task", job)[0]["metadata"]["name"] for job in _VICTIMS}
+    names = {job: podman.informer.pods("task", job)[0]["metadata"]["name"] for job in _VICTIMS}
     await podman.v1.delete_namespaced_pod(names["deleted"], namespace)
     about = {"name": names["evicted"], "namespace": namespace}
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": about}
@@ -106,7 +106,7 @@ def _command(image: str, command: list[str]) -> dict[str, Any]:
 
 
 def _phase(podman: Any, job: str) -> str | None:
-    pods = podman.watch.pods("task", job)
+    pods = podman.informer.pods("task", job)
     return pods[0]["status"]["phase"] if pods else None
 
 
@@ -114,12 +114,12 @@ async def test_a_job_launched_twice_and_deleted_from_live(kubernetes: Kubernetes
     work = Work(kubernetes, {"job": pod("sleep 999", kubernetes.image)})
     async with work.running():
         await until(lambda: _phase(work.podman(), "job") == "Running")
-        (before,) = work.podman().watch.pods("task", "job")
+        (before,) = work.podman().informer.pods("task", "job")
         with pytest.raises(TaskError, match="is running already"):
             await work.task.launch("job")
         work.manifests.data.clear()
         await work.task.live.delete("job")
-        await until(lambda: not work.podman().watch.pods())
+        await until(lambda: not work.podman().informer.pods())
         assert not work.done.data
         work.manifests.data["job"] = pod("echo again", kubernetes.image)
         await until(lambda: work.done.data)

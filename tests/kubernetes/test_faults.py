@@ -87,9 +87,9 @@ def _silent() -> Trouble:
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pydatatask_kube.client.SILENCE", 1.0)
-    monkeypatch.setattr("pydatatask_kube.watch.SILENCE", 2.0)
-    monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.5)
+    monkeypatch.setattr("pydatatask_kube.cluster.client.READ_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("pydatatask_kube.cluster.informer.READ_TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr("pydatatask_kube.cluster.informer._MAX_BACKOFF_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize("make", [_refusing, _forgetting, _silent])
@@ -110,7 +110,7 @@ async def test_all_jobs_are_done_despite_faults_and_no_pod_is_created_twice(
             await _kill(work, "killed")
             summary = await asyncio.wait_for(run, 150)
             proxy.fault = lambda kind, path: None
-            await until(lambda: not created.podman.watch.pods())
+            await until(lambda: not created.podman.informer.pods())
     assert summary.failed == {"task": ["killed"]}
     assert work.done.data.pop("killed")["killed"] is True
     assert work.logs.data.pop("killed") == b"begun\n"
@@ -125,7 +125,7 @@ async def test_all_jobs_are_done_despite_faults_and_no_pod_is_created_twice(
 
 
 def _runs(created: Created, job: str) -> bool:
-    pods = created.podman.watch.pods("task", job)
+    pods = created.podman.informer.pods("task", job)
     return bool(pods) and pods[0]["status"]["phase"] == "Running"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pydatatask_cli.commands.explain import collect_explanation
 from pydatatask_cli.commands.plan import collect_plan
-from pydatatask_cli.explanation import Node, blame, explain
+from pydatatask_cli.explanation import Node, explain, find_deciding_facts
 from pydatatask_core.pipeline import Pipeline
 from pydatatask_core.repository import (
     AggregateAndRepository,
@@ -123,7 +123,7 @@ async def test_the_verdict_is_the_pipelines_own(scene: tuple[Pipeline, Task]) ->
     async with looked_at(pipeline):
         ready = await pipeline.gather_ready_jobs(task)
 
-        found = {job for job in JOBS if (await explain(task, job)).holds()}
+        found = {job for job in JOBS if (await explain(task, job)).is_true()}
 
     assert found == ready
 
@@ -135,12 +135,12 @@ async def test_flipping_what_is_blamed_flips_the_verdict(
 ) -> None:
     pipeline, task = scene
     root = await explain(task, job)
-    blamed, alone = blame(root)
+    blamed, alone = find_deciding_facts(root)
     chosen = blamed[:1] if alone else blamed
     keys = {leaf.key for leaf in chosen}
 
     if blamed:
-        assert root.holds(keys) != root.holds()
+        assert root.is_true(keys) != root.is_true()
     # The real thing as well, where the facts are jobs of stores, and flipping one of them changes
     # no other: a value that is put into a store may be looked at by a filter, or a translation.
     real = all(isinstance(leaf.repo, InProcessMetadataRepository) for leaf in chosen)
@@ -148,7 +148,7 @@ async def test_flipping_what_is_blamed_flips_the_verdict(
         for leaf in chosen:
             await flip(leaf)
         async with looked_at(pipeline):
-            assert (job in await pipeline.gather_ready_jobs(task)) != root.holds()
+            assert (job in await pipeline.gather_ready_jobs(task)) != root.is_true()
 
 
 def _looks_at_values(root: Node) -> bool:
@@ -173,7 +173,7 @@ async def test_blamed_is_what_is_in_the_way_and_no_more(
     if not alone:
         blamed = ["l0", *blamed]
 
-    found, one_is_enough = blame(await explain(task, "a"))
+    found, one_is_enough = find_deciding_facts(await explain(task, "a"))
 
     assert [leaf.label for leaf in found] == blamed
     assert one_is_enough is alone
@@ -182,7 +182,7 @@ async def test_blamed_is_what_is_in_the_way_and_no_more(
 async def test_nothing_is_blamed_where_nothing_helps() -> None:
     _, task = pipeline_of([(0, 0), (0, 1)], [{}] * LEAVES, custom=False)
 
-    assert blame(await explain(task, "a")) == ([], False)
+    assert find_deciding_facts(await explain(task, "a")) == ([], False)
 
 
 async def test_a_job_whose_end_could_not_be_recorded_is_said_to_be_held() -> None:

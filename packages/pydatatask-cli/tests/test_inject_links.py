@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pydatatask_cli.bytestream import FileInput
+from pydatatask_cli.byte_streams import FileInput
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pydatatask_cli.bytestream import CHUNK
+from pydatatask_cli.byte_streams import CHUNK_BYTES
 from pydatatask_cli.commands.logs import print_logs
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_core import (
@@ -115,9 +115,9 @@ async def test_what_is_not_empty_has_a_heading_if_there_are_several(
 
 async def test_a_long_stream_is_printed_whole(capfd: pytest.CaptureFixture[str]) -> None:
     task = Writing()
-    task.texts.data["job"] = b"x" * (CHUNK + 5)
+    task.texts.data["job"] = b"x" * (CHUNK_BYTES + 5)
 
-    assert len(await _logs(task, capfd)) == CHUNK + 5
+    assert len(await _logs(task, capfd)) == CHUNK_BYTES + 5
 
 
 async def test_of_a_job_that_ends_before_it_can_be_read_it_is_what_was_put_somewhere(

@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from pydatatask_cli.boundary import guarded
-from pydatatask_cli.bytestream import Output
+from pydatatask_cli.byte_streams import Output
+from pydatatask_cli.error_boundary import run_guarded
 from pydatatask_cli.errors import CommandLineError
-from pydatatask_cli.logs import _Formatter
-from pydatatask_cli.output import json_text, table
+from pydatatask_cli.log_setup import _Formatter
+from pydatatask_cli.output import json_text, make_table
 from pydatatask_cli.plain_console import _Console
 from pydatatask_core.utils.visible import escape_controls
 
@@ -181,7 +181,7 @@ def test_a_log_line_and_an_error_are_escaped(capsys: pytest.CaptureFixture[str])
         raise CommandLineError(HOSTILE) from error
 
     for debug in (lambda: False, lambda: True):
-        assert guarded(fail, debug) == 1
+        assert run_guarded(fail, debug) == 1
         shown = capsys.readouterr().err
         assert escape_controls(shown) == shown
         assert shown.count(SHOWN) >= 3
@@ -202,7 +202,9 @@ def test_the_shells_escape_the_message_of_an_exception(hostile: Program) -> None
 def test_a_table_takes_data_neither_for_commands_nor_for_markup() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=200)
-    console.print(table([HOSTILE, "#[bold]n"], [[Text(HOSTILE, "green"), "[red]x"], [HOSTILE, 1]]))
+    console.print(
+        make_table([HOSTILE, "#[bold]n"], [[Text(HOSTILE, "green"), "[red]x"], [HOSTILE, 1]])
+    )
 
     assert commands_in(shown.getvalue().encode()) == []
     assert shown.getvalue().count(r"\x1b]0;PWNED") == 3

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 from kubernetes_asyncio import client
 
-from pydatatask_kube.connection import give_up_at_once
+from pydatatask_kube.cluster.connection import abort_on_close
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -84,7 +84,7 @@ class Proxy:
 
     async def __aenter__(self) -> Self:
         self._api = client.ApiClient(self._target)
-        give_up_at_once(self._api)
+        abort_on_close(self._api)
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         app.router.add_route("*", "/{path:.*}", self._serve)
         # A handler ends with the connection of its client, so that none is silent for ever.

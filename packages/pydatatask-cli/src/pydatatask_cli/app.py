@@ -48,7 +48,7 @@ class App:
                     "no pipeline was named: give `-p FILE_OR_MODULE[:NAME]`, as in `-p main.py`, "
                     "or set PYDATATASK_PIPELINE"
                 )
-            from .loading import load_pipeline
+            from .loader import load_pipeline
 
             self._pipeline = load_pipeline(self.source)
         return self._pipeline
@@ -72,18 +72,18 @@ class App:
             only looked at; else that is warned of.
         :raises ExitStatus: if the program is told to end meanwhile.
         """
-        from pydatatask_core.pipeline.opening import raise_problems
+        from pydatatask_core.pipeline.validation import raise_problems
 
         from .lookup import find_data, find_task
         from .output import without_broken_pipes
-        from .termination import Termination
+        from .termination_signals import Termination
 
         pipeline, termination = self.pipeline, Termination()
         only = {find_data(pipeline, name).task.name for name in data}
         only |= {find_task(pipeline, name).name for name in tasks}
 
         async def opened() -> T:
-            with termination.cancels():
+            with termination.cancel_on_signal():
                 await pipeline.open(mode, sorted(only) or None)
                 try:
                     if strict:

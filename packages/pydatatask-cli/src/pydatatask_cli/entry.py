@@ -25,13 +25,13 @@ def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) ->
         ``func(pipeline, **arguments)``; a coroutine function finds the pipeline open.
     :raises PipelineError: if an event loop is running in this thread.
     """
-    from .boundary import interruptible
+    from .error_boundary import interruptible
 
     _refuse_running_loop()
     with interruptible():
         group = _make_group(pipeline)
         if instrument is not None:
-            from .instrumenting import add_commands
+            from .argparse_commands import add_commands
 
             add_commands(group, instrument)
     try:
@@ -61,13 +61,13 @@ def _make_group(pipeline: Pipeline) -> PipelineGroup:
 
     from .errors import CommandLineError
     from .group import make_group
-    from .loading import is_loading
+    from .loader import loading_source
 
     if not isinstance(pipeline, Pipeline):
         raise TypeError(f"main(pipeline) takes a Pipeline, not {pipeline!r}")
-    if (place := is_loading()) is not None:
+    if (source := loading_source()) is not None:
         raise CommandLineError(
-            f"{place} calls pydatatask.main() when it is imported; put that under "
+            f"{source} calls pydatatask.main() when it is imported; put that under "
             '`if __name__ == "__main__":`'
         )
     return make_group(pipeline)
@@ -75,7 +75,7 @@ def _make_group(pipeline: Pipeline) -> PipelineGroup:
 
 def console_script() -> None:
     """Do what ``sys.argv`` asks of the pipeline that it names."""
-    from .boundary import interruptible
+    from .error_boundary import interruptible
 
     with interruptible():
         from .group import make_group

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydatatask_core.repository import Repository
     from pydatatask_core.task import Task
 
-__all__ = ["Node", "blame", "explain"]
+__all__ = ["Node", "explain", "find_deciding_facts"]
 
 
 @dataclass(eq=False)
@@ -35,14 +35,14 @@ class Node:
     repo: Repository | None = None
     job: str = ""
 
-    def holds(self, flipped: AbstractSet[object] = frozenset()) -> bool:
+    def is_true(self, flipped: AbstractSet[object] = frozenset()) -> bool:
         """Tell whether this is true.
 
         :param flipped: the keys of the facts that are to be taken for their opposite.
         """
         if self.kind == "leaf":
             return self.fact != (self.key in flipped)
-        values = [child.holds(flipped) for child in self.children]
+        values = [child.is_true(flipped) for child in self.children]
         if self.kind == "not":
             return not values[0]
         return bool(values) and (all(values) if self.kind == "all" else any(values))
@@ -56,12 +56,12 @@ class Node:
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON knows it."""
-        found: dict[str, Any] = {"kind": self.kind, "label": self.label, "holds": self.holds()}
+        result: dict[str, Any] = {"kind": self.kind, "label": self.label, "holds": self.is_true()}
         if self.repo is not None:
-            found |= {"repository": repr(self.repo), "job": self.job}
+            result |= {"repository": repr(self.repo), "job": self.job}
         if self.children:
-            found["children"] = [child.as_dict() for child in self.children]
-        return found
+            result["children"] = [child.as_dict() for child in self.children]
+        return result
 
 
 async def explain(task: Task, job: str) -> Node:
@@ -79,15 +79,15 @@ async def explain(task: Task, job: str) -> Node:
             "inhibits start",
         )
     names = [name for name, link in task.links.items() if link.shows_live_jobs]
-    live = [await _explain(task.links[name].repo, job, name, True) for name in names]
+    live_nodes = [await _explain(task.links[name].repo, job, name, True) for name in names]
     root = Node("all", f"ready for {task.name}", [ready])
-    if live:
-        running = Node("any", "it is live", live)
+    if live_nodes:
+        running = Node("any", "it is live", live_nodes)
         root.children.append(Node("not", "it must not be live", [running]))
     return root
 
 
-async def _explain(repo: Repository, job: str, name: str, doubt: bool = False) -> Node:
+async def _explain(repo: Repository, job: str, name: str, if_unknown: bool = False) -> Node:
     """Take a repository apart.
 
     :param repo: the repository.
@@ -106,64 +106,64 @@ async def _explain(repo: Repository, job: str, name: str, doubt: bool = False) -
     from pydatatask_core.repository.views.filtered import FilterRepository
 
     if not is_view(repo):
-        return await _leaf(repo, job, name, doubt)
+        return await _explain_leaf(repo, job, name, if_unknown)
     # A related repository passes for its base as far as isinstance is concerned, so it is first.
     kind = type(repo)
     if issubclass(kind, RelatedItemRepository):
-        return await _related(repo, job, name, doubt)
+        return await _explain_related(repo, job, name, if_unknown)
     if issubclass(kind, BlockingRepository):
-        source = await _explain(repo.children["source"], job, f"{name}.source", doubt)
-        unless = await _explain(repo.children["unless"], job, f"{name}.unless", not doubt)
+        source = await _explain(repo.children["source"], job, f"{name}.source", if_unknown)
+        unless = await _explain(repo.children["unless"], job, f"{name}.unless", not if_unknown)
         return Node("all", name, [source, Node("not", f"{name}: unless", [unless])])
     if issubclass(kind, AggregateAndRepository | AggregateOrRepository):
-        children = [await _explain(c, job, label, doubt) for label, c in repo.children.items()]
+        children = [await _explain(c, job, label, if_unknown) for label, c in repo.children.items()]
         return Node("all" if issubclass(kind, AggregateAndRepository) else "any", name, children)
     if issubclass(kind, FilterRepository):
-        return await _filtered(repo, job, name, doubt)
-    return await _leaf(repo, job, name, doubt)
+        return await _explain_filtered(repo, job, name, if_unknown)
+    return await _explain_leaf(repo, job, name, if_unknown)
 
 
-async def _leaf(repo: Repository, job: str, name: str, doubt: bool) -> Node:
+async def _explain_leaf(repo: Repository, job: str, name: str, if_unknown: bool) -> Node:
     try:
         fact = await repo.contains(job)
     except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
-        return Node("leaf", _unknown(name, e), [], doubt, (id(repo), job))
+        return Node("leaf", _unknown_label(name, e), [], if_unknown, (id(repo), job))
     return Node("leaf", name, [], fact, (id(repo), job), repo, job)
 
 
-def _unknown(label: str, error: Exception) -> str:
+def _unknown_label(label: str, error: Exception) -> str:
     return f"{label} (not known: {describe(error)})"
 
 
-async def _filtered(repo: Any, job: str, name: str, doubt: bool) -> Node:
+async def _explain_filtered(repo: Any, job: str, name: str, if_unknown: bool) -> Node:
     from pydatatask_core.repository import SucceededRepository
 
-    child = await _explain(repo.child, job, name, doubt)
+    child = await _explain(repo.child, job, name, if_unknown)
     succeeded = isinstance(repo, SucceededRepository)
     label = f"{name}: " + ("it has not failed there" if succeeded else "it passes the filter")
     try:
-        passes = await repo.verdict(job) if child.holds() else True
+        passes = await repo.verdict(job) if child.is_true() else True
     except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
-        passes, label = doubt, _unknown(label, e)
+        passes, label = if_unknown, _unknown_label(label, e)
     return Node("all", name, [child, Node("leaf", label, [], passes, ("passes", id(repo), job))])
 
 
-async def _related(repo: Any, job: str, name: str, doubt: bool) -> Node:
-    translator = await _explain(repo.translator_repository, job, f"{name}: translator", doubt)
+async def _explain_related(repo: Any, job: str, name: str, if_unknown: bool) -> Node:
+    translator = await _explain(repo.translator_repository, job, f"{name}: translator", if_unknown)
     translated, fact = None, False
     label = f"{name}: it is translated to a job"
     try:
-        translated = await repo.translate(job) if translator.holds() else None
+        translated = await repo.translate(job) if translator.is_true() else None
     except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
-        fact, label = doubt, _unknown(label, e)
+        fact, label = if_unknown, _unknown_label(label, e)
     if translated is None:
         base = Node("leaf", label, [], fact, ("translated", id(repo), job))
     else:
-        base = await _explain(repo.base_repository, translated, name, doubt)
+        base = await _explain(repo.base_repository, translated, name, if_unknown)
     return Node("all", name, [translator, base])
 
 
-def blame(root: Node) -> tuple[list[Node], bool]:
+def find_deciding_facts(root: Node) -> tuple[list[Node], bool]:
     """Find the facts to blame for a verdict.
 
     :param root: the formula.
@@ -171,43 +171,45 @@ def blame(root: Node) -> tuple[list[Node], bool]:
         all of them have to change, and fewer would not do. None if nothing changes it.
     """
     facts = {leaf.key: leaf for leaf in root.leaves()}
-    verdict = root.holds()
-    alone = [leaf for key, leaf in facts.items() if root.holds({key}) != verdict]
-    if alone:
-        return alone, True
-    chosen = _changing(root, facts, verdict)
+    verdict = root.is_true()
+    sufficient = [leaf for key, leaf in facts.items() if root.is_true({key}) != verdict]
+    if sufficient:
+        return sufficient, True
+    chosen = _find_flips(root, facts, verdict)
     for key in list(chosen):
-        if root.holds(chosen - {key}) != verdict:
+        if root.is_true(chosen - {key}) != verdict:
             chosen = chosen - {key}
     return [leaf for key, leaf in facts.items() if key in chosen], False
 
 
-_MOST_TRIED = 16
+_MAX_FACTS_TRIED = 16
 
 
-def _changing(root: Node, facts: dict[object, Node], verdict: bool) -> frozenset[object]:
+def _find_flips(root: Node, facts: dict[object, Node], verdict: bool) -> frozenset[object]:
     """Find some facts that change the verdict together, not more than need be if they are few."""
-    for wanted in (_wanted(root, not verdict), frozenset(facts)):
-        if root.holds(wanted) != verdict:
-            return wanted
+    for flips in (_required_flips(root, not verdict), frozenset(facts)):
+        if root.is_true(flips) != verdict:
+            return flips
     keys = list(facts)
-    if len(keys) <= _MOST_TRIED:  # facts that stand in several places may contradict each other
+    if (
+        len(keys) <= _MAX_FACTS_TRIED
+    ):  # facts that stand in several places may contradict each other
         for bits in range(1 << len(keys)):
-            chosen = frozenset(key for at, key in enumerate(keys) if bits >> at & 1)
-            if root.holds(chosen) != verdict:
+            chosen = frozenset(key for index, key in enumerate(keys) if bits >> index & 1)
+            if root.is_true(chosen) != verdict:
                 return chosen
     return frozenset()
 
 
-def _wanted(node: Node, value: bool) -> frozenset[object]:
+def _required_flips(node: Node, value: bool) -> frozenset[object]:
     """Give the facts that have to change for a value if each stood in one place only."""
-    if node.holds() == value:
+    if node.is_true() == value:
         return frozenset()
     if node.kind == "leaf":
         return frozenset({node.key})
     if node.kind == "not":
-        return _wanted(node.children[0], not value)
-    needed = [_wanted(child, value) for child in node.children]
+        return _required_flips(node.children[0], not value)
+    needed = [_required_flips(child, value) for child in node.children]
     if not needed:
         return frozenset()
     if (node.kind == "all") == value:

@@ -21,7 +21,7 @@ __all__ = ["Expression", "ExpressionError", "parse"]
 
 _PRECEDENCE = ("|", "^", "&", "-")
 _SPECIAL = frozenset("&|^-()")
-_DEEPEST = 100
+_MAX_DEPTH = 100
 
 
 class ExpressionError(CommandLineError):
@@ -77,9 +77,9 @@ def parse(text: str, names: Collection[str]) -> Expression:
     :raises ExpressionError: if it does not parse, or names something that does not exist.
     """
     parser = _Parser(text, names)
-    found = parser.expression()
+    expression = parser.expression()
     parser.expect_end()
-    return found
+    return expression
 
 
 class _Parser:
@@ -87,7 +87,7 @@ class _Parser:
         self._text = text
         self._names = names
         self._longest_first = sorted(names, key=len, reverse=True)
-        self._at = 0
+        self._position = 0
         self._depth = 0
         self._blanks()
 
@@ -109,10 +109,10 @@ class _Parser:
     def _operand(self) -> Expression:
         following = self._next()
         if following == "(":
-            opened = self._at
+            opened = self._position
             self._depth += 1
-            if self._depth > _DEEPEST:
-                self._fail(f"more than {_DEEPEST} parentheses are open")
+            if self._depth > _MAX_DEPTH:
+                self._fail(f"more than {_MAX_DEPTH} parentheses are open")
             self._advance()
             inner = self.expression()
             if self._next() != ")":
@@ -122,10 +122,10 @@ class _Parser:
             self._advance()
             self._depth -= 1
             return inner
-        known = self._known()
-        if known is not None:
-            self._advance(len(known))
-            return Expression(known)
+        name = self._known()
+        if name is not None:
+            self._advance(len(name))
+            return Expression(name)
         if not following:
             self._fail("a name is missing at the end" if self._text.strip() else "it is empty")
         if following in _SPECIAL:
@@ -136,30 +136,30 @@ class _Parser:
     def _known(self) -> str | None:
         """Find the longest name that exists and stands here as a word of its own."""
         for name in self._longest_first:
-            if self._text.startswith(name, self._at):
-                after = self._text[self._at + len(name) : self._at + len(name) + 1]
+            if self._text.startswith(name, self._position):
+                after = self._text[self._position + len(name) : self._position + len(name) + 1]
                 if not after or after.isspace() or after in _SPECIAL:
                     return name
         return None
 
     def _word(self) -> str:
-        end = self._at
+        end = self._position
         while end < len(self._text) and not (
             self._text[end].isspace() or self._text[end] in _SPECIAL - {"-"}
         ):
             end += 1
-        return self._text[self._at : end]
+        return self._text[self._position : end]
 
     def _next(self) -> str:
-        return self._text[self._at : self._at + 1]
+        return self._text[self._position : self._position + 1]
 
     def _advance(self, count: int = 1) -> None:
-        self._at += count
+        self._position += count
         self._blanks()
 
     def _blanks(self) -> None:
         while self._next().isspace():
-            self._at += 1
+            self._position += 1
 
     def _fail(self, problem: str) -> NoReturn:
-        raise ExpressionError(self._text, self._at, f"the expression is wrong: {problem}")
+        raise ExpressionError(self._text, self._position, f"the expression is wrong: {problem}")

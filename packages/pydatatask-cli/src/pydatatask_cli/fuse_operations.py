@@ -22,10 +22,10 @@ import mfusepy  # type: ignore[import-untyped]
 
 from pydatatask_core.errors import InvalidJobIdError, PydatataskError
 
-from .bytestream import CHUNK, FileInput
+from .byte_streams import CHUNK_BYTES, FileInput
 from .commands.inject import put
-from .effect import check_deletes
 from .errors import CommandLineError
+from .write_checks import check_deletable
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -41,7 +41,7 @@ _JOB_DEPTH = 3
 
 
 @dataclass
-class _Open:
+class _OpenFile:
     """A file that is open."""
 
     repo: Repository
@@ -65,8 +65,8 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
     def __init__(self, pipeline: Pipeline, loop: asyncio.AbstractEventLoop) -> None:
         self._pipeline = pipeline
         self._loop = loop
-        self._open: dict[int, _Open] = {}
-        self._now = time.time_ns()
+        self._open: dict[int, _OpenFile] = {}
+        self._mounted_at = time.time_ns()
         self._folder = Path.cwd()
 
     def init(self, path: str) -> None:
@@ -91,7 +91,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         except Exception as e:
             raise mfusepy.FuseOSError(getattr(e, "errno", None) or errno.EIO) from e
 
-    def _place(self, path: str) -> tuple[Repository, str, str]:
+    def _resolve(self, path: str) -> tuple[Repository, str, str]:
         """Give the repository, what it is called, and the job that a path means."""
         parts = path.strip("/").split("/")
         if len(parts) != _JOB_DEPTH:
@@ -127,7 +127,11 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
         """Describe a folder or file; how long a file is, is known while it is open."""
         parts = [part for part in path.split("/") if part]
-        times = {"st_ctime": self._now, "st_mtime": self._now, "st_atime": self._now}
+        times = {
+            "st_ctime": self._mounted_at,
+            "st_mtime": self._mounted_at,
+            "st_atime": self._mounted_at,
+        }
         owner = {"st_uid": os.getuid(), "st_gid": os.getgid()}
         if len(parts) < _JOB_DEPTH:
             if len(parts) > 1:
@@ -135,7 +139,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
             elif parts and parts[0] not in self._pipeline.tasks:
                 raise mfusepy.FuseOSError(errno.ENOENT)
             return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2, **times, **owner}
-        repo, _, job = self._place(path)
+        repo, _, job = self._resolve(path)
         opened = next(
             (o for o in list(self._open.values()) if o.repo is repo and o.job == job), None
         )
@@ -154,18 +158,18 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
 
     def open(self, path: str, flags: int) -> int:
         """Open a file that is there."""
-        repo, data, job = self._place(path)
+        repo, data, job = self._resolve(path)
         opened = self._opened(repo, data, job)
         if flags & os.O_TRUNC:
             opened.changed = True
         else:
-            self._call(self._fetch(opened))
+            self._call(self._download(opened))
         self._open[opened.descriptor] = opened
         return opened.descriptor
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
         """Make a file, which appears in the repository when it is closed."""
-        repo, data, job = self._place(path)
+        repo, data, job = self._resolve(path)
         try:
             repo.check_job_id(job)
         except InvalidJobIdError as e:
@@ -175,24 +179,24 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         self._open[opened.descriptor] = opened
         return opened.descriptor
 
-    def _opened(self, repo: Repository, data: str, job: str) -> _Open:
+    def _opened(self, repo: Repository, data: str, job: str) -> _OpenFile:
         descriptor, path = tempfile.mkstemp(prefix="pydatatask-fuse-")
-        return _Open(repo, data, job, descriptor, path)
+        return _OpenFile(repo, data, job, descriptor, path)
 
-    async def _fetch(self, opened: _Open) -> None:
+    async def _download(self, opened: _OpenFile) -> None:
         from pydatatask_core.repository import BlobRepository, encode_metadata
 
         try:
             if isinstance(opened.repo, BlobRepository):
                 async with await opened.repo.open(opened.job, "rb") as stream:
-                    while block := await stream.read(CHUNK):
+                    while block := await stream.read(CHUNK_BYTES):
                         await asyncio.to_thread(_write_all, opened.descriptor, block)
             else:
                 value = await opened.repo.info(opened.job)
                 value = encode_metadata(opened.job, opened.repo, value)
                 await asyncio.to_thread(_write_all, opened.descriptor, value)
         except BaseException:
-            _forget(opened)
+            _discard(opened)
             raise
 
     def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
@@ -223,23 +227,23 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         with opened.lock:
             if opened.changed:
                 opened.changed = False
-                self._call(self._publish(opened))
+                self._call(self._upload(opened))
         return 0
 
-    async def _publish(self, opened: _Open) -> None:
+    async def _upload(self, opened: _OpenFile) -> None:
         async with FileInput(opened.path) as source:
             await put(opened.repo, opened.data, opened.job, source)
 
     def release(self, path: str, fh: int) -> int:
         """Let go of a file."""
-        _forget(self._open.pop(fh))
+        _discard(self._open.pop(fh))
         return 0
 
     def unlink(self, path: str) -> int:
         """Delete a job from its repository; a view that does not delete is read-only."""
-        repo, data, job = self._place(path)
+        repo, data, job = self._resolve(path)
         try:
-            check_deletes(repo, data)
+            check_deletable(repo, data)
         except CommandLineError as e:
             raise mfusepy.FuseOSError(errno.EROFS) from e
         self._call(repo.delete(job))
@@ -263,11 +267,11 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    remaining = memoryview(data)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
 
 
-def _forget(opened: _Open) -> None:
+def _discard(opened: _OpenFile) -> None:
     os.close(opened.descriptor)
     os.unlink(opened.path)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from .app import App
-from .boundary import ClosedPipe, guarded, is_closed_pipe
 from .commands import COMMANDS
+from .error_boundary import ClosedPipe, is_closed_pipe, run_guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ class PipelineGroup(click.Group):
 
         if not standalone_mode:
             return run()
-        sys.exit(guarded(run, lambda: self.app.debug))
+        sys.exit(run_guarded(run, lambda: self.app.debug))
 
     def __call__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self.main(*args, **kwargs)
@@ -126,11 +126,11 @@ def make_group(pipeline: Pipeline | None = None) -> PipelineGroup:
 
     @click.pass_context
     def begin(ctx: click.Context, debug: bool, pipeline: str | None = None) -> None:
-        from .logs import show_logs
+        from .log_setup import configure_logging
 
         app.debug = debug
         app.source = pipeline
-        show_logs("DEBUG" if debug else "WARNING")
+        configure_logging("DEBUG" if debug else "WARNING")
 
     group = PipelineGroup(
         app,

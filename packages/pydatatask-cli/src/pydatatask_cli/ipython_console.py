@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from . import output
-from .console_names import BANNER, names
+from .console_namespace import BANNER, console_namespace
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -29,8 +29,8 @@ def run_console(pipeline: Pipeline) -> None:
     try:
         console = embed.InteractiveShellEmbed(banner1="")
         console.confirm_exit = False
-        output.line(BANNER)
+        output.print_line(BANNER)
         console.enable_gui("asyncio")
-        console.mainloop(local_ns=names(pipeline))
+        console.mainloop(local_ns=console_namespace(pipeline))
     finally:
         loop.run_until_complete(pipeline.close())

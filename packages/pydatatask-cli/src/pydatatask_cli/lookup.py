@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Data", "find_data", "find_task", "kind_of", "link_names", "shown_links", "suggest"]
 
-_MOST_NAMES = 20
+_MAX_NAMES_SHOWN = 20
 _KINDS = ("input", "status", "output")
 
 
@@ -69,21 +69,21 @@ def link_names(pipeline: Pipeline) -> list[str]:
     return [f"{task.name}.{link}" for task in pipeline.tasks.values() for link in task.links]
 
 
-def suggest(name: str, known: list[str], what: str) -> str:
+def suggest(name: str, known: list[str], kind: str) -> str:
     """Say which name may have been meant, and which there are.
 
     :param name: what was typed.
     :param known: what there is.
-    :param what: what such a thing is called.
+    :param kind: what such a thing is called.
     """
     from difflib import get_close_matches
 
     if not known:
-        return f"the pipeline has no {what} at all"
+        return f"the pipeline has no {kind} at all"
     close = get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]!r}? There" if close else "there"
-    rest = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
-    return f"{hint} are: {', '.join(known[:_MOST_NAMES])}{rest}"
+    rest = f" and {len(known) - _MAX_NAMES_SHOWN} more" if len(known) > _MAX_NAMES_SHOWN else ""
+    return f"{hint} are: {', '.join(known[:_MAX_NAMES_SHOWN])}{rest}"
 
 
 def kind_of(link: Link) -> str:

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 __all__ = [
-    "complain",
-    "complain_and_fail",
+    "is_terminal",
     "json_text",
-    "line",
-    "note",
-    "on_terminal",
-    "show",
-    "show_json",
-    "table",
+    "make_table",
+    "print_error",
+    "print_errors_and_exit",
+    "print_info",
+    "print_json",
+    "print_line",
+    "print_rich",
     "without_broken_pipes",
 ]
 
@@ -48,7 +48,7 @@ def without_broken_pipes() -> Iterator[None]:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if type(stream) is io.TextIOWrapper and _is_pipe(stream):
-                stack.enter_context(_replaced(name, stream))
+                stack.enter_context(_replace_stream(name, stream))
         yield
 
 
@@ -61,7 +61,7 @@ class _Pipe(io.FileIO):
 
 
 @contextmanager
-def _replaced(name: str, stream: io.TextIOWrapper) -> Iterator[None]:
+def _replace_stream(name: str, stream: io.TextIOWrapper) -> Iterator[None]:
     stream.flush()
     replacement = io.TextIOWrapper(
         io.BufferedWriter(_Pipe(stream.fileno(), "w", closefd=False)),
@@ -84,12 +84,12 @@ def _is_pipe(stream: io.TextIOWrapper) -> bool:
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
-def on_terminal() -> bool:
+def is_terminal() -> bool:
     """Tell whether a person is looking at standard output."""
     return sys.stdout.isatty()
 
 
-def line(*words: object) -> None:
+def print_line(*words: object) -> None:
     """Print a line to standard output.
 
     :param words: what is in it, to be separated by blanks.
@@ -97,32 +97,32 @@ def line(*words: object) -> None:
     sys.stdout.write(escape_controls(" ".join(str(word) for word in words)) + "\n")
 
 
-def note(text: str) -> None:
+def print_info(text: str) -> None:
     """Print a line about what was done to standard error, where it disturbs no script."""
     sys.stdout.flush()
     sys.stderr.write(escape_controls(text) + "\n")
     sys.stderr.flush()
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print what went wrong to standard error."""
-    note(f"Error: {text}")
+    print_info(f"Error: {text}")
 
 
-def complain_and_fail(errors: Collection[str]) -> None:
+def print_errors_and_exit(errors: Collection[str]) -> None:
     """Print errors after the rest of the output, and end the command with 1 if there are any.
 
     :raises ExitStatus: if there are any.
     """
     for error in errors:
-        complain(error)
+        print_error(error)
     if errors:
         raise ExitStatus(1)
 
 
-def show_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Print a value as JSON, times in ISO 8601 and bytes in base64."""
-    line(json_text(value, 2))
+    print_line(json_text(value, 2))
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
@@ -139,21 +139,21 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
     def dump(value: Any) -> str:
         text = json.dumps(
-            value, indent=indent, default=_plain, ensure_ascii=escaped, allow_nan=False
+            value, indent=indent, default=_to_plain, ensure_ascii=escaped, allow_nan=False
         )
         return escape_controls_in_json(text)
 
-    return dump(_strict(value))
+    return dump(_to_strict_json(value))
 
 
-def _strict(value: Any) -> Any:
+def _to_strict_json(value: Any) -> Any:
     """Return a value as JSON can hold it: null for numbers it does not have, texts for keys."""
     if isinstance(value, dict):
         return _mapping(value)
     if isinstance(value, set | frozenset):
         value = sorted(value, key=str)
     if isinstance(value, list | tuple):
-        return [_strict(inner) for inner in value]
+        return [_to_strict_json(inner) for inner in value]
     if isinstance(value, float):
         return value if isfinite(value) else None
     return value
@@ -169,7 +169,7 @@ def _mapping(value: dict[Any, Any]) -> dict[str, Any]:
                 f"would both be {text!r} there; leave out --json"
             )
         keys[text] = key
-    return {text: _strict(value[key]) for text, key in keys.items()}
+    return {text: _to_strict_json(value[key]) for text, key in keys.items()}
 
 
 def _key(key: Any) -> str:
@@ -177,10 +177,10 @@ def _key(key: Any) -> str:
         return key
     if isinstance(key, bool) or key is None:
         return {True: "true", False: "false", None: "null"}[key]
-    return str(_plain(key))
+    return str(_to_plain(key))
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, date):  # which a datetime is
         return value.isoformat()
     if isinstance(value, bytes | bytearray):
@@ -199,13 +199,13 @@ def console(**options: Any) -> Console:
     return Console(highlight=False, **options)
 
 
-def show(renderable: RenderableType) -> None:
+def print_rich(renderable: RenderableType) -> None:
     """Print something of rich to the terminal."""
     sys.stdout.flush()
     console().print(renderable)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
+def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
     """Make a table of rich.
 
     :param columns: the headings; a column whose heading begins with ``#`` has numbers.
@@ -214,15 +214,15 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Renderabl
     from rich import box
     from rich.table import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    result = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in columns:
-        made.add_column(
+        result.add_column(
             _cell(heading.removeprefix("#")),
             justify="right" if heading.startswith("#") else "left",
         )
     for row in rows:
-        made.add_row(*(_cell(cell) for cell in row))
-    return made
+        result.add_row(*(_cell(cell) for cell in row))
+    return result
 
 
 def _cell(content: object) -> Text:

@@ -11,7 +11,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from . import output
-from .console_names import names
+from .console_namespace import console_namespace
 from .errors import ExitStatus
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ SOURCE = "<stdin>"
 async def _run(pipeline: Pipeline, text: str) -> None:
     await pipeline.open("one")
     try:
-        variables = names(pipeline)
+        variables = console_namespace(pipeline)
         try:
             for statement in ast.parse(text, SOURCE).body:
                 await _execute(statement, variables)
         except Exception as e:  # noqa: BLE001 - it is shown, as every console does
-            own = e.__traceback__
-            while own is not None and own.tb_frame.f_code.co_filename != SOURCE:
-                own = own.tb_next
-            told = traceback.format_exception(e.with_traceback(own))
-            output.note("".join(told).removesuffix("\n"))
+            trace = e.__traceback__
+            while trace is not None and trace.tb_frame.f_code.co_filename != SOURCE:
+                trace = trace.tb_next
+            told = traceback.format_exception(e.with_traceback(trace))
+            output.print_info("".join(told).removesuffix("\n"))
             raise ExitStatus(1) from None
     finally:
         await pipeline.close()
@@ -45,9 +45,9 @@ async def _execute(statement: ast.stmt, variables: dict[str, Any]) -> None:
     code = compile(
         ast.Interactive([statement]), SOURCE, "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     )
-    found = FunctionType(code, variables)()
-    if inspect.iscoroutine(found):
-        await found
+    result = FunctionType(code, variables)()
+    if inspect.iscoroutine(result):
+        await result
 
 
 def run_console(pipeline: Pipeline) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.utils.visible import escape_controls
 
-from .console_names import BANNER, names
+from .console_namespace import BANNER, console_namespace
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -54,14 +54,14 @@ class _Console(code.InteractiveConsole):
 
     def _begin(self, code: CodeType, future: concurrent.futures.Future[Any]) -> None:
         try:
-            found = FunctionType(code, self.locals)()
+            result = FunctionType(code, self.locals)()
         except BaseException as e:  # noqa: BLE001 - handed to the console's thread
             future.set_exception(e)
             return
-        if not inspect.iscoroutine(found):
-            future.set_result(found)
+        if not inspect.iscoroutine(result):
+            future.set_result(result)
             return
-        self._running = self._loop.create_task(found)
+        self._running = self._loop.create_task(result)
 
         def ended(task: asyncio.Task[Any]) -> None:
             self._running = None
@@ -84,7 +84,7 @@ async def _run(pipeline: Pipeline) -> None:
     loop = asyncio.get_running_loop()
     await pipeline.open("one")
     try:
-        console = _Console(names(pipeline), loop)
+        console = _Console(console_namespace(pipeline), loop)
         ended = asyncio.Event()
 
         def interact() -> None:

@@ -20,8 +20,8 @@ __all__ = ["progress_display"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
-SECONDS_BETWEEN_LINES = 5.0
-SECONDS_BETWEEN_FRAMES = 0.1
+LOG_INTERVAL_SECONDS = 5.0
+FRAME_INTERVAL_SECONDS = 0.1
 
 
 @contextmanager
@@ -30,55 +30,55 @@ def progress_display(pipeline: Pipeline) -> Iterator[Callable[[Progress], None]]
 
     :param pipeline: the pipeline that is run.
     """
-    if not output.on_terminal():
-        yield _Lines()
+    if not output.is_terminal():
+        yield _LogLines()
         return
     from rich.live import Live
 
-    table = _Table(list(pipeline.tasks))
+    table = _LiveTable(list(pipeline.tasks))
     # Drawn at once: a log line and the first frame at the same moment would leave two tables.
     with Live(
         table.render(),
         console=output.console(),
         get_renderable=table.render,
-        refresh_per_second=1 / SECONDS_BETWEEN_FRAMES,
+        refresh_per_second=1 / FRAME_INTERVAL_SECONDS,
     ):
-        yield table.take
+        yield table.update
 
 
-class _Lines:
+class _LogLines:
     def __init__(self) -> None:
-        self._next = 0.0
-        self._told: dict[str, str] = {}
+        self._next_at = 0.0
+        self._logged: dict[str, str] = {}
 
     def __call__(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next_at:
             return
-        self._next = now + SECONDS_BETWEEN_LINES
+        self._next_at = now + LOG_INTERVAL_SECONDS
         for task, waiting in progress.waiting.items():
-            told = (
+            message = (
                 f"{waiting} ready, {progress.running.get(task, 0)} live, "
                 f"{progress.launched.get(task, 0)} launched, {progress.failed.get(task, 0)} failed"
             )
-            if self._told.get(task) != told:
-                self._told[task] = told
-                log.info("%s: %s", task, told, extra={"task": task})
+            if self._logged.get(task) != message:
+                self._logged[task] = message
+                log.info("%s: %s", task, message, extra={"task": task})
 
 
-class _Table:
+class _LiveTable:
     def __init__(self, tasks: list[str]) -> None:
         self._tasks = tasks
         self._progress: Progress | None = None
         self._start = time.monotonic()
 
-    def take(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         self._progress = progress
 
     def render(self) -> RenderableType:
         seconds = time.monotonic() - self._start
         headings = ["task", "#ready", "#live", "#done", "#failed", "#rate", "#time left"]
-        return output.table(headings, [self._row(task, seconds) for task in self._tasks])
+        return output.make_table(headings, [self._row(task, seconds) for task in self._tasks])
 
     def _row(self, task: str, seconds: float) -> list[object]:
         progress = self._progress

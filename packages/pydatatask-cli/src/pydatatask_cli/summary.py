@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .output import line, show_json
+from .output import print_json, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,45 +16,49 @@ __all__ = ["DONE_WITHOUT_OUTPUT", "print_done_without_output", "print_summary"]
 DONE_WITHOUT_OUTPUT = "done_without_output"
 """The key under which JSON has the jobs that are done and lack an output, by link."""
 
-_MOST_JOBS = 20
+_MAX_JOBS_SHOWN = 20
 
 
 def print_summary(
     summary: RunSummary,
-    lacking: Mapping[str, Mapping[str, Sequence[str]]],
+    without_output: Mapping[str, Mapping[str, Sequence[str]]],
     *,
     as_json: bool = False,
 ) -> None:
     """Print what a run did.
 
     :param summary: what ``Pipeline.run`` gave.
-    :param lacking: the jobs that are done and lack an output, by task and link.
+    :param without_output: the jobs that are done and lack an output, by task and link.
     :param as_json: whether to print it as JSON.
     """
     if as_json:
         from dataclasses import asdict
 
-        found = {DONE_WITHOUT_OUTPUT: lacking} if lacking else {}
-        show_json(asdict(summary) | found)
+        extra = {DONE_WITHOUT_OUTPUT: without_output} if without_output else {}
+        print_json(asdict(summary) | extra)
         return
     launched = ", ".join(f"{name} {count}" for name, count in summary.launched.items())
-    line(f"launched: {launched or 'nothing'} ({summary.seconds:.1f} s)")
+    print_line(f"launched: {launched or 'nothing'} ({summary.seconds:.1f} s)")
     _print_jobs("failed", summary.failed)
     _print_jobs("could not be launched", summary.given_up)
-    print_done_without_output(lacking)
+    print_done_without_output(without_output)
 
 
-def print_done_without_output(lacking: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+def print_done_without_output(without_output: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
     """Print the jobs that are recorded as successes and lack an output.
 
-    :param lacking: the jobs by task and link.
+    :param without_output: the jobs by task and link.
     """
-    by_link = {f"{task}.{name}": jobs for task, it in lacking.items() for name, jobs in it.items()}
+    by_link = {
+        f"{task}.{name}": jobs
+        for task, links in without_output.items()
+        for name, jobs in links.items()
+    }
     _print_jobs("done without output", by_link)
 
 
-def _print_jobs(what: str, found: Mapping[str, Sequence[str]]) -> None:
-    for task, repeated in found.items():
-        jobs = sorted(set(repeated))  # a job that was retried during the run may fail twice
-        rest = f" and {len(jobs) - _MOST_JOBS} more" if len(jobs) > _MOST_JOBS else ""
-        line(f"{what}: {task} {len(jobs)}: {' '.join(jobs[:_MOST_JOBS])}{rest}")
+def _print_jobs(label: str, jobs_by_name: Mapping[str, Sequence[str]]) -> None:
+    for task, failures in jobs_by_name.items():
+        jobs = sorted(set(failures))  # a job that was retried during the run may fail twice
+        rest = f" and {len(jobs) - _MAX_JOBS_SHOWN} more" if len(jobs) > _MAX_JOBS_SHOWN else ""
+        print_line(f"{label}: {task} {len(jobs)}: {' '.join(jobs[:_MAX_JOBS_SHOWN])}{rest}")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pydatatask_core.pipeline import background, loop, updates
+from pydatatask_core.pipeline import background_tasks, run, updates
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten every wait for what may never come."""
-    monkeypatch.setattr(loop, "PATIENCE", 0.01)
-    monkeypatch.setattr(updates, "LONGEST_FAREWELL", 0.01)
-    monkeypatch.setattr(background, "LONGEST_FAREWELL", 0.01)
+    monkeypatch.setattr(run, "UPDATE_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(updates, "SHUTDOWN_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(background_tasks, "SHUTDOWN_TIMEOUT_SECONDS", 0.01)

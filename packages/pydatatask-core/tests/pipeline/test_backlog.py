@@ -46,7 +46,7 @@ def test_a_lower_priority_waits_until_the_launch_of_the_higher_has_returned() ->
     assert backlog.take(b) is None
     assert backlog.take(a) == "high"
     assert backlog.take(b) is None
-    backlog.scheduled(a, "high")
+    backlog.mark_scheduled(a, "high")
     assert backlog.take(b) == "low"
 
 
@@ -57,7 +57,7 @@ def test_a_lower_priority_of_the_same_task_waits_as_well() -> None:
 
     assert backlog.take(a) == "high"
     assert backlog.take(a) is None
-    backlog.scheduled(a, "high")
+    backlog.mark_scheduled(a, "high")
     assert backlog.take(a) == "low"
 
 
@@ -67,8 +67,8 @@ def test_a_refusal_holds_back_lower_priorities_of_its_quota() -> None:
     backlog.replace({a: {"high"}, b: {"low"}})
 
     assert backlog.take(a) == "high"
-    backlog.put_back(a, "high")
-    backlog.held.add(a)
+    backlog.requeue(a, "high")
+    backlog.refused.add(a)
 
     assert backlog.take(b) is None
 
@@ -79,8 +79,8 @@ def test_a_refusal_holds_back_nothing_of_another_quota() -> None:
     backlog.replace({a: {"high"}, b: {"low"}})
 
     assert backlog.take(a) == "high"
-    backlog.put_back(a, "high")
-    backlog.held.add(a)
+    backlog.requeue(a, "high")
+    backlog.refused.add(a)
 
     assert backlog.take(b) == "low"
 
@@ -92,7 +92,7 @@ def test_a_job_that_was_refused_comes_first_again() -> None:
 
     first = backlog.take(a)
     assert first == "x"
-    backlog.put_back(a, first)
+    backlog.requeue(a, first)
 
     assert backlog.count(a) == 2
     assert backlog.take(a) == "x"

@@ -9,8 +9,8 @@ import pytest
 
 from pydatatask_core import Pipeline, StoreError, Task
 from pydatatask_core.errors import TemplateError
-from pydatatask_core.pipeline.holds import Holds
 from pydatatask_core.pipeline.launch_errors import reason_of
+from pydatatask_core.pipeline.launch_guard import LaunchGuard
 
 from .fakes import Detached, jobs
 
@@ -83,29 +83,29 @@ async def test_errors_of_two_tasks_are_two_errors(told: Any) -> None:
     assert sorted(message.split(":")[0] for message in told()) == ["one", "two"]
 
 
-def _holds(task: Task, *failing: tuple[str, str]) -> Holds:
-    holds = Holds(lambda: 0.0)
+def _failing_guard(task: Task, *failing: tuple[str, str]) -> LaunchGuard:
+    guard = LaunchGuard(lambda: 0.0)
     for job, text in failing:
-        holds.failed(task, job, TemplateError(text))
-    return holds
+        guard.failed(task, job, TemplateError(text))
+    return guard
 
 
 async def test_an_error_that_no_job_has_any_more_is_told_again(told: Any) -> None:
     task = Failing("task", jobs())
-    holds = _holds(task, ("a", "x"), ("b", "x"))
-    holds.report()
-    holds.failed(task, "a", TemplateError("x"))
+    guard = _failing_guard(task, ("a", "x"), ("b", "x"))
+    guard.report()
+    guard.failed(task, "a", TemplateError("x"))
     assert len(told()) == 2
-    holds.launched(task, "a")
-    holds.allowed(task, frozenset(), frozenset())  # b is gone
-    holds.failed(task, "a", TemplateError("x"))
+    guard.launched(task, "a")
+    guard.allowed(task, frozenset(), frozenset())  # b is gone
+    guard.failed(task, "a", TemplateError("x"))
     assert len(told()) == 3
 
 
 async def test_a_job_whose_error_changes_no_longer_counts_for_the_old_one(told: Any) -> None:
     task = Failing("task", jobs())
-    holds = _holds(task, ("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"))
-    holds.report()
+    guard = _failing_guard(task, ("a", "x"), ("b", "x"), ("b", "y"), ("c", "y"))
+    guard.report()
     assert [m.split(": ", 1)[1].split(" ")[:2] for m in told()] == [
         ["job", "a"],
         ["job", "b"],
@@ -115,12 +115,12 @@ async def test_a_job_whose_error_changes_no_longer_counts_for_the_old_one(told: 
 
 async def test_between_rounds_the_number_is_told_as_it_doubles(told: Any) -> None:
     task = Failing("task", jobs())
-    holds = Holds(lambda: 0.0)
+    guard = LaunchGuard(lambda: 0.0)
     names: list[str] = []
     for count in range(1, 101):
         names.append(f"j{count}")
-        holds.failed(task, names[-1], TemplateError("x"))
-        holds.allowed(task, frozenset(names), frozenset())
+        guard.failed(task, names[-1], TemplateError("x"))
+        guard.allowed(task, frozenset(names), frozenset())
     counts = [message.split()[1] for message in told()[1:]]
     assert counts == ["2", "4", "8", "16", "32", "64"]
 

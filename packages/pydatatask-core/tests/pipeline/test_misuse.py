@@ -18,7 +18,7 @@ from pydatatask_core.errors import (
 )
 
 from .fakes import function_task, jobs, quiet
-from .waiting import FAR, settled
+from .waits import FAR, settled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from pydatatask_core import InProcessMetadataRepository, InProcessSyncTask, Pipeline, Task
 from pydatatask_core.errors import LaunchRefusedError
-from pydatatask_core.pipeline import loop
+from pydatatask_core.pipeline import run as loop
 from pydatatask_core.pipeline.dispatch import Dispatcher
-from pydatatask_core.pipeline.holds import Holds
-from pydatatask_core.pipeline.readiness import Found
+from pydatatask_core.pipeline.launch_guard import LaunchGuard
+from pydatatask_core.pipeline.readiness import ReadyJobs
 
 from .fakes import Detached, Gated
-from .waiting import settled
+from .waits import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ def counting(task: Task, launches: Counter[tuple[str, str]]) -> Task:
 @pytest.fixture(scope="module", autouse=True)
 def _no_pauses_between_rounds() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "ROUND_SHARE", 0.0)
+        patch.setattr(loop, "ROUND_PAUSE_FACTOR", 0.0)
         yield
 
 
@@ -268,13 +268,13 @@ async def test_only_a_job_that_waited_before_the_listing_can_be_missing_in_it() 
             self.missing = jobs
 
     task = Waits("t", InProcessMetadataRepository())
-    dispatcher = Dispatcher(None, Holds())
-    nothing = Found(frozenset(), frozenset())
+    dispatcher = Dispatcher(None, LaunchGuard())
+    nothing = ReadyJobs(frozenset(), frozenset())
     dispatcher.begin_listing([task])
     task.retry_later("a", 3600)
-    dispatcher.offer({task: nothing})
+    dispatcher.set_ready({task: nothing})
     assert task.missing == frozenset()
     dispatcher.begin_listing([task])
-    dispatcher.offer({task: nothing})
+    dispatcher.set_ready({task: nothing})
     assert task.missing == {"a"}
     task.attach(None)

@@ -19,7 +19,7 @@ from pydatatask_core.errors import (
 )
 
 from .fakes import Counting, Detached, function_task, jobs
-from .waiting import FAR, a_while, cancelled, settled
+from .waits import FAR, a_while, cancelled, settled
 
 # -- tasks of the old kind ---------------------------------------------------------------------
 

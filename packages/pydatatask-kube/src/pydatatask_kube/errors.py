@@ -11,9 +11,9 @@ from pydatatask_core.errors import ProcessManagerError, PydatataskError, describ
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["PodManagerError", "api_errors", "refusal"]
+__all__ = ["PodManagerError", "api_error", "api_errors"]
 
-_LONGEST_TEXT = 1000
+_MAX_MESSAGE_LENGTH = 1000
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _MEANINGS = {
     401: "the API server does not accept the credentials",
@@ -75,7 +75,7 @@ def api_errors(action: str, where: str) -> Iterator[None]:
     except PydatataskError:
         raise
     except ApiException as e:
-        raise refusal(action, where, e.status or 0, e.body or e.reason or "") from e
+        raise api_error(action, where, e.status or 0, e.body or e.reason or "") from e
     except ConfigException as e:
         raise PodManagerError(action, where, f"there is no usable configuration: {e}") from e
     except TimeoutError as e:
@@ -84,7 +84,7 @@ def api_errors(action: str, where: str) -> Iterator[None]:
         raise PodManagerError(action, where, " ".join(describe(e).split())) from e
 
 
-def refusal(
+def api_error(
     action: str, where: str, status: int, body: bytes | str, retry_after: float | None = None
 ) -> PodManagerError:
     """Return the error for a response whose status is not one of success.
@@ -95,9 +95,9 @@ def refusal(
     :param body: the body, which is a Kubernetes ``Status`` if the API server sent it.
     :param retry_after: the value of the ``Retry-After`` header in seconds.
     """
-    told = _status(body)
-    message = " ".join(str(told.get("message") or "").split())[:_LONGEST_TEXT]
-    details = told.get("details")
+    status_body = _parse_status(body)
+    message = " ".join(str(status_body.get("message") or "").split())[:_MAX_MESSAGE_LENGTH]
+    details = status_body.get("details")
     if retry_after is None and isinstance(details, dict):
         seconds = details.get("retryAfterSeconds")
         retry_after = float(seconds) if isinstance(seconds, int | float) else None
@@ -108,15 +108,15 @@ def refusal(
         where,
         cause,
         status=status,
-        reason=str(told.get("reason") or ""),
+        reason=str(status_body.get("reason") or ""),
         retry_after=retry_after,
     )
 
 
-def _status(body: bytes | str) -> dict[str, Any]:
+def _parse_status(body: bytes | str) -> dict[str, Any]:
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"message": text}
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {"message": text}

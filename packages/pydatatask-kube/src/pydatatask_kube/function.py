@@ -191,12 +191,14 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             return
         success = bool(record["success"])
         if not success and not await self.func_done.contains(job):
-            lacking = {"success", "start_time", "end_time", "reason", "attempt"}
-            kept = {key: value for key, value in record.items() if key in lacking}
+            fields = {"success", "start_time", "end_time", "reason", "attempt"}
+            kept = {key: value for key, value in record.items() if key in fields}
             await self.func_done.dump(job, kept)
         elif record["attempt"] > 1:
-            found = await self.func_done.info(job)
-            success = not (isinstance(found, dict) and found.get("success") is False)
+            record_of_function = await self.func_done.info(job)
+            success = not (
+                isinstance(record_of_function, dict) and record_of_function.get("success") is False
+            )
         else:
             return
         self.outcome_view("func_done").record_verdict(job, success)

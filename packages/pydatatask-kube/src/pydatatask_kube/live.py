@@ -13,7 +13,7 @@ from pydatatask_core.errors import (
 from pydatatask_core.repository.base import Repository
 
 from .errors import PodManagerError
-from .names import MAX_LABEL, job_of
+from .pod_names import MAX_LABEL, job_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kubernetes_asyncio.client import V1Pod
 
-    from .setting import KubeSetting
+    from .jobs.config import KubeTaskConfig
 
     T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class LiveKubeRepository(Repository):
     CHARSET_START_END = string.ascii_letters + string.digits
     MAX_JOB_ID_LENGTH = MAX_LABEL
 
-    def __init__(self, task: KubeSetting) -> None:
+    def __init__(self, task: KubeTaskConfig) -> None:
         self.task = task
         self._last: tuple[frozenset[str], frozenset[str], frozenset[str]] | None = None
 
@@ -58,12 +58,14 @@ class LiveKubeRepository(Repository):
 
     async def keys(self) -> frozenset[str]:
         if not self.task.drives:
-            found = await self._translated("list pods", self.task.podman.find(self.task.name))
-            jobs = [job for pod in found if (job := job_of(pod)) is not None]
+            pods_of_task = await self._translate_errors(
+                "list pods", self.task.podman.find(self.task.name)
+            )
+            jobs = [job for pod in pods_of_task if (job := job_of(pod)) is not None]
             return frozenset(self.valid_names(jobs))
-        watch = self.task.podman.watch
-        await self._translated("list pods", self.task.known())
-        pods, running = watch.jobs(self.task.name), frozenset(self.task.running)
+        informer = self.task.podman.informer
+        await self._translate_errors("list pods", self.task.load_pods())
+        pods, running = informer.jobs(self.task.name), frozenset(self.task.running)
         if self._last is None or self._last[0] is not pods or self._last[1] != running:
             self._last = pods, running, frozenset(self.valid_names(pods)) | running
         return self._last[2]
@@ -73,9 +75,9 @@ class LiveKubeRepository(Repository):
             return False
         action = f"look for the pod of job {item!r}"
         if self.task.drives:
-            await self._translated(action, self.task.known())
+            await self._translate_errors(action, self.task.load_pods())
             return item in await self.keys()
-        return bool(await self._translated(action, self.task.find(item)))
+        return bool(await self._translate_errors(action, self.task.find(item)))
 
     async def info(self, job: str) -> None:
         """Return None, because there is no templating info for live pods."""
@@ -83,7 +85,9 @@ class LiveKubeRepository(Repository):
 
     async def pods(self) -> list[V1Pod]:
         """Return a list of live pod objects corresponding to this repository."""
-        return await self._translated("list pods", self.task.podman.query(task=self.task.name))
+        return await self._translate_errors(
+            "list pods", self.task.podman.query(task=self.task.name)
+        )
 
     async def delete(self, job: str) -> None:
         """Delete the pod of a job, without marking the job as complete.
@@ -92,11 +96,11 @@ class LiveKubeRepository(Repository):
         """
         self.check_job_id(job)
         action = f"delete the pod of job {job!r}"
-        for pod in await self._translated(action, self.task.find(job)):
-            await self._translated(action, self.task.discard(pod))
-        await self.task.forget(job)
+        for pod in await self._translate_errors(action, self.task.find(job)):
+            await self._translate_errors(action, self.task.discard(pod))
+        await self.task.forget_retry(job)
 
-    async def _translated(self, action: str, result: Awaitable[T]) -> T:
+    async def _translate_errors(self, action: str, result: Awaitable[T]) -> T:
         try:
             return await result
         except PodManagerError as e:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TaskConfigurationError
 
-from .client import Client
-from .manifest import complete
-from .names import check_label, selector
-from .pods import Pods
-from .watch import PodWatch
+from .cluster.client import Client
+from .cluster.informer import PodInformer
+from .cluster.pod_api import PodApi
+from .manifest.pod_manifest import complete
+from .pod_names import check_label, selector
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["PodManager"]
 
 
-class PodManager(Pods):
+class PodManager(PodApi):
     """A pod manager allows multiple tasks to share a connection to a kubernetes cluster.
 
     Create it as a resource of the session::
@@ -64,8 +64,8 @@ class PodManager(Pods):
             )
         app = check_label("the app of a PodManager", app)
         super().__init__(app, namespace, Client(config, namespace))
-        self.watch = PodWatch(self)
-        self.tasks: set[str] = set()
+        self.informer = PodInformer(self)
+        self.inspected_tasks: set[str] = set()
         """The tasks that were opened for inspection only; driven tasks listen to the watch."""
 
     # -- connection ------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class PodManager(Pods):
 
     async def close(self) -> None:
         """Close the network connections associated with this podman."""
-        await self.watch.close()
+        await self.informer.close()
         await self.client.close()
 
     # -- documented methods ----------------------------------------------------------------------
@@ -133,7 +133,7 @@ class PodManager(Pods):
         """
         pods = await self.find(task, job)
         await self.connect()
-        return [self.typed(self.watch.whole(pod)) for pod in pods]
+        return [self.typed(self.informer.full(pod)) for pod in pods]
 
     async def delete(self, pod: V1Pod) -> None:
         """Destroy the given pod; do nothing if it has been deleted already.
@@ -154,8 +154,8 @@ class PodManager(Pods):
         texts = []
         async with asyncio.timeout(timeout):
             for container in containers:
-                async with self.log(pod.metadata.name, container) as answer:
-                    texts.append((await answer.read()).decode(errors="replace"))
+                async with self.log(pod.metadata.name, container) as response:
+                    texts.append((await response.read()).decode(errors="replace"))
         return "".join(texts)
 
     # -- pods as JSON, used by KubeTask -----------------------------------------------------------
@@ -165,8 +165,8 @@ class PodManager(Pods):
         from types import SimpleNamespace
 
         # deserialize() uses the `data` attribute of a response only.
-        answer: Any = SimpleNamespace(data=json.dumps(pod))
-        typed: V1Pod = self.api.deserialize(answer, "V1Pod")
+        response: Any = SimpleNamespace(data=json.dumps(pod))
+        typed: V1Pod = self.api.deserialize(response, "V1Pod")
         return typed
 
     async def find(self, task: str | None = None, job: str | None = None) -> list[dict[str, Any]]:
@@ -175,13 +175,13 @@ class PodManager(Pods):
         :param task: the value of their label ``task``; any by default.
         :param job: the value of their label ``job``; any by default.
         """
-        if self.watch.synced:
-            return self.watch.pods(task, job)
-        found: list[dict[str, Any]] = []
+        if self.informer.synced:
+            return self.informer.pods(task, job)
+        result: list[dict[str, Any]] = []
         async with aclosing(self.pages(selector(self.app, task, job))) as pages:
             async for pods, _ in pages:
-                found += pods
-        return found
+                result += pods
+        return result
 
     def __repr__(self) -> str:
         return f"PodManager({self.app!r}, {self.namespace!r})"

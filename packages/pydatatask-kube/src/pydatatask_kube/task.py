@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydatatask_core.errors import LaunchRefusedError, TaskError
 from pydatatask_core.task.detached.tracker import Phase
 
-from ._task.job import LiveJob
-from ._task.jobs import Jobs
-from ._task.launching import Launcher
-from ._task.leaving import LOOK_AGAIN
-from ._task.usage import usage_of
-from .control import KubeControl
+from .jobs.control import KubeControl
+from .jobs.job import PodJob
+from .jobs.launch import Launcher
+from .jobs.terminating_pods import POLL_INTERVAL_SECONDS
+from .jobs.tracker import PodTracker
+from .jobs.usage import usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ __all__ = ["KubeTask"]
 
 log = logging.getLogger("pydatatask.task")
 
-MOST_UNRECORDED = 64
+MAX_PENDING_RECORDS = 64
 """Nothing is launched while the outcomes of this many jobs are waiting to be recorded."""
 
 
@@ -97,18 +97,18 @@ class KubeTask(KubeControl):
     checks_outputs_in_pod: ClassVar[bool] = False
     """Whether the pod itself checks the required outputs of its job, and fails without them."""
 
-    def _prepare(self) -> None:
+    def _create_collaborators(self) -> None:
         self._launcher = Launcher(self)
-        self._jobs = Jobs(self)
+        self._tracker = PodTracker(self)
         self.resources.register(self._usage, window=self.window)
 
     # -- opening ---------------------------------------------------------------------------------
 
     def attach(self, runtime: Runtime | None) -> None:
         super().attach(runtime)
-        self._jobs.close()
+        self._tracker.close()
         self._open_podman = None
-        self._jobs = Jobs(self)
+        self._tracker = PodTracker(self)
 
     async def validate(self) -> None:
         """Check the configuration and the cluster, and find the pods of an earlier driver.
@@ -119,16 +119,16 @@ class KubeTask(KubeControl):
             that can never be defined.
         :raises PodManagerError: if pods cannot be listed.
         """
-        self._jobs.listen()  # first, because the watch reports the pods that have no listener
-        if self.looks_only:
-            self.podman.tasks.add(self.name)
+        self._tracker.listen()  # first, because the watch reports the pods that have no listener
+        if self.is_inspecting:
+            self.podman.inspected_tasks.add(self.name)
         await self.template.check()
         self.template.require_known(("job", "task", "argv0", *self.env), self.links)
-        await self._jobs.adopt()
+        await self._tracker.adopt()
 
     async def _usage(self) -> Resources:
         """Return the resources that this task's pods use, and the number of recent launches."""
-        return await usage_of(self, self._jobs)
+        return await usage_of(self, self._tracker)
 
     async def requested_resources(self, job: str) -> Resources | None:
         return await self._launcher.requested_resources(job)
@@ -137,20 +137,20 @@ class KubeTask(KubeControl):
 
     @property
     def running(self) -> AbstractSet[str]:
-        return self._jobs.jobs.keys()
+        return self._tracker.jobs.keys()
 
     async def update(self) -> bool:
         """Retry the actions that had to wait; endings of pods arrive from the watch."""
-        jobs = self._jobs
-        await jobs.adopt()
-        live, leaving = list(jobs.jobs.values()), jobs.leaving.expected
-        if not live:
-            return leaving  # wait for these pods before the next update
-        jobs.record_exited(live)
+        tracker = self._tracker
+        await tracker.adopt()
+        tracked, terminating = list(tracker.jobs.values()), tracker.terminating.expects_deletions
+        if not tracked:
+            return terminating  # wait for these pods before the next update
+        tracker.record_exited(tracked)
         if self.runtime is None:
             await self.launch_due_retries()
         if self.runtime is None or not self.runtime.looping:
-            await jobs.wait_recorded()
+            await tracker.wait_recorded()
         return True
 
     async def launch(self, job: str) -> None:
@@ -162,57 +162,57 @@ class KubeTask(KubeControl):
         :raises TaskError: if the job is running already.
         :raises PodManagerError: if the pod could not be created.
         """
-        jobs = self._jobs
+        tracker = self._tracker
         self.check_recordable(job)
-        await jobs.adopt()
-        live = jobs.jobs.get(job)
-        if live is None:
-            live = jobs.jobs[job] = LiveJob(job)
-        elif live.phase is Phase.WAITING:
+        await tracker.adopt()
+        tracked = tracker.jobs.get(job)
+        if tracked is None:
+            tracked = tracker.jobs[job] = PodJob(job)
+        elif tracked.phase is Phase.WAITING:
             self._waiting.discard(job)
-            jobs.set_phase(live, Phase.LAUNCHING)
+            tracker.set_phase(tracked, Phase.LAUNCHING)
         else:
             raise TaskError(f"{self.name}: job {job!r} is running already")
-        await self._begin(live)
+        await self._start(tracked)
         if self.synchronous:
-            await self._complete(live)
+            await self._complete(tracked)
         elif not self.drives:
-            jobs.untrack(live)  # the driver tracks it
+            tracker.untrack(tracked)  # the driver tracks it
 
-    async def _begin(self, live: LiveJob) -> None:
-        jobs = self._jobs
+    async def _start(self, tracked: PodJob) -> None:
+        tracker = self._tracker
         try:
-            if jobs.pending_records >= MOST_UNRECORDED:
-                raise LaunchRefusedError(self.name, live.job, "unrecorded job outcomes")
-            await self._launcher.launch(live, jobs)
+            if tracker.pending_records >= MAX_PENDING_RECORDS:
+                raise LaunchRefusedError(self.name, tracked.job, "unrecorded job outcomes")
+            await self._launcher.launch(tracked, tracker)
         except LaunchRefusedError:
-            if live.attempt > 1:
-                jobs.set_phase(live, Phase.WAITING)
-                self._waiting.add(live.job)
+            if tracked.attempt > 1:
+                tracker.set_phase(tracked, Phase.WAITING)
+                self._waiting.add(tracked.job)
             else:
-                jobs.give_up(live)
+                tracker.on_launch_failed(tracked)
             raise
         except BaseException:
-            if live.attempt > 1:
-                jobs.schedule_retry(live, live.next_delay(1.0))
+            if tracked.attempt > 1:
+                tracker.schedule_retry(tracked, tracked.next_delay(1.0))
             else:
-                jobs.give_up(live)
+                tracker.on_launch_failed(tracked)
             raise
-        jobs.run_on(live)
+        tracker.watch(tracked)
 
-    async def _complete(self, live: LiveJob) -> None:
+    async def _complete(self, tracked: PodJob) -> None:
         """Track a job until it has finished, as a pipeline does otherwise."""
-        jobs = self._jobs
-        while not live.finished.is_set():
-            if not self.drives and live.pod is not None and not live.gone:
-                pod = await self.podman.get(live.name)
-                jobs.changed(live.pod if pod is None else pod, gone=pod is None)
-            jobs.record_exited([live])
-            if live.phase is Phase.WAITING and time.monotonic() >= live.not_before:
+        tracker = self._tracker
+        while not tracked.finished.is_set():
+            if not self.drives and tracked.pod is not None and not tracked.gone:
+                pod = await self.podman.get(tracked.name)
+                tracker.on_pod(tracked.pod if pod is None else pod, gone=pod is None)
+            tracker.record_exited([tracked])
+            if tracked.phase is Phase.WAITING and time.monotonic() >= tracked.not_before:
                 with contextlib.suppress(LaunchRefusedError):
-                    return await self.launch(live.job)
+                    return await self.launch(tracked.job)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(live.finished.wait(), LOOK_AGAIN)
+                await asyncio.wait_for(tracked.finished.wait(), POLL_INTERVAL_SECONDS)
 
     async def settled(self, job: str, record: Mapping[str, Any]) -> None:
         """Handle the outcome of a job that will not be retried; a hook for subclasses.
@@ -257,4 +257,4 @@ class KubeTask(KubeControl):
             the grace period of the pod.
         :return: whether there was a job to kill.
         """
-        return await self.end_early(job, grace)
+        return await self.kill_job(job, grace)

@@ -23,7 +23,7 @@ from services.kubernetes.proxy import kind_of
 
 from pydatatask_kube import PodManager
 
-from .shapes import Pod, matches, now, runs, statuses
+from .pod_json import Pod, matches, now, runs, statuses
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -102,7 +102,7 @@ class ApiServer:
     def set_status(self, pod: Pod, **status: Any) -> None:
         """Change the status of a pod."""
         pod["status"] = {**pod["status"], **status}
-        self._changed("MODIFIED", pod)
+        self._notify_watches("MODIFIED", pod)
 
     def hold(self, pod: Pod) -> None:
         """Add a finalizer to a pod, so that it remains after its deletion until it is removed."""
@@ -111,7 +111,7 @@ class ApiServer:
     def remove(self, pod: Pod) -> None:
         """Remove a pod."""
         if self.pods.pop(pod["metadata"]["name"], None) is not None:
-            self._changed("DELETED", pod)
+            self._notify_watches("DELETED", pod)
 
     def add(self, task: str, job: str, name: str | None = None, app: str = APP) -> Pod:
         """Create a pod like another client."""
@@ -127,7 +127,7 @@ class ApiServer:
         self.pods[pod["metadata"]["name"]] = pod
         self.created[pod["metadata"]["labels"].get("job", "")] += 1
         self.most_at_once = max(self.most_at_once, self.active)
-        self._changed("ADDED", pod)
+        self._notify_watches("ADDED", pod)
         self.on_create(pod)
         return pod
 
@@ -137,7 +137,7 @@ class ApiServer:
         over = ("Succeeded", "Failed")
         return sum(pod["status"]["phase"] not in over for pod in self.pods.values())
 
-    def _changed(self, kind: str, pod: Pod) -> None:
+    def _notify_watches(self, kind: str, pod: Pod) -> None:
         self._version += 1
         pod["metadata"]["resourceVersion"] = str(self._version)
         self._history.append((self._version, kind, copy.deepcopy(pod)))
@@ -256,7 +256,7 @@ class ApiServer:
             due = datetime.now(UTC) + timedelta(seconds=grace)
             pod["metadata"]["deletionGracePeriodSeconds"] = grace
             pod["metadata"]["deletionTimestamp"] = due.strftime("%Y-%m-%dT%H:%M:%SZ")
-            self._changed("MODIFIED", pod)
+            self._notify_watches("MODIFIED", pod)
         else:
             self.remove(pod)
         return web.json_response(pod)
@@ -270,7 +270,7 @@ class ApiServer:
             change.get("metadata", {}).get("annotations", {})
         )
         pod["spec"].update(change.get("spec", {}))
-        self._changed("MODIFIED", pod)
+        self._notify_watches("MODIFIED", pod)
         return web.json_response(pod)
 
     def write(self, pod: Pod, text: bytes, container: str = "main") -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pydatatask_kube import clock
-from pydatatask_kube.clock import ServerClock
+from pydatatask_kube.cluster import clock
+from pydatatask_kube.cluster.clock import ServerClock
 
 if TYPE_CHECKING:
     from pydatatask_kube import PodManager
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the monotonic time as a list with one item that can be changed."""
-    told = [1000.0]
-    monkeypatch.setattr(time, "monotonic", lambda: told[0])
-    return told
+    messages = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: messages[0])
+    return messages
 
 
 def test_it_continues_from_the_date_of_the_last_response(seconds: list[float]) -> None:

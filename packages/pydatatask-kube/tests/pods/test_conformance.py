@@ -8,7 +8,7 @@ import pytest
 
 from pydatatask_core.testing import RepositoryContract
 
-from .driving import Driven, until
+from .driven_task import Driven, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ class LivePods(RepositoryContract):
     async def broken(
         self, server: ApiServer, monkeypatch: pytest.MonkeyPatch
     ) -> AsyncIterator[Any]:
-        monkeypatch.setattr("pydatatask_kube.client.TRIES", 1)
+        monkeypatch.setattr("pydatatask_kube.cluster.client.MAX_ATTEMPTS", 1)
         server.url = "http://127.0.0.1:9"
         driven = Driven(server)
         yield driven.task.live
@@ -71,7 +71,7 @@ class TestDriven(LivePods):
     mode = "drive"
 
     async def shown(self, repo: Any, pod: Any) -> None:
-        watch = repo.task.podman.watch
+        informer = repo.task.podman.informer
         await until(
-            lambda: any(p["metadata"]["name"] == pod["metadata"]["name"] for p in watch.pods())
+            lambda: any(p["metadata"]["name"] == pod["metadata"]["name"] for p in informer.pods())
         )

@@ -16,9 +16,9 @@ from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task import InProcessSyncTask
 from pydatatask_kube import PodManager, PodManagerError
-from pydatatask_kube.pods import PAGE
+from pydatatask_kube.cluster.pod_api import PAGE_SIZE
 
-from .driving import Driven, until
+from .driven_task import Driven, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,9 +32,9 @@ JOBS = [f"job{i:02}" for i in range(40)]
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the delay between attempts."""
-    monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 0.005)
-    monkeypatch.setattr("pydatatask_kube.watch._FIRST_WAIT", 0.005)
-    monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("pydatatask_kube.cluster.client._INITIAL_BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr("pydatatask_kube.cluster.informer._INITIAL_BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr("pydatatask_kube.cluster.informer._MAX_BACKOFF_SECONDS", 0.05)
 
 
 async def _live_and_end(server: ApiServer, stop: asyncio.Event) -> None:
@@ -97,7 +97,7 @@ async def test_all_jobs_are_done_despite_faults_and_no_pod_is_created_twice(
     driven, stop = Driven(server, *JOBS, quota=Resources.parse(1, "1Ti")), asyncio.Event()
     life = asyncio.create_task(_live_and_end(server, stop))
     async with driven.running() as run:
-        await until(lambda: driven.podman.watch.synced)
+        await until(lambda: driven.podman.informer.synced)
         trouble(server, random.Random(7))
         await asyncio.wait_for(run, 50)
         server.refuse, server.lose = (lambda what: None), (lambda what: False)
@@ -180,7 +180,7 @@ async def test_a_pod_deleted_between_two_watches_is_detected_at_once(
     async with driven.open():
         await driven.task.launch("job")
         server.run(server.of("job"))
-        await until(lambda: driven.podman.watch.jobs("task"))
+        await until(lambda: driven.podman.informer.jobs("task"))
         server.pods.clear()
         server.forget_history()
         server.cut_watches()
@@ -237,7 +237,7 @@ async def test_an_unreachable_server_is_an_error_with_its_address(server: ApiSer
 async def test_a_missing_configuration_is_an_error_with_its_path_and_is_not_retried(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 1e6)
+    monkeypatch.setattr("pydatatask_kube.cluster.client._INITIAL_BACKOFF_SECONDS", 1e6)
     file = tmp_path / "config"
     monkeypatch.setenv("KUBECONFIG", str(file))
     podman = PodManager("app", "testing")
@@ -265,7 +265,7 @@ async def test_a_refusal_is_never_treated_as_an_empty_listing(
 async def test_a_server_that_never_responds_does_not_hang_anything(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pydatatask_kube.client.TRIES", 2)
+    monkeypatch.setattr("pydatatask_kube.cluster.client.MAX_ATTEMPTS", 2)
     silent: list[asyncio.StreamWriter] = []
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -275,7 +275,7 @@ async def test_a_server_that_never_responds_does_not_hang_anything(
     peer = await asyncio.start_server(listen, "127.0.0.1", 0)
     server.url = f"http://127.0.0.1:{peer.sockets[0].getsockname()[1]}"
     podman = server.manager()
-    podman.client.silence = 0.1
+    podman.client.read_timeout = 0.1
     with pytest.raises(PodManagerError, match=r"imeout|in time"):
         await podman.find()
     await podman.close()
@@ -289,7 +289,7 @@ async def test_the_next_task_is_started_after_a_terminating_pod_is_deleted(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driven, rounds, held = Driven(server, "job"), 0, list[Any]()
-    tell, update = server._changed, driven.task.update
+    tell, update = server._notify_watches, driven.task.update
 
     def hold_back(kind: str, pod: Any) -> None:
         if kind == "DELETED":
@@ -302,7 +302,7 @@ async def test_the_next_task_is_started_after_a_terminating_pod_is_deleted(
         rounds += bool(held)
         return await update()
 
-    monkeypatch.setattr(server, "_changed", hold_back)
+    monkeypatch.setattr(server, "_notify_watches", hold_back)
     monkeypatch.setattr(driven.task, "update", count)
 
     @InProcessSyncTask("after", InProcessMetadataRepository())
@@ -330,7 +330,7 @@ async def test_requests_are_few(server: ApiServer) -> None:
             server.finish(pod)
         await until(lambda: not server.pods)
         await pipeline.update()
-        pages = 1 + number // PAGE  # one of the empty listing, and those of all pods
+        pages = 1 + number // PAGE_SIZE  # one of the empty listing, and those of all pods
         once = Counter(create=number, log=number, delete=number)
         assert server.counts == Counter(list=pages, watch=2) + once
         assert set(server.created.values()) == {1}

@@ -13,7 +13,7 @@ from pydatatask_core.resource_manager import ResourceManager, Resources
 from pydatatask_core.task import Retries
 from pydatatask_kube import KubeFunctionTask
 
-from .driving import TEMPLATE, until
+from .driven_task import TEMPLATE, until
 
 if TYPE_CHECKING:
     from .api_server import ApiServer

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pydatatask_core.errors import TemplateError
-from pydatatask_kube.filled import Filled
-from pydatatask_kube.manifest import complete, parse
+from pydatatask_kube.manifest.pod_manifest import complete, parse
+from pydatatask_kube.manifest.rendered_template import RenderedTemplate
 
 GOOD = """\
 apiVersion: v1
@@ -67,7 +67,7 @@ def test_an_invalid_manifest_is_rejected_with_its_text_and_the_line(
     text: str, complaint: str, line: int | None
 ) -> None:
     with pytest.raises(TemplateError) as caught:
-        Filled("mytask", "myjob", text).parse()
+        RenderedTemplate("mytask", "myjob", text).parse()
     message = str(caught.value)
     assert message.startswith("mytask: the manifest for job 'myjob'")
     assert complaint in message

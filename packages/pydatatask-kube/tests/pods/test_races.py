@@ -12,9 +12,9 @@ from pydatatask_core.errors import LaunchRefusedError, SessionError
 from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.task.retries import Retries
 from pydatatask_kube import PodManager, PodManagerError
-from pydatatask_kube.watch import PodWatch
+from pydatatask_kube.cluster.informer import PodInformer
 
-from .driving import Driven, until
+from .driven_task import Driven, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the delay between attempts."""
-    monkeypatch.setattr("pydatatask_kube.client._FIRST_WAIT", 0.005)
-    monkeypatch.setattr("pydatatask_kube.watch._FIRST_WAIT", 0.005)
-    monkeypatch.setattr("pydatatask_kube.watch._LONGEST_WAIT", 0.05)
+    monkeypatch.setattr("pydatatask_kube.cluster.client._INITIAL_BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr("pydatatask_kube.cluster.informer._INITIAL_BACKOFF_SECONDS", 0.005)
+    monkeypatch.setattr("pydatatask_kube.cluster.informer._MAX_BACKOFF_SECONDS", 0.05)
 
 
 def _delay_answers(driven: Driven, pods: list[dict[str, Any]]) -> asyncio.Event:
@@ -45,7 +45,7 @@ def _delay_answers(driven: Driven, pods: list[dict[str, Any]]) -> asyncio.Event:
 
 def _seen(driven: Driven) -> str | None:
     """Return the last known phase of the pod, or "deleted" if it is terminating."""
-    for pod in driven.podman.watch.pods("task"):
+    for pod in driven.podman.informer.pods("task"):
         deleted = "deletionTimestamp" in pod["metadata"]
         return "deleted" if deleted else str(pod["status"]["phase"])
     return None
@@ -64,7 +64,7 @@ async def test_the_state_from_the_watch_has_precedence_over_an_older_response(
         await until(lambda: _seen(driven) == "Succeeded")
         if gone:
             server.remove(server.of("job"))
-            await until(lambda: not driven.podman.watch.pods("task"))
+            await until(lambda: not driven.podman.informer.pods("task"))
         arrive.set()
         await launch
         await until(lambda: driven.record("job"))
@@ -102,9 +102,9 @@ async def test_a_kill_waits_for_the_current_pod_although_an_earlier_one_was_dele
         pod = await create(manifest)
         if not first:
             first.append(pod["metadata"]["uid"])
-            await until(lambda: driven.podman.watch.pods("task"))
+            await until(lambda: driven.podman.informer.pods("task"))
             server.remove(server.of("job"))
-            await until(lambda: not driven.podman.watch.pods("task"))
+            await until(lambda: not driven.podman.informer.pods("task"))
             pod = await create(manifest)
         return pod
 
@@ -140,19 +140,19 @@ async def test_a_watch_that_sends_malformed_events_is_restarted(
     server: ApiServer, line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driven = Driven(server, "job")
-    events, told = driven.podman.events, list[bytes]()
+    events, messages = driven.podman.events, list[bytes]()
 
-    async def nonsense(version: str, seconds: int, silence: float) -> AsyncIterator[bytes]:
-        if not told:
-            told.append(line)
+    async def nonsense(version: str, seconds: int, read_timeout: float) -> AsyncIterator[bytes]:
+        if not messages:
+            messages.append(line)
             yield line
             return
-        async for event in events(version, seconds, silence):
+        async for event in events(version, seconds, read_timeout):
             yield event
 
     monkeypatch.setattr(driven.podman, "events", nonsense)
     async with driven.open():
-        await until(lambda: told)
+        await until(lambda: messages)
         await driven.task.launch("job")
         server.finish(server.of("job"))
         await until(lambda: driven.record("job"))
@@ -185,14 +185,14 @@ class _Silent:
 async def test_waiting_for_a_watch_that_ends_is_an_error() -> None:
     listener: Any = object()
     source: Any = _Silent()
-    watch = PodWatch(source)
-    watch.subscribe("task", listener)
-    waiting = asyncio.create_task(watch.ready())
+    informer = PodInformer(source)
+    informer.subscribe("task", listener)
+    waiting = asyncio.create_task(informer.wait_synced())
     await asyncio.sleep(0)
-    watch.unsubscribe("task", listener)
+    informer.unsubscribe("task", listener)
     with pytest.raises(SessionError):
         await asyncio.wait_for(waiting, 20)
-    await watch.close()
+    await informer.close()
 
 
 class FailingOnce(InProcessMetadataRepository):
@@ -258,8 +258,8 @@ async def test_a_job_that_is_deleted_while_its_outcome_is_recorded_is_counted_on
         await done.asked.wait()
         await driven.task.live.delete("job")
         done.gate.set()
-        await driven.task._jobs.wait_recorded()
-        assert driven.task._jobs.pending_records == 0
+        await driven.task._tracker.wait_recorded()
+        assert driven.task._tracker.pending_records == 0
 
 
 async def test_a_job_that_waits_for_a_retry_can_be_deleted_and_is_forgotten(
@@ -281,9 +281,9 @@ async def test_a_job_whose_retry_is_refused_can_be_killed_without_it(server: Api
     server.on_create = lambda pod: server.finish(pod, code=1)
     refused = asyncio.Event()
 
-    async def refuse(live: Any, jobs: Any) -> None:
+    async def refuse(tracked: Any, tracker: Any) -> None:
         await refused.wait()
-        raise LaunchRefusedError("task", live.job, "cpu")
+        raise LaunchRefusedError("task", tracked.job, "cpu")
 
     async with driven.open():
         await driven.task.launch("job")

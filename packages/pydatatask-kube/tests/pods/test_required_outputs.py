@@ -13,7 +13,7 @@ from pydatatask_core.task import Retries
 from pydatatask_kube import KubeFunctionTask, KubeTask
 from pydatatask_kube.errors import PodManagerError
 
-from .driving import TEMPLATE, Driven, until
+from .driven_task import TEMPLATE, Driven, until
 
 if TYPE_CHECKING:
     from .api_server import ApiServer

@@ -9,10 +9,10 @@ import pytest
 
 from pydatatask_core.errors import TemplateError
 from pydatatask_core.task.template import TaskTemplate
-from pydatatask_kube.filled import Filled
-from pydatatask_kube.manifest import ManifestError, parse
+from pydatatask_kube.manifest.pod_manifest import ManifestError, parse
+from pydatatask_kube.manifest.rendered_template import RenderedTemplate
 
-from .driving import TEMPLATE, Driven
+from .driven_task import TEMPLATE, Driven
 
 if TYPE_CHECKING:
     from .api_server import ApiServer
@@ -54,7 +54,7 @@ async def container(template: str, **values: Any) -> dict[str, Any]:
     source = TaskTemplate(HEAD + template, "task")
     await source.load()
     text = source.render("job1", {"job": "job1", "y": "y", **values}, values)
-    manifest = Filled("task", "job1", text, describe_line=source.describe_line).parse()
+    manifest = RenderedTemplate("task", "job1", text, describe_line=source.describe_line).parse()
     assert manifest.keys() == {"apiVersion", "kind", "spec"}
     assert manifest["spec"].keys() == {"containers"}
     result: dict[str, Any] = manifest["spec"]["containers"][0]

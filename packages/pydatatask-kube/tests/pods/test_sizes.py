@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 async def test_an_answer_that_is_too_large_is_refused_and_not_asked_for_again(
     server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pydatatask_kube.answer.MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr("pydatatask_kube.cluster.response.MAX_ANSWER_BYTES", 100_000)
     pod = server.add("task", "job")
     pod["metadata"]["annotations"] = {"huge": "x" * 100_000}
     manager = server.manager()

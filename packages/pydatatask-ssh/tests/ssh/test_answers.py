@@ -19,7 +19,7 @@ from pydatatask_ssh.remote.answers import (
 from pydatatask_ssh.remote.host import MAX_LINE_BYTES, Lines
 from pydatatask_ssh.remote.replies import parse_clock, parse_now
 from pydatatask_ssh.remote.run_files import parse_outputs
-from pydatatask_ssh.remote.shell import Helper
+from pydatatask_ssh.remote.shell import RemoteShell
 
 from .labs import connect, journal_of, new_lab, well_ended
 
@@ -126,7 +126,7 @@ async def test_an_answer_without_an_end_replaces_the_channel_and_leaves_the_othe
 ):
     import asyncio
 
-    helper: Any = Helper()
+    helper: Any = RemoteShell()
     helper._channel = channel = _Channel()
     first, second = (asyncio.ensure_future(helper.ask(it)) for it in ("look '/a'", "look '/b'"))
     await asyncio.sleep(0)
@@ -172,17 +172,17 @@ def test_random_parts_raise_nothing_else_than_errors_of_their_request() -> None:
 async def test_an_answer_that_cannot_be_parsed_fails_one_job_for_a_while_and_no_other(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = Helper.ask
+    original = RemoteShell.ask
     told: list[str] = []
 
-    async def ask(self: Helper, command: str) -> list[str]:
+    async def ask(self: RemoteShell, command: str) -> list[str]:
         lines = await original(self, command)
         if command.startswith("look ") and "/runs/b" in command and len(told) < 3:
             told.append(command)
             return ["Pnonsense", *lines]
         return lines
 
-    monkeypatch.setattr(Helper, "ask", ask)
+    monkeypatch.setattr(RemoteShell, "ask", ask)
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         await lab.add("a", "b", "c")
@@ -196,7 +196,7 @@ async def test_an_answer_that_cannot_be_parsed_fails_one_job_for_a_while_and_no_
 async def test_an_error_about_an_answer_names_the_machine_and_the_request(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ask(self: Helper, command: str) -> list[str]:
+    async def ask(self: RemoteShell, command: str) -> list[str]:
         return ["Pnonsense"]
 
     async with connect(sshd) as connection:
@@ -204,7 +204,7 @@ async def test_an_error_about_an_answer_names_the_machine_and_the_request(
         await lab.manager.backend.validate()
         task = lab.task("true")
         await task.load_namespace()
-        monkeypatch.setattr(Helper, "ask", ask)
+        monkeypatch.setattr(RemoteShell, "ask", ask)
         with pytest.raises(ProcessManagerError, match=r"127\.0\.0\.1.*'look' cannot be read"):
             await lab.manager.backend.inspect(task.new_run("a"))
 

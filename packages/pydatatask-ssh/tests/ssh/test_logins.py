@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from services.sshd import SSHServer
 
-    from pydatatask_ssh.remote.shell import Helper
+    from pydatatask_ssh.remote.shell import RemoteShell
 
 SFTP = "/usr/lib/openssh/sftp-server"
 
@@ -84,7 +84,7 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
     async with connect(sshd) as connection:
         manager: Any = new_lab(tmp_path, lambda: connection).manager
         before = await manager.session.target()
-        helper: Helper = before._quick
+        helper: RemoteShell = before._quick
         monkeypatch.setattr(helper, "_timeout", 0.2)
         fifo = tmp_path / "fifo"
         os.mkfifo(fifo)

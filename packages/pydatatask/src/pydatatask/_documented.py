@@ -55,14 +55,14 @@ def documented_names(
     :param modules: submodules that are attributes without having been imported.
     """
     module = namespace["__name__"]
-    own = module.partition(".")[2]
+    local_names = module.partition(".")[2]
     extras = {
         name: extra
         for extra, names in BACKENDS.items()
         for name, where in names.items()
-        if own in ("", where)
+        if local_names in ("", where)
     }
-    places = dict(singles or {})
+    sources = dict(singles or {})
 
     def load(name: str) -> Any:
         if name == "__all__":
@@ -71,8 +71,8 @@ def documented_names(
             return importlib.import_module(f"{module}.{name}")
         elif name in extras:
             value = from_backend(module, name, extras[name], sys._getframe(1))
-        elif name in places:
-            value = getattr(importlib.import_module(places[name]), name)
+        elif name in sources:
+            value = getattr(importlib.import_module(sources[name]), name)
         elif name.startswith("__"):  # asked of every module, and of none that is behind this one
             raise unknown_attribute(namespace, name)
         else:
@@ -90,11 +90,11 @@ def documented_names(
         from importlib.util import find_spec
 
         # Without those of absent backends, so that `import *` works and `help` goes through.
-        there = {extra for extra in extras.values() if find_spec(f"pydatatask_{extra}")}
-        found = {name for name, extra in extras.items() if extra in there} | {*places}
+        sources_of_name = {extra for extra in extras.values() if find_spec(f"pydatatask_{extra}")}
+        result = {name for name, extra in extras.items() if extra in sources_of_name} | {*sources}
         for home in map(importlib.import_module, homes):
-            found.update(home.__all__)
-        return sorted(found.difference(modules))
+            result.update(home.__all__)
+        return sorted(result.difference(modules))
 
     def names() -> list[str]:
         special = (name for name in namespace if name.startswith("__"))

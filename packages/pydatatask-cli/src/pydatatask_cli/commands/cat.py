@@ -8,11 +8,11 @@ import click
 
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
-from pydatatask_cli.bytestream import CHUNK, Output
+from pydatatask_cli.byte_streams import CHUNK_BYTES, Output
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_data, complete_job
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_data
+from pydatatask_cli.shell_completion import complete_data, complete_job
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -43,7 +43,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
             raise CommandLineError(f"{data} holds bytes, which are no JSON; leave out --json")
         out = Output()
         async with await repo.open(job, "rb") as stream:
-            while block := await stream.read(CHUNK):
+            while block := await stream.read(CHUNK_BYTES):
                 await out.write(block)
         await out.close()
         return
@@ -56,7 +56,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
         raise JobNotFoundError(job, repo)
     value = await repo.info(job)
     if as_json:
-        output.show_json(value)
+        output.print_json(value)
         return
     from pydatatask_core.repository import encode_metadata
 

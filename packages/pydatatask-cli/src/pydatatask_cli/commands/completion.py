@@ -28,4 +28,4 @@ def command(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise CommandLineError(f"there is no completion for {shell}")
-    output.line(kind(ctx.find_root().command, {}, PROGRAM, VARIABLE).source())
+    output.print_line(kind(ctx.find_root().command, {}, PROGRAM, VARIABLE).source())

@@ -9,10 +9,10 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_job, complete_task
-from pydatatask_cli.explanation import Node, blame, explain
-from pydatatask_cli.holdups import holdup
+from pydatatask_cli.explanation import Node, explain, find_deciding_facts
+from pydatatask_cli.launch_blockers import launch_blocker
 from pydatatask_cli.lookup import find_task
+from pydatatask_cli.shell_completion import complete_job, complete_task
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -32,16 +32,16 @@ async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> d
     task = find_task(pipeline, task_name)
     task.ready.check_job_id(job)
     root = await explain(task, job)
-    blamed, alone = blame(root)
-    ready = root.holds()
-    held = await holdup(task, job) if ready else None
+    blamed, sufficient = find_deciding_facts(root)
+    ready = root.is_true()
+    held = await launch_blocker(task, job) if ready else None
     return {
         "task": task_name,
         "job": job,
         "ready": ready,
         "held": held,
-        "blame": [_fact(leaf) for leaf in blamed],
-        "one_is_enough": alone,
+        "find_deciding_facts": [_fact(leaf) for leaf in blamed],
+        "one_is_enough": sufficient,
         "tree": root.as_dict(),
     }
 
@@ -49,8 +49,8 @@ async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> d
 def _fact(leaf: Node) -> str:
     if leaf.repo is None:
         return f"{leaf.label}: {'yes' if leaf.fact else 'no'}"
-    has = "has" if leaf.fact else "does not have"
-    return f"{leaf.label} {has} {leaf.job}: {leaf.repo!r}"
+    verb = "has" if leaf.fact else "does not have"
+    return f"{leaf.label} {verb} {leaf.job}: {leaf.repo!r}"
 
 
 async def print_explanation(
@@ -63,37 +63,39 @@ async def print_explanation(
     :param job: the job.
     :param as_json: whether to print JSON instead.
     """
-    found = await collect_explanation(pipeline, task_name, job)
+    explanation = await collect_explanation(pipeline, task_name, job)
     if as_json:
-        output.show_json(found)
+        output.print_json(explanation)
         return
-    output.line(f"job {job} is {'ready' if found['ready'] else 'not ready'} for {task_name}")
-    if found["held"]:
-        output.line(f"it is not launched, since {found['held']}")
-    if not found["ready"]:
-        _print_blame(found)
-    for child in found["tree"]["children"]:
+    output.print_line(
+        f"job {job} is {'ready' if explanation['ready'] else 'not ready'} for {task_name}"
+    )
+    if explanation["held"]:
+        output.print_line(f"it is not launched, since {explanation['held']}")
+    if not explanation["ready"]:
+        _print_blame(explanation)
+    for child in explanation["tree"]["children"]:
         _print_tree(child, 1)
 
 
-def _print_blame(found: dict[str, Any]) -> None:
-    if not found["blame"]:
-        output.line("no change of any repository would make it ready")
+def _print_blame(explanation: dict[str, Any]) -> None:
+    if not explanation["find_deciding_facts"]:
+        output.print_line("no change of any repository would make it ready")
         return
-    several = len(found["blame"]) > 1
-    if found["one_is_enough"]:
-        output.line("because" + (" (one of these has to change)" if several else "") + ":")
+    several = len(explanation["find_deciding_facts"]) > 1
+    if explanation["one_is_enough"]:
+        output.print_line("because" + (" (one of these has to change)" if several else "") + ":")
     else:
-        output.line("because (all of these have to change):")
-    for fact in found["blame"]:
-        output.line(f"  {fact}")
-    output.line("in full:")
+        output.print_line("because (all of these have to change):")
+    for fact in explanation["find_deciding_facts"]:
+        output.print_line(f"  {fact}")
+    output.print_line("in full:")
 
 
 def _print_tree(node: dict[str, Any], depth: int) -> None:
     mark = "yes" if node["holds"] else "no "
     what = _MEANING.get(node["kind"], node.get("repository", ""))
-    output.line(f"{'  ' * depth}{mark} {node['label']} {what}".rstrip())
+    output.print_line(f"{'  ' * depth}{mark} {node['label']} {what}".rstrip())
     for child in node.get("children", ()):
         _print_tree(child, depth + 1)
 

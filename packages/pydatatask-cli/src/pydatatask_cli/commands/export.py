@@ -10,11 +10,11 @@ import click
 
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
-from pydatatask_cli.bytestream import CHUNK
+from pydatatask_cli.byte_streams import CHUNK_BYTES
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_data
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_data
+from pydatatask_cli.shell_completion import complete_data
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -63,7 +63,7 @@ async def export_data(pipeline: Pipeline, data: str, folder: Path) -> tuple[int,
         blobs = FileRepository(folder, _extension(repo))
         for job in jobs:
             async with await repo.open(job, "rb") as source, await blobs.open(job, "wb") as sink:
-                while block := await source.read(CHUNK):
+                while block := await source.read(CHUNK_BYTES):
                     await sink.write(block)
     else:
         raise CommandLineError(
@@ -73,8 +73,8 @@ async def export_data(pipeline: Pipeline, data: str, folder: Path) -> tuple[int,
 
 
 def _extension(repo: Repository) -> str:
-    found = getattr(repo, "extension", "")
-    return found if isinstance(found, str) else ""
+    extension = getattr(repo, "extension", "")
+    return extension if isinstance(extension, str) else ""
 
 
 @click.command("export", cls=Command, examples=("export count.reports reports/",))
@@ -89,5 +89,5 @@ def command(app: App, data: str, folder: Path) -> None:
     written.
     """
     count, errors = app.run(lambda pipeline: export_data(pipeline, data, folder), data=[data])
-    output.note(f"{count} values of {data} are in {folder}")
-    output.complain_and_fail(errors)
+    output.print_info(f"{count} values of {data} are in {folder}")
+    output.print_errors_and_exit(errors)

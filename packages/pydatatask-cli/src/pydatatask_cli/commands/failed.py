@@ -9,9 +9,9 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_task
 from pydatatask_cli.lookup import find_task
-from pydatatask_cli.outcomes import failed_jobs
+from pydatatask_cli.recorded_outcomes import failed_jobs
+from pydatatask_cli.shell_completion import complete_task
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -65,21 +65,21 @@ async def print_failed(
     :param as_json: whether to print JSON instead.
     :raises ExitStatus: if a record cannot be read; the failures of others have been printed.
     """
-    found, errors = await collect_failed(pipeline, task_name)
+    failures, errors = await collect_failed(pipeline, task_name)
     if as_json:
-        output.show_json({"failed": found})
+        output.print_json({"failed": failures})
     else:
-        _print_lines(found, lines)
-    output.complain_and_fail(errors)
+        _print_lines(failures, lines)
+    output.print_errors_and_exit(errors)
 
 
-def _print_lines(found: list[dict[str, Any]], lines: int) -> None:
-    for failure in found:
+def _print_lines(failures: list[dict[str, Any]], lines: int) -> None:
+    for failure in failures:
         when = failure["end_time"]
         at = when.isoformat(" ", "seconds") if hasattr(when, "isoformat") else "-"
-        output.line(failure["task"], failure["job"], at, " ".join(failure["reason"].split()))
+        output.print_line(failure["task"], failure["job"], at, " ".join(failure["reason"].split()))
         for text in failure["tail"].rstrip().splitlines()[-lines:] if lines else ():
-            output.line(f"    {text}")
+            output.print_line(f"    {text}")
 
 
 @click.command("failed", cls=Command, examples=("failed", "failed count -n 20"))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pydatatask_cli.app import App, pass_app
-from pydatatask_cli.bytestream import abandonable
+from pydatatask_cli.byte_streams import run_abandonable
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import CommandLineError, ExitStatus
-from pydatatask_cli.output import note
+from pydatatask_cli.output import print_info
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "mount"]
 
 
-def _load() -> Any:
+def _import_library() -> Any:
     try:
         import mfusepy  # type: ignore[import-untyped]
     except ImportError as e:
@@ -45,7 +45,7 @@ async def mount(pipeline: Pipeline, mountpoint: Path) -> None:
     :param mountpoint: an existing folder.
     :raises CommandLineError: if FUSE is not to be had here, or refuses.
     """
-    library = _load()
+    library = _import_library()
     mountpoint = await asyncio.to_thread(mountpoint.absolute)
     if not await asyncio.to_thread(mountpoint.is_dir):
         raise CommandLineError(f"{mountpoint} is no folder; make it first")
@@ -56,7 +56,7 @@ async def mount(pipeline: Pipeline, mountpoint: Path) -> None:
     def serve() -> None:
         library.FUSE(files, str(mountpoint), foreground=True, direct_io=True, fsname="pydatatask")
 
-    serving = asyncio.ensure_future(abandonable(serve))
+    serving = asyncio.ensure_future(run_abandonable(serve))
     try:
         await asyncio.shield(serving)
     except RuntimeError as e:
@@ -68,20 +68,22 @@ async def mount(pipeline: Pipeline, mountpoint: Path) -> None:
 
 
 def _unmount(mountpoint: Path) -> None:
-    for words in (["fusermount3", "-u", "-z"], ["fusermount", "-u", "-z"], ["umount", "-l"]):
-        if shutil.which(words[0]) is not None:
-            done = subprocess.run([*words, str(mountpoint)], check=False, capture_output=True)
+    for command_line in (["fusermount3", "-u", "-z"], ["fusermount", "-u", "-z"], ["umount", "-l"]):
+        if shutil.which(command_line[0]) is not None:
+            done = subprocess.run(
+                [*command_line, str(mountpoint)], check=False, capture_output=True
+            )
             if done.returncode == 0:
                 return
-    note(f"{mountpoint} could not be unmounted; `umount {mountpoint}` as root does it")
+    print_info(f"{mountpoint} could not be unmounted; `umount {mountpoint}` as root does it")
 
 
-async def _until_told(pipeline: Pipeline, mountpoint: Path) -> None:
+async def _mount_until_signal(pipeline: Pipeline, mountpoint: Path) -> None:
     task = asyncio.current_task()
-    told = asyncio.Event()
+    terminated = asyncio.Event()
 
     def end() -> None:
-        told.set()
+        terminated.set()
         if task is not None:
             task.cancel()
 
@@ -89,7 +91,7 @@ async def _until_told(pipeline: Pipeline, mountpoint: Path) -> None:
     try:
         await mount(pipeline, mountpoint)
     except asyncio.CancelledError:
-        if not told.is_set():
+        if not terminated.is_set():
             raise
         raise ExitStatus(128 + signal.SIGTERM) from None
 
@@ -106,5 +108,5 @@ def command(app: App, mountpoint: Path) -> None:
 
     It needs the extra: pip install pydatatask[fuse], and the library libfuse.
     """
-    _load()
-    app.run(lambda pipeline: _until_told(pipeline, mountpoint))
+    _import_library()
+    app.run(lambda pipeline: _mount_until_signal(pipeline, mountpoint))

@@ -26,7 +26,7 @@ async def collect_graph(pipeline: Pipeline, counts: bool = False) -> dict[str, A
     from pydatatask_core.repository.snapshot import Snapshot
 
     graph = pipeline.graph()
-    listing = Snapshot()
+    snapshot = Snapshot()
     names: dict[int, str] = {}
     for task in pipeline.tasks.values():
         for name, link in task.links.items():
@@ -36,14 +36,14 @@ async def collect_graph(pipeline: Pipeline, counts: bool = False) -> dict[str, A
     ids = {node: f"n{number}" for number, node in enumerate(graph.nodes)}
     nodes = []
     for node, key in ids.items():
-        found: dict[str, Any] = {"id": key, "kind": graph.nodes[node]["kind"]}
+        graph_data: dict[str, Any] = {"id": key, "kind": graph.nodes[node]["kind"]}
         if isinstance(node, Repository):
-            found |= {"label": names.get(id(node), repr(node)), "repository": repr(node)}
+            graph_data |= {"label": names.get(id(node), repr(node)), "repository": repr(node)}
             if counts:
-                found["count"] = len(await listing.keys(node))
+                graph_data["count"] = len(await snapshot.keys(node))
         else:
-            found["label"] = node.name
-        nodes.append(found)
+            graph_data["label"] = node.name
+        nodes.append(graph_data)
     edges = [
         {"from": ids[a], "to": ids[b], "link": data.get("link", "")}
         for a, b, data in graph.edges(data=True)
@@ -55,33 +55,33 @@ def _quoted(text: str) -> str:
     return text.replace('"', "#quot;")
 
 
-def _mermaid(found: dict[str, Any]) -> None:
-    output.line("flowchart LR")
-    for node in found["nodes"]:
+def _mermaid(graph_data: dict[str, Any]) -> None:
+    output.print_line("flowchart LR")
+    for node in graph_data["nodes"]:
         label = _quoted(_label(node))
         left, right = ("[", "]") if node["kind"] == "task" else ("([", "])")
-        output.line(f'    {node["id"]}{left}"{label}"{right}')
-    for edge in found["edges"]:
-        output.line(f"    {edge['from']} --> {edge['to']}")
+        output.print_line(f'    {node["id"]}{left}"{label}"{right}')
+    for edge in graph_data["edges"]:
+        output.print_line(f"    {edge['from']} --> {edge['to']}")
 
 
-def _dot(found: dict[str, Any]) -> None:
-    output.line("digraph pipeline {")
-    output.line("    rankdir=LR;")
-    for node in found["nodes"]:
+def _dot(graph_data: dict[str, Any]) -> None:
+    output.print_line("digraph pipeline {")
+    output.print_line("    rankdir=LR;")
+    for node in graph_data["nodes"]:
         label = _label(node).replace("\\", "\\\\").replace('"', '\\"')
         shape = "box" if node["kind"] == "task" else "ellipse"
-        output.line(f'    {node["id"]} [label="{label}", shape={shape}];')
-    for edge in found["edges"]:
-        output.line(f"    {edge['from']} -> {edge['to']};")
-    output.line("}")
+        output.print_line(f'    {node["id"]} [label="{label}", shape={shape}];')
+    for edge in graph_data["edges"]:
+        output.print_line(f"    {edge['from']} -> {edge['to']};")
+    output.print_line("}")
 
 
 def _label(node: dict[str, Any]) -> str:
     return f"{node['label']} {node['count']}" if "count" in node else str(node["label"])
 
 
-_FORMATS = {"mermaid": _mermaid, "dot": _dot, "json": output.show_json}
+_FORMATS = {"mermaid": _mermaid, "dot": _dot, "json": output.print_json}
 
 
 async def print_graph(pipeline: Pipeline, form: str = "mermaid", *, counts: bool = False) -> None:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pydatatask_cli.app import App, pass_app
-from pydatatask_cli.bytestream import CHUNK, FileInput
+from pydatatask_cli.byte_streams import CHUNK_BYTES, FileInput
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_data, complete_job
-from pydatatask_cli.effect import check_outlives_process
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_data
-from pydatatask_cli.output import note
+from pydatatask_cli.output import print_info
+from pydatatask_cli.shell_completion import complete_data, complete_job
+from pydatatask_cli.write_checks import check_outlives_process
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -43,10 +43,10 @@ async def inject_data(
     :raises CommandLineError: if there is no such repository, or nothing can be put into it.
     :raises MalformedValueError: if metadata does not parse, naming line and column.
     """
-    found = find_data(pipeline, data)
-    found.repo.check_job_id(job)
+    source_stream = find_data(pipeline, data)
+    source_stream.repo.check_job_id(job)
     async with FileInput(file) as source:
-        await put(found.repo, data, job, source)
+        await put(source_stream.repo, data, job, source)
 
 
 async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
@@ -68,7 +68,7 @@ async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
     elif isinstance(repo, BlobRepository):
         await repo.validate()
         async with await repo.open(job, "wb") as stream:
-            while block := await source.read(CHUNK):
+            while block := await source.read(CHUNK_BYTES):
                 await stream.write(block)
     else:
         raise CommandLineError(
@@ -108,7 +108,7 @@ async def inject_folder(
     if links:
         names = ", ".join(repr(path.name) for path in links[:_MAX_NAMES])
         more = f" and {len(links) - _MAX_NAMES} more" if len(links) > _MAX_NAMES else ""
-        note(f"symbolic links are passed over: {names}{more}; --follow-links follows them")
+        print_info(f"symbolic links are passed over: {names}{more}; --follow-links follows them")
     for path in paths:
         job = encode_job_id(path.stem) if encode else path.stem
         repo.check_job_id(job)
@@ -189,7 +189,9 @@ def command(
         done = app.run(
             lambda pipeline: inject_folder(pipeline, data, source, **options), data=[data]
         )
-        note(f"{len(done)} {'value was' if len(done) == 1 else 'values were'} put into {data}")
+        print_info(
+            f"{len(done)} {'value was' if len(done) == 1 else 'values were'} put into {data}"
+        )
         return
     if encode or follow_links:
         option = "--encode" if encode else "--follow-links"

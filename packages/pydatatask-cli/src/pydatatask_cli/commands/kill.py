@@ -8,9 +8,9 @@ import click
 
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_job, complete_task
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_task
+from pydatatask_cli.shell_completion import complete_job, complete_task
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline

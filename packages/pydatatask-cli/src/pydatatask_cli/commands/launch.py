@@ -8,9 +8,9 @@ import click
 
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_job, complete_task
 from pydatatask_cli.errors import CommandLineError, ExitStatus
 from pydatatask_cli.lookup import find_task
+from pydatatask_cli.shell_completion import complete_job, complete_task
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline, RunSummary
@@ -46,8 +46,8 @@ async def launch(
 async def _ready(pipeline: Pipeline, task_name: str, job: str) -> bool:
     """Look up this one job, which costs no listing."""
     task = pipeline.tasks[task_name]
-    for live in task.live_repositories:
-        if await live.contains(job):
+    for live_jobs in task.live_repositories:
+        if await live_jobs.contains(job):
             return False
     return job not in task.running and await task.ready.contains(job)
 

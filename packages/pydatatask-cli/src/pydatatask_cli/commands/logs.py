@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pydatatask_cli.app import App, pass_app
-from pydatatask_cli.bytestream import CHUNK, Output
+from pydatatask_cli.byte_streams import CHUNK_BYTES, Output
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_job, complete_task
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_task
-from pydatatask_cli.outcomes import outcome_repositories
-from pydatatask_cli.output import note
+from pydatatask_cli.output import print_info
+from pydatatask_cli.recorded_outcomes import outcome_repositories
+from pydatatask_cli.shell_completion import complete_job, complete_task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Sequence
@@ -58,9 +58,9 @@ async def print_logs(
         if not await _is_known(task, job):
             raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
         if await _is_live(task, job):
-            note(f"job {job!r} of {task_name} is live and has written nothing yet")
+            print_info(f"job {job!r} of {task_name} is live and has written nothing yet")
         else:
-            note(f"job {job!r} of {task_name} wrote nothing that was kept")
+            print_info(f"job {job!r} of {task_name} wrote nothing that was kept")
 
 
 async def _read(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
@@ -104,7 +104,7 @@ def _live(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
 async def _ended(task: Task, job: str, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
     """Read the streams of a job that has ended, each with a heading if there are several."""
     streams = await _open_ended(task, job, stack)
-    beginnings = {name: await stream.read(CHUNK) for name, stream in streams.items()}
+    beginnings = {name: await stream.read(CHUNK_BYTES) for name, stream in streams.items()}
     tails = await _tails(task, job, streams.keys())
     beginnings |= tails
     written = {name: beginnings[name] for name in _sorted(beginnings) if beginnings[name]}
@@ -116,7 +116,7 @@ async def _ended(task: Task, job: str, stack: AsyncExitStack) -> AsyncGenerator[
         yield block
         ended = block.endswith(b"\n")
         if name in streams:
-            while block := await streams[name].read(CHUNK):
+            while block := await streams[name].read(CHUNK_BYTES):
                 yield block
                 ended = block.endswith(b"\n")
         if len(written) > 1 and not ended:

@@ -10,9 +10,9 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_data
 from pydatatask_cli.expression import parse
 from pydatatask_cli.lookup import find_data, link_names
+from pydatatask_cli.shell_completion import complete_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +33,8 @@ async def select_jobs(pipeline: Pipeline, data: Sequence[str]) -> list[str]:
 
     expression = parse(_joined(data), link_names(pipeline))
     names = list(dict.fromkeys(expression.names()))
-    listing = Snapshot()
-    found = await asyncio.gather(*(listing.keys(find_data(pipeline, n).repo) for n in names))
+    snapshot = Snapshot()
+    found = await asyncio.gather(*(snapshot.keys(find_data(pipeline, n).repo) for n in names))
     return sorted(expression.evaluate(dict(zip(names, found, strict=True)).__getitem__))
 
 
@@ -52,10 +52,10 @@ async def list_data(pipeline: Pipeline, data: Sequence[str], *, as_json: bool = 
     """
     jobs = await select_jobs(pipeline, data)
     if as_json:
-        output.show_json({"jobs": jobs})
+        output.print_json({"jobs": jobs})
     else:
         for job in jobs:
-            output.line(job)
+            output.print_line(job)
 
 
 @click.command(

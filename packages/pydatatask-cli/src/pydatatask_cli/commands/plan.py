@@ -10,7 +10,7 @@ from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
-from pydatatask_cli.holdups import ERROR, Budget
+from pydatatask_cli.launch_blockers import ERROR_PREFIX, LaunchBudget
 from pydatatask_core.errors import PydatataskError, describe
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
         except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
             unknown.append({"task": task.name, "error": describe(e)})
     if pipeline.priority is not None:
-        ready, refused = await _in_order(ready, pipeline.priority)
+        ready, refused = await _sort_by_priority(ready, pipeline.priority)
         wait += [{"task": t.name, "job": job, "reason": reason} for t, job, reason in refused]
-    budget = Budget()
+    budget = LaunchBudget()
     for task, job in ready:
         reason = await budget.take(task, job)
         if reason is None:
@@ -47,7 +47,7 @@ async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
     return {"launch": launch, "wait": wait, "unknown": unknown}
 
 
-async def _in_order(
+async def _sort_by_priority(
     ready: list[tuple[Task, str]], priority: Callable[[str, str], int]
 ) -> tuple[list[tuple[Task, str]], list[tuple[Task, str, str]]]:
     """Sort jobs by priority, and set those apart of which that raises, with the reason."""
@@ -60,7 +60,7 @@ async def _in_order(
         try:
             priorities[task, job] = await call_for_job(job, name, priority, task.name, job)
         except PydatataskError as e:
-            refused.append((task, job, ERROR + describe(e)))
+            refused.append((task, job, ERROR_PREFIX + describe(e)))
     return sorted(priorities, key=priorities.__getitem__, reverse=True), refused
 
 
@@ -71,31 +71,31 @@ async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
     :param as_json: whether to print JSON instead.
     :raises ExitStatus: if a repository could not be listed; the rest has been printed.
     """
-    found = await collect_plan(pipeline)
+    plan = await collect_plan(pipeline)
     if as_json:
-        output.show_json(found)
+        output.print_json(plan)
     else:
-        for each in found["launch"]:
-            output.line("launch", each["task"], each["job"])
-        for each, others in _grouped(found["wait"]):
-            output.line("wait", each["task"], each["job"], each["reason"])
+        for item in plan["launch"]:
+            output.print_line("launch", item["task"], item["job"])
+        for item, others in _group_errors(plan["wait"]):
+            output.print_line("wait", item["task"], item["job"], item["reason"])
             if others:
-                output.line("wait", each["task"], f"{others} more jobs for the same reason")
-    for each in found["unknown"]:
-        output.complain(f"{each['task']}: {each['error']}")
-    if found["unknown"]:
+                output.print_line("wait", item["task"], f"{others} more jobs for the same reason")
+    for item in plan["unknown"]:
+        output.print_error(f"{item['task']}: {item['error']}")
+    if plan["unknown"]:
         raise ExitStatus(1)
 
 
-def _grouped(waiting: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], int]]:
+def _group_errors(waiting: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], int]]:
     """Iterate the jobs that wait, those which one error keeps as the first and their number."""
     from pydatatask_core.pipeline.launch_errors import reason_of
 
     groups: dict[object, list[dict[str, str]]] = {}
-    for each in waiting:
-        error = each["reason"].startswith(ERROR)
-        key = reason_of(each["reason"], each["job"]) if error else each["job"]
-        groups.setdefault((error, each["task"], key), []).append(each)
+    for item in waiting:
+        error = item["reason"].startswith(ERROR_PREFIX)
+        key = reason_of(item["reason"], item["job"]) if error else item["job"]
+        groups.setdefault((error, item["task"], key), []).append(item)
     for group in groups.values():
         yield group[0], len(group) - 1
 

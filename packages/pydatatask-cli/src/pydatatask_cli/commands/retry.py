@@ -9,11 +9,11 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_job, complete_task
-from pydatatask_cli.effect import check_deletes
 from pydatatask_cli.errors import CommandLineError
 from pydatatask_cli.lookup import find_task
-from pydatatask_cli.outcomes import failed_jobs, marks_of, outcome_repositories
+from pydatatask_cli.recorded_outcomes import completion_links, failed_jobs, outcome_repositories
+from pydatatask_cli.shell_completion import complete_job, complete_task
+from pydatatask_cli.write_checks import check_deletable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ async def retry(
     """
     names, errors = await _retry(pipeline, task_name, job, failed)
     for error in errors:
-        output.complain(error)
+        output.print_error(error)
     return names
 
 
@@ -49,27 +49,27 @@ async def _retry(
     """Return the jobs that can run again, and an error for each record that cannot be read."""
     task = find_task(pipeline, task_name)
     jobs, errors = await failed_jobs(task) if failed else ({}, [])
-    marks = marks_of(task)
-    if not marks:
+    links = completion_links(task)
+    if not links:
         raise CommandLineError(
             f"nothing that {task_name} writes keeps a job of it from being launched again"
         )
-    for link, repo in marks.items():
-        check_deletes(repo, f"{task_name}.{link}")
+    for link, repo in links.items():
+        check_deletable(repo, f"{task_name}.{link}")
     for name in job:
         task.ready.check_job_id(name)
     if leftovers := await _live_jobs(task) & {*jobs, *job}:
         await task.clean_up(leftovers)  # of those that have ended: they look live otherwise
-    live = await _live_jobs(task)
+    live_jobs = await _live_jobs(task)
     for name in job:
-        await _check(task, name, live)
+        await _check(task, name, live_jobs)
     # What runs, or is being recorded, is left to its driver.
-    names = [name for name in dict.fromkeys([*job, *jobs]) if name not in live]
+    names = [name for name in dict.fromkeys([*job, *jobs]) if name not in live_jobs]
     await task.clean_up(set(names))
     outcomes = list(outcome_repositories(task))
     for name in names:
         # What tells of the end goes last: until then, nothing is launched.
-        for repo in sorted(marks.values(), key=lambda repo: repo in outcomes):
+        for repo in sorted(links.values(), key=lambda repo: repo in outcomes):
             await repo.delete(name)
     return names, errors
 
@@ -78,12 +78,12 @@ async def _live_jobs(task: Task) -> set[str]:
     return set().union(*[await repo.keys() for repo in task.live_repositories])
 
 
-async def _check(task: Task, job: str, live: Collection[str]) -> None:
-    if job in live:
+async def _check(task: Task, job: str, live_jobs: Collection[str]) -> None:
+    if job in live_jobs:
         raise CommandLineError(
             f"job {job!r} of {task.name} is live; `kill {task.name} {job}` ends it"
         )
-    if not any([await repo.contains(job) for repo in marks_of(task).values()]):
+    if not any([await repo.contains(job) for repo in completion_links(task).values()]):
         raise CommandLineError(
             f"job {job!r} of {task.name} has not ended, so there is nothing to take away; "
             f"`explain {task.name} {job}` says why it does not run"
@@ -107,5 +107,5 @@ def command(app: App, failed: bool, task: str, job: tuple[str, ...]) -> None:
         raise click.UsageError("name jobs, or give --failed")
     names, errors = app.run(lambda pipeline: _retry(pipeline, task, job, failed), tasks=[task])
     for name in names:
-        output.line(name)
-    output.complain_and_fail(errors)
+        output.print_line(name)
+    output.print_errors_and_exit(errors)

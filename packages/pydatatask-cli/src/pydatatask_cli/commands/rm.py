@@ -11,10 +11,10 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_data, complete_job
-from pydatatask_cli.effect import check_deletes, check_outlives_process
 from pydatatask_cli.lookup import find_data
-from pydatatask_cli.outcomes import outcome_repositories
+from pydatatask_cli.recorded_outcomes import outcome_repositories
+from pydatatask_cli.shell_completion import complete_data, complete_job
+from pydatatask_cli.write_checks import check_deletable, check_outlives_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,22 +56,22 @@ async def plan_removal(
     :raises CommandLineError: if deleting from the repository has no effect.
     """
     start = find_data(pipeline, data).repo
-    check_deletes(start, data)
+    check_deletable(start, data)
     for name in job:
         if name != ALL_JOBS:
             start.check_job_id(name)
     jobs = sorted(await start.keys()) if ALL_JOBS in job else list(dict.fromkeys(job))
-    places = [start, *(_downstream(pipeline, start) if recursive else ())]
+    repos = [start, *(_downstream(pipeline, start) if recursive else ())]
     plan = []
-    for repo in places:
+    for repo in repos:
         present = await repo.keys() if recursive else set(jobs)
         plan.append(
             Removal(
-                _names(pipeline, repo) if repo is not start else [data],
+                _link_names(pipeline, repo) if repo is not start else [data],
                 repo,
                 [name for name in jobs if name in present],
-                _killer(pipeline, repo),
-                [t for t in pipeline.tasks.values() if repo in _of_ended_jobs(t)],
+                _find_killer(pipeline, repo),
+                [t for t in pipeline.tasks.values() if repo in _recording_repositories(t)],
             )
         )
     # Records of live jobs go first: what runs would only write again what is deleted meanwhile.
@@ -89,7 +89,7 @@ def _downstream(pipeline: Pipeline, start: Repository) -> Iterable[Repository]:
             yield node
 
 
-def _names(pipeline: Pipeline, repo: Repository) -> list[str]:
+def _link_names(pipeline: Pipeline, repo: Repository) -> list[str]:
     return [
         f"{task.name}.{name}"
         for task in pipeline.tasks.values()
@@ -98,14 +98,14 @@ def _names(pipeline: Pipeline, repo: Repository) -> list[str]:
     ]
 
 
-def _of_ended_jobs(task: Task) -> list[Repository]:
+def _recording_repositories(task: Task) -> list[Repository]:
     from pydatatask_core.task import LoggingTask
 
     written = task.log_repositories if isinstance(task, LoggingTask) else ()
     return [*outcome_repositories(task), *written]
 
 
-def _killer(pipeline: Pipeline, repo: Repository) -> Task | None:
+def _find_killer(pipeline: Pipeline, repo: Repository) -> Task | None:
     for task in pipeline.tasks.values():
         for link in task.links.values():
             if link.repo is repo and link.shows_live_jobs and hasattr(task, "kill"):
@@ -141,12 +141,12 @@ async def _kill(task: Any, job: str) -> None:
     try:
         await task.kill(job)
     except ForeignRecordError as e:
-        output.note(f"nothing is ended, only the record is deleted: {e}")
+        output.print_info(f"nothing is ended, only the record is deleted: {e}")
 
 
 def _show(plan: list[Removal]) -> None:
     for removal in plan:
-        output.line(removal.names[0] if removal.names else repr(removal.repo), *removal.jobs)
+        output.print_line(removal.names[0] if removal.names else repr(removal.repo), *removal.jobs)
 
 
 def _confirm(question: str) -> None:
@@ -155,7 +155,7 @@ def _confirm(question: str) -> None:
     try:
         click.confirm(question, abort=True, err=True)
     except click.Abort:
-        output.note("")  # ends the line of the question
+        output.print_info("")  # ends the line of the question
         raise
     finally:
         signal.signal(signal.SIGINT, before)
@@ -168,7 +168,7 @@ async def _ask_and_delete(
     start = find_data(pipeline, data).repo
     for name in dict.fromkeys(job):
         if name != ALL_JOBS and not await start.contains(name):
-            output.note(f"there is no job {name!r} in {data}")
+            output.print_info(f"there is no job {name!r} in {data}")
     if dry_run:
         _show(plan)
         return

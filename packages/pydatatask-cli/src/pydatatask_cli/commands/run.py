@@ -10,8 +10,8 @@ import click
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
 from pydatatask_cli.errors import ExitStatus
-from pydatatask_cli.logs import show_logs
-from pydatatask_cli.output import note
+from pydatatask_cli.log_setup import configure_logging
+from pydatatask_cli.output import print_info
 
 if TYPE_CHECKING:
     from pydatatask_core.pipeline import Pipeline, RunSummary
@@ -50,7 +50,7 @@ async def run(
                 progress=display,
             )
         except asyncio.CancelledError:
-            _tell_what_goes_on(pipeline)
+            _print_surviving_jobs(pipeline)
             raise
         except TimeoutError as e:
             raise TimeoutError(
@@ -60,15 +60,15 @@ async def run(
             ) from e
 
 
-def _tell_what_goes_on(pipeline: Pipeline) -> None:
+def _print_surviving_jobs(pipeline: Pipeline) -> None:
     """Say which jobs do not end with this process; those that can be killed from another one."""
-    left = [
+    surviving = [
         f"{task.name} {len(task.running)}"
         for task in pipeline.tasks.values()
         if task.running and hasattr(task, "kill")
     ]
-    if left:
-        note(f"jobs that go on, and are taken up by the next run: {', '.join(left)}")
+    if surviving:
+        print_info(f"jobs that go on, and are taken up by the next run: {', '.join(surviving)}")
 
 
 @click.command(
@@ -124,13 +124,13 @@ def command(
     from pydatatask_core.pipeline.output_audit import find_done_without_output
 
     if not app.debug:
-        show_logs("INFO")
+        configure_logging("INFO")
 
     async def run_and_look(pipeline: Pipeline) -> tuple[RunSummary, dict[str, Any]]:
         summary = await run(pipeline, forever, launch_once, timeout, poll=poll)
         return summary, await find_done_without_output(pipeline.tasks.values())
 
-    summary, lacking = app.run(run_and_look, "drive")
-    print_summary(summary, lacking, as_json=as_json)
+    summary, without_output = app.run(run_and_look, "drive")
+    print_summary(summary, without_output, as_json=as_json)
     if (summary.failed or summary.given_up) and not ok_failures:
         raise ExitStatus(NEW_FAILURES)

@@ -32,28 +32,28 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
     from pydatatask_core.repository.snapshot import Snapshot, leaves
 
     links = {t.name: list(shown_links(t, all_repos)) for t in pipeline.tasks.values()}
-    listing = Snapshot()
+    snapshot = Snapshot()
     distinct = {
         id(leaf): leaf
-        for found in links.values()
-        for _, _, link in found
+        for counts in links.values()
+        for _, _, link in counts
         for leaf in leaves(link.repo)
     }
-    await asyncio.gather(*map(listing.keys, distinct.values()), return_exceptions=True)
-    lacking = await find_done_without_output(pipeline.tasks.values(), listing)
+    await asyncio.gather(*map(snapshot.keys, distinct.values()), return_exceptions=True)
+    without_output = await find_done_without_output(pipeline.tasks.values(), snapshot)
     tasks = []
     for task in pipeline.tasks.values():
         shown = []
         for name, kind, link in links[task.name]:
             entry: dict[str, Any] = {"name": name, "kind": kind, "count": None}
             try:
-                entry["count"] = len(await listing.keys(link.repo))
+                entry["count"] = len(await snapshot.keys(link.repo))
             except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
                 entry["error"] = str(e)
             shown.append(entry)
         described: dict[str, Any] = {"name": task.name, "disabled": task.disabled, "links": shown}
-        if task.name in lacking:
-            described[DONE_WITHOUT_OUTPUT] = lacking[task.name]
+        if task.name in without_output:
+            described[DONE_WITHOUT_OUTPUT] = without_output[task.name]
         tasks.append(described)
     return {"tasks": tasks}
 
@@ -66,40 +66,42 @@ async def print_status(pipeline: Pipeline, all_repos: bool, *, as_json: bool = F
     :param as_json: whether to print JSON instead.
     :raises ExitStatus: if a repository could not be listed; the rest has been printed.
     """
-    found = await collect_status(pipeline, all_repos)
+    status = await collect_status(pipeline, all_repos)
     if as_json:
-        output.show_json(found)
-    elif output.on_terminal():
-        output.show(status_table(found))
+        output.print_json(status)
+    elif output.is_terminal():
+        output.print_rich(status_table(status))
     else:
-        _print_plain(found)
+        _print_plain(status)
     if not as_json:
         print_done_without_output(
-            {task["name"]: task.get(DONE_WITHOUT_OUTPUT, {}) for task in found["tasks"]}
+            {task["name"]: task.get(DONE_WITHOUT_OUTPUT, {}) for task in status["tasks"]}
         )
-    failed = {link["error"] for task in found["tasks"] for link in task["links"] if "error" in link}
+    failed = {
+        link["error"] for task in status["tasks"] for link in task["links"] if "error" in link
+    }
     for error in sorted(failed):
-        output.complain(error)
+        output.print_error(error)
     if failed:
         raise ExitStatus(1)
 
 
-def _print_plain(found: dict[str, Any]) -> None:
-    for task in found["tasks"]:
-        output.line(task["name"])
+def _print_plain(status: dict[str, Any]) -> None:
+    for task in status["tasks"]:
+        output.print_line(task["name"])
         for link in task["links"]:
             count = "?" if link["count"] is None else link["count"]
-            output.line(f"{task['name']}.{link['name']}", count)
-        output.line()
+            output.print_line(f"{task['name']}.{link['name']}", count)
+        output.print_line()
 
 
-def status_table(found: dict[str, Any]) -> RenderableType:
+def status_table(status: dict[str, Any]) -> RenderableType:
     """Make the table for a terminal."""
     from rich.text import Text
 
     colours = {"input": "cyan", "status": "yellow", "output": "green"}
     rows: list[list[object]] = []
-    for task in found["tasks"]:
+    for task in status["tasks"]:
         name = task["name"] + (" (disabled)" if task["disabled"] else "")
         for link in task["links"] or [{"name": "", "kind": "", "count": ""}]:
             colour = colours.get(link["kind"], "")
@@ -108,7 +110,7 @@ def status_table(found: dict[str, Any]) -> RenderableType:
                 [Text(name, "bold"), Text(link["name"], colour), Text(link["kind"], colour), count]
             )
             name = ""
-    return output.table(["task", "link", "kind", "#jobs"], rows)
+    return output.make_table(["task", "link", "kind", "#jobs"], rows)
 
 
 @click.command(
@@ -148,7 +150,7 @@ def command(app: App, all_repos: bool, as_json: bool, watch: bool, every: float)
     with --watch as well, one such object a line.
     """
     if watch:
-        from pydatatask_cli.watch import watch_status
+        from pydatatask_cli.status_watch import watch_status
 
         app.run(lambda pipeline: watch_status(pipeline, all_repos, every, as_json=as_json))
         return

@@ -10,9 +10,9 @@ import click
 from pydatatask_cli import output
 from pydatatask_cli.app import App, pass_app
 from pydatatask_cli.command import Command
-from pydatatask_cli.completing import complete_job
 from pydatatask_cli.errors import ExitStatus
 from pydatatask_cli.lookup import shown_links
+from pydatatask_cli.shell_completion import complete_job
 from pydatatask_core.errors import PydatataskError, describe
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ async def collect_trace(pipeline: Pipeline, all_repos: bool, job: Sequence[str])
 
     async def present(repo: Repository) -> tuple[list[str], list[str]]:
         """Find the jobs that a repository has, and the errors of those that cannot be looked up."""
-        found = await asyncio.gather(*(repo.contains(n) for n in jobs), return_exceptions=True)
-        here = [name for name, has in zip(jobs, found, strict=True) if has is True]
-        failed = [(n, e) for n, e in zip(jobs, found, strict=True) if isinstance(e, BaseException)]
-        return here, [
+        result = await asyncio.gather(*(repo.contains(n) for n in jobs), return_exceptions=True)
+        task_links = [name for name, has in zip(jobs, result, strict=True) if has is True]
+        failed = [(n, e) for n, e in zip(jobs, result, strict=True) if isinstance(e, BaseException)]
+        return task_links, [
             describe(e) if isinstance(e, PydatataskError) else f"job {n!r}: {describe(e)}"
             for n, e in failed
         ]
@@ -46,10 +46,10 @@ async def collect_trace(pipeline: Pipeline, all_repos: bool, job: Sequence[str])
     tasks = []
     for task in pipeline.tasks.values():
         links = list(shown_links(task, all_repos))
-        found = await asyncio.gather(*(present(link.repo) for _, _, link in links))
+        result = await asyncio.gather(*(present(link.repo) for _, _, link in links))
         shown: list[dict[str, Any]] = []
-        for (name, kind, _), (here, errors) in zip(links, found, strict=True):
-            entry: dict[str, Any] = {"name": name, "kind": kind, "jobs": here}
+        for (name, kind, _), (task_links, errors) in zip(links, result, strict=True):
+            entry: dict[str, Any] = {"name": name, "kind": kind, "jobs": task_links}
             shown.append(entry | {"errors": errors} if errors else entry)
         tasks.append({"name": task.name, "disabled": task.disabled, "links": shown})
     return {"jobs": jobs, "tasks": tasks}
@@ -66,43 +66,43 @@ async def print_trace(
     :param as_json: whether to print JSON instead.
     :raises ExitStatus: if a job could not be looked up somewhere; the rest has been printed.
     """
-    found = await collect_trace(pipeline, all_repos, job)
+    result = await collect_trace(pipeline, all_repos, job)
     if as_json:
-        output.show_json(found)
-    elif output.on_terminal():
-        _print_table(found)
+        output.print_json(result)
+    elif output.is_terminal():
+        _print_table(result)
     else:
-        for task in found["tasks"]:
-            output.line(task["name"])
+        for task in result["tasks"]:
+            output.print_line(task["name"])
             for link in task["links"]:
-                output.line(f"{task['name']}.{link['name']}", *link["jobs"])
-            output.line()
-    links = [link for task in found["tasks"] for link in task["links"]]
+                output.print_line(f"{task['name']}.{link['name']}", *link["jobs"])
+            output.print_line()
+    links = [link for task in result["tasks"] for link in task["links"]]
     known = {job for link in links for job in link["jobs"]}
     errors = sorted({error for link in links for error in link.get("errors", ())})
-    for unknown in found["jobs"]:
+    for unknown in result["jobs"]:
         if unknown not in known and not errors:
-            output.note(f"there is no job {unknown!r} in any of these repositories")
+            output.print_info(f"there is no job {unknown!r} in any of these repositories")
     for error in errors:
-        output.complain(error)
+        output.print_error(error)
     if errors:
         raise ExitStatus(1)
 
 
-def _print_table(found: dict[str, Any]) -> None:
+def _print_table(result: dict[str, Any]) -> None:
     from rich.text import Text
 
     rows: list[list[object]] = []
-    for task in found["tasks"]:
+    for task in result["tasks"]:
         name = task["name"]
         for link in task["links"]:
             marks = [
                 Text("yes", "green") if job in link["jobs"] else Text("-", "dim")
-                for job in found["jobs"]
+                for job in result["jobs"]
             ]
             rows.append([Text(name, "bold"), link["name"], link["kind"], *marks])
             name = ""
-    output.show(output.table(["task", "link", "kind", *found["jobs"]], rows))
+    output.print_rich(output.make_table(["task", "link", "kind", *result["jobs"]], rows))
 
 
 @click.command(

@@ -47,7 +47,7 @@ def command(app: App, ok_failures: bool) -> None:
         summary = app.run(update, "drive")
     finally:
         logger.removeHandler(errors)
-    if errors.any or summary.given_up or (summary.failed and not ok_failures):
+    if errors.any_logged or summary.given_up or (summary.failed and not ok_failures):
         raise ExitStatus(1)
 
 
@@ -56,7 +56,7 @@ class _Errors(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.any = False
+        self.any_logged = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.any = True
+        self.any_logged = True

@@ -20,10 +20,10 @@ __all__ = ["command"]
 
 
 async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
-    from pydatatask_core.pipeline.opening import warn_of_oddities
     from pydatatask_core.pipeline.output_audit import warn_of_done_without_output
+    from pydatatask_core.pipeline.validation import log_config_warnings
 
-    await warn_of_oddities(list(pipeline.tasks.values()))
+    await log_config_warnings(list(pipeline.tasks.values()))
     await warn_of_done_without_output(pipeline.tasks.values())
     repos = {id(link.repo): link.repo for t in pipeline.tasks.values() for link in t.links.values()}
     errors = []
@@ -33,11 +33,11 @@ async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
         except Exception as e:  # noqa: BLE001 - all that is wrong is told
             errors.append(describe(e))
     for error in dict.fromkeys(errors):
-        output.complain(error)
+        output.print_error(error)
     if errors:
         raise ExitStatus(1)
-    found = f"no errors, warnings: {warnings.count}" if warnings.count else "nothing is wrong"
-    output.line(f"{len(pipeline.tasks)} tasks, {len(repos)} repositories: {found}")
+    issue = f"no errors, warnings: {warnings.count}" if warnings.count else "nothing is wrong"
+    output.print_line(f"{len(pipeline.tasks)} tasks, {len(repos)} repositories: {issue}")
 
 
 class _Warnings(logging.Handler):
@@ -57,9 +57,9 @@ def command(app: App) -> None:
     What is wrong is told, with a non-zero exit status; what is allowed and hardly meant is warned
     of, and so are jobs that are done without one of their outputs. Nothing is created.
     """
-    ours, warnings = logging.getLogger("pydatatask"), _Warnings(logging.WARNING)
-    ours.addHandler(warnings)
+    logger, warnings = logging.getLogger("pydatatask"), _Warnings(logging.WARNING)
+    logger.addHandler(warnings)
     try:
         app.run(lambda pipeline: _report(pipeline, warnings), strict=True)
     finally:
-        ours.removeHandler(warnings)
+        logger.removeHandler(warnings)

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING
 from pydatatask_core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .loop import Progress, RunSummary
     from .pipeline import Pipeline
+    from .run import Progress, RunSummary
 
 __all__ = ["Pipeline", "Progress", "RunSummary"]
 
-_SOURCES = {".loop": ("Progress", "RunSummary"), ".pipeline": ("Pipeline",)}
+_SOURCES = {
+    ".pipeline": ("Pipeline",),
+    ".run": (
+        "Progress",
+        "RunSummary",
+    ),
+}
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(globals(), _SOURCES)

@@ -24,22 +24,22 @@ class Backlog:
     as many jobs as it may, keeps back only jobs of the same task or the same quota.
 
     :param priority: gives the priority of a task's name and a job; larger numbers come first.
-    :param refuse: called with a task, a job and an error in the place of offering a job of which
+    :param on_error: called with a task, a job and an error in the place of offering a job of which
         ``priority`` raises.
     """
 
     def __init__(
         self,
         priority: Priority | None = None,
-        refuse: Callable[[Task, str, BaseException], None] | None = None,
+        on_error: Callable[[Task, str, BaseException], None] | None = None,
     ) -> None:
         self._priority = priority
-        self._refuse = refuse
+        self._on_error = on_error
         self._queues: dict[Task, deque[str]] = {}
         # With priorities only: of what waits, and of what was taken and is being scheduled.
         self._priorities: dict[Task, dict[str, int]] = {}
         self._scheduling: dict[Task, dict[str, int]] = {}
-        self.held: set[Task] = set()
+        self.refused: set[Task] = set()
         """The tasks of which a job was refused, so that no other is worth trying for now."""
         self.full: set[Task] = set()
         """The tasks that have as many jobs as they may."""
@@ -55,50 +55,50 @@ class Backlog:
                 continue
             queue = sorted(jobs)
             if self._priority is not None:
-                priorities = self._priorities_of(task, queue)
+                priorities = self._compute_priorities(task, queue)
                 queue = list(priorities)
                 self._priorities[task] = priorities
                 queue.sort(key=priorities.__getitem__, reverse=True)
             self._queues[task] = deque(queue)
 
-    def _priorities_of(self, task: Task, jobs: list[str]) -> dict[str, int]:
+    def _compute_priorities(self, task: Task, jobs: list[str]) -> dict[str, int]:
         """Find the priorities of jobs, and refuse those of which that raises."""
         priorities: dict[str, int] = {}
         for job in jobs:
             try:
-                priorities[job] = self._priority_of(task, job)
+                priorities[job] = self._compute_priority(task, job)
             except (KeyboardInterrupt, GeneratorExit, PipelineConfigurationError):
                 raise
             except BaseException as e:
-                if self._refuse is None:
+                if self._on_error is None:
                     raise
                 error = JobFunctionError(job, f"priority of task {task.name}", e)
                 error.__cause__ = e
-                self._refuse(task, job, error)
+                self._on_error(task, job, error)
         return priorities
 
-    def _priority_of(self, task: Task, job: str) -> int:
+    def _compute_priority(self, task: Task, job: str) -> int:
         assert self._priority is not None
-        found = self._priority(task.name, job)
-        if not isinstance(found, int | float):
+        priority = self._priority(task.name, job)
+        if not isinstance(priority, int | float):
             raise PipelineConfigurationError(
-                f"priority({task.name!r}, {job!r}) has to give a number, and gave {found!r}"
+                f"priority({task.name!r}, {job!r}) has to give a number, and gave {priority!r}"
             )
-        return found
+        return priority
 
     def has_next(self, task: Task) -> bool:
         """Tell whether the turn of a job of the task has come.
 
         :param task: whose job.
         """
-        return self._turn_of(task) is not None
+        return self._eligible_queue(task) is not None
 
     def take(self, task: Task) -> str | None:
-        """Take the task's next job if its turn has come; tell of its end by :meth:`scheduled`.
+        """Take the task's next job if its turn has come; tell of its end by :meth:`mark_scheduled`.
 
         :param task: whose job.
         """
-        queue = self._turn_of(task)
+        queue = self._eligible_queue(task)
         if queue is None:
             return None
         job = queue.popleft()
@@ -106,45 +106,45 @@ class Backlog:
             self._scheduling.setdefault(task, {})[job] = self._priorities[task][job]
         return job
 
-    def _turn_of(self, task: Task) -> deque[str] | None:
+    def _eligible_queue(self, task: Task) -> deque[str] | None:
         """Give the queue of the task if the turn of its first job has come."""
         queue = self._queues.get(task)
-        if not queue or task in self.held or task in self.full:
+        if not queue or task in self.refused or task in self.full:
             return None
-        if self._priority is None or not self._higher_first(task, self._priorities[task][queue[0]]):
+        if self._priority is None or not self._must_wait(task, self._priorities[task][queue[0]]):
             return queue
         return None
 
-    def _higher_first(self, task: Task, priority: int) -> bool:
+    def _must_wait(self, task: Task, priority: int) -> bool:
         """Tell whether a job of a higher priority has to be scheduled before one of this task."""
         for other, scheduling in self._scheduling.items():
-            if any(p > priority for p in scheduling.values()) and self._keeps_back(other, task):
+            if any(p > priority for p in scheduling.values()) and self._blocks(other, task):
                 return True
         for other, queue in self._queues.items():
             higher = other is not task and queue and self._priorities[other][queue[0]] > priority
-            if higher and self._keeps_back(other, task):
+            if higher and self._blocks(other, task):
                 return True
         return False
 
-    def _keeps_back(self, other: Task, task: Task) -> bool:
+    def _blocks(self, other: Task, task: Task) -> bool:
         return (
             other is task
-            or not (other in self.held or other in self.full)
+            or not (other in self.refused or other in self.full)
             or not set(other.quotas).isdisjoint(task.quotas)
         )
 
-    def scheduled(self, task: Task, job: str) -> None:
+    def mark_scheduled(self, task: Task, job: str) -> None:
         """Say that the launch of a job that was taken has returned or raised."""
         if self._scheduling:
             self._scheduling.get(task, {}).pop(job, None)
 
-    def put_back(self, task: Task, job: str) -> None:
+    def requeue(self, task: Task, job: str) -> None:
         """Put a job whose launch was refused back where it was."""
         if self._priority is not None:
             taken = self._scheduling.get(task, {}).pop(job, None)
             priorities = self._priorities.setdefault(task, {})
             if taken is None and job not in priorities:
-                priorities.update(self._priorities_of(task, [job]))
+                priorities.update(self._compute_priorities(task, [job]))
                 if job not in priorities:
                     return
             elif taken is not None:

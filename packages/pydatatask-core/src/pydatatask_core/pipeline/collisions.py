@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from pydatatask_core.task.link import Link
     from pydatatask_core.task.shared_outputs import SharedOutputs
 
-__all__ = ["find_collisions", "note_places", "warn_of_shared"]
+__all__ = ["find_collisions", "prepare_shared_outputs", "warn_of_shared_outputs"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
 
-class Target(NamedTuple):
+class LinkTarget(NamedTuple):
     """A repository that a link leads to, itself or through views."""
 
     task: Task
@@ -59,73 +59,85 @@ def find_collisions(tasks: Sequence[Task]) -> list[Exception]:
     :param tasks: the tasks of the pipeline.
     :return: an error for each place.
     """
-    found: list[Exception] = []
-    for place in _places(_targets(tasks)):
-        for task in dict.fromkeys(target.task for target in place):
-            own = [target for target in place if target.task is task]
-            if names := _colliding(own):
-                found.append(TaskConfigurationError(_own_collision(task, names, own[0].repo)))
-        active = [it for it in place if it.writes and not it.task.disabled]
-        status = [it for it in active if it.is_status]
-        others = [it for it in active if any(it.task is not other.task for other in status)]
-        if others and len({it.task for it in active}) > 1:
-            found.append(PipelineConfigurationError(_foreign_collision(status, active)))
-    return found
+    errors: list[Exception] = []
+    for group in _group_by_location(_link_targets(tasks)):
+        for task in dict.fromkeys(target.task for target in group):
+            own = [target for target in group if target.task is task]
+            if names := _colliding_links(own):
+                errors.append(
+                    TaskConfigurationError(_describe_collision_in_task(task, names, own[0].repo))
+                )
+        active = [
+            other_target
+            for other_target in group
+            if other_target.writes and not other_target.task.disabled
+        ]
+        status = [other_target for other_target in active if other_target.is_status]
+        others = [
+            other_target
+            for other_target in active
+            if any(other_target.task is not other.task for other in status)
+        ]
+        if others and len({other_target.task for other_target in active}) > 1:
+            errors.append(PipelineConfigurationError(_describe_collision_of_tasks(status, active)))
+    return errors
 
 
-async def note_places(tasks: Sequence[Task]) -> SharedOutputs | None:
+async def prepare_shared_outputs(tasks: Sequence[Task]) -> SharedOutputs | None:
     """Let the tasks know which places they share, and which of their places ignore case.
 
     :param tasks: the tasks of the pipeline.
     :return: the places that they share, if there are any.
     """
-    targets = await asyncio.to_thread(_targets, tasks)
+    targets = await asyncio.to_thread(_link_targets, tasks)
     for task in tasks:
         recording = task.recording_repositories
         task.case_insensitive_records = {
-            it.name: it.repo
-            for it in targets
-            if it.task is task and it.name in recording and it.location.ignores_case
+            target.name: target.repo
+            for target in targets
+            if target.task is task and target.name in recording and target.location.ignores_case
         }
-    places = _shared_outputs(targets)
-    if not places:
+    groups = _shared_outputs(targets)
+    if not groups:
         return None
     from pydatatask_core.task.shared_outputs import SharedOutputs
 
-    return SharedOutputs([(it.task, it.repo) for it in place] for place in places)
+    return SharedOutputs([(target.task, target.repo) for target in group] for group in groups)
 
 
-def _shared_outputs(targets: Iterable[Target]) -> list[list[Target]]:
+def _shared_outputs(targets: Iterable[LinkTarget]) -> list[list[LinkTarget]]:
     """Find the outputs of several tasks that lead to one place."""
-    places = _places(it for it in targets if it.link.is_output and not it.task.disabled)
-    return [place for place in places if len({it.task for it in place}) > 1]
+    groups = _group_by_location(
+        target for target in targets if target.link.is_output and not target.task.disabled
+    )
+    return [group for group in groups if len({target.task for target in group}) > 1]
 
 
-def warn_of_shared(tasks: Sequence[Task]) -> None:
+def warn_of_shared_outputs(tasks: Sequence[Task]) -> None:
     """Warn where the jobs of one link look like another's. This blocks.
 
     :param tasks: the tasks of the pipeline.
     """
-    active = [it for it in _targets(tasks) if not it.task.disabled]
-    for place in _shared_outputs(active):
-        if not all(it.link.shared for it in place):
+    active = [target for target in _link_targets(tasks) if not target.task.disabled]
+    for group in _shared_outputs(active):
+        if not all(target.link.shared for target in group):
             log.warning(
                 "%s write to one repository, %r; the jobs of the one look like the other's. If "
                 "that is intended, link it with shared=True in each of these tasks",
-                " and ".join(map(str, place)),
-                place[0].repo,
+                " and ".join(map(str, group)),
+                group[0].repo,
             )
-    told = set()
-    for one, other in _overlaps(active):
-        text = _overlap(one, other)
-        if text is not None and text not in told:
-            told.add(text)
+    logged = set()
+    for one, other in _overlapping_pairs(active):
+        text = _describe_overlap(one, other)
+        if text is not None and text not in logged:
+            logged.add(text)
             log.warning("%s", text)
 
 
-def _targets(tasks: Iterable[Task]) -> list[Target]:
+def _link_targets(tasks: Iterable[Task]) -> list[LinkTarget]:
     known: dict[int, Location] = {}  # by object: several links often lead to one
-    found = []
+    targets = []
     for task in tasks:
         for name, link in task.links.items():
             for leaf in written_stores(link.repo):
@@ -133,75 +145,79 @@ def _targets(tasks: Iterable[Task]) -> list[Target]:
                     continue
                 if id(leaf) not in known:
                     known[id(leaf)] = leaf.location
-                found.append(Target(task, name, link, leaf, known[id(leaf)]))
-    return found
+                targets.append(LinkTarget(task, name, link, leaf, known[id(leaf)]))
+    return targets
 
 
-def _places(targets: Iterable[Target]) -> list[list[Target]]:
+def _group_by_location(targets: Iterable[LinkTarget]) -> list[list[LinkTarget]]:
     """Group targets by place; those that are alone in theirs are left out."""
-    places: defaultdict[Hashable, list[list[Target]]] = defaultdict(list)
+    by_store: defaultdict[Hashable, list[list[LinkTarget]]] = defaultdict(list)
     for target in targets:
-        here = places[target.location.store]
-        for place in here:
-            if is_same_location(place[0].location, target.location):
-                place.append(target)
+        groups = by_store[target.location.store]
+        for group in groups:
+            if is_same_location(group[0].location, target.location):
+                group.append(target)
                 break
         else:
-            here.append([target])
-    return [place for here in places.values() for place in here if len(place) > 1]
+            groups.append([target])
+    return [group for groups in by_store.values() for group in groups if len(group) > 1]
 
 
-def _colliding(own: list[Target]) -> list[str]:
+def _colliding_links(own: list[LinkTarget]) -> list[str]:
     """Name those links of one task that must not lead to the same place."""
-    written = {it.name for it in own if it.writes}
-    status = {it.name for it in own if it.is_status}
-    required = {it.name for it in own if it.link.required_for_start and not it.writes}
+    written = {target.name for target in own if target.writes}
+    status = {target.name for target in own if target.is_status}
+    required = {
+        target.name for target in own if target.link.required_for_start and not target.writes
+    }
     if len(written) > 1:
-        return [it for it in dict.fromkeys(it.name for it in own) if it in written]
+        return [
+            target for target in dict.fromkeys(target.name for target in own) if target in written
+        ]
     if status and required:
         return sorted(status | required)
     return []
 
 
-def _own_collision(task: Task, names: list[str], repo: Repository) -> str:
+def _describe_collision_in_task(task: Task, names: list[str], repo: Repository) -> str:
     return (
-        f"{task.name}: the links {_spoken(names)} lead to one place, {repo!r}, so what one of them "
+        f"{task.name}: the links {_join(names)} lead to one place, {repo!r}, so what one of them "
         "stores would be overwritten or deleted by the other; give each a place of its own, such "
         "as another folder, extension, prefix or collection"
     )
 
 
-def _foreign_collision(status: list[Target], written: list[Target]) -> str:
+def _describe_collision_of_tasks(status: list[LinkTarget], written: list[LinkTarget]) -> str:
     kind = "is a status link" if len(status) == 1 else "are status links"
     return (
-        f"{_spoken(list(map(str, written)))} lead to one place, {written[0].repo!r}, and "
-        f"{_spoken(list(map(str, status)))} {kind}, "
+        f"{_join(list(map(str, written)))} lead to one place, {written[0].repo!r}, and "
+        f"{_join(list(map(str, status)))} {kind}, "
         "which no other task may write to, because the tasks would take each other's jobs for "
         "their own; give each a place of its own, such as another folder, extension, prefix or "
         "collection"
     )
 
 
-def _spoken(names: list[str]) -> str:
+def _join(names: list[str]) -> str:
     return " and ".join(dict.fromkeys(names))
 
 
-def _overlaps(targets: list[Target]) -> Iterator[tuple[Target, Target]]:
+def _overlapping_pairs(targets: list[LinkTarget]) -> Iterator[tuple[LinkTarget, LinkTarget]]:
     """Iterate pairs of targets in one store, or where one's store is in the other's, once each."""
-    by_store: defaultdict[Hashable, list[Target]] = defaultdict(list)
+    by_store: defaultdict[Hashable, list[LinkTarget]] = defaultdict(list)
     for target in targets:
         by_store[target.location.store].append(target)
-    for here in by_store.values():
-        distinct = {id(it.repo): it for it in sorted(here, key=lambda it: it.writes)}
+    for group in by_store.values():
+        distinct = {id(item.repo): item for item in sorted(group, key=lambda item: item.writes)}
         yield from combinations(distinct.values(), 2)
-        inside = next((it for it in here if it.writes), None)
-        for store, _ in here[0].location.parents if inside is not None else ():
+        inside = next((item for item in group if item.writes), None)
+        for store, _ in group[0].location.parents if inside is not None else ():
             for outer in by_store.get(store, ()):
                 if outer.location.holds_folders:
                     yield outer, inside  # type: ignore[misc] # checked above
 
 
-def _overlap(one: Target, other: Target) -> str | None:
+def _describe_overlap(one: LinkTarget, other: LinkTarget) -> str | None:
     """Describe what one target lists of the other's, if anything."""
     if not (one.writes or other.writes) or is_same_location(one.location, other.location):
         return None

@@ -51,9 +51,11 @@ def build_graph(tasks: Iterable[Task]) -> DiGraph[Node]:
 
 
 def _add_link(graph: DiGraph[Node], start: Node, end: Node, name: str, link: Link) -> None:
-    known = graph.get_edge_data(start, end, default={})
-    dispositions = {key: value or known.get(key, False) for key, value in link.dispositions.items()}
-    graph.add_edge(start, end, link=known.get("link", name), **dispositions)
+    existing = graph.get_edge_data(start, end, default={})
+    dispositions = {
+        key: value or existing.get(key, False) for key, value in link.dispositions.items()
+    }
+    graph.add_edge(start, end, link=existing.get("link", name), **dispositions)
 
 
 def _add_repository(graph: DiGraph[Node], repo: Repository) -> None:
@@ -84,10 +86,10 @@ def dependants(graph: DiGraph[Node], node: Node, recursive: bool) -> Iterator[No
     if node not in graph:
         raise KeyError(f"{node!r} is not part of this pipeline")
     seen = {node}
-    front = [node]
-    while front:
-        following = []
-        for current in front:
+    frontier = [node]
+    while frontier:
+        next_frontier = []
+        for current in frontier:
             for successor in graph.successors(current):
                 if successor in seen:
                     continue
@@ -95,5 +97,5 @@ def dependants(graph: DiGraph[Node], node: Node, recursive: bool) -> Iterator[No
                 yield successor
                 derived = graph.edges[current, successor].get("derived", False)
                 if recursive or derived:
-                    following.append(successor)
-        front = following
+                    next_frontier.append(successor)
+        frontier = next_frontier

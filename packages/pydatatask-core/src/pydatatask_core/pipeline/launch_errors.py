@@ -16,8 +16,8 @@ __all__ = ["LaunchErrors", "reason_of"]
 log = logging.getLogger("pydatatask.pipeline")
 
 _WORD = re.compile(r"[\w-]+")
-_JOB = "\0"
-_CERTAIN = 16
+_JOB_PLACEHOLDER = "\0"
+_MIN_JOB_PREFIX_CHARS = 16
 """How many characters at the beginning of a job id are certainly that id, cut off."""
 
 
@@ -35,22 +35,27 @@ def reason_of(error: BaseException | str, job: str) -> str:
             text = text.replace(cause.filename, "")  # which may be of a random name
         cause = cause.__cause__
     if re.fullmatch(r"\w+", job) is None:
-        text = text.replace(job, _JOB)
-    return _WORD.sub(lambda word: _JOB if _names_job(word[0], job.lower()) else word[0], text)
+        text = text.replace(job, _JOB_PLACEHOLDER)
+    return _WORD.sub(
+        lambda word: _JOB_PLACEHOLDER if _mentions_job(word[0], job.lower()) else word[0], text
+    )
 
 
-def _names_job(word: str, job: str) -> bool:
+def _mentions_job(word: str, job: str) -> bool:
     """Return whether a word is a job or, as the name of a pod, is made of one."""
     parts = word.lower().split("-")
-    return any(part == job or (len(part) >= _CERTAIN and job.startswith(part)) for part in parts)
+    return any(
+        part == job or (len(part) >= _MIN_JOB_PREFIX_CHARS and job.startswith(part))
+        for part in parts
+    )
 
 
 class _Reason:
     def __init__(self, job: str, text: str) -> None:
-        self.first = job
+        self.first_job = job
         self.text = text
         self.jobs: set[str] = set()
-        self.logged = 1
+        self.logged_count = 1
         """How many jobs the log knows of."""
 
 
@@ -63,30 +68,34 @@ class LaunchErrors:
     def __init__(self, task: str) -> None:
         self._task = task
         self._reasons: dict[str, _Reason] = {}
-        self._of: dict[str, str] = {}
+        self._reason_of_job: dict[str, str] = {}
 
-    def note(self, job: str, error: BaseException, wait: float | None, *, trace: bool) -> None:
+    def add(
+        self, job: str, error: BaseException, delay: float | None, *, with_traceback: bool
+    ) -> None:
         """Note why a job could not be launched, and log it if no other job has that reason.
 
         :param job: the job.
         :param error: the reason.
-        :param wait: after how many seconds it is tried again; None if it is not.
-        :param trace: whether to log the traceback.
+        :param delay: after how many seconds it is tried again; None if it is not.
+        :param with_traceback: whether to log the traceback.
         """
         key = reason_of(error, job)
-        if self._of.get(job) != key:
+        if self._reason_of_job.get(job) != key:
             self.forget([job])
         known = key in self._reasons
         reason = self._reasons.setdefault(key, _Reason(job, str(error)))
         reason.jobs.add(job)
-        self._of[job] = key
-        again = "" if wait is None else f" (next try in {wait:.0f} s, while the pipeline runs)"
+        self._reason_of_job[job] = key
+        retry_hint = (
+            "" if delay is None else f" (next try in {delay:.0f} s, while the pipeline runs)"
+        )
         log.log(
             logging.DEBUG if known else logging.ERROR,
             "%s: job %s could not be launched%s: %s",
-            *(self._task, job, again, error),
+            *(self._task, job, retry_hint, error),
             extra={"task": self._task, "job": job},
-            exc_info=error if trace else None,
+            exc_info=error if with_traceback else None,
         )
 
     def forget(self, jobs: Collection[str]) -> None:
@@ -95,7 +104,7 @@ class LaunchErrors:
         :param jobs: the jobs.
         """
         for job in jobs:
-            key = self._of.pop(job, None)
+            key = self._reason_of_job.pop(job, None)
             if key is not None:
                 self._reasons[key].jobs.discard(job)
                 if not self._reasons[key].jobs:
@@ -108,10 +117,10 @@ class LaunchErrors:
         """
         for reason in self._reasons.values():
             count = len(reason.jobs)
-            if count > reason.logged and count >= growth * reason.logged:
-                reason.logged = count
+            if count > reason.logged_count and count >= growth * reason.logged_count:
+                reason.logged_count = count
                 log.error(
                     "%s: %d jobs could not be launched for one reason, %s for one: %s",
-                    *(self._task, count, reason.first, reason.text),
+                    *(self._task, count, reason.first_job, reason.text),
                     extra={"task": self._task, "jobs": count},
                 )

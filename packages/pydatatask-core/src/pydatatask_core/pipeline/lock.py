@@ -32,27 +32,27 @@ __all__ = ["DriverLock"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
-_File = tuple[int, int]
+_FileId = tuple[int, int]
 """The device and the inode of a file, which are the same however its path is spelled."""
 
 
-class _Held:
+class _HeldLocks:
     """The lock files that this process holds."""
 
     def __init__(self) -> None:
-        self.descriptors: dict[_File, int] = {}
-        self.changing = threading.Lock()
+        self.descriptors: dict[_FileId, int] = {}
+        self.mutex = threading.Lock()
 
     def close_in_fork(self) -> None:
         """Close what a forked process inherits: a worker must not keep the lock of its driver."""
         for descriptor in self.descriptors.values():
             os.close(descriptor)
         self.descriptors = {}
-        self.changing = threading.Lock()  # another thread of the parent may hold that
+        self.mutex = threading.Lock()  # another thread of the parent may hold that
 
 
-_held = _Held()
-os.register_at_fork(after_in_child=_held.close_in_fork)
+_held_locks = _HeldLocks()
+os.register_at_fork(after_in_child=_held_locks.close_in_fork)
 
 
 class DriverLock:
@@ -73,7 +73,7 @@ class DriverLock:
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._tasks = list(tasks)
-        self._files: dict[_File, Path] = {}
+        self._files: dict[_FileId, Path] = {}
 
     def acquire(self) -> None:
         """Acquire all the locks, or none. This blocks for as long as a file system may.
@@ -82,61 +82,61 @@ class DriverLock:
         """
         try:
             for task in self._tasks:
-                self._lock(task)
+                self._lock_task(task)
         except BaseException:
             self.release()
             raise
 
-    def _lock(self, task: Task) -> None:
+    def _lock_task(self, task: Task) -> None:
         folders = _state_folders(task)
-        elsewhere = not folders
+        needs_temporary_lock = not folders
         for folder in folders:
             with contextlib.suppress(OSError):
                 os.makedirs(folder, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
                 continue  # nothing can be recorded there: the repository says so when it opens
             try:
-                self._take(folder / lock_name(_digest(task.name)[:16]), task)
+                self._acquire_file(folder / lock_name(_digest(task.name)[:16]), task)
             except OSError as e:
-                elsewhere = True
+                needs_temporary_lock = True
                 log.warning(
                     "%s: %s cannot be locked (%s), so drivers are kept apart only if they are of "
                     "one user on one machine with one TMPDIR",
                     *(task.name, folder, describe(e)),
                     extra={"task": task.name},
                 )
-        key = _key(task) if elsewhere else None
+        key = _temporary_lock_name(task) if needs_temporary_lock else None
         if key is not None:
             for folder in _own_folders():
-                self._take(folder / f"{key}.lock", task)
+                self._acquire_file(folder / f"{key}.lock", task)
 
-    def _take(self, path: Path, task: Task) -> None:
+    def _acquire_file(self, path: Path, task: Task) -> None:
         """Lock a file, which is made if need be.
 
         :raises PipelineLockedError: if another driver has it, or it is not ours to open.
         :raises OSError: if nothing can be locked there.
         """
-        with _held.changing:
+        with _held_locks.mutex:
             while True:
                 with contextlib.suppress(FileNotFoundError):
-                    if _identify(os.stat(path, follow_symlinks=False)) in _held.descriptors:
-                        here = _describe_process()
-                        raise _locked(task, f"another pipeline of this process ({here})")
+                    if _file_id(os.stat(path, follow_symlinks=False)) in _held_locks.descriptors:
+                        process = _describe_process()
+                        raise _locked_error(task, f"another pipeline of this process ({process})")
                 descriptor = _open(path, task)
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    file = _identify(os.fstat(descriptor))
-                    if not _is_at(path, file):  # its holder released it, and has removed it
+                    file = _file_id(os.fstat(descriptor))
+                    if not _is_current(path, file):  # its holder released it, and has removed it
                         os.close(descriptor)
                         continue
                 except BlockingIOError:
                     owner = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
                     os.close(descriptor)
-                    raise _locked(task, owner or "another process") from None  # it says all
+                    raise _locked_error(task, owner or "another process") from None  # it says all
                 except BaseException:
                     os.close(descriptor)
                     raise
-                _held.descriptors[file] = descriptor
+                _held_locks.descriptors[file] = descriptor
                 self._files[file] = path
                 break
         with contextlib.suppress(OSError):  # it may be another user's, or the disk full
@@ -145,13 +145,13 @@ class DriverLock:
 
     def release(self) -> None:
         """Release the locks. A forked process has none to release."""
-        with _held.changing:
+        with _held_locks.mutex:
             for file, path in self._files.items():
-                descriptor = _held.descriptors.pop(file, None)
+                descriptor = _held_locks.descriptors.pop(file, None)
                 if descriptor is None:
                     continue
                 with contextlib.suppress(OSError):
-                    if _is_at(path, file):
+                    if _is_current(path, file):
                         os.unlink(path)
                 os.close(descriptor)
             self._files.clear()
@@ -174,32 +174,32 @@ def _open(path: Path, task: Task) -> int:
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | flags, 0o600)
-                _share(descriptor, path.parent)
+                _share_with_group(descriptor, path.parent)
                 return descriptor
 
 
-def _share(descriptor: int, folder: Path) -> None:
+def _share_with_group(descriptor: int, folder: Path) -> None:
     """Let the users who may write to its folder open a lock file, and no others."""
     with contextlib.suppress(OSError):
-        found = os.stat(folder)
+        status = os.stat(folder)
         mode = 0o600
-        if found.st_mode & stat.S_IWGRP:
-            os.fchown(descriptor, -1, found.st_gid)
+        if status.st_mode & stat.S_IWGRP:
+            os.fchown(descriptor, -1, status.st_gid)
             mode |= 0o060
-        if found.st_mode & stat.S_IWOTH:
+        if status.st_mode & stat.S_IWOTH:
             mode |= 0o006
         if os.geteuid() == 0:  # the owner may be the next to drive, if this process is killed
-            os.fchown(descriptor, found.st_uid, -1)
+            os.fchown(descriptor, status.st_uid, -1)
         os.fchmod(descriptor, mode)
 
 
-def _identify(found: os.stat_result) -> _File:
-    return found.st_dev, found.st_ino
+def _file_id(status: os.stat_result) -> _FileId:
+    return status.st_dev, status.st_ino
 
 
-def _is_at(path: Path, file: _File) -> bool:
+def _is_current(path: Path, file: _FileId) -> bool:
     try:
-        return _identify(os.stat(path, follow_symlinks=False)) == file
+        return _file_id(os.stat(path, follow_symlinks=False)) == file
     except FileNotFoundError:
         return False
 
@@ -208,7 +208,7 @@ def _describe_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()} ({' '.join(sys.argv)[:500]})"
 
 
-def _locked(task: Task, owner: str) -> PipelineLockedError:
+def _locked_error(task: Task, owner: str) -> PipelineLockedError:
     return PipelineLockedError(
         f"task {task.name} is driven already, by {owner}; two drivers at once would run every job "
         "twice. End the other one, or make the pipeline with exclusive=False if you know better"
@@ -224,35 +224,35 @@ def _state_folders(task: Task) -> list[Path]:
 
 def _folders(links: Iterable[Link]) -> list[Path]:
     """Find the folders of the links that are in files, each once, in one order for all drivers."""
-    leaves = [leaf for link in links for leaf in _written(link.repo)]
+    leaves = [leaf for link in links for leaf in _written_leaves(link.repo)]
     folders = [leaf.basedir for leaf in leaves if isinstance(leaf, FileRepositoryBase)]
     return [Path(path) for path in sorted({os.path.realpath(folder) for folder in folders})]
 
 
-def _key(task: Task) -> str | None:
+def _temporary_lock_name(task: Task) -> str | None:
     """Name a task by where its state lives; None if that ends with the process."""
-    places = sorted(
+    identities = sorted(
         {
             leaf.identity
             for link in task.links.values()
             if link.is_output or link.is_status
-            for leaf in _written(link.repo)
+            for leaf in _written_leaves(link.repo)
             if leaf.identity is not None
         }
     )
-    if not places:
+    if not identities:
         return None
-    return _digest("\0".join([task.name, *places]))[:32]
+    return _digest("\0".join([task.name, *identities]))[:32]
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _written(repo: Repository) -> Iterable[Repository]:
+def _written_leaves(repo: Repository) -> Iterable[Repository]:
     if isinstance(repo, View):
         for child in repo.children.values():
-            yield from _written(child)
+            yield from _written_leaves(child)
     else:
         yield repo
 

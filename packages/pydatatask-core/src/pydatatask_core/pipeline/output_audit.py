@@ -21,15 +21,15 @@ __all__ = ["find_done_without_output", "warn_of_done_without_output"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
-READ_AT_ONCE = 64
+READ_BATCH_SIZE = 64
 """How many records are read at a time in search of one that is a success."""
 
-SHOWN_JOBS = 20
+MAX_JOBS_SHOWN = 20
 """How many jobs a warning names."""
 
 
 async def find_done_without_output(
-    tasks: Iterable[Task], listing: Snapshot | None = None
+    tasks: Iterable[Task], snapshot: Snapshot | None = None
 ) -> dict[str, dict[str, list[str]]]:
     """Find the jobs that are recorded as successes and lack an output that is not optional.
 
@@ -37,21 +37,21 @@ async def find_done_without_output(
     keys to an output (fan-out) does not lack it. What cannot be read is left out.
 
     :param tasks: the tasks.
-    :param listing: the keys that are listed already.
+    :param snapshot: the keys that are listed already.
     :return: the jobs by task and link.
     """
-    listing = Snapshot() if listing is None else listing
-    found: dict[str, dict[str, list[str]]] = {}
+    snapshot = Snapshot() if snapshot is None else snapshot
+    jobs_by_task: dict[str, dict[str, list[str]]] = {}
     for task in tasks:
         for name, repo in task.required_outputs.items():
             try:
-                jobs = await _lacking(task, name, repo, listing)
+                jobs = await _jobs_without_output(task, name, repo, snapshot)
             except (PydatataskError, OSError, NotImplementedError) as e:
                 log.debug("%s: whether jobs lack output %s is not known: %s", task.name, name, e)
                 continue
             if jobs:
-                found.setdefault(task.name, {})[name] = sorted(jobs)
-    return found
+                jobs_by_task.setdefault(task.name, {})[name] = sorted(jobs)
+    return jobs_by_task
 
 
 async def warn_of_done_without_output(tasks: Iterable[Task]) -> None:
@@ -61,29 +61,31 @@ async def warn_of_done_without_output(tasks: Iterable[Task]) -> None:
     """
     for task, links in (await find_done_without_output(tasks)).items():
         for name, jobs in links.items():
-            rest = f" and {len(jobs) - SHOWN_JOBS} more" if len(jobs) > SHOWN_JOBS else ""
+            rest = f" and {len(jobs) - MAX_JOBS_SHOWN} more" if len(jobs) > MAX_JOBS_SHOWN else ""
             log.warning(
                 "%s: %d jobs are done without output `%s`: %s%s; `retry` runs them again, and "
                 "optional=True of the link allows it",
-                *(task, len(jobs), name, " ".join(jobs[:SHOWN_JOBS]), rest),
+                *(task, len(jobs), name, " ".join(jobs[:MAX_JOBS_SHOWN]), rest),
                 extra={"task": task, "jobs": len(jobs)},
             )
 
 
-async def _lacking(task: Task, name: str, repo: Repository, listing: Snapshot) -> AbstractSet[str]:
+async def _jobs_without_output(
+    task: Task, name: str, repo: Repository, snapshot: Snapshot
+) -> AbstractSet[str]:
     records = task.outcome_repositories
     if not records:
         return frozenset()
-    done = frozenset.intersection(*[frozenset(await listing.keys(r)) for r in records])
-    written = await listing.keys(repo)
+    done = frozenset.intersection(*[frozenset(await snapshot.keys(r)) for r in records])
+    written = await snapshot.keys(repo)
     jobs: AbstractSet[str] = done - written - task.running
     if not jobs or not done & written:
         return frozenset()  # where no job has its own key, all of them wrote other keys
-    jobs = await _successes(task, jobs, listing)
+    jobs = await _successes(task, jobs, snapshot)
     for record in records:
         values, _ = await read_many(record, list(jobs))
         jobs = {job for job, value in values.items() if name not in _fan_out(value)}
-    if not jobs or not await _any_success(task, done & written, listing):
+    if not jobs or not await _any_success(task, done & written, snapshot):
         return frozenset()
     # One that ended while the listings were made has written its output before it was done.
     return jobs - await repo.keys()
@@ -94,17 +96,17 @@ def _fan_out(record: object) -> Collection[object]:
     return names if isinstance(names, list) else ()
 
 
-async def _successes(task: Task, jobs: AbstractSet[str], listing: Snapshot) -> AbstractSet[str]:
+async def _successes(task: Task, jobs: AbstractSet[str], snapshot: Snapshot) -> AbstractSet[str]:
     """Return the jobs that all records of a task call a success; verdicts are remembered."""
     for view in task.outcome_views:
-        await listing.candidates(view)
-        jobs = await listing.select(view, jobs)
+        await snapshot.candidates(view)
+        jobs = await snapshot.select(view, jobs)
     return jobs
 
 
-async def _any_success(task: Task, jobs: AbstractSet[str], listing: Snapshot) -> bool:
-    left = sorted(jobs)
-    for start in range(0, len(left), READ_AT_ONCE):
-        if await _successes(task, frozenset(left[start : start + READ_AT_ONCE]), listing):
+async def _any_success(task: Task, jobs: AbstractSet[str], snapshot: Snapshot) -> bool:
+    remaining = sorted(jobs)
+    for start in range(0, len(remaining), READ_BATCH_SIZE):
+        if await _successes(task, frozenset(remaining[start : start + READ_BATCH_SIZE]), snapshot):
             return True
     return False

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pydatatask_core.task.runtime import FailureHook, OpenMode
 
     from .backlog import Priority
-    from .drive import Drive
     from .lock import DriverLock
-    from .loop import Progress, RunSummary
+    from .run import Progress, RunSummary
+    from .scheduler import Scheduler
 
 __all__ = ["Pipeline"]
 
@@ -66,8 +66,8 @@ class Pipeline:
         # Here, so that to name the class costs little.
         from pydatatask_core.session import Session
 
-        from .checks import check_tasks
-        from .drive import Drive
+        from .scheduler import Scheduler
+        from .task_checks import check_tasks
 
         checked = check_tasks(tasks)
         if session is not None and not isinstance(session, Session):
@@ -87,16 +87,16 @@ class Pipeline:
         self._resources = list(resources)
         self._open = False
         self._lock: DriverLock | None = None
-        self._drive = Drive([], None)
-        self._driven_by: str | None = None
+        self._scheduler = Scheduler([], None)
+        self._active_call: str | None = None
 
     @property
     def resources(self) -> list[ResourceManager]:
         """Every quota that the pipeline was given, or that one of its tasks draws on."""
-        found = {id(quota): quota for quota in self._resources}
+        quotas = {id(quota): quota for quota in self._resources}
         for task in self.tasks.values():
-            found.update({id(quota): quota for quota in task.quotas})
-        return list(found.values())
+            quotas.update({id(quota): quota for quota in task.quotas})
+        return list(quotas.values())
 
     def settings(self, synchronous: bool = False, metadata: bool = True) -> None:
         """Set properties of the current run.
@@ -128,16 +128,16 @@ class Pipeline:
             raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
         from pydatatask_core.utils import run_to_completion
 
-        from .collisions import note_places
-        from .drive import Drive
+        from .collisions import prepare_shared_outputs
         from .lock import DriverLock
-        from .needs import needed_resources
-        from .opening import find_problems, raise_problems, warn_of_oddities
+        from .scheduler import Scheduler
+        from .session_resources import needed_resources
+        from .validation import find_problems, log_config_warnings, raise_problems
 
         tasks = self._named(self.tasks if only is None else only)
         self._open = True
         self.mode = mode
-        self._drive = Drive(tasks, self.priority)
+        self._scheduler = Scheduler(tasks, self.priority)
         try:
             needed = None if only is None else needed_resources(self.session, tasks)
             await self.session.open(only=needed)
@@ -148,16 +148,18 @@ class Pipeline:
             for task in tasks:
                 task.attach(self)
             for quota in self.resources:
-                quota.add_listener(self._drive.make_room)
+                quota.add_listener(self._scheduler.on_quota_released)
                 await quota.flush()
-            shared = await note_places(tasks) if mode == "drive" else None  # before jobs are found
+            shared = (
+                await prepare_shared_outputs(tasks) if mode == "drive" else None
+            )  # before jobs are found
             self.problems = await find_problems(tasks, create=mode != "inspect")
             if mode != "inspect":
                 raise_problems(self.problems)
             if shared is not None:
                 await shared.load()
             if mode == "drive":
-                await warn_of_oddities(tasks)
+                await log_config_warnings(tasks)
         except BaseException:
             await self.close()
             raise
@@ -169,18 +171,20 @@ class Pipeline:
         """
         if not self._open:
             return
-        drive = self._drive
+        scheduler = self._scheduler
         async with AsyncExitStack() as stack:  # each step, whatever becomes of those before it
             stack.push_async_callback(self._unlock)
             stack.push_async_callback(self.session.close)
-            for task in drive.tasks:
+            for task in scheduler.tasks:
                 stack.callback(task.attach, None)
             for quota in self.resources:
-                stack.callback(quota.remove_listener, drive.make_room)
+                stack.callback(quota.remove_listener, scheduler.on_quota_released)
             stack.callback(setattr, self, "_open", False)
-            if drive.loop is not None:
-                drive.loop.leave(PipelineNotOpenError("the pipeline was closed while it was run"))
-            await drive.close()
+            if scheduler.current_run is not None:
+                scheduler.current_run.fail(
+                    PipelineNotOpenError("the pipeline was closed while it was run")
+                )
+            await scheduler.close()
 
     async def _unlock(self) -> None:
         from pydatatask_core.utils import run_to_completion
@@ -208,18 +212,18 @@ class Pipeline:
             )
 
     @contextmanager
-    def _driving(self, name: str) -> Iterator[Drive]:
+    def _exclusive_call(self, name: str) -> Iterator[Scheduler]:
         """Keep out others who would launch what this one is about to launch."""
         self._require_open()
-        if self._driven_by == "run":
+        if self._active_call == "run":
             raise PipelineError(f"{name}() is of no use now: the pipeline is being run already")
-        if self._driven_by is not None:
-            raise PipelineError(f"{name}() has to wait until {self._driven_by}() has returned")
-        self._driven_by = name
+        if self._active_call is not None:
+            raise PipelineError(f"{name}() has to wait until {self._active_call}() has returned")
+        self._active_call = name
         try:
-            yield self._drive
+            yield self._scheduler
         finally:
-            self._driven_by = None
+            self._active_call = None
 
     # -- rounds ----------------------------------------------------------------------------------
 
@@ -228,28 +232,28 @@ class Pipeline:
 
         :return: whether there is any activity in the pipeline.
         """
-        live = await self.update_only_update()
+        active = await self.update_only_update()
         launched = await self.update_only_launch()
-        return live or launched
+        return active or launched
 
     async def update_only_update(self) -> bool:
         """Perform one round of the update phase of pipeline maintenance.
 
         :return: whether there were any live jobs.
         """
-        with self._driving("update_only_update") as drive:
-            return any((await drive.update(drive.enabled)).values())
+        with self._exclusive_call("update_only_update") as scheduler:
+            return any((await scheduler.update(scheduler.enabled)).values())
 
     async def update_only_launch(self) -> bool:
         """Perform one round of the launch phase of pipeline maintenance.
 
         :return: whether there were any jobs launched or ready to launch.
         """
-        with self._driving("update_only_launch") as drive:
-            before = drive.launched
-            unknown = await drive.plan(drive.enabled)
-            await drive.launch()
-            return bool(unknown) or drive.is_waiting or drive.launched > before
+        with self._exclusive_call("update_only_launch") as scheduler:
+            before = scheduler.launched
+            unknown = await scheduler.plan(scheduler.enabled)
+            await scheduler.launch()
+            return bool(unknown) or scheduler.is_waiting or scheduler.launched > before
 
     def _named(self, names: Iterable[str]) -> list[Task]:
         try:
@@ -271,7 +275,7 @@ class Pipeline:
         if task not in self.tasks.values():
             raise PipelineError(f"{task!r} is no task of this pipeline, which has {self!r}")
         before = set(task.running)  # one that ends meanwhile may have been seen nowhere
-        return set((await Readiness().ask(task)).jobs - before - task.running)
+        return set((await Readiness().find_ready(task)).jobs - before - task.running)
 
     async def run(
         self,
@@ -300,9 +304,9 @@ class Pipeline:
         """
         if poll <= 0:
             raise ValueError(f"poll has to be a number of seconds above 0, not {poll!r}")
-        with self._driving("run") as drive:
+        with self._exclusive_call("run") as scheduler:
             async with asyncio.timeout(timeout):
-                return await drive.run(self.resources, forever, launch_once, poll, progress)
+                return await scheduler.run(self.resources, forever, launch_once, poll, progress)
 
     async def complete_local_jobs(self) -> RunSummary:
         """Wait until every job that ends with this process has ended and is recorded.
@@ -314,31 +318,31 @@ class Pipeline:
         :return: what happened since then, and the jobs that have failed since the pipeline was
             opened or :meth:`run` began.
         """
-        with self._driving("complete_local_jobs") as drive:
-            return await drive.complete_local(self.resources)
+        with self._exclusive_call("complete_local_jobs") as scheduler:
+            return await scheduler.complete_local(self.resources)
 
     # -- what tasks tell -------------------------------------------------------------------------
 
     @property
     def looping(self) -> bool:
         """Whether :meth:`run` is at work."""
-        return self._drive.loop is not None
+        return self._scheduler.current_run is not None
 
     def wake(self, task: Task) -> None:
         """Note that something of a task has ended."""
-        self._drive.wake(task)
+        self._scheduler.wake(task)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
         """Run something beside the loop until the pipeline closes, which cancels it."""
-        self._drive.background.spawn(coroutine, name)
+        self._scheduler.background.spawn(coroutine, name)
 
     async def failed(self, task: Task, job: str, record: Mapping[str, Any]) -> None:
         """Note that a job has failed and is not tried again."""
-        told = record.get("exception") or record.get("reason") or "see its record"
+        message = record.get("exception") or record.get("reason") or "see its record"
         log.warning(
-            "%s: job %s failed: %s", task.name, job, told, extra={"task": task.name, "job": job}
+            "%s: job %s failed: %s", task.name, job, message, extra={"task": task.name, "job": job}
         )
-        self._drive.note_failure(task, job)
+        self._scheduler.record_failure(task, job)
         if self.on_failure is not None:
             from pydatatask_core.repository.job_functions import call_for_job
 

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
 
-__all__ = ["Found", "Readiness"]
+__all__ = ["Readiness", "ReadyJobs"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
-_NOTHING: frozenset[str] = frozenset()
+_NO_JOBS: frozenset[str] = frozenset()
 
 
-class Found(NamedTuple):
+class ReadyJobs(NamedTuple):
     """What a round found out about a task."""
 
     jobs: AbstractSet[str]
@@ -41,10 +41,10 @@ class Readiness:
     """Finds the ready jobs of tasks, and remembers them while no listing changes."""
 
     def __init__(self) -> None:
-        self._last: dict[Task, tuple[list[AbstractSet[str]], Found]] = {}
-        self._complaints: dict[Task, str] = {}
+        self._cache: dict[Task, tuple[list[AbstractSet[str]], ReadyJobs]] = {}
+        self._logged_failures: dict[Task, str] = {}
 
-    async def gather(self, tasks: Sequence[Task]) -> dict[Task, Found | None]:
+    async def gather(self, tasks: Sequence[Task]) -> dict[Task, ReadyJobs | None]:
         """Give the ready jobs of each task, or None if a repository it needs could not be listed.
 
         What runs is listed before what is done. A job leaves the one only after it has entered
@@ -52,46 +52,50 @@ class Readiness:
 
         :param tasks: the tasks to ask for.
         """
-        listing = await _listing_of(tasks)
-        found: dict[Task, Found | None] = {}
+        snapshot = await _take_snapshot(tasks)
+        results: dict[Task, ReadyJobs | None] = {}
         for task in tasks:
             try:
-                found[task] = await self._ready(task, listing)
-                if self._complaints.pop(task, None):
+                results[task] = await self._ready(task, snapshot)
+                if self._logged_failures.pop(task, None):
                     log.info("%s: its repositories can be listed again", task.name)
             except Exception as e:  # noqa: BLE001 - told below; the other tasks go on
-                found[task] = None
-                self._complain(task, e)
-        return found
+                results[task] = None
+                self._log_failure(task, e)
+        return results
 
-    async def ask(self, task: Task) -> Found:
+    async def find_ready(self, task: Task) -> ReadyJobs:
         """Give the ready jobs of one task.
 
         :param task: the task to ask for.
         :raises Exception: whatever kept a repository it needs from being listed.
         """
-        return await self._ready(task, await _listing_of([task]))
+        return await self._ready(task, await _take_snapshot([task]))
 
-    async def _ready(self, task: Task, listing: Snapshot) -> Found:
+    async def _ready(self, task: Task, snapshot: Snapshot) -> ReadyJobs:
         repo, shows_live = task.ready, task.live_repositories
         # Each of them, whether it matters or not: one that fails makes the task unknown.
-        basis = [await listing.keys(leaf) for leaf in (*_live(task), *leaves(repo))]
-        last = self._last.get(task)
-        if last is not None and _same(basis, last[0]) and not _volatile(repo, *shows_live):
-            return last[1]
-        jobs = await listing.candidates(repo)
-        live = _NOTHING.union(*[await listing.negated.keys(repo) for repo in shows_live])
-        jobs = jobs - live if live else jobs
+        listings = [await snapshot.keys(leaf) for leaf in (*_live_leaves(task), *leaves(repo))]
+        cached = self._cache.get(task)
+        if (
+            cached is not None
+            and _is_unchanged(listings, cached[0])
+            and not _any_volatile(repo, *shows_live)
+        ):
+            return cached[1]
+        jobs = await snapshot.candidates(repo)
+        live_jobs = _NO_JOBS.union(*[await snapshot.negated.keys(repo) for repo in shows_live])
+        jobs = jobs - live_jobs if live_jobs else jobs
         if jobs and membership_depends_on_values(repo):
-            jobs = await listing.select(repo, jobs)
-        found = Found(jobs, live)
-        self._last[task] = basis, found
-        return found
+            jobs = await snapshot.select(repo, jobs)
+        result = ReadyJobs(jobs, live_jobs)
+        self._cache[task] = listings, result
+        return result
 
-    def _complain(self, task: Task, error: Exception) -> None:
-        told = str(error)
-        if self._complaints.get(task) != told:
-            self._complaints[task] = told
+    def _log_failure(self, task: Task, error: Exception) -> None:
+        message = str(error)
+        if self._logged_failures.get(task) != message:
+            self._logged_failures[task] = message
             log.error(
                 "%s: nothing is launched while its repositories cannot be listed: %s",
                 task.name,
@@ -100,31 +104,31 @@ class Readiness:
             )
 
 
-def _live(task: Task) -> Iterable[Repository]:
+def _live_leaves(task: Task) -> Iterable[Repository]:
     return (leaf for repo in task.live_repositories for leaf in leaves(repo))
 
 
-def _volatile(*repos: Repository) -> bool:
+def _any_volatile(*repos: Repository) -> bool:
     return any(is_view(repo) and repo.volatile for repo in repos)
 
 
-def _same(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> bool:
+def _is_unchanged(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> bool:
     return len(new) == len(old) and all(
         n is o and isinstance(n, frozenset) for n, o in zip(new, old, strict=True)
     )
 
 
-async def _listing_of(tasks: Sequence[Task]) -> Snapshot:
+async def _take_snapshot(tasks: Sequence[Task]) -> Snapshot:
     """List what tasks depend on: what shows live jobs first, then the rest."""
-    listing = Snapshot()
-    await _list(listing, (repo for task in tasks for repo in _live(task)))
-    await _list(listing, (repo for task in tasks for repo in leaves(task.ready)))
-    return listing
+    snapshot = Snapshot()
+    await _list_all(snapshot, (repo for task in tasks for repo in _live_leaves(task)))
+    await _list_all(snapshot, (repo for task in tasks for repo in leaves(task.ready)))
+    return snapshot
 
 
-async def _list(listing: Snapshot, repos: Iterable[Repository]) -> None:
+async def _list_all(snapshot: Snapshot, repos: Iterable[Repository]) -> None:
     distinct = {id(repo): repo for repo in repos}
     # A failure is remembered by the listing, for every task that needs this repository.
     await asyncio.gather(
-        *(listing.keys(repo) for repo in distinct.values()), return_exceptions=True
+        *(snapshot.keys(repo) for repo in distinct.values()), return_exceptions=True
     )

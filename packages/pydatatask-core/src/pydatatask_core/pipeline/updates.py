@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from .background import end_soon
+from .background_tasks import cancel_with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ __all__ = ["Updates"]
 
 log = logging.getLogger("pydatatask.pipeline")
 
-LONGEST_FAREWELL = 1.0
+SHUTDOWN_TIMEOUT_SECONDS = 1.0
 """Seconds that updates under way get to end when the loop is left."""
 
 
@@ -26,29 +26,29 @@ class Updates:
 
     One that takes longer than a round waits for goes on, and its task has no other meanwhile.
 
-    :param late: called with a task when such an update has ended, and with whether the task was
+    :param on_late: called with a task when such an update has ended, and with whether the task was
         to be updated again meanwhile.
     """
 
-    def __init__(self, late: Callable[[Task, bool], None]) -> None:
-        self._late = late
-        self._under_way: dict[Task, asyncio.Task[bool]] = {}
+    def __init__(self, on_late: Callable[[Task, bool], None]) -> None:
+        self._on_late = on_late
+        self._pending: dict[Task, asyncio.Task[bool]] = {}
         self._overdue: set[Task] = set()
-        self._again: set[Task] = set()
+        self._requested_again: set[Task] = set()
 
-    async def round(self, tasks: Iterable[Task], patience: float | None) -> dict[Task, bool | None]:
+    async def update(self, tasks: Iterable[Task], timeout: float | None) -> dict[Task, bool | None]:
         """Update tasks, and tell of each whether it is active, or None if it takes too long.
 
         :param tasks: the tasks; of those whose update was late the result is taken.
         :param patience: how many seconds to wait; None is to wait for all, late ones included.
         """
         tasks = list(tasks)
-        started = [self._start(task) for task in tasks if task not in self._under_way]
-        awaited = started if patience is not None else [self._under_way[task] for task in tasks]
-        await self._wait(awaited, patience)
+        started = [self._start(task) for task in tasks if task not in self._pending]
+        awaited = started if timeout is not None else [self._pending[task] for task in tasks]
+        await self._wait(awaited, timeout)
         return {task: self._result(task) for task in tasks}
 
-    async def refresh(self, tasks: Iterable[Task], patience: float) -> None:
+    async def refresh(self, tasks: Iterable[Task], timeout: float) -> None:
         """Update tasks of which something has just ended.
 
         :param tasks: the tasks.
@@ -56,47 +56,47 @@ class Updates:
         """
         started = {}
         for task in tasks:
-            under_way = self._under_way.get(task)
-            if under_way is not None and not under_way.done():
-                self._again.add(task)
+            pending = self._pending.get(task)
+            if pending is not None and not pending.done():
+                self._requested_again.add(task)
             else:
                 started[task] = self._start(task)
-        await self._wait(started.values(), patience)
+        await self._wait(started.values(), timeout)
         for task in started:
             self._result(task)
 
     def _start(self, task: Task) -> asyncio.Task[bool]:
         update = asyncio.create_task(_update(task), name=f"pydatatask update {task.name}")
-        self._under_way[task] = update
+        self._pending[task] = update
         return update
 
     def _result(self, task: Task) -> bool | None:
-        update = self._under_way[task]
+        update = self._pending[task]
         if update.done():
-            del self._under_way[task]
+            del self._pending[task]
             return update.cancelled() or update.result()
         if task not in self._overdue:
             self._overdue.add(task)
             log.info("%s: its update takes long; the others go on without it", task.name)
-            update.add_done_callback(lambda _: self._tell(task))
+            update.add_done_callback(lambda _: self._report_late(task))
         return None
 
-    def _tell(self, task: Task) -> None:
-        again = task in self._again
+    def _report_late(self, task: Task) -> None:
+        requested_again = task in self._requested_again
         self._overdue.discard(task)
-        self._again.discard(task)
-        self._late(task, again)
+        self._requested_again.discard(task)
+        self._on_late(task, requested_again)
 
-    async def _wait(self, updates: Iterable[asyncio.Task[bool]], patience: float | None) -> None:
+    async def _wait(self, updates: Iterable[asyncio.Task[bool]], timeout: float | None) -> None:
         waiting = [update for update in updates if not update.done()]
         if waiting:
-            await asyncio.wait(waiting, timeout=patience)
+            await asyncio.wait(waiting, timeout=timeout)
 
     async def close(self) -> None:
         """Cancel what is under way and wait for its end, though not for ever."""
-        under_way, self._under_way = self._under_way, {}
-        self._again.clear()
-        await end_soon(under_way.values(), LONGEST_FAREWELL)
+        pending, self._pending = self._pending, {}
+        self._requested_again.clear()
+        await cancel_with_timeout(pending.values(), SHUTDOWN_TIMEOUT_SECONDS)
 
 
 async def _update(task: Task) -> bool:

@@ -41,17 +41,22 @@ __all__ = [
 ]
 
 _SOURCES = {
+    "pydatatask_core.proc_manager.base": ("STDOUT",),
     ".base": ("Task",),
-    ".link": ("Link",),
+    ".executor.task": (
+        "ExecutorLiveRepo",
+        "ExecutorTask",
+    ),
+    ".function": (
+        "FunctionTask",
+        "FunctionTaskProtocol",
+    ),
     ".inprocess": ("InProcessSyncTask",),
-    ".function": ("FunctionTask", "FunctionTaskProtocol"),
-    ".retries": ("Retries",),
-    ".executor.live": ("ExecutorLiveRepo",),
-    ".executor.task": ("ExecutorTask",),
-    ".process.task": ("ProcessTask",),
-    ".template": ("Template",),
+    ".link": ("Link",),
     ".logging_task": ("LoggingTask",),
-    "..proc_manager.base": ("STDOUT",),
+    ".process.task": ("ProcessTask",),
+    ".retries": ("Retries",),
+    ".template": ("Template",),
 }
 
 if not TYPE_CHECKING:

@@ -1,0 +1,168 @@
+"""What is known and under way while a pipeline is open."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pydatatask_core.utils import cancel_and_wait
+
+from .background_tasks import BackgroundTasks
+from .dispatch import Dispatcher, noop
+from .launch_guard import LaunchGuard
+from .readiness import Readiness
+from .run import PipelineRun
+from .updates import Updates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pydatatask_core.resource_manager import ResourceManager
+    from pydatatask_core.task.base import Task
+
+    from .backlog import Priority
+    from .run import Progress, RunSummary
+
+__all__ = ["Scheduler"]
+
+_POLL_INTERVAL_SECONDS = 1.0
+
+
+class Scheduler:
+    """The two phases of a round, and whatever they have to remember from one to the next.
+
+    :param tasks: the tasks for which the pipeline was opened.
+    :param priority: gives the priority of a task's name and a job.
+    """
+
+    def __init__(self, tasks: Sequence[Task], priority: Priority | None) -> None:
+        self.tasks = tasks
+        self.guard = LaunchGuard()
+        self.dispatcher = Dispatcher(priority, self.guard)
+        self.background = BackgroundTasks()
+        self.current_run: PipelineRun | None = None
+        self.failures: dict[str, list[str]] = {}
+        """The jobs of each task that have failed for good since the last run began."""
+        self._readiness = Readiness()
+        self._updates = Updates(self._on_late_update)
+
+    @property
+    def enabled(self) -> list[Task]:
+        """The tasks that are to be looked after."""
+        return [task for task in self.tasks if not task.disabled]
+
+    async def update(
+        self, tasks: Iterable[Task], timeout: float | None = None
+    ) -> dict[Task, bool | None]:
+        """Update tasks side by side, and tell which are active; see :class:`Updates`."""
+        return await self._updates.update(tasks, timeout)
+
+    async def refresh(self, tasks: Iterable[Task], timeout: float) -> None:
+        """Update tasks of which something has just ended."""
+        await self._updates.refresh(tasks, timeout)
+
+    async def plan(self, tasks: Sequence[Task], skipped: Iterable[Task] = ()) -> set[Task]:
+        """List what tasks depend on and offer what is ready to be launched.
+
+        :param tasks: the tasks.
+        :param skipped: tasks of which is known without listing that nothing can be.
+        :return: the tasks of which nothing is known.
+        """
+        self.dispatcher.begin_listing(tasks)
+        ready = await self._readiness.gather(tasks)
+        ready.update(dict.fromkeys(skipped))
+        self.dispatcher.set_ready(ready)
+        return {task for task, ready_jobs in ready.items() if ready_jobs is None}
+
+    async def launch(self) -> None:
+        """Launch what was offered, until nothing more can be."""
+        try:
+            await self.dispatcher.drain(self.enabled)
+        finally:
+            self.guard.report()
+
+    @property
+    def launched(self) -> int:
+        """How many jobs were launched since the pipeline was opened."""
+        return self.dispatcher.launched.total()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether any job is ready to be launched, or will be tried again."""
+        due = any(task.due_retries for task in self.tasks)
+        return due or self.guard.has_pending_retries or bool(self.dispatcher.backlog.tasks())
+
+    async def stop(self) -> None:
+        """Stop launching and updating, at once as far as that is possible."""
+        await asyncio.gather(self.dispatcher.close(), self._updates.close())
+
+    async def close(self) -> None:
+        """End whatever is under way."""
+        await self.stop()
+        await self.background.close()
+
+    async def run(
+        self,
+        quotas: Sequence[ResourceManager],
+        forever: bool,
+        launch_once: bool,
+        poll: float,
+        progress: Callable[[Progress], None] | None,
+    ) -> RunSummary:
+        """Have a loop attend to whatever changes; see :class:`PipelineRun` for the parameters."""
+        self.failures = {}
+        return await self._run_to_end(
+            PipelineRun(self, quotas, forever, launch_once, poll, progress)
+        )
+
+    async def complete_local(self, quotas: Sequence[ResourceManager]) -> RunSummary:
+        """Run a loop over the jobs that end with this process, until none is left.
+
+        :param quotas: the quotas that launches are subject to.
+        """
+        local = [task for task in self.tasks if task.ends_with_process]
+        self.dispatcher.backlog.retain(local)
+        return await self._run_to_end(
+            PipelineRun(self, quotas, False, True, _POLL_INTERVAL_SECONDS, None, local)
+        )
+
+    async def _run_to_end(self, run: PipelineRun) -> RunSummary:
+        """Run a loop in an asyncio task of its own, and end it if the caller is cancelled.
+
+        A TaskGroup of a third party's store that fails may swallow a cancellation, and leaves the
+        count of the task that waits for it raised, before Python 3.13. Neither is to keep a timeout
+        or Ctrl-C from working.
+        """
+        self.current_run = run
+        self.dispatcher.notify = run.notify
+        running = asyncio.create_task(run.run(), name="pydatatask run")
+        try:
+            await asyncio.wait({running})
+        except asyncio.CancelledError as e:
+            run.fail(e)
+            await cancel_and_wait({running})
+            raise
+        finally:
+            self.current_run = None
+            self.dispatcher.notify = noop
+        return running.result()
+
+    def record_failure(self, task: Task, job: str) -> None:
+        """Note that a job has failed for good."""
+        self.failures.setdefault(task.name, []).append(job)
+
+    # -- what tasks and quotas tell the loop -----------------------------------------------------
+
+    def wake(self, task: Task) -> None:
+        """Note that something of a task has ended."""
+        if self.current_run is not None:
+            self.current_run.wake(task)
+
+    def on_quota_released(self) -> None:
+        """Note that a quota has got room."""
+        if self.current_run is not None:
+            self.current_run.on_quota_released()
+
+    def _on_late_update(self, task: Task, requested_again: bool) -> None:
+        if self.current_run is not None:
+            self.current_run.wake(task) if requested_again else self.current_run.notify(True)

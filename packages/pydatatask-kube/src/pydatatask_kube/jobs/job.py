@@ -1,0 +1,116 @@
+"""The jobs of a task of pods that this driver tracks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydatatask_core.resource_manager import Resources
+from pydatatask_core.task.detached.tracker import Phase, TrackedJob
+from pydatatask_kube.cluster.pod_state import is_terminated
+from pydatatask_kube.pod_names import ATTEMPT_ANNOTATION, name_of, uid_of
+
+if TYPE_CHECKING:
+    from pydatatask_kube.outcome.pod_outcome import PodOutcome
+
+__all__ = ["Phase", "PodJob"]
+
+
+@dataclass(slots=True, eq=False)
+class PodJob(TrackedJob):
+    """A tracked job of a task of pods.
+
+    :param job: the job.
+    """
+
+    pod: dict[str, Any] | None = None
+    """The last known state of its pod; None before the pod is created."""
+    gone: bool = False
+    """Whether that pod has been deleted."""
+    known_since: float = 0.0
+    """The monotonic time at which the pod was known to exist."""
+    attempt: int = 1
+    request: Resources = field(default_factory=lambda: Resources(launches=0))
+    adopted: bool = False
+    """Whether its pod was found instead of created."""
+    outcome: PodOutcome | None = None
+    log_failures: int = 0
+    logs_saved: bool = False
+    """Whether the available part of its pod's logs is written."""
+    logs_problem: str | None = None
+    """The logs that could not be read, and the reason."""
+    grace: int | None = None
+    """The grace period in seconds for deleting its pod; by default that of the pod."""
+    record: dict[str, Any] | None = None
+    """The record of its outcome, once it is written."""
+    retry_delay: float | None = None
+    """Seconds between the deletion of its pod and the next attempt; None without a retry."""
+    failed_record: dict[str, Any] | None = None
+    """The record of the failed attempt, while it waits for a retry."""
+    timer: asyncio.TimerHandle | None = None
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when no container of its pod runs any longer."""
+    deleted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its pod has been deleted."""
+    launched: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set unless it is being launched."""
+
+    @property
+    def name(self) -> str:
+        """The name of its pod, which must exist."""
+        assert self.pod is not None
+        return name_of(self.pod)
+
+    @property
+    def uid(self) -> str:
+        """The uid of its pod, which must exist."""
+        assert self.pod is not None
+        return uid_of(self.pod)
+
+    @property
+    def waits_for_name(self) -> bool:
+        """True if a retry waits until the name of its terminating pod is free."""
+        return self.phase is Phase.TERMINATING and self.retry_delay is not None
+
+    @property
+    def is_terminated(self) -> bool:
+        """True if no container of its pod runs any longer."""
+        return self.gone or (self.pod is not None and is_terminated(self.pod))
+
+    def update_pod(self, pod: dict[str, Any], gone: bool) -> None:
+        """Set the state of its pod.
+
+        :param pod: the pod, or its last known state.
+        :param gone: whether it has been deleted.
+        """
+        if self.pod is not None and self.uid != uid_of(pod):
+            self.deleted.clear()  # this was set by an earlier pod of the same name
+            self.stopped.clear()
+        self.pod = pod
+        attempt = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT_ANNOTATION) or "")
+        if attempt.isdecimal():
+            self.attempt = max(1, int(attempt))
+        self.gone = gone
+        if gone:
+            self.deleted.set()
+        if self.is_terminated:
+            self.stopped.set()
+
+    def reset(self) -> None:
+        """Reset all state of an attempt, whose pod has been deleted."""
+        self.pod, self.gone, self.adopted = None, False, False
+        self.outcome = self.record = self.retry_delay = None
+        self.deleted.clear()
+        self.stopped.clear()
+        self.failures = self.log_failures = 0
+        self.logs_saved, self.logs_problem = False, None
+
+    def stop_watching(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def finish(self) -> None:
+        TrackedJob.finish(self)  # super() refers to the class before @dataclass added slots
+        self.launched.set()
