@@ -1,1 +1,1 @@
-"""What the tests of processes share, whichever machine these run on."""
+"""Helpers for the tests of process tasks on local and remote machines."""

@@ -1,4 +1,4 @@
-"""What the tests of process tasks share: a folder with everything in it, and drivers over it."""
+"""Shared setup of the tests of process tasks: a folder with all data, and its drivers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
     from pydatatask_core import AbstractProcessManager, RunSummary
 
-# It ends by itself after some minutes, should whoever runs the test be killed before it says go.
+# The loop ends after some minutes, in case the test is killed before it creates the file.
 WAIT = "n=0; while [ ! -e {go} ] && [ $n -lt 9999 ]; do sleep 0.02; n=$((n + 1)); done"
 
 
 class Lab:
-    """One folder that outlives drivers, and the one driver that there is now.
+    """A folder that outlives drivers, and the current driver.
 
     :param root: the folder.
     """
@@ -46,14 +46,14 @@ class Lab:
         self.pipelines: list[Pipeline] = []
 
     def again(self) -> Lab:
-        """Give the same folder to another driver, which knows nothing."""
+        """Return a lab over the same folder, for a new driver without any state in memory."""
         return Lab(self.root)
 
     def task(self, template: Any, name: str = "task", **options: Any) -> ProcessTask:
-        """Make a task whose jobs are those in ``inp``, with ``done``.
+        """Create a task whose jobs are those in ``inp``, with ``done``.
 
-        :param template: its template; ``{go}`` is the file that :data:`WAIT` waits for, ``{log}``
-            a file to which scripts append.
+        :param template: its template; in a string, ``WAIT`` is replaced by the script :data:`WAIT`,
+            and ``LOG`` by the path of the log to which scripts append.
         """
         if isinstance(template, str):
             wait = WAIT.format(go=self.go)
@@ -73,7 +73,7 @@ class Lab:
         return task
 
     def pipeline(self, *tasks: ProcessTask, **options: Any) -> Pipeline:
-        """Make a pipeline that other drivers in this process do not keep from opening."""
+        """Create a pipeline without an exclusive lock, so that several drivers can open it."""
         options = {"exclusive": False, **options}
         return Pipeline(tasks, **options)
 
@@ -83,7 +83,7 @@ class Lab:
             return await pipeline.run(poll=0.05, **options)
 
     async def add(self, *names: str, content: str = "") -> None:
-        """Add jobs."""
+        """Create the inputs of jobs."""
         await self.inp.validate()
         for name in names:
             async with await self.inp.open(name, "w") as stream:
@@ -96,11 +96,11 @@ class Lab:
             return text
 
     def lines(self) -> list[str]:
-        """Give what scripts have appended to the log, sorted."""
+        """Return the sorted lines that scripts have appended to the log."""
         return sorted(self.log.read_text().splitlines()) if self.log.exists() else []
 
     def directories(self) -> list[Path]:
-        """List what run directories there are."""
+        """Return the run directories of all jobs."""
         return sorted((self.root / "processes").glob("*/*/*/runs/[!+]*"))
 
     def status(self) -> Path:
@@ -121,7 +121,7 @@ class Lab:
         await until(lambda: _not(task.update()))
 
     async def running(self, task: ProcessTask, *names: str) -> None:
-        """Wait until the scripts of jobs run."""
+        """Wait until the scripts of the jobs are running."""
         for name in names:
             run = task.new_run(name)
 
@@ -132,7 +132,7 @@ class Lab:
             await until(lives)
 
     def empty(self) -> bool:
-        """Tell whether nothing is left of any job but what it has made, nor of its quota."""
+        """Return True if no run directories, process records or quota of any job remain."""
         usage = self.quota.usage()
         return (
             not self.directories()
@@ -141,7 +141,7 @@ class Lab:
         )
 
     async def logged(self) -> None:
-        """Wait until a script has appended something to the log."""
+        """Wait until a script has appended a line to the log."""
 
         async def any_line() -> bool:
             return bool(self.lines())
@@ -150,7 +150,7 @@ class Lab:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that happens elsewhere; the test's time limit ends what never comes."""
+    """Wait until a condition holds; there is no timeout besides that of the test."""
     while True:
         if await condition():
             return

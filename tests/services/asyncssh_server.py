@@ -1,6 +1,6 @@
-"""A program: asyncssh's server, which runs commands by the shell of the user.
+"""Program that runs an asyncssh server, which executes commands with the user's shell.
 
-Usage: asyncssh_server.py PORT FOLDER, where ``host`` and ``authorized_keys`` are in the folder.
+Usage: asyncssh_server.py PORT FOLDER. The folder contains ``host`` and ``authorized_keys``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import asyncssh
 
 
 async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """Run a command as sshd does: in a session of its own."""
+    """Run a command in its own session, as sshd does."""
     shell = os.environ.get("SHELL", "/bin/sh")
     command = ["-c", process.command] if process.command else []
     child = await asyncio.create_subprocess_exec(
@@ -36,7 +36,7 @@ async def run(process: asyncssh.SSHServerProcess[bytes]) -> None:
 
 
 async def carry(source: Any, target: Any) -> None:
-    """Carry bytes from one end to the other until there are no more."""
+    """Copy bytes from the source to the target until the source ends."""
     with contextlib.suppress(asyncssh.Error, OSError):
         while data := await source.read(65536):
             target.write(data)
@@ -46,7 +46,7 @@ async def carry(source: Any, target: Any) -> None:
 
 
 async def serve(port: int, folder: Path) -> None:
-    """Serve until somebody ends this."""
+    """Serve until the process is terminated."""
     await asyncssh.listen(
         "127.0.0.1",
         port,

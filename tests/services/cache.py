@@ -1,4 +1,4 @@
-"""Where what is built for the tests is kept."""
+"""The cache folder for servers that are built for the tests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["cache_folder"]
 
 
 def cache_folder() -> Path:
-    """Give the folder for servers that were built, outside of any checkout.
+    """Return the folder for built servers, which is outside of any checkout.
 
-    It is within the one in which ``./dev`` keeps everything else.
+    It is a subfolder of the folder in which ``./dev`` keeps its environments.
     """
     home = os.environ.get("PYDATATASK_DEV_HOME")
     if not home:

@@ -1,4 +1,4 @@
-"""What the modules of all services share."""
+"""Helpers shared by the modules of all services."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _USED: dict[str, str] = {}
 
 
 def used(service: str, what: str) -> None:
-    """Note what a service was taken from, for the end of the run.
+    """Record the server that provides a service, for the summary of the test run.
 
-    :param service: the service.
-    :param what: the server, and where it is.
+    :param service: the name of the service.
+    :param what: the server and its location.
     """
     _USED[service] = what
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In one of several processes that run tests, send what was used to the one that tells."""
+    """Send the servers used by a pytest-xdist worker to the controller."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["used"] = _USED
@@ -34,21 +34,21 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Take what was used from a process that ran tests."""
+    """Collect the servers used by a pytest-xdist worker."""
     _USED.update(getattr(node, "workeroutput", {}).get("used", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which servers were used."""
+    """Print the servers that were used."""
     for service, what in sorted(_USED.items()):
         terminalreporter.write_line(f"{service}: {what}")
 
 
 def unavailable(service: str, reason: str) -> NoReturn:
-    """Skip the test, or fail it where services are required.
+    """Skip the test, or fail it if services are required.
 
-    :param service: the service that is missing.
-    :param reason: what was looked for.
+    :param service: the missing service.
+    :param reason: the reason why it is missing, and how to provide it.
     """
     message = f"there is no {service} to test with: {reason}"
     if os.environ.get("PYDATATASK_TEST_REQUIRE_SERVICES") == "1":
@@ -57,7 +57,7 @@ def unavailable(service: str, reason: str) -> NoReturn:
 
 
 def free_port() -> int:
-    """Find a port on the loopback interface that nobody listens on."""
+    """Return an unused port of the loopback interface."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -66,7 +66,7 @@ def free_port() -> int:
 
 @cache
 def docker() -> str | None:
-    """Give the program ``docker`` if an engine answers it."""
+    """Return the path of ``docker`` if a Docker engine responds, else None."""
     program = shutil.which("docker")
     if program is None:
         return None

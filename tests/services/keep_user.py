@@ -1,8 +1,8 @@
-"""A program: an ordinary user of this machine, who is there until the end of stdin.
+"""Program that creates an unprivileged user on this machine and removes it at the end of stdin.
 
-Usage, as root: keep_user.py NAME, with the password as the first line of stdin. It prints the home
-folder, which only that user may enter. Whatever ends whoever started this, killed as it may be,
-ends stdin as well: then the user's processes, the user and the folder go.
+Usage, as root: keep_user.py NAME, with the password as the first line of stdin. The program prints
+the home folder, which only that user may enter. stdin also ends if the parent process is killed;
+the user's processes, the user and the folder are then removed as well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST = 30.0
 
 
 def make(name: str, home: str, password: str) -> None:
-    """Make the user."""
+    """Create the user."""
     options = ["--no-create-home", "--home-dir", home, "--shell", "/bin/sh"]
     subprocess.run(["useradd", *options, name], check=True, stdout=sys.stderr)
     subprocess.run(["chpasswd"], input=f"{name}:{password}\n", text=True, check=True)
@@ -30,7 +30,7 @@ def make(name: str, home: str, password: str) -> None:
 
 
 def processes(user: int) -> list[int]:
-    """List the processes of a user that have not ended."""
+    """Return the ids of the running processes of a user."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -41,7 +41,7 @@ def processes(user: int) -> list[int]:
 
 
 def remove(name: str, home: str) -> None:
-    """Remove the user with all that is theirs."""
+    """Kill the user's processes, and remove the user and the home folder."""
     deadline = time.monotonic() + _LONGEST
     with contextlib.suppress(KeyError):
         user = pwd.getpwnam(name).pw_uid
@@ -55,9 +55,9 @@ def remove(name: str, home: str) -> None:
 
 
 def main(name: str) -> None:
-    """Keep a user."""
+    """Create a user, wait for the end of stdin, and remove the user."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # whoever started this is the one to tell
+        signal.signal(number, signal.SIG_IGN)  # the parent process ends this one by closing stdin
     home = tempfile.mkdtemp(prefix=f"{name}-", dir="/tmp")
     try:
         make(name, home, sys.stdin.readline().rstrip("\n"))

@@ -1,4 +1,4 @@
-"""MongoDB: its own server, or FerretDB, which speaks its protocol."""
+"""MongoDB servers: mongod, or FerretDB, which implements the same protocol."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["MongoServer"]
 VARIABLE = "PYDATATASK_TEST_MONGODB_URL"
 IMAGE = "mongo:7"
 HINT = (
-    f"{VARIABLE} is not set, there is no mongod on PATH, FerretDB is not built (python "
-    "tests/services/ferretdb/build.py does that once, in some minutes), and no Docker answers"
+    f"{VARIABLE} is not set, mongod is not on PATH, FerretDB is not built (run python "
+    "tests/services/ferretdb/build.py once; it takes some minutes), and Docker does not respond"
 )
 
 
 @dataclass(frozen=True)
 class MongoServer:
-    """A server that speaks MongoDB's protocol."""
+    """A server that implements MongoDB's protocol."""
 
     url: str
     what: str
@@ -38,14 +38,14 @@ class MongoServer:
 
     @property
     def started(self) -> Server:
-        """The server as something that can be killed and started."""
+        """The server process, which a test can kill and restart."""
         assert self.process is not None
         return self.process
 
 
 @pytest.fixture(scope="session")
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """Give a server for the whole run; use databases of your own in it, and drop them."""
+    """Yield a server shared by the whole run; tests create and drop databases of their own."""
     url = os.environ.get(VARIABLE)
     if url:
         used("MongoDB", f"{VARIABLE} ({urlsplit(url).hostname})")
@@ -59,7 +59,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
 
 @pytest.fixture
 def mongodb_of_its_own(tmp_path: Path) -> Iterator[MongoServer]:
-    """Give a server that serves one test alone, which may kill it."""
+    """Yield a server used by a single test, which may kill it."""
     folder = tmp_path / "mongodb"
     folder.mkdir()
     server = _ours(folder)

@@ -1,4 +1,4 @@
-"""A TCP proxy that has faults when it is told to, as a network has."""
+"""A TCP proxy that simulates network faults on request."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Passes connections on to a server; runs in the event loop of the test.
+    """A proxy that forwards connections to a server, in the event loop of the test.
 
-    What was swallowed is lost: a connection that lost something never goes on, as if the network
-    were down for longer than either end is patient. Those that are made later do.
+    Swallowed data is lost: a connection that lost data never recovers, as if the network were down
+    for longer than the timeouts of both sides. Connections made after :meth:`heal` work.
 
-    :param host: where the server listens.
-    :param port: its port.
+    :param host: the host of the server.
+    :param port: the port of the server.
     """
 
     host = "127.0.0.1"
@@ -37,26 +37,26 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port on which the proxy listens."""
         assert self._server is not None
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     def swallow(self, *, questions: bool = True) -> None:
-        """Take and discard whatever is sent from now on, and close nothing.
+        """Discard all data sent from now on, and keep the connections open.
 
-        :param questions: whether also what goes to the server, or only its answers.
+        :param questions: whether to discard requests as well as responses.
         """
         self._swallows = (questions, True)
         for link in self._links:
             link.swallows = self._swallows
 
     def heal(self) -> None:
-        """Pass on again what is sent, for connections that are made from now on."""
+        """Forward the data of all connections that are made from now on."""
         self._swallows = (False, False)
 
     def reset(self) -> None:
-        """End all connections at once, with a TCP reset to both sides."""
+        """Abort all connections with a TCP reset to both sides."""
         for link in self._links:
             link.reset()
 
@@ -87,10 +87,10 @@ class Proxy:
 
 
 class _Link:
-    """One connection that is passed on.
+    """One forwarded connection.
 
     :param client: the writer to the client.
-    :param swallows: whether what goes to the server, and what comes from it, is discarded.
+    :param swallows: whether data sent to the server is discarded, and data received from it.
     """
 
     def __init__(self, client: asyncio.StreamWriter, swallows: tuple[bool, bool]) -> None:
@@ -98,7 +98,7 @@ class _Link:
         self._writers = [client]
 
     async def carry_on(self, reader: asyncio.StreamReader, target: tuple[str, int]) -> None:
-        """Carry both ways until both sides have ended."""
+        """Forward data in both directions until both sides have ended."""
         if self.swallows[0]:
             while await reader.read(_BLOCK):
                 pass
@@ -120,14 +120,14 @@ class _Link:
             writer.close()
 
     def reset(self) -> None:
-        """End it with a reset to both sides."""
+        """Abort the connection with a TCP reset to both sides."""
         for writer in self._writers:
             found: socket.socket = writer.get_extra_info("socket")
-            with contextlib.suppress(OSError):  # it has ended by itself
+            with contextlib.suppress(OSError):  # the connection has already ended
                 found.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             writer.transport.abort()
 
     def close(self) -> None:
-        """Close both ends."""
+        """Close both sides."""
         for writer in self._writers:
             writer.close()

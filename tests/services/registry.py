@@ -1,7 +1,7 @@
-"""Registries of images: distribution 2.8 as Debian has it, and release 3 from its Go module.
+"""Image registries: distribution 2.8 as packaged by Debian, and release 3 from its Go module.
 
-They differ in what matters: 2.8 deletes manifests with all their tags and gives its list of tags
-at once; 3 deletes tags and gives pages.
+Release 2.8 deletes a manifest with all its tags and returns the whole list of tags in one response;
+release 3 deletes single tags and returns the list in pages.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ __all__ = ["RegistryServer"]
 USER, PASSWORD = "tester", "testing-secret"
 HTPASSWD = f"{USER}:$2a$04$abcdefghijklmnopqrstuu4jz5s6V.LtFBaQAeqfo.X7KJp7nxlsC\n"
 
-HINT_2 = "there is no docker-registry on PATH (Debian, Ubuntu: apt-get install docker-registry)"
+HINT_2 = "docker-registry is not on PATH (Debian, Ubuntu: apt-get install docker-registry)"
 HINT_3 = (
-    "it is not built (python tests/services/distribution/build.py does that once, in some minutes)"
+    "it is not built (run python tests/services/distribution/build.py once; it takes some minutes)"
 )
 
 
 @dataclass(frozen=True)
 class RegistryServer:
-    """A registry.
+    """An image registry.
 
     :param domain: its host and port.
-    :param data: the folder in which it keeps everything.
-    :param certificate: what its connections are encrypted with, if they are.
-    :param deletes: whether it deletes.
-    :param deletes_tags: whether it deletes a tag that is named, and not manifests only.
-    :param tokens: the server that gives tokens for it, if one does.
+    :param data: the folder in which it stores its data.
+    :param certificate: its TLS certificate; None if connections are not encrypted.
+    :param deletes: whether deletion is enabled.
+    :param deletes_tags: whether single tags can be deleted, in addition to manifests.
+    :param tokens: the server that issues tokens for it; None for basic authentication.
     """
 
     domain: str
@@ -57,19 +57,19 @@ class RegistryServer:
 
     @property
     def protocol(self) -> str:
-        """How it is spoken to."""
+        """The URL scheme."""
         return "http" if self.certificate is None else "https"
 
 
 @pytest.fixture(scope="session")
 def registry_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """Give distribution 2.8 for the whole run; use repositories of your own in it."""
+    """Yield distribution 2.8, shared by the whole run; tests use repositories of their own."""
     yield from _started(_distribution_2(), tmp_path_factory.mktemp("registry-2"))
 
 
 @pytest.fixture(scope="session")
 def registry_2_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """Give one whose connections are encrypted."""
+    """Yield distribution 2.8 with encrypted connections."""
     folder = tmp_path_factory.mktemp("registry-2-tls")
     identity = Identity.made(folder, "registry")
     yield from _started(_distribution_2(), folder, identity)
@@ -77,14 +77,14 @@ def registry_2_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registr
 
 @pytest.fixture(scope="session")
 def registry_2_keeping(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """Give one that deletes nothing."""
+    """Yield distribution 2.8 with deletion disabled."""
     folder = tmp_path_factory.mktemp("registry-2-keeping")
     yield from _started(_distribution_2(), folder, deletes=False)
 
 
 @pytest.fixture(scope="session")
 def registry_3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    """Give release 3, with encrypted connections and tokens, for the whole run."""
+    """Yield release 3, with encrypted connections and tokens, shared by the whole run."""
     program = DISTRIBUTION.built
     if program is None:
         unavailable("registry of release 3", HINT_3)
@@ -132,7 +132,7 @@ def _started(
         "http": http,
         "auth": auth,
     }
-    # What is JSON is YAML.
+    # JSON is valid YAML.
     (folder / "configuration.yml").write_text(json.dumps(configuration))
     command = [program, "serve", str(folder / "configuration.yml")]
     with Program(port, command, folder / "log"):

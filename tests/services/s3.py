@@ -1,4 +1,4 @@
-"""S3: a real server that keeps its objects on the disk, and moto's as the embedded stand-in."""
+"""S3 servers: a real one that stores its objects on disk, and moto's simulated one."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 __all__ = ["S3Server"]
 
 VARIABLE = "PYDATATASK_TEST_MINIO_"
-"""What the names of the variables begin with that name a server; ENDPOINT, USERNAME, PASSWORD."""
+"""Prefix of the variables ENDPOINT, USERNAME and PASSWORD, which select an existing server."""
 
 HINT = (
-    f"{VARIABLE}ENDPOINT is not set, there is no versitygw on PATH, and it is not built (python "
-    "tests/services/versitygw/build.py does that once, in some minutes)"
+    f"{VARIABLE}ENDPOINT is not set, versitygw is not on PATH, and it is not built (run python "
+    "tests/services/versitygw/build.py once; it takes some minutes)"
 )
 
 
 @dataclass(frozen=True)
 class S3Server:
-    """A server that speaks S3's protocol.
+    """A server that implements the S3 protocol.
 
     :param endpoint: its URL.
     :param user: the access key.
     :param password: the secret key.
-    :param what: what it is.
-    :param checks_credentials: whether it looks at them, unlike moto's.
+    :param what: the name of the server.
+    :param checks_credentials: whether the server checks credentials; moto's does not.
     """
 
     endpoint: str
@@ -50,14 +50,14 @@ class S3Server:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port on which the server listens."""
         parts = urlsplit(self.endpoint)
         return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 @pytest.fixture(scope="session")
 def s3_real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Give a real server for the whole run; use buckets of your own in it, and delete them."""
+    """Yield a real server shared by the whole run; tests create and delete their own buckets."""
     endpoint = os.environ.get(f"{VARIABLE}ENDPOINT")
     if endpoint:
         user = os.environ.get(f"{VARIABLE}USERNAME", "minioadmin")
@@ -77,7 +77,7 @@ def s3_real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture(scope="session")
 def s3_moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """Give moto's server for the whole run."""
+    """Yield moto's server, shared by the whole run."""
     if importlib.util.find_spec("moto") is None:
         unavailable("S3 of moto", "moto[server] is not installed")
     port = free_port()

@@ -1,4 +1,4 @@
-"""Servers that a test run starts, and may kill."""
+"""Servers that a test run starts and may kill."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ __all__ = ["Container", "Program", "Server"]
 
 
 class Server(ABC):
-    """A server on a port of the loopback interface; killed and started again, it has its data.
+    """A server on the loopback interface that keeps its data when it is killed and restarted.
 
-    :param port: the port.
+    :param port: the port of the server.
     """
 
     host = "127.0.0.1"
     patience = 45.0
-    """How many seconds it may take to start."""
+    """Maximum number of seconds that the start may take."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def start(self) -> None:
-        """Start it, and wait until it accepts connections."""
+        """Start the server, and wait until it accepts connections.
+
+        :raises RuntimeError: if the server exits or does not accept connections in time.
+        """
         self._launch()
         deadline = time.monotonic() + self.patience
         while not self._accepts():
             if self._ended() or time.monotonic() > deadline:
                 output = self.output()[-2000:]
                 self.stop()
-                raise RuntimeError(f"{self!r} does not come up on port {self.port}:\n{output}")
+                raise RuntimeError(f"{self!r} failed to start on port {self.port}:\n{output}")
             time.sleep(0.02)
 
     def _accepts(self) -> bool:
@@ -51,23 +54,23 @@ class Server(ABC):
 
     @abstractmethod
     def output(self) -> str:
-        """Give what it has printed."""
+        """Return the output of the server."""
 
     @abstractmethod
     def kill(self) -> None:
-        """End it by SIGKILL, and wait for that."""
+        """Kill the server with SIGKILL, and wait until it has ended."""
 
     @abstractmethod
     def freeze(self) -> None:
-        """Keep it from doing anything, with its connections open."""
+        """Suspend the server; its connections stay open."""
 
     @abstractmethod
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the suspended server."""
 
     @abstractmethod
     def stop(self) -> None:
-        """End it in peace, and leave nothing of it but files."""
+        """Shut the server down gracefully; only its files remain."""
 
     @abstractmethod
     def _launch(self) -> None: ...
@@ -84,11 +87,11 @@ class Server(ABC):
 
 
 class Program(Server):
-    """A server that is a process of this machine.
+    """A server that runs as a local process.
 
-    :param port: the port that it is told to listen on.
+    :param port: the port that the command configures the server to listen on.
     :param command: the program and its arguments.
-    :param log: the file for what it prints.
+    :param log: the file to which its output is appended.
     """
 
     def __init__(self, port: int, command: Sequence[str], log: Path) -> None:
@@ -143,14 +146,14 @@ class Program(Server):
 
 
 class Container(Server):
-    """A server in a container of Docker.
+    """A server that runs in a Docker container.
 
-    :param port: the port of this machine at which it is to be reached.
-    :param docker: the program ``docker``.
-    :param options: the arguments of ``docker run``, with image and command.
+    :param port: the port of this machine on which the container is published.
+    :param docker: the path of the program ``docker``.
+    :param options: the arguments of ``docker run``, including the image and the command.
     """
 
-    patience = 300.0  # the image may have to be fetched
+    patience = 300.0  # the image may have to be pulled first
 
     def __init__(self, port: int, docker: str, options: Sequence[str]) -> None:
         super().__init__(port)

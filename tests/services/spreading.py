@@ -1,4 +1,4 @@
-"""How tests are spread over processes (pytest-xdist), so that they take as long as the longest."""
+"""Distribution of tests over pytest-xdist workers, which shortens the whole run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LONG = (
     "examples",
     "docs",
 )
-"""Parts of the paths of tests that take minutes; they begin first, in this order."""
+"""Path components of tests that take minutes; these tests start first, in this order."""
 
 ONE_BY_ONE = {
     "tests/kubernetes/": "kubernetes",
     "tests/examples/test_kube.py": "kubernetes",
 }
-"""Where tests use something of which a machine has one, such as a cluster, and what that is."""
+"""Resource of which a machine has only one, such as a cluster, by the path of tests that use it."""
 
 
 def _rank(item: pytest.Item) -> int:
@@ -34,19 +34,19 @@ def _rank(item: pytest.Item) -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long."""
+    """Move the slowest tests to the front."""
     items.sort(key=_rank)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Start a process more than there are processors, since many tests wait for something."""
+    """Return one worker more than there are processors, because many tests wait for I/O."""
     return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else 2
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a process whole classes and modules, in the order in which they were collected."""
+    """Create a scheduler that assigns whole classes and modules in the order of collection."""
     from xdist.scheduler import (  # type: ignore[import-untyped]
         LoadScopeScheduling,
     )

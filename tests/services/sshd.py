@@ -1,4 +1,4 @@
-"""SSH: OpenSSH's server, and asyncssh's as the embedded stand-in."""
+"""SSH servers: OpenSSH's sshd, and asyncssh's embedded server."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = ["OF_USERS", "SSHServer", "make_sshd"]
 
-HINT = "there is no sshd (Debian's package openssh-server has it)"
+HINT = "sshd is not installed (Debian, Ubuntu: apt-get install openssh-server)"
 OF_USERS = ("AuthorizedKeysFile=.ssh/authorized_keys", "StrictModes=yes")
-"""What lets ordinary users in, each by a file of their own."""
+"""Options of sshd that let each unprivileged user log in with a file of authorized keys."""
 
 STANDIN = Path(__file__).with_name("asyncssh_server.py")
 
 
 @dataclass(frozen=True)
 class SSHServer:
-    """A server that lets a user in by a key: the one who runs this, if no other is named.
+    """An SSH server with key authentication, by default for the user that runs the tests.
 
-    :param folder: where its keys are, and ``known_hosts`` with its host key.
-    :param server: the server itself, which may be killed.
-    :param what: what it is.
+    :param folder: the folder of its keys and of ``known_hosts``, which contains its host key.
+    :param server: the server process, which a test may kill.
+    :param what: the name of the server.
     """
 
     folder: Path
@@ -48,17 +48,17 @@ class SSHServer:
     user: str = field(default_factory=getpass.getuser)
 
     def at(self, host: str, port: int) -> dict[str, Any]:
-        """Give what ``asyncssh.connect`` takes to log in by way of another address.
+        """Return arguments of ``asyncssh.connect`` that reach the server through another address.
 
-        :param host: the host.
-        :param port: the port.
+        :param host: the host of that address.
+        :param port: the port of that address.
         """
         known = self.folder / f"known_hosts.{port}"
         known.write_text(f"[{host}]:{port} {(self.folder / 'host.pub').read_text()}")
         return {"host": host, "port": port, "known_hosts": str(known)}
 
     def of(self, user: User) -> SSHServer:
-        """Let an ordinary user in by the same key, and give the server as that user sees it.
+        """Authorize the key for an unprivileged user, and return the server with that login.
 
         :param user: the user.
         """
@@ -71,12 +71,12 @@ class SSHServer:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port on which the server listens."""
         return self.server.port
 
     @property
     def login(self) -> dict[str, Any]:
-        """What ``asyncssh.connect`` takes to log in."""
+        """Arguments of ``asyncssh.connect`` to log in."""
         return {
             "host": self.host,
             "port": self.port,
@@ -88,13 +88,13 @@ class SSHServer:
         }
 
     def log(self) -> str:
-        """Give what it has printed."""
+        """Return the output of the server."""
         return self.server.output()
 
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    """Give OpenSSH's server, with its own defaults, for the whole run."""
+    """Yield OpenSSH's server with its default settings, shared by the whole run."""
     found = make_sshd(tmp_path_factory.mktemp("sshd"))
     with found.server:
         used("SSH", f"sshd, {_program()}")
@@ -103,14 +103,14 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
 
 @pytest.fixture(scope="session")
 def user() -> Iterator[User]:
-    """Give an ordinary user of this machine, for the whole run."""
+    """Yield an unprivileged user of this machine, shared by the whole run."""
     with ordinary_user() as found:
         yield found
 
 
 @pytest.fixture(scope="session")
 def sshd_of_user(user: User, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    """Give OpenSSH's server as an ordinary user has it, for the whole run."""
+    """Yield OpenSSH's server with the login of an unprivileged user, shared by the whole run."""
     found = make_sshd(tmp_path_factory.mktemp("sshd"), *OF_USERS).of(user)
     with found.server:
         used("SSH as an ordinary user", f"sshd, {_program()}")
@@ -119,7 +119,7 @@ def sshd_of_user(user: User, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def new_sshd(tmp_path: Path) -> Iterator[Callable[..., SSHServer]]:
-    """Give a function that starts an OpenSSH server of the test's own, with options of its own."""
+    """Return a function that starts an OpenSSH server with given options for a single test."""
     running: list[SSHServer] = []
 
     def start(*options: str, host: str = "127.0.0.1", prefix: Sequence[str] = ()) -> SSHServer:
@@ -137,7 +137,7 @@ def new_sshd(tmp_path: Path) -> Iterator[Callable[..., SSHServer]]:
 
 @pytest.fixture(scope="session")
 def asyncssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
-    """Give asyncssh's server for the whole run."""
+    """Yield asyncssh's server, shared by the whole run."""
     if importlib.util.find_spec("asyncssh") is None:
         unavailable("SSH server of asyncssh", "asyncssh is not installed")
     folder = tmp_path_factory.mktemp("asyncssh")
@@ -158,20 +158,20 @@ def _program() -> str:
 def make_sshd(
     folder: Path, *options: str, host: str = "127.0.0.1", prefix: Sequence[str] = ()
 ) -> SSHServer:
-    """Make a server that is yet to be started.
+    """Create an OpenSSH server without starting it.
 
-    :param folder: an empty folder for what it needs.
+    :param folder: an empty folder for its keys and its log.
     :param options: settings of sshd_config, ``NAME=VALUE``.
     :param host: the address to listen on.
-    :param prefix: a command that runs it.
+    :param prefix: a command that runs sshd, placed before its own command line.
     """
     program = _program()
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd does not begin without
+        Path("/run/sshd").mkdir(exist_ok=True)  # Debian's sshd does not start without it
     port = free_port()
     _make_keys(folder, host, port)
     settings = [
-        *options,  # the first of several with one name is the one that counts
+        *options,  # sshd uses the first value of each setting
         f"HostKey={folder / 'host'}",
         f"ListenAddress={host}",
         f"PidFile={folder / 'pid'}",

@@ -1,4 +1,4 @@
-"""Keys and certificates for the servers of the tests, made anew for each run."""
+"""Keys and certificates for the servers of the tests, created for each run."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DAY = datetime.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Identity:
-    """A private key, and a certificate for it that nobody else has signed.
+    """A private key with a self-signed certificate.
 
-    :param certificate: the file of the certificate, which is good for ``127.0.0.1``.
-    :param key: the file of the key.
+    :param certificate: the file of the certificate, which is valid for ``127.0.0.1``.
+    :param key: the file of the private key.
     """
 
     certificate: Path
@@ -34,10 +34,10 @@ class Identity:
 
     @classmethod
     def made(cls, folder: Path, name: str) -> Identity:
-        """Make one.
+        """Create a key and its certificate.
 
-        :param folder: where its files go.
-        :param name: what they are called.
+        :param folder: the folder for the files.
+        :param name: the common name, and the file name without its suffix.
         """
         secret = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -72,12 +72,12 @@ class Identity:
 
     @property
     def der(self) -> bytes:
-        """The certificate as tokens carry it."""
+        """The certificate in DER format, as embedded in tokens."""
         return self._public.public_bytes(serialization.Encoding.DER)
 
     def signature(self, content: bytes) -> bytes:
-        """Sign some content, by RSA with SHA-256.
+        """Return the RSA signature of a SHA-256 digest.
 
-        :param content: what is signed.
+        :param content: the content to sign.
         """
         return self._secret.sign(content, padding.PKCS1v15(), hashes.SHA256())

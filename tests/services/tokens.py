@@ -1,4 +1,4 @@
-"""A server that gives tokens for a registry, as distribution's specification has it."""
+"""A token server for a registry, according to the specification of distribution."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["TokenServer"]
 
 LEEWAY = 60
-"""How many seconds registries go on with a token that has expired."""
+"""Seconds for which registries accept an expired token."""
 
 
 class TokenServer:
-    """Gives whoever knows the password a token for what is asked for.
+    """A server that issues a token for the requested scope to clients with the password.
 
-    :param identity: what tokens are signed with, and connections encrypted.
-    :param user: the user.
-    :param password: the password.
+    :param identity: the key that signs tokens and encrypts connections.
+    :param user: the accepted user name.
+    :param password: the accepted password.
     """
 
     issuer = "tests"
@@ -38,11 +38,11 @@ class TokenServer:
         self._identity = identity
         self._credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
         self.life = 300.0
-        """For how many seconds a registry takes a token."""
+        """Seconds for which a registry accepts a token."""
         self.said = 300
-        """For how many it is said to do so."""
+        """Lifetime of a token in seconds, as reported to the client."""
         self.scopes: list[str] = []
-        """What tokens were given for."""
+        """The scopes of all tokens issued."""
 
     def __enter__(self) -> Self:
         owner = self
@@ -76,22 +76,22 @@ class TokenServer:
 
     @property
     def realm(self) -> str:
-        """Its URL."""
+        """The URL of the token server."""
         return f"https://127.0.0.1:{self._server.server_address[1]}/token"
 
     def _answer(self, path: str, authorization: str) -> tuple[int, dict[str, Any]]:
         query = parse_qs(urlsplit(path).query)
         if authorization != f"Basic {self._credentials}" or query["service"] != [self.service]:
-            problem = {"code": "UNAUTHORIZED", "message": "who are you?"}
+            problem = {"code": "UNAUTHORIZED", "message": "authentication is required"}
             return 401, {"errors": [problem]}
         (scope,) = query["scope"]
         self.scopes.append(scope)
         return 200, {"token": self.token(scope), "expires_in": self.said}
 
     def token(self, scope: str) -> str:
-        """Make a token.
+        """Return a signed token.
 
-        :param scope: what it allows.
+        :param scope: the access that the token grants.
         """
         kind, name, actions = scope.split(":")
         now = time.time()

@@ -1,4 +1,4 @@
-"""Ordinary users of this machine, made for a test."""
+"""Unprivileged users of this machine, created for a test."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ __all__ = ["User", "ordinary_user"]
 
 KEEPER = Path(__file__).with_name("keep_user.py")
 PATIENCE = 60.0
-"""Seconds that making or removing one may take; only one process at a time writes /etc/passwd."""
+"""Seconds that creating or removing a user may take; processes wait for the lock of /etc/passwd."""
 
 
 @dataclass(frozen=True)
 class User:
-    """An ordinary user, who has a password.
+    """An unprivileged user with a password.
 
-    :param name: the name, which nobody else has.
-    :param home: the home folder, which nobody else may enter.
+    :param name: the unique user name.
+    :param home: the home folder, which no other unprivileged user may enter.
     """
 
     name: str
@@ -39,19 +39,20 @@ class User:
 
     @property
     def uid(self) -> int:
-        """The number of the user."""
+        """The numeric user id."""
         return pwd.getpwnam(self.name).pw_uid
 
 
 @contextmanager
 def ordinary_user() -> Iterator[User]:
-    """Give a user who is removed afterwards with all files and processes, whatever happens.
+    """Yield a new user, which is removed afterwards with all its files and processes.
 
-    The test is skipped, or fails where services are required, if none can be made.
+    The user is removed even if the test run is killed. If no user can be created, the test is
+    skipped, or fails if services are required.
     """
     missing = [it for it in ("useradd", "chpasswd", "userdel") if shutil.which(it) is None]
     if os.geteuid() != 0 or missing:
-        lacks = f"there is no {', '.join(missing)}" if missing else "only root can make one"
+        lacks = f"not installed: {', '.join(missing)}" if missing else "only root can create users"
         unavailable("ordinary user", lacks)
     name, password = f"pdt{secrets.token_hex(6)}", secrets.token_urlsafe(16)
     keeper = subprocess.Popen(
@@ -59,14 +60,14 @@ def ordinary_user() -> Iterator[User]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # what ends a whole test run has to leave it to clean up
+        start_new_session=True,  # survives signals to the test run, to clean up
     )
     assert keeper.stdin is not None
     assert keeper.stdout is not None
     try:
         print(password, file=keeper.stdin, flush=True)
         home = keeper.stdout.readline().rstrip("\n")
-        assert home, f"the user {name} could not be made"
+        assert home, f"the user {name} could not be created"
         used("ordinary user", "useradd, as root")
         yield User(name, Path(home), password)
     finally:

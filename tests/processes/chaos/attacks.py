@@ -1,4 +1,4 @@
-"""What happens to a machine while a pipeline runs on it."""
+"""Faults that are injected into a machine while a pipeline runs on it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ENOUGH_POINTS = 60
 
 
 class Chaos:
-    """One story: drivers that die, processes that are killed, directories that vanish.
+    """A sequence of faults: killed drivers, killed processes, removed run directories.
 
-    :param world: where.
-    :param dice: what decides.
-    :param server: the program that makes drivers.
+    :param world: the folder of the pipeline.
+    :param dice: the random number generator that selects the faults.
+    :param server: the program that starts drivers.
     """
 
     def __init__(self, world: World, dice: random.Random, server: DriverServer) -> None:
@@ -37,12 +37,12 @@ class Chaos:
         self.dice = dice
         self.server = server
         self.attacked: set[tuple[str, str]] = set()
-        """The stage and job of each process that something was done to."""
+        """The stage and job of each attacked process."""
         self.filled = False
-        """Whether there was no room at some time."""
+        """True if the file system was full at some time."""
 
     def attack(self) -> None:
-        """Do something to one of the processes that there are, if there is any."""
+        """Attack a random process, if any exists."""
         directories = self.world.directories()
         if not directories:
             return
@@ -52,7 +52,7 @@ class Chaos:
         how = self.dice.choice([kill_supervisor, kill_process, kill_group, shutil_rmtree])
         how(directory)
         if how is kill_supervisor and identity is not None:
-            # It may have had another job by then, which may be about to say so.
+            # The supervisor may have started another job that has not written its identity yet.
             for other in self.world.directories():
                 found = _identity(other)
                 if found is None or found.supervisor == identity.supervisor:
@@ -62,7 +62,7 @@ class Chaos:
         self.attacked.add((directory.parents[2].name, directory.name))
 
     def fill(self) -> None:
-        """Leave no room in the file system of the processes, for a moment."""
+        """Fill the file system of the processes for up to 0.2 seconds."""
         self.filled = True
         ballast = self.world.processes / f"ballast{self.dice.random()}"
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -72,10 +72,10 @@ class Chaos:
         ballast.unlink()
 
     def live(self, drivers: int, events: list[Callable[[], None]]) -> dict[str, Any]:
-        """Have drivers die one after the other, and give what the last one tells.
+        """Kill several drivers one after the other, and return the result of a last one.
 
-        :param drivers: how many of them die.
-        :param events: what may happen meanwhile.
+        :param drivers: the number of drivers to kill.
+        :param events: the faults that may be injected while a driver runs.
         """
         for number in range(drivers):
             at = self.dice.randrange(1, _ENOUGH_POINTS) if self.dice.random() < 0.6 else 0
@@ -92,16 +92,16 @@ class Chaos:
         while driver.lives():
             time.sleep(0.02)
         result = driver.result()
-        assert result is not None, "the last driver died by itself"
+        assert result is not None, "the last driver ended without a result"
         assert "error" not in result, result["error"]
         return result
 
 
 class Driver:
-    """A driver of its own process.
+    """A driver in its own process.
 
     :param pid: the process id.
-    :param result: where it leaves its result.
+    :param result: the file to which the driver writes its result.
     """
 
     def __init__(self, pid: int, result: Path) -> None:
@@ -109,18 +109,18 @@ class Driver:
         self._result = result
 
     def lives(self) -> bool:
-        """Determine whether it lives."""
+        """Return True if the process exists."""
         return Path(f"/proc/{self._pid}").exists()
 
     def kill(self) -> None:
-        """Kill it, and wait until it is gone."""
+        """Kill the driver, and wait until its process is gone."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._pid, signal.SIGKILL)
         while self.lives():
             time.sleep(0.002)
 
     def result(self) -> dict[str, Any] | None:
-        """Give what it tells, if it came to its end."""
+        """Return the result of the driver, or None if it did not finish."""
         if not self._result.exists():
             return None
         result: dict[str, Any] = json.loads(self._result.read_text())
@@ -128,10 +128,10 @@ class Driver:
 
 
 class DriverServer:
-    """Starts drivers; see ``driver``.
+    """A program that starts drivers; see ``driver``.
 
-    :param manager: the file that makes their process manager, if it is not a local one.
-    :param options: what that is told.
+    :param manager: the file that creates their process manager; None for a local one.
+    :param options: the options passed to the function in that file.
     """
 
     def __init__(self, manager: Path | None = None, **options: Any) -> None:
@@ -147,9 +147,9 @@ class DriverServer:
     def start(self, world: World, name: str, die_at: int) -> Driver:
         """Start a driver.
 
-        :param world: where.
-        :param name: what to call its result.
-        :param die_at: the number of the point at which it kills itself; 0 for none.
+        :param world: the folder of the pipeline.
+        :param name: the name of the file for its result.
+        :param die_at: the number of the point at which the driver kills itself; 0 for never.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -165,13 +165,13 @@ class DriverServer:
         return Driver(int(self._process.stdout.readline()), result)
 
     def close(self) -> None:
-        """End it."""
+        """Stop the program."""
         self._process.communicate()
 
 
 @contextlib.contextmanager
 def tiny_disk(place: Path) -> Iterator[bool]:
-    """Have a small file system in a place, and tell whether that was possible."""
+    """Mount a file system of 1 MiB, and yield True if that succeeded."""
     place.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(place)]
     mounted = os.geteuid() == 0 and subprocess.run(mount, check=False).returncode == 0
@@ -183,14 +183,14 @@ def tiny_disk(place: Path) -> Iterator[bool]:
 
 
 def kill_supervisor(directory: Path) -> None:
-    """Kill the parent of a process."""
+    """Kill the supervisor of a process."""
     identity = _identity(directory)
     if identity is not None and identity.supervisor_lives():
         _kill(os.kill, identity.supervisor)
 
 
 def kill_process(directory: Path) -> None:
-    """Kill a process alone."""
+    """Kill a process, but not its group."""
     identity = _identity(directory)
     if identity is not None and identity.process.lives():
         _kill(os.kill, identity.process.pid)
@@ -204,7 +204,7 @@ def kill_group(directory: Path) -> None:
 
 
 def shutil_rmtree(directory: Path) -> None:
-    """Remove a run directory behind everybody's back."""
+    """Remove a run directory while its job may be running."""
     shutil.rmtree(directory, ignore_errors=True)
 
 

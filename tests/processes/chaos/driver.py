@@ -1,9 +1,9 @@
-"""A program that runs drivers: one process each, which may kill itself at any point.
+"""Program that runs drivers, one process each, which may kill themselves at any point.
 
-It reads a line of JSON for each driver, forks, and answers with the process id. So a driver is
-there in milliseconds, and hundreds of them can be killed in a minute. Its argument, if there is
-one, is a file with a function ``manager(world, passage, **options)`` that gives what gives a
-process manager, and the session in which that lives; the options are in the line.
+For each driver the program reads a line of JSON, forks, and prints the process id. A fork takes
+milliseconds, so hundreds of drivers can be killed in a minute. The optional argument is a file with
+a function ``manager(world, passage, **options)``, which returns a factory of process managers and
+the session of their resources, or None; the options are part of the line.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from processes.chaos.world import World
 
 
 class Executioner:
-    """Kills this process at a point.
+    """A countdown that kills this process at a given point.
 
-    :param at: the number of the point, from 1 on; 0 for none.
+    :param at: the number of the point, counted from 1; 0 for never.
     """
 
     def __init__(self, at: int) -> None:
         self.left = at
 
     async def pass_by(self, name: str) -> None:
-        """Come by a point."""
+        """Count a point, and kill this process if it is the given one."""
         self.left -= 1
         if not self.left:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -52,7 +52,7 @@ class Executioner:
 def local_manager(
     world: World, passage: Executioner
 ) -> tuple[Callable[[], AbstractProcessManager], Session | None]:
-    """Give a manager of this machine."""
+    """Return the factory of a local process manager, and no session."""
     manager = WatchedManager("chaos", world.processes, passage)
     return lambda: manager, None
 
@@ -63,7 +63,7 @@ MANAGER: Callable[..., Any] = (
 
 
 async def drive(order: dict[str, Any]) -> dict[str, Any]:
-    """ProcessRun the pipeline until it is quiet, and tell how it went."""
+    """Run the pipeline until it is quiet, and return the result."""
     world = World(Path(order["world"]))
     executioner = Executioner(order["die_at"])
     for kind in (WatchedMetadata, WatchedBlobs):
@@ -80,10 +80,10 @@ async def drive(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(order: dict[str, Any]) -> None:
-    """Be a driver, in a process of its own."""
+    """Run a driver in the current process, and write its result."""
     try:
         result = asyncio.run(drive(order))
-    except BaseException:  # noqa: BLE001 - whatever it is, it is what the test wants to know
+    except BaseException:  # noqa: BLE001 - the test reports any exception
         result = {"error": traceback.format_exc()}
     passing = Path(order["result"] + "~")
     passing.write_text(json.dumps(result))
@@ -91,8 +91,8 @@ def run(order: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    """Make a driver for each line."""
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that were killed
+    """Fork a driver for each line of stdin."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # killed drivers are not waited for
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
@@ -100,7 +100,7 @@ def serve() -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             run(json.loads(line))
             os._exit(0)
-        print(pid, flush=True)  # noqa: T201 - the answer
+        print(pid, flush=True)  # noqa: T201 - the response
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Stores and a process manager that tell somebody before and after everything that they do.
+"""Repositories and a process manager that call a hook before and after each operation.
 
-What is told may never return: so a driver freezes, or dies, at any point that one likes.
+A hook need not return, so that a driver can hang or die at any chosen point.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 class Passage(Protocol):
-    """Whom to tell."""
+    """The interface of the hook."""
 
     async def pass_by(self, name: str) -> None:
-        """Be told of a point.
+        """Handle a point before or after an operation.
 
-        :param name: what happens there.
+        :param name: the name of the point.
         """
 
 
 def _through(name: str) -> Any:
-    """Make a method that comes by a point before and after the one that it overrides."""
+    """Return an override that calls the hook before and after the base method."""
 
     async def method(self: Any, *args: Any, **options: Any) -> Any:
         kind = type(self).__name__.removeprefix("Watched")
@@ -38,7 +38,7 @@ def _through(name: str) -> Any:
 
 
 class WatchedMetadata(YamlMetadataFileRepository):
-    """A metadata repository that tells."""
+    """A metadata repository that calls the hook."""
 
     passage: Passage
     dump = _through("dump")
@@ -48,7 +48,7 @@ class WatchedMetadata(YamlMetadataFileRepository):
 
 
 class WatchedBlobs(FileRepository):
-    """A blob repository that tells, also of the end of its streams."""
+    """A blob repository that calls the hook, also when a stream is closed."""
 
     passage: Passage
 
@@ -68,9 +68,9 @@ class WatchedBlobs(FileRepository):
 
 
 def watched_backend(kind: type[Any]) -> type[Any]:
-    """Make a class of runs that tell.
+    """Return a subclass of a process backend that calls the hook.
 
-    :param kind: the class whose runs they are.
+    :param kind: the class of the backend.
     """
     names = (
         *("create", "start", "inspect", "terminate", "remove", "list_directories", "save_note"),
@@ -80,7 +80,7 @@ def watched_backend(kind: type[Any]) -> type[Any]:
 
 
 class WatchedManager(LocalLinuxManager):
-    """A local manager whose runs tell."""
+    """A local process manager whose backend calls the hook."""
 
     def __init__(self, app: str, path: Path, passage: Passage) -> None:
         super().__init__(app, path)

@@ -1,4 +1,4 @@
-"""Whether anything was lost or doubled."""
+"""Check that no job was lost or executed twice."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["check"]
 
 
 def check(world: World, chaos: Chaos, result: dict[str, Any]) -> None:
-    """Hold a story to it that every job ended as it should.
+    """Check that every job has the expected outcome.
 
-    :param world: where it took place.
-    :param chaos: what happened.
-    :param result: what the last driver told.
+    :param world: the folder of the pipeline.
+    :param chaos: the faults that were injected.
+    :param result: the result of the last driver.
     """
     log = Counter(world.log.read_text().splitlines())
     problems = [
@@ -42,7 +42,7 @@ def check(world: World, chaos: Chaos, result: dict[str, Any]) -> None:
 def problems_of(
     world: World, chaos: Chaos, log: Counter[str], stage: str, job: str
 ) -> Iterator[str]:
-    """Tell what is wrong with a job in a stage."""
+    """Yield the errors of a job in a stage."""
     backend, code = world.expected(stage, job)
     began, ended = log[f"begin {stage} {job}"], log[f"finish {stage} {job}"]
     path = world.root / f"{stage} done" / f"{job}.yaml"
@@ -51,7 +51,7 @@ def problems_of(
     text = f"{stage} {job}: began {began}, ended {ended}, {record}, attacked: {bool(attacked)}"
     if attacked or chaos.filled:
         if began > ATTEMPTS:
-            yield f"too often: {text}"
+            yield f"too many runs: {text}"
     elif (began, ended) != (backend, backend):
         yield f"wrong number of runs: {text}"
     if record is None:
@@ -61,14 +61,15 @@ def problems_of(
     if not attacked:
         allowed = {code, OUT_OF_ROOM} if chaos.filled else {code}
         if record.get("lost") or record["return_code"] not in allowed:
-            yield f"wrong end: {text}"
+            yield f"wrong outcome: {text}"
     output = world.root / f"{stage} out" / job
     if not record["success"]:
-        # A driver may die between the output of a success and its record; if the run directory is
-        # removed before the next one looks, the job is lost, and what is published is whole.
+        # A driver may die after it publishes the output of a successful job and before it writes
+        # the record. If the run directory is removed before the next driver inspects it, the job is
+        # recorded as lost, although the published output is complete.
         if output.exists() and not (attacked and output.read_text() == world.output(stage, job)):
             yield f"output of a failed job is published: {text}"
         if not attacked and world.held(stage, job) != record.get("stdout_tail"):
             yield f"output of a failed job is not held: {text}"
     elif not output.exists() or output.read_text() != world.output(stage, job):
-        yield f"output is not whole: {text}"
+        yield f"output is not complete: {text}"

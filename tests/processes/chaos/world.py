@@ -1,4 +1,4 @@
-"""A pipeline of two stages of scripts, and the folder in which it leaves its marks."""
+"""A pipeline of two stages of scripts, and the folder with its data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 STAGES = ("first", "second")
 JOBS = [*(f"good{number}" for number in range(8)), "bad1", "bad22", "flaky1", "flaky22"]
 OUT_OF_ROOM = 9
-"""The exit status of a script that could not write its output."""
+"""Exit status of a script that could not write its output."""
 
 ATTEMPTS = 3
-"""How often a job is run at most."""
+"""Maximum number of runs of a job."""
 
 SCRIPT = """\
 echo 'begin {stage} {{{{ job }}}}' >>'{log}'
@@ -43,7 +43,7 @@ exit $code
 
 
 class World:
-    """Everything that outlives the drivers.
+    """The folder that outlives the drivers.
 
     :param root: the folder.
     """
@@ -54,7 +54,7 @@ class World:
         self.processes = root / "processes"
 
     def populate(self, jobs: list[str]) -> None:
-        """Make the jobs."""
+        """Create the inputs of the jobs."""
         (self.root / "inp").mkdir(parents=True)
         for job in jobs:
             (self.root / "inp" / job).write_text(self.input(job))
@@ -62,16 +62,16 @@ class World:
 
     @staticmethod
     def input(job: str) -> str:
-        """Give the input of a job."""
+        """Return the input of a job."""
         return f"input of {job}\n" * 3
 
     def output(self, stage: str, job: str) -> str:
-        """Give what a stage makes of a job."""
+        """Return the expected output of a job in a stage."""
         before = self.input(job) if stage == "first" else self.output("first", job)
         return f"{before}end of {job} in {stage}\n"
 
     def expected(self, stage: str, job: str) -> tuple[int, int]:
-        """Give how often a script is to run for a job, and its last exit status."""
+        """Return the expected number of runs of a job, and its last exit status."""
         if job.startswith("bad"):
             return (ATTEMPTS, 3) if stage == "first" else (0, 0)
         return (2, 0) if job.startswith("flaky") else (1, 0)
@@ -83,12 +83,12 @@ class World:
         manager: Callable[[], AbstractProcessManager],
         session: Session | None = None,
     ) -> tuple[Pipeline, ResourceManager]:
-        """Make the pipeline and its quota.
+        """Create the pipeline and its quota.
 
         :param metadata: the type of metadata repositories.
         :param blobs: the type of blob repositories.
-        :param manager: gives the process manager.
-        :param session: what that lives in, if anything.
+        :param manager: the factory of the process manager.
+        :param session: the session of the manager's resources; None if it needs none.
         """
         quota = ResourceManager(Resources.parse(4, 4))
         tasks: list[ProcessTask] = []
@@ -119,5 +119,5 @@ class World:
         return found[0].read_text() if found else None
 
     def directories(self) -> list[Path]:
-        """List the run directories."""
+        """Return the run directories of all jobs."""
         return sorted(self.processes.glob("*/*/*/runs/[!+]*"))

@@ -1,1 +1,1 @@
-"""The registry of the CNCF's distribution project, built from its Go module; release 3 or later."""
+"""The registry of the CNCF distribution project, release 3 or later, built from its Go module."""

@@ -1,6 +1,6 @@
 """Build FerretDB into the cache, unless it is there: ``python tests/services/ferretdb/build.py``.
 
-Prints the path of the program.
+The script prints the path of the program.
 """
 
 from __future__ import annotations

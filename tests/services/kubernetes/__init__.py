@@ -1,1 +1,1 @@
-"""A cluster of one node that the tests start: Kubernetes in one program, and containerd."""
+"""A single-node cluster for the tests: Kubernetes in one program, and containerd."""

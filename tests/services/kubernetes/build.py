@@ -1,7 +1,7 @@
 """Build Kubernetes into the cache, unless it is there.
 
-``python tests/services/kubernetes/build.py`` prints the path of the program. As root on Debian it
-installs what the program works with, too.
+``python tests/services/kubernetes/build.py`` prints the path of the program. As root on Debian, it
+also installs the tools that the cluster needs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["KUBERNETES", "obstacle"]
 
 KUBERNETES = GoProgram("kubernetes", Path(__file__).resolve().parent, ".", go=(1, 24))
 
-# What is looked for, and the package of Debian that has it.
+# Each required tool, and the Debian package that contains it.
 _TOOLS = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -33,30 +33,30 @@ _TOOLS = {
 
 
 def missing_tools() -> list[str]:
-    """Name the packages of Debian that are needed and not installed."""
+    """Return the names of the required Debian packages that are not installed."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return sorted({p for tool, p in _TOOLS.items() if shutil.which(tool, path=path) is None})
 
 
 def obstacle() -> str | None:
-    """Say why no cluster can be started here, if none can."""
+    """Return the reason why no cluster can be started here, or None."""
     missing = missing_tools()
     if os.geteuid() == 0 and KUBERNETES.built is not None and not missing:
         return None
     return (
-        "a cluster of our own takes root and what `python tests/services/kubernetes/build.py` "
-        f"builds and installs, once, in some minutes{f' (missing: {missing})' if missing else ''}"
+        "starting a cluster requires root; run `python tests/services/kubernetes/build.py` once, "
+        f"which takes some minutes{f' (missing: {missing})' if missing else ''}"
     )
 
 
 def install_tools() -> None:
-    """Install what is missing, where that is possible."""
+    """Install the missing packages if apt-get and root are available, else list them."""
     missing = missing_tools()
     if not missing:
         return
     apt = shutil.which("apt-get")
     if os.geteuid() != 0 or apt is None:
-        sys.stderr.write(f"not installed, and needed to run it: {' '.join(missing)}\n")
+        sys.stderr.write(f"install these packages to run the cluster: {' '.join(missing)}\n")
         return
     wait = ["-o", "DPkg::Lock::Timeout=300"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

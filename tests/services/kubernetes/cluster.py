@@ -1,7 +1,7 @@
-"""A cluster of one node on loopback; ``python tests/services/kubernetes/cluster.py`` runs one.
+"""A single-node cluster on loopback; ``python tests/services/kubernetes/cluster.py`` runs one.
 
-It needs root, and what ``build.py`` builds and installs. It says which ``KUBECONFIG`` to set, and
-is torn down on Ctrl-C, with everything that it has made on the machine.
+The script requires root, and the programs that ``build.py`` builds and installs. It prints the
+``KUBECONFIG`` to set. On Ctrl-C it stops the cluster and reverts all changes to the machine.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PORTS = ("etcd", "peer", "api", "kubelet")
 
 
 class Cluster:
-    """A cluster; there is one at a time on a machine, others wait for their turn."""
+    """A single-node cluster; a machine runs only one at a time, others wait for its end."""
 
     def __init__(self) -> None:
         self.folder = cache_folder() / "kubernetes-running"
@@ -55,7 +55,7 @@ class Cluster:
         return self.settings.kubeconfig
 
     def start(self) -> None:
-        """Start everything, and wait until pods can run."""
+        """Start all programs, and wait until pods can run."""
         with contextlib.ExitStack() as stack:
             lock = stack.enter_context((cache_folder() / "kubernetes-running.lock").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,7 +89,7 @@ class Cluster:
         self._wait("kubelet", self._is_ready)
 
     def stop(self) -> None:
-        """End everything, and leave the machine as it was."""
+        """Stop all programs, and revert all changes to the machine."""
         try:
             for name in reversed(list(self._processes)):
                 self.end(name)
@@ -104,10 +104,10 @@ class Cluster:
     def __exit__(self, *exc: object) -> None:
         self.stop()
 
-    # -- its programs ----------------------------------------------------------------------------
+    # -- programs --------------------------------------------------------------------------------
 
     def launch(self, name: str) -> None:
-        """Start one of the programs.
+        """Start one of the Kubernetes programs.
 
         :param name: ``etcd``, ``apiserver``, ``controller-manager``, ``scheduler`` or ``kubelet``.
         """
@@ -127,10 +127,10 @@ class Cluster:
             )
 
     def end(self, name: str, *, force: bool = False) -> None:
-        """End one of the programs.
+        """Stop one of the programs, and wait until it has ended.
 
-        :param name: which.
-        :param force: whether it is to have no say in it.
+        :param name: the name of the program.
+        :param force: whether to send SIGKILL instead of SIGTERM.
         """
         process = self._processes.pop(name)
         process.kill() if force else process.terminate()
@@ -141,13 +141,13 @@ class Cluster:
             process.wait()
 
     def restart(self, name: str) -> None:
-        """Start a program that was ended, and wait until the node is ready again."""
+        """Start a stopped program, and wait until the node is ready again."""
         self.launch(name)
         self._wait(name, self._answers)
         self._wait(name, self._is_ready)
 
     def ctr(self, *arguments: str, check: bool = True) -> str:
-        """Run containerd's own client on the kubelet's containers."""
+        """Run containerd's client ``ctr`` in the kubelet's namespace, and return its output."""
         return run(
             "ctr",
             f"--address={self.settings.socket}",
@@ -157,16 +157,16 @@ class Cluster:
         )
 
     def load(self, archive: Path) -> None:
-        """Give an image to the node.
+        """Import an image into the node.
 
-        :param archive: the archive.
+        :param archive: the archive of the image.
         """
         self.ctr("image", "import", str(archive))
 
     # -- waiting ---------------------------------------------------------------------------------
 
     def get(self, path: str) -> Any:
-        """Ask the API server for something."""
+        """Send a GET request to the API server, and return the body of the response."""
         request = urllib.request.Request(
             self.settings.url + path, headers={"Authorization": f"Bearer {TOKEN}"}
         )
@@ -180,7 +180,7 @@ class Cluster:
         return False
 
     def _is_ready(self) -> bool:
-        """Tell whether the node is ready, and has lost the taints that it had before."""
+        """Return True if the node is ready and its initial taints are removed."""
         with contextlib.suppress(OSError):
             node = json.loads(self.get("/api/v1/nodes/localhost"))
             found = {c["type"]: c["status"] for c in node["status"].get("conditions", ())}
@@ -192,7 +192,7 @@ class Cluster:
         while not condition():
             if self._processes[name].poll() is not None or time.monotonic() > deadline:
                 log = (self.folder / "log" / f"{name}.log").read_text(errors="replace")
-                raise RuntimeError(f"{name} does not come up:\n{log[-3000:]}")
+                raise RuntimeError(f"{name} failed to start:\n{log[-3000:]}")
             time.sleep(0.1)
 
 
@@ -201,7 +201,7 @@ def main() -> None:
     began = time.monotonic()
     with Cluster() as cluster:
         took = time.monotonic() - began
-        print(f"ready after {took:.1f} s; in another shell:", file=sys.stderr)  # noqa: T201
+        print(f"ready after {took:.1f} s; run in another shell:", file=sys.stderr)  # noqa: T201
         print(f"export KUBECONFIG={cluster.kubeconfig}", flush=True)  # noqa: T201
         with contextlib.suppress(KeyboardInterrupt):
             while True:

@@ -1,4 +1,4 @@
-"""A real cluster for tests, found or started."""
+"""A real cluster for tests: an existing one, or one that the test run starts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ NAMESPACE = "PYDATATASK_TEST_KUBE_NAMESPACE"
 
 @dataclass(frozen=True)
 class Kubernetes:
-    """A cluster to test with.
+    """A cluster for tests.
 
-    :param kubeconfig: the configuration file; the usual one by default.
-    :param context: the context in it.
+    :param kubeconfig: the configuration file; None for the default file.
+    :param context: the context in that file.
     :param namespace: the namespace to use.
-    :param image: an image with a shell.
-    :param cluster: the cluster, if it is our own, so that its parts may be ended.
+    :param image: an image that contains a shell.
+    :param cluster: the cluster, if the test run started it, so that tests may stop its programs.
     """
 
     kubeconfig: str | None
@@ -42,7 +42,7 @@ class Kubernetes:
     cluster: Cluster | None
 
     async def configuration(self) -> Any:
-        """Give the configuration, as a pod manager takes it."""
+        """Return a client configuration for a pod manager."""
         from kubernetes_asyncio import client, config
 
         configuration = client.Configuration()
@@ -54,7 +54,7 @@ class Kubernetes:
 
 @pytest.fixture(scope="session")
 def kubernetes() -> Iterator[Kubernetes]:
-    """Give a cluster for the whole run; label what you make there, and remove it."""
+    """Yield a cluster shared by the whole run; tests label their objects and remove them."""
     context = os.environ.get(CONTEXT)
     namespace = os.environ.get(NAMESPACE, "default")
     if context:
@@ -73,7 +73,7 @@ def kubernetes() -> Iterator[Kubernetes]:
 
 @pytest.fixture(scope="session")
 def own_cluster(kubernetes: Kubernetes) -> Cluster:
-    """Give a cluster whose parts may be ended, each to be started again by the test."""
+    """Return a cluster whose programs a test may stop; the test restarts them."""
     if kubernetes.cluster is None:
-        pytest.skip("the cluster is not ours, so no part of it may be ended")
+        pytest.skip("the cluster was not started by this test run, so its programs must not be stopped")
     return kubernetes.cluster

@@ -1,4 +1,4 @@
-"""Images for containerd, made of files of this machine, without a registry."""
+"""Images for containerd, built from files of this machine without a registry."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WAIT = "trap 'exit 0' TERM INT; while :; do sleep 3600 & wait $!; done"
 
 
 def busybox(target: Path) -> None:
-    """Make the images of a shell, and of what holds a pod together.
+    """Create the image of a shell, and the pause image that each pod needs.
 
     :param target: the folder for the archives.
     """
@@ -47,17 +47,17 @@ def busybox(target: Path) -> None:
 
 
 def libraries(program: str) -> list[str]:
-    """Give the paths of what a program is linked with, if it is not complete in itself."""
+    """Return the paths of the shared libraries of a program; none if it is linked statically."""
     told = subprocess.run(["ldd", program], capture_output=True, text=True, check=False).stdout
     return sorted({word for word in told.split() if word.startswith("/")})
 
 
 def python(target: Path, name: str, files: Iterable[tuple[Path, str]]) -> Path:
-    """Make an image of files of this machine.
+    """Create an image from files of this machine, and return the path of its archive.
 
     :param target: the folder for the archive.
     :param name: the name of the image.
-    :param files: files and folders, and where each goes.
+    :param files: files and folders, each with its path in the image.
     """
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
@@ -85,7 +85,7 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _write(file: Path, name: str, layer: bytes, command: list[str]) -> None:
-    """Write an archive as ``docker save`` does, with one layer."""
+    """Write an archive with one layer, in the format of ``docker save``."""
     digest = hashlib.sha256(layer).hexdigest()
     path = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
     config = {

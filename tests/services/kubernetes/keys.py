@@ -1,4 +1,4 @@
-"""The certificate and the keys of a cluster that lives for one test run."""
+"""The certificate and the keys of a cluster that exists for one test run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["write_keys"]
 def write_keys(folder: Path) -> None:
     """Write ``server.crt``, ``server.key`` and ``accounts.key``.
 
-    :param folder: where to.
+    :param folder: the folder for the files.
     """
     key = _key(folder / "server.key")
     _key(folder / "accounts.key")

@@ -1,4 +1,4 @@
-"""A proxy on loopback between a client and an API server that breaks things on purpose."""
+"""A fault-injecting proxy on loopback between a client and an API server."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _NAMES = {410: "Expired", 429: "TooManyRequests", 500: "InternalError", 503: "Se
 
 
 def kind_of(method: str, path: str, query: Mapping[str, str]) -> str:
-    """Say in a word what a request for pods asks for.
+    """Return the kind of a request about pods, for example ``watch``.
 
-    :param method: the method of HTTP.
-    :param path: the path.
-    :param query: what is behind it.
+    :param method: the HTTP method.
+    :param path: the path of the URL.
+    :param query: the query parameters of the URL.
     """
     if path.endswith("/log"):
         return "log"
@@ -42,14 +42,16 @@ def kind_of(method: str, path: str, query: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with a request: it is answered with a status, or never, or cut off.
+    """A fault of a request: an error status, no response, or a truncated response.
 
-    :param acted: whether the API server gets the request, and acts on it, before that.
-    :param lines: after how many lines of its answer that is; None is in the place of the answer.
-    :param half: whether half of the next line comes through as well.
-    :param status: the status to answer with, or after some lines of a watch to tell as an event.
-    :param retry_after: after how many seconds the client is to ask again.
-    :param silent: whether nothing more is said, with the connection kept open.
+    :param acted: whether the API server receives and processes the request before the fault.
+    :param lines: the number of lines of the response before the fault; None to replace the whole
+        response.
+    :param half: whether half of the next line is sent as well.
+    :param status: the error status to respond with; after some lines of a watch it is sent as an
+        event.
+    :param retry_after: the seconds after which the client is asked to retry.
+    :param silent: whether to send nothing more and keep the connection open.
     """
 
     acted: bool = False
@@ -61,23 +63,23 @@ class Fault:
 
 
 class Proxy:
-    """Forwards requests, and what is answered while it comes in, but for what is to go wrong.
+    """A proxy that forwards requests, streams the responses, and injects faults.
 
-    :param configuration: the client's configuration for the API server.
+    :param configuration: the client configuration for the API server.
     """
 
     def __init__(self, configuration: Any) -> None:
         self._target = configuration
         self.url = ""
         self.fault: Callable[[str, str], Fault | None] = lambda kind, path: None
-        """Says of each request, by its kind and path, what is to go wrong."""
+        """Returns the fault of a request with a given kind and path, or None."""
         self.counts: Counter[str] = Counter()
-        """How many requests of which kind there were."""
+        """The number of requests of each kind."""
         self.done: Counter[tuple[str, Fault]] = Counter()
-        """What has gone wrong, with requests of which kind."""
+        """The number of injected faults, by the kind of the request and the fault."""
 
     async def configuration(self) -> Any:
-        """Give a configuration for this proxy, with the same credentials."""
+        """Return a client configuration for this proxy, with the same credentials."""
         configuration = client.Configuration(host=self.url)
         configuration.api_key = dict(self._target.api_key)
         return configuration
@@ -87,7 +89,7 @@ class Proxy:
         abort_on_close(self._api)
         app = web.Application(client_max_size=_LARGEST_REQUEST)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        # A handler ends with the connection of its client, so that none is silent for ever.
+        # Cancel a handler when its client disconnects, so that no silent handler runs forever.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
@@ -119,14 +121,14 @@ class Proxy:
             return await self._instead(request, kind, fault)
 
     async def _instead(self, request: web.Request, kind: str, fault: Fault) -> web.Response:
-        """Have it go wrong in the place of an answer."""
+        """Inject a fault instead of a response."""
         self.done[kind, fault] += 1
         if fault.silent:
             await asyncio.Event().wait()
         if fault.status is None:
             assert request.transport is not None
             request.transport.abort()
-            return web.Response()  # to nobody
+            return web.Response()  # never sent: the connection is closed
         after = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
         return web.json_response(_told(fault.status), status=fault.status, headers=after)
 
@@ -155,7 +157,7 @@ class Proxy:
         fault: Fault,
         line: bytes,
     ) -> None:
-        """Have it go wrong in the middle of an answer."""
+        """Inject a fault in the middle of a response."""
         self.done[kind, fault] += 1
         if fault.half:
             await response.write(line[: len(line) // 2])
@@ -166,7 +168,7 @@ class Proxy:
         if fault.silent:
             await asyncio.Event().wait()
         assert request.transport is not None
-        request.transport.close()  # what was written until now arrives
+        request.transport.close()  # data written before is still delivered
 
 
 async def _lines(answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

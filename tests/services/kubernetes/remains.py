@@ -1,4 +1,4 @@
-"""Whatever a cluster leaves on a machine, and its removal: also that of one that was killed."""
+"""The changes that a cluster makes to a machine, and their removal, even if it was killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["BRIDGE", "MARK", "Remains", "run"]
 BRIDGE = "pydatatask0"
 
 INOTIFY = "fs.inotify.max_user_instances"
-"""How many watches of files a user may have; the usual 128 are soon used up by containers."""
+"""Maximum number of inotify instances per user; containers soon exhaust the default of 128."""
 
 SYSCTLS = (
     "kernel.keys.root_maxbytes",
@@ -27,10 +27,10 @@ SYSCTLS = (
     "vm.panic_on_oom",
     INOTIFY,
 )
-"""Settings of the kernel that a kubelet changes, and one that is changed for it."""
+"""Kernel settings that a kubelet changes, and one that the tests change for it."""
 
 MARK = "PYDATATASK_TEST_CLUSTER"
-"""The variable in the environment of all that belongs to a cluster, which names its folder."""
+"""Environment variable with the folder of the cluster, set for all its processes."""
 
 _OUTSIDE = tuple(
     Path(name)
@@ -41,7 +41,7 @@ _NETNS = Path("/var/run/netns")
 
 
 def run(*command: str, check: bool = True) -> str:
-    """Run a program and give what it prints."""
+    """Run a program, and return its output."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
     return subprocess.run(
         command,
@@ -56,7 +56,7 @@ def run(*command: str, check: bool = True) -> str:
 
 
 class Remains:
-    """What there is to be undone, written down before it is done.
+    """The original state of a machine, saved before a cluster changes it.
 
     :param folder: the folder of the cluster.
     """
@@ -66,7 +66,7 @@ class Remains:
         self._file = folder / "remains.json"
 
     def note(self) -> None:
-        """Write down how the machine was before."""
+        """Save the current state of the machine."""
         self.folder.mkdir(parents=True, exist_ok=True)
         before = {
             "sysctls": {name: _setting(name).read_text().strip() for name in _settings()},
@@ -76,13 +76,13 @@ class Remains:
         self._file.write_text(json.dumps(before))
 
     def allow_watches(self) -> None:
-        """Have containerd and kubelet get the watches of files that they need."""
+        """Raise the limit of inotify instances for containerd and kubelet."""
         setting = _setting(INOTIFY)
         if int(setting.read_text()) < _WATCHES:
             setting.write_text(str(_WATCHES))
 
     def remove(self) -> None:
-        """Have the machine as it was before, whatever the cluster has got to."""
+        """Restore the saved state of the machine, at any stage of the cluster's life."""
         if not self._file.exists():
             return
         before = json.loads(self._file.read_text())
@@ -100,7 +100,7 @@ class Remains:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _kill(self) -> None:
-        """End what runs out of the folder, or in one of the containers."""
+        """Kill the processes of the cluster and of its containers."""
         deadline = time.monotonic() + 20
         while (found := self._processes()) and time.monotonic() < deadline:
             for process in found:
@@ -109,9 +109,9 @@ class Remains:
             time.sleep(0.1)
 
     def _processes(self) -> list[int]:
-        """Find what the environment marks as the cluster's, and all that came of it.
+        """Return the processes with the mark in their environment, and all their descendants.
 
-        The containers have environments of their own, and are children of what watches them.
+        Processes in containers have another environment, but are children of marked processes.
         """
         mark = f"{MARK}={self.folder}".encode()
         marked: set[int] = set()
@@ -136,13 +136,13 @@ class Remains:
 
 
 def _strays() -> list[Path]:
-    """Give the folders that are made outside of the cluster's, as far as they are there."""
+    """Return the existing folders that a cluster creates outside of its own folder."""
     groups = [*Path("/sys/fs/cgroup").glob("*/k8s.io"), Path("/sys/fs/cgroup/k8s.io")]
     return [folder for folder in (*_OUTSIDE, *groups) if folder.is_dir()]
 
 
 def _remove_empty(root: Path) -> None:
-    """Remove a folder, unless somebody else has put something into it."""
+    """Remove a folder and its subfolders, except those that contain files."""
     (root / "device-plugins" / "kubelet.sock").unlink(missing_ok=True)
     for folder, _, _ in os.walk(root, topdown=False):
         with contextlib.suppress(OSError):

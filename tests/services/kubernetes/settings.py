@@ -26,9 +26,9 @@ SUBNET = "10.244.77.0/24"
 
 
 class Settings:
-    """What each program of a cluster is told.
+    """The configuration of each program of a cluster.
 
-    :param folder: where all of them keep everything.
+    :param folder: the folder for all files of the cluster.
     :param ports: the ports of ``etcd``, ``peer``, ``api`` and ``kubelet``.
     """
 
@@ -53,11 +53,11 @@ class Settings:
 
     @property
     def audit(self) -> Path:
-        """The file in which the API server writes what clients have asked of it about pods."""
+        """The file to which the API server logs the requests of clients about pods."""
         return self.folder / "log" / "audit.log"
 
     def write(self) -> None:
-        """Write the files; each is YAML as well as JSON, except containerd's."""
+        """Write the configuration files; all YAML files are written as JSON."""
         folder = self.folder
         for name in ("cni", "log"):
             (folder / name).mkdir(exist_ok=True)
@@ -72,7 +72,7 @@ class Settings:
         (folder / "containerd.toml").write_text(self._containerd())
 
     def commands(self) -> dict[str, list[str]]:
-        """Give the command lines of the programs that are in the one program."""
+        """Return the arguments of each Kubernetes program, by its name."""
         folder, ports = self.folder, self.ports
         etcd, peer = (f"http://127.0.0.1:{ports[name]}" for name in ("etcd", "peer"))
         client = f"--kubeconfig={folder}/parts"
@@ -139,7 +139,7 @@ class Settings:
         }
 
     def _kubelet(self) -> dict[str, Any]:
-        """Configure a kubelet that leaves the machine's other containers and groups alone."""
+        """Return a kubelet configuration that leaves other containers and cgroups alone."""
         return {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -151,7 +151,7 @@ class Settings:
             "authorization": {"mode": "AlwaysAllow"},
             "cgroupDriver": "cgroupfs",
             "cgroupsPerQOS": False,
-            # Changing what a pod may use fails without those groups, and takes the kubelet along.
+            # Without a cgroup per QoS class, resizing a pod fails and crashes the kubelet.
             "featureGates": {"InPlacePodVerticalScaling": False},
             "enforceNodeAllocatable": [],
             "failSwapOn": False,

@@ -1,1 +1,1 @@
-"""Versity's S3 gateway, built from its Go module; it keeps objects as files in a folder."""
+"""Versity's S3 gateway, built from its Go module; it stores objects as files in a folder."""
