@@ -1,9 +1,9 @@
-"""Measure ourselves beside the peers: ``./dev bench [--quick] [CASE...]``.
+"""Compare pydatatask with its peers: ``./dev bench [--quick] [CASE...]``.
 
-What is measured goes to ``benchmarks/results.json`` and ``benchmarks/RESULTS.md`` after each case,
-in the place of what was known of the same contestants and sizes; the rest stays. On a machine that
-does nothing else all cases take most of an hour; with ``--quick``, which says only that everything
-can be run, two minutes.
+The results are written to ``benchmarks/results.json`` and ``benchmarks/RESULTS.md`` after each
+case. They replace earlier results of the same contestants and sizes; other results are kept. On an
+idle machine all cases take most of an hour. With ``--quick``, which only checks that every case
+runs, they take two minutes.
 """
 
 from __future__ import annotations
@@ -25,23 +25,25 @@ HERE = Path(__file__).resolve().parent
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="./dev bench", description=__doc__.partition("\n")[0])
-    made.add_argument("case", nargs="*", help=f"of {', '.join(CASES)}; all by default")
+    made.add_argument("case", nargs="*", help=f"one of {', '.join(CASES)}; default: all")
     made.add_argument("--quick", action="store_true", help="small sizes, one round, two minutes")
-    made.add_argument("--rounds", type=int, help="how many rounds, if not as many as usual")
-    made.add_argument("--most", type=int, help="only sizes of at most so many items")
+    made.add_argument("--rounds", type=int, help="number of rounds; default: that of the case")
+    made.add_argument("--most", type=int, help="run only sizes of at most this many items")
     made.add_argument(
         "--only",
         action="append",
-        help="only contestants with this in their names, and ours; may be given several times",
+        help="run only pydatatask and contestants whose names contain this text; can be repeated",
     )
-    made.add_argument("--out", type=Path, help="the folder for the results (none if --quick)")
+    made.add_argument(
+        "--out", type=Path, help="folder for the results; none by default with --quick"
+    )
     return made
 
 
 def with_only(case: Case, parts: list[str] | None) -> Case:
-    """Leave out the contestants whose names have none of some parts, but ours."""
+    """Return a case with only pydatatask and the contestants whose names contain a given part."""
     if parts is None:
         return case
     kept = [c for c in case.contestants if c.name == OURS or any(part in c.name for part in parts)]
@@ -49,7 +51,7 @@ def with_only(case: Case, parts: list[str] | None) -> Case:
 
 
 def measure(name: str, options: argparse.Namespace) -> Run:
-    """Do a case as it is asked for."""
+    """Measure a case with the options of the command line."""
     pace = Pace(1, 20, 0) if options.quick else Pace(options.rounds, 300, 30)
     case = with_only(CASES[name], options.only)
     sizes = case.quick if options.quick else case.sizes
@@ -61,7 +63,7 @@ def measure(name: str, options: argparse.Namespace) -> Run:
 
 
 def write(name: str, run: Run, folder: Path) -> None:
-    """Put what was measured of a case in the place of what it has measured anew."""
+    """Write the results of a case, and replace those that the run has measured again."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     known = from_json(path.read_text(), CASES) if path.exists() else {}
@@ -72,11 +74,11 @@ def write(name: str, run: Run, folder: Path) -> None:
 
 
 def main() -> int:
-    """Measure what is asked for, and write it down."""
+    """Measure the requested cases, and write the results."""
     options = parser().parse_args()
     unknown = [name for name in options.case if name not in CASES]
     if unknown:
-        parser().error(f"there is no case {unknown[0]!r}; there are {', '.join(CASES)}")
+        parser().error(f"unknown case {unknown[0]!r}; choose from {', '.join(CASES)}")
     folder = options.out or (None if options.quick else HERE)
     tables = []
     for name in options.case or CASES:

@@ -1,4 +1,4 @@
-"""What is measured, a module for each case of the benchmark."""
+"""The cases of the benchmark, grouped by module."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ __all__ = ["CASES"]
 
 _ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH, PODS)
 CASES: dict[str, Case] = {case.name: case for case in _ALL}
-"""Every case by its name, in the order in which they are done."""
+"""All cases by name, in the order of their execution."""

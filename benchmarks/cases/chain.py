@@ -22,10 +22,10 @@ def _slower_at_a_million(table: Table) -> float | None:
 
 CHAIN = Case(
     "chain",
-    "three tasks in a chain, Python functions that do nothing",
+    "three chained tasks, Python functions that do nothing",
     note="Seconds of the loop alone, without imports. An idle round is one `Pipeline.update()` "
-    "after all is done. Bytes per job are what resident memory grew by during the run; with "
-    "`asyncio, records` that is the records alone.",
+    "after all jobs have finished. Bytes per job is the growth of resident memory during the run; "
+    "for `asyncio, records` that is the size of the records alone.",
     contestants=[
         Contestant(OURS, program("chain_pydatatask")),
         Contestant(
@@ -55,32 +55,32 @@ CHAIN = Case(
     ],
     targets=[
         Target(
-            "of the rate of asyncio with records at 10,000 items, at least 0.2",
+            "rate relative to asyncio with records at 10,000 items, at least 0.2",
             lambda table: table.middle_ratio(_TEN_THOUSAND, OURS, "rate", "asyncio, records"),
             least=0.2,
         ),
         Target(
-            "times as long as ours that 0.4.7's own loop takes at 10,000 items, at least 2",
+            "loop time of 0.4.7 relative to ours at 10,000 items, at least 2",
             lambda table: table.middle_ratio(_TEN_THOUSAND, "pydatatask 0.4.7", "loop"),
             least=2,
         ),
         Target(
-            "times as long an idle round of 0.4.7 takes at 100,000 items, at least 10",
+            "idle round of 0.4.7 relative to ours at 100,000 items, at least 10",
             lambda table: table.middle_ratio(Size(100_000), "pydatatask 0.4.7", "idle"),
             least=10,
         ),
         Target(
-            "times as long per execution at 1,000,000 items as at 10,000, at most 2.5",
+            "time per execution at 1,000,000 items relative to 10,000, at most 2.5",
             _slower_at_a_million,
             most=2.5,
         ),
         Target(
-            "seconds of an idle round over 1,000,000 finished jobs, at most 0.1",
+            "seconds of an idle round with 1,000,000 finished jobs, at most 0.1",
             lambda table: table.middle(_MILLION, OURS, "idle"),
             most=0.1,
         ),
         Target(
-            "times the memory per job of its records alone, at most 1.5",
+            "memory per job relative to that of its records alone, at most 1.5",
             lambda table: table.middle_ratio(_MILLION, OURS, "per_job", "asyncio, records"),
             most=1.5,
         ),

@@ -1,4 +1,4 @@
-"""Case 4: from the end of a job to the start of the next that it allows."""
+"""Case 4: latency between the end of a job and the start of the job that depends on it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _out(folder: Path, size: Size) -> None:
 
 LATENCY = Case(
     "latency",
-    "from the end of a process to the start of the next that it allows",
-    note="A chain of so many scripts, each of which waits for the one before. A script writes "
-    "when it began and when it ended, so what is measured has a little of the shell's start and "
-    "end in it. In milliseconds; the median and the longest of one run.",
+    "latency between the end of a process and the start of the process that depends on it",
+    note="A chain of the given number of scripts, each of which depends on the one before. A "
+    "script writes the times of its start and end, so the figures include part of the start and "
+    "the exit of the shell. In milliseconds; the median and the maximum of one run.",
     contestants=[
         Contestant(OURS, program("latency_pydatatask")),
         Contestant("pydatatask 0.4.7", program("latency_pydatatask"), "pydatatask-0.4.7"),
@@ -53,7 +53,7 @@ LATENCY = Case(
     ],
     targets=[
         Target(
-            "milliseconds from an end to the next start, the median, below 20",
+            "median latency in milliseconds, below 20",
             lambda table: (table.middle(_STEPS, OURS, "latency") or 0) * 1000 or None,
             most=20,
         )

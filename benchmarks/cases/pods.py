@@ -1,4 +1,4 @@
-"""Pods on a real cluster of one node on this machine."""
+"""Pods on a real single-node cluster on this machine."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _times(key: str, to: str) -> Callable[[Table], float | None]:
 
 PODS = Case(
     "pods",
-    "a short pod for each file of a folder, whose log and record are kept",
+    "a short pod for each file of a folder; logs and records are kept",
     note="Seconds from the first request to the end of the last job, with the whole cluster on "
-    "the same processors: the kubelet sets the pace. Requests are those about pods that the API "
-    "server has noted in its audit log; reads are all but creations, logs and deletions, of which "
-    "each pod takes one. Alone is a program of that one purpose: it creates, watches, reads the "
-    "log and deletes, and nothing survives its end.",
+    "the same processors: the kubelet limits the speed. Requests are those about pods in the audit "
+    "log of the API server; reads are all requests except creations, logs and deletions, of which "
+    "each pod needs one. `alone` is a minimal program that creates pods, watches them, reads their "
+    "logs and deletes them; it cannot resume after it is interrupted.",
     contestants=[
         Contestant(OURS, program("pods_pydatatask")),
         Contestant(_OLD, program("pods_pydatatask"), "pydatatask-0.4.7"),
@@ -48,16 +48,16 @@ PODS = Case(
     ],
     targets=[
         Target(
-            f"times as long as the client library alone, {_SIZE}, at most 1.1",
+            f"time relative to the client library alone, {_SIZE}, at most 1.1",
             _times("seconds", _ALONE),
             most=1.1,
         ),
         Target(
-            f"times the requests of 0.4.7, {_SIZE}, at most 0.1",
+            f"requests relative to 0.4.7, {_SIZE}, at most 0.1",
             _times("requests", _OLD),
             most=0.1,
         ),
-        Target(f"times the reads of 0.4.7, {_SIZE}, at most 0.1", _times("reads", _OLD), most=0.1),
+        Target(f"reads relative to 0.4.7, {_SIZE}, at most 0.1", _times("reads", _OLD), most=0.1),
     ],
     prepare=files,
     rounds=3,

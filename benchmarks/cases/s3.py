@@ -12,10 +12,10 @@ _MIB = 2.0**-20
 
 S3_SMALL = Case(
     "s3-small",
-    "so many blobs of 1 KiB in S3: written, listed, read",
-    note="16 at once, on versitygw, in seconds. The client sends through the loopback interface "
-    "to a server on the same processors, so what a client costs is seen, and no network. Requests "
-    "are counted where they are sent.",
+    "write, list and read the given number of blobs of 1 KiB in S3",
+    note="16 at a time, on versitygw, in seconds. The server runs on the same processors and is "
+    "reached through the loopback interface, so the figures show the cost of the client without a "
+    "network. Requests are counted in the client.",
     contestants=[
         Contestant(OURS, program("s3_small", "ours")),
         Contestant("plain aiobotocore", program("s3_small", "plain")),
@@ -34,7 +34,7 @@ S3_SMALL = Case(
     ],
     targets=[
         Target(
-            "requests of ours for each of plain aiobotocore's with 10,000 blobs, at most 1",
+            "requests relative to plain aiobotocore with 10,000 blobs, at most 1",
             lambda table: table.middle_ratio(Size(10_000), OURS, "requests", "plain aiobotocore"),
             most=1,
         ),
@@ -45,8 +45,9 @@ S3_SMALL = Case(
 
 S3_LARGE = Case(
     "s3-large",
-    "one blob of so many MiB in S3: written, read",
-    note="Never held whole. MiB/s, and by how much the peak of resident memory rose.",
+    "write and read one blob of the given number of MiB in S3",
+    note="The blob is streamed, never held in memory as a whole. The figures are MiB/s, and the "
+    "growth of peak resident memory.",
     contestants=[
         Contestant(OURS, program("s3_large", "ours")),
         Contestant("plain aiobotocore", program("s3_large", "plain")),

@@ -1,4 +1,4 @@
-"""Cases 2 and 3: a script for each file of a folder, and nothing to do after all is done."""
+"""Cases 2 and 3: a script for each file of a folder, and a second run with nothing to do."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORD = "success: true\nreturn_code: 0\n"
 
 
 def files(folder: Path, size: Size) -> None:
-    """Make the files to work on."""
+    """Create the input files."""
     for name in ("in", "out", "done"):
         (folder / name).mkdir()
     for i in range(size.items):
@@ -33,7 +33,7 @@ def files(folder: Path, size: Size) -> None:
 
 
 def files_done(folder: Path, size: Size) -> None:
-    """Make the files, and what is there after all the work was done."""
+    """Create the input files, and the outputs and records of finished jobs."""
     files(folder, size)
     for path in (folder / "in").iterdir():
         (folder / "out" / path.name).write_text("32\n")
@@ -53,7 +53,10 @@ def _to_by_hand(items: int, at_once: int) -> Callable[[Table], float | None]:
 
 
 def _behind(sizes: list[Size], peers: list[str]) -> Callable[[Table], float | None]:
-    """Give the least ratio of any peer at any size; above 1 we are ahead of all of them."""
+    """Return a function for the smallest ratio of any peer at any size.
+
+    If it is above 1, pydatatask is faster than all of them.
+    """
 
     def value(table: Table) -> float | None:
         ratios = [table.middle_ratio(size, peer, "seconds") for size in sizes for peer in peers]
@@ -62,17 +65,17 @@ def _behind(sizes: list[Size], peers: list[str]) -> Callable[[Table], float | No
     return value
 
 
-_ENOUGH = 1_000  # with fewer, the start of the interpreter is what is seen
+_ENOUGH = 1_000  # with fewer items, the start of the interpreter dominates
 _SIZES = [Size(100, 8), Size(1_000, 2), Size(1_000, 8), Size(10_000, 8)]
 _MANY = [Size(items) for items in (1_000, 10_000, 100_000)]
 
 SCRIPTS = Case(
     "scripts",
-    "a small script for each file of a folder, its output kept in another",
+    "a small script for each file of a folder, with its output in another folder",
     note="Seconds of the whole process. `xargs, records by hand` publishes each output by a rename "
-    "and writes a record of how and when the job ended, as we do; the other tools write "
-    "no such record (doit, Snakemake and Luigi keep a data base of their own, or none). "
-    "0.4.7 with its own `run`, which waits a second after each round.",
+    "and writes a record of the outcome and the time of each job, as pydatatask does; the other "
+    "tools write no such record (doit, Snakemake and Luigi keep a database of their own, or none). "
+    "0.4.7 uses its own `run`, which waits a second after each round.",
     contestants=[
         Contestant(OURS, program("scripts_pydatatask")),
         Contestant(OLD, program("scripts_pydatatask"), "pydatatask-0.4.7", most_in_turn=125),
@@ -102,7 +105,7 @@ SCRIPTS = Case(
     targets=[
         *(
             Target(
-                f"times as long as xargs with records by hand, {size}, at most 2",
+                f"time relative to xargs with records by hand, {size}, at most 2",
                 _to_by_hand(size.items, size.at_once),
                 most=2,
             )
@@ -110,12 +113,12 @@ SCRIPTS = Case(
             if size.items >= _ENOUGH
         ),
         Target(
-            "the least ratio of any pipeline tool at any size, at least 1",
+            "smallest ratio of any pipeline tool at any size, at least 1",
             _behind(_SIZES, [OLD, "doit", "Luigi", "Snakemake"]),
             least=1,
         ),
         Target(
-            f"times the throughput of 0.4.7, {_SIZES[2]}, at least 50",
+            f"throughput relative to 0.4.7, {_SIZES[2]}, at least 50",
             lambda table: table.middle_ratio(_SIZES[2], OLD, "seconds"),
             least=50,
         ),
@@ -126,8 +129,8 @@ SCRIPTS = Case(
 
 NOTHING = Case(
     "nothing",
-    "the same once more, after all is done",
-    note="Seconds of the whole process, which finds that there is nothing to do.",
+    "a second run of the same scripts, after all jobs have finished",
+    note="Seconds of the whole process, which finds no jobs to run.",
     contestants=[
         Contestant(OURS, program("scripts_pydatatask", "8")),
         Contestant(OLD, program("scripts_pydatatask", "8"), "pydatatask-0.4.7"),
@@ -146,7 +149,7 @@ NOTHING = Case(
     figures=[SECONDS, Figure("cpu", "of the processor"), PEAK],
     targets=[
         Target(
-            f"the least ratio of any peer with {size} files, at least 1",
+            f"smallest ratio of any peer with {size} files, at least 1",
             _behind([size], ["pydatatask 0.4.7", "make", "doit", "Luigi", "Snakemake"]),
             least=1,
         )

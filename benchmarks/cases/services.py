@@ -1,4 +1,4 @@
-"""The servers that cases need, started for one of them."""
+"""Servers for the cases, started for one case at a time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["kubernetes", "mongodb", "s3", "sshd"]
 
-BUILD = "python tests/services/{}/build.py builds it once, in some minutes"
+BUILD = "run python tests/services/{}/build.py once; it takes some minutes"
 
 
 @contextmanager
 def s3() -> Iterator[Mapping[str, str]]:
-    """Run an S3 server that keeps its objects in a folder, and tell programs where it is."""
+    """Run an S3 server that stores its objects in a folder, and yield variables for programs."""
     _find_tests()
     from services.finding import free_port
     from services.server import Program
@@ -44,7 +44,7 @@ def s3() -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def mongodb() -> Iterator[Mapping[str, str]]:
-    """Run a server that speaks MongoDB's protocol, and tell programs where it is."""
+    """Run a server that implements MongoDB's protocol, and yield variables for programs."""
     _find_tests()
     from services.ferretdb.build import FERRETDB
     from services.finding import free_port
@@ -64,14 +64,14 @@ def mongodb() -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def sshd() -> Iterator[Mapping[str, str]]:
-    """Run OpenSSH's server, with its own defaults, and tell programs how to log in."""
+    """Run OpenSSH's server with its default settings, and yield variables for programs."""
     _find_tests()
     if not (shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")):
-        raise UnavailableError("there is no sshd; Debian's package openssh-server has it")
+        raise UnavailableError("sshd is not installed; install Debian's package openssh-server")
     from services.sshd import make_sshd
 
     with tempfile.TemporaryDirectory(prefix="pydatatask-bench-") as folder:
-        # Each job by hand is a login of its own, and a server drops some of many at once.
+        # GNU parallel logs in for each job, and sshd drops some of many concurrent logins.
         found = make_sshd(Path(folder), "MaxStartups=100")
         with found.server:
             yield {
@@ -83,7 +83,7 @@ def sshd() -> Iterator[Mapping[str, str]]:
 
 @contextmanager
 def kubernetes() -> Iterator[Mapping[str, str]]:
-    """Run a cluster of one node, and tell programs how to reach it and where requests are noted."""
+    """Run a single-node cluster, and yield variables for programs, including its audit log."""
     _find_tests()
     from services.kubernetes.build import obstacle
     from services.kubernetes.cluster import Cluster
@@ -101,7 +101,7 @@ def kubernetes() -> Iterator[Mapping[str, str]]:
 
 
 def _find_tests() -> None:
-    """Let what runs servers for the tests be imported."""
+    """Make the servers of the tests importable."""
     tests = str(Path(__file__).resolve().parents[2] / "tests")
     if tests not in sys.path:
         sys.path.append(tests)
@@ -110,5 +110,5 @@ def _find_tests() -> None:
 def _found(name: str, built: Path | None) -> str:
     program = shutil.which(name) or built
     if program is None:
-        raise UnavailableError(f"there is no {name}; {BUILD.format(name)}")
+        raise UnavailableError(f"{name} is not installed; {BUILD.format(name)}")
     return str(program)

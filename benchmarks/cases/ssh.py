@@ -38,7 +38,7 @@ def _times(of: str, to: str) -> Callable[[Table], float | None]:
 
 
 def _throughput(table: Table) -> float | None:
-    """Give how many times as many jobs a second as 0.4.7 with as many as that is asked for."""
+    """Return our throughput relative to 0.4.7, which is measured with fewer jobs."""
     ours = table.middle(_SIZE, OURS, "seconds")
     old = table.middle(Size(_FEW, _SIZE.at_once), _OLD, "seconds")
     return (old / _FEW) / (ours / _SIZE.items) if ours and old else None
@@ -46,10 +46,10 @@ def _throughput(table: Table) -> float | None:
 
 SSH = Case(
     "ssh",
-    "a small script over SSH for each file of a folder, which is its input; its output is kept",
-    note="Seconds of the whole process, with sshd on the same processors. By hand, each "
-    "job is an `ssh` of its own: one that logs in, or one that goes through a connection that is "
-    "kept open. They keep no record, and a job dies with its connection.",
+    "a small script over SSH for each file of a folder, with the file as input; outputs are kept",
+    note="Seconds of the whole process, with sshd on the same processors. GNU parallel runs one "
+    "`ssh` per job, which logs in, or uses a connection that is kept open. It keeps no "
+    "records, and a job ends with its connection.",
     contestants=[
         Contestant(OURS, program("ssh_pydatatask")),
         Contestant(_OLD, program("ssh_pydatatask"), "pydatatask-0.4.7", most=_FEW),
@@ -72,11 +72,11 @@ SSH = Case(
     figures=[SECONDS, PEAK],
     targets=[
         Target(
-            f"times as long as GNU parallel with ssh, {_SIZE}, at most 1.5",
+            f"time relative to GNU parallel with ssh, {_SIZE}, at most 1.5",
             _times(OURS, _BY_HAND),
             most=1.5,
         ),
-        Target(f"times the throughput of 0.4.7, {_SIZE}, at least 30", _throughput, least=30),
+        Target(f"throughput relative to 0.4.7, {_SIZE}, at least 30", _throughput, least=30),
     ],
     prepare=files,
     rounds=3,

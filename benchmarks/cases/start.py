@@ -1,4 +1,4 @@
-"""Case 5: what it takes to start."""
+"""Case 5: time of the import and of the command line."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _command(*arguments: str) -> Callable[[Size], list[str]]:
 
 IMPORT = Case(
     "import",
-    "import, beyond what `import asyncio` takes",
-    note=f"Ours and 0.4.7: `import pydatatask; {NAMES}`.",
+    "time of the import, in addition to `import asyncio`",
+    note=f"pydatatask and 0.4.7: `import pydatatask; {NAMES}`.",
     contestants=[
         Contestant(OURS, _importing(f"import pydatatask; {NAMES}")),
         Contestant(
@@ -51,7 +51,7 @@ IMPORT = Case(
     ],
     targets=[
         Target(
-            "milliseconds of processor that the import takes over asyncio's, at most 30",
+            "processor milliseconds of the import in addition to asyncio's, at most 30",
             lambda table: (table.middle(_ONE, OURS, "processor") or 0) * 1000 or None,
             most=30,
         )
@@ -61,7 +61,7 @@ IMPORT = Case(
 
 COMMAND = Case(
     "command",
-    "the command line of a small pipeline with so many finished jobs",
+    "the command line of a small pipeline with the given number of finished jobs",
     contestants=[
         Contestant(OURS, _command("status")),
         Contestant("pydatatask 0.4.7", _command("status"), "pydatatask-0.4.7"),
@@ -71,7 +71,7 @@ COMMAND = Case(
     sizes=[Size(100)],
     quick=[Size(100)],
     figures=[SECONDS, Figure("cpu", "processor, s"), PEAK],
-    note="The whole process; the ratio is to `status` of ours.",
+    note="The whole process; the ratio is relative to `status` of pydatatask.",
     prepare=files_done,
     shared=True,
     rounds=9,

@@ -1,4 +1,4 @@
-"""What runs cases: fresh processes in turn, each peer's own environment, medians and ratios.
+"""Runner of the cases: fresh processes in turns, an environment per peer, medians and ratios.
 
-Nothing here knows what is measured; that is said in ``cases``, and done in ``programs``.
+The harness is independent of the cases, which are defined in ``cases`` and ``programs``.
 """

@@ -1,4 +1,4 @@
-"""What a case of the benchmark says about itself."""
+"""The definition of a case of the benchmark."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["OURS", "PROGRAMS", "Case", "Contestant", "Figure", "Size", "Target", "program", "shell"]
 
 OURS = "pydatatask"
-"""The name of the contestant that every other is compared with."""
+"""Name of the contestant to which all others are compared."""
 
 PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to do.
+    """An amount of work.
 
-    :param items: how many items.
-    :param at_once: how many of them are worked on at once, where that is given.
+    :param items: the number of items.
+    :param at_once: the number of items processed concurrently; 0 if unspecified.
     """
 
     items: int
@@ -39,13 +39,14 @@ class Size:
 
 @dataclass(frozen=True)
 class Figure:
-    """Something that is measured.
+    """A measured quantity.
 
-    :param key: its name in what a program prints; ``seconds`` is the whole process where the
-        program prints nothing of that name, ``peak`` the most memory of it or of any child.
-    :param title: the head of its column, with the unit.
-    :param scale: what to multiply by for that unit.
-    :param digits: how many digits behind the point are shown.
+    :param key: its name in the output of a program. Without a figure of that name in the output,
+        ``seconds`` is the time of the whole process, and ``peak`` the maximum memory of the process
+        or of any child.
+    :param title: the title of its column, with the unit.
+    :param scale: the factor that converts the value to that unit.
+    :param digits: the number of decimal places.
     """
 
     key: str
@@ -60,16 +61,16 @@ PEAK = Figure("peak", "peak MiB", 2.0**-20, 0)
 
 @dataclass(frozen=True)
 class Contestant:
-    """One of those that do the same work.
+    """A program that is compared with others.
 
-    :param name: who it is.
-    :param command: gives the command for a size, run in a folder of its own; ``{python}`` in it
-        is the Python of its environment.
-    :param peer: whose environment it needs, of ``harness.peers``; ours by default.
-    :param tool: the program it needs on the path, with Debian's name of the package.
-    :param most: the largest number of items it is asked for, since more take too long.
-    :param most_in_turn: the same for each of those that it works on at once.
-    :param before: gives a command that is run before, and not measured.
+    :param name: the name of the contestant.
+    :param command: returns the command for a size, run in a folder of its own; ``{python}`` in it
+        is replaced by the Python of its environment.
+    :param peer: the environment that it needs, a key of ``harness.peers.PEERS``; None for ours.
+    :param tool: the program that it needs on PATH, and the Debian package of that program.
+    :param most: the maximum number of items, because more take too long.
+    :param most_in_turn: the maximum number of items divided by the concurrency of the size.
+    :param before: returns a command that runs before the measurement.
     """
 
     name: str
@@ -81,7 +82,7 @@ class Contestant:
     before: Callable[[Size], Sequence[str]] | None = None
 
     def takes_too_long(self, size: Size) -> bool:
-        """Tell whether it is not asked for a size."""
+        """Return True if the contestant is too slow for a size."""
         in_turn = size.items / max(size.at_once, 1)
         return (self.most is not None and size.items > self.most) or (
             self.most_in_turn is not None and in_turn > self.most_in_turn
@@ -90,12 +91,12 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Target:
-    """What is aimed at, and how far from it we are.
+    """A goal for a measured value.
 
-    :param title: what is aimed at, in words.
-    :param value: gives what was measured, or None if it was not.
-    :param most: the largest value that meets it.
-    :param least: the smallest value that meets it.
+    :param title: the description of the goal.
+    :param value: returns the measured value, or None if it was not measured.
+    :param most: the largest value that meets the target.
+    :param least: the smallest value that meets the target.
     """
 
     title: str
@@ -104,7 +105,7 @@ class Target:
     least: float | None = None
 
     def met(self, value: float) -> bool:
-        """Tell whether a value meets the target."""
+        """Return True if a value meets the target."""
         return (self.most is None or value <= self.most) and (
             self.least is None or value >= self.least
         )
@@ -116,20 +117,21 @@ def _no_service() -> AbstractContextManager[Mapping[str, str]]:
 
 @dataclass(frozen=True)
 class Case:
-    """A piece of work, and who does it.
+    """A benchmark: some work, and the contestants that do it.
 
-    :param name: what it is asked for by.
-    :param title: what is done, in words.
-    :param contestants: who does it, ours first.
-    :param sizes: how much of it.
-    :param quick: how much of it when there is little time.
-    :param figures: what is measured; the first is what the ratio is of.
-    :param targets: what is aimed at.
-    :param note: what a reader has to know.
-    :param rounds: how often each does it, in turn.
-    :param prepare: makes in a folder what the work begins with; not measured.
-    :param shared: whether that folder serves all of them, since none leaves another state behind.
-    :param service: runs what they need for one size, and gives the variables that tell of it.
+    :param name: the name of the case on the command line.
+    :param title: the description of the work.
+    :param contestants: the contestants, ours first.
+    :param sizes: the sizes of the work.
+    :param quick: the sizes for ``--quick``.
+    :param figures: the measured quantities; ratios are computed from the first.
+    :param targets: the targets.
+    :param note: an explanation for readers of the results.
+    :param rounds: the number of measurements per contestant, in turns.
+    :param prepare: creates the initial state in a folder; not measured.
+    :param shared: whether all contestants use the same folder, because none of them changes it.
+    :param service: runs the servers for one size, and yields environment variables that describe
+        them.
     """
 
     name: str
@@ -147,10 +149,10 @@ class Case:
 
 
 def program(name: str, *arguments: str) -> Callable[[Size], list[str]]:
-    """Give the command that runs one of our programs with a size, and with whatever else.
+    """Return a function for the command that runs one of our programs with a size.
 
-    :param name: the program's file, without its suffix.
-    :param arguments: what it is told besides the size.
+    :param name: the program's file name, without its suffix.
+    :param arguments: the arguments after the size.
     """
 
     def command(size: Size) -> list[str]:
@@ -161,9 +163,9 @@ def program(name: str, *arguments: str) -> Callable[[Size], list[str]]:
 
 
 def shell(text: str) -> Callable[[Size], list[str]]:
-    """Give the command that runs a line of shell.
+    """Return a function for the command that runs a shell command line.
 
-    :param text: the line; ``{items}``, ``{at_once}`` and ``{programs}`` in it are replaced.
+    :param text: the command line; ``{items}``, ``{at_once}`` and ``{programs}`` in it are replaced.
     """
 
     def command(size: Size) -> list[str]:

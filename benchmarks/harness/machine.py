@@ -1,4 +1,4 @@
-"""On what it was measured."""
+"""Description of the machine on which the benchmark runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["describe_machine"]
 
 
 def describe_machine() -> dict[str, str]:
-    """Describe the machine, its load and what of ours is measured."""
+    """Return the properties of the machine, its load, and the measured version and commit."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -40,7 +40,7 @@ def _processor() -> str:
 
 
 def _file_system(folder: str) -> str:
-    """Name the type of the file system in which the cases work."""
+    """Return the type of the file system of a folder."""
     kinds = dict(line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines())
     above = [str(Path(folder).resolve()), *map(str, Path(folder).resolve().parents)]
     return next((kinds[place] for place in above if place in kinds), "unknown")

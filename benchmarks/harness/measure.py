@@ -1,4 +1,4 @@
-"""Running one contestant once, in a fresh process, and measuring it from outside."""
+"""Measurement of one run of a contestant in a fresh process."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["ContestantFailedError", "TooSlowError", "measure"]
 
 
 class ContestantFailedError(Exception):
-    """A contestant did not do its work; the message is the end of what it printed."""
+    """A contestant failed; the message contains the end of its output."""
 
 
 class TooSlowError(Exception):
-    """A contestant did not end in time."""
+    """A contestant exceeded its time limit."""
 
 
 def measure(
@@ -36,24 +36,24 @@ def measure(
     environ: Mapping[str, str],
     limit: float,
 ) -> dict[str, float]:
-    """Run a contestant once, and give its figures.
+    """Run a contestant once, and return its figures.
 
-    What the program prints last, if that is an object of JSON, is added to what is seen from
-    outside: ``seconds`` of the whole process, ``cpu`` seconds and ``peak`` bytes of resident
-    memory of it or of any child that it waited for.
+    The figures are ``seconds`` of the whole process, ``cpu`` seconds, and ``peak`` bytes of
+    resident memory of the process or of any child that it waited for. If the last line of the
+    output is a JSON object, it is merged into the figures.
 
-    :param contestant: what to run.
-    :param size: how much work it gets.
+    :param contestant: the contestant to run.
+    :param size: the amount of work.
     :param python: the Python of its environment.
-    :param folder: where to run it.
-    :param environ: variables for it, besides ours.
-    :param limit: how many seconds it gets.
-    :raises ContestantFailedError: if it fails.
-    :raises TooSlowError: if it takes longer than that.
+    :param folder: the working directory.
+    :param environ: additional environment variables.
+    :param limit: the time limit in seconds.
+    :raises ContestantFailedError: if the contestant fails.
+    :raises TooSlowError: if the contestant exceeds the time limit.
     """
     command = [str(python) if part == "{python}" else part for part in contestant.command(size)]
     with tempfile.TemporaryFile() as output:
-        # What is compiled once and for all must not count again in each process.
+        # Let Python cache bytecode, so that compilation does not count in each process.
         told = {"PYTHONDONTWRITEBYTECODE": "", **environ}
         path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
         figures = _timed(command, folder, os.environ | told | {"PATH": path}, output, limit)
@@ -77,7 +77,8 @@ def _timed(
     late = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
     late.start()
     try:
-        # Not Popen's own wait: this gives what the process and its children used as well.
+        # Unlike Popen.wait(), wait4() also returns the resource usage of the process and its
+        # children.
         _, status, used = os.wait4(process.pid, 0)
     except BaseException:
         os.killpg(process.pid, signal.SIGKILL)

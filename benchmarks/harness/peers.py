@@ -1,6 +1,6 @@
-"""The peers' environments: one for each, so that none disturbs another or ours.
+"""Environments of the peers: one per peer, isolated from each other and from ours.
 
-They are kept outside the checkout, where ``./dev`` keeps everything else.
+They are created outside of the checkout, in the folder in which ``./dev`` keeps its environments.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ PEERS = {
     "s3fs": "s3fs==2026.9.0",
     "snakemake": "snakemake==9.27.1",
 }
-"""What pip installs for each. With other versions the figures cannot be compared."""
+"""Requirement of each peer. Figures of other versions are not comparable."""
 
 
 class UnavailableError(Exception):
-    """A peer cannot be run here, for the reason that the message gives."""
+    """A peer or a service is not available; the message contains the reason."""
 
 
 def cache_folder() -> Path:
-    """Give the folder in which environments are kept."""
+    """Return the folder of the environments."""
     home = os.environ.get("PYDATATASK_DEV_HOME")
     if not home:
         user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
@@ -41,10 +41,10 @@ def cache_folder() -> Path:
 
 
 def python_of(peer: str | None) -> Path:
-    """Give the Python of a peer's environment, which is made if there is none.
+    """Return the Python of a peer's environment, which is created if it does not exist.
 
     :param peer: one of :data:`PEERS`, or None for ours.
-    :raises UnavailableError: if it cannot be installed.
+    :raises UnavailableError: if the peer cannot be installed.
     """
     if peer is None:
         return Path(sys.executable)
@@ -55,11 +55,11 @@ def python_of(peer: str | None) -> Path:
     python = folder / "bin" / "python"
     ready = folder / ".ready"
     if not ready.exists():
-        print(f"making the environment of {requirement}", file=sys.stderr, flush=True)
+        print(f"creating the environment of {requirement}", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         uv = [sys.executable, "-m", "uv"] if find_spec("uv") else ["uv"]
         _run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)])
-        # setuptools: some of them use it and do not say so.
+        # setuptools: an undeclared dependency of some peers.
         install = [*uv, "pip", "install", "--quiet", "--python", str(python), "--compile-bytecode"]
         _run([*install, requirement, "setuptools<81"])
         ready.touch()
@@ -67,11 +67,11 @@ def python_of(peer: str | None) -> Path:
 
 
 def tool(name: str, package: str) -> None:
-    """See to it that a program is on the path.
+    """Check that a program is on PATH; as root on Debian, install it if it is missing.
 
     :param name: the program.
-    :param package: the name of its package in Debian.
-    :raises UnavailableError: if it is not.
+    :param package: the Debian package that contains it.
+    :raises UnavailableError: if the program is not available.
     """
     if shutil.which(name):
         return
@@ -79,7 +79,7 @@ def tool(name: str, package: str) -> None:
         _run(["apt-get", "update", "-q"])
         _run(["apt-get", "install", "-y", "-q", "--no-install-recommends", package])
     if not shutil.which(name):
-        raise UnavailableError(f"there is no {name} (Debian, Ubuntu: apt-get install {package})")
+        raise UnavailableError(f"{name} is not on PATH (Debian, Ubuntu: apt-get install {package})")
 
 
 def _run(command: list[str]) -> None:

@@ -1,7 +1,7 @@
-"""The same results for programs (JSON) and for readers (Markdown).
+"""The results as JSON for programs and as Markdown for readers.
 
-What is written is the last that was measured of each contestant, so that a case, a size or a
-contestant can be done anew without the others; each run says when and on what it was done.
+The report contains the latest figures of each contestant, so that a case, a size or a contestant
+can be measured again without the others. Each run states its date and its machine.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
 __all__ = ["as_json", "as_markdown", "from_json"]
 
 HOW_TO_READ = (
-    "Each figure is the median of some rounds, in which the contestants take turns, each in a "
-    "fresh process; in parentheses the least and the most. A ratio is to ours in the same round: "
-    "above 1, ours is ahead. Peak memory is that of the largest process, and what is below that "
-    "of the harness (about 20 MiB) cannot be told apart. Where a case was measured by several "
-    "runs, each row says by which. A load at the start of more than 1 or so says that the machine "
-    "was busy with something else; then only the ratios mean anything."
+    "Each figure is the median of several rounds, in which the contestants take turns, each in a "
+    "fresh process, with the minimum and the maximum in parentheses. A ratio is relative to "
+    "pydatatask in the same round: above 1, pydatatask is better. Peak memory is that of the "
+    "largest process; values below that of the harness (about 20 MiB) cannot be distinguished. If "
+    "a case was measured in several runs, each row shows the number of its run. A load of more "
+    "than about 1 at the start means that the machine was busy with something else; then only the "
+    "ratios are meaningful."
 )
 
 
 def as_json(tables: Sequence[Table]) -> str:
-    """Give everything that was measured, round by round."""
+    """Return the figures of all rounds as JSON."""
     cases = {table.case.name: _case_as_json(table) for table in tables}
     return json.dumps(cases, indent=1) + "\n"
 
@@ -61,10 +62,10 @@ def _run_as_json(run: Run) -> dict[str, Any]:
 
 
 def from_json(text: str, cases: Mapping[str, Case]) -> dict[str, Table]:
-    """Read results back, of the cases that there still are.
+    """Parse the results of the cases that still exist.
 
-    :param text: what :func:`as_json` gave.
-    :param cases: the cases by name.
+    :param text: the result of :func:`as_json`.
+    :param cases: the existing cases by name.
     """
     return {
         name: Table(cases[name], *map(_run_from_json, told["runs"]))
@@ -83,7 +84,7 @@ def _run_from_json(told: Mapping[str, Any]) -> Run:
 
 
 def as_markdown(tables: Sequence[Table]) -> str:
-    """Give a page with a table for each case."""
+    """Return a Markdown page with the tables of each case."""
     lines = ["# Benchmarks", "", f"Made by `./dev bench`. {HOW_TO_READ}", ""]
     for table in tables:
         lines += _case_as_markdown(table)

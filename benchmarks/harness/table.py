@@ -1,4 +1,4 @@
-"""What was measured, and what follows from it."""
+"""The measured figures, and the statistics derived from them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["FAILED", "Run", "Spread", "Table"]
 
 FAILED = "failed"
-"""What the remark on a contestant begins with that was there and did not do its work."""
+"""Prefix of the remark on a contestant that was available and failed."""
 
 
 class Spread(NamedTuple):
-    """The middle of some values, and how far they lie apart."""
+    """The median, the minimum and the maximum of some values."""
 
     median: float
     least: float
@@ -29,15 +29,15 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: list[float]) -> Spread | None:
-        """Sum up some values; None if there are none."""
+        """Return the spread of some values, or None if the list is empty."""
         return cls(median(values), min(values), max(values)) if values else None
 
 
 @dataclass
 class Run:
-    """What was measured of one case by one command: figures by size and contestant.
+    """The figures of one case from one command, by size and contestant.
 
-    :param machine: on what it was measured.
+    :param machine: the properties of the machine.
     :param command: the command.
     """
 
@@ -46,36 +46,36 @@ class Run:
     rounds: dict[Size, dict[str, list[dict[str, float]]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
-    """What each measured, round by round."""
+    """The figures of each round, by size and contestant."""
     remarks: dict[Size, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-    """Why a contestant has no figures for a size."""
+    """The reason why a contestant has no figures, by size and contestant."""
 
     def sizes(self) -> list[Size]:
-        """List the sizes for which anything is known."""
+        """Return the sizes with figures or remarks."""
         return [size for size in self.rounds | self.remarks if self._about(size)]
 
     def _about(self, size: Size) -> bool:
         return any(self.rounds.get(size, {}).values()) or bool(self.remarks.get(size))
 
     def has(self, size: Size, contestant: str) -> bool:
-        """Tell whether a contestant was measured."""
+        """Return True if a contestant has figures for a size."""
         return bool(self.rounds.get(size, {}).get(contestant))
 
     def knows(self, size: Size, contestant: str) -> bool:
-        """Tell whether a contestant was measured, or why it was not."""
+        """Return True if a contestant has figures or a remark for a size."""
         return self.has(size, contestant) or contestant in self.remarks.get(size, {})
 
     def forget(self, size: Size, contestant: str) -> None:
-        """Forget all about a contestant."""
+        """Remove the figures and the remark of a contestant for a size."""
         self.rounds[size].pop(contestant, None)
         self.remarks[size].pop(contestant, None)
 
 
 class Table:
-    """All that is known of one case. Of what was measured several times, the last one counts.
+    """All results of one case. The latest run of each size and contestant takes precedence.
 
     :param case: the case.
-    :param runs: by what it was measured, the last one last.
+    :param runs: the runs of the case, the latest one last.
     """
 
     def __init__(self, case: Case, *runs: Run) -> None:
@@ -85,9 +85,9 @@ class Table:
             self.add(run)
 
     def add(self, run: Run) -> None:
-        """Add a run, and forget what it has measured anew.
+        """Add a run, and remove the older results that it replaces.
 
-        What others measured of ours stays as long as anybody's ratio is to it.
+        Older figures of ours are kept as long as the ratio of any other contestant refers to them.
         """
         names = [contestant.name for contestant in self.case.contestants]
         others = [name for name in names if name != OURS]
@@ -101,28 +101,28 @@ class Table:
         self.runs = [old for old in self.runs if old.sizes()] + [run]
 
     def run_of(self, size: Size, *contestants: str) -> Run | None:
-        """Give the last run in which all of some contestants were measured, if there is one."""
+        """Return the latest run that measured all given contestants, or None."""
         found = (r for r in reversed(self.runs) if all(r.has(size, name) for name in contestants))
         return next(found, None)
 
     def remarks(self, size: Size) -> dict[str, str]:
-        """Say why contestants have no figures, by name."""
+        """Return the reasons why contestants have no figures, by name."""
         told: dict[str, str] = {}
         for run in self.runs:
             told |= run.remarks.get(size, {})
         return {name: why for name, why in told.items() if self.run_of(size, name) is None}
 
     def rounds(self, size: Size, contestant: str) -> list[dict[str, float]]:
-        """Give what a contestant measured, round by round."""
+        """Return the figures of each round of a contestant."""
         run = self.run_of(size, contestant)
         return [] if run is None else run.rounds[size][contestant]
 
     def figure(self, size: Size, contestant: str, key: str) -> Spread | None:
-        """Sum up a figure of a contestant; None if it was not measured."""
+        """Return the spread of a figure of a contestant, or None if it was not measured."""
         return Spread.of([f[key] for f in self.rounds(size, contestant) if key in f])
 
     def ratio(self, size: Size, contestant: str, key: str, to: str = OURS) -> Spread | None:
-        """Sum up how many times as large a figure is as another contestant's in the same round."""
+        """Return the spread of the ratios to another contestant's figure in the same round."""
         run = self.run_of(size, contestant, to)
         if run is None:
             return None
@@ -130,17 +130,17 @@ class Table:
         return Spread.of([a[key] / b[key] for a, b in pairs if key in a and b.get(key)])
 
     def middle(self, size: Size, contestant: str, key: str) -> float | None:
-        """Give the median of a figure, or None if it was not measured."""
+        """Return the median of a figure, or None if it was not measured."""
         spread = self.figure(size, contestant, key)
         return None if spread is None else spread.median
 
     def middle_ratio(self, size: Size, contestant: str, key: str, to: str = OURS) -> float | None:
-        """Give the median of a ratio, or None if it was not measured."""
+        """Return the median of a ratio, or None if it was not measured."""
         spread = self.ratio(size, contestant, key, to)
         return None if spread is None else spread.median
 
     def failed(self) -> list[str]:
-        """Name those that were there and did not do their work."""
+        """Return the contestants that were available and failed."""
         return [
             f"{self.case.name}: {name} {remark}"
             for size in self.sizes()
@@ -149,12 +149,12 @@ class Table:
         ]
 
     def sizes(self) -> list[Size]:
-        """List the sizes for which anything is known, the smallest first."""
+        """Return the sizes with figures or remarks, smallest first."""
         known = {size for run in self.runs for size in run.sizes()}
         return sorted(known, key=lambda size: (size.items, size.at_once))
 
     def verdicts(self) -> list[str]:
-        """Say of each target that was measured whether it was met, and with what value."""
+        """Return a line for each measured target: whether it was met, and its value."""
         values = [(target, target.value(self)) for target in self.case.targets]
         return [
             f"{'met' if target.met(value) else '**missed**'}: {target.title}: {value:,.4g}"

@@ -1,4 +1,4 @@
-"""Doing a case: every contestant in turn, round after round."""
+"""Measurement of a case: all contestants take turns, round after round."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ __all__ = ["Pace", "do_case"]
 
 @dataclass(frozen=True)
 class Pace:
-    """How much time there is.
+    """The limits of a measurement.
 
-    :param rounds: how many rounds; None is as many as the case wants.
-    :param limit: how many seconds a contestant gets for one size in one round.
-    :param budget: after how many seconds of all its rounds a contestant does no more of them.
+    :param rounds: the number of rounds; None for that of the case.
+    :param limit: the time limit in seconds of a contestant for one size in one round.
+    :param budget: the total seconds per size after which a contestant skips the remaining rounds.
     """
 
     rounds: int | None
@@ -42,9 +42,9 @@ def do_case(case: Case, sizes: Sequence[Size], pace: Pace, run: Run) -> None:
     """Measure a case.
 
     :param case: the case.
-    :param sizes: how much work there is.
-    :param pace: how much time there is.
-    :param run: where to note what is measured.
+    :param sizes: the sizes to measure.
+    :param pace: the limits of the measurement.
+    :param run: the run to which the figures are added.
     """
     pythons, out = _found(case)
     for size in sizes:
@@ -55,7 +55,7 @@ def do_case(case: Case, sizes: Sequence[Size], pace: Pace, run: Run) -> None:
             ):
                 _do_size(_Turns(case, run, size, pace, pythons, shared, environ), out)
         except UnavailableError as e:
-            print(f"{case.name} is left out: {e}", file=sys.stderr)
+            print(f"{case.name} is skipped: {e}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ class _Turns:
 
 
 def _do_size(turns: _Turns, out: dict[str, str]) -> None:
-    """Do all rounds of one size.
+    """Measure all rounds of one size.
 
-    :param out: why contestants are out, by name; to be added to.
+    :param out: the reasons why contestants are excluded, by name; failures are added.
     """
     case, size = turns.case, turns.size
     remarks = turns.run.remarks[size]
@@ -84,7 +84,7 @@ def _do_size(turns: _Turns, out: dict[str, str]) -> None:
             if name in out or (number and spent[name] > turns.pace.budget):
                 continue
             if contestant.takes_too_long(size):
-                remarks[name] = "takes too long for so many"
+                remarks[name] = "takes too long for this size"
                 continue
             began = time.monotonic()
             failure = _turn(turns, contestant, first=not number)
@@ -96,7 +96,7 @@ def _do_size(turns: _Turns, out: dict[str, str]) -> None:
 
 
 def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
-    """Measure one contestant once, and say what went wrong if anything did."""
+    """Measure one contestant once, and return a remark if it failed, else None."""
     case, size, python = turns.case, turns.size, turns.pythons[contestant.name]
     with nullcontext(turns.shared) if turns.shared else _folder(case, size) as folder:
         try:
@@ -115,7 +115,7 @@ def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
 
 @contextmanager
 def _folder(case: Case, size: Size) -> Iterator[Path]:
-    """Give a new folder with what the work begins with, and remove it afterwards."""
+    """Create a folder with the initial state of the work, and remove it afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="pydatatask-bench-"))
     try:
         if case.prepare is not None:
@@ -135,7 +135,7 @@ def _told(turns: _Turns, name: str) -> str:
 
 
 def _found(case: Case) -> tuple[dict[str, Path], dict[str, str]]:
-    """Find what contestants need; those whose needs cannot be met are named with the reason."""
+    """Return the Pythons of the available contestants, and the reasons why others are excluded."""
     pythons: dict[str, Path] = {}
     absent: dict[str, str] = {}
     for contestant in case.contestants:
@@ -145,5 +145,5 @@ def _found(case: Case) -> tuple[dict[str, Path], dict[str, str]]:
             pythons[contestant.name] = python_of(contestant.peer)
         except UnavailableError as e:
             absent[contestant.name] = str(e)
-            print(f"{case.name}: {contestant.name} is left out: {e}", file=sys.stderr)
+            print(f"{case.name}: {contestant.name} is skipped: {e}", file=sys.stderr)
     return pythons, absent

@@ -1,5 +1,5 @@
-# Runs the script for one file, and makes the records that a pipeline makes: the output, published
-# when it is whole, and how and when the job ended.
+# Run the script for one file, and write the same data as a pipeline: the output, published when it
+# is complete, and a record of the outcome and the times of the job.
 name=${1%.txt}
 start=$(date -u +%FT%T.%6NZ)
 wc -c <"in/$name.txt" >"out/.$name.new"

@@ -1,8 +1,8 @@
-"""The same chain by hand: a pool of workers of asyncio, with the records or without them.
+"""The same chain with asyncio alone: a pool of workers, with or without records.
 
 Usage: chain_asyncio.py ITEMS [records] [tasks]
 
-With ``tasks`` each job has an asyncio task and a context of its own, as ours have.
+With ``tasks``, each job runs in its own asyncio task and context, as in pydatatask.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ async def nothing(job: str) -> None:
 
 
 async def stage(jobs: list[str], done: dict[str, object] | None, tasks: bool) -> None:
-    """Run a job after the other, in a few workers."""
+    """Run the jobs in a few concurrent workers."""
     waiting = iter(jobs)
     create_task = asyncio.get_running_loop().create_task
 
@@ -44,7 +44,7 @@ async def stage(jobs: list[str], done: dict[str, object] | None, tasks: bool) ->
 
 
 async def measure(items: int, records: bool, tasks: bool) -> dict[str, float]:
-    """Run all stages."""
+    """Run all stages, and return the figures."""
     jobs = [f"item{i:07}" for i in range(items)]
     dones: list[dict[str, object]] = [{} for _ in range(STAGES)]
     before, began = resident(), time.perf_counter()

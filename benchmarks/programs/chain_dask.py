@@ -1,4 +1,4 @@
-"""The same chain with Dask: its own scheduler of threads, or the distributed one in this process.
+"""The same chain with Dask: its threaded scheduler, or the distributed one in this process.
 
 Usage: chain_dask.py ITEMS threads|distributed
 """
@@ -22,7 +22,7 @@ def nothing(job: str) -> str:
 
 
 def threads(items: int) -> list[str]:
-    """Make one graph, and compute it."""
+    """Create one graph, and compute it."""
     body = delayed(nothing, pure=False)
     ends = []
     for i in range(items):

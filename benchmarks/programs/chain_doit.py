@@ -1,4 +1,4 @@
-"""The same chain with doit: a task for each job, which depends on the one before.
+"""The same chain with doit: one task per job, which depends on the previous one.
 
 Usage: chain_doit.py ITEMS
 """
@@ -33,7 +33,7 @@ def task_stage() -> Iterator[dict[str, Any]]:
 
 
 def measure() -> dict[str, float]:
-    """Run all of them."""
+    """Run all tasks, and return the figures."""
     loader = ModuleTaskLoader({"task_stage": task_stage, "DOIT_CONFIG": {"verbosity": 0}})
     began = time.perf_counter()
     assert DoitMain(loader).run(["run", "--reporter", "zero"]) == 0

@@ -22,11 +22,11 @@ class Stage(luigi.Task):
     number = luigi.IntParameter()
 
     def requires(self) -> list[luigi.Task]:
-        """Name the job before."""
+        """Return the previous job."""
         return [Stage(item=self.item, number=self.number - 1)] if self.number else []
 
     def output(self) -> MockTarget:
-        """Name the output."""
+        """Return the output."""
         return MockTarget(f"{self.number}-{self.item}")
 
     def run(self) -> None:

@@ -1,4 +1,4 @@
-"""The same chain with Parsl over threads: each app gets the future of the one before.
+"""The same chain with Parsl over threads: each app receives the future of the previous one.
 
 Usage: chain_parsl.py ITEMS
 """

@@ -1,4 +1,4 @@
-"""A chain of three tasks whose bodies do nothing; run with ours and with the published 0.4.7.
+"""A chain of three tasks whose bodies do nothing; for this version and the published 0.4.7.
 
 Usage: chain_pydatatask.py ITEMS
 """
@@ -22,7 +22,7 @@ async def nothing(job: str) -> None:
 
 
 def chain(items: int) -> tuple[pydatatask.Pipeline, list[pydatatask.InProcessMetadataRepository]]:
-    """Make the pipeline, and give it with what its tasks write."""
+    """Create the pipeline, and return it with the ``done`` repositories of its tasks."""
     source = pydatatask.InProcessMetadataRepository({f"item{i:07}": {} for i in range(items)})
     tasks: list[pydatatask.InProcessSyncTask] = []
     dones: list[pydatatask.InProcessMetadataRepository] = []
@@ -39,13 +39,13 @@ def chain(items: int) -> tuple[pydatatask.Pipeline, list[pydatatask.InProcessMet
 
 
 async def measure(items: int) -> dict[str, float]:
-    """Run all jobs, and then some rounds in which there is nothing to do."""
+    """Run all jobs and then some idle rounds, and return the figures."""
     pipeline, dones = chain(items)
     async with pipeline:
         before, began, used = resident(), time.perf_counter(), time.process_time()
         if hasattr(pipeline, "run"):
             await pipeline.run()
-        else:  # 0.4.7: its loop, without the second that it waits after each round
+        else:  # 0.4.7: its loop, without the pause of one second after each round
             while await pipeline.update():
                 pass
         seconds, processor = time.perf_counter() - began, time.process_time() - used

@@ -1,7 +1,8 @@
-"""Say how long it took from the end of each step of a chain to the start of the next.
+"""Print the latency between the end of each step of a chain and the start of the next.
 
-Each step has written two lines to ``out``, the nanosecond at which it began and ended. Usage:
-latencies.py STEPS, in that folder, or :func:`tell` of a program that has run the chain.
+Each step has written two lines to a file in ``out``: the times of its start and end in nanoseconds.
+Usage: latencies.py STEPS, in the folder that contains ``out``. Programs that run the chain
+themselves call :func:`tell`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ __all__ = ["tell"]
 def tell(paths: list[Path]) -> None:
     """Print the latencies as figures.
 
-    :param paths: what the steps have written, in their order.
+    :param paths: the files written by the steps, in the order of the steps.
     """
     times = [[int(line) for line in path.read_text().split()] for path in paths]
     waits = [(start - end) / 1e9 for (_, end), (start, _) in pairwise(times)]

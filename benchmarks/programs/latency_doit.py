@@ -24,7 +24,7 @@ def task_step() -> Iterator[dict[str, Any]]:
     for number in range(STEPS):
         yield {
             "name": str(number),
-            "actions": [f"(date +%%s%%N; date +%%s%%N) >out/{number}"],  # doit formats it by %
+            "actions": [f"(date +%%s%%N; date +%%s%%N) >out/{number}"],  # doit applies % formatting
             "file_dep": [f"out/{number - 1}"] if number else [],
             "targets": [f"out/{number}"],
         }

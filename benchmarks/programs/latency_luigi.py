@@ -19,11 +19,11 @@ class Step(luigi.Task):
     number = luigi.IntParameter()
 
     def requires(self) -> list[luigi.Task]:
-        """Name the step before."""
+        """Return the previous step."""
         return [Step(number=self.number - 1)] if self.number else []
 
     def output(self) -> luigi.LocalTarget:
-        """Name the output."""
+        """Return the output."""
         return luigi.LocalTarget(f"out/{self.number}")
 
     def run(self) -> None:

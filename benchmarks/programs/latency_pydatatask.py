@@ -1,4 +1,4 @@
-"""A chain of process tasks, each of which waits for the one before; with ours and with 0.4.7.
+"""A chain of process tasks, each dependent on the previous one; for this version and 0.4.7.
 
 Usage: latency_pydatatask.py STEPS
 """
@@ -17,7 +17,7 @@ SCRIPT = "date +%s%N\ndate +%s%N\n"
 
 
 def chain(steps: int) -> pydatatask.Pipeline:
-    """Make the pipeline."""
+    """Create the pipeline."""
     manager = pydatatask.LocalLinuxManager("bench", Path("running").resolve())
     quota = pydatatask.ResourceManager(pydatatask.Resources.parse(2, "64Gi", 1_000_000))
     tasks: list[pydatatask.ProcessTask] = []

@@ -1,4 +1,4 @@
-"""How much memory this process has."""
+"""Memory usage of the current process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ __all__ = ["resident"]
 
 
 def resident() -> int:
-    """Give the resident memory of this process in bytes."""
+    """Return the resident memory of this process in bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

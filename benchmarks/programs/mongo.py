@@ -1,7 +1,7 @@
-"""List and read a whole collection: with ours, or with the cursor of the driver alone.
+"""List and read a whole collection: with pydatatask, or with the driver's cursor alone.
 
-Usage: mongo.py DOCUMENTS motor|pymongo ours|bare|fill. With ``fill`` the documents are made first,
-if they are not there.
+Usage: mongo.py DOCUMENTS motor|pymongo ours|bare|fill. ``fill`` only creates the documents, if they
+do not exist.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def connect(driver: str) -> Any:
-    """Give a client of a driver."""
+    """Return a client of a driver."""
     url = os.environ["BENCH_MONGODB"]
     if driver == "motor":
         from motor.motor_asyncio import AsyncIOMotorClient
@@ -35,7 +35,7 @@ def connect(driver: str) -> Any:
 
 
 def record(number: int) -> dict[str, Any]:
-    """Make a document such as ``done`` has."""
+    """Return a document like those of ``done``."""
     start = START + timedelta(seconds=number)
     return {
         "success": True,
@@ -48,7 +48,7 @@ def record(number: int) -> dict[str, Any]:
 
 
 async def fill(collection: Any, documents: int) -> None:
-    """Make the documents, if they are not there."""
+    """Create the documents, if they do not exist."""
     if await collection.count_documents({}) == documents:
         return
     await collection.drop()
@@ -58,17 +58,17 @@ async def fill(collection: Any, documents: int) -> None:
 
 
 async def bare_keys(collection: Any) -> int:
-    """List as one does with the driver."""
+    """List all keys with the driver alone, and return their number."""
     return len({document["_id"] async for document in collection.find({}, {"_id": 1})})
 
 
 async def bare_info_all(collection: Any) -> int:
-    """Read all as one does with the driver."""
+    """Read all documents with the driver alone, and return their number."""
     return len({document.pop("_id"): document async for document in collection.find({})})
 
 
 async def measure(collection: Any, way: str) -> dict[str, float]:
-    """List, then read all."""
+    """List all keys, read all documents, and return the figures."""
     figures: dict[str, float] = {}
     acts: dict[str, Callable[[], Awaitable[Any]]]
     if way == "bare":
@@ -89,7 +89,7 @@ async def measure(collection: Any, way: str) -> dict[str, float]:
 
 
 async def main(documents: int, driver: str, way: str) -> None:
-    """Do what is asked for."""
+    """Create the documents, or print the figures."""
     client = connect(driver)
     collection = client[DATABASE]["records"]
     if way == "fill":

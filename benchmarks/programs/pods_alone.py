@@ -1,7 +1,7 @@
-"""A pod for each file of a folder, by the client library alone.
+"""A pod for each file of a folder, with the client library alone.
 
-Usage: pods_alone.py ITEMS AT_ONCE, in the folder that has ``in``, ``out`` and ``done``; the
-variables ``KUBECONFIG`` and ``BENCH_KUBE_*`` tell of the cluster.
+Usage: pods_alone.py ITEMS AT_ONCE, in the folder that contains ``in``, ``out`` and ``done``. The
+variables ``KUBECONFIG`` and ``BENCH_KUBE_*`` describe the cluster.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LABEL = "app=alone"
 
 
 def pod(job: str) -> Any:
-    """Make the manifest of a job's pod."""
+    """Return the manifest of a job's pod."""
     container = {
         "name": "main",
         "image": IMAGE,
@@ -36,7 +36,7 @@ def pod(job: str) -> Any:
 
 
 def keep(found: Any, log: str) -> None:
-    """Write down how a pod ended, and what it said."""
+    """Write the log and the record of a pod."""
     name = found.metadata.name
     Path("out", f"{name}.txt").write_text(log)
     (state,) = found.status.container_statuses
@@ -45,7 +45,7 @@ def keep(found: Any, log: str) -> None:
 
 
 async def finish(v1: Any, found: Any, slots: asyncio.Semaphore) -> None:
-    """Keep the log and a record of a pod that is over, and delete it."""
+    """Write the log and the record of a finished pod, and delete the pod."""
     slots.release()
     name = found.metadata.name
     keep(found, await v1.read_namespaced_pod_log(name, NAMESPACE))
@@ -53,7 +53,7 @@ async def finish(v1: Any, found: Any, slots: asyncio.Semaphore) -> None:
 
 
 async def look(v1: Any, number: int, version: str, slots: asyncio.Semaphore) -> None:
-    """Watch until all pods are over, and finish each."""
+    """Watch until all pods have finished, and clean up each of them."""
     ended: dict[str, asyncio.Task[None]] = {}
     async with watch.Watch() as events:
         about = {"label_selector": LABEL, "resource_version": version}
@@ -68,7 +68,7 @@ async def look(v1: Any, number: int, version: str, slots: asyncio.Semaphore) -> 
 
 
 async def main(jobs: list[str], at_once: int) -> None:
-    """Create as many as may run, and more whenever one has ended."""
+    """Create a pod for each job, with a limited number of pods at a time."""
     slots = asyncio.Semaphore(at_once)
     await config.load_kube_config()
     async with client.ApiClient() as api:

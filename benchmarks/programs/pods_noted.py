@@ -1,4 +1,4 @@
-"""A short pod, and what an API server has noted of the requests of a program about pods."""
+"""Settings of the pods, and the count of requests about pods in the audit log."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["CPU", "IMAGE", "NAMESPACE", "measured"]
 
 NAMESPACE = "default"
 CPU = 10
-"""The thousandths of a processor that each pod requests."""
+"""Thousandths of a processor that each pod requests."""
 
 IMAGE = os.environ.get("BENCH_KUBE_IMAGE", "")
 _AUDIT = Path(os.environ.get("BENCH_KUBE_AUDIT", "audit.log"))
 _ONCE = ("create", "log", "delete")
 _PAUSE = 0.5
-"""Seconds in which the server has noted the last request, which it does after its answer."""
+"""Seconds to wait for the last entry of the audit log, which is written after the response."""
 
 
 @contextmanager
 def measured() -> Iterator[None]:
-    """Print the seconds of a block, and how many requests were noted meanwhile, by kind."""
+    """Print the seconds of a block, and the number of requests logged during it, by kind."""
     before, began = _noted(), time.perf_counter()
     yield
     seconds = time.perf_counter() - began
@@ -42,7 +42,7 @@ def measured() -> Iterator[None]:
 
 
 def _noted() -> Counter[str]:
-    """Count requests by their kind; one that goes on, such as a watch, is noted twice."""
+    """Count requests by kind; a long request, such as a watch, has two entries and counts once."""
     kinds = {}
     with _AUDIT.open() as lines:
         for line in lines:

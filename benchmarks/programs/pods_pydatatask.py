@@ -1,7 +1,7 @@
-"""A pod for each file of a folder; run with ours and with the published 0.4.7.
+"""A pod for each file of a folder; for this version and the published 0.4.7.
 
-Usage: pods_pydatatask.py ITEMS AT_ONCE, in the folder that has ``in``; the variables
-``KUBECONFIG`` and ``BENCH_KUBE_*`` tell of the cluster.
+Usage: pods_pydatatask.py ITEMS AT_ONCE, in the folder that contains ``in``. The variables
+``KUBECONFIG`` and ``BENCH_KUBE_*`` describe the cluster.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ session = pydatatask.Session()
 
 @session.resource
 async def podman() -> AsyncIterator[pydatatask.PodManager]:
-    """Connect; the default configuration of 0.4.7 is none."""
+    """Connect with an explicit configuration, because 0.4.7 has no default configuration."""
     configuration = client.Configuration()
     await config.load_kube_config(client_configuration=configuration)
     podman = pydatatask.PodManager("bench", NAMESPACE, lambda: configuration)
@@ -47,7 +47,7 @@ async def podman() -> AsyncIterator[pydatatask.PodManager]:
 
 
 def echoing(at_once: int) -> pydatatask.Pipeline:
-    """Make the pipeline."""
+    """Create the pipeline."""
     all_of_them = pydatatask.Resources.parse(f"{at_once * CPU}m", "64Gi", 1_000_000)
     quota = pydatatask.ResourceManager(all_of_them)
     task = pydatatask.KubeTask(

@@ -1,4 +1,4 @@
-"""The client of aiobotocore that measurements use, and how many requests it sends."""
+"""The aiobotocore client of the measurements, and a counter of its requests."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CONFIG: dict[str, Any] = {
 
 
 class Requests:
-    """Counts what a client sends.
+    """A counter of the requests of a client.
 
-    :param client: a client of aiobotocore.
+    :param client: an aiobotocore client.
     """
 
     def __init__(self, client: Any) -> None:
@@ -42,14 +42,14 @@ class Requests:
         self.count += 1
 
     def taken(self) -> int:
-        """Give how many were sent since the last time."""
+        """Return the number of requests since the last call."""
         count, self.count = self.count, 0
         return count
 
 
 @asynccontextmanager
 async def client() -> AsyncIterator[Any]:
-    """Connect, once, with everything loaded."""
+    """Yield a connected client, with all its modules already loaded."""
     session = get_session()
     async with session.create_client("s3", **OPTIONS, config=AioConfig(**CONFIG)) as made:
         await made.list_buckets()

@@ -17,12 +17,12 @@ from s3_ways import make_way
 
 
 def peak() -> float:
-    """Give the most memory that this process has had, in bytes."""
+    """Return the peak resident memory of this process in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 async def main(mebibytes: int, name: str) -> None:
-    """Make a bucket, and measure in it."""
+    """Create a bucket, measure in it, and print the figures."""
     bucket, size = f"bench-{uuid.uuid4().hex[:12]}", mebibytes << 20
     async with client() as made:
         await made.create_bucket(Bucket=bucket)

@@ -22,7 +22,7 @@ DATA = b"x" * 1024
 
 
 async def measure(way: Way, requests: Requests, items: int) -> dict[str, float]:
-    """Do all three."""
+    """Write, list and read all blobs, and return the figures."""
     names = [f"blob{i:06}" for i in range(items)]
     figures: dict[str, float] = {}
 
@@ -44,7 +44,7 @@ async def measure(way: Way, requests: Requests, items: int) -> dict[str, float]:
 
 
 async def main(items: int, name: str) -> None:
-    """Make a bucket, and measure in it."""
+    """Create a bucket, measure in it, and print the figures."""
     bucket = f"bench-{uuid.uuid4().hex[:12]}"
     async with client() as made:
         await made.create_bucket(Bucket=bucket)

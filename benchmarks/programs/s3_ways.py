@@ -1,4 +1,4 @@
-"""Writing, listing and reading in S3: with ours, with plain aiobotocore, and with s3fs."""
+"""Writing, listing and reading in S3 with pydatatask, plain aiobotocore, and s3fs."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ PIECE = 1 << 20
 
 
 class Way(Protocol):
-    """A way to work with a bucket."""
+    """The interface of a client of a bucket."""
 
     async def write(self, name: str, data: bytes) -> None:
         """Write a small blob."""
 
     async def names(self) -> int:
-        """List all, and count them."""
+        """List all blobs, and return their number."""
 
     async def read(self, name: str) -> bytes:
         """Read a small blob."""
 
     async def write_large(self, name: str, size: int) -> None:
-        """Write a large blob of zeros, never held whole."""
+        """Write a large blob of zeros, without holding it in memory."""
 
     async def read_large(self, name: str) -> int:
-        """Read a large blob, never held whole, and give its size."""
+        """Read a large blob without holding it in memory, and return its size."""
 
 
 async def each(names: list[str], act: Callable[[str], Awaitable[Any]]) -> None:
-    """Do something with every name, a few at once."""
+    """Call a function with each name, :data:`AT_ONCE` at a time."""
     queue = iter(names)
 
     async def work() -> None:
@@ -47,7 +47,7 @@ async def each(names: list[str], act: Callable[[str], Awaitable[Any]]) -> None:
 
 
 class Ours:
-    """A repository of ours."""
+    """A repository of pydatatask."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         from pydatatask import S3BucketRepository
@@ -79,7 +79,7 @@ class Ours:
 
 
 class Plain:
-    """The client alone, used as well as can be."""
+    """The aiobotocore client alone, used as efficiently as possible."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         self.client = client
@@ -162,10 +162,10 @@ class S3fs:
 
 
 def make_way(name: str, client: Any, bucket: str) -> Way:
-    """Give a way by its name.
+    """Return a client of a bucket by its name.
 
     :param name: ``ours``, ``plain`` or ``s3fs``.
-    :param client: the client, or for s3fs the file system.
+    :param client: the aiobotocore client; for s3fs the file system.
     :param bucket: the bucket.
     """
     ways: dict[str, Callable[[Any, str], Way]] = {"ours": Ours, "plain": Plain, "s3fs": S3fs}

@@ -1,7 +1,7 @@
 """A script for each file of a folder, with doit.
 
-Usage: scripts_doit.py ITEMS AT_ONCE [nothing], in the folder that has ``in``. With ``nothing`` the
-outputs are there already, and doit only takes note of them.
+Usage: scripts_doit.py ITEMS AT_ONCE [nothing], in the folder that contains ``in``. With ``nothing``
+the outputs already exist, and doit only records them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A script for each file of a folder, with Luigi.
 
-Usage: scripts_luigi.py ITEMS AT_ONCE, in the folder that has ``in``.
+Usage: scripts_luigi.py ITEMS AT_ONCE, in the folder that contains ``in``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class Count(luigi.Task):
     name = luigi.Parameter()
 
     def output(self) -> luigi.LocalTarget:
-        """Name the output."""
+        """Return the output."""
         return luigi.LocalTarget(f"out/{self.name}.txt")
 
     def run(self) -> None:
-        """Run the script, and publish its output when it is whole."""
+        """Run the script, and publish its output when it is complete."""
         with self.output().temporary_path() as path:
             subprocess.run(f"wc -c <in/{self.name}.txt >{path}", shell=True, check=True)
 

@@ -1,6 +1,6 @@
-"""A script for each file of a folder; run with ours and with the published 0.4.7.
+"""A script for each file of a folder; for this version and the published 0.4.7.
 
-Usage: scripts_pydatatask.py ITEMS AT_ONCE, in the folder that has ``in``.
+Usage: scripts_pydatatask.py ITEMS AT_ONCE, in the folder that contains ``in``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pydatatask
 
 
 def counting(at_once: int) -> pydatatask.Pipeline:
-    """Make the pipeline."""
+    """Create the pipeline."""
     manager = pydatatask.LocalLinuxManager("bench", Path("running").resolve())
     quota = pydatatask.ResourceManager(pydatatask.Resources.parse(at_once, "64Gi", 1_000_000))
     task = pydatatask.ProcessTask(

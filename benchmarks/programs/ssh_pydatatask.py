@@ -1,7 +1,7 @@
-"""A script over SSH for each file of a folder; run with ours and with the published 0.4.7.
+"""A script over SSH for each file of a folder; for this version and the published 0.4.7.
 
-Usage: ssh_pydatatask.py ITEMS AT_ONCE, in the folder that has ``in``; the variables ``BENCH_SSH_*``
-tell of the server.
+Usage: ssh_pydatatask.py ITEMS AT_ONCE, in the folder that contains ``in``. The variables
+``BENCH_SSH_*`` describe the server.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ async def ssh() -> AsyncIterator[asyncssh.SSHClientConnection]:
 
 
 def counting(at_once: int) -> pydatatask.Pipeline:
-    """Make the pipeline."""
+    """Create the pipeline."""
     where = Path("running").resolve()
     manager: list[pydatatask.SSHLinuxManager] = []
 

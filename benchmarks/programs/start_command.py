@@ -1,4 +1,4 @@
-"""A small pipeline with its command line; run with ours and with the published 0.4.7.
+"""A small pipeline with its command line; for this version and the published 0.4.7.
 
 Usage: start_command.py ARGUMENT...
 """

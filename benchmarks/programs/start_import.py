@@ -1,11 +1,11 @@
-"""Import something, and say what that took over ``import asyncio``.
+"""Execute import statements, and print their cost in addition to ``import asyncio``.
 
 Usage: start_import.py ITEMS STATEMENT...
 """
 
 from __future__ import annotations
 
-import asyncio  # noqa: F401 - what the figures do not include
+import asyncio  # noqa: F401 - excluded from the figures
 import json
 import sys
 import time

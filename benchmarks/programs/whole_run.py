@@ -1,4 +1,4 @@
-"""Running a pipeline to its end, ours or one of the published 0.4.7."""
+"""Complete run of a pipeline, for this version and the published 0.4.7."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["run_to_the_end"]
 
 
 def run_to_the_end(pipeline: pydatatask.Pipeline) -> None:
-    """Open a pipeline and run it until there is nothing more to do."""
+    """Open a pipeline, and run it until no work remains."""
     asyncio.run(_run(pipeline))
 
 
@@ -20,7 +20,7 @@ async def _run(pipeline: pydatatask.Pipeline) -> None:
     async with pipeline:
         if hasattr(pipeline, "run"):
             await pipeline.run()
-        else:  # 0.4.7: the function behind its command, which waits a second after each round
+        else:  # 0.4.7: the function of its command line, which pauses for a second after each round
             from pydatatask.main import run
 
             await run(pipeline, False, False, None)

@@ -44,8 +44,8 @@ def obstacle() -> str | None:
     if os.geteuid() == 0 and KUBERNETES.built is not None and not missing:
         return None
     return (
-        "starting a cluster requires root; run `python tests/services/kubernetes/build.py` once, "
-        f"which takes some minutes{f' (missing: {missing})' if missing else ''}"
+        "starting a cluster requires root; run `python tests/services/kubernetes/build.py` once as "
+        f"root, which takes some minutes{f' (missing: {missing})' if missing else ''}"
     )
 
 

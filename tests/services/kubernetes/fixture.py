@@ -75,5 +75,5 @@ def kubernetes() -> Iterator[Kubernetes]:
 def own_cluster(kubernetes: Kubernetes) -> Cluster:
     """Return a cluster whose programs a test may stop; the test restarts them."""
     if kubernetes.cluster is None:
-        pytest.skip("the cluster was not started by this test run, so its programs must not be stopped")
+        pytest.skip("the test run did not start the cluster, so it must not stop its programs")
     return kubernetes.cluster
