@@ -47,7 +47,7 @@ CHAIN = Case(
     quick=[Size(100)],
     figures=[
         Figure("loop", "seconds"),
-        Figure("processor", "of the processor"),
+        Figure("processor", "processor time, s"),
         Figure("rate", "executions/s", digits=0),
         Figure("idle", "idle round, ms", 1000, 2),
         Figure("per_job", "bytes per job", digits=0),

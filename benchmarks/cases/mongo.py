@@ -27,9 +27,9 @@ def _over(ours: str, key: str) -> Callable[[Table], float | None]:
 MONGO = Case(
     "mongo",
     "a collection of the given number of records: read all keys, and all records",
-    note="In seconds; `of the processor` is the processor time of the client. `alone` means a dict "
-    "built from the driver's cursor. The server is mongod if it is installed, else FerretDB over "
-    "SQLite. The ratio compares reading all records to pydatatask with motor.",
+    note="In seconds; the processor time is that of the client. `alone` means a dict built from "
+    "the driver's cursor. The server is mongod if it is installed, else FerretDB over SQLite. The "
+    "ratio is that of reading all records, relative to pydatatask with motor.",
     contestants=[
         Contestant(
             OURS, program("mongo", "motor", "ours"), before=program("mongo", "motor", "fill")
@@ -42,9 +42,9 @@ MONGO = Case(
     quick=[Size(200)],
     figures=[
         Figure("all", "info_all"),
-        Figure("all_processor", "of the processor"),
+        Figure("all_processor", "processor time, s"),
         Figure("keys", "keys"),
-        Figure("keys_processor", "of the processor"),
+        Figure("keys_processor", "processor time, s"),
         PEAK,
     ],
     targets=[

@@ -146,7 +146,7 @@ NOTHING = Case(
     ],
     sizes=_MANY,
     quick=[Size(20)],
-    figures=[SECONDS, Figure("cpu", "of the processor"), PEAK],
+    figures=[SECONDS, Figure("cpu", "processor time, s"), PEAK],
     targets=[
         Target(
             f"smallest ratio of any peer with {size} files, at least 1",

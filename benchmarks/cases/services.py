@@ -101,7 +101,7 @@ def kubernetes() -> Iterator[Mapping[str, str]]:
 
 
 def _find_tests() -> None:
-    """Make the servers of the tests importable."""
+    """Add the folder of the tests to the import path."""
     tests = str(Path(__file__).resolve().parents[2] / "tests")
     if tests not in sys.path:
         sys.path.append(tests)

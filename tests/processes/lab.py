@@ -150,7 +150,7 @@ class Lab:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until a condition holds; there is no timeout besides that of the test."""
+    """Wait until a condition holds, limited only by the timeout of the test."""
     while True:
         if await condition():
             return
