@@ -78,7 +78,7 @@ class Lab:
         return Pipeline(tasks, **options)
 
     async def run(self, *tasks: ProcessTask, **options: Any) -> RunSummary:
-        """ProcessRun a pipeline of tasks until it is quiet."""
+        """Run a pipeline of tasks until it is quiet."""
         async with self.pipeline(*tasks) as pipeline:
             return await pipeline.run(poll=0.05, **options)
 

@@ -1,4 +1,4 @@
-"""A process manager as somebody else would write it: the documented methods and nothing more."""
+"""A third-party process manager that implements only the documented methods."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pydatatask_core.utils.files import remove_tree
 
 
 class PlainManager(AbstractProcessManager):
-    """Starts processes as children of this one; a process id is its identifier.
+    """A process manager that starts child processes, identified by their process ids.
 
-    :param basedir: where to put files.
+    :param basedir: the folder for files of processes.
     """
 
     def __init__(self, basedir: Path) -> None:
