@@ -185,21 +185,21 @@ def tiny_disk(place: Path) -> Iterator[bool]:
 def kill_supervisor(directory: Path) -> None:
     """Kill the supervisor of a process."""
     identity = _identity(directory)
-    if identity is not None and identity.supervisor_lives():
+    if identity is not None and identity.supervisor_is_alive():
         _kill(os.kill, identity.supervisor)
 
 
 def kill_process(directory: Path) -> None:
     """Kill a process, but not its group."""
     identity = _identity(directory)
-    if identity is not None and identity.process.lives():
+    if identity is not None and identity.process.is_alive():
         _kill(os.kill, identity.process.pid)
 
 
 def kill_group(directory: Path) -> None:
     """Kill a process and its whole group."""
     identity = _identity(directory)
-    if identity is not None and identity.process.lives():
+    if identity is not None and identity.process.is_alive():
         _kill(os.killpg, identity.process.pid)
 
 

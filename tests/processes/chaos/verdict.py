@@ -43,7 +43,7 @@ def problems_of(
     world: World, chaos: Chaos, log: Counter[str], stage: str, job: str
 ) -> Iterator[str]:
     """Yield the errors of a job in a stage."""
-    backend, code = world.expected(stage, job)
+    runs, code = world.expected(stage, job)
     began, ended = log[f"begin {stage} {job}"], log[f"finish {stage} {job}"]
     path = world.root / f"{stage} done" / f"{job}.yaml"
     record = yaml.safe_load(path.read_text()) if path.exists() else None
@@ -52,10 +52,10 @@ def problems_of(
     if attacked or chaos.filled:
         if began > ATTEMPTS:
             yield f"too many runs: {text}"
-    elif (began, ended) != (backend, backend):
+    elif (began, ended) != (runs, runs):
         yield f"wrong number of runs: {text}"
     if record is None:
-        if backend and not attacked and not chaos.filled:
+        if runs and not attacked and not chaos.filled:
             yield f"no record: {text}"
         return
     if not attacked:

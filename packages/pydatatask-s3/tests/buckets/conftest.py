@@ -24,7 +24,7 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     ) as guard:
         for function in guard.functions.values():
             # It runs in an event loop of its own, in another thread.
-            function.can_block_in("pydatatask_s3/client.py", {"_rehearse"})
+            function.can_block_in("pydatatask_s3/client.py", {"_warm_up"})
         yield
 
 

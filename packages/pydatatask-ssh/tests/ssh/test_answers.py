@@ -188,7 +188,7 @@ async def test_an_answer_that_cannot_be_parsed_fails_one_job_for_a_while_and_no_
         await lab.add("a", "b", "c")
         await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
         await well_ended(lab, "a", "b", "c")
-        target = await lab.manager.session.target()  # type: ignore[attr-defined]
+        target = await lab.manager.session.remote()  # type: ignore[attr-defined]
         assert not target.is_lost
     assert len(told) == 3
 

@@ -340,8 +340,8 @@ async def test_removing_a_directory_changes_no_file_outside(
 @pytest.mark.parametrize(
     ("prepare", "problem"),
     [
-        (["chmod", "777"], "others may write to it"),
-        (["chown", "1002:1002"], "it belongs to user 1002"),
+        (["chmod", "777"], "other users may write to"),
+        (["chown", "1002:1002"], "a directory of another user"),
     ],
 )
 async def test_the_parents_of_the_root_belong_to_root_or_the_user(

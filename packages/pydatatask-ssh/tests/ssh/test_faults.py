@@ -91,12 +91,12 @@ async def test_a_channel_that_ends_alone_is_opened_again(sshd: SSHServer, tmp_pa
     async with connect(sshd) as connection:
         manager: Any = new_lab(tmp_path, lambda: connection).manager
         await manager.mkdir(tmp_path / "runs" / "a")
-        before = await manager.session.target()
+        before = await manager.session.remote()
         before.sftp.exit()
         await before.sftp.wait_closed()
 
         assert await manager.backend.list_directories(tmp_path / "runs") == {"a"}
-        assert (await manager.session.target()).raw is before.raw
+        assert (await manager.session.remote()).raw is before.raw
 
 
 async def test_what_runs_over_a_connection_of_the_users_own_is_unknown_and_never_dead(
@@ -185,7 +185,7 @@ async def test_another_machine_under_the_same_name_is_left_alone(
         lab = new_lab(tmp_path, lambda: connection)
         async with driven(lab, "a") as task:
             manager: Any = lab.manager
-            target = await manager.session.target()
+            target = await manager.session.remote()
             target.machine, real = "another", target.machine
             cut(sshd)
             await asyncio.sleep(0)

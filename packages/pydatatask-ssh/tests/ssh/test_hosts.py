@@ -88,7 +88,7 @@ async def test_a_setsid_that_waits_for_nobody_will_do(
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         manager: Any = lab.manager
-        (await manager.session.target()).detach = ""  # as busybox has it
+        (await manager.session.remote()).detach = ""  # as busybox has it
         await runs_well(lab)
 
 

@@ -83,8 +83,8 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
 ) -> None:
     async with connect(sshd) as connection:
         manager: Any = new_lab(tmp_path, lambda: connection).manager
-        before = await manager.session.target()
-        helper: RemoteShell = before._quick
+        before = await manager.session.remote()
+        helper: RemoteShell = before._shell_for_short
         monkeypatch.setattr(helper, "_timeout", 0.2)
         fifo = tmp_path / "fifo"
         os.mkfifo(fifo)
@@ -95,5 +95,5 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
         with pytest.raises(SSHConnectionError):
             await other
         assert await manager.backend.list_directories(tmp_path) is not None
-        assert (await manager.session.target()) is not before
+        assert (await manager.session.remote()) is not before
         assert connection.is_up

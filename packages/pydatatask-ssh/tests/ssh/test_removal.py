@@ -38,10 +38,10 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def emptied(lab: Lab) -> None:
     """Wait until everything that was thrown away was tried to be removed."""
     manager: Any = lab.manager
-    rubbish = (await manager.session.target()).rubbish
+    trash = (await manager.session.remote()).trash
 
     async def is_idle() -> bool:
-        return not rubbish.names and (rubbish._emptying is None or rubbish._emptying.done())
+        return not trash.names and (trash._emptying is None or trash._emptying.done())
 
     await until(is_idle)
 
