@@ -71,7 +71,7 @@ class Down(InProcessMetadataRepository):
 async def test_a_record_that_the_store_refused_is_written_before_it_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pydatatask_core.task.outcome_log._INITIAL_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr("pydatatask_core.task.outcome_log._FIRST_RETRY_DELAY_SECONDS", 0.001)
 
     async def body(job: str, source: Any) -> None: ...
 
