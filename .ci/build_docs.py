@@ -1,7 +1,7 @@
 """Build the documentation and check every link between its pages.
 
 Usage: build_docs.py [FOLDER], docs/_build/html by default. A warning is an error, and so is a
-public name that is nowhere in the reference (see docs/_ext/names.py).
+public name that is missing from the reference (see docs/_ext/names.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Page(HTMLParser):
-    """What a page can be reached by, and what it leads to."""
+    """The anchors and the links of a page."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Page(HTMLParser):
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take what a tag has to say."""
+        """Collect the anchor and the links of a tag."""
         for name, value in attrs:
             if name == "id" and value:
                 self.anchors.add(value)
@@ -34,9 +34,9 @@ class Page(HTMLParser):
 
 
 def broken_links(folder: Path) -> list[str]:
-    """Find the links of pages to pages, pictures and places in pages that are not there.
+    """Return the links to pages, pictures and anchors that do not exist.
 
-    :param folder: where the pages are.
+    :param folder: the folder of the pages.
     """
     pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
     broken = []
@@ -55,7 +55,7 @@ def broken_links(folder: Path) -> list[str]:
 
 
 def main() -> int:
-    """Build, then look for broken links."""
+    """Build the documentation, then check its links."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "docs" / "_build" / "html").resolve()
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-n", "--keep-going", "-E", "-j", "2"]
     command += ["-b", "html", "-d", str(ROOT / "docs" / "_build" / "doctrees")]
@@ -64,7 +64,7 @@ def main() -> int:
         return status
     broken = broken_links(folder)
     if broken:
-        print("\n".join(["these links lead nowhere:", *broken]))
+        print("\n".join(["these links are broken:", *broken]))
         return 1
     print(f"the documentation is in {folder / 'index.html'}")
     return 0

@@ -1,6 +1,6 @@
-"""Build the package that a tag names, into a folder, if the checkout is what the tag promises.
+"""Build the package that a tag names into a folder, if the checkout matches the tag.
 
-Usage: build_tag.py TAG FOLDER. It is what publishing does with a tag that ``./dev release`` made.
+Usage: build_tag.py TAG FOLDER. Publishing runs it for a tag that ``./dev release`` created.
 """
 
 from __future__ import annotations
@@ -13,22 +13,25 @@ from release import build
 
 
 def named(tag: str) -> Member:
-    """Find the package that a tag names, and see that it is ready to be published under it."""
+    """Return the package that a tag names.
+
+    :raises Problem: if no package has that version, or its changelog is not complete.
+    """
     members = read_members()
     member = next((each for each in members.values() if tag == each.tag(each.version)), None)
     if member is None:
         tags = ", ".join(each.tag(each.version) for each in members.values())
         raise Problem(f"{tag} is not the version of any package here: {tags}")
     if left := member.fragments():
-        raise Problem(f"{left[0].path} has not gone into the changelog")
+        raise Problem(f"{left[0].path} is not in the changelog yet: release again")
     changelog = member.folder / "CHANGELOG.md"
     if f"\n## {member.version} (" not in changelog.read_text(encoding="utf-8"):
-        raise Problem(f"{changelog} does not tell of {member.version}")
+        raise Problem(f"{changelog} has no section for {member.version}")
     return member
 
 
 def main() -> None:
-    """Build what the tag names."""
+    """Build the package of the tag."""
     if len(sys.argv) != 3:  # noqa: PLR2004 - the program's name and two arguments
         sys.exit("usage: build_tag.py TAG FOLDER")
     try:

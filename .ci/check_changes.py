@@ -1,7 +1,7 @@
-"""Check that each package whose code changed since its last release says so in a fragment.
+"""Check that each package that changed since its last release has a changelog fragment.
 
-Usage: check_changes.py. A package that was never released has to have one as well. Tags have to be
-there: a shallow clone has none.
+Usage: check_changes.py. A package that was never released needs a fragment as well. The check
+requires the tags of the repository, which a shallow clone does not have.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from members import Member, Problem, read_members
 
 
 def missing(member: Member) -> str:
-    """Say what is missing of a package, or nothing."""
+    """Return the problem of a package, or an empty string."""
     if "(unreleased)" in (member.folder / "CHANGELOG.md").read_text(encoding="utf-8"):
-        return f"{member.name} tells in its CHANGELOG.md of what is not released"
+        return f"{member.name} has an unreleased section in its CHANGELOG.md"
     if member.fragments():
         return ""
     released = member.released()
@@ -36,9 +36,9 @@ def main() -> int:
         sys.exit(f"changes: {problem}")
     for each in problems:
         name = each.partition(" ")[0]
-        print(f"{each}: say what users get in packages/{name}/changes/ISSUE.KIND.md")
+        print(f"{each}: describe the change for users in packages/{name}/changes/ISSUE.KIND.md")
     if not problems:
-        print(f"{len(members)} packages: what changed since a release is told by a fragment")
+        print(f"{len(members)} packages: every change since a release has a fragment")
     return bool(problems)
 
 

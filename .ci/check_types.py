@@ -1,6 +1,6 @@
-"""Check the types of everything, one mypy run for each set of files that may share module names.
+"""Check the types of all sources, with one mypy run for each set of files without name clashes.
 
-Usage: check_types.py [MYPY ARGUMENT...]; with a path among the arguments, only that is checked.
+Usage: check_types.py [MYPY ARGUMENT...]. If an argument is a path, only that path is checked.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def groups() -> list[list[Path]]:
-    """List what to check: all sources at once, then each folder of tests or programs alone.
+    """Return the sets of paths to check: all sources, then each folder of tests or programs.
 
-    Two packages may both have a ``tests/conftest.py`` and two examples a ``main.py``; mypy takes
-    each of those for one module twice if it sees them together.
+    Two packages may both have a ``tests/conftest.py`` and two examples a ``main.py``. In one run,
+    mypy would treat them as the same module and report an error.
     """
     alone = [ROOT / "tests", ROOT / "benchmarks", ROOT / ".ci"]
     alone += sorted([*ROOT.glob("packages/*/tests"), *ROOT.glob("examples/*/")])
@@ -25,7 +25,7 @@ def groups() -> list[list[Path]]:
 
 
 def main() -> int:
-    """Run mypy over every group and say which of them failed."""
+    """Run mypy over every group and list the groups that failed."""
     arguments = sys.argv[1:]
     mypy = [sys.executable, "-m", "mypy", "--strict"]
     if any(Path(argument).exists() for argument in arguments):
@@ -37,7 +37,7 @@ def main() -> int:
         if subprocess.run([*mypy, *arguments, *map(str, group)], check=False, cwd=ROOT).returncode:
             failed.append(name)
     if failed:
-        print("types do not fit in " + ", ".join(failed))
+        print("mypy found errors in " + ", ".join(failed))
     return bool(failed)
 
 

@@ -1,8 +1,8 @@
-"""Install each built wheel alone, and with each of its extras, and see that it works.
+"""Install each built wheel alone, and with each of its extras, and import all of its modules.
 
-Usage: check_wheels.py FOLDER. What a wheel declares of ours comes from the folder and must be
-there; only third parties come from the package index. Every package that came is then imported, so
-a wheel that forgets to declare something fails.
+Usage: check_wheels.py FOLDER. Our own packages are installed from the folder, which must contain
+them; only third-party packages come from the package index. All modules of our installed packages
+are then imported, so that a wheel with an undeclared dependency fails.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from zipfile import ZipFile
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# Run inside the new environment: what came along, and whether every module of it can be imported.
-# The conformance suites are for those who have pytest, which their extra brings.
+# Runs inside the new environment: prints our installed packages, and imports all of their modules.
+# The conformance suites need pytest, which their extra installs.
 PROBE = """
 import importlib, json, pkgutil, sys
 from importlib.metadata import distributions
@@ -51,11 +51,11 @@ for dist in distributions():
             try:
                 importlib.import_module(module)
             except ModuleNotFoundError as error:
-                # What only an extra brings may be missing, and nothing else.
+                # Only dependencies of extras may be missing.
                 if (error.name or "?").split(".")[0].lower() not in extras:
                     sys.exit(f"{module} cannot be imported: {type(error).__name__}: {error}")
             except Exception as error:
-                # A library of the system, which no wheel brings.
+                # A library of the operating system, which no wheel installs.
                 if "libfuse" not in str(error):
                     sys.exit(f"{module} cannot be imported: {type(error).__name__}: {error}")
         origin = json.loads(dist.read_text("direct_url.json") or "{}").get("url")
@@ -75,7 +75,7 @@ print(json.dumps(ours))
 
 @dataclass(frozen=True)
 class Wheel:
-    """A built wheel and what its metadata declare."""
+    """A built wheel and its metadata."""
 
     path: Path
     name: str
@@ -85,7 +85,10 @@ class Wheel:
 
     @classmethod
     def read(cls, path: Path) -> Wheel:
-        """Read the metadata of the wheel at a path, and refuse contents that do not belong."""
+        """Read the metadata of the wheel at a path.
+
+        Exit if the wheel has no licence, or files outside its own package.
+        """
         with ZipFile(path) as archive:
             names = archive.namelist()
             metadata_name = next(name for name in names if name.endswith(".dist-info/METADATA"))
@@ -94,10 +97,10 @@ class Wheel:
         package = name.replace("-", "_") + "/"
         information = metadata_name.removesuffix("METADATA")
         if information + "licenses/LICENSE" not in names:
-            sys.exit(f"{path.name} holds no licence")
+            sys.exit(f"{path.name} has no licence file")
         strays = [entry for entry in names if not entry.startswith((package, information))]
         if strays:
-            sys.exit(f"{path.name} holds what is not its own: {strays}")
+            sys.exit(f"{path.name} has files outside its package: {strays}")
         return cls(
             path=path,
             name=name,
@@ -107,7 +110,7 @@ class Wheel:
         )
 
     def siblings(self, extras: frozenset[str]) -> list[tuple[str, frozenset[str]]]:
-        """List what this wheel declares of ours, with the extras that it asks for."""
+        """Return our packages that this wheel requires, each with the extras that it requires."""
         return [
             (canonicalize_name(requirement.name), frozenset(requirement.extras))
             for requirement in self.requirements
@@ -120,7 +123,7 @@ class Wheel:
 
 
 def closure(wheels: dict[str, Wheel], name: str, extras: frozenset[str]) -> set[str]:
-    """Name all of ours that installing a wheel with some extras must bring, itself included."""
+    """Return our packages that a wheel with some extras must install, including itself."""
     found: set[tuple[str, frozenset[str]]] = set()
     todo = [(name, extras)]
     while todo:
@@ -135,7 +138,7 @@ def closure(wheels: dict[str, Wheel], name: str, extras: frozenset[str]) -> set[
 
 
 def check(wheels: dict[str, Wheel], name: str, extra: str | None) -> str:
-    """Install one wheel into an empty environment and return what is wrong, or nothing."""
+    """Install one wheel into an empty environment and return the problem, or an empty string."""
     expected = closure(wheels, name, frozenset({extra} if extra else ()))
     with tempfile.TemporaryDirectory() as folder:
         python = f"{folder}/bin/python"
@@ -149,13 +152,13 @@ def check(wheels: dict[str, Wheel], name: str, extra: str | None) -> str:
             [python, "-I", "-c", PROBE],
         ]
         for command in commands:
-            # In the empty folder, where no settings of ours are found.
+            # In the empty folder, so that uv and Python find no settings of this checkout.
             ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
             if ran.returncode:
                 return ran.stderr.strip()
         came: dict[str, dict[str, str]] = json.loads(ran.stdout)
     if set(came) != expected:
-        return f"brought {sorted(came)} instead of {sorted(expected)}"
+        return f"installed {sorted(came)} instead of {sorted(expected)}"
     for sibling, facts in came.items():
         wheel = wheels[sibling]
         if facts["origin"] != wheel.path.as_uri():
@@ -168,12 +171,12 @@ def check(wheels: dict[str, Wheel], name: str, extra: str | None) -> str:
 
 
 def main() -> int:
-    """Check every wheel of the folder, and that each member has one."""
+    """Check every wheel of the folder, and that each package has one."""
     folder = Path(sys.argv[1]).resolve()
     wheels = {wheel.name: wheel for wheel in map(Wheel.read, sorted(folder.glob("*.whl")))}
     members = {path.parent.name for path in Path("packages").glob("*/pyproject.toml")}
     if set(wheels) != members:
-        sys.exit(f"{folder} holds wheels of {sorted(wheels)}, not of {sorted(members)}")
+        sys.exit(f"{folder} has wheels of {sorted(wheels)}, not of {sorted(members)}")
     choices = [(name, extra) for name in wheels for extra in (None, *wheels[name].extras)]
     failures = 0
     with ThreadPoolExecutor(os.cpu_count()) as executor:

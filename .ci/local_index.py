@@ -1,6 +1,6 @@
-"""A package index on this machine that has our wheels, and sends whoever asks for others on.
+"""A local package index with our wheels, which redirects requests for other packages.
 
-A name of ours that it does not hold is not found: none of ours can come from anywhere else.
+If it does not have one of our packages, it answers 404: none of them can come from another index.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Pages(BaseHTTPRequestHandler):
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self._folder = folder
-        super().__init__(*arguments)  # type: ignore[arg-type] # whatever the server passes
+        super().__init__(*arguments)  # type: ignore[arg-type] # passed through from the server
 
     def do_GET(self) -> None:
-        """Answer for ``/simple/NAME/`` and ``/wheels/FILE``."""
+        """Send the answer for ``/simple/NAME/`` or ``/wheels/FILE``."""
         kind, _, name = self.path.strip("/").partition("/")
         if kind == "wheels":
             self._answer("application/octet-stream", (self._folder / Path(name).name).read_bytes())
@@ -51,12 +51,12 @@ class Pages(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def local_index(folder: Path) -> Iterator[str]:
-    """Serve a folder's wheels, and give the address for ``--index-url``."""
+    """Serve the wheels of a folder, and yield the address for ``--index-url``."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Pages, folder)) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -1,11 +1,12 @@
-"""Run the tests of every backend beside the lowest core that it declares, both as built wheels.
+"""Run the tests of every backend with the lowest core that it declares, both as built wheels.
 
-Usage: lowest.py [--released] [NAME [PYTEST ARGUMENT...]], NAME being the package's without
+Usage: lowest.py [--released] [NAME [PYTEST ARGUMENT...]]; NAME is the name of a package without
 ``pydatatask-``. The lowest core is the oldest release within the declared range, built from its
-tag; before there is one, it is the core of this checkout. With ``--released``, packages that are
-still at that are passed over, since ``./dev sibling`` has run the same tests beside the same code.
+tag. If no core in the range was released, it is the core of this checkout. ``--released`` skips
+packages whose lowest core is that of this checkout, because ``./dev sibling`` runs the same tests
+with the same code.
 
-What is ours is installed from the wheels that were built here, never from a package index.
+Our packages are installed from the wheels built here, never from a package index.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ print(json.dumps([core.version, json.loads(core.read_text("direct_url.json") or 
 
 
 def run(*command: str) -> str:
-    """Run a command and return what it prints.
+    """Run a command and return its output.
 
-    :raises Problem: if it fails, with its own words.
+    :raises Problem: if the command fails, with its standard error.
     """
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
@@ -43,7 +44,11 @@ def run(*command: str) -> str:
 
 
 def lowest_core(core: Member, member: Member) -> Version | None:
-    """Find the oldest released core that a package declares to work with, if one was released."""
+    """Return the oldest released core in the declared range; None if none was released.
+
+    :raises Problem: if the package declares no core, or the range contains neither a release nor
+        the core of this checkout.
+    """
     ranges = member.ranges(core)
     if not ranges:
         raise Problem(f"{member.name} does not declare {core.name}")
@@ -51,12 +56,15 @@ def lowest_core(core: Member, member: Member) -> Version | None:
     if fits:
         return fits[0]
     if not all(each.specifier.contains(core.version, prereleases=True) for each in ranges):
-        raise Problem(f"{member.name} declares {ranges[0]}: no such core was released, nor is here")
+        raise Problem(
+            f"{member.name} declares {ranges[0]}: no such core was released, and the core of this "
+            f"checkout has version {core.version}"
+        )
     return None
 
 
 def build(member: Member, version: Version | None, folder: Path) -> Path:
-    """Build a package's wheel, from the tag of a version or from the checkout as it is."""
+    """Build a package's wheel, from the tag of a version or from the checkout."""
     source = member.folder
     if version is not None:
         archive = folder / "source.tar"
@@ -69,7 +77,7 @@ def build(member: Member, version: Version | None, folder: Path) -> Path:
 
 
 def check(core: Member, member: Member, version: Version | None, arguments: list[str]) -> bool:
-    """Make an environment of two wheels and run a package's tests in it."""
+    """Create an environment with two wheels and run a package's tests in it."""
     environments = tomllib.loads(Path("hatch.toml").read_text(encoding="utf-8"))["envs"]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -88,7 +96,7 @@ def check(core: Member, member: Member, version: Version | None, arguments: list
 
 
 def main() -> int:
-    """Test what was asked for, or all that depends on the core and nothing else of ours."""
+    """Test the package on the command line, or all packages except the core and `pydatatask`."""
     arguments = sys.argv[1:]
     only_released = arguments[:1] == ["--released"]
     name, *rest = arguments[only_released:] or [""]
@@ -98,17 +106,17 @@ def main() -> int:
         core = members.pop("pydatatask-core")
         del members["pydatatask"]
         if name and f"pydatatask-{name}" not in members:
-            raise Problem(f"there is no package {name!r}: one of {', '.join(members)}")
+            raise Problem(f"unknown package {name!r}: use one of {', '.join(members)}")
         for member in [members[f"pydatatask-{name}"]] if name else members.values():
             version = lowest_core(core, member)
             if only_released and version in (None, core.version):
-                print(f"{member.name}: the lowest core that it declares is the one here")
+                print(f"{member.name}: the lowest declared core is that of this checkout")
             elif not check(core, member, version, rest):
                 failed.append(member.name)
     except Problem as problem:
         sys.exit(f"lowest: {problem}")
     if failed:
-        print(f"does not work beside the lowest core that it declares: {', '.join(failed)}")
+        print(f"tests failed with the lowest declared core: {', '.join(failed)}")
     return bool(failed)
 
 

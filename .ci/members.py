@@ -1,7 +1,7 @@
-"""The packages of this repository as releases see them: versions, ranges, tags, fragments.
+"""The packages of this repository: versions, ranges, tags, changelog fragments.
 
-Everything is read from the checkout that is the current directory. ``packaging`` and git are all
-that is needed.
+Everything is read from the checkout that is the current directory. The only requirements are
+``packaging`` and git.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from packaging.version import InvalidVersion, Version
 __all__ = ["KINDS", "Fragment", "Member", "Problem", "git", "read_members"]
 
 PACKAGES = Path("packages")
-# What a fragment may be: its heading in the changelog (none: not shown), and the least step of the
-# version that it asks for.
+# The kinds of fragments: the heading in the changelog (None: not shown), and the smallest step of
+# the version that the kind requires.
 KINDS = {
     "breaking": ("Breaking", "major"),
     "added": ("Added", "minor"),
@@ -31,13 +31,13 @@ KINDS = {
 
 
 class Problem(Exception):
-    """Something that whoever runs the command has to mend; the message says what and how."""
+    """A problem that the user of the command has to fix; the message has the remedy."""
 
 
 def git(*arguments: str) -> str:
-    """Run git here and return what it prints.
+    """Run git in the current directory and return its output.
 
-    :raises Problem: if git fails, with its own words.
+    :raises Problem: if git fails, with its error message.
     """
     ran = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     if ran.returncode:
@@ -46,16 +46,16 @@ def git(*arguments: str) -> str:
 
 
 def version_of(tag: str, start: str) -> Version:
-    """Read the version that a tag names behind its start."""
+    """Return the version in a tag, after its prefix."""
     try:
         return Version(tag.removeprefix(start))
     except InvalidVersion:
-        raise Problem(f"the tag {tag} names no version: rename or delete it") from None
+        raise Problem(f"the tag {tag} has no valid version: rename or delete it") from None
 
 
 @dataclass(frozen=True)
 class Fragment:
-    """One change of one package, as its changelog will have it."""
+    """One change of one package, with its text for the changelog."""
 
     path: Path
     kind: str
@@ -63,16 +63,19 @@ class Fragment:
 
     @classmethod
     def read(cls, path: Path) -> Fragment:
-        """Read a fragment, and refuse one that could not go into a changelog."""
+        """Read a fragment.
+
+        :raises Problem: if its name or content is not valid.
+        """
         found = re.fullmatch(r"\d+(?:\.\d+)?\.([a-z]+)\.md", path.name)
         if found is None or found[1] not in KINDS:
             raise Problem(
-                f"{path} is no fragment: name it ISSUE.KIND.md or ISSUE.NUMBER.KIND.md, "
-                f"KIND being one of {', '.join(KINDS)}"
+                f"{path} is not a valid fragment: name it ISSUE.KIND.md or ISSUE.NUMBER.KIND.md, "
+                f"where KIND is one of {', '.join(KINDS)}"
             )
         text = path.read_text(encoding="utf-8").strip()
         if not text:
-            raise Problem(f"{path} is empty: say in it what changed, for those who use the package")
+            raise Problem(f"{path} is empty: describe the change for users of the package")
         return cls(path, found[1], text)
 
 
@@ -96,25 +99,25 @@ class Member:
         return cls(folder, name, Version(project["version"]), tuple(map(Requirement, declared)))
 
     def ranges(self, of: Member) -> list[Requirement]:
-        """List what this package declares of another one of ours, in whichever extra."""
+        """Return the requirements of this package for another one of ours, including extras."""
         return [each for each in self.requirements if canonicalize_name(each.name) == of.name]
 
     def tag(self, version: Version) -> str:
-        """Name the tag of a version."""
+        """Return the tag of a version."""
         return f"{self.name}-v{version}"
 
     def released(self) -> list[Version]:
-        """List the versions that are tagged, oldest first."""
+        """Return the tagged versions, oldest first."""
         start = f"{self.name}-v"
         tags = git("tag", "--list", f"{start}*").split()
         return sorted(version_of(tag, start) for tag in tags)
 
     def fragments(self) -> list[Fragment]:
-        """Read the changes that are not released yet, in the order of their files' names."""
+        """Read the changes that are not released yet, in the order of their file names."""
         return [Fragment.read(path) for path in sorted((self.folder / "changes").glob("*"))]
 
     def changed_since(self, version: Version) -> list[str]:
-        """List the files that this package is built from and that differ from a release."""
+        """Return the source files of this package that differ from a release."""
         places = [str(self.folder / "src"), str(self.folder / "pyproject.toml")]
         changed = git("diff", "--name-only", self.tag(version), "--", *places)
         added = git("ls-files", "--others", "--exclude-standard", "--", *places)
@@ -125,5 +128,5 @@ def read_members() -> dict[str, Member]:
     """Read all packages of the checkout that is the current directory."""
     folders = sorted(path.parent for path in PACKAGES.glob("*/pyproject.toml"))
     if not folders:
-        raise Problem(f"there are no packages in {PACKAGES.resolve()}")
+        raise Problem(f"no packages in {PACKAGES.resolve()}: run this in the root of the checkout")
     return {member.name: member for member in map(Member.read, folders)}

@@ -1,7 +1,7 @@
-"""Run the tests of one package where nothing else of ours is installed but the core.
+"""Run the tests of one package in an environment that has only the package and the core.
 
-Usage: test_alone.py NAME [PYTEST ARGUMENT...], NAME being the package's without ``pydatatask-``.
-A package that has no tests yet is only imported.
+Usage: test_alone.py NAME [PYTEST ARGUMENT...]; NAME is the name of a package without
+``pydatatask-``. A package without tests is only imported.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def installed() -> set[str]:
-    """Name the distributions of ours that this environment holds."""
+    """Return the names of our distributions in this environment."""
     names = {dist.name.lower().replace("_", "-") for dist in distributions()}
     return {name for name in names if name == "pydatatask" or name.startswith("pydatatask-")}
 
 
 def main() -> int:
-    """Import the package, then run its tests if it has some."""
+    """Import the package, then run its tests if it has any."""
     name, *arguments = sys.argv[1:]
     expected = {"pydatatask-core", f"pydatatask-{name}"}
     if installed() != expected:
-        sys.exit(f"this environment holds {sorted(installed())}, not just {sorted(expected)}")
+        sys.exit(f"this environment has {sorted(installed())} instead of {sorted(expected)}")
     importlib.import_module(f"pydatatask_{name}")
     tests = ROOT / "packages" / f"pydatatask-{name}" / "tests"
     if not any(tests.rglob("test_*.py")):

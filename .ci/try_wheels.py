@@ -1,8 +1,8 @@
-"""Do with the built wheels what their users will: install them by name from an index, and work.
+"""Use the built wheels as their users will: install them by name from an index, and run pipelines.
 
-Usage: try_wheels.py FOLDER. The tutorial is followed as it is printed where nothing but
-``pydatatask[all]`` is installed, and a pipeline over S3 runs where only the core and that backend
-are.
+Usage: try_wheels.py FOLDER. The program follows the tutorial in an environment with only
+``pydatatask[all]``, and runs a pipeline over S3 in an environment with only the core and the S3
+backend.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ assert ours == ["pydatatask-core", "pydatatask-s3"], ours
 
 
 def install(folder: Path, index: str, *names: str) -> Path:
-    """Install packages by name into a new environment, and return its folder of programs."""
+    """Install packages by name into a new environment, and return its ``bin`` folder."""
     programs = folder / "bin"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     environ = {name: value for name, value in os.environ.items() if name != "PIP_FIND_LINKS"}
@@ -79,7 +79,7 @@ def install(folder: Path, index: str, *names: str) -> Path:
 
 
 def follow_the_tutorial(index: str, folder: Path) -> None:
-    """Type in the tutorial, and compare what is printed."""
+    """Run the commands of the tutorial, and compare their output."""
     from docs.following import Reader
 
     programs = install(folder / "all", index, "pydatatask[all]")
@@ -89,11 +89,11 @@ def follow_the_tutorial(index: str, folder: Path) -> None:
 
 
 def run_s3_alone(index: str, folder: Path) -> None:
-    """Run a pipeline whose data are in buckets, with nothing else of ours."""
+    """Run a pipeline whose data are in buckets, with only the core and the S3 backend."""
     from moto.server import ThreadedMotoServer
 
     programs = install(folder / "s3", index, "pydatatask-core", "pydatatask-s3")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # each request
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
@@ -109,7 +109,7 @@ def run_s3_alone(index: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Try everything."""
+    """Run both attempts concurrently."""
     wheels = Path(sys.argv[1]).resolve()
     attempts = {
         "pydatatask[all] and the tutorial as it is printed": follow_the_tutorial,
@@ -124,7 +124,7 @@ def main() -> None:
         running = [executor.submit(each, index, Path(folder)) for each in attempts.values()]
         for what, attempt in zip(attempts, running, strict=True):
             attempt.result()
-            print(f"{what}: all well after {time.monotonic() - began:.0f} s", flush=True)
+            print(f"{what}: passed after {time.monotonic() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The documentation's settings. Build it with ``./dev docs``; nothing is fetched meanwhile."""
+"""The settings of the documentation. ``./dev docs`` builds it without network access."""
 
 from __future__ import annotations
 

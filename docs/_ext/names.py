@@ -1,8 +1,8 @@
-"""Names of Python objects in the documentation: the meta-package's, and those in annotations.
+"""Cross-references to Python objects: names of the meta-package, and names in annotations.
 
-``pydatatask.X`` and ``pydatatask.module.X`` lead to where X is described. A name that stands in an
-annotation without its module is looked for among ours, and is not linked if it is none of them. In
-a text, a name of ours that is described nowhere is an error, since warnings are.
+``pydatatask.X`` and ``pydatatask.module.X`` link to the description of X. A name without a module
+in an annotation links to one of our objects of that name, and is plain text if there is not any. In
+a text, one of our names without a description causes a warning, and so fails the build.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OURS = tuple(
 
 
 def find(name: str) -> Any:
-    """Give the object of a dotted name; None if there is none."""
+    """Return the object of a dotted name, or None if it does not exist."""
     parts = name.split(".") if name else []
     for cut in range(len(parts), 0, -1):
         try:
@@ -50,7 +50,7 @@ def find(name: str) -> Any:
 
 
 def described(env: BuildEnvironment, target: str) -> str | None:
-    """Give the name under which something is described, if it is."""
+    """Return the name under which an object is described, or None."""
     objects = env.domains.python_domain.objects
     if target in objects:
         return target
@@ -61,7 +61,7 @@ def described(env: BuildEnvironment, target: str) -> str | None:
         if name.rpartition(".")[2] == last
         and entry.objtype in ("class", "exception", "function", "data", "type")
     ]
-    if target == last:  # it has to be unambiguous
+    if target == last:  # without a module, it has to be unambiguous
         places = {objects[name].node_id for name in alike}
         return alike[0] if len(places) == 1 else None
     found = find(target)
@@ -69,7 +69,7 @@ def described(env: BuildEnvironment, target: str) -> str | None:
 
 
 def described_member(env: BuildEnvironment, node: Element) -> str | None:
-    """Give the name under which a member is described that a docstring may have inherited."""
+    """Return the name under which a possibly inherited member is described, or None."""
     owner = find(f"{node.get('py:module')}.{node.get('py:class')}")
     for base in getattr(owner, "__mro__", ()):
         ending = f".{base.__name__}.{node['reftarget']}"
@@ -82,7 +82,7 @@ def described_member(env: BuildEnvironment, node: Element) -> str | None:
 def resolve(
     app: Sphinx, env: BuildEnvironment, node: Element, content: TextElement
 ) -> Element | None:
-    """Resolve what Sphinx could not."""
+    """Resolve a reference that Sphinx could not resolve."""
     if node.get("refdomain") != "py":
         return None
     target = node["reftarget"]
@@ -92,12 +92,12 @@ def resolve(
         return make_refnode(
             app.builder, node["refdoc"], entry.docname, entry.node_id, content, name
         )
-    in_annotation = "refexplicit" not in node  # which a role in a text always sets
+    in_annotation = "refexplicit" not in node  # a role in a text always sets it
     return content if in_annotation or needs_no_description(target) else None
 
 
 def needs_no_description(target: str) -> bool:
-    """Tell whether a name is one of others, or one of ours that no package gives as its own."""
+    """Return whether a name is third-party, or in no ``__all__`` of our public modules."""
     if "." in target and not target.startswith(OURS):
         return True
     last = target.rpartition(".")[2]
@@ -108,7 +108,7 @@ def needs_no_description(target: str) -> bool:
 
 
 def faces() -> Iterator[str]:
-    """Give the modules whose ``__all__`` is public: packages, and the modules that users know."""
+    """Yield the modules whose ``__all__`` is public: packages, and documented modules."""
     yield from OURS
     for package, only_packages in ((FACADE, False), ("pydatatask_core", True)):
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
@@ -118,23 +118,23 @@ def faces() -> Iterator[str]:
 
 
 def check_names(app: Sphinx, env: BuildEnvironment) -> None:
-    """Hold that every public name is described."""
+    """Check that every public name is described."""
     page = (app.srcdir / "reference" / f"{FACADE}.md").read_text(encoding="utf-8")
     for face in faces():
         if face.startswith(f"{FACADE}.") and f":: {face}\n" not in page:
-            log.warning("%s is not in the page about %s", face, FACADE)
+            log.warning("%s is missing from the page about %s", face, FACADE)
         for name in getattr(importlib.import_module(face), "__all__", ()):
             if described(env, f"{face}.{name}") is None:
-                log.warning("%s.%s is public and not in the reference", face, name)
+                log.warning("%s.%s is public, but missing from the reference", face, name)
 
 
 class FacadeNames(SphinxDirective):
-    """List the names of a module of the meta-package, each with where it leads and what it is."""
+    """A list of the names of a module of the meta-package, each with a link and a summary."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Make the list."""
+        """Return the nodes of the list."""
         module = self.arguments[0]
         lines = []
         for name in sorted(importlib.import_module(module).__all__, key=str.lower):
@@ -145,7 +145,7 @@ class FacadeNames(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Tell Sphinx of all this."""
+    """Register the handlers and the directive."""
     app.connect("missing-reference", resolve)
     app.connect("env-check-consistency", check_names)
     app.add_directive("facade-names", FacadeNames)

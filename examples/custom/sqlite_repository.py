@@ -1,4 +1,4 @@
-"""A repository of one's own: metadata in a table of SQLite."""
+"""A custom repository: metadata in a table of SQLite."""
 
 import asyncio
 import sqlite3
@@ -19,7 +19,7 @@ class SqliteMetadataRepository(MetadataRepository):
         self.path = Path(path).absolute()
 
     @property
-    def identity(self) -> str:  # by this, two drivers of the same data are kept apart
+    def identity(self) -> str:  # two drivers of the same data are detected by it
         return f"sqlite:{self.path}"
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
@@ -34,14 +34,14 @@ class SqliteMetadataRepository(MetadataRepository):
         return decode_metadata(job, self, rows[0][0]) if rows else {}
 
     async def dump(self, job: str, data: Any) -> None:
-        data = encode_metadata(job, self, data)  # refuses what would not come back as it is
+        data = encode_metadata(job, self, data)  # refuses values that would change
         await self._do(f"write {job!r}", "REPLACE INTO jobs VALUES (?, ?)", job, data)
 
     async def delete(self, job: str) -> None:
         await self._do(f"delete {job!r}", "DELETE FROM jobs WHERE job = ?", job)
 
     async def validate(self) -> None:
-        await self._do("make the table", "CREATE TABLE IF NOT EXISTS jobs (job PRIMARY KEY, value)")
+        await self._do("create table", "CREATE TABLE IF NOT EXISTS jobs (job PRIMARY KEY, value)")
 
     async def _find(self, job: str) -> list[Any]:
         return await self._do(f"read {job!r}", "SELECT value FROM jobs WHERE job = ?", job)
@@ -53,7 +53,7 @@ class SqliteMetadataRepository(MetadataRepository):
         if values:
             self.check_job_id(values[0])  # before anything reaches the store
         if query.startswith(("SELECT", "DELETE")) and not self.path.exists():
-            return []  # to look creates nothing
+            return []  # reading creates no database
         try:
             with closing(sqlite3.connect(self.path, timeout=30)) as database, database:
                 return database.execute(query, values).fetchall()

@@ -1,4 +1,4 @@
-"""Holds the repository to the laws of every metadata repository."""
+"""Tests of the repository: the laws of every metadata repository."""
 
 import sqlite3
 from pathlib import Path
@@ -11,7 +11,7 @@ from pydatatask_core.testing import MetadataRepositoryContract
 
 
 class TestSqlite(MetadataRepositoryContract):
-    """The contract, with what it has to know about SQLite."""
+    """The contract, with fixtures for SQLite."""
 
     @pytest.fixture
     async def repo(self, tmp_path: Path) -> SqliteMetadataRepository:
@@ -25,7 +25,7 @@ class TestSqlite(MetadataRepositoryContract):
 
     @pytest.fixture
     def broken(self, tmp_path: Path) -> SqliteMetadataRepository:
-        return SqliteMetadataRepository(tmp_path)  # a folder is no database
+        return SqliteMetadataRepository(tmp_path)  # a folder is not a database
 
     async def reopen(self, repo: SqliteMetadataRepository) -> SqliteMetadataRepository:
         return SqliteMetadataRepository(repo.path)

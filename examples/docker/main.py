@@ -1,10 +1,11 @@
-"""Images as jobs: local processes build and push, and what comes next starts when a tag appears.
+"""Images as jobs: local processes build and push them, and a new tag starts the next task.
 
-Two tasks. ``build`` makes an image of each folder in ``sites`` that has no tag in the registry, in
-a process that pushes it under the folder's name; ``announce`` writes down what each tag names,
-whoever has pushed it. Run it again: only new folders are built, and those whose tags you deleted.
+For each folder in ``sites`` without a tag in the registry, ``build`` runs a process that creates an
+image and pushes it under the folder's name. ``announce`` records the digest of each tag, including
+tags that other clients have pushed. A second run builds only new folders, and folders whose tags
+were deleted.
 
-Needs a registry with a password, in ``REGISTRY`` (such as ``localhost:5000``) and
+The example needs a registry with a password: set ``REGISTRY`` (such as ``localhost:5000``) and
 ``REGISTRY_LOGIN`` (``USER:PASSWORD``).
 """
 
@@ -29,9 +30,9 @@ HERE = Path(__file__).parent
 
 
 def make_pipeline(arguments: argparse.Namespace) -> pydatatask.Pipeline:
-    """Put the pipeline together; nothing happens until it is opened.
+    """Create the pipeline; it does nothing until it is opened.
 
-    :param arguments: what the command line says.
+    :param arguments: the parsed command line.
     """
     session = pydatatask.Session()
 
@@ -50,7 +51,7 @@ def make_pipeline(arguments: argparse.Namespace) -> pydatatask.Pipeline:
     announcements = pydatatask.FileRepository(arguments.output / "announcements", ".txt")
 
     manager = pydatatask.LocalLinuxManager("example", str(arguments.output / "processes"))
-    # Where there is Docker, it is `docker build -t NAME FOLDER && docker push NAME`.
+    # With Docker, use `docker build -t NAME FOLDER && docker push NAME` instead.
     push = f"{sys.executable} {HERE / 'push.py'}{' --http' if arguments.http else ''}"
     build = pydatatask.ProcessTask(
         "build",
@@ -80,7 +81,7 @@ def make_pipeline(arguments: argparse.Namespace) -> pydatatask.Pipeline:
 
 
 async def run(pipeline: pydatatask.Pipeline) -> int:
-    """Run the pipeline to its end and say what it did.
+    """Run the pipeline to its end and print the number of launches.
 
     :param pipeline: the pipeline.
     """
@@ -93,7 +94,7 @@ async def run(pipeline: pydatatask.Pipeline) -> int:
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(description="Push images, and announce those that are there.")
+    parser = argparse.ArgumentParser(description="Push images, and announce all that are present.")
     parser.add_argument("sites", nargs="?", type=Path, default=HERE / "sites", help="(%(default)s)")
     parser.add_argument(
         "--registry",

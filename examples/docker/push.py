@@ -1,7 +1,7 @@
-"""Make an image of a folder and push it, with nothing but Python: ``push.py FOLDER IMAGE``.
+"""Create an image of a folder and push it, in pure Python: ``push.py FOLDER IMAGE``.
 
-It stands in for ``docker build`` and ``docker push``, so that the example needs no Docker. Password
-and user are in the variable ``REGISTRY_LOGIN``, as ``USER:PASSWORD``.
+It replaces ``docker build`` and ``docker push``, so that the example does not need Docker. The
+variable ``REGISTRY_LOGIN`` has user and password, as ``USER:PASSWORD``.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ OCI = "application/vnd.oci.image"
 
 @dataclass(frozen=True)
 class Part:
-    """Something that is pushed."""
+    """A blob or manifest to push."""
 
     kind: str
     content: bytes
 
     @property
     def digest(self) -> str:
-        """What a registry knows it by."""
+        """The digest that identifies it in a registry."""
         return f"sha256:{sha256(self.content).hexdigest()}"
 
     @property
     def descriptor(self) -> dict[str, str | int]:
-        """How a manifest refers to it."""
+        """The reference to it in a manifest."""
         return {"mediaType": self.kind, "digest": self.digest, "size": len(self.content)}
 
 
 def image_of(folder: Path) -> tuple[Part, Part, Part]:
-    """Make an image that has a folder in ``/site``: its layer, configuration and manifest."""
+    """Create an image with a folder in ``/site``: its layer, configuration and manifest."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         tar.add(folder, "site")
@@ -68,7 +68,7 @@ class Target:
         self._login = base64.b64encode(login.encode()).decode()
 
     def upload(self, part: Part) -> None:
-        """Push what a manifest refers to."""
+        """Push a blob that a manifest refers to."""
         target = self._send("POST", "blobs/uploads/")
         joint = "&" if "?" in target else "?"
         octets = "application/octet-stream"
@@ -76,7 +76,7 @@ class Target:
         self._send("PUT", f"{target}{joint}digest={digest}", Part(octets, part.content))
 
     def tag(self, tag: str, manifest: Part) -> None:
-        """Push a manifest; from now on the image is there."""
+        """Push a manifest, which makes the image visible."""
         self._send("PUT", f"manifests/{tag}", manifest)
 
     def _send(self, method: str, target: str, part: Part | None = None) -> str:
@@ -90,9 +90,9 @@ class Target:
 
 def main() -> int:
     """Read the command line and push."""
-    parser = argparse.ArgumentParser(description="Make an image of a folder and push it.")
+    parser = argparse.ArgumentParser(description="Create an image of a folder and push it.")
     parser.add_argument("folder", type=Path, help="the folder")
-    parser.add_argument("image", help="where it goes, DOMAIN/NAME:TAG")
+    parser.add_argument("image", help="the name of the image, DOMAIN/NAME:TAG")
     parser.add_argument("--http", action="store_true", help="without encryption")
     arguments = parser.parse_args()
     domain, _, rest = arguments.image.partition("/")

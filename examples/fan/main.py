@@ -1,9 +1,9 @@
-"""Fan-out and fan-in: split books into chapters, count each, and bring the counts together.
+"""Fan-out and fan-in: split books into chapters, count each chapter, and add up the counts.
 
-A chapter is a job of its own. ``RelatedItemRepository`` lets one job stand for another: a chapter
-waits for its book to be split whole (many to one), and a book is compared by its first and last
-chapter (one to each of several). What waits for *all* chapters of a book is a repository of our
-own, ``Complete``.
+Each chapter is a job of its own. ``RelatedItemRepository`` translates one job into another: a
+chapter waits until its book is split completely (many to one), and the comparison of a book waits
+for its first and last chapter (one to each of several). The custom repository ``Complete`` waits
+for *all* chapters of a book.
 """
 
 from collections.abc import AsyncGenerator
@@ -29,7 +29,7 @@ totals = YamlMetadataFileRepository("out/totals")
 
 
 class Complete(Repository):
-    """The books of which every chapter is counted."""
+    """A view of the books whose chapters are all counted."""
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
         made, counted = await parts.info_all(), await counts.keys()
@@ -41,12 +41,12 @@ class Complete(Repository):
         return await parts.info(job)
 
     async def delete(self, job: str) -> None:
-        """Do nothing, since this is a view."""
+        """Do nothing, because this is a view."""
 
 
 @InProcessSyncTask("split", YamlMetadataFileRepository("out/split-done"))
 async def split(job: str, books: FileRepository) -> None:
-    """Make a job of each chapter; chapters are parted by lines of three dashes."""
+    """Create a job for each chapter; lines of three dashes separate chapters."""
     async with await books.open(job) as book:
         texts = (await book.read()).split("---\n")
     names = [f"{job}{number:03}" for number in range(len(texts))]
@@ -79,7 +79,7 @@ count.link("counts", counts, is_output=True)
 async def compare(
     job: str, first: MetadataRepository, last: MetadataRepository, growth: MetadataRepository
 ) -> None:
-    """Tell by how much the last chapter is longer than the first."""
+    """Store by how many words the last chapter is longer than the first."""
     await growth.dump(job, await last.info(job) - await first.info(job))
 
 
@@ -96,7 +96,7 @@ async def total(job: str, complete: Complete, totals: MetadataRepository) -> Non
     await totals.dump(job, {"chapters": len(found), "words": sum(found.values())})
 
 
-# Fan-in of all: a job of `total` is a book, and waits for as many chapters as it has.
+# Fan-in of all: a job of `total` is a book, and waits for all of its chapters.
 total.link("complete", Complete(), is_input=True)
 total.link("totals", totals, is_output=True)
 

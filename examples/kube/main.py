@@ -1,12 +1,12 @@
-"""Pods of a Kubernetes cluster, and a function over their logs: find primes, and the twins of them.
+"""Pods of a Kubernetes cluster, and a function over their logs: find primes and twin primes.
 
-Two tasks. ``primes`` runs a pod for each range of numbers in a folder, as many at a time as the
-quota allows; what a pod prints is its log. ``twins`` is plugged onto it and reads the logs of the
-pods that succeeded. Interrupt it, run it again: the pods that are there are found, none is made
-twice.
+Two tasks: ``primes`` runs a pod for each range of numbers in a folder, as many at a time as the
+quota allows; the output of a pod is its log. ``twins`` is plugged into it and reads the logs of the
+pods that succeeded. If you interrupt the program and run it again, it finds the existing pods and
+creates none twice.
 
 The cluster is the one that ``kubectl`` uses, or the context in ``KUBE_CONTEXT``; ``KUBE_NAMESPACE``
-and ``KUBE_IMAGE`` say where pods run, and of which image.
+and ``KUBE_IMAGE`` set the namespace and the image of the pods.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ spec:
 
 
 def make_pipeline(arguments: argparse.Namespace) -> pydatatask.Pipeline:
-    """Put the pipeline together; nothing happens until it is opened.
+    """Create the pipeline; it does nothing until it is opened.
 
-    :param arguments: what the command line says.
+    :param arguments: the parsed command line.
     """
     session = pydatatask.Session()
 
@@ -92,7 +92,7 @@ def make_pipeline(arguments: argparse.Namespace) -> pydatatask.Pipeline:
         pairs = [[prime, prime + 2] for prime in sorted(found) if prime + 2 in found]
         await twins.dump(job, {"primes": len(found), "twins": pairs})
 
-    twins.plug(primes)  # the pods' logs become primes_logs, and a pod that failed goes no further
+    twins.plug(primes)  # the pods' logs become primes_logs; pods that failed are left out
     results = pydatatask.YamlMetadataFileRepository(arguments.output / "twins")
     twins.link("twins", results, is_output=True)
 
@@ -100,10 +100,10 @@ def make_pipeline(arguments: argparse.Namespace) -> pydatatask.Pipeline:
 
 
 async def run(pipeline: pydatatask.Pipeline, output: Path) -> int:
-    """Run the pipeline to its end and say what it has made.
+    """Run the pipeline to its end and print its results.
 
     :param pipeline: the pipeline.
-    :param output: where that is.
+    :param output: the folder of the results.
     """
     async with pipeline:
         summary = await pipeline.run()
@@ -115,13 +115,13 @@ async def run(pipeline: pydatatask.Pipeline, output: Path) -> int:
     print(f"primes  {output / 'primes'}\ntwins   {output / 'twins'}")
     for task, jobs in summary.failed.items():
         place = output / ("done" if task == "primes" else "twins-done")
-        print(f"{len(jobs)} of {task} failed; why is in {place}: {', '.join(sorted(jobs)[:5])}")
+        print(f"{len(jobs)} of {task} failed, see {place}: {', '.join(sorted(jobs)[:5])}")
     return 1 if summary.failed else 0
 
 
 def main() -> int:
     """Read the command line and run."""
-    parser = argparse.ArgumentParser(description="Find primes in pods, and the twins of them here.")
+    parser = argparse.ArgumentParser(description="Find primes in pods, and twin primes here.")
     parser.add_argument(
         "ranges",
         nargs="?",

@@ -1,9 +1,9 @@
 """Three back ends in one pipeline: texts in a folder, their blobs in S3, the results in MongoDB.
 
-``pack`` compresses each text of the folder ``texts`` into a bucket. ``measure`` takes it from there
-and stores what it finds as a document. ``report`` writes a file for each document that a query
-finds. Needs ``BUCKET_ENDPOINT``, ``BUCKET_USERNAME``, ``BUCKET_PASSWORD`` and ``MONGODB_URL``; what
-it makes has the name in ``EXAMPLE_NAME`` there.
+``pack`` compresses each text of the folder ``texts`` into a bucket. ``measure`` reads it from there
+and stores its size and compression ratio as a document. ``report`` writes a file for each document
+that matches a query. Set ``BUCKET_ENDPOINT``, ``BUCKET_USERNAME``, ``BUCKET_PASSWORD`` and
+``MONGODB_URL``. ``EXAMPLE_NAME`` is the name of the bucket and of the database.
 """
 
 import gzip
@@ -59,7 +59,7 @@ pack.link("packed", packed, is_output=True)
 async def measure(
     job: str, packed: pydatatask.S3BucketRepository, measures: MetadataRepository
 ) -> None:
-    """Store how long a text is, and how well it could be compressed."""
+    """Store the size and the compression ratio of a text."""
     async with await packed.open(job, "rb") as stream:
         data = await stream.read()
     size = len(gzip.decompress(data))
@@ -72,7 +72,7 @@ measure.link("measures", measures, is_output=True)
 
 @InProcessSyncTask("report", Documents(collection, "report-done"))
 async def report(job: str, dull: MetadataRepository, reports: FileRepository) -> None:
-    """Write a line about a text that says little in many words."""
+    """Write a line about a text that compresses well."""
     found = await dull.info(job)
     async with await reports.open(job, "w") as stream:
         await stream.write(f"{job}: {found['size']} bytes, packed to {found['ratio']:.0%}\n")

@@ -1,8 +1,8 @@
 """Metadata in MongoDB, blobs in files: count the words of texts, and sort those of the long ones.
 
-Two tasks. ``count`` reads each text of a folder and stores what it has counted as a document;
-``index`` is for the texts that a query finds among these documents, and writes a file for each.
-Run it again: only new texts are worked on, or those whose documents or files you have deleted.
+Two tasks: ``count`` reads each text of a folder and stores its counts as a document; ``index``
+writes a file for each text whose document matches a query. A second run processes only new texts,
+and texts whose documents or files were deleted.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 def make_pipeline(
     url: str, database: str, folder: Path, output: Path, long: int
 ) -> pydatatask.Pipeline:
-    """Put the pipeline together; nothing happens until it is opened.
+    """Create the pipeline; it does nothing until it is opened.
 
-    :param url: the server of MongoDB.
-    :param database: the database that the pipeline may use.
-    :param folder: where the texts are, as ``NAME.txt``.
-    :param output: where the indexes go.
-    :param long: how many words make a text a long one.
+    :param url: the URL of the MongoDB server.
+    :param database: the name of the database.
+    :param folder: the folder of texts, named ``NAME.txt``.
+    :param output: the folder for the indexes.
+    :param long: the minimum number of words of a long text.
     """
     session = pydatatask.Session()
 
@@ -74,17 +74,17 @@ def make_pipeline(
 
 
 async def words_of(texts: FileRepository, job: str) -> list[str]:
-    """Read the words of a text, in small letters.
+    """Read the words of a text, in lower case.
 
-    :param texts: where it is.
-    :param job: its name.
+    :param texts: the repository of the text.
+    :param job: the name of the text.
     """
     async with await texts.open(job, "r") as stream:
         return re.findall(r"\w+", (await stream.read()).lower())
 
 
 async def run(pipeline: pydatatask.Pipeline) -> int:
-    """Run the pipeline to its end and show what is in its repositories.
+    """Run the pipeline to its end and print the contents of its repositories.
 
     :param pipeline: the pipeline.
     """

@@ -1,9 +1,9 @@
-"""The quickstart of pydatatask: count what is in every text of a folder, and rank the texts.
+"""The quickstart of pydatatask: count the words of every text in a folder, and rank the texts.
 
-Two tasks over files, no server. ``summary`` counts paragraphs, lines, words and characters of a
-text and writes a report; ``rank`` is plugged onto it and puts each report into its place in an
-index. Interrupt it at any time and run it again: it goes on where it was, since the files that it
-has written are all that it knows.
+Two tasks use files only, no server. ``summary`` counts paragraphs, lines, words and characters of a
+text and writes a report. ``rank`` is plugged into it and adds each report to an index. Interrupt
+the program at any time and run it again: it continues where it stopped, because the files that it
+has written are its only state.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ NOT_TEXTS = frozenset({"__pycache__", "site-packages", "test", "tests", "data", 
 
 
 def make_pipeline(folder: Path, output: Path) -> pydatatask.Pipeline:
-    """Put the pipeline together; nothing happens until it is opened.
+    """Create the pipeline; it does nothing until it is opened.
 
-    :param folder: where the texts are.
-    :param output: where everything goes that the pipeline makes.
+    :param folder: the folder of texts.
+    :param output: the folder for all results.
     """
     texts = TextTree(folder, skip=NOT_TEXTS)
     reports = Reports(output / "reports", ".txt")
@@ -86,21 +86,21 @@ def make_pipeline(folder: Path, output: Path) -> pydatatask.Pipeline:
             },
         )
 
-    rank.plug(summary)  # its outputs become inputs, and a text that failed goes no further
+    rank.plug(summary)  # its outputs become inputs; texts that failed are left out
     rank.link("places", places, is_output=True)
 
     return pydatatask.Pipeline([summary, rank])
 
 
 class ProgressLine:
-    """Shows how far a run is: in place on a terminal, else in a line every few seconds."""
+    """The progress of a run: updated in place on a terminal, else one line every few seconds."""
 
     def __init__(self) -> None:
         self.live = sys.stdout.isatty()
         self._next = 0.0
 
     def __call__(self, progress: pydatatask.Progress) -> None:
-        """Show how far things are, not too often."""
+        """Print the progress, unless the last update was printed a moment ago."""
         now = time.monotonic()
         if now < self._next:
             return
@@ -116,15 +116,15 @@ class ProgressLine:
         )
 
     def clear(self) -> None:
-        """Take the line off the terminal."""
+        """Remove the line from the terminal."""
         print("\r\033[K" * self.live, end="", flush=True)
 
 
 async def run(folder: Path, output: Path) -> int:
-    """Run the pipeline to its end and show what it has made.
+    """Run the pipeline to its end and print its results.
 
-    :param folder: where the texts are.
-    :param output: where everything goes that the pipeline makes.
+    :param folder: the folder of texts.
+    :param output: the folder for all results.
     """
     pipeline = make_pipeline(folder, output)
     line = ProgressLine()
@@ -142,26 +142,26 @@ async def run(folder: Path, output: Path) -> int:
     print(f"reports  {output / 'reports'}\ncounts   {output / 'counts'}")
     for task, jobs in summary.failed.items():
         names = ", ".join(pydatatask.decode_job_id(job) for job in sorted(jobs)[:5])
-        print(f"{len(jobs)} of {task} failed; why is in {output / f'{task}-done'}: {names}")
+        print(f"{len(jobs)} of {task} failed, see {output / f'{task}-done'}: {names}")
     return 1 if summary.failed else 0
 
 
 def show(places: list[dict[str, Any]]) -> None:
     """Print the longest texts.
 
-    :param places: what the index holds of them, the longest first.
+    :param places: their entries of the index, the longest first.
     """
     width = max((len(place["name"]) for place in places), default=0)
-    print(f"\n{'the longest texts':{width}}  {'words':>8}  characters a word")
+    print(f"\n{'the longest texts':{width}}  {'words':>8}  characters per word")
     for place in places:
-        print(f"{place['name']:{width}}  {place['words']:8}  {place['characters_per_word']:17.2f}")
+        print(f"{place['name']:{width}}  {place['words']:8}  {place['characters_per_word']:19.2f}")
 
 
 def write_index(path: Path, places: list[dict[str, Any]]) -> None:
     """Write all reports into one file, the longest text first.
 
     :param path: the file.
-    :param places: what the index holds.
+    :param places: the entries of the index.
     """
     places.sort(key=lambda place: (-place["words"], place["name"]))
     path.write_text("".join(f"1. {place['report']}\n" for place in places), encoding="utf-8")
@@ -181,20 +181,20 @@ def main() -> int:
         "--output",
         type=Path,
         default=Path("quickstart-output"),
-        help="where the results go, in a folder for each folder of texts (%(default)s)",
+        help="the folder for results, one folder in it per folder of texts (%(default)s)",
     )
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     if not folder.is_dir():
         parser.error(f"{folder} is not a folder")
-    # Two folders may have one name, and their results must not mix.
+    # Two folders may have the same name, and their results must not mix.
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:6]
     output = arguments.output.resolve() / f"{folder.name}-{digest}"
     print(f"texts    {folder}")
     try:
         return asyncio.run(run(folder, output))
     except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again, and it goes on where it was")
+        print("\ninterrupted; run the same command again to continue")
         return 130
 
 

@@ -1,4 +1,4 @@
-"""A folder tree of texts as a repository: how data of your own gets into a pipeline."""
+"""A folder tree of texts as a repository: an example of using your own data in a pipeline."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SUFFIXES = frozenset({".c", ".h", ".html", ".md", ".py", ".rst", ".txt"})
 
 
 class TextTree(pydatatask.FileRepository):
-    """Every text below a folder. It is only read.
+    """A read-only repository of all texts below a folder.
 
     A job is the path of a text below the folder. Paths have dots and slashes, which job ids must
-    not have, so each goes through ``encode_job_id``.
+    not have, so ``encode_job_id`` encodes each path.
 
     :param folder: the folder.
-    :param skip: names of folders that are left out.
+    :param skip: names of folders to skip.
     """
 
     MAX_JOB_ID_LENGTH = 240
@@ -44,13 +44,13 @@ class TextTree(pydatatask.FileRepository):
         return [str(path.relative_to(self.basedir)) for path in found if path.is_file()]
 
     def fullpath(self, job: str) -> Path:
-        """Construct the path of a text out of its job id."""
+        """Return the path of a text."""
         self.check_job_id(job)
         return self.basedir / pydatatask.decode_job_id(job)
 
     async def delete(self, job: str) -> None:
-        """Refuse: the texts are yours."""
-        raise PermissionError(f"{self.fullpath(job)} is only read, so it is not deleted")
+        """Raise an error, because the pipeline must not delete the user's texts."""
+        raise PermissionError(f"{self.fullpath(job)} is read-only here and cannot be deleted")
 
 
 class Results(pydatatask.YamlMetadataFileRepository):

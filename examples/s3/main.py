@@ -1,7 +1,8 @@
 """The pipeline of the documentation: books in a bucket, reports in a folder.
 
-Needs a server that speaks S3, in ``BUCKET_ENDPOINT``, ``BUCKET_USERNAME`` and ``BUCKET_PASSWORD``.
-Puts the texts of a folder into the bucket ``pydatatask-books`` and counts what is in each.
+The program uploads the texts of a folder to the bucket ``pydatatask-books``, and counts the lines,
+words and characters of each. Set ``BUCKET_ENDPOINT``, ``BUCKET_USERNAME`` and ``BUCKET_PASSWORD``
+to those of an S3 server.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ reports_repo = pydatatask.FileRepository("./reports", ".txt")
 async def summary(
     job: str, books: pydatatask.S3BucketRepository, reports: pydatatask.FileRepository
 ) -> None:
-    """Count what is in a book."""
+    """Count the lines, words and characters of a book."""
     lines, words, chars = 0, 0, 0
     async with await books.open(job, "r") as book:
         async for line in book:
@@ -52,12 +53,12 @@ pipeline = pydatatask.Pipeline([summary], session)
 
 
 async def run(texts: dict[str, str]) -> None:
-    """Put texts into the bucket, and run the pipeline to its end.
+    """Upload texts to the bucket, and run the pipeline to its end.
 
     :param texts: the texts by name.
     """
     async with session:
-        await books_repo.validate()  # a pipeline makes only what it writes to
+        await books_repo.validate()  # a pipeline creates only buckets that it writes to
         for name, text in texts.items():
             async with await books_repo.open(pydatatask.encode_job_id(name), "w") as book:
                 await book.write(text)
@@ -66,7 +67,7 @@ async def run(texts: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Count what is in texts that are in a bucket.")
+    parser = argparse.ArgumentParser(description="Count the words of texts in a bucket.")
     parser.add_argument("folder", type=Path, help="a folder with texts, NAME.txt")
     found = parser.parse_args().folder.glob("*.txt")
     asyncio.run(run({path.stem: path.read_text(encoding="utf-8") for path in found}))

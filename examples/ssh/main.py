@@ -1,7 +1,8 @@
-"""Count the words of texts on other machines, with no more there than sshd.
+"""Count the words of texts on other machines, which need nothing but sshd.
 
-Usage: main.py FOLDER MACHINE...; a machine is what `ssh` knows, or HOST:PORT. Each gets two texts
-at a time. Interrupt it, cut the network, run it again: what runs there goes on, and is found.
+Usage: main.py FOLDER MACHINE...; a machine is a host name that `ssh` accepts, or HOST:PORT. Each
+machine counts two texts at a time. Interrupt the program or cut the network, and run it again:
+running jobs continue, and the next run finds them.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ echo "words: $(wc -w)"
 def make_pipeline(
     folder: Path, machines: list[str], remote_path: str, **login: Any
 ) -> pydatatask.Pipeline:
-    """Make the pipeline.
+    """Create the pipeline.
 
-    :param folder: has the texts in ``texts``, and gets everything else.
+    :param folder: the folder with the texts in ``texts``; all results go there, too.
     :param machines: the machines.
-    :param remote_path: where jobs run there.
-    :param login: how to log in, where that is not in ``~/.ssh/config``.
+    :param remote_path: the path of the run directories on the machines.
+    :param login: options for the login that are not in ``~/.ssh/config``.
     """
     session = pydatatask.Session()
     members = []
@@ -68,7 +69,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Count the words of texts on other machines.")
     parser.add_argument("folder", type=Path, help="a folder with texts, texts/NAME.txt")
     parser.add_argument("machine", nargs="+", help="a host of ~/.ssh/config, or HOST:PORT")
-    parser.add_argument("--remote-path", default="/tmp/pydatatask", help="where jobs run there")
+    parser.add_argument("--remote-path", default="/tmp/pydatatask", help="the path on the machines")
     parser.add_argument("--key", help="the file of a private key")
     parser.add_argument("--known-hosts", help="a file with the keys of the machines")
     told = parser.parse_args()

@@ -97,7 +97,7 @@ def test_a_pod_that_fails_is_reported_and_starts_no_later_task(world: World) -> 
 
     assert result.returncode == 1, result.stdout + result.stderr
     assert "ran: primes 2, twins 1\n" in result.stdout
-    assert "1 of primes failed; why is in kube-output/done: bad\n" in result.stdout
+    assert "1 of primes failed, see kube-output/done: bad\n" in result.stdout
     assert "seq" in world.made("primes/bad.txt")  # its error message
     assert world.record("done/bad.yaml")["return_code"] == 1
     assert world.record("twins/good.yaml") == {"primes": 3, "twins": [[3, 5]]}

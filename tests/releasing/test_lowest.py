@@ -61,7 +61,7 @@ def test_a_package_that_needs_more_than_it_declares_fails(checkout: Checkout) ->
 
     assert ran.returncode == 1
     assert "assert 1 == 3" in ran.stdout
-    assert ran.stdout.endswith("lowest core that it declares: pydatatask-s3\n")
+    assert ran.stdout.endswith("with the lowest declared core: pydatatask-s3\n")
 
 
 def test_before_a_matching_release_the_core_of_the_checkout_is_used(checkout: Checkout) -> None:
@@ -72,7 +72,7 @@ def test_before_a_matching_release_the_core_of_the_checkout_is_used(checkout: Ch
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "beside pydatatask_core-1.2.0-py3-none-any.whl" in ran.stdout
     ran = checkout.run("lowest.py", "--released")
-    assert ran.stdout == "pydatatask-s3: the lowest core that it declares is the one here\n"
+    assert ran.stdout == "pydatatask-s3: the lowest declared core is that of this checkout\n"
 
 
 def test_a_range_without_a_matching_core_is_reported(checkout: Checkout) -> None:
@@ -81,4 +81,4 @@ def test_a_range_without_a_matching_core_is_reported(checkout: Checkout) -> None
     ran = checkout.run("lowest.py", "s3")
 
     assert ran.returncode == 1
-    assert "no such core was released, nor is here" in ran.stderr
+    assert "no such core was released, and the core of this checkout" in ran.stderr

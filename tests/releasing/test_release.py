@@ -26,7 +26,7 @@ def refused(checkout: Checkout, package: str, version: str) -> str:
 
 
 def test_without_a_fragment_nothing_is_released(checkout: Checkout) -> None:
-    assert "packages/pydatatask-s3/changes holds no fragment" in refused(
+    assert "packages/pydatatask-s3/changes has no fragment" in refused(
         checkout, "pydatatask-s3", "minor"
     )
 
@@ -34,8 +34,8 @@ def test_without_a_fragment_nothing_is_released(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("README.md", "x", "is no fragment"),
-        ("7.improved.md", "x", "is no fragment"),
+        ("README.md", "x", "is not a valid fragment"),
+        ("7.improved.md", "x", "is not a valid fragment"),
         ("7.fixed.md", " ", "is empty"),
     ],
 )
@@ -57,11 +57,11 @@ def test_uncommitted_changes_prevent_a_release(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("version", "said"),
     [
-        ("newest", "'newest' is no version, nor one of major, minor, patch"),
-        ("1.0.0", "pydatatask-s3-v1.0.0 is there already"),
+        ("newest", "'newest' is not a version, nor one of major, minor, patch"),
+        ("1.0.0", "the tag pydatatask-s3-v1.0.0 exists already"),
         ("0.9.0", "0.9.0 is too low after 1.0.0"),
-        ("patch", "packages/pydatatask-s3/changes/7.added.md asks for a minor release, 1.1.0"),
-        ("1.0.7", "packages/pydatatask-s3/changes/7.added.md asks for a minor release, 1.1.0"),
+        ("patch", "packages/pydatatask-s3/changes/7.added.md requires a minor release, 1.1.0"),
+        ("1.0.7", "packages/pydatatask-s3/changes/7.added.md requires a minor release, 1.1.0"),
         ("v1.1.0", "write the version v1.1.0 as 1.1.0"),
     ],
 )
@@ -79,7 +79,7 @@ def test_a_version_that_a_sibling_does_not_allow_is_rejected(checkout: Checkout)
 
     said = refused(checkout, "pydatatask-core", "major")
 
-    assert "pydatatask-core<2,>=1.0, which does not admit 2.0.0" in said
+    assert "pydatatask-core<2,>=1.0, which excludes 2.0.0" in said
     assert "packages/pydatatask/pyproject.toml" in said
 
 
@@ -87,7 +87,7 @@ def test_a_package_that_does_not_allow_a_sibling_is_rejected(checkout: Checkout)
     checkout.package("pydatatask-s3", '"pydatatask-core>=1.4,<2"')
     checkout.fragment("pydatatask-s3", "7.added.md")
 
-    assert "pydatatask-core is at 1.0.0" in refused(checkout, "pydatatask-s3", "minor")
+    assert "pydatatask-core has 1.0.0" in refused(checkout, "pydatatask-s3", "minor")
 
 
 def test_a_package_that_cannot_be_built_changes_nothing(checkout: Checkout) -> None:
@@ -105,7 +105,9 @@ def test_a_wheel_without_its_package_is_not_released(checkout: Checkout) -> None
     checkout.git("rm", "-r", "--quiet", "packages/pydatatask-s3/src")
     checkout.git("commit", "--quiet", "--message", "Lose the sources")
 
-    assert "holds no pydatatask_s3/__init__.py" in refused(checkout, "pydatatask-s3", "minor")
+    assert "does not contain pydatatask_s3/__init__.py" in refused(
+        checkout, "pydatatask-s3", "minor"
+    )
 
 
 def test_a_release_that_cannot_be_tagged_is_not_committed_either(checkout: Checkout) -> None:
@@ -120,7 +122,7 @@ def test_a_tag_without_a_version_is_reported(checkout: Checkout) -> None:
     checkout.git("tag", "pydatatask-s3-very-old")
     checkout.git("tag", "pydatatask-s3-vault")
 
-    assert "the tag pydatatask-s3-vault names no version" in refused(
+    assert "the tag pydatatask-s3-vault has no valid version" in refused(
         checkout, "pydatatask-s3", "minor"
     )
 
@@ -129,7 +131,7 @@ def test_an_unreleased_section_is_not_mixed_with_fragments(checkout: Checkout) -
     checkout.fragment("pydatatask-s3", "7.added.md")
     checkout.write("packages/pydatatask-s3/CHANGELOG.md", "# Changes\n\n## 1.0.0 (unreleased)\n")
 
-    assert "make fragments of it" in refused(checkout, "pydatatask-s3", "minor")
+    assert "move it into fragments" in refused(checkout, "pydatatask-s3", "minor")
 
 
 def files(checkout: Checkout, folder: str) -> list[str]:
@@ -207,7 +209,7 @@ def test_unreleased_changes_are_described_in_fragments_only(checkout: Checkout) 
         checkout.fragment(package, "7.added.md")
     checkout.write("packages/pydatatask-s3/CHANGELOG.md", "# Changes\n\n## 1.0.0 (unreleased)\n")
 
-    assert check(checkout).stdout.startswith("pydatatask-s3 tells in its CHANGELOG.md of what is")
+    assert check(checkout).stdout.startswith("pydatatask-s3 has an unreleased section in its")
 
 
 def test_code_that_changed_since_its_tag_must_have_a_fragment(checkout: Checkout) -> None:
@@ -242,9 +244,9 @@ def test_a_tag_that_does_not_match_the_checkout_is_not_published(checkout: Check
     assert "pydatatask-s3-v1.1.0 is not the version of any package here" in ran.stderr
 
     ran = checkout.run("build_tag.py", "pydatatask-s3-v1.0.0", "published")
-    assert "CHANGELOG.md does not tell of 1.0.0" in ran.stderr
+    assert "CHANGELOG.md has no section for 1.0.0" in ran.stderr
 
     checkout.fragment("pydatatask-s3", "7.added.md")
     ran = checkout.run("build_tag.py", "pydatatask-s3-v1.0.0", "published")
-    assert "changes/7.added.md has not gone into the changelog" in ran.stderr
+    assert "changes/7.added.md is not in the changelog yet" in ran.stderr
     assert files(checkout, "published") == []

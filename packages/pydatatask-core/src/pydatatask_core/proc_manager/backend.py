@@ -58,7 +58,7 @@ class ProcessBackend:
     """
 
     atomic_create = False
-    """Whether :meth:`make` fails if the directory exists, so that it can be named after the job."""
+    """Whether :meth:`create` fails if the directory exists, so that the job may be its name."""
 
     def __init__(self, manager: AbstractProcessManager) -> None:
         self.manager = manager

@@ -39,7 +39,7 @@ class Snapshot:
         # By id, since a third party's class need not be hashable; the tasks keep them alive.
         self._keys_by_repository: dict[int, AbstractSet[str] | Exception] = {}
         self.round = object()
-        """The same for this listing and its :attr:`opposite`, another for any other."""
+        """The same for this listing and its :attr:`negated`, another for any other."""
         self.unknown_is_present = False
         """Whether a job counts as present if nothing can be said of it."""
 

@@ -320,7 +320,7 @@ class ProcessConfig(LoggingTask, ABC):
         return ForeignRecordError(self.name, job, self.pids, problem)
 
     async def load_namespace(self) -> None:
-        """Look up what keeps the task apart from others of its name; :meth:`path` needs it."""
+        """Look up what keeps the task apart from others of its name, for :meth:`target_path`."""
         if not self._namespace:
             identity = await asyncio.to_thread(lambda: self.pids.identity)
             import hashlib
