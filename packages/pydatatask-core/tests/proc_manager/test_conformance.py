@@ -59,6 +59,6 @@ async def test_the_contract_notices_a_removal_that_enters_a_mount(tmp_path: Path
 
     manager = Careless(tmp_path / "root")
     await manager.backend.validate()
-    law = ProcessManagerContract.test_what_is_mounted_in_a_directory_is_not_removed_with_it
+    law = ProcessManagerContract.test_removing_a_directory_keeps_file_systems_mounted_in_it
     with pytest.raises((AssertionError, OSError)):
         await law(ProcessManagerContract(), manager)

@@ -102,11 +102,11 @@ class ValidatingNothing(OfFolders):
     """A view that is not written to, so that there is nothing for it to create or to try out."""
 
     @pytest.mark.skip(reason="what is below a view is validated by itself")
-    async def test_validating_creates_what_is_missing(self, missing: Any) -> None:
+    async def test_validating_creates_a_missing_store(self, missing: Any) -> None:
         raise NotImplementedError
 
     @pytest.mark.skip(reason="what is below a view is validated by itself")
-    async def test_validating_what_cannot_work_says_so(self, broken: Any) -> None:
+    async def test_validating_a_broken_repository_raises(self, broken: Any) -> None:
         raise NotImplementedError
 
 
@@ -168,7 +168,7 @@ class TestBlockingWhoseBlockIsBroken(TestBlocking):
     broken_one = "other"
 
     @pytest.mark.skip(reason="deleting asks the source only")
-    async def test_a_deletion_that_failed_says_so(self, broken: Any) -> None:
+    async def test_a_failed_deletion_raises(self, broken: Any) -> None:
         raise NotImplementedError
 
 

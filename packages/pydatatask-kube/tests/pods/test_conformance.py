@@ -59,7 +59,7 @@ class LivePods(RepositoryContract):
     async def requests(self, repo: Any) -> int:
         return self.server.counts.total()
 
-    async def test_validating_what_cannot_work_says_so(self, broken: Any) -> None:
+    async def test_validating_a_broken_repository_raises(self, broken: Any) -> None:
         """R10 does not apply: ``validate`` of :class:`KubeTask` lists the pods instead."""
 
 

@@ -1,6 +1,7 @@
-"""The laws of the design as tests, for everybody who writes a repository or process manager.
+"""Conformance suites for authors of repositories and process managers.
 
-One class a capability. A backend's tests are a subclass and a fixture::
+There is one class per kind of implementation. The tests of an implementation are a subclass and a
+fixture::
 
     class TestFiles(BlobRepositoryContract):
         @pytest.fixture
@@ -9,15 +10,16 @@ One class a capability. A backend's tests are a subclass and a fixture::
             await repo.validate()
             return repo
 
-What else can be given (another instance over the same data, a store that fails, ...) is told by
-:class:`RepositoryHooks`; a law that needs something that was not given fails and says what, unless
-a class attribute says that the law has no meaning there. Where a repository deviates, override the
-test in your class, call ``super()`` in it and mark it ``xfail(reason=..., strict=True)``.
+:class:`RepositoryHooks` documents the other fixtures and methods that a subclass can provide
+(another instance over the same data, a store that fails, ...). A law that needs one of them fails
+with its name if it is missing, unless a class attribute declares that the law does not apply. If a
+repository deviates from a law, override the test in the subclass, call ``super()`` in it and mark
+it ``xfail(reason=..., strict=True)``.
 
-Here belongs what a contract promises, stated through its public interface alone; each test's
-docstring begins with the law's number. What only one implementation promises belongs into the
-tests of that implementation. Nothing in the rest of the package imports this one, since it needs
-pytest, pytest-asyncio and hypothesis: ``pip install 'pydatatask-core[testing]'``.
+This package tests the promises of a contract through its public interface alone; each test's
+docstring begins with the number of the law. Promises of a single implementation are tested beside
+that implementation. No other module of the package imports this one, because it needs pytest,
+pytest-asyncio and hypothesis: ``pip install 'pydatatask-core[testing]'``.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ from __future__ import annotations
 from pydatatask_core.errors import MissingBackendImportError
 
 try:
-    import hypothesis  # noqa: F401 - only here, so that what is missing is said once and well
+    import hypothesis  # noqa: F401 - imported here so that a missing package is reported once
     import pytest
-    import pytest_asyncio  # noqa: F401 - likewise
+    import pytest_asyncio  # noqa: F401 - as above
 except ImportError as e:
     raise MissingBackendImportError(
-        f"pydatatask_core.testing needs {e.name}, which is not installed: "
+        f"pydatatask_core.testing needs {e.name}, which is not installed; install it with "
         "pip install 'pydatatask-core[testing]'"
     ) from e
 
-# Before they are imported: pytest then shows the values in an assertion of theirs that failed.
+# Registered before these modules are imported, so that pytest shows the values of a failed assert.
 pytest.register_assert_rewrite(
     *(
         f"{__name__}.{module}"

@@ -1,4 +1,4 @@
-"""The names that the suites use: every job id, and names that never are one."""
+"""Job ids used by the conformance suites, and names that are never valid job ids."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Any
 __all__ = ["ABSENT", "HOSTILE_NAMES", "JOB", "JOBS", "LONGEST", "MANY", "NEIGHBOURS", "OTHER"]
 
 JOB = "job"
-"""The job that most tests are about."""
+"""The job that most tests use."""
 
 OTHER = "another1"
-"""A second one."""
+"""A second job."""
 
 ABSENT = "absent"
-"""A job that no test ever adds."""
+"""A job that no test adds."""
 
 NEIGHBOURS = ("jo", "job1", "job10", "1job", "jobjob", "Job", "JOB")
-"""Job ids that somebody who matches names carelessly takes for ``JOB``."""
+"""Job ids that a careless match of names confuses with ``JOB``."""
 
 LONGEST = "x" * 128
-"""A job id as long as they may be by default."""
+"""A job id of the default maximum length."""
 
 MANY = tuple(f"many{number:02d}" for number in range(25))
-"""Enough of them to tell one request a page from one a job."""
+"""Enough job ids to distinguish one request per page from one request per job."""
 
 JOBS = (JOB, OTHER, ABSENT, *NEIGHBOURS, LONGEST, *MANY)
-"""Every job id that the suites use, for a repository whose keys have to be declared somewhere."""
+"""Every job id used by the suites, for repositories whose keys have to be declared in advance."""
 
 HOSTILE_NAMES: tuple[Any, ...] = (
     "",
@@ -54,4 +54,4 @@ HOSTILE_NAMES: tuple[Any, ...] = (
     ("job",),
     ["job"],
 )
-"""What is no job id: paths, shell text, templates, selectors, too long, not even text."""
+"""Invalid job ids: paths, shell text, templates, selectors, overlong names, other types."""

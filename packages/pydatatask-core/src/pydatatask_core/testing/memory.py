@@ -1,4 +1,4 @@
-"""Memory that Python holds."""
+"""Measurement of the memory that Python allocates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["peak_memory"]
 
 @contextmanager
 def peak_memory() -> Iterator[Callable[[], int]]:
-    """Measure how much more memory than at the beginning Python has held at once."""
+    """Measure the peak of memory allocated by Python, in bytes above the level at the start."""
     tracing = tracemalloc.is_tracing()
     if not tracing:
         tracemalloc.start()

@@ -1,1 +1,1 @@
-"""The laws of process managers and of their backends, as tests."""
+"""Conformance tests for process managers and their backends."""

@@ -1,4 +1,4 @@
-"""The laws of run directories: what makes that a job is neither lost nor doubled."""
+"""Laws of process backends: no job is lost, and no job runs twice."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ if TYPE_CHECKING:
 
 __all__ = ["BackendLaws"]
 
-# It ends by itself after some minutes, should whoever runs the test be killed before it says go.
+# The script exits by itself after some minutes, in case the tests are killed before `go` exists.
 SPIN = "n=0; while [ ! -e go ] && [ $n -lt 9999 ]; do sleep 0.02; n=$((n + 1)); done"
 
 
 class BackendLaws:
-    """What holds for the ``runs`` of any manager.
+    """Laws of the ``backend`` of any process manager.
 
-    Those that only hold where a directory is made by one alone, and tells all, are skipped
-    elsewhere: such a manager works, and loses what it launches when the driver dies.
+    Some laws require a backend that creates run directories atomically and finds every process by
+    its run directory. They are skipped for other managers, which work but lose their processes
+    when the driver dies.
     """
 
-    async def test_a_run_gives_its_status_and_its_outputs(self, manager: Any) -> None:
-        """T2: all there is to know, in one report."""
+    async def test_a_status_has_the_exit_code_and_the_outputs(self, manager: Any) -> None:
+        """T2: one status contains everything that is known about the process."""
         backend, run = manager.backend, new_run(manager)
         spec = LaunchSpec(
             b'read -r line; echo "got $line $ADDED"; echo bad >&2; exit 3',
@@ -54,22 +55,22 @@ class BackendLaws:
         assert status.outputs[STDERR].data == b"bad\n"
         assert status.end_time is not None
 
-    async def test_a_script_names_its_interpreter(self, manager: Any) -> None:
-        """T2: with at most one argument, as the kernel has it."""
+    async def test_a_shebang_selects_the_interpreter(self, manager: Any) -> None:
+        """T2: with at most one argument, as in the kernel."""
         spec = LaunchSpec(b"#! /bin/sh -eu\nfalse\necho not reached\n", {}, stdout=True)
         status = await finished(manager.backend, new_run(manager), spec)
         assert status.return_code == 1
         assert status.outputs[STDOUT_FILE].data == b""
 
-    async def test_streams_can_be_interleaved(self, manager: Any) -> None:
-        """T2: then there is one of them."""
+    async def test_stdout_and_stderr_can_be_interleaved(self, manager: Any) -> None:
+        """T2: the output is then a single stream."""
         spec = LaunchSpec(b"echo a; echo b >&2; echo c", {}, stdout=True, stderr=STDOUT)
         status = await finished(manager.backend, new_run(manager), spec)
         assert status.outputs[STDOUT_FILE].data == b"a\nb\nc\n"
         assert STDERR not in status.outputs
 
-    async def test_a_long_output_is_not_in_the_report(self, manager: Any) -> None:
-        """T2: its end is, and it can be streamed."""
+    async def test_a_status_has_only_the_tail_of_a_long_output(self, manager: Any) -> None:
+        """T2: the whole output can be streamed."""
         size = 5 * MAX_INLINE_BYTES
         script = f"head -c {size} /dev/zero | tr '\\0' x; echo; printf end"
         backend, run = manager.backend, new_run(manager)
@@ -85,8 +86,8 @@ class BackendLaws:
                 read += len(block)
         assert read == size + 4
 
-    async def test_a_run_that_lives_is_reported_as_running(self, manager: Any) -> None:
-        """T1: until it has ended."""
+    async def test_a_live_process_is_reported_as_running(self, manager: Any) -> None:
+        """T1: until it has exited."""
         backend, run = manager.backend, new_run(manager)
         spec = LaunchSpec(SPIN.encode(), {})
         await backend.create(run, spec)
@@ -96,23 +97,25 @@ class BackendLaws:
         await say_go(manager, run)
         assert (await end_of(backend, run)).return_code == 0
 
-    async def test_the_age_of_a_run_is_no_difference_of_two_clocks(self, manager: Any) -> None:
-        """T2: a timeout is counted from when the process began, whatever clocks say."""
+    async def test_the_age_of_a_process_does_not_compare_two_clocks(self, manager: Any) -> None:
+        """T2: a timeout counts from the start of the process, even if clocks disagree."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(SPIN.encode(), {})
         began = time.monotonic()
         await backend.create(run, spec)
         await backend.start(run, spec)
         while (status := await backend.inspect(run)).age_seconds is None:
-            assert status.state is ProcessState.RUNNING  # it is about to begin
+            assert status.state is ProcessState.RUNNING  # not started yet
             await asyncio.sleep(0.02)
         # Start times have a resolution of a hundredth of a second.
         assert 0 <= status.age_seconds <= time.monotonic() - began + 0.02
         await say_go(manager, run)
         await end_of(backend, run)
 
-    async def test_who_does_not_listen_is_killed_with_all_its_children(self, manager: Any) -> None:
-        """T2: and the report says why."""
+    async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
+        self, manager: Any
+    ) -> None:
+        """T2: the status contains the reason."""
         backend, run = manager.backend, new_run(manager)
         spec = LaunchSpec(
             b"trap '' TERM; sleep 600 & echo $!; sleep 600; sleep 600", {}, stdout=True
@@ -128,8 +131,8 @@ class BackendLaws:
         await end_of_child(manager, run.directory, child)
         assert not await backend.terminate(run, "too late", force=True)
 
-    async def test_a_removed_run_leaves_nothing(self, manager: Any) -> None:
-        """T2: and may be removed again."""
+    async def test_a_removed_run_directory_leaves_nothing(self, manager: Any) -> None:
+        """T2: removing it a second time succeeds."""
         backend, run = manager.backend, new_run(manager)
         await finished(
             backend, run, LaunchSpec(b"mkdir -p a/b; echo >a/b/c; chmod 0 a/b", {}, stdout=True)
@@ -138,8 +141,8 @@ class BackendLaws:
         await backend.remove(run)
         assert not await exists(manager, run.directory / STDOUT_FILE)
 
-    async def test_streams_of_a_run_can_be_archived(self, manager: Any) -> None:
-        """T2: in the place of those that are there, as often as one likes, beyond the run."""
+    async def test_streams_can_be_archived(self, manager: Any) -> None:
+        """T2: archiving replaces earlier streams, can be repeated, and outlives the directory."""
         backend, place = manager.backend, manager.basedir / "held" / "job"
         for text in ("first", "second"):
             run = new_run(manager, text)
@@ -158,15 +161,15 @@ class BackendLaws:
             await backend.remove_archive(ProcessRun(place, backend.host))
         assert not await exists(manager, place / STDOUT_FILE)
 
-    async def test_a_stream_that_is_not_there_is_not_archived(self, manager: Any) -> None:
-        """T2: which is an error."""
+    async def test_archiving_a_missing_stream_is_an_error(self, manager: Any) -> None:
+        """T2: it is not replaced by an empty file."""
         backend, run = manager.backend, new_run(manager)
         await finished(backend, run, LaunchSpec(b"exit 1", {}))
         with pytest.raises(OSError, match="\\.stdout"):
             await backend.archive(run, [STDOUT_FILE], manager.basedir / "held" / "job")
 
-    async def test_what_is_archived_is_listed_with_its_age(self, manager: Any) -> None:
-        """T2: by the clock of the target."""
+    async def test_archived_streams_are_listed_with_their_age(self, manager: Any) -> None:
+        """T2: the age is measured by the clock of the target."""
         backend, folder = manager.backend, manager.basedir / "held"
         if await backend.list_archives(folder) is None:
             pytest.skip("this manager does not list")
@@ -178,8 +181,8 @@ class BackendLaws:
         assert ages.keys() == {"a/b"}
         assert -2.0 < ages["a/b"] < 60.0  # noqa: PLR2004
 
-    async def test_a_script_runs_strictly(self, manager: Any) -> None:
-        """T6: a command that fails ends it, also inside a pipe, and so does an unset variable."""
+    async def test_a_script_stops_at_the_first_error(self, manager: Any) -> None:
+        """T6: a failed command, also inside a pipe, or an unset variable ends the script."""
         for number, script in enumerate(("false | cat; echo no", "false; echo no", "echo $no")):
             run = new_run(manager, f"job{number}")
             status = await finished(
@@ -189,7 +192,7 @@ class BackendLaws:
             assert status.outputs[STDOUT_FILE].data == b""
 
     async def test_the_shell_of_a_script_can_be_chosen(self, manager: Any) -> None:
-        """T2: with arguments."""
+        """T2: with arguments of its own."""
         spec = LaunchSpec(b"echo $0; false; echo yes $-", {}, stdout=True, shell=("/bin/sh", "-f"))
         status = await finished(manager.backend, new_run(manager), spec)
         assert status.return_code == 0
@@ -197,10 +200,10 @@ class BackendLaws:
         assert name.endswith("/.script")
         assert answer == "yes f"
 
-    # -- where a directory tells all -------------------------------------------------------------
+    # -- backends with atomic creation -----------------------------------------------------------
 
-    async def test_a_directory_is_made_once(self, manager: Any) -> None:
-        """T1: of several that make it, one succeeds."""
+    async def test_a_run_directory_is_created_once(self, manager: Any) -> None:
+        """T1: of several concurrent attempts, exactly one succeeds."""
         backend, spec = atomic_backend(manager), LaunchSpec(b"exit 0", {})
         made = await asyncio.gather(
             *(backend.create(new_run(manager), spec) for _ in range(8)), return_exceptions=True
@@ -209,8 +212,8 @@ class BackendLaws:
             ["NoneType", *[RunExistsError.__name__] * 7]
         )
 
-    async def test_what_was_never_started_never_will_be(self, manager: Any) -> None:
-        """T1, T4: who died between making and starting may have started it after all."""
+    async def test_a_fenced_run_never_starts(self, manager: Any) -> None:
+        """T1, T4: a driver that died after creating the directory may still try to start it."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(b"echo ran >ran", {})
         await backend.create(run, spec)
@@ -220,8 +223,8 @@ class BackendLaws:
         assert (await end_of(backend, run)).state is ProcessState.NEVER_STARTED
         assert not await exists(manager, run.directory / "ran")
 
-    async def test_either_it_runs_or_it_is_known_not_to(self, manager: Any) -> None:
-        """T1: however close the two come to each other."""
+    async def test_a_process_either_runs_or_is_fenced(self, manager: Any) -> None:
+        """T1: however close together a start and an inspection are."""
         backend, spec = atomic_backend(manager), LaunchSpec(b"echo ran >ran", {})
         for number in range(12):
             run, other = new_run(manager, f"job{number}"), new_run(manager, f"job{number}")
@@ -231,8 +234,8 @@ class BackendLaws:
             assert ran == (status.state is not ProcessState.NEVER_STARTED)
             assert ran == await exists(manager, run.directory / "ran")
 
-    async def test_a_run_is_found_by_its_directory_alone(self, manager: Any) -> None:
-        """T1, T4: another driver knows nothing else."""
+    async def test_a_process_is_found_by_its_run_directory_alone(self, manager: Any) -> None:
+        """T1, T4: another driver knows nothing but the directory."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(SPIN.encode(), {}, stdout=True)
         await backend.create(run, spec)
@@ -249,20 +252,22 @@ class BackendLaws:
             ProcessState.NEVER_STARTED,
         )
 
-    async def test_no_directories_are_none(self, manager: Any) -> None:
-        """T4: neither in a folder that does not exist."""
+    async def test_a_missing_folder_has_no_run_directories(self, manager: Any) -> None:
+        """T4: listing a missing folder is not an error."""
         backend = atomic_backend(manager)
         assert await backend.list_directories(manager.basedir / "absent") == set()
         assert (await backend.inspect(new_run(manager, "absent"))).state is ProcessState.MISSING
 
-    async def test_killing_the_group_leaves_a_status(self, manager: Any) -> None:
-        """T2: the supervisor is not one of it."""
+    async def test_killing_the_process_group_leaves_a_status(self, manager: Any) -> None:
+        """T2: the supervisor is not in the process group."""
         backend, run = atomic_backend(manager), new_run(manager)
         status = await finished(backend, run, LaunchSpec(b"kill -KILL -$$; sleep 600", {}))
         assert (status.state, status.return_code) == (ProcessState.EXITED, 137)
 
-    async def test_who_outlives_its_supervisor_is_lost_only_at_its_end(self, manager: Any) -> None:
-        """T1, T2: it lives as long as it does."""
+    async def test_a_process_that_outlives_its_supervisor_is_lost_only_when_it_exits(
+        self, manager: Any
+    ) -> None:
+        """T1, T2: it counts as running as long as it lives."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(f"kill -KILL $PPID; echo killed; {SPIN}".encode(), {}, stdout=True)
         await backend.create(run, spec)
@@ -274,14 +279,16 @@ class BackendLaws:
         assert status.state is ProcessState.LOST
         assert "supervisor" in str(status.reason)
 
-    async def test_a_run_whose_directory_vanished_is_known_to_be_absent(self, manager: Any) -> None:
-        """T2: which is the end of it."""
+    async def test_a_process_that_removes_its_run_directory_is_reported_as_missing(
+        self, manager: Any
+    ) -> None:
+        """T2: MISSING is a final state."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(b'rm -rf "$PWD"', {}, stdout=True)
         assert (await finished(backend, run, spec)).state is ProcessState.MISSING
 
-    async def test_a_script_that_cleans_up_is_not_run_again(self, manager: Any) -> None:
-        """T1: what it can remove in its directory, it may."""
+    async def test_a_script_that_removes_its_files_is_not_run_again(self, manager: Any) -> None:
+        """T1: a script may remove everything it can in its directory."""
         backend, run = atomic_backend(manager), new_run(manager)
         status = await finished(backend, run, LaunchSpec(b"rm -rf ./*; exit 4", {}, stdout=True))
         assert (status.state, status.return_code) == (ProcessState.EXITED, 4)
@@ -292,10 +299,10 @@ class BackendLaws:
         assert status.state in (
             ProcessState.LOST,
             ProcessState.EXITED,
-        )  # whether its status is in there
+        )  # depends on whether the script removed its status
 
-    async def test_watching_tells_of_the_end(self, manager: Any) -> None:
-        """P3: at once, also if it has ended already, and not after one has stopped."""
+    async def test_watching_reports_the_exit(self, manager: Any) -> None:
+        """P3: at once, also for a process that has exited before; never after unsubscribing."""
         backend, run, spec = atomic_backend(manager), new_run(manager), LaunchSpec(b"exit 0", {})
         told, other = asyncio.Event(), asyncio.Event()
         await backend.create(run, spec)
@@ -308,8 +315,8 @@ class BackendLaws:
         assert (await backend.inspect(run)).state is ProcessState.EXITED
         assert not other.is_set()
 
-    async def test_a_memo_is_kept(self, manager: Any) -> None:
-        """T2: until it is forgotten, whatever becomes of the directory."""
+    async def test_a_note_is_kept(self, manager: Any) -> None:
+        """T2: until it is removed, even if the run directory is removed first."""
         backend, before = atomic_backend(manager), None
         for memo in ("1 first", "2 second", None, None):
             run = new_run(manager)
@@ -322,27 +329,27 @@ class BackendLaws:
 
 
 def new_run(manager: Any, name: str = "job") -> ProcessRun:
-    """Give the run of a name, as a driver that knows nothing else."""
+    """Return the run directory of a name, without the state of earlier objects."""
     return ProcessRun(manager.basedir / "runs" / name, manager.backend.host)
 
 
 def atomic_backend(manager: Any) -> ProcessBackend:
-    """Give the runs of a manager whose directories tell all."""
+    """Return the backend of a manager; skip the test unless it creates directories atomically."""
     backend: ProcessBackend = manager.backend
     if not backend.atomic_create:
-        pytest.skip("this manager knows its processes by their identifiers alone")
+        pytest.skip("this manager finds its processes by their identifiers alone")
     return backend
 
 
 async def finished(backend: ProcessBackend, run: ProcessRun, spec: LaunchSpec) -> ProcessStatus:
-    """ProcessRun something to its end."""
+    """Run a process to its end, and return its status."""
     await backend.create(run, spec)
     await backend.start(run, spec)
     return await end_of(backend, run)
 
 
 async def end_of(backend: ProcessBackend, run: ProcessRun) -> ProcessStatus:
-    """Wait for the end of a run."""
+    """Wait for the end of a process, and return its status."""
     while True:
         if run in await backend.exited([run]):
             status = await backend.inspect(run, [STDOUT_FILE, STDERR])
@@ -352,24 +359,24 @@ async def end_of(backend: ProcessBackend, run: ProcessRun) -> ProcessStatus:
 
 
 async def say_go(manager: Any, run: ProcessRun) -> None:
-    """Have a script go on that waits."""
+    """Let a waiting script continue."""
     async with await manager.open(run.directory / "go", "w") as stream:
         await stream.write("")
 
 
 async def line_of(backend: ProcessBackend, manager: Any, run: ProcessRun) -> bytes:
-    """Wait for the first line of output of a run that lives."""
+    """Wait for the first line of output of a running process."""
     text = b""
     while b"\n" not in text:
         await asyncio.sleep(0.01)
-        with suppress(FileNotFoundError):  # its supervisor makes it
+        with suppress(FileNotFoundError):  # the supervisor creates it
             async with await manager.open(run.directory / STDOUT_FILE, "rb") as stream:
                 text = await stream.read()
     return text
 
 
 async def exists(manager: Any, path: Path) -> bool:
-    """Determine whether there is a file on the target."""
+    """Check whether a file exists on the target."""
     try:
         async with await manager.open(path, "rb"):
             return True
@@ -378,7 +385,7 @@ async def exists(manager: Any, path: Path) -> bool:
 
 
 async def end_of_process(manager: Any, handle: str) -> None:
-    """Wait for the end of what a manager has launched."""
+    """Wait until a process launched through the manager has exited."""
     while True:
         if handle not in await manager.get_live_pids({handle}):
             return
@@ -386,7 +393,7 @@ async def end_of_process(manager: Any, handle: str) -> None:
 
 
 async def end_of_child(manager: Any, place: Path, pid: str) -> None:
-    """Wait for the end of any process of the target; a zombie has ended."""
+    """Wait for the end of any process of the target; a zombie counts as ended."""
     script = (
         f'while read -r _ _ state _ </proc/{pid}/stat && [ "$state" != Z ]; do sleep 0.02; done'
     )

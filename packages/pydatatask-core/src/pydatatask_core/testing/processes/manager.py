@@ -1,4 +1,4 @@
-"""The contract of process managers, as tests."""
+"""Conformance tests for process managers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ProcessManagerContract"]
 SHELL = "/bin/sh"
 
 WAITS = "while [ ! -e go ]; do sleep 0.02; done"
-"""A line of a script that goes on when the test makes the file ``go``."""
+"""A shell loop that ends when the test creates the file ``go``."""
 
 HOSTILE_TEXT = (
     "",
@@ -35,40 +35,40 @@ HOSTILE_TEXT = (
 
 
 class ProcessManagerContract(BackendLaws):
-    """What holds for any process manager, and for its ``runs``.
+    """Laws of any process manager and of its ``backend``.
 
-    Give the fixture ``manager``: a manager whose ``basedir`` is there, is empty, and is removed
-    after the test, on a target with a POSIX shell. What the manager launched is ended by the test
-    that had it launched.
+    Override the fixture ``manager``: it returns a manager for a target with a POSIX shell, whose
+    ``basedir`` exists, is empty, and is removed after the test. Each test ends the processes that
+    it launches.
     """
 
     pytestmark = pytest.mark.asyncio
 
     restarts: ClassVar[bool] = True
-    """Whether another instance finds the processes again; asks for :meth:`restart`."""
+    """True if another instance finds the processes again; requires :meth:`restart`."""
 
     many: ClassVar[int] = 24
-    """How many processes to launch at once."""
+    """The number of processes launched at once."""
 
     @pytest.fixture
     def manager(self) -> Any:
-        """Give a process manager that was validated."""
-        self._demand("the fixture `manager`: a process manager that was validated")
+        """Return a validated process manager."""
+        self._demand("the fixture `manager`: a validated process manager")
 
     async def restart(self, manager: Any) -> Any:
-        """Give another instance for the same target, as after the driver has been started anew.
+        """Return another instance for the same target, as after a restart of the driver.
 
-        :param manager: what the fixture gave.
+        :param manager: The value of the fixture.
         """
         self._demand("the method `restart(manager)`: another instance for the same target")
 
     def _demand(self, what: str) -> NoReturn:
-        pytest.fail(f"{type(self).__name__} has to give {what}", pytrace=False)
+        pytest.fail(f"{type(self).__name__} must provide {what}", pytrace=False)
 
     # -- launching -------------------------------------------------------------------------------
 
     async def test_launching_does_not_wait_for_the_end(self, manager: Any) -> None:
-        """T2: the process goes on by itself."""
+        """T2: the process continues by itself."""
         place = await work_place(manager)
         handle = await launch(manager, place, WAITS)
         assert handle in await manager.get_live_pids({handle})
@@ -77,20 +77,20 @@ class ProcessManagerContract(BackendLaws):
 
     @pytest.mark.parametrize("code", [0, 1, 3, 124, 125, 126, 127, 255])
     async def test_the_exit_status_is_stored(self, manager: Any, code: int) -> None:
-        """T2: whole, once the process does not live any more."""
+        """T2: completely, before the process counts as dead."""
         place = await work_place(manager)
         handle = await launch(manager, place, f"exit {code}")
         assert await result(manager, place, handle) == code
 
     @pytest.mark.parametrize("signal", ["TERM", "KILL", "SEGV"])
-    async def test_who_is_killed_has_not_succeeded(self, manager: Any, signal: str) -> None:
-        """T2: there is an exit status, whatever ended the process."""
+    async def test_a_killed_process_has_not_succeeded(self, manager: Any, signal: str) -> None:
+        """T2: there is an exit status, however the process ended."""
         place = await work_place(manager)
         handle = await launch(manager, place, f"kill -{signal} $$; {WAITS}")
         assert await result(manager, place, handle) != 0
 
-    async def test_an_executable_that_is_missing_is_an_error(self, manager: Any) -> None:
-        """T2: at the launch, or as the exit status."""
+    async def test_a_missing_executable_is_an_error(self, manager: Any) -> None:
+        """T2: raised at the launch, or stored as the exit status."""
         place = await work_place(manager)
         try:
             handle = await spawn(manager, place, ["/nonexistent/program"])
@@ -99,8 +99,8 @@ class ProcessManagerContract(BackendLaws):
         assert await result(manager, place, handle) in (126, 127)
 
     @pytest.mark.parametrize("text", HOSTILE_TEXT, ids=ascii)
-    async def test_arguments_are_passed_as_they_are(self, manager: Any, text: str) -> None:
-        """T2: no shell reads them."""
+    async def test_arguments_are_passed_unchanged(self, manager: Any, text: str) -> None:
+        """T2: no shell interprets them."""
         place = await work_place(manager)
         script = "printf '%s|' \"$@\""
         handle = await spawn(manager, place, [SHELL, "-c", script, "sh", text, "last"])
@@ -109,7 +109,7 @@ class ProcessManagerContract(BackendLaws):
 
     @pytest.mark.parametrize("text", HOSTILE_TEXT, ids=ascii)
     async def test_variables_are_added_to_the_environment(self, manager: Any, text: str) -> None:
-        """T2: as they are, and what the target has itself stays."""
+        """T2: unchanged, and the variables of the target stay."""
         place = await work_place(manager)
         handle = await launch(
             manager, place, 'printf "%s|%s" "$ADDED" "${PATH:+path}"', environ={"ADDED": text}
@@ -118,7 +118,7 @@ class ProcessManagerContract(BackendLaws):
         assert await read_text(manager, place / "out") == f"{text}|path"
 
     async def test_the_process_runs_in_its_directory(self, manager: Any) -> None:
-        """T2: relative paths are relative to it."""
+        """T2: relative paths are resolved against it."""
         place = await work_place(manager)
         handle = await launch(manager, place, "echo here >mark; pwd -P")
         assert await result(manager, place, handle) == 0
@@ -126,7 +126,7 @@ class ProcessManagerContract(BackendLaws):
         assert (await read_text(manager, place / "out")).rstrip().endswith(place.name)
 
     async def test_streams_are_files(self, manager: Any) -> None:
-        """T2: each its own."""
+        """T2: each stream has its own file."""
         place = await work_place(manager)
         await write_text(manager, place / "in", "to read\nmore\n")
         handle = await launch(manager, place, "cat; echo bad >&2", stdin="in", stderr="err")
@@ -134,8 +134,8 @@ class ProcessManagerContract(BackendLaws):
         assert await read_text(manager, place / "out") == "to read\nmore\n"
         assert await read_text(manager, place / "err") == "bad\n"
 
-    async def test_streams_are_null_files(self, manager: Any) -> None:
-        """T2: reading ends at once, writing succeeds."""
+    async def test_streams_without_a_file_are_dev_null(self, manager: Any) -> None:
+        """T2: reading reaches the end at once, and writing succeeds."""
         place = await work_place(manager)
         script = "read -r line; echo lost; echo lost >&2; echo $? >mark"
         handle = await launch(manager, place, script, stdout=None)
@@ -143,7 +143,7 @@ class ProcessManagerContract(BackendLaws):
         assert await read_text(manager, place / "mark") == "0\n"
 
     async def test_stderr_is_interleaved_with_stdout(self, manager: Any) -> None:
-        """T2: in the order in which it was written."""
+        """T2: in the order of writing."""
         place = await work_place(manager)
         script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done"
         handle = await launch(manager, place, script, stderr=STDOUT)
@@ -151,8 +151,8 @@ class ProcessManagerContract(BackendLaws):
         expected = "".join(f"out {i}\nerr {i}\n" for i in (1, 2, 3))
         assert await read_text(manager, place / "out") == expected
 
-    async def test_many_processes_at_once_have_each_its_own_status(self, manager: Any) -> None:
-        """T1, T2: and each its own identifier."""
+    async def test_each_of_many_concurrent_processes_has_its_own_status(self, manager: Any) -> None:
+        """T1, T2: and its own identifier."""
         place = await work_place(manager)
 
         async def one(number: int) -> tuple[str, int]:
@@ -165,10 +165,10 @@ class ProcessManagerContract(BackendLaws):
         assert [code for _, code in found] == list(range(self.many))
         assert len({handle for handle, _ in found}) == self.many
 
-    # -- who lives -------------------------------------------------------------------------------
+    # -- live processes --------------------------------------------------------------------------
 
-    async def test_only_those_live_that_do(self, manager: Any) -> None:
-        """T3: whoever is asked for."""
+    async def test_only_live_processes_are_reported_as_live(self, manager: Any) -> None:
+        """T3: also if others are asked for."""
         place = await work_place(manager)
         live, dead = place / "live", place / "dead"
         await manager.mkdir(live)
@@ -183,7 +183,7 @@ class ProcessManagerContract(BackendLaws):
         await result(manager, live, backend)
 
     async def test_a_process_is_known_after_a_restart(self, manager: Any) -> None:
-        """T1, T4: by its identifier, which is all that another driver has."""
+        """T1, T4: another driver knows only the identifier."""
         if not self.restarts:
             pytest.skip(f"{type(self).__name__}.restarts is False")
         place = await work_place(manager)
@@ -195,15 +195,15 @@ class ProcessManagerContract(BackendLaws):
 
     # -- killing ---------------------------------------------------------------------------------
 
-    async def test_who_is_killed_lives_no_more_and_has_a_status(self, manager: Any) -> None:
-        """T2: killing does not keep the status from being stored."""
+    async def test_a_killed_process_is_dead_and_has_a_status(self, manager: Any) -> None:
+        """T2: the status is stored although the process was killed."""
         place = await work_place(manager)
         handle = await launch(manager, place, WAITS)
         await manager.kill(handle)
         assert await result(manager, place, handle) != 0
 
-    async def test_who_has_ended_can_be_killed(self, manager: Any) -> None:
-        """T3: nothing happens, neither to it nor to whoever has its number now."""
+    async def test_killing_a_process_that_has_exited_does_nothing(self, manager: Any) -> None:
+        """T3: neither to the process nor to another one that has its number by now."""
         place = await work_place(manager)
         handle = await launch(manager, place, "exit 5")
         await result(manager, place, handle)
@@ -213,8 +213,8 @@ class ProcessManagerContract(BackendLaws):
     # -- files -----------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("data", [b"", bytes(range(256)) * 5000], ids=len)
-    async def test_what_is_written_is_read(self, manager: Any, data: bytes) -> None:
-        """T2: byte for byte, and written anew each time."""
+    async def test_a_file_is_read_as_it_was_written(self, manager: Any, data: bytes) -> None:
+        """T2: byte for byte; writing replaces earlier contents."""
         place = await work_place(manager)
         for content in (b"something before" * 20, data):
             async with await manager.open(place / "file", "wb") as stream:
@@ -227,7 +227,7 @@ class ProcessManagerContract(BackendLaws):
         assert b"".join(parts) == data
 
     async def test_text_is_utf8(self, manager: Any) -> None:
-        """T2: with its newlines as they are."""
+        """T2: newlines are not translated."""
         place, text = await work_place(manager), "caf\N{LATIN SMALL LETTER E WITH ACUTE}\r\n\n"
         await write_text(manager, place / "file", text)
         assert await read_text(manager, place / "file") == text
@@ -235,20 +235,20 @@ class ProcessManagerContract(BackendLaws):
             assert await stream.read() == text.encode()
 
     async def test_a_missing_file_is_an_error(self, manager: Any) -> None:
-        """T2: it is not empty."""
+        """T2: it does not read as empty."""
         place = await work_place(manager)
         assert isinstance(await failure_of(manager.open(place / "absent", "rb")), OSError)
 
-    async def test_directories_are_made_with_their_parents(self, manager: Any) -> None:
-        """T2: and may be there already."""
+    async def test_directories_are_created_with_their_parents(self, manager: Any) -> None:
+        """T2: existing directories are accepted."""
         place = await work_place(manager)
         for _ in range(2):
             await manager.mkdir(place / "a" / "b" / "c")
         await write_text(manager, place / "a" / "b" / "c" / "file", "x")
         assert await read_text(manager, place / "a" / "b" / "c" / "file") == "x"
 
-    async def test_directories_are_removed_with_all_that_is_in_them(self, manager: Any) -> None:
-        """T2: and nothing beside them."""
+    async def test_directories_are_removed_with_their_contents(self, manager: Any) -> None:
+        """T2: and nothing beside them is removed."""
         place = await work_place(manager)
         await manager.mkdir(place / "a" / "b")
         await write_text(manager, place / "a" / "b" / "file", "x")
@@ -257,17 +257,17 @@ class ProcessManagerContract(BackendLaws):
         assert isinstance(await failure_of(manager.open(place / "a" / "b" / "file", "rb")), OSError)
         assert await read_text(manager, place / "ab") == "kept"
 
-    async def test_what_is_mounted_in_a_directory_is_not_removed_with_it(
+    async def test_removing_a_directory_keeps_file_systems_mounted_in_it(
         self, manager: Any
     ) -> None:
-        """T2: nor is anything that a link in it leads to. Skipped where nothing can be mounted."""
+        """T2: and the targets of links in it. Skipped if the target does not permit mounts."""
         place = await work_place(manager)
         await manager.mkdir(place / "a" / "mnt")
         await manager.mkdir(place / "kept")
         await write_text(manager, place / "kept" / "file", "x")
         mounting = "ln -s ../kept a/link && mount --bind kept a/mnt"
         if await result(manager, place, await launch(manager, place, mounting)) != 0:
-            pytest.skip("nothing can be mounted on this target")
+            pytest.skip("this target does not permit mounts")
         try:
             assert isinstance(await failure_of(manager.rmtree(place / "a")), OSError)
             assert await read_text(manager, place / "kept" / "file") == "x"
@@ -278,7 +278,7 @@ class ProcessManagerContract(BackendLaws):
 
 
 async def work_place(manager: Any) -> Path:
-    """Make a directory for a test."""
+    """Create a directory for a test."""
     place: Path = manager.basedir / "contract"
     await manager.mkdir(place)
     return place
@@ -293,7 +293,7 @@ async def spawn(
     stdout: str | None = "out",
     stderr: Any = None,
 ) -> str:
-    """Launch a command in a directory; the streams are names of files in there."""
+    """Launch a command in a directory; the streams are names of files in it."""
 
     def path(name: Any) -> Any:
         return str(place / name) if isinstance(name, str) else name
@@ -306,12 +306,12 @@ async def spawn(
 
 
 async def launch(manager: Any, place: Path, script: str, **options: Any) -> str:
-    """Launch a few lines of shell in a directory."""
+    """Launch a shell script in a directory."""
     return await spawn(manager, place, [SHELL, "-c", script], **options)
 
 
 async def result(manager: Any, place: Path, handle: str) -> int:
-    """Wait for the end of a process, and give its exit status."""
+    """Wait for the end of a process, and return its exit status."""
     await end_of_process(manager, handle)
     return int(await read_text(manager, place / "rc"))
 

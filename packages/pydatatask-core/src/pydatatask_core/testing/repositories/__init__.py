@@ -1,1 +1,1 @@
-"""The laws of repositories as tests."""
+"""Conformance tests for repositories."""

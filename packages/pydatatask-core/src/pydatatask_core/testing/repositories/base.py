@@ -1,4 +1,4 @@
-"""The contract of every repository, as tests."""
+"""Conformance tests for repositories of any kind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["RepositoryContract"]
 
 
 class RepositoryContract(DeletionLaws, ErrorLaws, NameLaws, SharingLaws, CreationLaws):
-    """What holds for any repository: membership, deletion, errors, names, cost, sharing, creation.
+    """Laws of any repository: membership, deletion, errors, names, cost, sharing, creation.
 
-    Give the fixture ``repo`` and the method ``populate``, and what else the flags of
-    :class:`~pydatatask_core.testing.RepositoryHooks` ask for.
+    Provide the fixture ``repo``, the method ``populate``, and the other members of
+    :class:`~pydatatask_core.testing.RepositoryHooks` that the flags require.
     """

@@ -1,4 +1,4 @@
-"""The contract of repositories of blobs, as tests."""
+"""Conformance tests for repositories of blobs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = ["BlobRepositoryContract"]
 MEBIBYTE = 1 << 20
 
 BLOCK = MEBIBYTE // 4
-"""How much of a large blob is in hand at once."""
+"""The size in bytes of the pieces in which a large blob is streamed."""
 
 SMALL = 7
-"""What is read in pieces of up to so many bytes is small itself, to save time."""
+"""Piece size in bytes up to which tests read a small blob only, to save time."""
 
 TEXTS = (
     "",
@@ -47,23 +47,23 @@ TEXTS = (
 class BlobRepositoryContract(
     PublicationLaws, ForgottenWriteLaws, LocalFileLaws, RepositoryContract
 ):
-    """What holds for any repository of blobs, beside what holds for any repository.
+    """Laws of repositories of blobs, in addition to those of any repository.
 
-    Give the fixture ``repo``; jobs are added by writing blobs.
+    Provide the fixture ``repo``; the suite adds jobs by writing blobs.
     """
 
     large: ClassVar[int] = 32 * MEBIBYTE
-    """How many bytes make a large blob."""
+    """The size in bytes of a large blob."""
 
     memory_bound: ClassVar[int] = 8 * MEBIBYTE
-    """How many bytes of memory suffice to stream it; 0 for a repository that lives in memory."""
+    """Memory in bytes that suffices to stream a large blob; 0 if values live in memory."""
 
     async def populate(self, repo: Any, job: str) -> None:
         """Write a small blob."""
         await write_blob(repo, job, b"the value of " + job.encode())
 
     def entries(self, repo: Any) -> dict[str, Callable[[Any], Any]]:
-        """Add opening, in each mode and of each kind."""
+        """Return the inherited entries, and opening in each mode and of each kind."""
         opening = {
             f"open {mode}": lambda job, mode=mode: repo.open(job, mode)
             for mode in ("r", "rb", "w", "wb")
@@ -77,14 +77,14 @@ class BlobRepositoryContract(
         return {**super().entries(repo), **opening, **entering}
 
     @pytest.mark.parametrize("data", [b"", bytes(range(256)) * 300, b"\r\n\n\r"], ids=len)
-    async def test_bytes_out_are_bytes_in(self, repo: Any, data: bytes) -> None:
-        """R4: all of them, and none at all."""
+    async def test_blobs_are_read_as_they_were_written(self, repo: Any, data: bytes) -> None:
+        """R4: an empty blob as well."""
         await write_blob(repo, JOB, data)
         assert await read_blob(repo, JOB) == data
         assert await repo.contains(JOB)
 
-    async def test_a_blob_is_the_sum_of_what_was_written(self, repo: Any) -> None:
-        """R4: however it was cut into writes."""
+    async def test_a_blob_is_the_concatenation_of_its_writes(self, repo: Any) -> None:
+        """R4: however the data is cut into writes."""
 
         async def check(pieces: list[bytes]) -> None:
             async with await repo.open(JOB, "wb") as stream:
@@ -96,7 +96,7 @@ class BlobRepositoryContract(
 
     @pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:20]))
     async def test_text_is_utf8_and_keeps_its_newlines(self, repo: Any, text: str) -> None:
-        """R4: what is stored is the encoded text, what is read is the text."""
+        """R4: the store holds the UTF-8 encoding, and reading decodes it."""
         async with await repo.open(JOB, "w") as stream:
             await stream.write(text[:1])
             await stream.write(text[1:])
@@ -104,8 +104,8 @@ class BlobRepositoryContract(
         async with await repo.open(JOB, "r") as stream:
             assert await stream.read() == text
 
-    async def test_any_text_comes_back(self, repo: Any) -> None:
-        """R4: whatever Unicode it is."""
+    async def test_any_text_is_read_as_it_was_written(self, repo: Any) -> None:
+        """R4: with any Unicode characters."""
 
         async def check(text: str) -> None:
             async with await repo.open(JOB, "w") as stream:
@@ -116,7 +116,7 @@ class BlobRepositoryContract(
         await for_all(st.text(), check)
 
     async def test_text_that_cannot_be_encoded_is_not_published(self, repo: Any) -> None:
-        """R3: half a surrogate pair is no text, so the writer has failed."""
+        """R3: a lone surrogate cannot be encoded, so the write fails."""
 
         async def write() -> None:
             async with await repo.open(JOB, "w") as stream:
@@ -126,16 +126,16 @@ class BlobRepositoryContract(
         assert isinstance(await failure_of(write()), UnicodeEncodeError)
         await assert_absent(repo, JOB)
 
-    async def test_bytes_that_are_no_text_are_an_error(self, repo: Any) -> None:
-        """R4: never replaced silently."""
+    async def test_reading_invalid_utf8_as_text_is_an_error(self, repo: Any) -> None:
+        """R4: invalid bytes are never replaced silently."""
         await write_blob(repo, JOB, b"caf\xe9 au lait")
         async with await repo.open(JOB, "r") as stream:
             with pytest.raises(UnicodeDecodeError):
                 await stream.read()
 
     @pytest.mark.parametrize("size", [1, 7, 4096, 100_000])
-    async def test_reading_gives_at_most_what_was_asked_for(self, repo: Any, size: int) -> None:
-        """R5: and only an empty result is the end, which stays the end."""
+    async def test_reading_returns_at_most_the_requested_size(self, repo: Any, size: int) -> None:
+        """R5: only an empty result means the end, and later reads return it again."""
         data = bytes(range(256)) * (300 if size > SMALL else 3)
         await write_blob(repo, JOB, data)
         pieces = []
@@ -148,10 +148,10 @@ class BlobRepositoryContract(
         assert b"".join(pieces) == data
 
     @pytest.mark.parametrize("size", [1, 7, 4096, 100_000])
-    async def test_reading_text_gives_at_most_what_was_asked_for(
+    async def test_reading_text_returns_at_most_the_requested_size(
         self, repo: Any, size: int
     ) -> None:
-        """R5: in characters, whole ones."""
+        """R5: measured in whole characters."""
         text = TEXTS[-1][: 9000 if size > SMALL else 50]
         await write_blob(repo, JOB, text.encode())
         pieces = []
@@ -162,8 +162,8 @@ class BlobRepositoryContract(
         assert max(map(len, pieces)) <= size
         assert "".join(pieces) == text
 
-    async def test_reading_without_a_size_gives_the_rest(self, repo: Any) -> None:
-        """R5: what was read before is not given again."""
+    async def test_reading_without_a_size_returns_the_rest(self, repo: Any) -> None:
+        """R5: data read before is not returned again."""
         await write_blob(repo, JOB, b"0123456789")
         async with await repo.open(JOB, "rb") as stream:
             assert (await stream.read(3), await stream.read()) == (b"012", b"3456789")
@@ -171,7 +171,7 @@ class BlobRepositoryContract(
             assert (await stream.read(3), await stream.read()) == ("012", "3456789")
 
     async def test_streaming_a_large_blob_takes_little_memory(self, repo: Any) -> None:
-        """R5: both ways, whatever its size."""
+        """R5: in both directions, for a blob of any size."""
         if not self.memory_bound:
             pytest.skip(f"{type(self).__name__}.memory_bound is 0")
         written, read = sha256(), sha256()
@@ -191,13 +191,13 @@ class BlobRepositoryContract(
 
     @pytest.mark.parametrize("mode", ["r", "rb"])
     async def test_an_absent_blob_cannot_be_read(self, repo: Any, mode: str) -> None:
-        """R6: this one error means that it is not there."""
+        """R6: JobNotFoundError means that the job is absent, and nothing else."""
         with pytest.raises(JobNotFoundError, match=ABSENT):
             await repo.open(ABSENT, mode)
         await assert_absent(repo, ABSENT)
 
     @pytest.mark.parametrize("mode", ["r", "rb"])
-    async def test_a_store_that_fails_does_not_call_a_blob_absent(
+    async def test_reading_from_a_store_that_fails_does_not_report_an_absent_blob(
         self, broken: Any, mode: str
     ) -> None:
         """R6: reading raises an error of the store."""
@@ -210,7 +210,7 @@ class BlobRepositoryContract(
         assert isinstance(failure, StoreError), failure
 
     @pytest.mark.parametrize("mode", ["w", "wb"])
-    async def test_a_write_that_failed_says_so(self, broken: Any, mode: str) -> None:
+    async def test_a_failed_write_raises(self, broken: Any, mode: str) -> None:
         """R6: at the latest when the stream is closed."""
 
         async def write() -> None:
@@ -221,8 +221,8 @@ class BlobRepositoryContract(
         assert isinstance(failure, StoreError), failure
 
     @pytest.mark.parametrize("mode", ["", "x", "a", "rw", "r+", "wt", "br"])
-    async def test_a_mode_that_it_does_not_have_is_refused(self, repo: Any, mode: str) -> None:
-        """R6: never taken for another one."""
+    async def test_an_unsupported_mode_is_refused(self, repo: Any, mode: str) -> None:
+        """R6: it is never taken for another mode."""
         with pytest.raises(ValueError, match="mode"):
             await repo.open(JOB, mode)
         await assert_absent(repo, JOB)

@@ -1,4 +1,4 @@
-"""R3 to R5 for blobs as local files, for code that does not await."""
+"""R3 to R5 for blobs as local files, for synchronous code."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def _in_thread(function: Any, *args: Any) -> Any:
 
 
 async def raises(repo: Any, mode: str) -> None:
-    """Write half of the file, and leave the block by an exception."""
+    """Write half of the file, and leave the block with an exception."""
 
     async def write() -> None:
         async with repo.local_file(JOB, mode) as path:
@@ -57,7 +57,7 @@ async def raises(repo: Any, mode: str) -> None:
 
 
 async def raises_while_open(repo: Any, mode: str) -> None:
-    """Write half of an ordinary file, and leave the block by an exception."""
+    """Write half through a synchronous file object, and leave the block with an exception."""
 
     async def write() -> None:
         async with repo.open_sync(JOB, mode) as file:
@@ -69,7 +69,7 @@ async def raises_while_open(repo: Any, mode: str) -> None:
 
 
 async def is_cancelled(repo: Any, mode: str) -> None:
-    """Write half of the file, and be cancelled in the block."""
+    """Write half of the file, and cancel the task within the block."""
     written = asyncio.Event()
 
     async def write() -> None:
@@ -86,14 +86,14 @@ async def is_cancelled(repo: Any, mode: str) -> None:
 
 
 async def writes_elsewhere(repo: Any, mode: str) -> None:
-    """Create another file than the one that was asked for."""
+    """Create a file with another name than the requested one."""
     with pytest.raises(LocalFileMissingError, match="instead"):
         async with repo.local_file(JOB, mode) as path:
             await _in_thread(path.with_name("another").write_bytes, b"whole")
 
 
 async def creates_a_folder(repo: Any, mode: str) -> None:
-    """Create a folder in the place of the file."""
+    """Create a directory instead of the file."""
     with pytest.raises(LocalFileMissingError, match="not a regular file"):
         async with repo.local_file(JOB, mode) as path:
             await _in_thread(path.mkdir)
@@ -107,7 +107,7 @@ WAYS = pytest.mark.parametrize(
 
 
 class LocalFileLaws(RepositoryHooks):
-    """R3: a local file is published whole when its block ends. R4: what is in it is the value."""
+    """R3: a local file is published whole when its block ends. R4: its content is the value."""
 
     large: ClassVar[int]
     memory_bound: ClassVar[int]
@@ -116,7 +116,7 @@ class LocalFileLaws(RepositoryHooks):
     async def test_a_local_file_is_published_when_its_block_ends(
         self, repo: Any, mode: str
     ) -> None:
-        """R3: whole, and not before."""
+        """R3: whole, and not earlier."""
         async with repo.local_file(JOB, mode) as path:
             assert not await _in_thread(path.exists)
             await _in_thread(path.write_bytes, NEW)
@@ -132,20 +132,20 @@ class LocalFileLaws(RepositoryHooks):
 
     @WAYS
     @WRITING
-    async def test_a_local_file_that_is_given_up_leaves_no_key(
+    async def test_an_abandoned_local_file_leaves_no_key(
         self, repo: Any, give_up: Any, mode: str
     ) -> None:
-        """R3: nothing that is ever listed."""
+        """R3: it never appears in a listing."""
         await give_up(repo, mode)
         await assert_absent(repo, JOB)
         assert await jobs_of(repo) == set()
 
     @WAYS
     @WRITING
-    async def test_a_local_file_that_is_given_up_leaves_the_old_value(
+    async def test_an_abandoned_local_file_leaves_the_old_value(
         self, repo: Any, give_up: Any, mode: str
     ) -> None:
-        """R3: whole, under its key."""
+        """R3: unchanged, under its key."""
         await _write(repo, OLD)
         await give_up(repo, mode)
         assert await _read(repo) == OLD
@@ -153,22 +153,22 @@ class LocalFileLaws(RepositoryHooks):
 
     @READING
     async def test_a_local_file_holds_the_value(self, repo: Any, mode: str) -> None:
-        """R4: all of it; it can be read by any code, and stays as it is."""
+        """R4: completely; any code can read it, and the stored value stays unchanged."""
         await _write(repo, BYTES)
         async with repo.local_file(JOB, mode) as path:
             assert await _in_thread(path.read_bytes) == BYTES
         assert await _read(repo) == BYTES
 
     @READING
-    async def test_a_value_that_is_absent_has_no_local_file(self, repo: Any, mode: str) -> None:
-        """R6: nor an ordinary one."""
+    async def test_an_absent_value_has_no_local_file(self, repo: Any, mode: str) -> None:
+        """R6: also through open_sync()."""
         for way in (repo.local_file, repo.open_sync):
             with pytest.raises(JobNotFoundError):
                 async with way(ABSENT, mode):
                     pass
 
-    async def test_code_that_does_not_await_reads_and_writes(self, repo: Any) -> None:
-        """R4: json, csv and print, through an ordinary file."""
+    async def test_synchronous_code_reads_and_writes(self, repo: Any) -> None:
+        """R4: json, csv and print work on an ordinary file object."""
         async with repo.open_sync(JOB, "w") as file:
             json.dump({"key": "\N{SNOWMAN}"}, file, ensure_ascii=False)
         async with repo.open_sync(JOB) as file:
@@ -192,8 +192,10 @@ class LocalFileLaws(RepositoryHooks):
         assert await _read(repo) == b""
 
     @pytest.mark.parametrize("mode", ["", "x", "a", "rw", "r+"])
-    async def test_a_mode_that_no_local_file_has_is_refused(self, repo: Any, mode: str) -> None:
-        """R6: never taken for another one."""
+    async def test_an_unsupported_mode_of_a_local_file_is_refused(
+        self, repo: Any, mode: str
+    ) -> None:
+        """R6: it is never taken for another mode."""
         for way in (repo.local_file, repo.open_sync):
             with pytest.raises(ValueError, match="mode"):
                 async with way(JOB, mode):
@@ -201,7 +203,7 @@ class LocalFileLaws(RepositoryHooks):
         await assert_absent(repo, JOB)
 
     async def test_a_local_file_takes_bounded_memory(self, repo: Any) -> None:
-        """R5: to write it and to read it."""
+        """R5: both for writing and for reading."""
         if not self.memory_bound:
             pytest.skip("its values live in memory")
 

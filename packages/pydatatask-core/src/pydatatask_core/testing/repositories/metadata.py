@@ -1,4 +1,4 @@
-"""The contract of repositories of metadata, as tests."""
+"""Conformance tests for repositories of metadata."""
 
 from __future__ import annotations
 
@@ -34,45 +34,45 @@ __all__ = ["MetadataRepositoryContract"]
 
 
 def _shown(value: Any) -> str:
-    # The order of a set differs between the processes that run the tests.
+    # The order of a set differs between the test processes.
     text = ", ".join(sorted(map(ascii, value))) if isinstance(value, set) else ascii(value)
     return f"{type(value).__name__} {text}"[:40]
 
 
 class MetadataRepositoryContract(RepositoryContract):
-    """What holds for any repository of metadata, beside what holds for any repository.
+    """Laws of repositories of metadata, in addition to those of any repository.
 
-    Give the fixture ``repo``; jobs are added by dumping values.
+    Provide the fixture ``repo``; the suite adds jobs by dumping values.
     """
 
     absent_info: ClassVar[Any] = {}
-    """What ``info`` gives of a job that is not there; None for one in memory."""
+    """The result of ``info`` for an absent job; None for a repository in memory."""
 
     accepts_any_object: ClassVar[bool] = False
-    """Whether it stores what is no metadata as well, unlike one that has to write it down."""
+    """True if values need not be metadata, because they are not serialized."""
 
     parses: ClassVar[bool] = True
-    """Whether a stored value can be malformed; asks for :meth:`corrupt`."""
+    """True if a stored value can be malformed; requires :meth:`corrupt`."""
 
     async def populate(self, repo: Any, job: str) -> None:
         """Dump a small value."""
         await repo.dump(job, {"the value of": job})
 
     async def corrupt(self, repo: Any, job: str) -> None:
-        """Put a value that does not parse into the store, past the repository (R6).
+        """Store a value that cannot be parsed, bypassing the repository (R6).
 
-        :param repo: what the fixture ``repo`` gave.
-        :param job: whose value it shall be.
+        :param repo: The value of the fixture ``repo``.
+        :param job: The job whose value to store.
         """
-        self._demand("the method `corrupt(repo, job)`, which stores what does not parse", "parses")
+        self._demand("the method `corrupt(repo, job)`, which stores a malformed value", "parses")
 
     def entries(self, repo: Any) -> dict[str, Callable[[Any], Any]]:
-        """Add dumping."""
+        """Return the inherited entries, and dumping."""
         return {**super().entries(repo), "dump": lambda job: repo.dump(job, {})}
 
     @pytest.mark.parametrize("value", AWKWARD_VALUES, ids=_shown)
     async def test_an_awkward_value_comes_back_as_it_was(self, repo: Any, value: Any) -> None:
-        """R4: whatever a format makes of it, and alone or within another one."""
+        """R4: alone or nested, even if a format treats it specially."""
         await repo.dump(JOB, value)
         await repo.dump(OTHER, {"a": [value]})
         assert same_metadata(await repo.info(JOB), value), await repo.info(JOB)
@@ -80,20 +80,20 @@ class MetadataRepositoryContract(RepositoryContract):
         assert await jobs_of(repo) == {JOB, OTHER}
 
     async def test_any_text_can_be_a_key_of_a_value(self, repo: Any) -> None:
-        """R4: all the awkward ones at once, and nested."""
+        """R4: all awkward keys at once, also nested."""
         value = {key: {key: number} for number, key in enumerate(AWKWARD_KEYS)}
         await repo.dump(JOB, value)
         assert same_metadata(await repo.info(JOB), value)
 
-    async def test_a_key_can_be_of_any_type_without_parts(self, repo: Any) -> None:
+    async def test_a_key_can_be_of_any_scalar_type(self, repo: Any) -> None:
         """R4: numbers, dates, None and bytes, beside texts that look like them."""
         value: dict[Any, Any] = {str(key): 0 for key in AWKWARD_KEYS_OF_OTHER_TYPES}
         value |= {key: {key: number} for number, key in enumerate(AWKWARD_KEYS_OF_OTHER_TYPES)}
         await repo.dump(JOB, value)
         assert same_metadata(await repo.info(JOB), value), await repo.info(JOB)
 
-    async def test_what_was_read_can_be_dumped_again(self, repo: Any) -> None:
-        """R4: dump(k, info(k)) is accepted, and changes nothing."""
+    async def test_a_value_that_was_read_can_be_dumped_again(self, repo: Any) -> None:
+        """R4: dump(k, info(k)) succeeds and changes nothing."""
         value = list(AWKWARD_VALUES)
         await repo.dump(JOB, value)
         await repo.dump(OTHER, await repo.info(JOB))
@@ -102,8 +102,8 @@ class MetadataRepositoryContract(RepositoryContract):
         await repo.dump(JOB, (await repo.info_all())[OTHER])
         assert same_metadata(await repo.info(JOB), value)
 
-    async def test_a_number_of_numpy_is_a_number(self, repo: Any) -> None:
-        """R4: at any place, also as a key; so are its booleans and texts, and arrays of one."""
+    async def test_numpy_scalars_are_stored_as_python_scalars(self, repo: Any) -> None:
+        """R4: anywhere, also as keys; numbers, booleans, texts and arrays of one element."""
         numpy: Any = pytest.importorskip("numpy")
         given: dict[Any, Any] = {
             "numbers": [numpy.int64(-5), numpy.uint8(200), numpy.float64(0.1), numpy.float32(0.5)],
@@ -126,11 +126,11 @@ class MetadataRepositoryContract(RepositoryContract):
         else:
             assert same_metadata(await repo.info(JOB), expected), await repo.info(JOB)
             assert same_metadata(await repo.info(OTHER), 2.5)
-        assert type(given["numbers"][0]) is numpy.int64, "the given value was changed"
+        assert type(given["numbers"][0]) is numpy.int64, "the dumped value was modified"
 
     @pytest.mark.parametrize("case", CONVERSIONS, ids=lambda case: _shown(case[0]))
     async def test_a_refusal_names_the_part_and_the_conversion(self, repo: Any, case: Any) -> None:
-        """R4: so that the user knows what to write."""
+        """R4: the user learns how to fix the value."""
         value, path, conversion = case
         failure = await failure_of(repo.dump(JOB, value))
         if not self.accepts_any_object:
@@ -144,13 +144,13 @@ class MetadataRepositoryContract(RepositoryContract):
         async def check(value: Any) -> None:
             await repo.dump(JOB, value)
             found = await repo.info(JOB)
-            assert same_metadata(found, value), f"{value!r} came back as {found!r}"
+            assert same_metadata(found, value), f"{value!r} was read as {found!r}"
             assert same_metadata((await repo.info_all())[JOB], found)
 
         await for_all(metadata_values(), check)
 
     async def test_values_survive(self, repo: Any) -> None:
-        """R4: another instance reads the same."""
+        """R4: another instance reads the same values."""
         for job, value in zip(MANY, AWKWARD_VALUES, strict=False):
             await repo.dump(job, value)
         other = await self.reopen(repo)
@@ -158,10 +158,10 @@ class MetadataRepositoryContract(RepositoryContract):
             assert same_metadata(await other.info(job), value)
 
     @pytest.mark.parametrize("value", REFUSED_VALUES, ids=lambda value: type(value).__name__)
-    async def test_what_is_no_metadata_is_refused_before_it_is_written(
+    async def test_unsupported_values_are_refused_before_writing(
         self, repo: Any, value: Any
     ) -> None:
-        """R4: alone or within a value; or, where any object is accepted, it comes back."""
+        """R4: alone or nested; a repository that accepts any object returns it unchanged."""
         await repo.dump(OTHER, "the old value")
         for job, refused in ((JOB, value), (OTHER, value), (OTHER, {"a": [0, value]})):
             failure = await failure_of(repo.dump(job, refused))
@@ -174,8 +174,8 @@ class MetadataRepositoryContract(RepositoryContract):
                 assert await repo.info(OTHER) == "the old value"
 
     @pytest.mark.parametrize("make", [list_in_itself, dict_in_itself, bottomless])
-    async def test_a_value_without_end_is_refused(self, repo: Any, make: Any) -> None:
-        """R4: one that contains itself, or is nested deeper than anybody can write."""
+    async def test_recursive_and_too_deep_values_are_refused(self, repo: Any, make: Any) -> None:
+        """R4: a value that contains itself, or is nested too deeply to serialize."""
         await repo.dump(OTHER, "the old value")
         for job in (JOB, OTHER):
             failure = await failure_of(repo.dump(job, make()))
@@ -184,8 +184,8 @@ class MetadataRepositoryContract(RepositoryContract):
         await assert_absent(repo, JOB)
         assert await repo.info(OTHER) == "the old value"
 
-    async def test_text_that_is_no_unicode_comes_back_or_is_refused(self, repo: Any) -> None:
-        """R4: half a surrogate pair cannot be written as UTF-8."""
+    async def test_text_with_lone_surrogates_comes_back_or_is_refused(self, repo: Any) -> None:
+        """R4: a lone surrogate cannot be encoded as UTF-8."""
         for value in ("\ud800", ["\udfff"], {"\udc80": 1}):
             failure = await failure_of(repo.dump(JOB, value))
             if failure is None:
@@ -195,7 +195,7 @@ class MetadataRepositoryContract(RepositoryContract):
                 await assert_absent(repo, JOB)
 
     async def test_an_absent_job_has_the_documented_info(self, repo: Any) -> None:
-        """R1: the same as before anything was stored, even if somebody has changed what he got."""
+        """R1: the same before anything is stored, and after a caller modified a result."""
         found = await repo.info(ABSENT)
         assert same_metadata(found, self.absent_info)
         if isinstance(found, dict):
@@ -203,8 +203,8 @@ class MetadataRepositoryContract(RepositoryContract):
         assert same_metadata(await repo.info(ABSENT), self.absent_info)
         await assert_absent(repo, ABSENT)
 
-    async def test_what_is_stored_is_not_changed_from_outside(self, repo: Any) -> None:
-        """R4: neither by what was dumped nor by what was given out."""
+    async def test_stored_values_do_not_alias_objects_of_the_caller(self, repo: Any) -> None:
+        """R4: modifying a dumped or returned object does not change the stored value."""
         value: Any = {"list": [1], "dict": {"a": 1}, "set": {1}, "pairs": [("a", [1])]}
         expected = copy.deepcopy(value)
         await repo.dump(JOB, value)
@@ -221,14 +221,14 @@ class MetadataRepositoryContract(RepositoryContract):
             mine["new"] = True
             assert await repo.info(JOB) == expected
 
-    async def test_a_new_value_replaces_the_old_one_whole(self, repo: Any) -> None:
-        """R3: nothing is merged."""
+    async def test_a_new_value_replaces_the_whole_old_one(self, repo: Any) -> None:
+        """R3: values are not merged."""
         await repo.dump(JOB, {"a": 1, "b": {"c": 2}, "d": "long " * 500})
         await repo.dump(JOB, {"b": {"e": 3}})
         assert await repo.info(JOB) == {"b": {"e": 3}}
 
     async def test_readers_see_whole_values_only(self, repo: Any) -> None:
-        """R3: while a key is written over and over, it is never absent, empty or mixed."""
+        """R3: a key that is rewritten repeatedly is never absent, empty or mixed."""
         await repo.dump(JOB, _large(0))
         done, found = asyncio.Event(), []
 
@@ -249,19 +249,19 @@ class MetadataRepositoryContract(RepositoryContract):
         await asyncio.gather(write(), read(), read(), read())
         assert [value for value in found if not _is_whole(value)] == []
 
-    async def test_of_many_writers_of_a_key_a_whole_one_wins(self, repo: Any) -> None:
-        """R9: however they meet."""
+    async def test_concurrent_writers_of_a_key_leave_one_whole_value(self, repo: Any) -> None:
+        """R9: in any order of their steps."""
         await asyncio.gather(*(repo.dump(JOB, _large(number)) for number in range(16)))
         assert _is_whole(await repo.info(JOB))
         assert await jobs_of(repo) == {JOB}
 
-    async def test_different_keys_are_written_at_once(self, repo: Any) -> None:
-        """R9: none is lost."""
+    async def test_different_keys_can_be_written_concurrently(self, repo: Any) -> None:
+        """R9: no value is lost."""
         await asyncio.gather(*(repo.dump(job, [job]) for job in MANY))
         assert await repo.info_all() == {job: [job] for job in MANY}
 
-    async def test_a_writer_that_was_cancelled_writes_nothing_later(self, repo: Any) -> None:
-        """R9: once a cancelled writer has ended, the value of the next one stays."""
+    async def test_a_cancelled_writer_writes_nothing_later(self, repo: Any) -> None:
+        """R9: after a cancelled write has ended, the value of the next write stays."""
         for turn in range(24):
             writing = asyncio.create_task(repo.dump(JOB, [turn, "cancelled"]))
             for _ in range(turn % 8):
@@ -271,20 +271,20 @@ class MetadataRepositoryContract(RepositoryContract):
             await repo.dump(JOB, [turn, "completed"])
             assert await repo.info(JOB) == [turn, "completed"]
 
-    async def test_a_store_that_fails_does_not_give_an_absent_value(self, broken: Any) -> None:
-        """R6: info() raises."""
+    async def test_info_from_a_store_that_fails_raises(self, broken: Any) -> None:
+        """R6: it does not return the info of an absent job."""
         failure = await failure_of(broken.info(JOB))
         assert isinstance(failure, StoreError), failure
         assert repr(self.known_as(broken, JOB)) in str(failure)
 
-    async def test_a_dump_that_failed_says_so(self, broken: Any) -> None:
-        """R6: the value is not there."""
+    async def test_a_failed_dump_raises(self, broken: Any) -> None:
+        """R6: the error names the job."""
         failure = await failure_of(broken.dump(JOB, {"a": 1}))
         assert isinstance(failure, StoreError), failure
         assert repr(self.known_as(broken, JOB)) in str(failure)
 
-    async def test_a_value_that_does_not_parse_is_an_error(self, repo: Any) -> None:
-        """R6: it is there, never taken for an absent or an empty one, and concerns its job only."""
+    async def test_a_malformed_value_is_an_error(self, repo: Any) -> None:
+        """R6: the job is neither absent nor empty, and other jobs are not affected."""
         await repo.dump(OTHER, 1)
         await self.corrupt(repo, JOB)
         assert await repo.contains(JOB)

@@ -1,4 +1,4 @@
-"""R8, R9 and R10: what listing costs, use by many at once, and what validate() does."""
+"""R8, R9 and R10: cost of listing, concurrent use, and validate()."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["CreationLaws", "SharingLaws"]
 
 
 class SharingLaws(RepositoryHooks):
-    """R8 and R9: many jobs, and many users."""
+    """R8 and R9: many jobs, and concurrent use."""
 
-    async def test_listing_costs_requests_by_the_page(self, repo: Any) -> None:
-        """R8: never a request a job."""
+    async def test_listing_costs_one_request_per_page(self, repo: Any) -> None:
+        """R8: never one request per job."""
         if not self.counts_requests:
             pytest.skip(f"{type(self).__name__}.counts_requests is False")
         for job in MANY:
@@ -33,8 +33,8 @@ class SharingLaws(RepositoryHooks):
             await repo.info_all()
             assert await self.requests(repo) - listed <= pages + 1
 
-    async def test_different_jobs_do_not_disturb_each_other(self, repo: Any) -> None:
-        """R9: adding and deleting many at once does all of it."""
+    async def test_operations_on_different_jobs_do_not_disturb_each_other(self, repo: Any) -> None:
+        """R9: concurrent additions and deletions all take effect."""
         half = len(MANY) // 2
         for job in MANY[:half]:
             await self.populate(repo, job)
@@ -43,8 +43,8 @@ class SharingLaws(RepositoryHooks):
         await asyncio.gather(*additions, *deletions, repo.keys())
         assert await jobs_of(repo) == set(MANY[half:] if self.deletes else MANY)
 
-    async def test_a_job_may_be_added_and_deleted_by_many_at_once(self, repo: Any) -> None:
-        """R9: whoever comes second finds nothing wrong."""
+    async def test_a_job_can_be_added_and_deleted_concurrently(self, repo: Any) -> None:
+        """R9: later operations do not fail because an earlier one has done the same."""
         await asyncio.gather(*(self.populate(repo, JOB) for _ in range(8)))
         assert await jobs_of(repo) == {JOB}
         if self.deletes:
@@ -53,30 +53,30 @@ class SharingLaws(RepositoryHooks):
 
 
 class CreationLaws(RepositoryHooks):
-    """R10: validate() creates what it may, and nothing else does."""
+    """R10: validate() creates the store if permitted; no other method does."""
 
     async def test_validating_again_changes_nothing(self, repo: Any) -> None:
-        """R10: every pipeline that writes to it does so."""
+        """R10: each pipeline that writes to the repository calls validate()."""
         await self.populate(repo, JOB)
         await repo.validate()
         await repo.validate()
         assert await jobs_of(repo) == {JOB}
 
-    async def test_what_was_not_created_yet_is_empty(self, missing: Any) -> None:
-        """R10: a pipeline that only reads it does not create it, and waits until it appears."""
+    async def test_a_store_that_was_not_created_yet_is_empty(self, missing: Any) -> None:
+        """R10: a pipeline that only reads does not create the store, and waits for its creation."""
         assert await ways(missing) == {"iteration": [], "keys()": [], "info_all()": []}
         await missing.info(ABSENT)
         if self.deletes:
             await missing.delete(ABSENT)
         await assert_absent(missing, JOB)
 
-    async def test_validating_creates_what_is_missing(self, missing: Any) -> None:
-        """R10: after it, jobs can be added."""
+    async def test_validating_creates_a_missing_store(self, missing: Any) -> None:
+        """R10: jobs can be added afterwards."""
         await missing.validate()
         await self.populate(missing, OTHER)
         assert await jobs_of(missing) == {OTHER}
 
-    async def test_its_repr_tells_what_it_is(self, repo: Any) -> None:
-        """R10: messages name a repository by it, in one line."""
+    async def test_the_repr_names_the_class_in_one_line(self, repo: Any) -> None:
+        """R10: messages name a repository by its repr."""
         assert type(repo).__name__ in repr(repo)
         assert "\n" not in repr(repo)

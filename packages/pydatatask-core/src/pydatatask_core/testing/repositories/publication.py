@@ -1,4 +1,4 @@
-"""R3 and R9 for blobs: a blob appears whole, or not at all."""
+"""R3 and R9 for blobs: a blob appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ OLD, NEW = b"the old value", b"the new value, which is longer"
 
 
 async def write_blob(repo: Any, job: str, data: bytes) -> None:
-    """Store a blob as one does."""
+    """Store a blob."""
     async with await repo.open(job, "wb") as stream:
         await stream.write(data)
 
 
 async def read_blob(repo: Any, job: str) -> bytes | None:
-    """Read a blob, or give None if there is none."""
+    """Read a blob; return None if it is absent."""
     try:
         async with await repo.open(job, "rb") as stream:
             data: bytes = await stream.read()
@@ -41,7 +41,7 @@ class _Interrupted(Exception):
 
 
 async def _half(repo: Any, mode: str) -> Any:
-    """Open a stream and write to it, more than once."""
+    """Open a stream and write to it several times."""
     stream = await repo.open(JOB, mode)
     for _ in range(3):
         await stream.write("half" if mode == "w" else b"half")
@@ -49,20 +49,20 @@ async def _half(repo: Any, mode: str) -> Any:
 
 
 async def raises_in_the_block(repo: Any, mode: str) -> None:
-    """Leave ``async with`` by an exception."""
+    """Leave ``async with`` with an exception."""
     with pytest.raises(_Interrupted):
         async with await _half(repo, mode):
             raise _Interrupted
 
 
 async def aborts(repo: Any, mode: str) -> None:
-    """Give up on purpose."""
+    """Abort the stream."""
     stream = await _half(repo, mode)
     await stream.abort()
 
 
 async def is_cancelled(repo: Any, mode: str) -> None:
-    """Be cancelled in the middle of the block."""
+    """Cancel the writing task within the block."""
     written = asyncio.Event()
 
     async def write() -> None:
@@ -78,7 +78,7 @@ async def is_cancelled(repo: Any, mode: str) -> None:
 
 
 async def is_dropped(repo: Any, mode: str) -> None:
-    """Forget the stream, as a program does that has a fault or ends."""
+    """Drop the last reference to the stream, as a faulty or exiting program does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         await _half(repo, mode)
@@ -94,13 +94,13 @@ MODES = pytest.mark.parametrize("mode", ["w", "wb"])
 
 
 class PublicationLaws(RepositoryHooks):
-    """R3: closing publishes, nothing else does. R9: on one key, a whole value wins."""
+    """R3: only closing publishes a value. R9: concurrent writers leave one whole value."""
 
     @MODES
     async def test_a_key_never_appears_before_its_value_is_whole(
         self, repo: Any, mode: str
     ) -> None:
-        """R3: no way to ask knows it before close()."""
+        """R3: no query shows it before close()."""
         stream = await repo.open(JOB, mode)
         await assert_absent(repo, JOB)
         await stream.write("half" if mode == "w" else b"half")
@@ -112,10 +112,8 @@ class PublicationLaws(RepositoryHooks):
 
     @WRITERS
     @MODES
-    async def test_a_writer_that_fails_leaves_no_key(
-        self, repo: Any, give_up: Any, mode: str
-    ) -> None:
-        """R3: nothing that is ever listed, and nothing in the way of the next writer."""
+    async def test_a_failed_writer_leaves_no_key(self, repo: Any, give_up: Any, mode: str) -> None:
+        """R3: it never appears in a listing, and does not hinder the next writer."""
         await give_up(repo, mode)
         await assert_absent(repo, JOB)
         assert await read_blob(repo, JOB) is None
@@ -124,16 +122,16 @@ class PublicationLaws(RepositoryHooks):
 
     @WRITERS
     @MODES
-    async def test_a_writer_that_fails_leaves_the_old_value(
+    async def test_a_failed_writer_leaves_the_old_value(
         self, repo: Any, give_up: Any, mode: str
     ) -> None:
-        """R3: whole, under its key."""
+        """R3: unchanged, under its key."""
         await write_blob(repo, JOB, OLD)
         await give_up(repo, mode)
         assert await read_blob(repo, JOB) == OLD
         assert await jobs_of(repo) == {JOB}
 
-    async def test_the_old_value_is_there_until_the_new_one_is_whole(self, repo: Any) -> None:
+    async def test_the_old_value_stays_until_the_new_one_is_whole(self, repo: Any) -> None:
         """R3: an overwritten key is never absent, empty or mixed."""
         await write_blob(repo, JOB, OLD)
         async with await repo.open(JOB, "wb") as stream:
@@ -144,13 +142,13 @@ class PublicationLaws(RepositoryHooks):
         assert await read_blob(repo, JOB) == NEW
 
     async def test_a_shorter_value_replaces_a_longer_one(self, repo: Any) -> None:
-        """R3: nothing of the old one is left."""
+        """R3: no part of the old value is left."""
         await write_blob(repo, JOB, NEW)
         await write_blob(repo, JOB, OLD)
         assert await read_blob(repo, JOB) == OLD
 
     async def test_a_reader_is_not_disturbed_by_a_new_value(self, repo: Any) -> None:
-        """R3: it goes on with the value that it was opened for."""
+        """R3: it continues with the value for which it was opened."""
         await write_blob(repo, JOB, OLD)
         async with await repo.open(JOB, "rb") as stream:
             start = await stream.read(4)
@@ -158,15 +156,15 @@ class PublicationLaws(RepositoryHooks):
             assert start + await stream.read() == OLD
 
     async def test_closing_again_publishes_nothing(self, repo: Any) -> None:
-        """R3: a closed stream has done its work."""
+        """R3: the second close() does nothing."""
         stream = await _half(repo, "wb")
         await stream.close()
         await write_blob(repo, JOB, NEW)
         await stream.close()
         assert await read_blob(repo, JOB) == NEW
 
-    async def test_a_stream_that_has_ended_takes_nothing_more(self, repo: Any) -> None:
-        """R3: neither one that was closed nor one that was aborted; both say so."""
+    async def test_writing_to_a_closed_or_aborted_stream_raises(self, repo: Any) -> None:
+        """R3: and does not change the published value."""
         closed, aborted = await _half(repo, "wb"), await _half(repo, "wb")
         await aborted.abort()
         await closed.close()
@@ -175,16 +173,16 @@ class PublicationLaws(RepositoryHooks):
                 await stream.write(b"more")
         assert await read_blob(repo, JOB) == b"halfhalfhalf"
 
-    async def test_what_was_published_survives(self, repo: Any) -> None:
-        """R3: another instance finds it, and nothing of what was given up."""
+    async def test_published_values_survive(self, repo: Any) -> None:
+        """R3: another instance finds them, and nothing of abandoned writes."""
         await raises_in_the_block(repo, "wb")
         other = await self.reopen(repo)
         await assert_absent(other, JOB)
         await write_blob(repo, JOB, NEW)
         assert await read_blob(other, JOB) == NEW
 
-    async def test_a_writer_that_was_cancelled_publishes_nothing_later(self, repo: Any) -> None:
-        """R9: once a cancelled writer has ended, the value of the next one stays."""
+    async def test_a_cancelled_writer_publishes_nothing_later(self, repo: Any) -> None:
+        """R9: after a cancelled close() has ended, the value of the next writer stays."""
         for turn in range(24):
             stream = await _half(repo, "wb")
             closing = asyncio.create_task(stream.close())
@@ -195,8 +193,8 @@ class PublicationLaws(RepositoryHooks):
             await write_blob(repo, JOB, b"turn %d" % turn)
             assert await read_blob(repo, JOB) == b"turn %d" % turn
 
-    async def test_different_keys_are_written_at_once(self, repo: Any) -> None:
-        """R9: their writers never mix."""
+    async def test_different_keys_can_be_written_concurrently(self, repo: Any) -> None:
+        """R9: their values are never mixed."""
 
         async def write(job: str) -> None:
             async with await repo.open(job, "wb") as stream:
@@ -208,8 +206,8 @@ class PublicationLaws(RepositoryHooks):
         found = {job: await read_blob(repo, job) for job in MANY}
         assert found == {job: job.encode() * 5 for job in MANY}
 
-    async def test_of_many_writers_of_a_key_a_whole_one_wins(self, repo: Any) -> None:
-        """R9: however they take turns."""
+    async def test_concurrent_writers_of_a_key_leave_one_whole_value(self, repo: Any) -> None:
+        """R9: in any order of their steps."""
         values = {bytes([65 + writer]) * 40 for writer in range(8)}
 
         async def write(value: bytes) -> None:
@@ -223,7 +221,7 @@ class PublicationLaws(RepositoryHooks):
         assert await jobs_of(repo) == {JOB}
 
     async def test_the_writer_that_closes_last_wins(self, repo: Any) -> None:
-        """R9: not the one that was opened or written last."""
+        """R9: not the writer that opened or wrote last."""
         first, second = await repo.open(JOB, "wb"), await repo.open(JOB, "wb")
         await first.write(b"first")
         await second.write(b"second")

@@ -1,4 +1,4 @@
-"""How the suites question a repository."""
+"""Queries that the suites send to a repository."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["assert_absent", "failure_of", "jobs_of", "outcome", "repository_warn
 
 
 async def jobs_of(repo: Repository) -> set[str]:
-    """List a repository in the one way that all others are measured by."""
+    """Return the jobs of a repository by iteration, the reference for all other queries."""
     return {job async for job in repo}
 
 
 async def ways(repo: Repository) -> dict[str, list[str]]:
-    """List a repository in every way there is, each sorted but with what it repeats."""
+    """List a repository in every possible way; results are sorted and keep duplicates."""
     return {
         "iteration": sorted([job async for job in repo]),
         "keys()": sorted(await repo.keys()),
@@ -30,29 +30,29 @@ async def ways(repo: Repository) -> dict[str, list[str]]:
 
 
 async def assert_absent(repo: Repository, job: str) -> None:
-    """Hold that no way to ask a repository shows a job."""
+    """Assert that no query of a repository returns a job."""
     assert not await repo.contains(job)
     assert {way for way, jobs in (await ways(repo)).items() if job in jobs} == set()
 
 
 async def outcome(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function, async or not, and give the result of it."""
+    """Call a synchronous or asynchronous function, and return its result."""
     result = function(*args)
     return await result if inspect.isawaitable(result) else result
 
 
 async def failure_of(action: Awaitable[Any] | Callable[[], Any]) -> Exception | None:
-    """Give the exception that something raises, or None if it succeeds."""
+    """Return the exception that a call or awaitable raises, or None if it succeeds."""
     try:
         await (outcome(action) if callable(action) else action)
-    except Exception as error:  # noqa: BLE001 - it is the result
+    except Exception as error:  # noqa: BLE001 - the error is the result
         return error
     return None
 
 
 @contextmanager
 def repository_warnings() -> Iterator[list[str]]:
-    """Collect the warnings that repositories log meanwhile."""
+    """Collect the warnings that repositories log within the block."""
     found: list[str] = []
 
     class Collector(logging.Handler):

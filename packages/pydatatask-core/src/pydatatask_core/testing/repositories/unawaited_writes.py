@@ -1,4 +1,4 @@
-"""R3 for writes that were not awaited: nothing of such a value is published."""
+"""R3 for writes that were not awaited: their value is not published."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["ForgottenWriteLaws"]
 
 
 def forgets(stream: Any, data: Any) -> Any:
-    """Call ``write`` and drop what it returns."""
+    """Call ``write`` and discard the result."""
     stream.write(data)
 
 
 def keeps(stream: Any, data: Any) -> Any:
-    """Call ``write`` and keep what it returns, but do not await it."""
+    """Call ``write`` and return the result without awaiting it."""
     return stream.write(data)
 
 
@@ -45,12 +45,12 @@ def prints(stream: Any, data: Any) -> Any:
 
 
 def dumps_json(stream: Any, data: Any) -> Any:
-    """Have json write to the stream."""
+    """Write to the stream with json."""
     json.dump({"data": str(data)}, stream)
 
 
 def writes_csv(stream: Any, data: Any) -> Any:
-    """Have csv write to the stream."""
+    """Write to the stream with csv."""
     csv.writer(stream).writerow([data])
 
 
@@ -68,14 +68,14 @@ def _data(mode: str, text: str = "part") -> Any:
 
 @contextmanager
 def _no_warnings() -> Iterator[None]:
-    """Ignore what Python itself says of a coroutine that was never awaited."""
+    """Ignore Python's own warning about a coroutine that was never awaited."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
 
 
 async def _end(kept: Any) -> None:
-    """End what was kept of a write."""
+    """Finish or close the result of a write."""
     if isinstance(kept, asyncio.Task):
         with suppress(StreamClosedError):
             await kept
@@ -84,14 +84,14 @@ async def _end(kept: Any) -> None:
 
 
 class ForgottenWriteLaws(RepositoryHooks):
-    """R3: closing publishes only what was written by calls that were awaited to their end."""
+    """R3: close() publishes a value only if every write was awaited to its end."""
 
     @WAYS
     @MODES
     async def test_a_write_that_is_not_awaited_leaves_no_key(
         self, repo: Any, way: Any, mode: str
     ) -> None:
-        """R3: close() raises, and what was awaited is not published either."""
+        """R3: close() raises, and the awaited writes are not published either."""
         stream = await repo.open(JOB, mode)
         await stream.write(_data(mode))
         with _no_warnings():
@@ -119,8 +119,8 @@ class ForgottenWriteLaws(RepositoryHooks):
         assert await jobs_of(repo) == {JOB}
 
     @MODES
-    async def test_writes_may_be_awaited_in_any_way(self, repo: Any, mode: str) -> None:
-        """R3: by gather(), or as asyncio tasks, if they have ended before close()."""
+    async def test_writes_can_be_awaited_in_any_way(self, repo: Any, mode: str) -> None:
+        """R3: with gather(), or as asyncio tasks that end before close()."""
         stream = await repo.open(JOB, mode)
         assert is_coroutine_function(stream.write)
         await asyncio.create_task(stream.write(_data(mode, "a")))
@@ -131,8 +131,8 @@ class ForgottenWriteLaws(RepositoryHooks):
             assert await stream.read() == b"abc"
 
     @MODES
-    async def test_a_write_that_failed_is_not_published(self, repo: Any, mode: str) -> None:
-        """R3: also if the writer goes on as if nothing had happened."""
+    async def test_a_failed_write_is_not_published(self, repo: Any, mode: str) -> None:
+        """R3: even if the writer continues as if nothing had happened."""
         stream = await repo.open(JOB, mode)
         await stream.write(_data(mode))
         with pytest.raises(TypeError):

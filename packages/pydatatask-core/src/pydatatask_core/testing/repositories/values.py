@@ -1,4 +1,4 @@
-"""Values of the data model of metadata, values that are none, and what it means to be the same."""
+"""Values of the data model of metadata, unsupported values, and a strict comparison."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ AWKWARD_TEXTS = (
     *("\0", "\x1b", "\x7f", "\x85", "\N{NO-BREAK SPACE}", "\N{LINE SEPARATOR}", "\ufeff", "\ufffe"),
     *("\N{GRINNING FACE}", "e\N{COMBINING ACUTE ACCENT}", "x" * 5000, "two words " * 50),
 )
-"""Texts that look like something else, or that a format has to escape."""
+"""Texts that resemble other types, or that formats have to escape."""
 
 AWKWARD_KEYS = (
     *AWKWARD_TEXTS,
     *("a.b", ".", "..", ".a", "a.", "$set", "$", "a$b", "_id", "__class__", "%2e"),
     *("$date", "$binary", "$numberDecimal", "__datetime__", "__type__", "$type", "!bytes"),
 )
-"""Keys that a store takes for paths, operators or marks of its own."""
+"""Keys that stores interpret as paths, operators or their own markers."""
 
 AWKWARD_KEYS_OF_OTHER_TYPES = (
     *(None, True, 0, -5, 2**70, 1.5, float("inf"), b"", b"\0key", b"x" * 200),
     *(date(2024, 5, 1), _WHEN, _WHEN.replace(tzinfo=UTC), _WHEN.replace(tzinfo=_ODD_ZONE)),
 )
-"""Keys that are no text, of which no two are equal."""
+"""Keys of types other than text; no two of them are equal."""
 
 _SHARED: list[Any] = ["shared"]
 
@@ -103,7 +103,7 @@ AWKWARD_VALUES: tuple[Any, ...] = (
     [[[[[[[[[[[[[[[[[[[[[[[[[[[[[["deep"]]]]]]]]]]]]]]]]]]]]]]]]]]]]]],
     {"mixed": [{"deep": [[[[{"a.b": {"$c": b"\0", "": -0.0}}]]]]}]},
 )
-"""What stores have been seen to change or to lose."""
+"""Values that some stores have changed or lost."""
 
 
 class _Level(IntEnum):
@@ -140,7 +140,7 @@ REFUSED_VALUES: tuple[Any, ...] = (
     *([(1, 2), 3], [(1, 2), (3,)], [_Point(1, 2)], {(1, 2)}, {frozenset({1})}),
     *({("a",): "a"}, {_Text("a"): "a"}, {_Level.LOW: 1}, {"a": [1, {"b": (1, 2)}]}),
 )
-"""What is no metadata: it would come back as something else, or not at all."""
+"""Unsupported values: reading would return another value or fail."""
 
 CONVERSIONS: tuple[tuple[Any, str, str], ...] = (
     ((1, 2), "", "list(...)"),
@@ -160,25 +160,25 @@ CONVERSIONS: tuple[tuple[Any, str, str], ...] = (
     ({"a": {(1, 2): 3}}, "['a'] has the key (1, 2)", "list(...)"),
     ({"a": {1, (1, 2)}}, "['a'] has the member (1, 2)", "list(...)"),
 )
-"""Values that are refused, the path to the part at fault, and the conversion to write."""
+"""Unsupported values, the path to the unsupported part, and the conversion to use."""
 
 
 def list_in_itself() -> list[Any]:
-    """Make a list that contains itself, further down."""
+    """Return a list that contains itself at a deeper level."""
     outer: list[Any] = []
     outer.append({"up": outer})
     return outer
 
 
 def dict_in_itself() -> dict[str, Any]:
-    """Make a dict that contains itself, further down."""
+    """Return a dict that contains itself at a deeper level."""
     outer: dict[str, Any] = {}
     outer["down"] = [outer]
     return outer
 
 
 def bottomless() -> list[Any]:
-    """Make a list that is nested so deeply that no recursion gets to its end."""
+    """Return a list nested more deeply than the recursion limit."""
     outer: list[Any] = []
     for _ in range(10_000):
         outer = [outer]
@@ -186,7 +186,7 @@ def bottomless() -> list[Any]:
 
 
 def metadata_values() -> st.SearchStrategy[Any]:
-    """Generate values of the data model, nested, with what is awkward among them."""
+    """Return a strategy for nested values of the data model, with awkward ones among them."""
     texts = st.text() | st.sampled_from(AWKWARD_TEXTS)
     minutes = st.integers(-24 * 60 + 1, 24 * 60 - 1)
     zones = minutes.map(lambda offset: timezone(timedelta(minutes=offset)))
@@ -218,10 +218,10 @@ def metadata_values() -> st.SearchStrategy[Any]:
 
 
 def same_metadata(one: Any, other: Any) -> bool:
-    """Tell whether two values are the same, more strictly than ``==`` does.
+    """Check whether two values are equal, more strictly than ``==`` does.
 
-    Of the same types all the way down; floats bit by bit, so that ``nan`` is itself and ``-0.0``
-    not ``0.0``; datetimes on the same clock with the same offset.
+    Types are equal at all levels; floats are equal bit by bit, so that ``nan`` equals itself and
+    ``-0.0`` differs from ``0.0``; datetimes have the same local time and the same offset.
     """
     kind = type(one)
     if type(other) is not kind:
@@ -268,14 +268,15 @@ _COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
 async def for_all(
     strategy: st.SearchStrategy[Any], check: Callable[[Any], Awaitable[None]]
 ) -> None:
-    """Hold a statement to generated values, in the running loop.
+    """Check a statement for generated values, in the running loop.
 
-    As many as the current profile of hypothesis says; a profile with fewer suits a slow server.
-    A test that calls this is an ordinary one: it may use fixtures, be overridden, and be called
-    by ``super()``, which a test that hypothesis has decorated may not.
+    The number of values is set by the current hypothesis profile; choose a profile with fewer
+    values for a slow server. A test that calls this function is an ordinary test: it can use
+    fixtures, be overridden, and be called through ``super()``, unlike a test that is decorated
+    with ``given``.
 
-    :param strategy: what to generate.
-    :param check: raises if the statement does not hold for a value.
+    :param strategy: The values to generate.
+    :param check: A function that raises if the statement is false for a value.
     """
     loop = asyncio.get_running_loop()
 
