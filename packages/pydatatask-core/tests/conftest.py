@@ -1,4 +1,4 @@
-"""What all tests of the core share."""
+"""Fixtures for all tests of the core."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     """Fail a test in which the core blocks the event loop.
 
-    One call that waits for a disk holds up every task of a pipeline, and no test would notice it
-    on a fast disk. Only calls that the core makes count: a test may look into a folder as it
-    likes, and pytest and hypothesis do so behind its back. The suites are tests, too.
+    A call that waits for a disk delays every task of a pipeline, and with a fast disk no other
+    test detects it. Only calls made by the core count: tests, pytest, hypothesis and the
+    conformance suites may block.
     """
     with blockbuster.blockbuster_ctx(
         scanned_modules=["pydatatask_core"], excluded_modules=["pydatatask_core.testing"]

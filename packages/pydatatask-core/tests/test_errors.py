@@ -1,4 +1,4 @@
-"""Errors: one tree, as it is drawn, whose members travel between processes whole."""
+"""Errors: the documented hierarchy, and pickling between processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ KINDS = [getattr(errors, name) for name in errors.__all__]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_error_survives_pickling_and_copying_whole(kind: Any) -> None:
+def test_an_error_survives_pickling_and_copying(kind: Any) -> None:
     error = kind(*ARGUMENTS.get(kind.__name__, ("a whole sentence",)))
 
     for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
@@ -42,7 +42,7 @@ def test_an_error_survives_pickling_and_copying_whole(kind: Any) -> None:
         assert getattr(again, "errno", None) == getattr(error, "errno", None)
 
 
-def test_the_tree_is_as_it_is_drawn() -> None:
+def test_the_hierarchy_is_as_documented() -> None:
     tree = errors.__doc__.split("::")[1].split("Each class")[0]
     drawn = re.findall(r"^    ([│ ├└─]*)(\w+Error)\b(?: +\(([\w, ]+)\))?", tree, re.MULTILINE)
     above: dict[int, Any] = {}
@@ -56,5 +56,5 @@ def test_the_tree_is_as_it_is_drawn() -> None:
     assert {name for _, name, _ in drawn} == set(errors.__all__)
 
 
-def test_a_name_without_end_is_cut_in_the_message() -> None:
+def test_an_overlong_name_is_truncated_in_the_message() -> None:
     assert len(str(errors.InvalidJobIdError("x" * 10_000, "repo", "a rule"))) < 500

@@ -1,4 +1,4 @@
-"""Stores that fail for real, for the tests of the repositories in files."""
+"""Stores that really fail, for the tests of file repositories."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder on a file system of its own that holds 256 KiB."""
+    """Return a folder on its own file system with a capacity of 256 KiB."""
     place = tmp_path / "disk"
     place.mkdir()
     mounting = subprocess.run(
@@ -25,7 +25,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         check=False,
     )
     if mounting.returncode:
-        reason = f"a tmpfs cannot be mounted here: {mounting.stderr.strip()}"
+        reason = f"cannot mount a tmpfs: {mounting.stderr.strip()}"
         if os.environ.get("PYDATATASK_TEST_REQUIRE_SERVICES") == "1":
             pytest.fail(reason)
         pytest.skip(reason)

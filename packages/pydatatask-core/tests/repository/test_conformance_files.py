@@ -1,4 +1,4 @@
-"""The suites over the repositories in local folders."""
+"""Conformance of the repositories in local folders."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class InFolder(RepositoryHooks):
-    """What all of them have in common: a folder that can be absent, broken and littered."""
+    """Hooks of all file repositories: the folder can be missing, broken or littered."""
 
     kind: Any
     options: ClassVar[dict[str, Any]] = {}
@@ -38,7 +38,7 @@ class InFolder(RepositoryHooks):
 
     @pytest.fixture
     def broken(self, tmp_path: Path) -> Any:
-        # A link to itself fails for root, too, whom no permission stops.
+        # A link to itself also fails for root, which permissions do not restrict.
         (tmp_path / "loop").symlink_to("loop")
         return self.kind(tmp_path / "loop", **self.options)
 
@@ -77,7 +77,7 @@ class TestDurableFileRepository(TestFileRepository):
 
 
 class DottedFiles(FileRepository):
-    """One that allows more characters, as the specification provides for."""
+    """A subclass that permits more characters in job ids, as documented."""
 
     CHARSET = FileRepository.CHARSET + "-_."
 
@@ -133,7 +133,7 @@ class DotsAnywhere(DirectoryRepository):
 
 
 @pytest.mark.parametrize("name", [".", ".."])
-async def test_the_folder_itself_is_no_job_whatever_characters_are_allowed(
+async def test_the_folder_itself_is_not_a_job_even_if_dots_are_permitted(
     tmp_path: Path, name: str
 ) -> None:
     repo = DotsAnywhere(tmp_path / "jobs")

@@ -1,4 +1,4 @@
-"""The suites over the repositories in memory."""
+"""Conformance of the repositories in memory."""
 
 from __future__ import annotations
 

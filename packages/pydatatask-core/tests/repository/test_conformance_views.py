@@ -1,7 +1,7 @@
-"""The suites over the repositories that are made of others.
+"""Conformance of the views.
 
-The others are folders, so that a view has to bear what a store can do: change behind its back,
-fail, or not be there yet.
+The repositories below are folders, because a view has to handle stores that change independently,
+fail, or do not exist yet.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class OfFolders(RepositoryContract):
 
     @pytest.fixture
     async def broken(self, tmp_path: Path) -> Any:
-        """Break one of those below; what the others say is not enough to answer."""
+        """Break one repository below the view; the answers of the others do not suffice."""
         self.path = tmp_path
         repo = self.over(tmp_path)
         for child in self.stored(repo):
@@ -75,10 +75,10 @@ class OfFolders(RepositoryContract):
         return repo
 
     async def prepare(self, repo: Any) -> None:
-        """Add what the view must not show."""
+        """Add jobs that the view must not show."""
 
     async def prepare_beside_broken(self, child: Any) -> None:
-        """Add what makes the answer depend on the broken one."""
+        """Add jobs that make the answer depend on the broken repository."""
 
     def stored(self, repo: Any) -> list[Any]:
         return [child for child in repo.children.values() if hasattr(child, "basedir")]
@@ -99,13 +99,13 @@ class OfFolders(RepositoryContract):
 
 
 class ValidatingNothing(OfFolders):
-    """A view that is not written to, so that there is nothing for it to create or to try out."""
+    """A view that is not written to, so that validate() has nothing to create or check."""
 
-    @pytest.mark.skip(reason="what is below a view is validated by itself")
+    @pytest.mark.skip(reason="the repositories below a view validate themselves")
     async def test_validating_creates_a_missing_store(self, missing: Any) -> None:
         raise NotImplementedError
 
-    @pytest.mark.skip(reason="what is below a view is validated by itself")
+    @pytest.mark.skip(reason="the repositories below a view validate themselves")
     async def test_validating_a_broken_repository_raises(self, broken: Any) -> None:
         raise NotImplementedError
 
@@ -167,7 +167,7 @@ class TestBlocking(ValidatingNothing):
 class TestBlockingWhoseBlockIsBroken(TestBlocking):
     broken_one = "other"
 
-    @pytest.mark.skip(reason="deleting asks the source only")
+    @pytest.mark.skip(reason="delete() accesses the source only")
     async def test_a_failed_deletion_raises(self, broken: Any) -> None:
         raise NotImplementedError
 
@@ -213,7 +213,7 @@ class TestSucceeded(ValidatingNothing):
 
 
 class Related(OfFolders):
-    """Every job of the suites has a translation, under a name of another kind."""
+    """A view in which every job of the suites is translated to a different name."""
 
     folders = ("one",)
     prefetch = True

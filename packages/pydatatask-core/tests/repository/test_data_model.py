@@ -1,4 +1,4 @@
-"""What metadata hold, and what happens to values on their way between stores."""
+"""The data model of metadata, and values copied between stores."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def converted(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [YamlMetadataFileRepository, JsonMetadataFileRepository])
-async def test_a_job_copies_whatever_was_written_by_hand(tmp_path: Path, kind: Any) -> None:
+async def test_a_job_copies_handwritten_values(tmp_path: Path, kind: Any) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.yaml").write_text("day: 2024-05-01\n2024: x\n")
     (tmp_path / "in" / "b.yaml").write_text("a: !!omap [b: 1, c: {2: 3}]\nd: !!set {e, 1}\n")
@@ -61,13 +61,13 @@ async def test_a_job_copies_whatever_was_written_by_hand(tmp_path: Path, kind: A
     assert "c.yaml', line 2, column 1: the key 'level' occurs twice" in record["exception"]
 
 
-def test_a_value_without_numpy_in_it_is_not_copied() -> None:
+def test_a_value_without_numpy_scalars_is_not_copied() -> None:
     value = {"a": [1, {2: [("b", {3})]}], "c": {"d": 1}}
     found = converted(value)
     assert found is value
 
 
-def test_a_value_is_copied_where_numpy_is_in_it_and_not_changed() -> None:
+def test_a_value_with_numpy_scalars_is_copied_and_not_changed() -> None:
     numpy: Any = pytest.importorskip("numpy")
     inner = {"b": [numpy.float64(1.5)]}
     value = {"a": inner, "c": [1]}
@@ -90,7 +90,7 @@ def test_a_value_is_copied_where_numpy_is_in_it_and_not_changed() -> None:
         (lambda numpy: numpy.zeros(1, "i,i")[0], "numpy.void, .* convert it with .tolist()"),
     ],
 )
-def test_what_of_numpy_is_no_number_is_refused_with_the_conversion(make: Any, named: str) -> None:
+def test_other_numpy_types_are_refused_with_the_conversion(make: Any, named: str) -> None:
     value = make(pytest.importorskip("numpy"))
     with pytest.raises(UnsupportedValueError, match=rf"value\['a'\]\[0\] is an? {named}|{named}"):
         converted({"a": [value]})
@@ -106,7 +106,7 @@ def test_numpy_is_not_imported() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-async def test_what_is_not_awaited_is_refused_with_the_word_to_write() -> None:
+async def test_a_coroutine_is_refused_with_a_hint_to_await_it() -> None:
     coroutine = REPO.info("a")
     with pytest.raises(UnsupportedValueError, match=r"is a coroutine, .*; await it first"):
         converted({"a": coroutine})
@@ -121,7 +121,7 @@ async def test_what_is_not_awaited_is_refused_with_the_word_to_write() -> None:
         (lambda inner: [(inner, 0)], MAX_DEPTH // 2),
     ],
 )
-def test_levels_count_however_they_are_made(make: Any, levels: int) -> None:
+def test_every_kind_of_container_counts_as_a_level(make: Any, levels: int) -> None:
     value: Any = 0
     for _ in range(levels):
         value = make(value)
@@ -163,7 +163,7 @@ async def test_memory_shares_no_container_with_its_callers(value: Any) -> None:
 
 
 def spoil(value: Any) -> None:
-    """Change a container, and those within it."""
+    """Modify a container and all nested ones."""
     for part in list(value.values() if isinstance(value, dict) else value):
         if isinstance(part, dict | list | set | tuple | bytearray):
             spoil(part)
@@ -178,7 +178,7 @@ def spoil(value: Any) -> None:
 
 
 HUGE = 10**5000
-"""An integer of more digits than Python writes as a decimal, so that its ``repr`` raises."""
+"""An integer with more digits than Python converts to decimal, so that its ``repr`` raises."""
 
 
 @pytest.mark.parametrize("kind", [YamlMetadataFileRepository, JsonMetadataFileRepository])
@@ -197,6 +197,6 @@ async def test_an_enormous_integer_is_written_and_read(
     [{(HUGE,): 1}, {(HUGE,)}, {HUGE: (1, 2)}, [{"a": {(HUGE,)}}]],
     ids=["key", "member", "value", "inside"],
 )
-def test_an_enormous_integer_in_what_is_refused_keeps_the_message(value: Any) -> None:
+def test_an_enormous_integer_in_a_refused_value_keeps_the_message(value: Any) -> None:
     with pytest.raises(UnsupportedValueError, match="tuple, which metadata cannot hold"):
         converted(value)

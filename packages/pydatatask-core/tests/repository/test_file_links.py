@@ -1,4 +1,4 @@
-"""With ``follow_links=False`` a symbolic link in a folder is never followed, and is no member."""
+"""``follow_links=False``: symbolic links in a folder are neither followed nor members."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ CASES = pytest.mark.parametrize("case_insensitive", [False, True])
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """Return a file, parsable as YAML and as JSON, that a link in the folder leads to."""
+    """Return a file, valid as YAML and as JSON, as the target of a link in the folder."""
     path = tmp_path / "secret"
     path.write_text('"top secret"')
     return path
 
 
 def linked(kind: Any, tmp_path: Path, target: Path, **options: Any) -> Any:
-    """Return a repository in whose folder ``a`` is a link and ``b`` a value."""
+    """Return a repository in whose folder ``a`` is a link and ``b`` is a value."""
     repo = kind(tmp_path / "store", **options)
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / f"a{repo.extension}").symlink_to(target)
@@ -67,7 +67,7 @@ async def test_links_to_files_are_followed_by_default(
 
 @pytest.mark.parametrize("kind", FILES)
 @CASES
-async def test_a_link_to_a_file_is_no_member_and_not_opened(
+async def test_a_link_to_a_file_is_not_a_member_and_not_opened(
     tmp_path: Path, secret: Path, kind: Any, case_insensitive: bool
 ) -> None:
     repo = linked(kind, tmp_path, secret, case_insensitive=case_insensitive, follow_links=False)
@@ -85,7 +85,7 @@ async def test_a_link_to_a_file_is_no_member_and_not_opened(
 
 @pytest.mark.parametrize("kind", FILES)
 @CASES
-async def test_a_link_to_a_file_is_not_deleted_and_replaced_by_a_value(
+async def test_a_link_to_a_file_is_not_deleted_but_replaced_by_a_new_value(
     tmp_path: Path, secret: Path, kind: Any, case_insensitive: bool
 ) -> None:
     repo = linked(kind, tmp_path, secret, case_insensitive=case_insensitive, follow_links=False)
@@ -118,7 +118,7 @@ async def test_metadata_behind_a_link_are_absent_and_dumping_replaces_the_link(
     assert is_unchanged(secret)
 
 
-async def test_the_path_of_a_link_is_given_to_no_script(tmp_path: Path, secret: Path) -> None:
+async def test_info_never_returns_the_path_of_a_link(tmp_path: Path, secret: Path) -> None:
     files = linked(FileRepository, tmp_path, secret, follow_links=False)
 
     assert await files.info("b") == str(tmp_path / "store" / "b")
@@ -129,7 +129,7 @@ async def test_the_path_of_a_link_is_given_to_no_script(tmp_path: Path, secret: 
 
 
 @pytest.mark.parametrize("discard_empty", [False, True])
-async def test_a_link_to_a_directory_is_no_member_and_not_entered(
+async def test_a_link_to_a_directory_is_not_a_member_and_not_entered(
     tmp_path: Path, discard_empty: bool
 ) -> None:
     target = tmp_path / "elsewhere"
@@ -154,7 +154,7 @@ async def test_a_link_to_a_directory_is_no_member_and_not_entered(
     assert os.listdir(target) == ["file"]
 
 
-async def test_a_link_that_appears_after_a_listing_is_no_member_either(
+async def test_a_link_that_appears_after_a_listing_is_not_a_member_either(
     tmp_path: Path, secret: Path
 ) -> None:
     repo = linked(FileRepository, tmp_path, secret, follow_links=False)
@@ -173,7 +173,7 @@ async def test_the_folder_itself_may_be_a_link(tmp_path: Path, secret: Path) -> 
     assert await FileRepository(tmp_path / "link", follow_links=False).keys() == {"b"}
 
 
-def test_the_option_is_shown_checked_and_copied(tmp_path: Path) -> None:
+def test_the_option_is_shown_validated_and_pickled(tmp_path: Path) -> None:
     for kind in (*FILES, DirectoryRepository):
         repo = kind("store", follow_links=False)
         assert repr(repo) == f"{kind.__name__}('store', follow_links=False)"

@@ -1,4 +1,4 @@
-"""A document of YAML that was made to run code, or to use up memory or time, does neither."""
+"""YAML documents written to run code or to exhaust memory or time do neither."""
 
 from __future__ import annotations
 

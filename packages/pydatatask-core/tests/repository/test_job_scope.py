@@ -1,4 +1,4 @@
-"""What a job's scope learns of publications and calls."""
+"""Publications and calls that the scope of a job records."""
 
 from __future__ import annotations
 
@@ -66,13 +66,13 @@ def repo(request: Any, tmp_path: Any) -> Any:
     return request.param(tmp_path / "data")
 
 
-async def test_without_a_job_there_is_no_scope(repo: Any) -> None:
+async def test_without_a_job_no_scope_is_active(repo: Any) -> None:
     assert current_scope() is None
     await write(repo, "a")
     assert await repo.contains("a")
 
 
-async def test_a_scope_knows_which_repositories_were_written(repo: Any) -> None:
+async def test_a_scope_records_which_repositories_were_written(repo: Any) -> None:
     other = type(repo)() if "InProcess" in type(repo).__name__ else type(repo)("elsewhere")
     with body() as scope:
         assert current_scope() is scope
@@ -82,7 +82,7 @@ async def test_a_scope_knows_which_repositories_were_written(repo: Any) -> None:
         assert not scope.wrote_to(other)
 
 
-async def test_reading_and_giving_up_are_no_publications(tmp_path: Any) -> None:
+async def test_reads_and_aborted_writes_are_not_publications(tmp_path: Any) -> None:
     for blobs in (InProcessBlobRepository(), FileRepository(tmp_path)):
         await write(blobs, "old")
         with body() as scope:
@@ -94,14 +94,14 @@ async def test_reading_and_giving_up_are_no_publications(tmp_path: Any) -> None:
             assert not scope.wrote_to(blobs)
 
 
-async def test_a_directory_that_is_made_empty_is_written(tmp_path: Any) -> None:
+async def test_creating_an_empty_directory_counts_as_a_write(tmp_path: Any) -> None:
     repo = DirectoryRepository(tmp_path)
     with body() as scope:
         await repo.mkdir("a")
         assert scope.wrote_to(repo)
 
 
-async def test_another_object_for_the_same_place_counts(tmp_path: Any) -> None:
+async def test_another_instance_for_the_same_data_counts(tmp_path: Any) -> None:
     with body() as scope:
         await write(FileRepository(tmp_path), "a")
         assert scope.wrote_to(FileRepository(tmp_path))
@@ -121,7 +121,7 @@ async def test_a_view_is_written_through_its_base_alone() -> None:
     assert await base.contains("b")
 
 
-async def test_a_stream_reports_to_the_scope_that_it_was_opened_in() -> None:
+async def test_a_stream_reports_to_the_scope_in_which_it_was_opened() -> None:
     repo = InProcessBlobRepository()
     with body() as scope:
         stream = await repo.open("a", "w")
@@ -135,7 +135,7 @@ async def test_a_stream_reports_to_the_scope_that_it_was_opened_in() -> None:
     assert not outer.wrote_to(repo)
 
 
-async def test_what_still_runs_when_the_body_has_ended_publishes_nothing(repo: Any) -> None:
+async def test_a_task_that_outlives_the_body_publishes_nothing(repo: Any) -> None:
     ended = asyncio.Event()
 
     async def late() -> None:
@@ -151,7 +151,7 @@ async def test_what_still_runs_when_the_body_has_ended_publishes_nothing(repo: A
     assert not await repo.contains("late")
 
 
-async def test_a_hook_learns_of_each_key_before_it_appears_and_may_refuse(repo: Any) -> None:
+async def test_a_hook_is_called_before_each_key_appears_and_may_refuse(repo: Any) -> None:
     seen = []
 
     def hook(repository: Repository, job: str) -> None:
@@ -168,7 +168,7 @@ async def test_a_hook_learns_of_each_key_before_it_appears_and_may_refuse(repo: 
     assert await repo.keys() == {"allowed"}
 
 
-async def test_what_another_process_wrote_is_known_by_its_place(tmp_path: Any) -> None:
+async def test_writes_of_another_process_are_matched_by_identity(tmp_path: Any) -> None:
     with body() as there:
         await write(FileRepository(tmp_path), "a")
     here = JobScope("task", "a")
@@ -200,7 +200,7 @@ async def test_a_scope_lists_the_calls_that_have_not_ended() -> None:
         assert scope.unfinished() == []
 
 
-async def test_a_scope_keeps_few_of_many_calls() -> None:
+async def test_a_scope_keeps_only_some_of_many_finished_calls() -> None:
     repo = InProcessMetadataRepository()
     with body() as scope:
         forgotten = repo.dump("forgotten", 0)

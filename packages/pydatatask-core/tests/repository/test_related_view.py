@@ -1,4 +1,4 @@
-"""A related-item repository stands in for its base, with other names for the jobs."""
+"""RelatedItemRepository: its base repository, with other names for the jobs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Shelf(InProcessMetadataRepository):
-    """A third party's repository, with methods of its own."""
+    """A third party's repository with additional methods."""
 
     purpose = "books"
 
@@ -81,7 +81,7 @@ def related(shelf: Shelf, translator: InProcessMetadataRepository) -> Any:
     return RelatedItemRepository(shelf, translator)
 
 
-async def test_a_job_without_translation_cannot_be_opened_and_the_message_names_it(
+async def test_the_error_for_a_job_without_translation_names_the_job(
     related: Any,
 ) -> None:
     with pytest.raises(JobNotFoundError, match="'root'"):
@@ -90,13 +90,13 @@ async def test_a_job_without_translation_cannot_be_opened_and_the_message_names_
         await related.dump("nothing", 1)
 
 
-async def test_a_name_that_is_no_job_id_of_the_translator_is_refused(related: Any) -> None:
+async def test_an_invalid_job_id_of_the_translator_is_refused(related: Any) -> None:
     with pytest.raises(InvalidJobIdError):
         await related.lend("../b1", to="me")
     assert not await related.contains("../b1")
 
 
-async def test_what_the_base_does_not_have_is_not_there(related: Any) -> None:
+async def test_the_view_has_only_the_attributes_of_its_base(related: Any) -> None:
     assert not hasattr(related, "open")
     with pytest.raises(AttributeError, match="'Shelf' object has no attribute 'lost'"):
         _ = related.lost
@@ -107,7 +107,7 @@ def test_only_repositories_can_be_related(shelf: Shelf) -> None:
         RelatedItemRepository(shelf, {})  # type: ignore[arg-type]
 
 
-async def test_deleting_does_nothing_unless_it_is_allowed_and_then_deletes_from_the_base_only(
+async def test_deleting_does_nothing_unless_allowed_and_never_deletes_the_translation(
     shelf: Shelf, translator: InProcessMetadataRepository, related: Any
 ) -> None:
     await related.delete("one")
@@ -118,7 +118,7 @@ async def test_deleting_does_nothing_unless_it_is_allowed_and_then_deletes_from_
     assert "one" in translator.data
 
 
-def test_it_is_an_instance_of_what_its_base_is(related: Any) -> None:
+def test_the_view_is_an_instance_of_the_class_of_its_base(related: Any) -> None:
     assert isinstance(related, Shelf)
     assert isinstance(related, MetadataRepository)
     assert isinstance(related, RelatedItemRepository)
@@ -127,7 +127,7 @@ def test_it_is_an_instance_of_what_its_base_is(related: Any) -> None:
     assert type(related) is RelatedItemRepository
 
 
-async def test_every_method_of_the_base_that_takes_a_job_gets_the_translated_one(
+async def test_methods_of_the_base_get_the_translated_job(
     related: Any,
 ) -> None:
     assert await related.lend("one", "me") == "b1 to me for 14"
@@ -140,7 +140,7 @@ async def test_every_method_of_the_base_that_takes_a_job_gets_the_translated_one
     assert await related.missing("one") == "b1"
 
 
-async def test_a_method_that_cannot_wait_works_once_the_translation_is_known(
+async def test_a_synchronous_method_works_once_the_translation_is_known(
     shelf: Shelf, translator: InProcessMetadataRepository
 ) -> None:
     for prefetch in (True, False):
@@ -154,14 +154,14 @@ async def test_a_method_that_cannot_wait_works_once_the_translation_is_known(
         assert related.spine("one") == "spine of b1"
 
 
-async def test_what_takes_no_job_is_the_bases_own(related: Any, shelf: Shelf) -> None:
+async def test_members_without_a_job_are_those_of_the_base(related: Any, shelf: Shelf) -> None:
     assert related.purpose == "books"
     assert related.data is shelf.data
     assert await related.count() == 2
     assert related.of("one") == "one"
 
 
-def test_help_shows_the_bases_method(related: Any) -> None:
+def test_help_shows_the_method_of_the_base(related: Any) -> None:
     assert inspect.getdoc(related.lend) == "Lend a book."
     assert (
         str(inspect.signature(related.lend))
@@ -171,7 +171,7 @@ def test_help_shows_the_bases_method(related: Any) -> None:
     assert inspect.isasyncgenfunction(related.pages)
 
 
-def test_a_wrong_call_is_a_type_error_as_it_is_for_the_base(related: Any) -> None:
+def test_a_wrong_call_raises_a_type_error_as_for_the_base(related: Any) -> None:
     with pytest.raises(TypeError, match="missing a required argument"):
         asyncio.run(related.lend("one"))
 
@@ -198,7 +198,7 @@ async def test_directories_are_built_under_the_translated_name(
     assert (tmp_path / "b1" / "file").read_text() == "x"
 
 
-def test_it_survives_pickling_where_its_repositories_do(tmp_path: Path) -> None:
+def test_the_view_can_be_pickled_if_its_repositories_can(tmp_path: Path) -> None:
     translator = YamlMetadataFileRepository(tmp_path / "t")
     related = RelatedItemRepository(FileRepository(tmp_path / "x"), translator, True, False)
 
@@ -210,7 +210,7 @@ def test_it_survives_pickling_where_its_repositories_do(tmp_path: Path) -> None:
     assert repr(again) == repr(related)
 
 
-async def test_two_jobs_may_stand_for_one(shelf: Shelf) -> None:
+async def test_two_jobs_may_have_the_same_translation(shelf: Shelf) -> None:
     related = RelatedItemRepository(shelf, InProcessMetadataRepository({"x": "b1", "y": "b1"}))
     assert await related.info_all() == {"x": 1, "y": 1}
 
@@ -219,7 +219,7 @@ class Dashed(InProcessMetadataRepository):
     CHARSET = InProcessMetadataRepository.CHARSET + "-"
 
 
-async def test_a_base_below_a_view_says_itself_which_names_are_job_ids() -> None:
+async def test_the_base_decides_which_translations_are_valid_job_ids() -> None:
     base = MapRepository(Dashed({"b-1": 1}), lambda value: value)
     related = RelatedItemRepository(base, Dashed({"a-1": "b-1"}))
     assert await related.keys() == {"a-1"}
@@ -246,7 +246,7 @@ async def test_prefetched_translations_are_read_once_for_each_new_job(shelf: She
 
 
 @pytest.mark.parametrize("value", [None, {}])
-async def test_that_there_is_no_translation_is_read_once_as_well(shelf: Shelf, value: Any) -> None:
+async def test_a_missing_translation_is_also_read_once(shelf: Shelf, value: Any) -> None:
     translator = Counting({"root": value})
     related = RelatedItemRepository(shelf, translator)
     await related.keys()
@@ -254,7 +254,7 @@ async def test_that_there_is_no_translation_is_read_once_as_well(shelf: Shelf, v
     assert translator.reads == 1
 
 
-async def test_a_job_that_was_asked_about_before_it_came_is_there_when_it_comes(
+async def test_a_job_that_was_queried_before_it_existed_appears_when_it_is_added(
     shelf: Shelf,
 ) -> None:
     translator = InProcessMetadataRepository()
@@ -266,7 +266,7 @@ async def test_a_job_that_was_asked_about_before_it_came_is_there_when_it_comes(
     assert await related.info_many(["one"]) == {"one": 1}
 
 
-async def test_a_job_that_vanished_before_it_was_read_is_there_when_it_comes_back(
+async def test_a_job_that_vanished_before_it_was_read_appears_when_it_comes_back(
     shelf: Shelf,
 ) -> None:
     class Vanishing(InProcessMetadataRepository):
@@ -286,7 +286,7 @@ async def test_a_job_that_vanished_before_it_was_read_is_there_when_it_comes_bac
     assert await related.keys() == {"one"}
 
 
-async def test_without_prefetch_translations_are_read_whenever_they_are_needed(
+async def test_without_prefetch_translations_are_read_for_each_query(
     shelf: Shelf,
 ) -> None:
     translator = Counting({"one": "b1"})
@@ -298,7 +298,7 @@ async def test_without_prefetch_translations_are_read_whenever_they_are_needed(
     assert translator.reads == 2
 
 
-async def test_the_translation_of_a_job_that_vanished_and_came_back_is_read_anew(
+async def test_the_translation_of_a_job_that_vanished_and_came_back_is_read_again(
     shelf: Shelf, translator: InProcessMetadataRepository
 ) -> None:
     gate = InProcessMetadataRepository()
@@ -306,14 +306,14 @@ async def test_the_translation_of_a_job_that_vanished_and_came_back_is_read_anew
     await related.keys()
     del translator.data["one"]
     both = AggregateAndRepository(gate=gate, related=related)
-    assert await both.keys() == set()  # so few candidates that the translator is not asked
+    assert await both.keys() == set()  # too few candidates for a listing of the translator
     translator.data["one"] = "b3"
 
     assert await related.keys() == {"two"}
 
 
 class Documented(Repository):
-    """A third party's repository that has the documented methods and nothing else."""
+    """A third party's repository with the documented methods only."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
@@ -329,7 +329,7 @@ class Documented(Repository):
         self.names.remove(job)
 
 
-async def test_three_documented_methods_make_a_base_and_a_translator() -> None:
+async def test_three_documented_methods_suffice_for_a_base_and_a_translator() -> None:
     related: Any = RelatedItemRepository(Documented(["A", "C"]), Documented(["a", "b", "not one"]))
     assert await related.keys() == {"a"}
     assert await related.info_all() == {"a": "A"}

@@ -1,4 +1,4 @@
-"""Repositories made of others say what the algebra of sets says, however they are put together."""
+"""Views agree with set algebra in every combination."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RECORDS, TRANSLATORS = range(3), range(3, 5)
 
 
 class Leaf(InProcessMetadataRepository):
-    """A repository that counts what it is asked."""
+    """A repository that counts its listings and reads."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Leaf(InProcessMetadataRepository):
 
 
 class Idle(Task):
-    """A task that only has readiness."""
+    """A task that is used for its readiness only."""
 
     async def update(self) -> bool:
         return False
@@ -64,7 +64,7 @@ class Idle(Task):
 
 
 class World:
-    """Leaves, nodes that are made of earlier ones, and what the algebra of sets says of each."""
+    """Leaves, views on earlier nodes, and a model of each node in set algebra."""
 
     def __init__(self, plan: list[tuple[str, list[int], Any]]) -> None:
         self.leaves = [Leaf(f"leaf{number}") for number in (*RECORDS, *TRANSLATORS)]
@@ -97,7 +97,7 @@ class World:
         return makers[kind]()
 
     def model(self) -> list[set[str]]:
-        """Give the jobs of every node."""
+        """Return the jobs of every node by set algebra."""
         found: list[set[str]] = []
         for number, (kind, below, extra) in enumerate(self.kinds):
             sets = [found[index] for index in below]
@@ -122,7 +122,7 @@ class World:
         return found
 
     def change(self, leaf: int, job: str, value: Any) -> None:
-        """Add a job, or remove it if it is there, so that no value changes in between."""
+        """Add a job, or remove it if present, so that no value changes in place."""
         data = self.leaves[leaf].data
         if job in data:
             del data[job]
@@ -161,7 +161,7 @@ PLAN = st.lists(NODE, min_size=1, max_size=7)
 
 @settings(max_examples=300, deadline=None)
 @given(PLAN, st.lists(st.tuples(CHANGES, st.booleans()), min_size=1, max_size=6))
-def test_readiness_over_rounds_of_changes_is_what_the_algebra_of_sets_says(
+def test_readiness_over_rounds_of_changes_agrees_with_set_algebra(
     plan: list[Any], rounds: list[tuple[list[Any], bool]]
 ) -> None:
     world = World(plan)
@@ -187,7 +187,7 @@ def test_readiness_over_rounds_of_changes_is_what_the_algebra_of_sets_says(
 
 @settings(max_examples=300, deadline=None)
 @given(PLAN, st.lists(CHANGES, min_size=1, max_size=3))
-def test_every_way_to_ask_a_repository_gives_the_same_answer(
+def test_every_query_of_a_repository_gives_the_same_answer(
     plan: list[Any], rounds: list[list[Any]]
 ) -> None:
     world = World(plan)
@@ -207,7 +207,7 @@ def test_every_way_to_ask_a_repository_gives_the_same_answer(
 
 @settings(max_examples=300, deadline=None)
 @given(PLAN, CHANGES, st.sets(st.sampled_from(JOBS)))
-def test_candidates_are_an_upper_bound_and_selection_is_exact_among_any_jobs(
+def test_candidates_are_an_upper_bound_and_selection_is_exact(
     plan: list[Any], changes: list[Any], among: set[str]
 ) -> None:
     world = World(plan)
@@ -229,7 +229,7 @@ def leaf() -> Leaf:
     return Leaf("leaf")
 
 
-async def test_values_are_asked_only_of_candidates_and_once(leaf: Leaf) -> None:
+async def test_values_are_read_for_candidates_only_and_once(leaf: Leaf) -> None:
     leaf.data.update({job: {"success": job != "b"} for job in JOBS})
     wanted = InProcessMetadataRepository({"a": 1, "b": 1, "elsewhere": 1})
     readiness, task = Readiness(), Idle("t", ready=wanted & SucceededRepository(leaf))
@@ -242,7 +242,7 @@ async def test_values_are_asked_only_of_candidates_and_once(leaf: Leaf) -> None:
     assert leaf.read == {"a": 1, "b": 1, "c": 1}
 
 
-async def test_a_round_in_which_nothing_changed_asks_nothing_but_one_listing_each(
+async def test_a_round_without_changes_costs_one_listing_per_leaf(
     leaf: Leaf,
 ) -> None:
     leaf.data.update(a={"success": True}, b={"success": False})
@@ -258,7 +258,7 @@ async def test_a_round_in_which_nothing_changed_asks_nothing_but_one_listing_eac
     assert (leaf.listed_leaves, done.listed_leaves, leaf.read) == (1, 1, {})
 
 
-async def test_a_verdict_is_forgotten_when_its_job_vanished_while_nobody_else_was_ready(
+async def test_a_verdict_is_forgotten_when_its_job_vanished_and_no_other_job_was_ready(
     leaf: Leaf,
 ) -> None:
     leaf.data["a"] = {"success": False}
@@ -274,7 +274,7 @@ async def test_a_verdict_is_forgotten_when_its_job_vanished_while_nobody_else_wa
     assert found[task].jobs == {"a"}  # type: ignore[union-attr]
 
 
-async def test_a_record_that_vanished_before_it_was_read_is_no_success(leaf: Leaf) -> None:
+async def test_a_record_that_vanished_before_it_was_read_is_not_a_success(leaf: Leaf) -> None:
     view = SucceededRepository(leaf)
     leaf.data["a"] = {"success": False}
     listing = Snapshot()
@@ -284,8 +284,8 @@ async def test_a_record_that_vanished_before_it_was_read_is_no_success(leaf: Lea
     assert await listing.select(view, candidates) == set()
 
 
-async def test_a_view_of_an_or_is_no_or() -> None:
-    """It is one for isinstance, and has other children."""
+async def test_a_related_view_of_a_union_is_not_treated_as_a_union() -> None:
+    """It is an instance of AggregateOrRepository, but has other children."""
     base = AggregateOrRepository(a=InProcessMetadataRepository(), b=InProcessMetadataRepository())
     translator = InProcessMetadataRepository({"a": "b"})
     source = InProcessMetadataRepository({"a": 1})
@@ -296,7 +296,7 @@ async def test_a_view_of_an_or_is_no_or() -> None:
 
 
 class Odd(MapRepository):
-    """One of the documented methods is overridden, the way an old subclass may do it."""
+    """A subclass that overrides a documented method."""
 
     async def filter_jobs(self, iterator: Any) -> Any:
         async for job in iterator:
@@ -308,7 +308,7 @@ class Hyphened(InProcessMetadataRepository):
     CHARSET = Repository.CHARSET + "-"
 
 
-async def test_what_only_one_child_can_have_is_the_others_no_error() -> None:
+async def test_a_union_ignores_children_for_which_a_job_id_is_invalid() -> None:
     wide, narrow = Hyphened({"a-b": 1, "c": 2}), InProcessMetadataRepository({"c": 3})
     either = AggregateOrRepository(narrow=narrow, wide=wide)
 
@@ -323,7 +323,7 @@ async def test_what_only_one_child_can_have_is_the_others_no_error() -> None:
         await either.delete("d_e")
 
 
-async def test_info_of_many_is_asked_of_each_child_in_bulk() -> None:
+async def test_info_of_many_jobs_is_read_from_each_child_in_bulk() -> None:
     class Bulk(InProcessMetadataRepository):
         asked = 0
 
@@ -338,7 +338,7 @@ async def test_info_of_many_is_asked_of_each_child_in_bulk() -> None:
     assert (left.asked, right.asked) == (1, 1)
 
 
-async def test_what_fails_for_one_job_of_many_keeps_its_cause() -> None:
+async def test_an_error_for_one_of_many_jobs_keeps_its_cause() -> None:
     class Broken(InProcessMetadataRepository):
         async def info(self, job: str) -> Any:
             raise StoreError("read", self, "why") from OSError("this is why")

@@ -1,4 +1,4 @@
-"""A value that cannot be made sense of is no answer: its job is neither launched nor let pass."""
+"""A job with a malformed value is undecided: it is neither launched nor passed on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pydatatask_core.repository import (
 
 
 class Torn(InProcessMetadataRepository):
-    """A repository some of whose values do not parse."""
+    """A repository in which some values cannot be parsed."""
 
     def __init__(self, data: dict[str, Any], torn: set[str]) -> None:
         super().__init__(data)
@@ -37,11 +37,11 @@ def done() -> Torn:
     return Torn({"good": {}, "torn": {}, "bad": {"success": False}}, {"torn"})
 
 
-async def test_a_job_whose_record_does_not_parse_is_left_out_of_what_succeeded(done: Torn) -> None:
+async def test_a_job_with_a_malformed_record_has_not_succeeded(done: Torn) -> None:
     assert await SucceededRepository(done).keys() == {"good"}
 
 
-async def test_a_job_is_held_back_if_it_is_not_known_whether_something_holds_it_back(
+async def test_a_job_is_held_back_if_its_blocker_is_undecided(
     done: Torn,
 ) -> None:
     source = InProcessMetadataRepository({"torn": 1, "bad": 1, "other": 1})
@@ -49,13 +49,13 @@ async def test_a_job_is_held_back_if_it_is_not_known_whether_something_holds_it_
     assert await (source - SucceededRepository(done)).keys() == {"bad", "other"}
 
 
-async def test_under_two_negations_a_doubtful_job_is_left_out_again(done: Torn) -> None:
+async def test_an_undecided_job_is_omitted_under_two_negations(done: Torn) -> None:
     source = InProcessMetadataRepository({"good": 1, "torn": 1, "bad": 1})
 
     assert await (source - (source - SucceededRepository(done))).keys() == {"good"}
 
 
-async def test_a_value_that_was_repaired_in_its_place_counts_from_then_on(done: Torn) -> None:
+async def test_a_repaired_value_counts_from_then_on(done: Torn) -> None:
     view = SucceededRepository(done)
     assert await view.keys() == {"good"}
     assert view.volatile
@@ -65,7 +65,7 @@ async def test_a_value_that_was_repaired_in_its_place_counts_from_then_on(done: 
     assert not view.volatile
 
 
-async def test_a_malformed_value_is_told_of_once(
+async def test_a_malformed_value_is_logged_once(
     done: Torn, caplog: pytest.LogCaptureFixture
 ) -> None:
     view = SucceededRepository(done)
@@ -78,12 +78,12 @@ async def test_a_malformed_value_is_told_of_once(
     assert "line 3" in record.getMessage()
 
 
-async def test_asking_for_one_job_whose_value_does_not_parse_raises(done: Torn) -> None:
+async def test_a_query_for_a_job_with_a_malformed_value_raises(done: Torn) -> None:
     with pytest.raises(MalformedValueError):
         await SucceededRepository(done).contains("torn")
 
 
-async def test_a_translation_that_is_no_job_id_leaves_its_job_out_and_holds_it_back() -> None:
+async def test_an_invalid_translation_omits_its_job_and_holds_it_back() -> None:
     translator = InProcessMetadataRepository({"a": "x", "b": "../x", "c": ["x"], "d": None})
     view = RelatedItemRepository(InProcessMetadataRepository({"x": 1}), translator)
 
@@ -93,9 +93,7 @@ async def test_a_translation_that_is_no_job_id_leaves_its_job_out_and_holds_it_b
         await view.translate("b")
 
 
-async def test_one_translation_that_does_not_parse_does_not_keep_the_others_from_being_read() -> (
-    None
-):
+async def test_a_malformed_translation_does_not_prevent_the_others_from_being_read() -> None:
     translator = Torn({"a": "x", "torn": "x"}, {"torn"})
     view = RelatedItemRepository(InProcessMetadataRepository({"x": 1}), translator)
 
@@ -104,7 +102,7 @@ async def test_one_translation_that_does_not_parse_does_not_keep_the_others_from
     assert await view.keys() == {"a", "torn"}
 
 
-async def test_a_store_that_fails_is_no_doubt_but_an_error(done: Torn) -> None:
+async def test_a_store_that_fails_raises_instead_of_leaving_jobs_undecided(done: Torn) -> None:
     class Down(Torn):
         async def info(self, job: str) -> Any:
             raise StoreConnectionError("read", self, "no route to host")
@@ -114,7 +112,7 @@ async def test_a_store_that_fails_is_no_doubt_but_an_error(done: Torn) -> None:
         await view.keys()
 
 
-async def test_what_vanished_is_no_longer_doubtful(done: Torn) -> None:
+async def test_a_job_that_vanished_is_no_longer_undecided(done: Torn) -> None:
     view = SucceededRepository(done)
     await view.keys()
     del done.data["torn"]

@@ -1,4 +1,4 @@
-"""Repository.valid_names: a listing is filtered in bulk as each name would be alone."""
+"""Repository.valid_names: filtering a listing gives the same result as checking each name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = TEXTS | st.sampled_from(["a" * 128, "a" * 129])
 
 
 @pytest.mark.parametrize("kind", [FileRepository, Short, Dotted, Capitals])
-def test_names_are_valid_together_as_they_are_alone(kind: type[FileRepository]) -> None:
+def test_names_are_valid_together_if_they_are_valid_alone(kind: type[FileRepository]) -> None:
     repo = kind("folder")
 
     @given(st.lists(NAMES, max_size=4))

@@ -1,4 +1,4 @@
-"""Ledger: never over the quota, never below zero, whatever comes."""
+"""Ledger: usage never exceeds the quota and never falls below zero."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pydatatask_core.resource_manager.ledger import Ledger
 
 
 class Clock:
-    """A clock that stands until it is told to go on."""
+    """A clock that advances only when a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -36,7 +36,7 @@ def one(launches: int = 1) -> Resources:
     return Resources.parse(1, 1, launches)
 
 
-def test_what_would_be_too_much_is_refused_and_changes_nothing(clock: Clock) -> None:
+def test_an_excessive_request_is_refused_and_changes_nothing(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     for _ in range(3):
         assert ledger.reserve(one()) is None
@@ -59,7 +59,7 @@ def test_what_would_be_too_much_is_refused_and_changes_nothing(clock: Clock) -> 
 )
 @pytest.mark.parametrize("quota", [QUOTA, Resources.parse(4, 4)])
 @pytest.mark.parametrize("taken", [0, 1, 3])
-def test_there_is_room_for_as_many_as_can_be_taken(
+def test_the_room_is_the_number_of_requests_that_fit(
     clock: Clock, quota: Resources, taken: int, request_: Resources
 ) -> None:
     ledger = Ledger(quota, clock)
@@ -73,11 +73,11 @@ def test_there_is_room_for_as_many_as_can_be_taken(
     assert ledger.room(request_) == 0
 
 
-def test_there_is_no_limit_for_what_takes_nothing(clock: Clock) -> None:
+def test_a_request_of_nothing_has_no_limit(clock: Clock) -> None:
     assert Ledger(Resources.parse(1, 1), clock).room(Resources.parse(0, 0, 5)) is None
 
 
-def test_giving_back_more_than_there_is_empties_the_ledger_and_is_logged(
+def test_releasing_too_much_empties_the_ledger_and_is_logged(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Ledger(QUOTA, clock)
@@ -96,7 +96,7 @@ def test_negative_amounts_are_refused(clock: Clock, operation: str) -> None:
     assert ledger.usage() == Resources(launches=0)
 
 
-def test_launches_with_a_window_leave_when_it_has_passed(clock: Clock) -> None:
+def test_launches_with_a_window_expire_after_it(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     for _ in range(3):
         assert ledger.reserve(one()) is None
@@ -111,7 +111,7 @@ def test_launches_with_a_window_leave_when_it_has_passed(clock: Clock) -> None:
     assert ledger.usage() == Resources.parse(1, 1, 3)
 
 
-def test_launches_with_a_window_cannot_be_given_back(
+def test_launches_with_a_window_cannot_be_released(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = Ledger(QUOTA, clock)
@@ -122,7 +122,7 @@ def test_launches_with_a_window_cannot_be_given_back(
     assert "somebody relinquishes twice" in caplog.text
 
 
-def test_where_launches_are_not_limited_they_are_not_counted(clock: Clock) -> None:
+def test_launches_without_a_limit_are_not_counted(clock: Clock) -> None:
     ledger = Ledger(Resources.parse(4, 4), clock)
     for _ in range(4):
         assert ledger.reserve(one()) is None
@@ -132,7 +132,7 @@ def test_where_launches_are_not_limited_they_are_not_counted(clock: Clock) -> No
     assert ledger.next_release() is None
 
 
-def test_filling_forgets_all_but_the_launches_within_their_window(clock: Clock) -> None:
+def test_filling_keeps_only_the_launches_within_their_window(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     ledger.reserve(one(2))
     ledger.expire_at(one(2), clock.now + 60)
@@ -141,12 +141,12 @@ def test_filling_forgets_all_but_the_launches_within_their_window(clock: Clock) 
     assert ledger.usage() == Resources.parse(0, 0, 2)
 
 
-def test_launches_that_are_reported_are_not_counted_twice(clock: Clock) -> None:
+def test_reported_launches_are_not_counted_twice(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     ledger.reserve(one(2))
     ledger.expire_at(one(2), clock.now + 10)
     window = timedelta(seconds=60)
-    # One of the two ended and is seen no more; the other is seen, with one of another driver.
+    # One of the two has ended and is no longer reported; the other is, with one of another driver.
     ledger.fill([(Resources.parse(2, 2, 2), window), (Resources.parse(1, 1, 1), window)])
     assert ledger.usage() == Resources.parse(3, 3, 3)
     clock.now += 10
@@ -155,7 +155,7 @@ def test_launches_that_are_reported_are_not_counted_twice(clock: Clock) -> None:
     assert ledger.usage() == Resources.parse(3, 3, 0)
 
 
-def test_launches_that_are_reported_without_a_window_stay_until_given_back(clock: Clock) -> None:
+def test_reported_launches_without_a_window_stay_until_released(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     ledger.fill([(one(2), None)])
     clock.now += 10**9
@@ -164,7 +164,7 @@ def test_launches_that_are_reported_without_a_window_stay_until_given_back(clock
     assert ledger.usage() == Resources(launches=0)
 
 
-def test_what_is_reported_may_be_over_the_quota_and_refuses_everything(clock: Clock) -> None:
+def test_reported_usage_may_exceed_the_quota_and_then_refuses_everything(clock: Clock) -> None:
     ledger = Ledger(QUOTA, clock)
     ledger.fill([(Resources.parse(9, 0, 0), None)])
     assert ledger.reserve(Resources.parse(0, 1, 0)) is ResourceType.CPU
@@ -173,7 +173,7 @@ def test_what_is_reported_may_be_over_the_quota_and_refuses_everything(clock: Cl
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """A ledger, beside a list of the jobs that are said to run."""
+    """A ledger, checked against a list of running jobs."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""parse_quantity: Kubernetes' grammar, exactly."""
+"""parse_quantity: exactly the grammar of Kubernetes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUMBERS = st.one_of(
     st.tuples(DIGITS, DIGITS).map(".".join),
 )
 EXPONENTS = st.tuples(st.sampled_from("eE"), SIGNS, st.integers(0, 99).map(str)).map("".join)
-# Spelt out, so that it is independent of how the code makes its table.
+# Written out to be independent of the table in the implementation.
 FACTORS = {
     "n": Fraction(1, 10**9),
     "u": Fraction(1, 10**6),
@@ -45,7 +45,7 @@ FACTORS = {
 
 
 def model(number: str, suffix: str) -> Fraction:
-    """Say what a quantity means, by other means than decimals."""
+    """Return the value of a quantity, computed without decimals."""
     sign = -1 if number[0] == "-" else 1
     whole, _, places = number.lstrip("+-").partition(".")
     value = sign * Fraction(int(whole + places or "0"), 10 ** len(places))
@@ -99,7 +99,7 @@ def test_examples(quantity: Any, value: str) -> None:
     assert parse_quantity(quantity) == Decimal(value)
 
 
-# Beside the obvious, what k8s.io/apimachinery's own tests hold for invalid.
+# Obvious cases, and cases from the tests of k8s.io/apimachinery.
 @pytest.mark.parametrize(
     "quantity",
     [
@@ -122,7 +122,7 @@ def test_examples(quantity: Any, value: str) -> None:
         *["\N{FULLWIDTH DIGIT ONE}", "1\N{ARABIC-INDIC DIGIT ONE}", "1Ki\n", "1\x00"],
     ],
 )
-def test_garbage_is_refused_by_name(quantity: str) -> None:
+def test_invalid_quantities_are_refused_and_named(quantity: str) -> None:
     with pytest.raises(ValueError, match="is no quantity") as caught:
         parse_quantity(quantity)
     assert isinstance(caught.value, QuantityError)
@@ -130,13 +130,13 @@ def test_garbage_is_refused_by_name(quantity: str) -> None:
 
 
 @pytest.mark.parametrize("quantity", [" 1", "1 ", "1 Gi", "\t1", "1\n", "- 1"])
-def test_white_space_is_refused(quantity: str) -> None:
+def test_whitespace_is_refused(quantity: str) -> None:
     with pytest.raises(QuantityError, match="it may not hold white space"):
         parse_quantity(quantity)
 
 
 @given(st.text("+-.0123456789eEinumkKMGTP ", max_size=8))
-def test_whatever_is_taken_has_a_meaning_and_whatever_is_not_is_a_value_error(text: str) -> None:
+def test_accepted_quantities_have_the_expected_value_and_others_raise(text: str) -> None:
     try:
         result = parse_quantity(text)
     except QuantityError:
@@ -174,13 +174,13 @@ def test_other_objects_are_refused_with_their_type(quantity: Any) -> None:
         "1" * 402,
     ],
 )
-def test_what_is_beyond_all_sense_is_refused_in_a_short_message(quantity: Any) -> None:
+def test_an_extreme_quantity_is_refused_in_a_short_message(quantity: Any) -> None:
     with pytest.raises(QuantityError, match="is no sensible quantity") as caught:
         parse_quantity(quantity)
     assert len(str(caught.value)) < 300
 
 
-def test_a_quantity_that_goes_on_for_ever_is_refused_in_a_short_message() -> None:
+def test_an_overlong_quantity_is_refused_in_a_short_message() -> None:
     with pytest.raises(QuantityError, match="longer than 1000 characters") as caught:
         parse_quantity("1" * 1_000_000)
     assert len(str(caught.value)) < 300

@@ -1,4 +1,4 @@
-"""ResourceManager: no launch exceeds a quota, and none is lost or counted twice."""
+"""ResourceManager: launches never exceed a quota; none is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cpus(count: int, launches: int = 0) -> Resources:
 
 
 class Jobs:
-    """Jobs that are alive, and a callback that counts them as slowly as a server would."""
+    """Live jobs, and a callback that counts them as slowly as a server does."""
 
     def __init__(self, count: int = 0) -> None:
         self.alive = count
@@ -48,7 +48,7 @@ def manager() -> ResourceManager:
 
 
 async def spin() -> None:
-    """Let every task that can go on do so."""
+    """Run every task until it blocks."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -61,7 +61,7 @@ async def test_reservations_add_up_to_the_quota_and_no_further(manager: Resource
     assert await manager.reserve(ONE) is ResourceType.CPU
 
 
-async def test_what_is_in_use_is_asked_once_however_many_ask_for_more(
+async def test_concurrent_requests_read_the_usage_once(
     manager: ResourceManager,
 ) -> None:
     first, second = Jobs(1), Jobs(2)
@@ -77,7 +77,7 @@ async def test_what_is_in_use_is_asked_once_however_many_ask_for_more(
     assert (first.asked, second.asked) == (1, 1)
 
 
-async def test_a_callback_that_fails_leaves_nothing_known_and_is_asked_again(
+async def test_a_failed_callback_leaves_the_usage_unknown_and_is_called_again(
     manager: ResourceManager,
 ) -> None:
     async def report() -> Resources:
@@ -97,7 +97,7 @@ async def test_a_callback_that_fails_leaves_nothing_known_and_is_asked_again(
     assert await manager.reserve(ONE) is ResourceType.CPU
 
 
-async def test_how_much_room_there_is_is_not_known_before_usage_is(
+async def test_the_room_is_unknown_before_the_usage_is(
     manager: ResourceManager,
 ) -> None:
     assert manager.room(cpus(1)) is None
@@ -108,7 +108,7 @@ async def test_how_much_room_there_is_is_not_known_before_usage_is(
     assert manager.room(cpus(1)) == known - 1
 
 
-async def test_a_callback_that_gives_something_else_is_named(manager: ResourceManager) -> None:
+async def test_a_callback_that_returns_another_type_is_named(manager: ResourceManager) -> None:
     async def report() -> Any:
         return 5
 
@@ -117,7 +117,7 @@ async def test_a_callback_that_gives_something_else_is_named(manager: ResourceMa
         await manager.reserve(ONE)
 
 
-async def test_one_who_is_cancelled_while_asking_does_not_hold_up_the_others(
+async def test_a_request_that_is_cancelled_while_reading_usage_does_not_delay_the_others(
     manager: ResourceManager,
 ) -> None:
     jobs = Jobs(3)
@@ -133,13 +133,13 @@ async def test_one_who_is_cancelled_while_asking_does_not_hold_up_the_others(
     assert manager.usage() == cpus(4)
 
 
-async def test_registering_later_counts_what_the_newcomer_has(manager: ResourceManager) -> None:
+async def test_registering_a_callback_later_counts_its_usage(manager: ResourceManager) -> None:
     assert await manager.reserve(ONE) is None
     manager.register(Jobs(4).report)
     assert await manager.reserve(ONE) is ResourceType.CPU
 
 
-async def test_flushing_asks_anew(manager: ResourceManager) -> None:
+async def test_flushing_reads_the_usage_again(manager: ResourceManager) -> None:
     jobs = Jobs(0)
     manager.register(jobs.report)
     await manager.fill()
@@ -151,7 +151,7 @@ async def test_flushing_asks_anew(manager: ResourceManager) -> None:
     assert jobs.asked == 2
 
 
-async def test_a_reservation_that_raises_gives_everything_back(manager: ResourceManager) -> None:
+async def test_a_reservation_that_raises_releases_everything(manager: ResourceManager) -> None:
     async def launch() -> None:
         async with manager.reservation(cpus(4), window=WINDOW) as refused:
             assert refused is None
@@ -162,7 +162,7 @@ async def test_a_reservation_that_raises_gives_everything_back(manager: Resource
     assert manager.usage() == cpus(0)
 
 
-async def test_a_reservation_that_is_refused_gives_nothing_back(manager: ResourceManager) -> None:
+async def test_a_refused_reservation_releases_nothing(manager: ResourceManager) -> None:
     async def launch() -> None:
         async with manager.reservation(ONE) as refused:
             assert refused is ResourceType.CPU
@@ -191,7 +191,7 @@ async def test_flushing_waits_for_launches_and_counts_each_once(manager: Resourc
     await spin()
     first.set()
     await spin()
-    # One is reserved, and not seen by the callback yet: whoever counted now would count wrong.
+    # One job is reserved but not reported by the callback yet: counting now would be wrong.
     assert not flushing.done()
     assert not late.done()
     assert jobs.asked == 1
@@ -241,13 +241,15 @@ async def test_a_launch_that_fails_while_a_flush_waits_is_not_counted(
     assert manager.usage() == cpus(1)
 
 
-async def test_what_ends_while_usage_is_asked_is_counted_right(manager: ResourceManager) -> None:
+async def test_a_job_that_ends_while_usage_is_read_is_counted_correctly(
+    manager: ResourceManager,
+) -> None:
     jobs = Jobs(2)
     manager.register(jobs.report)
     jobs.may_answer.clear()
     filling = asyncio.create_task(manager.fill())
     await jobs.asking.wait()
-    # The callback has seen two, of which one ends before it can say so.
+    # The callback has counted two jobs, one of which ends before the callback returns.
     jobs.alive -= 1
     await manager.relinquish(FREED)
     jobs.may_answer.set()
@@ -255,7 +257,7 @@ async def test_what_ends_while_usage_is_asked_is_counted_right(manager: Resource
     assert manager.usage() == cpus(1)
 
 
-async def test_what_ends_before_usage_is_asked_needs_no_correction(
+async def test_a_job_that_ends_before_usage_is_read_needs_no_correction(
     manager: ResourceManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     jobs = Jobs(1)
@@ -266,7 +268,7 @@ async def test_what_ends_before_usage_is_asked_needs_no_correction(
     assert not caplog.records
 
 
-async def test_a_flush_while_usage_is_asked_is_not_forgotten(manager: ResourceManager) -> None:
+async def test_a_flush_while_usage_is_read_is_not_forgotten(manager: ResourceManager) -> None:
     jobs = Jobs(1)
     manager.register(jobs.report)
     jobs.may_answer.clear()
@@ -280,7 +282,9 @@ async def test_a_flush_while_usage_is_asked_is_not_forgotten(manager: ResourceMa
 
 
 @pytest.mark.parametrize("use", ["flush", "reserve"])
-async def test_waiting_for_oneself_is_refused_instead(manager: ResourceManager, use: str) -> None:
+async def test_waiting_for_the_own_reservation_raises_instead_of_deadlocking(
+    manager: ResourceManager, use: str
+) -> None:
     async with manager.reservation(ONE):
         manager.register(Jobs().report)
         call: Callable[..., Any] = getattr(manager, use)
@@ -294,7 +298,7 @@ async def test_launches_count_for_their_window() -> None:
     manager = ResourceManager(Resources.parse(100, 100, 2), clock=lambda: now)
     assert manager.next_release() is None
     async with manager.reservation(ONE, window=WINDOW):
-        now += 5  # the launch takes its time, and counts from its beginning
+        now += 5  # the window begins with the launch, however long the launch takes
     assert await manager.reserve(ONE, window=WINDOW) is None
     assert await manager.reserve(ONE) is ResourceType.RATE
     assert manager.next_release() == 55
@@ -314,7 +318,7 @@ async def test_launches_within_their_window_survive_a_flush() -> None:
     assert await manager.reserve(ONE) is None
 
 
-async def test_launches_of_an_earlier_driver_leave_when_the_window_has_passed() -> None:
+async def test_launches_of_an_earlier_driver_expire_after_the_window() -> None:
     async def report() -> Resources:
         return cpus(2, launches=2)
 
@@ -326,7 +330,7 @@ async def test_launches_of_an_earlier_driver_leave_when_the_window_has_passed() 
     assert await manager.reserve(ONE) is None
 
 
-async def test_listeners_hear_of_room_and_one_that_fails_disturbs_nobody(
+async def test_listeners_are_notified_of_room_and_a_failing_one_does_not_affect_the_others(
     manager: ResourceManager, caplog: pytest.LogCaptureFixture
 ) -> None:
     def failing() -> None:
@@ -353,13 +357,13 @@ async def test_listeners_hear_of_room_and_one_that_fails_disturbs_nobody(
     assert heard == ["room"] * 2
 
 
-def test_a_request_that_can_never_be_granted_can_be_told(manager: ResourceManager) -> None:
+def test_a_request_that_can_never_be_granted_is_detected(manager: ResourceManager) -> None:
     assert manager.fits(cpus(4, launches=1000))
     assert not manager.fits(cpus(5))
     assert not ResourceManager(Resources.parse(4, 4, 0)).fits(ONE)
 
 
-def test_a_manager_serves_one_loop_after_another(manager: ResourceManager) -> None:
+def test_a_manager_can_be_used_in_one_loop_after_another(manager: ResourceManager) -> None:
     async def contend() -> None:
         jobs.asking, jobs.may_answer = asyncio.Event(), asyncio.Event()
         requests = [asyncio.create_task(manager.reserve(ONE)) for _ in range(3)]
@@ -375,7 +379,7 @@ def test_a_manager_serves_one_loop_after_another(manager: ResourceManager) -> No
     assert jobs.asked == 2
 
 
-def test_a_quota_has_to_be_resources() -> None:
+def test_a_quota_must_be_resources() -> None:
     with pytest.raises(
         TypeError, match="the quota of a ResourceManager has to be Resources, not 5"
     ):
@@ -387,7 +391,7 @@ def test_a_manager_shows_its_quota(manager: ResourceManager) -> None:
 
 
 @given(st.lists(st.sampled_from(["launch", "fail", "end", "flush", "spin"]), max_size=30))
-async def test_whatever_happens_at_once_the_ledger_agrees_with_what_lives(
+async def test_the_ledger_agrees_with_live_jobs_under_concurrent_events(
     events: list[str],
 ) -> None:
     manager = ResourceManager(Resources.parse(3, 3))

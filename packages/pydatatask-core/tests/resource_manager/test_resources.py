@@ -1,4 +1,4 @@
-"""Resources: sums, limits, and what is no amount of anything."""
+"""Resources: sums, limits, and invalid amounts."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_parsing_takes_quantities() -> None:
         (Resources.parse(0, "2.5") - Resources.parse(1, "3.0"), "-1 CPU, -0.5 bytes"),
     ],
 )
-def test_a_person_reads_them_as_they_are_parsed(resources: Resources, told: str) -> None:
+def test_the_text_form_uses_the_notation_of_quantities(resources: Resources, told: str) -> None:
     assert str(resources) == told
 
 
 @given(RESOURCES, st.integers(1, 5))
-def test_they_can_be_told_exactly_under_any_decimal_context(given: Resources, prec: int) -> None:
+def test_the_text_form_is_exact_under_any_decimal_context(given: Resources, prec: int) -> None:
     with decimal.localcontext(prec=prec):
         cpu, mem, launches = (part.split()[0] for part in str(given).split(", "))
     assert Resources.parse(cpu, mem, launches) == given
@@ -78,7 +78,7 @@ def test_a_difference_may_fall_below_zero() -> None:
     assert short.cpu == -2
 
 
-def test_resources_do_not_change_under_a_holder() -> None:
+def test_resources_are_immutable() -> None:
     a = b = Resources.parse(1, 1, 1)
     b += Resources.parse(1, 1, 1)
     assert a == Resources.parse(1, 1, 1)
@@ -102,7 +102,7 @@ def test_the_first_excess_is_named_in_order(
     assert resources.excess(Resources.parse(2, 2, 2)) is excess
 
 
-def test_launches_that_nobody_stated_are_one_for_a_job_and_no_limit_for_a_quota() -> None:
+def test_unstated_launches_are_one_for_a_job_and_no_limit_for_a_quota() -> None:
     unstated = Resources.parse(1, 1)
     assert unstated.launches == 1
     assert (Resources.parse(0, 0, 5) + unstated).launches == 6
@@ -127,7 +127,7 @@ def test_enlarging_a_quota_does_not_change_whether_it_limits_launches() -> None:
     "clone", [copy.copy, copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))]
 )
 @pytest.mark.parametrize("launches", [None, 5])
-def test_a_copy_is_alike_in_every_way(clone: Any, launches: int | None) -> None:
+def test_a_copy_is_equal_in_every_respect(clone: Any, launches: int | None) -> None:
     original = Resources.parse("1.5", "1Gi", launches)
     copied = clone(original)
     assert copied == original
@@ -148,17 +148,17 @@ def test_a_copy_is_alike_in_every_way(clone: Any, launches: int | None) -> None:
         ([], r"\[\] is no quantity"),
     ],
 )
-def test_what_is_no_amount_is_refused_with_its_field(field: str, value: Any, problem: str) -> None:
+def test_an_invalid_amount_is_refused_with_its_field(field: str, value: Any, problem: str) -> None:
     arguments: dict[str, Any] = {"cpu": 1, "mem": 1, "launches": 1, field: value}
     for make in (Resources.parse, Resources):
         with pytest.raises(QuantityError, match=f"^{field}: {problem}"):
             make(**arguments)
 
 
-def test_there_is_no_half_launch() -> None:
+def test_a_fractional_launch_is_refused() -> None:
     with pytest.raises(QuantityError, match=r"^launches: 0.5 is not a whole number$"):
         Resources.parse(1, 1, 0.5)
 
 
-def test_cpu_and_memory_can_be_had_without_launches() -> None:
+def test_launches_can_be_removed_from_resources() -> None:
     assert Resources.parse(1, 2).without_launches() == Resources.parse(1, 2, 0)

@@ -1,4 +1,4 @@
-"""Session: resources that are live between opening and closing, and only then."""
+"""Session: resources that are live exactly while the session is open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Record:
-    """A session whose resources write down what happens to them."""
+    """A session whose resources record their events."""
 
     def __init__(self) -> None:
         self.session = Session()
@@ -61,7 +61,7 @@ async def test_resources_open_in_order_and_close_in_reverse(record: Record) -> N
     assert not session.is_open
 
 
-async def test_one_task_enters_and_leaves_all_whoever_opens_and_closes(record: Record) -> None:
+async def test_one_task_enters_and_leaves_all_resources_and_not_the_caller(record: Record) -> None:
     record.add("a")
     record.add("b")
     await asyncio.create_task(record.session.open())
@@ -84,7 +84,7 @@ async def test_cancel_scopes_survive_other_tasks_opening_and_closing() -> None:
     assert work.result() == "done"
 
 
-async def test_a_resource_may_be_called_by_any_task_of_the_loop(record: Record) -> None:
+async def test_a_resource_can_be_called_by_any_task_of_the_loop(record: Record) -> None:
     a = record.add("a")
 
     async def child() -> str:
@@ -94,7 +94,7 @@ async def test_a_resource_may_be_called_by_any_task_of_the_loop(record: Record) 
         assert await asyncio.create_task(child()) == "live a"
 
 
-async def test_a_resource_may_use_those_before_it() -> None:
+async def test_a_resource_can_use_earlier_ones() -> None:
     session = Session()
 
     @session.resource
@@ -111,7 +111,7 @@ async def test_a_resource_may_use_those_before_it() -> None:
         assert b() == 2
 
 
-async def test_none_is_a_live_object_like_any_other() -> None:
+async def test_none_is_a_valid_live_object() -> None:
     session = Session()
 
     @session.resource
@@ -123,7 +123,7 @@ async def test_none_is_a_live_object_like_any_other() -> None:
         assert value is None
 
 
-async def test_two_resources_of_one_name_both_live(record: Record) -> None:
+async def test_two_resources_of_the_same_name_are_independent(record: Record) -> None:
     first, second = record.add("bucket"), record.add("bucket")
     async with record.session:
         assert first is not second
@@ -131,7 +131,7 @@ async def test_two_resources_of_one_name_both_live(record: Record) -> None:
     assert record.events == ["open bucket"] * 2 + ["close bucket"] * 2
 
 
-async def test_a_session_can_be_opened_again_and_makes_everything_anew() -> None:
+async def test_a_session_can_be_opened_again_with_new_objects() -> None:
     session = Session()
 
     @session.resource
@@ -153,7 +153,7 @@ def test_a_session_can_be_opened_in_one_loop_after_another(record: Record) -> No
     assert asyncio.run(use()) == asyncio.run(use()) == "live a"
 
 
-def test_the_end_of_the_loop_closes_what_was_left_open(record: Record) -> None:
+def test_the_end_of_the_loop_closes_an_open_session(record: Record) -> None:
     a = record.add("a")
     asyncio.run(record.session.open())
     assert record.events == ["open a", "close a"]
@@ -164,12 +164,12 @@ def test_the_end_of_the_loop_closes_what_was_left_open(record: Record) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_loop_that_died_does_not_keep_the_session_open(record: Record) -> None:
+def test_a_closed_loop_does_not_keep_the_session_open(record: Record) -> None:
     a = record.add("a")
     loop = asyncio.new_event_loop()
     loop.run_until_complete(record.session.open())
     for task in asyncio.all_tasks(loop):
-        task._log_destroy_pending = False  # type: ignore[attr-defined] # it is left on purpose
+        task._log_destroy_pending = False  # type: ignore[attr-defined] # left on purpose
     loop.close()
 
     async def use() -> None:
@@ -182,7 +182,7 @@ def test_a_loop_that_died_does_not_keep_the_session_open(record: Record) -> None
     asyncio.run(use())
 
 
-async def test_an_unopened_session_is_closed_without_harm(record: Record) -> None:
+async def test_closing_an_unopened_session_does_nothing(record: Record) -> None:
     record.add("a")
     await record.session.close()
     await record.session.open()
@@ -191,7 +191,7 @@ async def test_an_unopened_session_is_closed_without_harm(record: Record) -> Non
     assert record.events == ["open a", "close a"]
 
 
-async def test_opening_twice_is_refused_and_harms_nothing(record: Record) -> None:
+async def test_opening_twice_is_refused_without_effect(record: Record) -> None:
     a = record.add("a")
     async with record.session:
         with pytest.raises(SessionError, match="the session is open already; close it before"):
@@ -199,7 +199,7 @@ async def test_opening_twice_is_refused_and_harms_nothing(record: Record) -> Non
         assert a() == "live a"
 
 
-async def test_opening_while_it_is_opening_is_refused(record: Record) -> None:
+async def test_opening_while_opening_is_refused(record: Record) -> None:
     record.add("a")
     first = asyncio.create_task(record.session.open())
     await asyncio.sleep(0)
@@ -209,7 +209,7 @@ async def test_opening_while_it_is_opening_is_refused(record: Record) -> None:
     await record.session.close()
 
 
-async def test_two_that_close_at_once_both_wait_for_the_end(record: Record) -> None:
+async def test_concurrent_calls_of_close_both_wait_for_the_end(record: Record) -> None:
     record.add("a")
     await record.session.open()
     await asyncio.gather(record.session.close(), record.session.close())
@@ -225,7 +225,7 @@ async def test_registering_while_open_is_refused(record: Record) -> None:
         assert record.events == ["open later"]
 
 
-async def test_a_failed_opening_closes_what_was_open_and_names_the_resource(
+async def test_a_failed_opening_closes_the_open_resources_and_names_the_resource(
     record: Record,
 ) -> None:
     a = record.add("a")
@@ -243,7 +243,7 @@ async def test_a_failed_opening_closes_what_was_open_and_names_the_resource(
         a()
 
 
-async def test_a_failed_opening_does_not_hide_failures_to_close_again(record: Record) -> None:
+async def test_a_failed_opening_does_not_hide_failures_to_close(record: Record) -> None:
     record.add("a", closing=OSError("a is stuck"))
     record.add("b", opening=OSError("b is down"))
     with pytest.raises(
@@ -282,7 +282,7 @@ async def test_all_failures_to_close_are_reported(record: Record) -> None:
     assert [str(error) for error in caught.value.__cause__.exceptions] == ["second", "first"]
 
 
-async def test_the_error_of_the_block_is_kept_beside_that_of_the_closing(record: Record) -> None:
+async def test_the_error_of_the_block_is_kept_beside_that_of_closing(record: Record) -> None:
     record.add("a", closing=OSError("stuck"))
     with pytest.raises(SessionError) as caught:
         async with record.session:
@@ -291,7 +291,7 @@ async def test_the_error_of_the_block_is_kept_beside_that_of_the_closing(record:
 
 
 @pytest.mark.parametrize("when", ["opening", "closing"])
-async def test_a_cancellation_that_escapes_from_a_resource_is_a_failure_of_it(
+async def test_a_cancellation_that_escapes_from_a_resource_counts_as_its_failure(
     record: Record, when: str
 ) -> None:
     record.add("a")
@@ -302,7 +302,7 @@ async def test_a_cancellation_that_escapes_from_a_resource_is_a_failure_of_it(
     assert record.events[-1] == "close a"
 
 
-async def test_cancelling_the_opening_closes_what_was_open(
+async def test_cancelling_the_opening_closes_the_open_resources(
     record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     record.add("a")
@@ -327,7 +327,7 @@ async def test_cancelling_the_opening_closes_what_was_open(
     assert not caplog.records
 
 
-async def test_cancelling_an_opening_that_has_not_begun_leaves_the_session_closed(
+async def test_cancelling_an_opening_before_it_starts_leaves_the_session_closed(
     record: Record,
 ) -> None:
     a = record.add("a")
@@ -366,7 +366,7 @@ async def test_cancelling_the_closing_interrupts_one_resource_and_closes_the_res
 
 
 @pytest.mark.parametrize("when", ["opening", "closing"])
-async def test_what_fails_on_the_way_of_a_cancellation_is_logged(
+async def test_a_failure_during_a_cancellation_is_logged(
     record: Record, caplog: pytest.LogCaptureFixture, when: str
 ) -> None:
     record.add("a", closing=OSError("a is stuck"))
@@ -395,7 +395,7 @@ async def test_what_fails_on_the_way_of_a_cancellation_is_logged(
     ]
 
 
-def test_what_fails_at_the_end_of_the_loop_is_logged(
+def test_a_failure_at_the_end_of_the_loop_is_logged(
     record: Record, caplog: pytest.LogCaptureFixture
 ) -> None:
     record.add("a", closing=OSError("a is stuck"))
@@ -478,13 +478,13 @@ async def needy(host: str, port: int = 22) -> AsyncGenerator[str, None]:
         (Session().resource(partial(needy, "here")), "is the resource of a session already"),
     ],
 )
-def test_what_is_no_resource_is_refused_when_it_is_registered(manager: Any, hint: str) -> None:
+def test_an_invalid_resource_is_refused_when_it_is_registered(manager: Any, hint: str) -> None:
     with pytest.raises(SessionError, match=hint):
         Session().resource(manager)
 
 
 class Connector:
-    """Things that make resources without being plain functions."""
+    """Sources of resources that are not plain functions."""
 
     async def connect(self) -> AsyncGenerator[str, None]:
         yield "method"
@@ -504,7 +504,7 @@ async def test_partials_methods_and_callable_objects_can_be_resources() -> None:
 
 
 @pytest.mark.parametrize("only", [["b"], ["c"], ["c", "b"], []])
-async def test_only_what_is_asked_for_is_opened(record: Record, only: list[str]) -> None:
+async def test_only_the_requested_resources_are_opened(record: Record, only: list[str]) -> None:
     resources = {name: record.add(name) for name in "abc"}
     await record.session.open(only=[resources[name] for name in only])
     assert record.events == [f"open {name}" for name in sorted(only)]
@@ -515,7 +515,7 @@ async def test_only_what_is_asked_for_is_opened(record: Record, only: list[str])
     await record.session.close()
 
 
-async def test_what_a_resource_calls_on_opening_is_opened_with_it(record: Record) -> None:
+async def test_resources_used_during_opening_are_opened_as_well(record: Record) -> None:
     a = record.add("a")
     record.add("unused")
 
@@ -534,7 +534,7 @@ async def test_what_a_resource_calls_on_opening_is_opened_with_it(record: Record
     assert record.events == ["open a", "close b", "close a"]
 
 
-async def test_a_resource_that_uses_a_later_one_is_told_to_come_after_it() -> None:
+async def test_a_resource_that_uses_a_later_one_is_reported() -> None:
     session = Session()
 
     @session.resource
@@ -552,7 +552,7 @@ async def test_a_resource_that_uses_a_later_one_is_told_to_come_after_it() -> No
         await session.open()
 
 
-async def test_what_belongs_to_another_session_is_refused(record: Record) -> None:
+async def test_a_resource_of_another_session_is_refused(record: Record) -> None:
     record.add("a")
     stranger = Session().resource(Connector())
     with pytest.raises(SessionError, match=r"'Connector'.* is no resource of this session.*'a'"):
@@ -562,7 +562,7 @@ async def test_what_belongs_to_another_session_is_refused(record: Record) -> Non
     assert not record.session.is_open
 
 
-async def test_a_resource_that_gives_up_on_an_unopened_one_of_its_own_accord_is_not_retried(
+async def test_a_resource_that_raises_a_stored_session_error_is_not_retried(
     record: Record,
 ) -> None:
     stored = SessionError("none")
@@ -586,25 +586,25 @@ async def test_a_resource_that_gives_up_on_an_unopened_one_of_its_own_accord_is_
         await record.session.open(only=[b])
 
 
-async def test_a_resource_stands_for_its_function(record: Record) -> None:
+async def test_a_resource_has_the_name_and_docstring_of_its_function(record: Record) -> None:
     async def bucket() -> AsyncGenerator[str, None]:
-        """Where the books are."""
+        """The books of the shop."""
         yield "bucket"
 
     resource: Any = record.session.resource(bucket)
-    assert (resource.__name__, resource.__doc__) == ("bucket", "Where the books are.")
+    assert (resource.__name__, resource.__doc__) == ("bucket", "The books of the shop.")
     assert repr(resource).endswith("bucket', not open>")
     assert copy.copy(resource) is copy.deepcopy([resource])[0] is resource
     async with record.session:
         assert repr(resource).endswith("bucket', open>")
 
 
-def test_a_resource_cannot_travel_to_another_process(record: Record) -> None:
+def test_a_resource_cannot_be_pickled(record: Record) -> None:
     with pytest.raises(TypeError, match="resource 'a' of a session is live in one process"):
         pickle.dumps(record.add("a"))
 
 
-def test_the_error_of_a_resource_that_is_not_open_can_travel(record: Record) -> None:
+def test_the_error_of_a_resource_that_is_not_open_can_be_pickled(record: Record) -> None:
     with pytest.raises(SessionError) as caught:
         record.add("a")()
     arrived = pickle.loads(pickle.dumps(caught.value))

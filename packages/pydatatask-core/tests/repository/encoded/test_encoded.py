@@ -1,4 +1,4 @@
-"""Metadata in blobs and files: how values get there and back, whatever the format."""
+"""Metadata in blobs and files: encoding and decoding of values in any format."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORMATS = pytest.mark.parametrize("kind", [YamlMetadataFileRepository, JsonMetad
 
 
 class YamlInMemory(YamlMetadataRepository, InProcessBlobRepository):
-    """What somebody writes who has blobs and wants metadata: two names and nothing else."""
+    """A metadata repository built from a blob repository by inheritance alone."""
 
 
 class JsonInMemory(JsonMetadataRepository, InProcessBlobRepository):
@@ -40,7 +40,7 @@ class JsonInMemory(JsonMetadataRepository, InProcessBlobRepository):
 
 
 class ZippedYaml(YamlMetadataFileRepository):
-    """What somebody writes who wants files that are not what they seem."""
+    """A user's repository that compresses its files."""
 
     async def open(self, job: str, mode: Any = "r") -> Any:
         assert mode in ("rb", "wb")
@@ -63,10 +63,10 @@ class ZippedYaml(YamlMetadataFileRepository):
 
 
 @pytest.mark.parametrize("value", ["half \ud800", {"\udfff": 1}, [["a", "\ud83d"]]], ids=ascii)
-async def test_half_a_character_is_refused_and_nothing_is_written(
+async def test_a_lone_surrogate_is_refused_and_nothing_is_written(
     tmp_path: Path, value: Any
 ) -> None:
-    """JSON has an escape for it, YAML has not."""
+    """JSON can escape a lone surrogate, YAML cannot."""
     repo = YamlMetadataFileRepository(tmp_path)
     with pytest.raises(UnsupportedValueError, match=r"job 'job'.*half a character"):
         await repo.dump("job", value)
@@ -74,7 +74,7 @@ async def test_half_a_character_is_refused_and_nothing_is_written(
 
 
 @FORMATS
-async def test_a_file_that_is_empty_is_not_an_absent_one(
+async def test_an_empty_file_is_not_an_absent_job(
     tmp_path: Path, kind: type[EncodedFileRepository]
 ) -> None:
     """An empty YAML document is None; JSON has no empty document."""
@@ -90,7 +90,7 @@ async def test_a_file_that_is_empty_is_not_an_absent_one(
 
 
 @FORMATS
-async def test_a_file_that_may_not_be_read_is_an_error(
+async def test_an_unreadable_file_is_an_error(
     powerless: Path, kind: type[EncodedFileRepository]
 ) -> None:
     repo = kind(powerless)
@@ -114,7 +114,7 @@ async def test_a_full_disk_keeps_the_old_value(
 
 
 @FORMATS
-async def test_what_is_no_file_has_no_value(
+async def test_only_regular_files_have_values(
     tmp_path: Path, kind: type[EncodedFileRepository]
 ) -> None:
     repo = kind(tmp_path)
@@ -139,7 +139,7 @@ async def test_many_values_are_read_in_batches(
 
 
 @FORMATS
-async def test_a_value_that_vanishes_while_all_are_read_is_left_out(
+async def test_a_value_that_vanishes_during_a_bulk_read_is_omitted(
     tmp_path: Path, kind: type[EncodedFileRepository], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo = kind(tmp_path)
@@ -153,7 +153,7 @@ async def test_a_value_that_vanishes_while_all_are_read_is_left_out(
 
 
 @FORMATS
-async def test_the_value_is_a_blob_as_well(
+async def test_the_value_can_be_read_and_written_as_a_blob(
     tmp_path: Path, kind: type[EncodedFileRepository]
 ) -> None:
     repo = kind(tmp_path)
@@ -167,7 +167,7 @@ async def test_the_value_is_a_blob_as_well(
 
 
 @pytest.mark.parametrize("kind", [YamlInMemory, JsonInMemory])
-async def test_a_repository_of_blobs_becomes_one_of_metadata_by_inheritance(kind: Any) -> None:
+async def test_a_blob_repository_becomes_a_metadata_repository_by_inheritance(kind: Any) -> None:
     repo = kind()
     await repo.dump("job", {"a": [1, b"bytes"]})
     assert await repo.info("job") == {"a": [1, b"bytes"]}
@@ -181,7 +181,7 @@ async def test_a_repository_of_blobs_becomes_one_of_metadata_by_inheritance(kind
         await repo.info("bad")
 
 
-async def test_a_subclass_with_an_open_of_its_own_is_asked_through_it(tmp_path: Path) -> None:
+async def test_values_are_read_through_an_overridden_open(tmp_path: Path) -> None:
     repo = ZippedYaml(tmp_path)
     await repo.dump("job", {"a": 1})
     assert gzip.decompress(repo.fullpath("job").read_bytes()) == b"a: 1\n"

@@ -1,4 +1,4 @@
-"""JSON: what was dumped comes back, and what others wrote reads as JSON says."""
+"""JSON: dumped values come back, and JSON of other programs has its standard meaning."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_any_value_comes_back(value: Any) -> None:
         ),
     )
 )
-def test_what_looks_like_our_notation_is_not_taken_for_it(value: Any) -> None:
+def test_values_that_resemble_the_notation_come_back(value: Any) -> None:
     assert_comes_back(value)
 
 
@@ -61,7 +61,7 @@ def test_an_integer_of_any_length_comes_back(digits: int, sign: int) -> None:
     "value",
     [None, True, "text", 2**64, -0.5, [], {}, {"$ref": "a", "b": [1, None]}, {"a": {"b": ["c"]}}],
 )
-def test_what_json_has_words_for_is_written_in_them(value: Any) -> None:
+def test_json_values_are_written_as_plain_json(value: Any) -> None:
     assert json.loads(codec.encode(value)) == value
 
 
@@ -83,7 +83,7 @@ def test_what_json_has_words_for_is_written_in_them(value: Any) -> None:
         (2**4000, {"$int": hex(2**4000)}),
     ],
 )
-def test_what_it_has_no_words_for_is_written_as_documented(value: Any, written: Any) -> None:
+def test_other_values_are_written_in_the_documented_notation(value: Any, written: Any) -> None:
     assert json.loads(codec.encode([value])) == [written]
 
 
@@ -107,7 +107,7 @@ def test_what_it_has_no_words_for_is_written_as_documented(value: Any, written: 
         ),
     ],
 )
-def test_what_somebody_wrote_reads_as_json_says(text: str, value: Any) -> None:
+def test_json_of_other_programs_has_its_standard_meaning(text: str, value: Any) -> None:
     found = codec.decode(text.encode())
     assert found == value
     assert_comes_back(found)
@@ -148,7 +148,7 @@ def test_what_somebody_wrote_reads_as_json_says(text: str, value: Any) -> None:
     ],
     ids=lambda value: value[:20] if isinstance(value, bytes) else None,
 )
-def test_what_is_malformed_is_told_with_its_place(
+def test_a_decode_error_has_the_position_of_the_fault(
     text: bytes, place: tuple[int | None, int | None], problem: str
 ) -> None:
     with pytest.raises(DecodeError) as raised:
@@ -157,14 +157,14 @@ def test_what_is_malformed_is_told_with_its_place(
     assert problem in raised.value.problem
 
 
-async def test_a_malformed_file_is_named_with_line_and_column(tmp_path: Path) -> None:
+async def test_the_error_for_a_malformed_file_has_line_and_column(tmp_path: Path) -> None:
     repo = JsonMetadataFileRepository(tmp_path)
     (tmp_path / "bad.json").write_text('{"a": 1,\n}')
     with pytest.raises(MalformedValueError, match=r"/bad\.json', line 2, column 1: "):
         await repo.info("bad")
 
 
-def test_what_is_written_can_be_read_by_people() -> None:
+def test_written_json_is_readable() -> None:
     value = {"name": "caf\N{LATIN SMALL LETTER E WITH ACUTE}", "b": [1], "a": {}}
     assert codec.encode(value).decode() == (
         '{\n  "name": "caf\N{LATIN SMALL LETTER E WITH ACUTE}",\n'
@@ -173,7 +173,7 @@ def test_what_is_written_can_be_read_by_people() -> None:
 
 
 @pytest.mark.parametrize("made", [lambda inner: [inner], lambda inner: {"a": inner}])
-async def test_what_is_as_deep_as_can_be_is_written_and_read(tmp_path: Path, made: Any) -> None:
+async def test_the_maximum_depth_is_written_and_read(tmp_path: Path, made: Any) -> None:
     repo = JsonMetadataFileRepository(tmp_path)
     value: Any = {}
     for _ in range(MAX_DEPTH - 1):
@@ -184,10 +184,10 @@ async def test_what_is_as_deep_as_can_be_is_written_and_read(tmp_path: Path, mad
         await repo.dump("b", made(value))
 
 
-def test_a_surrogate_pair_in_two_halves_is_refused() -> None:
+def test_two_separate_surrogates_are_refused() -> None:
     with pytest.raises(UnicodeEncodeError):
         codec.encode({"a": "\ud83d\ude00"})
 
 
-def test_many_levels_beside_one_another_are_not_deep() -> None:
+def test_many_nested_siblings_do_not_count_as_depth() -> None:
     assert_comes_back([[[]] for _ in range(MAX_DEPTH)])

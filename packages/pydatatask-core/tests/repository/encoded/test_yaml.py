@@ -1,4 +1,4 @@
-"""YAML: what was dumped comes back, and what others wrote reads as YAML says."""
+"""YAML: dumped values come back, and YAML of other programs has its standard meaning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LINES = st.lists(
     | st.sampled_from(["---", "...", "- a", "# a", "a: b", "%YAML 1.1", "  indented", "x" * 200]),
     max_size=6,
 ).map("\n".join)
-"""Text of several lines, as far from plain as it gets."""
+"""Multi-line texts with characters that YAML has to quote or escape."""
 
 
 ALIASES_OF_MANY_VALUES = b"a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n" + b"\n".join(
@@ -45,7 +45,7 @@ ALIASES_OF_MANY_LEVELS = b"a0: &a0 [x]\n" + b"\n".join(
 def _implementation(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
-    """Read and write with libyaml, or as where PyYAML was built without it."""
+    """Run a test with libyaml, and as if PyYAML had been built without it."""
     if request.param == "libyaml":
         assert hasattr(yaml, "CSafeLoader"), "this PyYAML has no libyaml"
         yield
@@ -71,7 +71,7 @@ def test_any_value_comes_back() -> None:
 
 
 @pytest.mark.usefixtures("_implementation")
-def test_any_lines_come_back_wherever_they_stand() -> None:
+def test_any_lines_come_back_at_any_position() -> None:
     @given(LINES)
     def check(text: str) -> None:
         assert_comes_back([text, {text: text}, {"a": {"b": [text]}}])
@@ -94,12 +94,12 @@ def test_any_lines_come_back_wherever_they_stand() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_value_that_yaml_has_no_plain_form_for_comes_back(value: Any) -> None:
+def test_a_value_without_a_plain_form_in_yaml_comes_back(value: Any) -> None:
     assert_comes_back(value)
 
 
 @pytest.mark.usefixtures("_implementation")
-def test_half_a_character_is_refused() -> None:
+def test_a_lone_surrogate_is_refused() -> None:
     for value in ("\ud800", {"a\udfff": 1}):
         with pytest.raises(UnicodeEncodeError):
             codec.encode(value)
@@ -152,7 +152,7 @@ def test_half_a_character_is_refused() -> None:
         ("a: on\nb: 0x1f\nc: 1_000\nd: 010", {"a": True, "b": 31, "c": 1000, "d": 8}),
     ],
 )
-def test_what_somebody_wrote_reads_as_yaml_says(text: str, value: Any) -> None:
+def test_yaml_of_other_programs_has_its_standard_meaning(text: str, value: Any) -> None:
     found = codec.decode(text.encode())
     assert found == value
     assert_comes_back(found)
@@ -210,7 +210,7 @@ def test_what_somebody_wrote_reads_as_yaml_says(text: str, value: Any) -> None:
     ],
     ids=lambda value: value[:20] if isinstance(value, bytes) else None,
 )
-def test_what_is_malformed_is_told_with_its_line(text: bytes, line: int, problem: str) -> None:
+def test_a_decode_error_has_the_line_of_the_fault(text: bytes, line: int, problem: str) -> None:
     with pytest.raises(DecodeError) as raised:
         codec.decode(text)
     assert raised.value.line == line
@@ -218,7 +218,7 @@ def test_what_is_malformed_is_told_with_its_line(text: bytes, line: int, problem
     assert problem in raised.value.problem
 
 
-async def test_a_malformed_file_is_named_with_line_and_column(tmp_path: Path) -> None:
+async def test_the_error_for_a_malformed_file_has_line_and_column(tmp_path: Path) -> None:
     repo = YamlMetadataFileRepository(tmp_path)
     (tmp_path / "good.yaml").write_text("a: 1")
     (tmp_path / "bad.yaml").write_text("a: 1\nb: c: d\n")
@@ -229,7 +229,7 @@ async def test_a_malformed_file_is_named_with_line_and_column(tmp_path: Path) ->
         assert "job 'bad' in YamlMetadataFileRepository(" in str(raised.value)
 
 
-def test_what_is_written_can_be_read_by_people() -> None:
+def test_written_yaml_is_readable() -> None:
     twice = ["no alias"]
     value = {
         "name": "caf\N{LATIN SMALL LETTER E WITH ACUTE}",
@@ -260,13 +260,13 @@ def test_what_is_written_can_be_read_by_people() -> None:
 
 
 @pytest.mark.usefixtures("_implementation")
-def test_aliases_of_fewer_values_are_read() -> None:
+def test_aliases_within_the_limit_are_read() -> None:
     text = b"a: &a [" + b"x, " * 1000 + b"]\nb: [" + b"*a, " * 900 + b"]"
     assert codec.decode(text) == {"a": ["x"] * 1000, "b": [["x"] * 1000] * 900}
 
 
-def test_more_values_without_an_alias_are_read() -> None:
-    # With the characters of anchors and aliases, but none of them.
+def test_the_limit_on_aliases_does_not_apply_without_aliases() -> None:
+    # The text contains the characters of anchors and aliases, but no anchor or alias.
     text = b"- '& *'\n" * 1001 + b"-\n" * 1000
     assert len(codec.decode(text)) == 2001
     with pytest.MonkeyPatch.context() as patch:
@@ -275,7 +275,7 @@ def test_more_values_without_an_alias_are_read() -> None:
 
 
 @pytest.mark.parametrize("made", [lambda inner: [inner], lambda inner: {"a": inner}])
-async def test_what_is_as_deep_as_can_be_is_written_and_read(tmp_path: Path, made: Any) -> None:
+async def test_the_maximum_depth_is_written_and_read(tmp_path: Path, made: Any) -> None:
     repo = YamlMetadataFileRepository(tmp_path)
     value: Any = {}
     for _ in range(MAX_DEPTH - 1):
@@ -286,7 +286,7 @@ async def test_what_is_as_deep_as_can_be_is_written_and_read(tmp_path: Path, mad
         await repo.dump("b", made(value))
 
 
-async def test_a_file_of_more_bytes_than_allowed_is_neither_read_nor_written(
+async def test_a_file_larger_than_max_bytes_is_neither_read_nor_written(
     tmp_path: Path,
 ) -> None:
     repo = YamlMetadataFileRepository(tmp_path, max_bytes=20)
@@ -303,13 +303,13 @@ async def test_a_file_of_more_bytes_than_allowed_is_neither_read_nor_written(
 
 
 @pytest.mark.parametrize(("limit", "error"), [(0, ValueError), ("5", TypeError), (True, TypeError)])
-def test_a_limit_that_is_none_is_refused(tmp_path: Path, limit: Any, error: Any) -> None:
+def test_an_invalid_size_limit_is_refused(tmp_path: Path, limit: Any, error: Any) -> None:
     for kind in (YamlMetadataFileRepository, JsonMetadataFileRepository):
         with pytest.raises(error, match="max_bytes"):
             kind(tmp_path, max_bytes=limit)
 
 
-def test_equal_sets_make_equal_files() -> None:
+def test_equal_sets_are_written_as_equal_files() -> None:
     one, other = {3, "1", None, "2"}, {"2", None, "1", 3}
     assert (
         codec.encode(one)

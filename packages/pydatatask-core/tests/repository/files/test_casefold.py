@@ -1,4 +1,4 @@
-"""``case_insensitive``: names match ignoring case, and the spelling found is the job id."""
+"""``case_insensitive``: names match ignoring case, and the stored spelling is the job id."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ async def read(repo: FileRepository, job: str) -> str:
         return await stream.read()
 
 
-async def test_the_spelling_that_is_found_is_the_job_id(repo: FileRepository) -> None:
+async def test_the_stored_spelling_is_the_job_id(repo: FileRepository) -> None:
     assert await repo.keys() == {"Report"}
     assert [job async for job in repo] == ["Report"]
     assert await repo.info_all() == {"Report": str(repo.basedir / "Report.TXT")}
 
 
 @pytest.mark.parametrize("job", ["Report", "report", "REPORT", "rEPORT"])
-async def test_any_spelling_reaches_what_is_found(repo: FileRepository, job: str) -> None:
+async def test_any_spelling_reaches_the_stored_file(repo: FileRepository, job: str) -> None:
     assert await repo.contains(job)
     assert await repo.info(job) == str(repo.basedir / "Report.TXT")
     assert await asyncio.to_thread(repo.fullpath, job) == repo.basedir / "Report.TXT"
@@ -53,7 +53,7 @@ async def test_any_spelling_reaches_what_is_found(repo: FileRepository, job: str
     await repo.delete(job)
 
 
-async def test_what_is_not_there_gets_the_spelling_that_is_asked_for(repo: FileRepository) -> None:
+async def test_an_absent_job_gets_the_requested_spelling(repo: FileRepository) -> None:
     assert not await repo.contains("Other")
     with pytest.raises(JobNotFoundError):
         await repo.open("Other")
@@ -62,7 +62,7 @@ async def test_what_is_not_there_gets_the_spelling_that_is_asked_for(repo: FileR
     assert await repo.keys() == {"Report", "Other"}
 
 
-async def test_two_names_that_differ_in_case_only_are_refused_by_validate(
+async def test_validate_refuses_two_names_that_differ_only_in_case(
     repo: FileRepository,
 ) -> None:
     await repo.validate()
@@ -71,7 +71,7 @@ async def test_two_names_that_differ_in_case_only_are_refused_by_validate(
         await repo.validate()
 
 
-async def test_names_that_are_no_jobs_may_differ_in_case_only(tmp_path: Path) -> None:
+async def test_invalid_names_may_differ_only_in_case(tmp_path: Path) -> None:
     (tmp_path / "no-job.txt").write_text("")
     (tmp_path / "No-Job.txt").write_text("")
     (tmp_path / "job.txt").mkdir()
@@ -79,7 +79,7 @@ async def test_names_that_are_no_jobs_may_differ_in_case_only(tmp_path: Path) ->
     await FileRepository(tmp_path, ".txt", case_insensitive=True).validate()
 
 
-async def test_of_two_twins_the_one_spelled_exactly_is_meant(repo: FileRepository) -> None:
+async def test_an_exact_spelling_takes_precedence(repo: FileRepository) -> None:
     (repo.basedir / "report.txt").write_text("twin")
     assert await read(repo, "report") == "twin"
     with pytest.raises(AmbiguousJobError, match="use one of these"):
@@ -90,7 +90,7 @@ async def test_of_two_twins_the_one_spelled_exactly_is_meant(repo: FileRepositor
     assert len(os.listdir(repo.basedir)) == 2
 
 
-async def test_changes_by_somebody_else_are_noticed(repo: FileRepository) -> None:
+async def test_changes_by_other_processes_are_noticed(repo: FileRepository) -> None:
     assert await repo.contains("report")
     (repo.basedir / "Report.TXT").rename(repo.basedir / "REPORT.txt")
     assert await repo.info("report") == str(repo.basedir / "REPORT.txt")
@@ -100,7 +100,7 @@ async def test_changes_by_somebody_else_are_noticed(repo: FileRepository) -> Non
     assert await read(repo, "report") == "again"
 
 
-async def test_a_spelling_that_was_found_before_costs_no_listing(
+async def test_a_known_spelling_costs_no_listing(
     repo: FileRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await repo.keys()
@@ -109,7 +109,7 @@ async def test_a_spelling_that_was_found_before_costs_no_listing(
     assert await read(repo, "rePORT") == "found"
 
 
-async def test_writers_of_two_spellings_at_once_make_one_job(tmp_path: Path) -> None:
+async def test_concurrent_writers_of_two_spellings_create_one_job(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path, case_insensitive=True)
 
     async def write(job: str) -> None:
@@ -123,7 +123,7 @@ async def test_writers_of_two_spellings_at_once_make_one_job(tmp_path: Path) -> 
     await repo.validate()
 
 
-async def test_directories_and_metadata_match_likewise(tmp_path: Path) -> None:
+async def test_directories_and_metadata_match_in_the_same_way(tmp_path: Path) -> None:
     folders = DirectoryRepository(tmp_path, ".d", case_insensitive=True, discard_empty=True)
     (tmp_path / "Job.D").mkdir()
     await folders.mkdir("job")

@@ -1,4 +1,4 @@
-"""DirectoryRepository: directories made, built as a whole, replaced and removed."""
+"""DirectoryRepository: creating, building, replacing and removing directories."""
 
 from __future__ import annotations
 
@@ -36,9 +36,7 @@ def names_in(repo: DirectoryRepository) -> list[str]:
 
 
 @pytest.mark.parametrize("old", [False, True])
-async def test_a_directory_whose_building_fails_leaves_things_as_they_were(
-    repo: DirectoryRepository, old: bool
-) -> None:
+async def test_a_failed_build_changes_nothing(repo: DirectoryRepository, old: bool) -> None:
     if old:
         await build(repo, "job", "old")
 
@@ -55,7 +53,7 @@ async def test_a_directory_whose_building_fails_leaves_things_as_they_were(
     assert not old or content_of(repo, "job") == "old"
 
 
-async def test_a_build_that_is_cancelled_leaves_nothing(repo: DirectoryRepository) -> None:
+async def test_a_cancelled_build_leaves_nothing(repo: DirectoryRepository) -> None:
     entered = asyncio.Event()
 
     async def build_for_ever() -> None:
@@ -72,7 +70,7 @@ async def test_a_build_that_is_cancelled_leaves_nothing(repo: DirectoryRepositor
     assert names_in(repo) == []
 
 
-def test_a_draft_that_is_dropped_leaves_nothing(repo: DirectoryRepository) -> None:
+def test_a_staged_directory_that_is_dropped_leaves_nothing(repo: DirectoryRepository) -> None:
     draft = repo._new_staged("job")
     assert len(names_in(repo)) == 1
     del draft
@@ -80,7 +78,7 @@ def test_a_draft_that_is_dropped_leaves_nothing(repo: DirectoryRepository) -> No
     assert names_in(repo) == []
 
 
-async def test_a_build_replaces_a_whole_directory(repo: DirectoryRepository) -> None:
+async def test_a_build_replaces_the_whole_directory(repo: DirectoryRepository) -> None:
     await build(repo, "job", "old")
     (repo.fullpath("job") / "more").write_text("")
     await build(repo, "job", "new")
@@ -89,14 +87,16 @@ async def test_a_build_replaces_a_whole_directory(repo: DirectoryRepository) -> 
     assert names_in(repo) == ["job.d"]
 
 
-async def test_of_many_builders_of_a_job_a_whole_one_wins(repo: DirectoryRepository) -> None:
+async def test_concurrent_builds_of_a_job_leave_one_whole_directory(
+    repo: DirectoryRepository,
+) -> None:
     for _ in range(5):
         await asyncio.gather(*(build(repo, "job", str(number)) for number in range(8)))
         assert content_of(repo, "job") in map(str, range(8))
         assert names_in(repo) == ["job.d"]
 
 
-async def test_a_build_replaces_a_link_and_not_what_it_leads_to(
+async def test_a_build_replaces_a_link_and_keeps_its_target(
     repo: DirectoryRepository, tmp_path: Path
 ) -> None:
     await build(repo, "target", "precious")
@@ -107,7 +107,9 @@ async def test_a_build_replaces_a_link_and_not_what_it_leads_to(
     assert names_in(repo) == ["job.d", "target.d"]
 
 
-async def test_a_file_in_the_way_is_told_and_kept(repo: DirectoryRepository) -> None:
+async def test_a_file_in_place_of_the_directory_is_reported_and_kept(
+    repo: DirectoryRepository,
+) -> None:
     await repo.validate()
     repo.fullpath("job").write_text("precious")
     with pytest.raises(StoreError, match=r"publish the directory of job 'job'.*no directory is th"):
@@ -120,14 +122,14 @@ async def test_a_file_in_the_way_is_told_and_kept(repo: DirectoryRepository) -> 
     assert not await repo.contains("job")
 
 
-async def test_making_a_directory_again_keeps_what_is_in_it(repo: DirectoryRepository) -> None:
+async def test_creating_a_directory_again_keeps_its_contents(repo: DirectoryRepository) -> None:
     await repo.mkdir("job")
     (repo.fullpath("job") / "file").write_text("")
     await asyncio.gather(*(repo.mkdir("job") for _ in range(8)))
     assert os.listdir(repo.fullpath("job")) == ["file"]
 
 
-async def test_deleting_removes_all_below_and_follows_no_link(
+async def test_deleting_removes_the_whole_tree_and_follows_no_link(
     repo: DirectoryRepository, tmp_path: Path
 ) -> None:
     (tmp_path / "precious").mkdir()
@@ -143,7 +145,7 @@ async def test_deleting_removes_all_below_and_follows_no_link(
     assert os.listdir(tmp_path / "precious") == ["file"]
 
 
-async def test_deleting_removes_what_a_job_has_locked(powerless: Path) -> None:
+async def test_deleting_removes_directories_without_permissions(powerless: Path) -> None:
     repo = DirectoryRepository(powerless / "folders")
     await build(repo, "job", "value")
     (repo.fullpath("job") / "deep").chmod(0o500)
@@ -152,7 +154,7 @@ async def test_deleting_removes_what_a_job_has_locked(powerless: Path) -> None:
     assert names_in(repo) == []
 
 
-async def test_a_deletion_that_is_not_permitted_says_so(powerless: Path) -> None:
+async def test_a_deletion_without_permission_raises(powerless: Path) -> None:
     repo = DirectoryRepository(powerless / "folders")
     await repo.mkdir("job")
     repo.basedir.chmod(0o500)
@@ -161,7 +163,7 @@ async def test_a_deletion_that_is_not_permitted_says_so(powerless: Path) -> None
     assert await repo.contains("job")
 
 
-async def test_empty_directories_are_discarded_in_every_answer(tmp_path: Path) -> None:
+async def test_empty_directories_are_discarded_in_every_query(tmp_path: Path) -> None:
     repo = DirectoryRepository(tmp_path, discard_empty=True)
     await repo.mkdir("empty")
     await repo.mkdir("full")
@@ -176,7 +178,7 @@ async def test_empty_directories_are_discarded_in_every_answer(tmp_path: Path) -
     assert await repo.keys() == {"empty"}
 
 
-async def test_a_directory_that_cannot_be_looked_into_is_no_empty_one(powerless: Path) -> None:
+async def test_an_unreadable_directory_does_not_count_as_empty(powerless: Path) -> None:
     repo = DirectoryRepository(powerless / "folders", discard_empty=True)
     await repo.mkdir("job")
     repo.fullpath("job").chmod(0)
@@ -185,7 +187,7 @@ async def test_a_directory_that_cannot_be_looked_into_is_no_empty_one(powerless:
             await asking()
 
 
-async def test_files_are_no_directories(tmp_path: Path) -> None:
+async def test_files_are_not_directories(tmp_path: Path) -> None:
     repo = DirectoryRepository(tmp_path)
     (tmp_path / "file").write_text("")
     (tmp_path / "link").symlink_to("file")
@@ -200,7 +202,7 @@ async def test_files_are_no_directories(tmp_path: Path) -> None:
 async def test_a_durable_build_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the kernel was asked for, in order: nothing else can be seen without a power cut."""
+    """A power cut cannot be simulated, so the order of the system calls is checked."""
     asked: list[str] = []
     fsync, rename = os.fsync, os.rename
 

@@ -1,4 +1,4 @@
-"""DirectoryRepository: what is mounted in a directory, or cannot be removed, when that goes."""
+"""DirectoryRepository: removal of directories with mounts or with files that cannot be removed."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def test_a_directory_that_is_a_mount_point_is_not_deleted(
     assert is_whole(precious)
 
 
-async def test_a_directory_in_which_something_is_mounted_in_that_moment_comes_back(
+async def test_a_directory_is_restored_if_a_mount_appears_during_the_deletion(
     repo: DirectoryRepository,
     bind: Callable[[Path, Path], None],
     precious: Path,
@@ -110,7 +110,7 @@ async def test_a_directory_with_a_mount_in_it_is_not_replaced(
     assert is_whole(precious)
 
 
-async def test_a_draft_with_a_mount_in_it_is_left_behind_with_a_warning(
+async def test_a_staged_directory_with_a_mount_in_it_is_kept_with_a_warning(
     repo: DirectoryRepository,
     bind: Callable[[Path, Path], None],
     precious: Path,
@@ -135,7 +135,7 @@ async def test_a_draft_with_a_mount_in_it_is_left_behind_with_a_warning(
     assert len(caplog.records) == 1
 
 
-async def test_what_died_with_a_mount_in_it_is_left_when_leftovers_are_swept(
+async def test_stale_directories_with_a_mount_in_them_are_kept_with_a_warning(
     repo: DirectoryRepository,
     bind: Callable[[Path, Path], None],
     precious: Path,
@@ -154,7 +154,7 @@ async def test_what_died_with_a_mount_in_it_is_left_when_leftovers_are_swept(
     assert "mounted there" in record.getMessage()
 
 
-async def test_a_directory_that_cannot_be_removed_is_deleted_and_left_behind(
+async def test_a_directory_that_cannot_be_removed_counts_as_deleted_and_is_left_behind(
     repo: DirectoryRepository,
     freeze: Callable[[Path], None],
     caplog: pytest.LogCaptureFixture,

@@ -1,4 +1,4 @@
-"""The constructors of the repositories in files: what they take, show and send to others."""
+"""Constructors of file repositories: validation, repr, copying and pickling."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pydatatask_core.repository import (
         (("a", "", True, True), {}, TypeError, "positional"),
     ],
 )
-def test_an_argument_that_cannot_work_is_named(
+def test_an_invalid_argument_is_named(
     arguments: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -68,12 +68,12 @@ def test_discard_empty_is_checked_as_well() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_repr_is_the_call_that_made_it(repo: FileRepository, shown: str) -> None:
+def test_the_repr_is_the_call_that_creates_the_repository(repo: FileRepository, shown: str) -> None:
     assert repr(repo) == shown
     assert repr(eval(shown)) == shown
 
 
-def test_extensions_default_to_the_formats() -> None:
+def test_extensions_default_to_that_of_the_format() -> None:
     assert YamlMetadataFileRepository("a").fullpath("job") == Path("a/job.yaml")
     assert JsonMetadataFileRepository("a").fullpath("job") == Path("a/job.json")
     assert JsonMetadataFileRepository(filename="a", extension=".x").extension == ".x"
@@ -97,7 +97,7 @@ async def test_a_copy_in_another_process_has_the_same_jobs(
         await repo.dump("job", {"a": 1})
 
 
-def test_what_was_listed_does_not_travel(tmp_path: Path) -> None:
+def test_a_cached_listing_is_not_pickled(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path)
     repo._last_listing = ((1, 2, 3, 4), frozenset({"job" * 20}))
     assert b"jobjob" not in pickle.dumps(repo)

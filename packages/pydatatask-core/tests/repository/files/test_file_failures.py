@@ -1,4 +1,4 @@
-"""FileRepository: writing and reading that fails says so and leaves nothing behind."""
+"""FileRepository: failed writes and reads raise and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = b"0123456789abcdef" * 65536
-"""More than any buffer."""
+"""More bytes than fit into any buffer."""
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def repo(tmp_path: Path) -> FileRepository:
 
 @pytest.fixture
 def file_size_limit() -> Iterator[int]:
-    """Make every write beyond a size fail, as a full disk does."""
+    """Make every write beyond a file size fail, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
     yield 300_000
@@ -60,7 +60,7 @@ def names_in(repo: FileRepository) -> list[str]:
 
 
 @pytest.mark.usefixtures("file_size_limit")
-async def test_a_write_that_fails_names_the_job_and_leaves_the_old_value(
+async def test_a_failed_write_names_the_job_and_keeps_the_old_value(
     repo: FileRepository,
 ) -> None:
     await put(repo, "job", b"old")
@@ -76,7 +76,7 @@ async def test_a_write_that_fails_names_the_job_and_leaves_the_old_value(
     assert names_in(repo) == ["job.bin"]
 
 
-async def test_a_full_disk_is_told_when_a_small_value_is_closed(tiny_disk: Path) -> None:
+async def test_a_full_disk_is_reported_when_a_small_value_is_closed(tiny_disk: Path) -> None:
     repo = FileRepository(tiny_disk)
     (tiny_disk / "filler").write_bytes(b"x" * (256 * 1024 - 4096))
     stream = await repo.open("job", "wb")
@@ -89,7 +89,7 @@ async def test_a_full_disk_is_told_when_a_small_value_is_closed(tiny_disk: Path)
     assert names_in(repo) == ["filler"]
 
 
-async def test_a_writer_that_is_dropped_leaves_nothing_on_the_disk(repo: FileRepository) -> None:
+async def test_a_dropped_writer_leaves_nothing_on_the_disk(repo: FileRepository) -> None:
     stream = await repo.open("job", "wb")
     await stream.write(LARGE)
     assert len(names_in(repo)) == 1
@@ -101,7 +101,7 @@ async def test_a_writer_that_is_dropped_leaves_nothing_on_the_disk(repo: FileRep
 
 
 @pytest.mark.parametrize("end", ["abort", "raise"])
-async def test_a_writer_that_gives_up_leaves_nothing_on_the_disk(
+async def test_an_abandoned_writer_leaves_nothing_on_the_disk(
     repo: FileRepository, end: str
 ) -> None:
     stream = await repo.open("job", "wb")
@@ -118,9 +118,7 @@ async def test_a_writer_that_gives_up_leaves_nothing_on_the_disk(
 
 
 @pytest.mark.parametrize("steps", range(1, 6))
-async def test_a_write_that_is_cancelled_is_never_published(
-    repo: FileRepository, steps: int
-) -> None:
+async def test_a_cancelled_write_is_never_published(repo: FileRepository, steps: int) -> None:
     stream = await repo.open("job", "wb")
     writing = asyncio.create_task(stream.write(LARGE))
     for _ in range(steps):
@@ -137,7 +135,7 @@ async def test_a_write_that_is_cancelled_is_never_published(
     assert names_in(repo) in ([], ["job.bin"])
 
 
-async def test_a_folder_in_the_way_is_told_and_kept(tmp_path: Path) -> None:
+async def test_a_folder_in_place_of_the_file_is_reported_and_kept(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path)
     (tmp_path / "job" / "below").mkdir(parents=True)
 
@@ -158,7 +156,7 @@ async def test_a_file_without_permission_is_an_error(powerless: Path) -> None:
     assert await repo.contains("job")
 
 
-async def test_a_folder_without_permission_is_not_an_empty_one(powerless: Path) -> None:
+async def test_a_folder_without_permission_does_not_count_as_empty(powerless: Path) -> None:
     repo = FileRepository(powerless / "locked")
     await put(repo, "job", b"value")
     repo.basedir.chmod(0)

@@ -1,4 +1,4 @@
-"""FileRepositoryBase and FileRepository: what is in a folder, and how that is found out."""
+"""FileRepositoryBase and FileRepository: listing of folders and its caching."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ async def found_in(repo: FileRepositoryBase, job: str) -> list[bool]:
 
 
 def settle(folder: Path) -> None:
-    """Make a folder's last change old enough to tell it from the next one."""
+    """Set the last change of a folder to a time well before the next one."""
     long_ago = time.time() - 1000
     os.utime(folder, (long_ago, long_ago))
 
 
 @pytest.fixture
 def all_changes_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the clock of file systems for one that never stands still."""
+    """Treat every time stamp as old enough to be distinguished from the next one."""
     monkeypatch.setattr(stamp, "_TICK_NS", -(10**18))
 
 
@@ -56,7 +56,7 @@ async def test_only_names_with_the_extension_are_jobs(tmp_path: Path) -> None:
     assert await FileRepository(tmp_path).keys() == {"c"}
 
 
-async def test_what_is_no_job_id_is_passed_over_with_one_warning(
+async def test_invalid_names_are_skipped_with_one_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     touch(tmp_path / "job", tmp_path / "a.txt", tmp_path / "b.txt", tmp_path / ".hidden")
@@ -71,7 +71,7 @@ async def test_what_is_no_job_id_is_passed_over_with_one_warning(
     assert "encode_job_id() turns any text into one" in warning
 
 
-async def test_hidden_names_are_passed_over_in_silence(
+async def test_hidden_names_are_skipped_silently(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     touch(tmp_path / ".DS_Store", tmp_path / ".job.tmp", tmp_path / ".tmp")
@@ -94,7 +94,7 @@ async def test_hidden_names_are_passed_over_in_silence(
     ],
     ids=["folder", "pipe", "to-folder", "to-nowhere", "to-itself", "through-file", "link", "hard"],
 )
-async def test_every_way_to_ask_agrees_on_what_is_a_file(
+async def test_every_query_agrees_on_which_names_are_files(
     tmp_path: Path, make: Callable[[Path], None], there: bool
 ) -> None:
     touch(tmp_path / "file")
@@ -104,7 +104,7 @@ async def test_every_way_to_ask_agrees_on_what_is_a_file(
     assert await found_in(repo, "job") == [there] * 4
 
 
-async def test_deleting_leaves_alone_what_is_no_file(tmp_path: Path) -> None:
+async def test_deleting_ignores_all_but_files(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path)
     (tmp_path / "folder").mkdir()
     (tmp_path / "tofolder").symlink_to("folder")
@@ -114,7 +114,7 @@ async def test_deleting_leaves_alone_what_is_no_file(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe", "tofolder"]
 
 
-async def test_deleting_a_link_keeps_what_it_leads_to(tmp_path: Path) -> None:
+async def test_deleting_a_link_keeps_its_target(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path)
     touch(tmp_path / "target.txt")
     (tmp_path / "job").symlink_to("target.txt")
@@ -122,7 +122,7 @@ async def test_deleting_a_link_keeps_what_it_leads_to(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["target.txt"]
 
 
-async def test_a_file_where_the_folder_should_be_is_no_empty_folder(tmp_path: Path) -> None:
+async def test_a_file_in_place_of_the_folder_does_not_count_as_empty(tmp_path: Path) -> None:
     touch(tmp_path / "file")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         repo = FileRepository(place)
@@ -131,7 +131,7 @@ async def test_a_file_where_the_folder_should_be_is_no_empty_folder(tmp_path: Pa
                 await asking()
 
 
-async def test_a_name_too_long_for_the_file_system_is_no_job(tmp_path: Path) -> None:
+async def test_a_name_too_long_for_the_file_system_is_not_a_job_id(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path, "." + "e" * 200)
     fits, too_long = "j" * 54, "j" * 55
 
@@ -145,7 +145,7 @@ async def test_a_name_too_long_for_the_file_system_is_no_job(tmp_path: Path) -> 
     assert await repo.keys() == {fits}
 
 
-async def test_a_class_with_dots_in_its_job_ids_never_takes_unfinished_values_for_jobs(
+async def test_unfinished_values_are_not_listed_even_if_job_ids_may_begin_with_a_dot(
     tmp_path: Path,
 ) -> None:
     class Dotted(FileRepository):
@@ -163,7 +163,7 @@ async def test_a_class_with_dots_in_its_job_ids_never_takes_unfinished_values_fo
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/etc/passwd", "a\0b", ""])
-async def test_no_class_has_job_ids_that_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
+async def test_no_subclass_has_job_ids_outside_the_folder(tmp_path: Path, name: str) -> None:
     class Anything(FileRepository):
         @classmethod
         def is_valid_job_id(cls, job: str) -> bool:
@@ -175,7 +175,7 @@ async def test_no_class_has_job_ids_that_lead_out_of_the_folder(tmp_path: Path, 
         await repo.delete(name)
 
 
-async def test_a_folder_that_cannot_be_looked_for_is_not_called_missing(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_checked_is_not_reported_as_missing(tmp_path: Path) -> None:
     touch(tmp_path / "file")
     assert await FileRepository(tmp_path / "none").is_missing()
     assert not await FileRepository(tmp_path).is_missing()
@@ -183,8 +183,8 @@ async def test_a_folder_that_cannot_be_looked_for_is_not_called_missing(tmp_path
         await FileRepository(tmp_path / "file" / "below").is_missing()
 
 
-async def test_a_subclass_that_tells_what_is_there_is_listed_by_that(tmp_path: Path) -> None:
-    """Only what the documentation names: a listing, a look-up, a path, a value, a deletion."""
+async def test_a_subclass_is_listed_by_its_own_unfiltered_iter(tmp_path: Path) -> None:
+    """The subclass overrides documented methods only."""
 
     class Sharded(FileRepository):
         def fullpath(self, job: str) -> Path:
@@ -208,7 +208,7 @@ async def test_a_subclass_that_tells_what_is_there_is_listed_by_that(tmp_path: P
     assert await found_in(repo, "abc") == [False] * 4
 
 
-async def test_the_base_class_takes_any_entry_for_a_job(tmp_path: Path) -> None:
+async def test_the_base_class_treats_any_entry_as_a_job(tmp_path: Path) -> None:
     class Entries(FileRepositoryBase):
         async def delete(self, job: str) -> None:
             raise NotImplementedError
@@ -221,18 +221,18 @@ async def test_the_base_class_takes_any_entry_for_a_job(tmp_path: Path) -> None:
     assert [await repo.contains(job) for job in ("file", "folder", "dangling")] == [1, 1, 0]
 
 
-async def test_an_unchanged_folder_gives_the_same_keys_again(tmp_path: Path) -> None:
+async def test_an_unchanged_folder_returns_the_same_keys_object(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path)
     touch(tmp_path / "a", tmp_path / "b")
     keys = await repo.keys()
     while await repo.keys() is not keys:
-        keys = await repo.keys()  # until the clock has moved on from the last change
+        keys = await repo.keys()  # until the clock has advanced beyond the last change
     assert await repo.keys() is keys
 
 
 @pytest.mark.usefixtures("all_changes_are_old")
 @pytest.mark.parametrize("change", ["add", "delete", "put back", "replace", "rename", "move away"])
-async def test_any_change_gives_new_keys(tmp_path: Path, change: str) -> None:
+async def test_any_change_returns_a_new_keys_object(tmp_path: Path, change: str) -> None:
     repo = FileRepository(tmp_path / "files")
     await repo.validate()
     touch(repo.fullpath("a"))
@@ -263,8 +263,8 @@ async def test_any_change_gives_new_keys(tmp_path: Path, change: str) -> None:
 
 
 @pytest.mark.usefixtures("all_changes_are_old")
-async def test_a_folder_with_links_is_always_listed_anew(tmp_path: Path) -> None:
-    """What a link leads to comes and goes without a trace in the folder."""
+async def test_a_folder_with_links_is_always_listed_again(tmp_path: Path) -> None:
+    """The target of a link can appear and vanish without changing the folder."""
     repo = FileRepository(tmp_path / "files")
     await repo.validate()
     (repo.basedir / "job").symlink_to(tmp_path / "target")
@@ -274,7 +274,7 @@ async def test_a_folder_with_links_is_always_listed_anew(tmp_path: Path) -> None
     assert await repo.keys() == {"job"}
 
 
-async def test_a_change_too_recent_to_tell_from_the_next_is_not_relied_on(tmp_path: Path) -> None:
+async def test_a_recent_change_is_not_trusted_for_caching(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path)
     touch(tmp_path / "a")
     soon = time.time() + 1000
@@ -283,7 +283,7 @@ async def test_a_change_too_recent_to_tell_from_the_next_is_not_relied_on(tmp_pa
 
 
 @pytest.mark.usefixtures("all_changes_are_old")
-async def test_a_foreign_file_system_is_always_listed_anew(
+async def test_a_folder_on_a_remote_file_system_is_always_listed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stamp, "_LOCAL", frozenset())
@@ -293,7 +293,7 @@ async def test_a_foreign_file_system_is_always_listed_anew(
     assert await repo.keys() is not await repo.keys()
 
 
-async def test_info_is_the_absolute_path_whether_the_job_is_there_or_not(
+async def test_info_is_the_absolute_path_even_of_an_absent_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

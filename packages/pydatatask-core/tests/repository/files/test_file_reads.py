@@ -1,4 +1,4 @@
-"""FileRepository: how a value is read from the disk."""
+"""FileRepository: reading of values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = b"0123456789abcdef" * 65536
-"""More than any buffer."""
+"""More bytes than fit into any buffer."""
 
 
 @pytest.fixture
@@ -38,8 +38,8 @@ async def what_was_dropped_is_cleaned_up() -> None:
 
 
 @pytest.mark.parametrize("make", [os.mkdir, os.mkfifo], ids=["folder", "pipe"])
-async def test_what_is_no_file_cannot_be_read(tmp_path: Path, make: Any) -> None:
-    """A pipe least of all: opening it would wait for a writer for ever."""
+async def test_only_regular_files_can_be_read(tmp_path: Path, make: Any) -> None:
+    """Opening a pipe would wait forever for a writer."""
     repo = FileRepository(tmp_path)
     make(tmp_path / "job")
 
@@ -49,7 +49,7 @@ async def test_what_is_no_file_cannot_be_read(tmp_path: Path, make: Any) -> None
     assert not await repo.contains("job")
 
 
-async def test_a_closed_reader_says_so(repo: FileRepository) -> None:
+async def test_reading_from_a_closed_stream_raises(repo: FileRepository) -> None:
     await put(repo, "job", LARGE)
     stream = await repo.open("job", "rb")
     await stream.close()
@@ -58,7 +58,7 @@ async def test_a_closed_reader_says_so(repo: FileRepository) -> None:
         await stream.read()
 
 
-async def test_reading_goes_on_after_the_file_was_deleted(repo: FileRepository) -> None:
+async def test_an_open_reader_reads_on_after_a_deletion(repo: FileRepository) -> None:
     await put(repo, "job", LARGE)
     async with await repo.open("job", "rb") as stream:
         start = await stream.read(10)
@@ -68,7 +68,7 @@ async def test_reading_goes_on_after_the_file_was_deleted(repo: FileRepository) 
 
 @pytest.mark.parametrize("n", [None, 700_000])
 @pytest.mark.parametrize("steps", range(4))
-async def test_a_read_that_is_cancelled_loses_no_bytes(
+async def test_a_cancelled_read_loses_no_bytes(
     repo: FileRepository, n: int | None, steps: int
 ) -> None:
     await put(repo, "job", LARGE)
@@ -86,8 +86,8 @@ async def test_a_read_that_is_cancelled_loses_no_bytes(
     assert b"".join(pieces) == LARGE
 
 
-async def test_a_read_that_is_cancelled_ends_with_its_thread(repo: FileRepository) -> None:
-    """Else the thread would fill the buffer of the read after it."""
+async def test_a_cancelled_read_waits_for_its_thread(repo: FileRepository) -> None:
+    """Otherwise the thread would write into the buffer of the next read."""
     await put(repo, "job", LARGE)
     async with await repo.open("job", "rb") as stream:
         await stream.read(300_000)

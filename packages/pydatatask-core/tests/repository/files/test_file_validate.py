@@ -1,4 +1,4 @@
-"""FileRepositoryBase.validate: a folder that can be used, and nothing of writers that died."""
+"""FileRepositoryBase.validate: checks of the folder, and removal of stale temporary files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def let_a_writer_die(folder: Path) -> None:
     ],
     ids=["file", "below-file", "dangling", "below-dangling"],
 )
-async def test_a_place_where_no_folder_can_be_is_named(
+async def test_a_path_that_cannot_be_a_folder_is_named(
     tmp_path: Path, prepare: Callable[[Path], None], below: str, problem: str
 ) -> None:
     place = tmp_path / "place"
@@ -73,7 +73,7 @@ async def test_a_place_where_no_folder_can_be_is_named(
     assert repr(repo) in str(raised.value)
 
 
-async def test_a_folder_whose_parent_cannot_be_written_to_names_the_parent(
+async def test_an_unwritable_parent_folder_is_named(
     powerless: Path,
 ) -> None:
     os.chmod(powerless, 0o500)
@@ -88,9 +88,7 @@ async def test_a_folder_whose_parent_cannot_be_written_to_names_the_parent(
     ("mode", "problem"),
     [(0o300, "cannot be listed"), (0o500, "cannot be written to"), (0o600, "cannot be written to")],
 )
-async def test_a_folder_without_a_permission_says_which(
-    powerless: Path, mode: int, problem: str
-) -> None:
+async def test_a_missing_permission_is_named(powerless: Path, mode: int, problem: str) -> None:
     repo = FileRepository(powerless / "folder")
     await repo.validate()
     repo.basedir.chmod(mode)
@@ -98,7 +96,7 @@ async def test_a_folder_without_a_permission_says_which(
         await repo.validate()
 
 
-async def test_a_file_system_without_writing_is_named(tiny_disk: Path) -> None:
+async def test_a_read_only_file_system_is_named(tiny_disk: Path) -> None:
     (tiny_disk / "there").mkdir()
     make_read_only(tiny_disk)
     with pytest.raises(RepositoryConfigurationError, match=r"written to: its file system is read"):
@@ -109,7 +107,7 @@ async def test_a_file_system_without_writing_is_named(tiny_disk: Path) -> None:
         await FileRepository(tiny_disk / "new").validate()
 
 
-async def test_validating_creates_the_folder_with_its_parents_and_nothing_else(
+async def test_validating_creates_the_folder_and_its_parents_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     repo = FileRepository(tmp_path / "a" / "b")
@@ -118,7 +116,9 @@ async def test_validating_creates_the_folder_with_its_parents_and_nothing_else(
     assert os.listdir(repo.basedir) == []
 
 
-async def test_what_a_killed_writer_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
+async def test_temporary_files_of_a_killed_writer_are_removed_once_they_are_old(
+    tmp_path: Path,
+) -> None:
     let_a_writer_die(tmp_path)
     files, folders = FileRepository(tmp_path, ".txt"), DirectoryRepository(tmp_path, ".dir")
     assert len(os.listdir(tmp_path)) == 2
@@ -135,7 +135,7 @@ async def test_what_a_killed_writer_left_is_swept_once_it_is_old(tmp_path: Path)
     assert os.listdir(tmp_path) == []
 
 
-async def test_what_a_living_writer_has_is_never_swept(tmp_path: Path) -> None:
+async def test_temporary_files_of_a_live_writer_are_never_removed(tmp_path: Path) -> None:
     files, folders = FileRepository(tmp_path, ".txt"), DirectoryRepository(tmp_path, ".dir")
     async with await files.open("job", "wb") as stream, folders.build("job") as path:
         await stream.write(LARGE)
@@ -164,14 +164,16 @@ async def test_what_a_living_writer_has_is_never_swept(tmp_path: Path) -> None:
         ".txt.0123456789abcdef.tmp",
     ],
 )
-async def test_what_is_not_exactly_ours_is_never_swept(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("somebody's")
+async def test_names_that_only_resemble_temporary_files_are_never_removed(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("foreign")
     age(tmp_path / name, 10**6)
     await FileRepository(tmp_path, ".txt").validate()
     assert os.listdir(tmp_path) == [name]
 
 
-async def test_an_old_link_is_swept_without_what_it_leads_to(tmp_path: Path) -> None:
+async def test_an_old_link_is_removed_without_its_target(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     (target / "precious").write_text("")
@@ -182,7 +184,7 @@ async def test_an_old_link_is_swept_without_what_it_leads_to(tmp_path: Path) -> 
     assert os.listdir(target) == ["precious"]
 
 
-async def test_a_name_that_had_to_be_cut_is_swept_as_well(tmp_path: Path) -> None:
+async def test_a_temporary_file_with_a_truncated_name_is_removed(tmp_path: Path) -> None:
     repo = FileRepository(tmp_path, "." + "e" * 120)
     stream = await repo.open("j" * 128, "wb")
     await stream.write(LARGE)
@@ -195,7 +197,7 @@ async def test_a_name_that_had_to_be_cut_is_swept_as_well(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == []
 
 
-async def test_what_cannot_be_swept_is_told_and_harms_nothing(
+async def test_a_temporary_file_that_cannot_be_removed_causes_only_a_warning(
     powerless: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     litter = powerless / TEMPORARY

@@ -1,4 +1,4 @@
-"""FileRepository: how a value gets onto the disk."""
+"""FileRepository: writing of values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGE = b"0123456789abcdef" * 65536
-"""More than any buffer."""
+"""More bytes than fit into any buffer."""
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def names_in(repo: FileRepository) -> list[str]:
     return sorted(os.listdir(repo.basedir)) if repo.basedir.exists() else []
 
 
-async def test_a_file_that_is_being_written_stands_hidden_beside_its_place(
+async def test_a_value_is_written_to_a_hidden_file_beside_its_target(
     repo: FileRepository,
 ) -> None:
     async with await repo.open("job", "wb") as stream:
@@ -67,7 +67,7 @@ async def test_writing_creates_the_folder(tmp_path: Path) -> None:
 async def test_a_durable_value_is_on_the_disk_before_it_has_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the kernel was asked for, in order: nothing else can be seen without a power cut."""
+    """A power cut cannot be simulated, so the order of the system calls is checked."""
     asked: list[str] = []
     fsync, replace = os.fsync, os.replace
 
@@ -89,7 +89,7 @@ async def test_a_durable_value_is_on_the_disk_before_it_has_its_name(
     assert asked[5:] == ["folder"]
 
 
-async def test_writing_replaces_a_link_and_not_what_it_leads_to(
+async def test_writing_replaces_a_link_and_keeps_its_target(
     repo: FileRepository, tmp_path: Path
 ) -> None:
     await repo.validate()
@@ -105,8 +105,8 @@ async def test_writing_replaces_a_link_and_not_what_it_leads_to(
     assert await get(repo, "job") == b"new"
 
 
-async def test_small_pieces_are_gathered_before_they_are_written(repo: FileRepository) -> None:
-    """A hop to a thread and a system call each would make a line-wise writer crawl."""
+async def test_small_writes_are_collected_in_a_buffer(repo: FileRepository) -> None:
+    """A thread switch and a system call per write would slow down a writer of single lines."""
     async with await repo.open("job", "wb") as stream:
         for start in range(0, 100_000, 100):
             await stream.write(LARGE[start : start + 100])
@@ -114,19 +114,19 @@ async def test_small_pieces_are_gathered_before_they_are_written(repo: FileRepos
     assert await get(repo, "job") == LARGE[:100_000]
 
 
-async def test_what_is_gathered_does_not_change_with_the_callers_buffer(
+async def test_buffered_data_does_not_change_with_the_buffer_of_the_caller(
     repo: FileRepository,
 ) -> None:
     buffer = bytearray(b"first ")
     async with await repo.open("job", "wb") as stream:
-        await stream.write(buffer)  # type: ignore[arg-type] # it takes more than it promises
+        await stream.write(buffer)  # type: ignore[arg-type] # accepted beyond the annotation
         buffer[:] = b"second"
-        await stream.write(memoryview(buffer))  # type: ignore[arg-type] # likewise
+        await stream.write(memoryview(buffer))  # type: ignore[arg-type] # as above
     assert await get(repo, "job") == b"first second"
 
 
-async def test_text_is_refused_by_a_stream_of_bytes(repo: FileRepository) -> None:
+async def test_text_is_refused_by_a_binary_stream(repo: FileRepository) -> None:
     async with await repo.open("job", "wb") as stream:
         with pytest.raises(TypeError, match=r"takes bytes, not str.*mode 'w'"):
-            await stream.write("text")  # type: ignore[arg-type] # that is the test
+            await stream.write("text")  # type: ignore[arg-type] # the subject of the test
         await stream.abort()

@@ -1,4 +1,4 @@
-"""Local files of repositories whose values are local files themselves."""
+"""Local files of repositories that store their values as local files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def write(repo: Any, job: str, text: str) -> None:
         await asyncio.to_thread(path.write_text, text)
 
 
-async def test_the_file_has_its_right_name_and_is_in_the_folder_of_its_target(
+async def test_the_file_has_its_final_name_and_is_in_the_folder_of_its_target(
     tmp_path: Path,
 ) -> None:
     repo = FileRepository(tmp_path / "data", ".csv")
@@ -39,7 +39,9 @@ async def test_the_file_has_its_right_name_and_is_in_the_folder_of_its_target(
         assert path == tmp_path / "data" / "job.csv"
 
 
-async def test_a_durable_file_and_a_file_of_another_case_are_replaced(tmp_path: Path) -> None:
+async def test_durable_and_case_insensitive_repositories_replace_the_old_file(
+    tmp_path: Path,
+) -> None:
     await write(FileRepository(tmp_path), "Job", "old")
     repo = FileRepository(tmp_path, case_insensitive=True, durable=True)
     await write(repo, "job", "new")
@@ -47,7 +49,9 @@ async def test_a_durable_file_and_a_file_of_another_case_are_replaced(tmp_path: 
     assert await asyncio.to_thread((tmp_path / "Job").read_text) == "new"
 
 
-async def test_a_value_that_is_more_than_its_file_goes_through_open(tmp_path: Path) -> None:
+async def test_a_subclass_that_overrides_open_receives_its_values_through_open(
+    tmp_path: Path,
+) -> None:
     class Shouting(FileRepository):
         async def open(self, job: str, mode: Any = "r") -> Any:
             stream = await super().open(job, mode)
@@ -60,14 +64,14 @@ async def test_a_value_that_is_more_than_its_file_goes_through_open(tmp_path: Pa
     assert await asyncio.to_thread((tmp_path / "job").read_text) == "HEADER value"
 
 
-async def test_metadata_are_local_files_of_text(tmp_path: Path) -> None:
+async def test_open_sync_writes_metadata_as_text(tmp_path: Path) -> None:
     repo = YamlMetadataFileRepository(tmp_path, ".yaml")
     async with repo.open_sync("job", "w") as file:
         file.write("a: 1\n")
     assert await repo.info("job") == {"a": 1}
 
 
-async def test_what_a_writer_that_died_has_left_is_swept(tmp_path: Path) -> None:
+async def test_files_of_a_dead_writer_are_removed_once_they_are_old(tmp_path: Path) -> None:
     script = (
         "import asyncio, os, sys, pydatatask_core\n"
         "async def main():\n"
@@ -83,7 +87,7 @@ async def test_what_a_writer_that_died_has_left_is_swept(tmp_path: Path) -> None
     repo = FileRepository(tmp_path)
     assert await repo.keys() == frozenset()
     await repo.validate()
-    assert os.listdir(tmp_path) == [left]  # it might be in use
+    assert os.listdir(tmp_path) == [left]  # a live writer might still use it
     old = time.time() - 2 * 24 * 60 * 60
     os.utime(tmp_path / left, (old, old))
     async with repo.local_file("other", "w") as path:
@@ -94,7 +98,7 @@ async def test_what_a_writer_that_died_has_left_is_swept(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("kind", [FileRepository, InProcessBlobRepository])
-async def test_a_scope_learns_of_the_publication_and_refuses_late_ones(
+async def test_a_scope_records_publications_and_refuses_late_ones(
     kind: Any, tmp_path: Path
 ) -> None:
     repo = kind(tmp_path) if kind is FileRepository else kind()
@@ -114,7 +118,7 @@ async def test_a_scope_learns_of_the_publication_and_refuses_late_ones(
 
 
 @pytest.mark.parametrize("mode", ["r", "w"])
-async def test_one_that_is_cancelled_before_its_block_leaves_nothing(
+async def test_a_local_file_that_is_cancelled_before_its_block_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: Any
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -134,7 +138,7 @@ async def test_one_that_is_cancelled_before_its_block_leaves_nothing(
         assert await repo.keys() == {"a"}
 
 
-async def test_the_value_is_not_open_while_its_copy_is_read(tmp_path: Path) -> None:
+async def test_the_value_is_closed_while_its_copy_is_read(tmp_path: Path) -> None:
     opened: list[Any] = []
 
     class Watched(InProcessBlobRepository):
@@ -148,7 +152,7 @@ async def test_the_value_is_not_open_while_its_copy_is_read(tmp_path: Path) -> N
             await opened[0].read()
 
 
-async def test_what_a_private_file_leads_to_is_not_removed_with_it(tmp_path: Path) -> None:
+async def test_removing_a_private_copy_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "file").touch()
     async with InProcessBlobRepository({"a": b"value"}).local_file("a") as path:

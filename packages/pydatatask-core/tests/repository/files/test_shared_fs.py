@@ -1,4 +1,4 @@
-"""Which folders are on a file system that other machines write to as well."""
+"""Detection of file systems that other machines can write to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LINE = "36 35 {number} / {point} rw,relatime shared:1 - {kind} server:/export - 
 
 @pytest.fixture
 def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Pretend that the file system of the test's folder has a type."""
+    """Return a function that fakes the file system type of the test's folder."""
 
     def mount(kind: str) -> None:
         device = tmp_path.stat().st_dev
@@ -41,12 +41,12 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_what_other_machines_write_to_is_shared(kind: str) -> None:
+def test_network_file_systems_are_shared(kind: str) -> None:
     assert is_shared_type(kind)
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-def test_what_only_this_machine_writes_to_is_not_shared(kind: str) -> None:
+def test_local_file_systems_are_not_shared(kind: str) -> None:
     assert not is_shared_type(kind)
 
 
@@ -60,18 +60,18 @@ def test_the_file_system_of_the_folder_decides(
     assert is_shared(str(tmp_path / "link" / "not" / "there" / "yet")) is shared
 
 
-def test_a_file_system_of_the_kernel_itself_is_known_by_its_type() -> None:
+def test_file_systems_of_the_kernel_are_known_by_their_type() -> None:
     assert not is_shared("/proc/self")
 
 
-def test_a_system_that_does_not_tell_has_no_shared_folders(
+def test_without_a_mount_table_no_folder_is_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stamp, "MOUNTS", str(tmp_path / "absent"))
     assert not is_shared(str(tmp_path))
 
 
-async def test_repositories_and_views_say_how_long_a_value_may_not_be_seen(
+async def test_repositories_and_views_report_the_visibility_delay(
     tmp_path: Path, mounted: Any
 ) -> None:
     repo, names = FileRepository(tmp_path / "out"), YamlMetadataFileRepository(tmp_path / "names")
