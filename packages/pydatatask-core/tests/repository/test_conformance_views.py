@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class OfFolders(RepositoryContract):
-    """A view of repositories in folders, each made by :meth:`below`, seen by :meth:`view`."""
+    """A view, made by :meth:`view`, of repositories in folders, made by :attr:`below`."""
 
     stores = False
     below: Any = FileRepository

@@ -588,11 +588,11 @@ async def test_a_resource_that_raises_a_stored_session_error_is_not_retried(
 
 async def test_a_resource_has_the_name_and_docstring_of_its_function(record: Record) -> None:
     async def bucket() -> AsyncGenerator[str, None]:
-        """The books of the shop."""
+        """Open the bucket of books."""
         yield "bucket"
 
     resource: Any = record.session.resource(bucket)
-    assert (resource.__name__, resource.__doc__) == ("bucket", "The books of the shop.")
+    assert (resource.__name__, resource.__doc__) == ("bucket", "Open the bucket of books.")
     assert repr(resource).endswith("bucket', not open>")
     assert copy.copy(resource) is copy.deepcopy([resource])[0] is resource
     async with record.session:

@@ -1,1 +1,1 @@
-"""The suites held to deliberately broken repositories: each law can be seen to fail."""
+"""The conformance suites, tested with deliberately broken repositories that violate each law."""

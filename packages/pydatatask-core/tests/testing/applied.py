@@ -1,4 +1,4 @@
-"""The contracts, applied to whichever kind of reference repository they are given."""
+"""The contracts, applied to a given class of reference repository."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MEBIBYTE = 1 << 20
 
 
 class OverStore(Applied, RepositoryContract):
-    """What the three have in common: everything that a store offers a test."""
+    """Hooks that all contracts share: the facilities of the store in memory."""
 
     counts_requests = True
     page_size = PAGE

@@ -1,4 +1,4 @@
-"""Running a suite over a repository that is broken on purpose, and saying what it found."""
+"""Running a suite on a deliberately broken repository, and collecting the failures."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 class Applied:
-    """Mixed into a contract's subclass: which repository it is applied to, and how to make one.
+    """A mixin that applies a contract to a class of repository.
 
-    The methods stand for the fixtures of the same names, so that no pytest is needed to run it.
+    The methods replace the fixtures of the same names, so that a contract can run without pytest.
     """
 
     kind: Any
@@ -37,7 +37,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A repository with one fault, the laws that it breaks and tests that have to notice."""
+    """A repository with one fault, the laws that it breaks, and tests that must detect it."""
 
     kind: Any
     laws: frozenset[str]
@@ -51,10 +51,10 @@ class Mutants(list[Mutant]):
     def breaks(self, laws: str, *caught_by: str, **settings: Any) -> Callable[[T], T]:
         """Register a class as a mutant.
 
-        :param laws: the number of the law that it breaks; more than one for a few faults that
-            cannot break a single one.
-        :param caught_by: names of tests, without ``test_``, that have to fail.
-        :param settings: class attributes of the contract that it is run with.
+        :param laws: The number of the law that it breaks; several numbers for the few faults that
+            cannot break a single law.
+        :param caught_by: Names of tests, without ``test_``, that must fail.
+        :param settings: Class attributes of the contract for this mutant.
         """
 
         def register(kind: T) -> T:
@@ -71,16 +71,16 @@ def functions_of(contract: type) -> dict[str, Callable[..., Any]]:
 
 
 def law_of(function: Callable[..., Any]) -> str:
-    """Give the number with which a test's docstring begins."""
+    """Return the number at the beginning of a test's docstring."""
     return (function.__doc__ or "").split(":")[0].split(",")[0]
 
 
 async def failures(contract: type, kind: Any, **settings: Any) -> dict[str, BaseException]:
-    """Run a suite over a repository, and give the first failure of each test that has one.
+    """Run a suite on a repository, and return the first failure of each failed test.
 
-    :param contract: a subclass of a contract and of :class:`Applied`.
-    :param kind: the class of the repository.
-    :param settings: class attributes to give the contract.
+    :param contract: A subclass of a contract and of :class:`Applied`.
+    :param kind: The class of the repository.
+    :param settings: Class attributes to set on the contract.
     """
     applied = type(contract.__name__, (contract,), {"kind": kind, **settings})
     found: dict[str, BaseException] = {}
@@ -90,7 +90,7 @@ async def failures(contract: type, kind: Any, **settings: Any) -> dict[str, Base
                 await _run(applied(), function, arguments)
             except pytest.skip.Exception:
                 pass
-            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - it is the result
+            except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - part of the result
                 found[name] = error
                 break
     return found
@@ -101,7 +101,7 @@ async def _run(instance: Any, function: Callable[..., Any], arguments: dict[str,
     for name in inspect.signature(function).parameters:
         if name != "self" and name not in given:
             given[name] = await getattr(instance, f"make_{name}")()
-    # A fault may be that something never ends, and the other mutants want to be run as well.
+    # The timeout lets the other mutants run if the fault is an operation that never ends.
     async with asyncio.timeout(30):
         await function(instance, **given)
 
@@ -118,7 +118,7 @@ def _cases(function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def few_examples() -> Iterator[None]:
-    """Have hypothesis try a few examples, the same every time: the point is the suite here."""
+    """Limit hypothesis to a few reproducible examples: these tests check the suite."""
     before = hypothesis.settings.get_current_profile_name()
     hypothesis.settings.register_profile(
         "mutation",

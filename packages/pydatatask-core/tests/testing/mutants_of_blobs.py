@@ -1,4 +1,4 @@
-"""Repositories of blobs that change bytes, hold them in memory or hide errors (R4 to R7)."""
+"""Repositories of blobs that change bytes, keep them in memory or hide errors (R4 to R7)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Cutting(Writer):
         await super()._write(data[:300])
 
 
-@breaks("R4 R5", "bytes_out_are_bytes_in", "text_is_utf8_and_keeps_its_newlines")
+@breaks("R4 R5", "blobs_are_read_as_they_were_written", "text_is_utf8_and_keeps_its_newlines")
 class WritesPartOfLongPieces(ReferenceBlobs):
     writer = Cutting
 
@@ -29,12 +29,12 @@ class Stripping(Writer):
         await super()._write(data.replace(b"\r\n", b"\n"))
 
 
-@breaks("R4", "bytes_out_are_bytes_in")
+@breaks("R4", "blobs_are_read_as_they_were_written")
 class TranslatesNewlinesOfBytes(ReferenceBlobs):
     writer = Stripping
 
 
-@breaks("R4", "bytes_out_are_bytes_in", "a_local_file_may_be_empty")
+@breaks("R4", "blobs_are_read_as_they_were_written", "a_local_file_may_be_empty")
 class HasNoEmptyBlobs(ReferenceBlobs):
     async def put(self, job: str, value: Any = "present") -> None:
         if value.read(1):
@@ -48,7 +48,7 @@ class LastPieceOnly(Writer):
         await super()._write(data)
 
 
-@breaks("R4", "a_blob_is_the_sum_of_what_was_written")
+@breaks("R4", "a_blob_is_the_concatenation_of_its_writes")
 class BeginsAnewAtNothing(ReferenceBlobs):
     writer = LastPieceOnly
 
@@ -88,7 +88,7 @@ class NarrowText(AReadText):
         return (await super().read(n)).replace("0", "")
 
 
-@breaks("R4 R5", "any_text_comes_back")
+@breaks("R4 R5", "any_text_is_read_as_it_was_written")
 class LosesZeros(ReferenceBlobs):
     text_reader = NarrowText
 
@@ -108,7 +108,7 @@ class LenientReader(AReadText):
         super().__init__(base, errors="replace")
 
 
-@breaks("R4", "bytes_that_are_no_text_are_an_error")
+@breaks("R4", "reading_invalid_utf8_as_text_is_an_error")
 class ReplacesWhatIsNoText(ReferenceBlobs):
     text_reader = LenientReader
 
@@ -118,7 +118,7 @@ class Generous(Reader):
         return await super().read(None if n is None else max(n, 2))
 
 
-@breaks("R5", "reading_gives_at_most_what_was_asked_for")
+@breaks("R5", "reading_returns_at_most_the_requested_size")
 class ReadsMore(ReferenceBlobs):
     reader = Generous
 
@@ -131,7 +131,7 @@ class Cycling(Reader):
         return data
 
 
-@breaks("R5", "reading_gives_at_most_what_was_asked_for")
+@breaks("R5", "reading_returns_at_most_the_requested_size")
 class BeginsAgainAfterTheEnd(ReferenceBlobs):
     reader = Cycling
 
@@ -141,7 +141,7 @@ class GenerousText(AReadText):
         return await super().read(None if n is None else n + 1)
 
 
-@breaks("R5", "reading_text_gives_at_most_what_was_asked_for")
+@breaks("R5", "reading_text_returns_at_most_the_requested_size")
 class ReadsMoreText(ReferenceBlobs):
     text_reader = GenerousText
 
@@ -153,7 +153,7 @@ class Rewinding(Reader):
         return await super().read(n)
 
 
-@breaks("R3 R5", "reading_without_a_size_gives_the_rest")
+@breaks("R3 R5", "reading_without_a_size_returns_the_rest")
 class ReadsEverythingAgain(ReferenceBlobs):
     reader = Rewinding
 
@@ -184,7 +184,7 @@ class HoldsWhatIsRead(ReferenceBlobs):
     reader = HoldingReader
 
 
-@breaks("R6", "an_absent_blob_cannot_be_read", "a_value_that_is_absent_has_no_local_file")
+@breaks("R6", "an_absent_blob_cannot_be_read", "an_absent_value_has_no_local_file")
 class AbsentIsEmpty(ReferenceBlobs):
     async def open(self, job: str, mode: Any = "r") -> Any:
         try:
@@ -195,7 +195,7 @@ class AbsentIsEmpty(ReferenceBlobs):
             return self.reader(Blob())
 
 
-@breaks("R6", "a_store_that_fails_does_not_call_a_blob_absent")
+@breaks("R6", "reading_from_a_store_that_fails_does_not_report_an_absent_blob")
 class CallsEverythingAbsent(ReferenceBlobs):
     async def open(self, job: str, mode: Any = "r") -> Any:
         try:
@@ -212,12 +212,12 @@ class Hopeful(Writer):
             return
 
 
-@breaks("R6", "a_write_that_failed_says_so")
+@breaks("R6", "a_failed_write_raises")
 class HopesThatItWasWritten(ReferenceBlobs):
     writer = Hopeful
 
 
-@breaks("R6", "a_mode_that_it_does_not_have_is_refused")
+@breaks("R6", "an_unsupported_mode_is_refused")
 class TakesAnyMode(ReferenceBlobs):
     async def open(self, job: str, mode: Any = "r") -> Any:
         return await super().open(job, mode if mode in ("r", "rb", "w", "wb") else "wb")
@@ -235,21 +235,21 @@ class TakesAnyNameIn(ReferenceBlobs):
             return None
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class OpensAnyNameForReadingText(TakesAnyNameIn):
     mode = "r"
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class OpensAnyNameForReading(TakesAnyNameIn):
     mode = "rb"
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class OpensAnyNameForWritingText(TakesAnyNameIn):
     mode = "w"
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class OpensAnyNameForWriting(TakesAnyNameIn):
     mode = "wb"

@@ -1,4 +1,4 @@
-"""Repositories that list, look up or delete wrongly (R1, R2)."""
+"""Repositories that list, look up or delete incorrectly (R1, R2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ShowsAMarkerWhenEmpty(ReferenceRepository):
         return await super().info_all() or ({"marker": ""} if self.store.exists else {})
 
 
-@breaks("R1", "each_job_is_listed_once", "every_way_to_list_gives_the_same_jobs")
+@breaks("R1", "each_job_is_listed_once", "every_way_of_listing_returns_the_same_jobs")
 class ListsTwice(ReferenceRepository):
     async def _iterate(self) -> Any:
         async for job in self.filter_jobs(self.unfiltered_iter()):
@@ -28,45 +28,45 @@ class ListsTwice(ReferenceRepository):
             yield job
 
 
-@breaks("R1", "a_job_that_is_there_is_contained")
+@breaks("R1", "a_present_job_is_contained")
 class ContainsNothing(ReferenceRepository):
     async def contains(self, item: str) -> bool:
         return await super().contains(item) and False
 
 
-@breaks("R1", "names_like_that_of_a_job_are_not_contained")
+@breaks("R1", "similar_names_are_not_contained")
 class ContainsPrefixes(ReferenceRepository):
     async def contains(self, item: str) -> bool:
         await super().contains(item)
         return self.is_valid_job_id(item) and any([j.startswith(item) async for j in self])
 
 
-@breaks("R1", "names_like_that_of_a_job_are_not_contained")
+@breaks("R1", "similar_names_are_not_contained")
 class ContainsInAnyCase(ReferenceRepository):
     async def contains(self, item: str) -> bool:
         await super().contains(item)
         return self.is_valid_job_id(item) and item.lower() in [j.lower() async for j in self]
 
 
-@breaks("R1", "every_way_to_list_gives_the_same_jobs")
+@breaks("R1", "every_way_of_listing_returns_the_same_jobs")
 class KeysAreOnePage(ReferenceRepository):
     async def keys(self) -> Any:
         return frozenset(await self.page(""))
 
 
-@breaks("R1", "every_way_to_list_gives_the_same_jobs")
+@breaks("R1", "every_way_of_listing_returns_the_same_jobs")
 class InfoAllIsOnePage(ReferenceRepository):
     async def info_all(self) -> Any:
         return await self.info_many(await self.page(""))
 
 
-@breaks("R1", "info_in_bulk_is_what_info_gives")
+@breaks("R1", "info_in_bulk_equals_info")
 class InfoAllWithoutValues(ReferenceRepository):
     async def info_all(self) -> Any:
         return dict.fromkeys(await self.keys())
 
 
-@breaks("R1", "info_in_bulk_is_what_info_gives")
+@breaks("R1", "info_in_bulk_equals_info")
 class InfoManyOfAll(ReferenceRepository):
     async def info_many(self, jobs: Any) -> Any:
         for job in jobs:
@@ -74,7 +74,7 @@ class InfoManyOfAll(ReferenceRepository):
         return await super().info_many(await self.keys())
 
 
-@breaks("R1", "info_of_an_absent_job_is_no_error")
+@breaks("R1", "info_of_an_absent_job_is_not_an_error")
 class InfoAddsTheJob(ReferenceRepository):
     async def info(self, job: str) -> Any:
         if await super().info(job) is None and self.store.exists:
@@ -89,14 +89,14 @@ class CutsLongNames(ReferenceRepository):
         await super().put(job[:100], value)
 
 
-@breaks("R1", "names_that_are_no_job_ids_are_skipped_with_one_warning")
+@breaks("R1", "invalid_job_ids_are_skipped_with_one_warning")
 class ListsEverything(ReferenceRepository):
     async def filter_jobs(self, iterator: Any) -> Any:
         async for job in iterator:
             yield job
 
 
-@breaks("R1", "names_that_are_no_job_ids_are_skipped_with_one_warning")
+@breaks("R1", "invalid_job_ids_are_skipped_with_one_warning")
 class WarnsOfEachName(ReferenceRepository):
     async def filter_jobs(self, iterator: Any) -> Any:
         async for job in iterator:
@@ -106,7 +106,7 @@ class WarnsOfEachName(ReferenceRepository):
                 logging.getLogger("pydatatask.repository").warning("skipped 2: %r", job)
 
 
-@breaks("R1", "names_that_are_no_job_ids_are_skipped_with_one_warning")
+@breaks("R1", "invalid_job_ids_are_skipped_with_one_warning")
 class SkipsSilently(ReferenceRepository):
     async def filter_jobs(self, iterator: Any) -> Any:
         async for job in iterator:
@@ -114,20 +114,20 @@ class SkipsSilently(ReferenceRepository):
                 yield job
 
 
-@breaks("R1", "keys_are_a_set_that_does_not_change")
+@breaks("R1", "keys_do_not_change")
 class KeysAreLive(ReferenceRepository):
     async def keys(self) -> Any:
         await super().keys()
         return self.store._values.keys()
 
 
-@breaks("R1", "keys_are_a_set_that_does_not_change")
+@breaks("R1", "keys_do_not_change")
 class KeysAreAList(ReferenceRepository):
     async def keys(self) -> Any:
         return list(await super().keys())
 
 
-@breaks("R1", "a_listing_that_changed_is_another_object")
+@breaks("R1", "a_changed_listing_is_another_object")
 class KeysAreOneSet(ReferenceRepository):
     async def keys(self) -> Any:
         found = await super().keys()
@@ -149,13 +149,13 @@ class Remembers(ReferenceRepository):
         raise NotImplementedError
 
 
-@breaks("R1", "one_job_in_the_place_of_another_is_a_change")
+@breaks("R1", "replacing_one_job_by_another_is_a_change")
 class ComparesLengths(Remembers):
     def unchanged(self, keys: Any) -> bool:
         return len(keys) == len(self.last)
 
 
-@breaks("R1", "a_job_that_was_deleted_and_put_back_is_a_change")
+@breaks("R1", "deleting_and_adding_the_same_job_is_a_change")
 class ComparesNames(Remembers):
     def unchanged(self, keys: Any) -> bool:
         return bool(keys == self.last)
@@ -194,8 +194,8 @@ class IsLocatedByItsObject(ReferenceRepository):
 
 @breaks(
     "R1",
-    "jobs_may_be_added_while_it_is_iterated",
-    "jobs_may_be_deleted_while_it_is_iterated",
+    "jobs_can_be_added_during_iteration",
+    "jobs_can_be_deleted_during_iteration",
 )
 class IteratesItsTable(ReferenceRepository):
     async def unfiltered_iter(self) -> Any:
@@ -204,7 +204,7 @@ class IteratesItsTable(ReferenceRepository):
             yield name
 
 
-@breaks("R1", "jobs_may_be_deleted_while_it_is_iterated")
+@breaks("R1", "jobs_can_be_deleted_during_iteration")
 class PagesByNumber(ReferenceRepository):
     async def unfiltered_iter(self) -> Any:
         number = 0
@@ -248,7 +248,7 @@ class DeletesInAnyCase(ReferenceRepository):
             del self.store._values[name]
 
 
-@breaks("R2", "a_deleted_job_is_absent_and_can_come_back")
+@breaks("R2", "a_deleted_job_is_absent_and_can_be_added_again")
 class RemembersTheDeleted(ReferenceRepository):
     known = frozenset[str]()
 

@@ -18,11 +18,11 @@ MUTANTS = Mutants()
 breaks = MUTANTS.breaks
 
 COMES_BACK = "an_awkward_value_comes_back_as_it_was"
-REFUSED = "what_is_no_metadata_is_refused_before_it_is_written"
+REFUSED = "unsupported_values_are_refused_before_writing"
 
 
 class Changing(ReferenceMetadata):
-    """Stores something else than it was given."""
+    """A repository that stores another value than the dumped one."""
 
     def encode(self, data: Any) -> bytes:
         return super().encode(self.changed(data))
@@ -179,7 +179,7 @@ class KeepsValuesInItsObject(ReferenceMetadata):
 
 
 class Lenient(ReferenceMetadata):
-    """Does without the check for some value."""
+    """A repository that omits the check for some values."""
 
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
@@ -202,7 +202,7 @@ class MakesTuplesLists(Lenient):
         await self.put(job, self.encode(list(data)))
 
 
-@breaks("R4", COMES_BACK, "a_key_can_be_of_any_type_without_parts")
+@breaks("R4", COMES_BACK, "a_key_can_be_of_any_scalar_type")
 class MakesKeysTexts(Changing):
     def key(self, key: Any) -> Any:
         return str(key)
@@ -226,9 +226,9 @@ class MakesSetsLists(Changing):
         return super().changed(sorted(data, key=repr) if isinstance(data, set) else data)
 
 
-@breaks("R4", "what_was_read_can_be_dumped_again")
+@breaks("R4", "a_value_that_was_read_can_be_dumped_again")
 class ReadsWhatItRefuses(ReferenceMetadata):
-    """Makes a value of a class of its own, which equals the one that was dumped."""
+    """A repository that returns an equal value of a different class."""
 
     class Items(list[Any]):
         pass
@@ -238,7 +238,7 @@ class ReadsWhatItRefuses(ReferenceMetadata):
         return self.Items(value) if isinstance(value, list) and len(value) > 60 else value
 
 
-@breaks("R4", "a_number_of_numpy_is_a_number")
+@breaks("R4", "numpy_scalars_are_stored_as_python_scalars")
 class RefusesNumPy(ReferenceMetadata):
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
@@ -274,7 +274,7 @@ class AcceptsNoObject(ReferenceMetadata):
     pass
 
 
-@breaks("R4", "a_value_without_end_is_refused")
+@breaks("R4", "recursive_and_too_deep_values_are_refused")
 class OverflowsTheStack(Lenient):
     async def refused(self, job: str, data: Any, error: UnsupportedValueError) -> None:
         if isinstance(data, list) and "deeply" in str(error):
@@ -282,7 +282,7 @@ class OverflowsTheStack(Lenient):
         raise error
 
 
-@breaks("R4", "text_that_is_no_unicode_comes_back_or_is_refused")
+@breaks("R4", "text_with_lone_surrogates_comes_back_or_is_refused")
 class ReplacesWhatCannotBeEncoded(Changing):
     def scalar(self, value: Any) -> Any:
         return value.encode(errors="replace").decode() if isinstance(value, str) else value
@@ -305,7 +305,7 @@ class AbsentIsOneDict(ReferenceMetadata):
         return self.absent
 
 
-@breaks("R4", "what_is_stored_is_not_changed_from_outside")
+@breaks("R4", "stored_values_do_not_alias_objects_of_the_caller")
 class StoresWhatItIsGiven(ReferenceMetadata):
     def encode(self, data: Any) -> Any:
         return (data,)
@@ -316,7 +316,7 @@ class StoresWhatItIsGiven(ReferenceMetadata):
         return pickle.loads(pickle.dumps(stored[0]))
 
 
-@breaks("R4", "what_is_stored_is_not_changed_from_outside")
+@breaks("R4", "stored_values_do_not_alias_objects_of_the_caller")
 class GivesWhatItStores(ReferenceMetadata):
     def encode(self, data: Any) -> Any:
         return (pickle.loads(pickle.dumps(data)),)
@@ -325,7 +325,7 @@ class GivesWhatItStores(ReferenceMetadata):
         return super().decode(job, stored) if isinstance(stored, bytes) else stored[0]
 
 
-@breaks("R3", "a_new_value_replaces_the_old_one_whole")
+@breaks("R3", "a_new_value_replaces_the_whole_old_one")
 class MergesValues(ReferenceMetadata):
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
@@ -351,7 +351,7 @@ class WritesInSteps(ReferenceMetadata):
         await super().put(job, value)
 
 
-@breaks("R9", "of_many_writers_of_a_key_a_whole_one_wins")
+@breaks("R9", "concurrent_writers_of_a_key_leave_one_whole_value")
 class MixesWriters(ReferenceMetadata):
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
@@ -366,7 +366,7 @@ class MixesWriters(ReferenceMetadata):
             writing.pop()
 
 
-@breaks("R9", "different_keys_are_written_at_once")
+@breaks("R9", "different_keys_can_be_written_concurrently")
 class WritesTheWholeTable(ReferenceMetadata):
     async def put(self, job: str, value: Any = "present") -> None:
         table = dict(self.store._values)
@@ -374,7 +374,7 @@ class WritesTheWholeTable(ReferenceMetadata):
         self.store._values = {**table, job: value}
 
 
-@breaks("R9", "a_writer_that_was_cancelled_writes_nothing_later")
+@breaks("R9", "a_cancelled_writer_writes_nothing_later")
 class GoesOnWhenCancelled(ReferenceMetadata):
     async def put(self, job: str, value: Any = "present") -> None:
         late = self.__dict__.pop("late", None)
@@ -387,7 +387,7 @@ class GoesOnWhenCancelled(ReferenceMetadata):
             await super().put(job, late)
 
 
-@breaks("R6", "a_store_that_fails_does_not_give_an_absent_value")
+@breaks("R6", "info_from_a_store_that_fails_raises")
 class GivesNothingOnErrors(ReferenceMetadata):
     async def info(self, job: str) -> Any:
         try:
@@ -396,7 +396,7 @@ class GivesNothingOnErrors(ReferenceMetadata):
             return {}
 
 
-@breaks("R6", "a_dump_that_failed_says_so")
+@breaks("R6", "a_failed_dump_raises")
 class HopesThatItWasWritten(ReferenceMetadata):
     async def dump(self, job: str, data: Any) -> None:
         try:
@@ -405,7 +405,7 @@ class HopesThatItWasWritten(ReferenceMetadata):
             return
 
 
-@breaks("R6", "a_value_that_does_not_parse_is_an_error")
+@breaks("R6", "a_malformed_value_is_an_error")
 class TakesTheMalformedForEmpty(ReferenceMetadata):
     def decode(self, job: str, stored: bytes) -> Any:
         try:
@@ -414,7 +414,7 @@ class TakesTheMalformedForEmpty(ReferenceMetadata):
             return {}
 
 
-@breaks("R6", "a_value_that_does_not_parse_is_an_error")
+@breaks("R6", "a_malformed_value_is_an_error")
 class LeavesTheMalformedOut(ReferenceMetadata):
     async def info_all(self) -> Any:
         found = {}
@@ -426,7 +426,7 @@ class LeavesTheMalformedOut(ReferenceMetadata):
         return found
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class DumpTakesAnyName(ReferenceMetadata):
     async def dump(self, job: str, data: Any) -> None:
         if self.is_valid_job_id(job):

@@ -14,8 +14,8 @@ MUTANTS = Mutants()
 breaks = MUTANTS.breaks
 
 FAILED_WRITERS = (
-    "a_writer_that_fails_leaves_no_key",
-    "a_writer_that_fails_leaves_the_old_value",
+    "a_failed_writer_leaves_no_key",
+    "a_failed_writer_leaves_the_old_value",
 )
 
 
@@ -28,7 +28,7 @@ class PublishingAtOnce(Writer):
 @breaks(
     "R3",
     "a_key_never_appears_before_its_value_is_whole",
-    "the_old_value_is_there_until_the_new_one_is_whole",
+    "the_old_value_stays_until_the_new_one_is_whole",
     *FAILED_WRITERS,
 )
 class PublishesWhatIsWritten(ReferenceBlobs):
@@ -44,7 +44,7 @@ class PublishesAtOpening(ReferenceBlobs):
         return stream
 
 
-@breaks("R3", "the_old_value_is_there_until_the_new_one_is_whole")
+@breaks("R3", "the_old_value_stays_until_the_new_one_is_whole")
 class DeletesAtOpening(ReferenceBlobs):
     async def open(self, job: str, mode: Any = "r") -> Any:
         stream = await super().open(job, mode)
@@ -108,7 +108,7 @@ class Littering(Writer):
         await self.repo.put("litter", self.blob)
 
 
-@breaks("R3", "a_writer_that_fails_leaves_the_old_value")
+@breaks("R3", "a_failed_writer_leaves_the_old_value")
 class LeavesListedLitter(ReferenceBlobs):
     writer = Littering
 
@@ -161,12 +161,12 @@ class TakingMore(Writer):
             await super().write(data)
 
 
-@breaks("R3", "a_stream_that_has_ended_takes_nothing_more")
+@breaks("R3", "writing_to_a_closed_or_aborted_stream_raises")
 class TakesMoreAfterTheEnd(ReferenceBlobs):
     writer = TakingMore
 
 
-@breaks("R3", "what_was_published_survives")
+@breaks("R3", "published_values_survive")
 class KeepsValuesInItsObject(ReferenceBlobs):
     def __init__(self, store: Any) -> None:
         super().__init__(store)
@@ -196,7 +196,7 @@ class PublishingLater(Writer):
             self.repo.__dict__["late"] = self.blob
 
 
-@breaks("R9", "a_writer_that_was_cancelled_publishes_nothing_later")
+@breaks("R9", "a_cancelled_writer_publishes_nothing_later")
 class GoesOnWhenCancelled(ReferenceBlobs):
     writer = PublishingLater
 
@@ -217,7 +217,9 @@ class MixingWriters(Writer):
         self.repo.__dict__.setdefault("others", {}).pop(self.key or self.job, None)
 
 
-@breaks("R3 R9", "of_many_writers_of_a_key_a_whole_one_wins", "the_writer_that_closes_last_wins")
+@breaks(
+    "R3 R9", "concurrent_writers_of_a_key_leave_one_whole_value", "the_writer_that_closes_last_wins"
+)
 class OneTemporaryFileAJob(ReferenceBlobs):
     writer = MixingWriters
 
@@ -226,6 +228,10 @@ class MixingJobs(MixingWriters):
     key = "everything"
 
 
-@breaks("R3 R9", "different_keys_are_written_at_once", "of_many_writers_of_a_key_a_whole_one_wins")
+@breaks(
+    "R3 R9",
+    "different_keys_can_be_written_concurrently",
+    "concurrent_writers_of_a_key_leave_one_whole_value",
+)
 class OneTemporaryFileForAll(ReferenceBlobs):
     writer = MixingJobs

@@ -1,4 +1,4 @@
-"""Repositories that hide errors, let names through, or are careless (R6 to R10)."""
+"""Repositories that hide errors, accept invalid names, or work carelessly (R6 to R10)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class NoKeysOnErrors(ReferenceRepository):
             return frozenset()
 
 
-@breaks("R6", "a_store_that_fails_does_not_deny_a_job")
+@breaks("R6", "a_store_that_fails_does_not_report_an_absent_job")
 class ContainsNothingOnErrors(ReferenceRepository):
     async def contains(self, item: str) -> bool:
         try:
@@ -56,7 +56,7 @@ class ContainsNothingOnErrors(ReferenceRepository):
             return False
 
 
-@breaks("R6", "a_deletion_that_failed_says_so")
+@breaks("R6", "a_failed_deletion_raises")
 class DeletesNothingOnErrors(ReferenceRepository):
     async def delete(self, job: str) -> None:
         try:
@@ -80,8 +80,8 @@ class Edged(ReferenceRepository):
 @breaks(
     "R6",
     "a_store_that_fails_is_not_an_empty_one",
-    "a_store_that_fails_does_not_deny_a_job",
-    "a_deletion_that_failed_says_so",
+    "a_store_that_fails_does_not_report_an_absent_job",
+    "a_failed_deletion_raises",
 )
 class LetsForeignErrorsThrough(Edged):
     def require_translation(self, action: str, error: Exception) -> Exception:
@@ -113,13 +113,13 @@ class NamesNoCause(ReferenceRepository):
         raise error
 
 
-@breaks("R6", "validating_what_cannot_work_says_so")
+@breaks("R6", "validating_a_broken_repository_raises")
 class ValidatesWithoutLooking(ReferenceRepository):
     async def validate(self) -> None:
         self.store.exists = True
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class AnythingIsAJobId(ReferenceRepository):
     @classmethod
     def is_valid_job_id(cls, job: Any) -> bool:
@@ -132,60 +132,60 @@ class SaysThatItTakesWhatItDoesNot(ReferenceRepository):
         return []
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class ANewlineMayFollow(ReferenceRepository):
     @classmethod
     def is_valid_job_id(cls, job: Any) -> bool:
         return isinstance(job, str) and re.match("^[a-zA-Z0-9]{1,128}$", job) is not None
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class LettersOfAnyLanguage(ReferenceRepository):
     @classmethod
     def is_valid_job_id(cls, job: Any) -> bool:
         return isinstance(job, str) and job.isalnum() and len(job) <= 128
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class OfAnyLength(ReferenceRepository):
     @classmethod
     def is_valid_job_id(cls, job: Any) -> bool:
         return isinstance(job, str) and re.fullmatch("[a-zA-Z0-9]+", job) is not None
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class ContainsRaises(ReferenceRepository):
     async def contains(self, item: str) -> bool:
         return await self.get(item) is not None
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class InfoTakesAnyName(ReferenceRepository):
     async def info(self, job: str) -> Any:
         return await super().info(job) if self.is_valid_job_id(job) else None
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class InfoManyTakesAnyName(ReferenceRepository):
     async def info_many(self, jobs: Any) -> Any:
         return await super().info_many([job for job in jobs if self.is_valid_job_id(job)])
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class DeleteTakesAnyName(ReferenceRepository):
     async def delete(self, job: str) -> None:
         if self.is_valid_job_id(job):
             await super().delete(job)
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class APutTakesAnyName(ReferenceRepository):
     async def put(self, job: str, value: Any = "present") -> None:
         if self.is_valid_job_id(job):
             await super().put(job, value)
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_by_every_entry")
+@breaks("R7", "every_entry_refuses_invalid_job_ids")
 class RefusesAfterItIsDone(ReferenceRepository):
     async def put(self, job: str, value: Any = "present") -> None:
         if not self.is_valid_job_id(job):
@@ -193,7 +193,7 @@ class RefusesAfterItIsDone(ReferenceRepository):
         await super().put(job, value)
 
 
-@breaks("R7", "a_name_is_checked_before_the_store_is_asked")
+@breaks("R7", "a_job_id_is_checked_before_the_store_is_accessed")
 class AsksTheStoreFirst(ReferenceRepository):
     async def delete(self, job: str) -> None:
         with self.edge(f"look up job {job!r}"):
@@ -201,25 +201,25 @@ class AsksTheStoreFirst(ReferenceRepository):
         await super().delete(job)
 
 
-@breaks("R7", "what_is_no_job_id_is_refused_even_if_it_is_stored")
+@breaks("R7", "an_invalid_job_id_is_refused_even_if_the_store_holds_it")
 class TrustsWhatIsStored(ReferenceRepository):
     async def info(self, job: str) -> Any:
         stored = self.store._values
         return stored[job] if str(job) in stored else await super().info(job)
 
 
-@breaks("R8", "listing_costs_requests_by_the_page")
+@breaks("R8", "listing_costs_one_request_per_page")
 class AsksForEachJob(ReferenceRepository):
     async def keys(self) -> Any:
         return frozenset([job for job in await super().keys() if await self.contains(job)])
 
 
-@breaks("R8", "listing_costs_requests_by_the_page", bulk_info=True)
+@breaks("R8", "listing_costs_one_request_per_page", bulk_info=True)
 class AsksForEachValue(ReferenceRepository):
     pass
 
 
-@breaks("R9", "different_jobs_do_not_disturb_each_other")
+@breaks("R9", "operations_on_different_jobs_do_not_disturb_each_other")
 class WritesTheWholeTable(ReferenceRepository):
     async def put(self, job: str, value: Any = "present") -> None:
         table = dict(self.store._values)
@@ -227,7 +227,7 @@ class WritesTheWholeTable(ReferenceRepository):
         self.store._values = {**table, job: value}
 
 
-@breaks("R9", "a_job_may_be_added_and_deleted_by_many_at_once")
+@breaks("R9", "a_job_can_be_added_and_deleted_concurrently")
 class LooksBeforeItDeletes(ReferenceRepository):
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
@@ -251,7 +251,7 @@ class CreatesOnce(ReferenceRepository):
         await super().validate()
 
 
-@breaks("R10", "what_was_not_created_yet_is_empty")
+@breaks("R10", "a_store_that_was_not_created_yet_is_empty")
 class ListsOnlyWhatExists(ReferenceRepository):
     async def page(self, after: str) -> list[str]:
         if not self.store.exists:
@@ -259,7 +259,7 @@ class ListsOnlyWhatExists(ReferenceRepository):
         return await super().page(after)
 
 
-@breaks("R10", "validating_creates_what_is_missing")
+@breaks("R10", "validating_creates_a_missing_store")
 class CreatesNothing(ReferenceRepository):
     async def validate(self) -> None:
         exists = self.store.exists
@@ -267,7 +267,7 @@ class CreatesNothing(ReferenceRepository):
         self.store.exists = exists
 
 
-@breaks("R10", "its_repr_tells_what_it_is")
+@breaks("R10", "the_repr_names_the_class_in_one_line")
 class HasNoName(ReferenceRepository):
     def __repr__(self) -> str:
         return "<a repository>"

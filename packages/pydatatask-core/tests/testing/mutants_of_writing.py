@@ -1,4 +1,4 @@
-"""Repositories of blobs that publish what was not written (R3)."""
+"""Repositories of blobs that publish data that was not written (R3)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class OneTask(Writer):
         await super()._write(data)
 
 
-@breaks("R3", "writes_may_be_awaited_in_any_way")
+@breaks("R3", "writes_can_be_awaited_in_any_way")
 class CountsWritesOfOtherTasksTwice(ReferenceBlobs):
     writer = OneTask
 
@@ -59,13 +59,13 @@ class Forgiving(Writer):
             raise
 
 
-@breaks("R3", "a_write_that_failed_is_not_published")
+@breaks("R3", "a_failed_write_is_not_published")
 class PublishesAfterAFailedWrite(ReferenceBlobs):
     writer = Forgiving
 
 
 class LocalFiles(ReferenceBlobs):
-    """Repositories with a fault in how they handle local files."""
+    """Repositories that handle local files incorrectly."""
 
     @asynccontextmanager
     async def local_file(self, job: str, mode: Any = "r") -> AsyncGenerator[Path, None]:
@@ -85,8 +85,8 @@ class PublishesAnEmptyFileFirst(LocalFiles):
 
 @breaks(
     "R3",
-    "a_local_file_that_is_given_up_leaves_no_key",
-    "a_local_file_that_is_given_up_leaves_the_old_value",
+    "an_abandoned_local_file_leaves_no_key",
+    "an_abandoned_local_file_leaves_the_old_value",
 )
 class PublishesWhateverIsLeft(LocalFiles):
     @asynccontextmanager
@@ -113,7 +113,7 @@ class GivesTheFirstLineOnly(LocalFiles):
             yield path
 
 
-@breaks("R4", "code_that_does_not_await_reads_and_writes")
+@breaks("R4", "synchronous_code_reads_and_writes")
 class TranslatesNewlinesOfFiles(LocalFiles):
     @asynccontextmanager
     async def open_sync(self, job: str, mode: Any = "r") -> AsyncGenerator[Any, None]:
@@ -123,7 +123,7 @@ class TranslatesNewlinesOfFiles(LocalFiles):
                 yield file
 
 
-@breaks("R6", "a_mode_that_no_local_file_has_is_refused")
+@breaks("R6", "an_unsupported_mode_of_a_local_file_is_refused")
 class TakesAnyModeForReading(LocalFiles):
     @asynccontextmanager
     async def local_file(self, job: str, mode: Any = "r") -> AsyncGenerator[Path, None]:

@@ -1,6 +1,6 @@
-"""Correct repositories over a store that can be asked, broken, littered and counted.
+"""Correct repositories on a store that can be inspected, broken, littered and counted.
 
-As small as the laws allow, so that a mutant is a fault in one place.
+They are as small as the laws permit, so that a mutant has its fault in one place.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Store:
         self.requests += 1
         await asyncio.sleep(0)
         if self.fails:
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError("connection refused")
 
     async def create(self) -> None:
         await self._request()
@@ -69,7 +69,7 @@ class Store:
 
 
 class ReferenceRepository(Repository):
-    """A repository whose values mean nothing."""
+    """A repository in which values have no meaning."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -125,7 +125,7 @@ class ReferenceRepository(Repository):
 
 
 class MinimalRepository(Repository):
-    """A repository as somebody writes it who read the documentation: three methods."""
+    """A repository with the three documented methods that an author has to write."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -154,7 +154,7 @@ class MinimalRepository(Repository):
 
 
 class ReferenceMetadata(ReferenceRepository, MetadataRepository):
-    """A repository of metadata, which are stored as pickles."""
+    """A repository of metadata, stored as pickles."""
 
     async def info(self, job: str) -> Any:
         stored = await self.get(job)
@@ -175,7 +175,7 @@ class ReferenceMetadata(ReferenceRepository, MetadataRepository):
 
 
 class Blob:
-    """Bytes outside of the memory that is measured."""
+    """Bytes outside the memory that tracemalloc measures."""
 
     def __init__(self) -> None:
         self.memory = mmap.mmap(-1, CAPACITY)
@@ -190,7 +190,7 @@ class Blob:
 
 
 class Reader(ReadStream):
-    """Reads a blob from its beginning."""
+    """A reader that starts at the beginning of a blob."""
 
     def __init__(self, blob: Blob) -> None:
         self.blob = blob
@@ -206,7 +206,7 @@ class Reader(ReadStream):
 
 
 class Writer(AtomicWriter[bytes]):
-    """Collects a blob, and stores it when it is closed."""
+    """A writer that collects a blob and stores it when closed."""
 
     def __init__(self, repo: ReferenceBlobs, job: str) -> None:
         self.repo = repo

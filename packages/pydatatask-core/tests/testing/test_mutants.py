@@ -1,4 +1,4 @@
-"""Each law can be seen to fail when it is broken on purpose, and no other fails with it."""
+"""Each law fails if a repository deliberately breaks it, and no other law fails with it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ CASES = [(contract, mutant) for contract, mutants in MUTANTS.items() for mutant 
 @pytest.mark.parametrize(
     ("contract", "mutant"), CASES, ids=[mutant.kind.__name__ for _, mutant in CASES]
 )
-async def test_the_suite_finds_what_is_broken_and_nothing_else(
-    contract: Any, mutant: Mutant
-) -> None:
+async def test_the_suite_detects_the_fault_and_nothing_else(contract: Any, mutant: Mutant) -> None:
     found = await failures(contract, mutant.kind, **mutant.settings)
     functions = functions_of(contract)
     assert mutant.caught_by <= found.keys()
@@ -39,7 +37,7 @@ async def test_the_suite_finds_what_is_broken_and_nothing_else(
 
 
 @pytest.mark.parametrize("contract", MUTANTS)
-def test_every_test_of_the_suite_finds_something(contract: Any) -> None:
+def test_every_test_of_the_suite_detects_a_fault(contract: Any) -> None:
     inherited = set() if contract is OverNames else functions_of(OverNames).keys()
     caught = {name for mutant in MUTANTS[contract] for name in mutant.caught_by}
     assert functions_of(contract).keys() - inherited - caught == set()

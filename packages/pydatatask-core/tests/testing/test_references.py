@@ -1,4 +1,4 @@
-"""The suites find nothing wrong with what is right."""
+"""The suites pass for correct repositories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def test_a_correct_repository_passes(contract: Any, kind: Any) -> None:
     assert await failures(contract, kind) == {}
 
 
-async def test_the_documented_methods_are_enough() -> None:
+async def test_the_documented_methods_suffice() -> None:
     assert await failures(OverNames, MinimalRepository, breakable=False, stores=False) == {}
 
 

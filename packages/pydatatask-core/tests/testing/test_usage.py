@@ -1,4 +1,4 @@
-"""How a backend's tests use the suites, as pytest sees it."""
+"""Use of the suites in the tests of a backend, as run by pytest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ OVERRIDDEN = """
     async def test_an_awkward_value_comes_back_as_it_was(self, repo, value):
         await super().test_an_awkward_value_comes_back_as_it_was(repo, value)
 
-    @pytest.mark.xfail(reason="nothing is wrong with this", strict=True)
+    @pytest.mark.xfail(reason="no deviation", strict=True)
     async def test_any_value_comes_back_as_it_was(self, repo):
         await super().test_any_value_comes_back_as_it_was(repo)
 """
@@ -54,7 +54,7 @@ class TestUnfinished(RepositoryContract):
 
 @pytest.fixture
 def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Run a module in a process of its own."""
+    """Return a function that runs a module in a separate process."""
 
     def run(module: str, names: str, mode: str = "auto") -> pytest.RunResult:
         pytester.makeini(
@@ -87,28 +87,28 @@ def test_a_deviation_is_an_override_that_expects_to_fail(
     assert outcomes["failed"] == 1
 
 
-def test_a_law_that_is_neither_served_nor_excused_fails(
+def test_a_law_without_its_requirement_fails(
     run: Callable[..., pytest.RunResult],
 ) -> None:
     result = run(
-        MODULE + UNFINISHED, "TestUnfinished and (a_store_that_fails or its_repr or each_job)"
+        MODULE + UNFINISHED, "TestUnfinished and (a_store_that_fails or the_repr or each_job)"
     )
     outcomes = result.parseoutcomes()
     assert (outcomes["passed"], outcomes["errors"], outcomes["failed"]) == (1, 2, 1)
     result.stdout.fnmatch_lines(
         [
-            "TestUnfinished has to give the fixture `broken`*to say `breakable = False`*",
-            "TestUnfinished has to give the method `populate(repo, job)`, which adds a job",
+            "TestUnfinished must provide the fixture `broken`*set `breakable = False`*",
+            "TestUnfinished must provide the method `populate(repo, job)`, which adds a job",
         ]
     )
 
 
-def test_what_is_not_installed_is_named_with_the_command_that_mends_it() -> None:
+def test_a_missing_dependency_is_named_with_the_command_to_install_it() -> None:
     blocked = "import sys; sys.modules['hypothesis'] = None; import pydatatask_core.testing"
     result = subprocess.run(
         [sys.executable, "-c", blocked], check=False, capture_output=True, text=True
     )
     assert result.stderr.splitlines()[-1].endswith(
-        "pydatatask_core.testing needs hypothesis, which is not installed: "
-        "pip install 'pydatatask-core[testing]'"
+        "pydatatask_core.testing needs hypothesis, which is not installed; "
+        "install it with pip install 'pydatatask-core[testing]'"
     )

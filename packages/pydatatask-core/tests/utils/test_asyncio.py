@@ -1,4 +1,4 @@
-"""roundrobin, finish and run_concurrently."""
+"""roundrobin, run_to_completion and run_concurrently."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ async def test_the_documented_order() -> None:
 
 
 @given(st.lists(st.lists(st.integers(), max_size=5), max_size=5))
-async def test_one_item_of_each_in_turn(iterables: list[list[int]]) -> None:
+async def test_iterables_yield_in_turn(iterables: list[list[int]]) -> None:
     rounds = zip_longest(*[[(item,) for item in iterable] for iterable in iterables])
     expected = [entry[0] for turn in rounds for entry in turn if entry is not None]
     assert [item async for item in roundrobin(*iterables)] == expected
 
 
-async def test_generators_that_are_left_early_are_closed() -> None:
+async def test_generators_are_closed_if_the_loop_ends_early() -> None:
     closed: list[str] = []
-    generators = drip("ABC", closed), plain("DEF", closed)  # held, so that nobody collects them
+    generators = drip("ABC", closed), plain("DEF", closed)  # kept alive
     async with aclosing(roundrobin(*generators)) as items:
         async for item in items:
             if item == "D":
@@ -57,7 +57,7 @@ async def test_generators_that_are_left_early_are_closed() -> None:
     assert sorted(closed) == ["ABC", "DEF"]
 
 
-async def test_a_generator_that_fails_closes_the_others() -> None:
+async def test_a_failing_generator_closes_the_others() -> None:
     async def failing() -> AsyncGenerator[str, None]:
         yield "x"
         raise OSError("torn")
@@ -70,19 +70,19 @@ async def test_a_generator_that_fails_closes_the_others() -> None:
     assert closed == ["ABC"]
 
 
-async def test_what_is_no_iterable_is_refused() -> None:
+async def test_an_argument_that_is_not_iterable_is_refused() -> None:
     with pytest.raises(TypeError, match="roundrobin takes iterables, and this is none: 5"):
         await anext(roundrobin("AB", 5))  # type: ignore[arg-type]
 
 
-async def test_finish_gives_the_result() -> None:
+async def test_run_to_completion_returns_the_result() -> None:
     async def work() -> int:
         return 5
 
     assert await run_to_completion(work()) == 5
 
 
-async def test_finish_raises_the_failure() -> None:
+async def test_run_to_completion_raises_the_failure() -> None:
     async def work() -> int:
         raise OSError("torn")
 
@@ -91,7 +91,7 @@ async def test_finish_raises_the_failure() -> None:
 
 
 @pytest.mark.parametrize("cancellations", [1, 3])
-async def test_finish_ends_what_it_began_before_it_is_cancelled(cancellations: int) -> None:
+async def test_run_to_completion_finishes_before_it_is_cancelled(cancellations: int) -> None:
     async def work() -> None:
         await go_on.wait()
         done.append("work")
@@ -148,7 +148,7 @@ async def test_the_error_of_one_coroutine_is_raised_after_the_others_have_ended(
     assert ended == ["waiting"] * 2
 
 
-async def test_a_failure_among_several_leaves_the_callers_cancellation_count_alone() -> None:
+async def test_several_failures_do_not_change_the_cancellation_count_of_the_caller() -> None:
     async def fail() -> None:
         raise KeyError("one")
 
@@ -168,7 +168,7 @@ async def test_a_failure_among_several_leaves_the_callers_cancellation_count_alo
             await fail_and_wait()
 
 
-async def test_a_cancelled_caller_waits_until_all_have_ended() -> None:
+async def test_a_cancelled_caller_waits_for_the_end_of_all_coroutines() -> None:
     ended: list[str] = []
 
     async def linger() -> None:
@@ -189,7 +189,7 @@ async def test_a_cancelled_caller_waits_until_all_have_ended() -> None:
     assert ended == ["lingering"] * 2
 
 
-async def test_one_that_is_cancelled_from_inside_is_not_taken_for_a_result() -> None:
+async def test_a_cancellation_from_inside_is_raised() -> None:
     async def escape() -> None:
         raise asyncio.CancelledError("inside")
 

@@ -20,7 +20,7 @@ from pydatatask_core.utils import (
 
 
 class Source(ReadStream):
-    """Bytes that come in reads of a most size."""
+    """Bytes that arrive in reads of a maximum size."""
 
     def __init__(self, data: bytes, most: int) -> None:
         self.source = io.BytesIO(data)
@@ -36,7 +36,7 @@ class Source(ReadStream):
 
 
 class Sink(WriteStream):
-    """Keeps what is written."""
+    """A stream that keeps the written data."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
@@ -73,6 +73,6 @@ async def test_text_is_copied_in_blocks(text: str, most: int, blocksize: int) ->
 
 @pytest.mark.parametrize("copy", [async_copyfile, async_copyfile_str])
 @pytest.mark.parametrize("blocksize", [0, -1])
-async def test_a_block_holds_at_least_one(copy: Any, blocksize: int) -> None:
+async def test_a_block_has_at_least_one_element(copy: Any, blocksize: int) -> None:
     with pytest.raises(ValueError, match=f"blocksize must be at least 1, not {blocksize}"):
         await copy(Source(b"", 1), Sink(), blocksize)

@@ -1,4 +1,4 @@
-"""Removal of trees: whatever is in them, and never what is mounted in them."""
+"""Removal of trees: all contents are removed, but never file systems mounted in them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def refused(place: Path, point: Path) -> None:
     assert (caught.value.errno, caught.value.filename) == (errno.EBUSY, str(point))
 
 
-def test_whatever_is_in_a_tree_is_removed_with_it(tmp_path: Path, precious: Path) -> None:
+def test_a_tree_is_removed_with_all_its_contents(tmp_path: Path, precious: Path) -> None:
     place = tmp_path / "place"
     (place / "locked" / "deep").mkdir(parents=True)
     (place / "locked" / "deep" / "file").write_text("")
@@ -65,7 +65,7 @@ def test_whatever_is_in_a_tree_is_removed_with_it(tmp_path: Path, precious: Path
     remove_tree(str(place))
 
 
-def test_a_tree_that_forbids_its_removal_is_removed(powerless: Path) -> None:
+def test_a_tree_without_permissions_is_removed(powerless: Path) -> None:
     place = powerless / "place"
     (place / "locked" / "deep").mkdir(parents=True)
     (place / "locked" / "deep" / "file").write_text("")
@@ -76,7 +76,7 @@ def test_a_tree_that_forbids_its_removal_is_removed(powerless: Path) -> None:
     assert list(powerless.iterdir()) == []
 
 
-def test_a_link_to_a_directory_is_removed_itself(tmp_path: Path, precious: Path) -> None:
+def test_only_the_link_to_a_directory_is_removed(tmp_path: Path, precious: Path) -> None:
     (tmp_path / "link").symlink_to(precious)
     remove_tree(str(tmp_path / "link"))
     assert list(tmp_path.iterdir()) == [precious]
@@ -89,8 +89,8 @@ def test_a_file_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tree_that_is_too_deep_to_hold_it_open_says_so(tmp_path: Path) -> None:
-    """It is left, as anything that cannot be removed, and not half a stack trace."""
+def test_a_tree_that_is_too_deep_for_its_descriptors_raises(tmp_path: Path) -> None:
+    """An ordinary OSError is raised, as for any path that cannot be removed."""
     names = ["d"] * 1500
     here = os.open(tmp_path, os.O_RDONLY)
     for name in names:
@@ -107,7 +107,7 @@ def test_a_tree_that_is_too_deep_to_hold_it_open_says_so(tmp_path: Path) -> None
 
 
 def limited(call: Callable[[], None]) -> None:
-    """Call a function with few file descriptors."""
+    """Call a function with a low limit of file descriptors."""
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -119,7 +119,7 @@ def limited(call: Callable[[], None]) -> None:
 
 
 @pytest.mark.parametrize("name", ["mnt", "with space", "tab\there", "back\\slash", "new\nline"])
-def test_what_is_mounted_in_a_tree_stays_with_all_around_it(
+def test_a_mount_in_a_tree_stays_with_everything_around_it(
     bind: Callable[[Path, Path], None], place: Path, precious: Path, name: str
 ) -> None:
     (place / "deep" / name).mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_what_is_mounted_in_a_tree_stays_with_all_around_it(
     assert is_whole(precious)
 
 
-def test_a_tree_that_is_a_mount_point_itself_stays(
+def test_a_tree_that_is_a_mount_point_stays(
     bind: Callable[[Path, Path], None], place: Path, precious: Path
 ) -> None:
     bind(precious, place)
@@ -160,7 +160,7 @@ def test_mounts_on_mounts_stay(
     assert (tmp_path / "between" / "inner").is_dir()
 
 
-def test_a_mount_is_found_behind_a_link_to_the_folder_that_it_is_in(
+def test_a_mount_is_found_through_a_link_to_its_folder(
     bind: Callable[[Path, Path], None], tmp_path: Path, place: Path, precious: Path
 ) -> None:
     (place / "mnt").mkdir()
@@ -172,14 +172,14 @@ def test_a_mount_is_found_behind_a_link_to_the_folder_that_it_is_in(
 
 
 @pytest.mark.parametrize("itself", [False, True])
-def test_nothing_depends_on_the_list_of_mounts(
+def test_mounts_are_kept_even_if_the_mount_table_lists_none(
     bind: Callable[[Path, Path], None],
     place: Path,
     precious: Path,
     monkeypatch: pytest.MonkeyPatch,
     itself: bool,
 ) -> None:
-    """Something may be mounted right after it was read; then it is too late for the rest."""
+    """A mount can appear after the table was read; only other files may then be removed."""
     (place / "mnt").mkdir()
     bind(precious, place if itself else place / "mnt")
     with monkeypatch.context() as patching:
@@ -189,7 +189,7 @@ def test_nothing_depends_on_the_list_of_mounts(
     assert is_whole(precious)
 
 
-def test_a_neighbour_whose_name_only_begins_alike_is_no_obstacle(
+def test_a_neighbour_with_a_similar_name_does_not_prevent_the_removal(
     bind: Callable[[Path, Path], None], tmp_path: Path, place: Path, precious: Path
 ) -> None:
     (place / "deep").mkdir()
@@ -202,7 +202,7 @@ def test_a_neighbour_whose_name_only_begins_alike_is_no_obstacle(
     assert is_whole(precious)
 
 
-def test_a_directory_that_is_exchanged_for_a_link_meanwhile_leads_nowhere_else(
+def test_a_directory_replaced_by_a_link_during_the_removal_is_not_followed(
     tmp_path: Path, place: Path, precious: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "deep").mkdir()
@@ -225,7 +225,7 @@ def test_a_directory_that_is_exchanged_for_a_link_meanwhile_leads_nowhere_else(
 
 
 class Listed(list[object]):
-    """What a directory was listed as."""
+    """The result of os.scandir, with a list of entries."""
 
     def __enter__(self) -> Listed:
         return self
@@ -234,7 +234,7 @@ class Listed(list[object]):
         return
 
 
-def test_the_list_of_mounts_writes_some_characters_as_numbers() -> None:
+def test_mount_points_are_escaped_as_in_the_mount_table() -> None:
     path = "/a b\tc\nd\\e/\N{SNOWMAN}"
     assert escape_mount_point(path) == b"/a\\040b\\011c\\012d\\134e/" + "\N{SNOWMAN}".encode()
     assert unescape_mount_point(escape_mount_point(path)) == path

@@ -1,4 +1,4 @@
-"""OwnerTask: a context manager is entered and left in one task, whoever asks."""
+"""OwnerTask: a single task enters and leaves a context manager for all callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Scope:
-    """A context manager that tells who entered and left it, and can be held up on the way."""
+    """A context manager that records the tasks entering and leaving it, and that can be blocked."""
 
     def __init__(self) -> None:
         self.tasks: list[asyncio.Task[Any] | None] = []
@@ -44,7 +44,7 @@ class Scope:
             self.tasks.append(asyncio.current_task())
 
 
-async def test_one_task_enters_and_leaves_whoever_asks() -> None:
+async def test_one_task_enters_and_leaves_for_all_callers() -> None:
     scope = Scope()
     owner = OwnerTask(scope(), "scope")
     assert await asyncio.create_task(owner.enter()) == "value"
@@ -88,7 +88,7 @@ async def test_entering_again_is_refused() -> None:
     await owner.exit()
 
 
-async def test_leaving_what_was_never_entered_or_is_left_already_does_nothing() -> None:
+async def test_leaving_before_entering_or_a_second_time_does_nothing() -> None:
     owner = OwnerTask(Scope()(), "scope")
     await owner.exit()
     assert not owner.ended
@@ -97,7 +97,7 @@ async def test_leaving_what_was_never_entered_or_is_left_already_does_nothing() 
     await owner.exit()
 
 
-async def test_leaving_from_inside_is_refused_instead_of_waiting_for_ever() -> None:
+async def test_leaving_from_inside_raises_instead_of_deadlocking() -> None:
     @asynccontextmanager
     async def silly() -> AsyncGenerator[None, None]:
         await owner.exit()
@@ -117,7 +117,7 @@ def test_leaving_in_another_loop_is_refused() -> None:
         first.run(owner.exit())
 
 
-async def test_cancelling_the_entrance_leaves_before_it_is_raised() -> None:
+async def test_cancelling_enter_leaves_before_the_cancellation_is_raised() -> None:
     scope = Scope()
     scope.may_enter.clear()
     owner = OwnerTask(scope(), "scope")
@@ -129,7 +129,7 @@ async def test_cancelling_the_entrance_leaves_before_it_is_raised() -> None:
     assert owner.ended
 
 
-async def test_cancelling_the_exit_is_passed_on_and_still_ends_it() -> None:
+async def test_cancelling_exit_cancels_the_context_manager_and_waits_for_its_end() -> None:
     scope = Scope()
     scope.may_leave.clear()
     owner = OwnerTask(scope(), "scope")
@@ -167,7 +167,7 @@ async def test_a_failure_while_being_cancelled_is_logged(caplog: pytest.LogCaptu
     ]
 
 
-def test_the_end_of_the_loop_leaves() -> None:
+def test_the_end_of_the_loop_leaves_the_context_manager() -> None:
     scope = Scope()
     owner = OwnerTask(scope(), "scope")
     asyncio.run(owner.enter())

@@ -17,7 +17,7 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "utf-7", "gb
 
 
 class Bytes(ReadStream):
-    """Bytes in memory that come in short reads, of the given sizes in turn."""
+    """Bytes in memory that arrive in short reads of the given sizes in turn."""
 
     def __init__(self, data: bytes, sizes: list[int] | None = None) -> None:
         self.source = io.BytesIO(data)
@@ -27,7 +27,7 @@ class Bytes(ReadStream):
         self.closed = 0
 
     async def read(self, n: int | None = None) -> bytes:
-        assert n is not None, "reading a text may not slurp its base"
+        assert n is not None, "AReadText must not read its whole base at once"
         self.largest = max(self.largest, n)
         size = self.sizes[self.reads % len(self.sizes)] if self.sizes else n
         self.reads += 1
@@ -49,7 +49,7 @@ sizes = st.lists(st.integers(1, 7), max_size=4)
 
 
 @given(encoded, st.integers(1, 9), sizes, st.lists(st.integers(1, 6), min_size=1))
-async def test_reading_by_counts_gives_the_text_once_and_never_more_than_asked_for(
+async def test_reading_by_counts_returns_the_text_once_and_at_most_the_count(
     encoded: tuple[str, str], chunksize: int, short: list[int], counts: list[int]
 ) -> None:
     encoding, original = encoded
@@ -69,7 +69,7 @@ async def test_reading_by_counts_gives_the_text_once_and_never_more_than_asked_f
 
 
 @given(encoded, st.integers(1, 9), sizes, st.integers(0, 5))
-async def test_the_rest_is_what_was_not_read_yet(
+async def test_reading_without_a_count_returns_the_rest(
     encoded: tuple[str, str], chunksize: int, short: list[int], first: int
 ) -> None:
     encoding, original = encoded
@@ -79,7 +79,7 @@ async def test_the_rest_is_what_was_not_read_yet(
 
 
 @given(st.text("ab\n\r", max_size=30), st.integers(1, 9), st.lists(st.integers(0, 3), max_size=5))
-async def test_lines_and_counts_may_be_mixed(
+async def test_lines_and_counts_can_be_mixed(
     original: str, chunksize: int, counts: list[int]
 ) -> None:
     stream = AReadText(Bytes(original.encode()), chunksize=chunksize)
@@ -91,14 +91,14 @@ async def test_lines_and_counts_may_be_mixed(
 
 
 @given(st.binary(max_size=20), st.integers(1, 9), st.sampled_from(["replace", "ignore"]))
-async def test_errors_says_what_becomes_of_broken_bytes(
+async def test_the_argument_errors_applies_to_invalid_bytes(
     data: bytes, chunksize: int, errors: str
 ) -> None:
     stream = AReadText(Bytes(data), errors=errors, chunksize=chunksize)
     assert await stream.read() == data.decode(errors=errors)
 
 
-async def test_a_broken_byte_raises_each_time_and_says_where_it_is() -> None:
+async def test_an_invalid_byte_raises_on_each_read_with_its_position() -> None:
     stream = AReadText(Bytes(b"abcdefg\xffhi"), chunksize=3)
     assert await stream.read(4) == "abcd"
     for _ in range(2):
@@ -108,18 +108,18 @@ async def test_a_broken_byte_raises_each_time_and_says_where_it_is() -> None:
     assert await stream.read(2) == "ef"
 
 
-async def test_a_character_that_is_cut_off_at_the_end_raises() -> None:
+async def test_a_truncated_character_at_the_end_raises() -> None:
     stream = AReadText(Bytes("aé".encode()[:-1]))
     with pytest.raises(UnicodeDecodeError, match="unexpected end of data"):
         await stream.read()
 
 
-async def test_newlines_are_left_as_they_are() -> None:
+async def test_newlines_are_not_translated() -> None:
     stream = AReadText(Bytes(b"a\r\nb\rc\n"), chunksize=2)
     assert await stream.read() == "a\r\nb\rc\n"
 
 
-async def test_zero_characters_are_neither_the_end_nor_a_reason_to_read() -> None:
+async def test_reading_zero_characters_reads_nothing_and_is_not_the_end() -> None:
     base = Bytes(b"abc")
     stream = AReadText(base)
     assert await stream.read(0) == ""
@@ -127,14 +127,14 @@ async def test_zero_characters_are_neither_the_end_nor_a_reason_to_read() -> Non
     assert await stream.read() == "abc"
 
 
-async def test_a_short_read_takes_no_more_than_a_chunk_from_the_base() -> None:
+async def test_a_short_read_takes_at_most_one_chunk_from_the_base() -> None:
     base = Bytes(b"x" * 1_000_000)
     stream = AReadText(base, chunksize=100)
     assert await stream.read(5) == "xxxxx"
     assert (base.reads, base.largest) == (1, 100)
 
 
-async def test_the_end_of_the_base_is_asked_for_once() -> None:
+async def test_the_end_of_the_base_is_read_once() -> None:
     base = Bytes(b"ab")
     stream = AReadText(base)
     assert await stream.read() == "ab"
@@ -143,7 +143,7 @@ async def test_the_end_of_the_base_is_asked_for_once() -> None:
     assert base.reads == reads
 
 
-async def test_a_read_that_is_cancelled_loses_nothing() -> None:
+async def test_a_cancelled_read_loses_nothing() -> None:
     class Stalling(Bytes):
         async def read(self, n: int | None = None) -> bytes:
             if self.reads == 1:
@@ -188,7 +188,7 @@ async def test_leaving_the_block_closes_the_base() -> None:
         ({"errors": "shrug"}, "shrug"),
     ],
 )
-def test_what_is_no_encoding_fails_at_once(arguments: dict[str, Any], error: str) -> None:
+def test_an_invalid_encoding_raises_at_once(arguments: dict[str, Any], error: str) -> None:
     with pytest.raises(LookupError, match=error):
         AReadText(Bytes(b""), **arguments)
 
@@ -204,11 +204,11 @@ def test_any_class_with_the_methods_is_a_stream() -> None:
 
 
 class Half(AReadStream):
-    """Derives from the protocol, and forgets most of it."""
+    """A subclass of the protocol that lacks most methods."""
 
     async def close(self) -> None: ...
 
 
-def test_a_stream_that_is_half_written_cannot_be_made() -> None:
+def test_an_incomplete_stream_cannot_be_created() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Half()  # type: ignore[abstract]

@@ -1,4 +1,4 @@
-"""Short work in threads."""
+"""in_thread: short functions in worker threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from pydatatask_core.utils import in_thread
 
 
-async def test_what_a_function_gives_is_given() -> None:
+async def test_the_result_of_a_function_is_returned() -> None:
     def add(a: int, *, b: int) -> tuple[int, bool]:
         return a + b, threading.current_thread() is threading.main_thread()
 
@@ -20,7 +20,7 @@ async def test_what_a_function_gives_is_given() -> None:
 
 
 @pytest.mark.parametrize("kind", [OSError, KeyboardInterrupt])
-async def test_what_a_function_raises_is_raised(kind: type[BaseException]) -> None:
+async def test_the_exception_of_a_function_is_raised(kind: type[BaseException]) -> None:
     def tear() -> None:
         raise kind("torn")
 
@@ -29,14 +29,16 @@ async def test_what_a_function_raises_is_raised(kind: type[BaseException]) -> No
     assert await in_thread(int) == 0
 
 
-async def test_context_variables_are_seen() -> None:
+async def test_context_variables_are_visible() -> None:
     variable = contextvars.ContextVar("variable", default="before")
     variable.set("now")
     assert await in_thread(variable.get) == "now"
 
 
 @pytest.mark.parametrize("cancellations", [1, 3])
-async def test_what_has_begun_ends_before_it_is_cancelled(cancellations: int) -> None:
+async def test_a_running_function_finishes_before_the_cancellation_is_raised(
+    cancellations: int,
+) -> None:
     begun, go_on, done = threading.Event(), threading.Event(), []
 
     def work() -> None:
@@ -76,15 +78,15 @@ async def test_a_failure_after_the_cancellation_is_logged(
     ]
 
 
-async def test_what_blocks_holds_up_nothing_else() -> None:
-    """Each of these waits for one that is asked for after it."""
+async def test_a_blocking_function_does_not_delay_others() -> None:
+    """Each function waits for one that is submitted after it."""
     doors = [threading.Event() for _ in range(4)]
     waiting = [asyncio.create_task(in_thread(door.wait)) for door in doors[1:]]
     await asyncio.gather(*(in_thread(door.set) for door in doors))
     assert await asyncio.gather(*waiting) == [True] * 3
 
 
-async def test_many_at_once_come_back_to_whom_they_belong() -> None:
+async def test_many_concurrent_results_reach_their_callers() -> None:
     async def several(number: int) -> list[int]:
         return [await in_thread(lambda: number * n) for n in range(20)]  # noqa: B023
 
@@ -92,10 +94,10 @@ async def test_many_at_once_come_back_to_whom_they_belong() -> None:
     assert found == [[number * n for n in range(20)] for number in range(50)]
 
 
-def test_each_loop_has_its_own() -> None:
+def test_each_loop_has_its_own_threads() -> None:
     for number in range(3):
         assert asyncio.run(in_thread(lambda: number)) == number  # noqa: B023
 
 
-async def test_a_loop_in_a_thread_has_its_own() -> None:
+async def test_a_loop_in_a_thread_has_its_own_threads() -> None:
     assert await in_thread(asyncio.run, in_thread(int, "7")) == 7

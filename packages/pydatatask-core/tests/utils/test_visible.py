@@ -1,4 +1,4 @@
-"""Text that is shown to a person cannot command the terminal."""
+"""Displayed text cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMANDS = [
 KEPT = ["\t", "\n"]
 
 
-def test_every_character_that_commands_a_terminal_is_escaped_and_no_other() -> None:
+def test_exactly_the_characters_that_control_a_terminal_are_escaped() -> None:
     changed = [c for c in map(chr, range(sys.maxunicode + 1)) if escape_controls(c) != c]
 
     assert changed == [character for character in COMMANDS if character not in KEPT]
@@ -43,7 +43,7 @@ def test_every_character_that_commands_a_terminal_is_escaped_and_no_other() -> N
         ("\xe9\u05d0\u200f\t\\x1b", "\xe9\u05d0\u200f\t\\x1b"),
     ],
 )
-def test_an_escape_shows_which_character_it_was(text: str, shown: str) -> None:
+def test_an_escape_sequence_shows_the_character(text: str, shown: str) -> None:
     assert escape_controls(text) == shown
 
 
@@ -57,7 +57,7 @@ def test_json_has_the_same_value_after_its_control_characters_are_escaped() -> N
     assert escape_controls(shown) == shown
 
 
-def test_characters_are_whole_however_the_bytes_are_divided() -> None:
+def test_characters_are_decoded_whole_for_any_split_of_the_bytes() -> None:
     data = "\xe9\U0001f525\x9b\x1b".encode() + b"\x9b\xff" + "\xe9".encode()[:1]
     expected = "\xe9\U0001f525\\x9b\\x1b\\x9b\\xff\\xc3"
     for size in range(1, len(data) + 1):

@@ -1,4 +1,4 @@
-"""AtomicWriter and AWriteText: what was written takes effect as a whole, or not at all."""
+"""AtomicWriter and AWriteText: written data takes effect as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-32-be", "utf-7", "gb18030", "i
 
 
 class Staged(AtomicWriter[bytes]):
-    """A stream that collects what is written, and fails when it is told to."""
+    """A stream that collects the written data, and fails at a given call."""
 
     def __init__(self, fail_at: str | None = None, error: BaseException | None = None) -> None:
         self.staged = b""
@@ -46,7 +46,7 @@ class Staged(AtomicWriter[bytes]):
 
 
 class Plain:
-    """A stream of somebody who knows nothing of aborting."""
+    """A third party's stream, without abort()."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -73,7 +73,7 @@ async def fail_after(stream: Any, *pieces: Any) -> None:
         raise KeyError
 
 
-async def test_what_is_written_is_published_on_closing_and_not_before() -> None:
+async def test_written_data_is_published_by_closing_and_not_earlier() -> None:
     stream = Staged()
     async with stream:
         await stream.write(b"one ")
@@ -82,7 +82,7 @@ async def test_what_is_written_is_published_on_closing_and_not_before() -> None:
     assert stream.published == b"one two"
 
 
-async def test_leaving_by_an_exception_discards() -> None:
+async def test_leaving_with_an_exception_discards() -> None:
     stream = Staged()
     with pytest.raises(KeyError):
         await fail_after(stream, b"half")
@@ -90,7 +90,7 @@ async def test_leaving_by_an_exception_discards() -> None:
     assert stream.calls == ["write", "discard"]
 
 
-async def test_a_failure_to_discard_does_not_hide_why() -> None:
+async def test_a_failure_to_discard_does_not_hide_the_cause() -> None:
     stream = Staged(fail_at="discard")
     with pytest.raises(KeyError) as caught:
         async with stream:
@@ -118,7 +118,7 @@ async def test_cancelling_the_writer_discards() -> None:
     assert stream.calls == ["write", "discard"]
 
 
-async def test_after_a_failed_write_closing_discards_and_says_so() -> None:
+async def test_closing_after_a_failed_write_discards_and_raises() -> None:
     stream = Staged(fail_at="write")
     with pytest.raises(OSError, match="no space left"):
         await stream.write(b"half")
@@ -139,7 +139,7 @@ async def test_a_failed_publication_discards() -> None:
     assert stream.published is None
 
 
-async def test_a_publication_and_a_discarding_that_both_fail_are_both_reported() -> None:
+async def test_failures_to_publish_and_to_discard_are_both_reported() -> None:
     class Stuck(Staged):
         async def _discard(self) -> None:
             raise PermissionError("read-only")
@@ -149,7 +149,7 @@ async def test_a_publication_and_a_discarding_that_both_fail_are_both_reported()
     assert "read-only" in caught.value.__notes__[0]
 
 
-async def test_the_first_end_counts() -> None:
+async def test_only_the_first_close_or_abort_counts() -> None:
     published, discarded = Staged(), Staged()
     await published.close()
     await published.close()
@@ -162,7 +162,7 @@ async def test_the_first_end_counts() -> None:
 
 
 @pytest.mark.parametrize("end", ["close", "abort"])
-async def test_writing_after_the_end_is_refused(end: str) -> None:
+async def test_writing_to_a_closed_or_aborted_stream_is_refused(end: str) -> None:
     stream = Staged()
     await getattr(stream, end)()
     state = {"close": "closed", "abort": "discarded"}[end]
@@ -178,7 +178,7 @@ encoded = st.sampled_from(ENCODINGS).flatmap(lambda e: st.tuples(st.just(e), st.
 
 
 @given(encoded)
-async def test_text_is_encoded_as_if_all_at_once(written: tuple[str, list[str]]) -> None:
+async def test_text_is_encoded_as_a_whole(written: tuple[str, list[str]]) -> None:
     encoding, pieces = written
     base = Staged()
     async with AWriteText(base, encoding) as stream:
@@ -186,7 +186,7 @@ async def test_text_is_encoded_as_if_all_at_once(written: tuple[str, list[str]])
             await stream.write(piece)
     assert base.published is not None
     assert base.published.decode(encoding) == "".join(pieces)
-    if encoding != "utf-7":  # which may shift in and out as often as it likes
+    if encoding != "utf-7":  # whose encoding is not unique
         assert base.published == "".join(pieces).encode(encoding)
 
 
@@ -209,26 +209,26 @@ async def test_text_that_cannot_be_encoded_publishes_nothing_even_if_closed_by_h
     assert base.published is None
 
 
-async def test_errors_says_what_becomes_of_characters_that_cannot_be_encoded() -> None:
+async def test_the_argument_errors_applies_to_characters_that_cannot_be_encoded() -> None:
     base = Staged()
     async with AWriteText(base, "ascii", "xmlcharrefreplace") as stream:
         await stream.write("é")
     assert base.published == b"&#233;"
 
 
-async def test_newlines_are_left_as_they_are() -> None:
+async def test_newlines_are_not_translated() -> None:
     base = Staged()
     async with AWriteText(base) as stream:
         await stream.write("a\nb\r\nc\r")
     assert base.published == b"a\nb\r\nc\r"
 
 
-async def test_bytes_are_no_text() -> None:
+async def test_bytes_are_refused_by_a_text_stream() -> None:
     with pytest.raises(TypeError, match="takes str, not bytes; for bytes open it with mode 'wb'"):
         await AWriteText(Staged()).write(b"bytes")  # type: ignore[arg-type]
 
 
-async def test_aborting_the_text_discards_its_base() -> None:
+async def test_aborting_a_text_stream_discards_its_base() -> None:
     base = Staged()
     stream = AWriteText(base)
     await stream.write("half")

@@ -167,7 +167,7 @@ async def test_temporary_files_of_a_live_writer_are_never_removed(tmp_path: Path
 async def test_names_that_only_resemble_temporary_files_are_never_removed(
     tmp_path: Path, name: str
 ) -> None:
-    (tmp_path / name).write_text("foreign")
+    (tmp_path / name).write_text("somebody's")
     age(tmp_path / name, 10**6)
     await FileRepository(tmp_path, ".txt").validate()
     assert os.listdir(tmp_path) == [name]
