@@ -88,11 +88,11 @@ class Deaf(LocalBackend):
 
 
 LAWS = {
-    "streams_of_a_run_can_be_archived": (Moving, Adding, Keeping, Strict),
-    "a_stream_that_is_not_there_is_not_archived": (Forgiving,),
-    "what_is_archived_is_listed_with_its_age": (Absolute, Literal),
-    "a_long_output_is_not_in_the_report": (Beginning,),
-    "a_script_runs_strictly": (Lax, WithoutPipes),
+    "streams_can_be_archived": (Moving, Adding, Keeping, Strict),
+    "archiving_a_missing_stream_is_an_error": (Forgiving,),
+    "archived_streams_are_listed_with_their_age": (Absolute, Literal),
+    "a_status_has_only_the_tail_of_a_long_output": (Beginning,),
+    "a_script_stops_at_the_first_error": (Lax, WithoutPipes),
     "the_shell_of_a_script_can_be_chosen": (Deaf,),
 }
 

@@ -90,7 +90,7 @@ class World:
             "map": lambda: MapRepository(below[0], str, extra and extra.__contains__),
             "succeeded": lambda: SucceededRepository(below[0]),
             "related": lambda: RelatedItemRepository(below[0], below[1]),
-            "related, read anew": lambda: RelatedItemRepository(
+            "related, read again": lambda: RelatedItemRepository(
                 below[0], below[1], prefetch_lookup=False
             ),
         }
@@ -145,7 +145,7 @@ PICK = st.integers(0, 100)
 NODE = st.one_of(
     st.tuples(st.sampled_from(["and", "or"]), st.lists(PICK, max_size=3), st.none()),
     st.tuples(
-        st.sampled_from(["unless", "unless, asked", "related", "related, read anew"]),
+        st.sampled_from(["unless", "unless, asked", "related", "related, read again"]),
         st.lists(PICK, min_size=2, max_size=2),
         st.none(),
     ),

@@ -112,7 +112,7 @@ async def test_a_store_that_fails_raises_instead_of_leaving_jobs_undecided(done:
         await view.keys()
 
 
-async def test_a_job_that_vanished_is_no_longer_undecided(done: Torn) -> None:
+async def test_a_job_that_vanished_stops_being_undecided(done: Torn) -> None:
     view = SucceededRepository(done)
     await view.keys()
     del done.data["torn"]

@@ -146,7 +146,7 @@ def test_reported_launches_are_not_counted_twice(clock: Clock) -> None:
     ledger.reserve(one(2))
     ledger.expire_at(one(2), clock.now + 10)
     window = timedelta(seconds=60)
-    # One of the two has ended and is no longer reported; the other is, with one of another driver.
+    # One of the two has ended; the reports contain the other one and a job of another driver.
     ledger.fill([(Resources.parse(2, 2, 2), window), (Resources.parse(1, 1, 1), window)])
     assert ledger.usage() == Resources.parse(3, 3, 3)
     clock.now += 10

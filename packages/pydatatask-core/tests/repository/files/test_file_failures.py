@@ -33,7 +33,7 @@ def repo(tmp_path: Path) -> FileRepository:
 
 @pytest.fixture
 def file_size_limit() -> Iterator[int]:
-    """Make every write beyond a file size fail, as on a full disk."""
+    """Limit the size of files, so that larger writes fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, before[1]))
     yield 300_000

@@ -359,7 +359,7 @@ async def end_of(backend: ProcessBackend, run: ProcessRun) -> ProcessStatus:
 
 
 async def say_go(manager: Any, run: ProcessRun) -> None:
-    """Let a waiting script continue."""
+    """Resume a waiting script."""
     async with await manager.open(run.directory / "go", "w") as stream:
         await stream.write("")
 

@@ -100,7 +100,7 @@ class ListingLaws(MembershipLaws):
     """R1 over time: a listing is a snapshot; the same object is returned only if unchanged."""
 
     async def test_keys_do_not_change(self, repo: Any) -> None:
-        """R1: keys() returns a snapshot, in whatever form."""
+        """R1: keys() returns a snapshot."""
         await self.populate(repo, JOB)
         keys = await repo.keys()
         assert isinstance(keys, AbstractSet)
