@@ -306,7 +306,7 @@ async def test_the_translation_of_a_job_that_vanished_and_came_back_is_read_agai
     await related.keys()
     del translator.data["one"]
     both = AggregateAndRepository(gate=gate, related=related)
-    assert await both.keys() == set()  # too few candidates for a listing of the translator
+    assert await both.keys() == set()  # with so few candidates, the translator is not listed
     translator.data["one"] = "b3"
 
     assert await related.keys() == {"two"}

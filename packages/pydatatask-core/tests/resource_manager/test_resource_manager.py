@@ -282,7 +282,7 @@ async def test_a_flush_while_usage_is_read_is_not_forgotten(manager: ResourceMan
 
 
 @pytest.mark.parametrize("use", ["flush", "reserve"])
-async def test_waiting_for_the_own_reservation_raises_instead_of_deadlocking(
+async def test_waiting_for_its_own_reservation_raises_instead_of_deadlocking(
     manager: ResourceManager, use: str
 ) -> None:
     async with manager.reservation(ONE):

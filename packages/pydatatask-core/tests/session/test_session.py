@@ -61,7 +61,7 @@ async def test_resources_open_in_order_and_close_in_reverse(record: Record) -> N
     assert not session.is_open
 
 
-async def test_one_task_enters_and_leaves_all_resources_and_not_the_caller(record: Record) -> None:
+async def test_one_internal_task_enters_and_leaves_all_resources(record: Record) -> None:
     record.add("a")
     record.add("b")
     await asyncio.create_task(record.session.open())

@@ -179,7 +179,7 @@ def test_mounts_are_kept_even_if_the_mount_table_lists_none(
     monkeypatch: pytest.MonkeyPatch,
     itself: bool,
 ) -> None:
-    """A mount can appear after the table was read; only other files may then be removed."""
+    """A mount can appear after the table is read; files outside it may then be removed already."""
     (place / "mnt").mkdir()
     bind(precious, place if itself else place / "mnt")
     with monkeypatch.context() as patching:

@@ -168,7 +168,7 @@ class ProcessManagerContract(BackendLaws):
     # -- live processes --------------------------------------------------------------------------
 
     async def test_only_live_processes_are_reported_as_live(self, manager: Any) -> None:
-        """T3: also if others are asked for."""
+        """T3: for any set of requested identifiers."""
         place = await work_place(manager)
         live, dead = place / "live", place / "dead"
         await manager.mkdir(live)
