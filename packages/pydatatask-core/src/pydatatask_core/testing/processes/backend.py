@@ -112,9 +112,7 @@ class BackendLaws:
         await say_go(manager, run)
         await end_of(backend, run)
 
-    async def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
-        self, manager: Any
-    ) -> None:
+    async def test_a_process_ignoring_sigterm_is_killed_with_children(self, manager: Any) -> None:
         """T2: the status contains the reason."""
         backend, run = manager.backend, new_run(manager)
         spec = LaunchSpec(
@@ -264,9 +262,7 @@ class BackendLaws:
         status = await finished(backend, run, LaunchSpec(b"kill -KILL -$$; sleep 600", {}))
         assert (status.state, status.return_code) == (ProcessState.EXITED, 137)
 
-    async def test_a_process_that_outlives_its_supervisor_is_lost_only_when_it_exits(
-        self, manager: Any
-    ) -> None:
+    async def test_a_process_without_supervisor_is_lost_once_it_exits(self, manager: Any) -> None:
         """T1, T2: it counts as running as long as it lives."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(f"kill -KILL $PPID; echo killed; {SPIN}".encode(), {}, stdout=True)
@@ -279,9 +275,7 @@ class BackendLaws:
         assert status.state is ProcessState.LOST
         assert "supervisor" in str(status.reason)
 
-    async def test_a_process_that_removes_its_run_directory_is_reported_as_missing(
-        self, manager: Any
-    ) -> None:
+    async def test_a_process_that_removes_its_directory_is_missing(self, manager: Any) -> None:
         """T2: MISSING is a final state."""
         backend, run = atomic_backend(manager), new_run(manager)
         spec = LaunchSpec(b'rm -rf "$PWD"', {}, stdout=True)
