@@ -101,7 +101,7 @@ async def judge(law: str, kind: type[LocalBackend], place: Path) -> None:
     """Hold runs to a law."""
     manager = LocalLinuxManager("mutants", place)
     await manager.validate()
-    manager._runs = kind(manager)
+    manager._backend = kind(manager)
     test: Any = getattr(ProcessManagerContract(), f"test_{law}")
     await test(manager)
 

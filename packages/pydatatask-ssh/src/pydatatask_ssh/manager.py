@@ -102,7 +102,7 @@ class SSHLinuxManager(AbstractProcessManager):
         self._chosen_path: Path | None = None
         self.session = RemoteSession(ssh, self.posix_shell, boot_id, self._prepare)
         self.watch = ExitEvents(self.session, self.ended_among)
-        self._runs: SSHBackend | None = None
+        self._backend: SSHBackend | None = None
 
     # -- the connection --------------------------------------------------------------------------
 
@@ -165,11 +165,11 @@ class SSHLinuxManager(AbstractProcessManager):
 
     @property
     def backend(self) -> SSHBackend:
-        if self._runs is None:
+        if self._backend is None:
             from .backend import SSHBackend
 
-            self._runs = SSHBackend(self)
-        return self._runs
+            self._backend = SSHBackend(self)
+        return self._backend
 
     async def validate(self) -> None:
         """Make the directory, and check that it is safe and that the machine will do.

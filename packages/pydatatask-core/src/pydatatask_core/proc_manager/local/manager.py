@@ -89,7 +89,7 @@ class LocalLinuxManager(AbstractProcessManager):
             raise ProcessManagerError(f"LocalLinuxManager: {e}") from e
         self._default_shell: tuple[str, ...] | None = None
         self._private = f"{safe_name(app)}-{os.geteuid()}"
-        self._runs: LocalBackend | None = None
+        self._backend: LocalBackend | None = None
         self._supervisors: dict[AbstractEventLoop, Supervisors] = {}
         self._children: dict[str, int] = {}
 
@@ -111,11 +111,11 @@ class LocalLinuxManager(AbstractProcessManager):
 
     @property
     def backend(self) -> LocalBackend:
-        if self._runs is None:
+        if self._backend is None:
             from .backend import LocalBackend
 
-            self._runs = LocalBackend(self)
-        return self._runs
+            self._backend = LocalBackend(self)
+        return self._backend
 
     async def validate(self) -> None:
         """Make the directory, and check that it is safe and that this machine will do.
