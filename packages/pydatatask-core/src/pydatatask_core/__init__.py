@@ -1,10 +1,10 @@
 """The core of pydatatask: repositories, tasks, local processes, sessions and the pipeline loop.
 
-Here belongs what a pipeline needs whose data and work stay on one machine, and the contracts that
-backends implement. No client library of a service, and nothing of the command line. Everything is
-loaded when it is first used; networkx, jinja2 and yaml when a function first needs them.
+The core contains everything that a pipeline on one machine needs, and the contracts that backends
+implement. It imports no client library of a service and has no command line. Modules are loaded
+when they are first used; networkx, jinja2 and yaml are imported when a function first needs them.
 
-Inside, lower knows nothing of higher: ``errors`` < ``utils`` < ``session``, ``resource_manager``
+Lower layers do not import higher ones: ``errors`` < ``utils`` < ``session``, ``resource_manager``
 < ``repository``, ``proc_manager`` < ``task`` < ``pipeline`` < ``testing``.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .task import *
     from .utils import *
 
-# Of all that the modules offer, what a pipeline is usually written with.
+# The names with which pipelines are usually written; the modules export more.
 __all__ = [
     "STDOUT",
     "AReadStream",
@@ -84,7 +84,7 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    # Those that load nothing but what is asked for go first.
+    # Modules that import little else come first.
     __getattr__, __dir__ = reexported_names(
         globals(),
         (

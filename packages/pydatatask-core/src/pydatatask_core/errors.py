@@ -1,4 +1,4 @@
-"""Every exception that pydatatask raises on purpose.
+"""Every exception that pydatatask raises deliberately.
 
 ::
 
@@ -37,9 +37,9 @@
         ├── MissingBackendImportError   (ImportError)
         └── MissingBackendAttributeError (AttributeError)
 
-Each class also derives from the builtin that a caller would expect, given in parentheses, so
-``except KeyError`` around a look-up keeps working. All of them survive pickling, since a failure
-in a worker process has to arrive whole.
+Each class also derives from the builtin exception that a caller would expect, given in parentheses,
+so ``except KeyError`` around a lookup keeps working. All of them can be pickled, because failures
+in worker processes must reach the driver unchanged.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ def _unpickle_error(
 
 
 class PydatataskError(Exception):
-    """The root of the tree.
+    """The base class of all exceptions of pydatatask.
 
-    :param message: the whole sentence that a user reads.
+    :param message: the complete message, as the user reads it.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        # OSError and KeyError have ideas of their own about args and str().
+        # OSError and KeyError set args and str() in their own ways.
         self.args = (message,)
 
     def __str__(self) -> str:
@@ -122,15 +122,15 @@ class PydatataskError(Exception):
 
 
 class RepositoryError(PydatataskError):
-    """Something went wrong with a repository."""
+    """An error of a repository."""
 
 
 class InvalidJobIdError(RepositoryError, ValueError, KeyError):
-    """A name was given that cannot be a job id.
+    """A name that cannot be used as a job id.
 
-    :param job: what was given.
-    :param repository: the repository that was asked.
-    :param rule: what a job id looks like there.
+    :param job: the rejected name.
+    :param repository: the repository that rejected it.
+    :param rule: the rule for job ids in this repository.
     """
 
     def __init__(self, job: object, repository: object, rule: str) -> None:
@@ -143,10 +143,10 @@ class InvalidJobIdError(RepositoryError, ValueError, KeyError):
 
 
 class JobNotFoundError(RepositoryError, FileNotFoundError, KeyError):
-    """A value was asked for that is not there.
+    """A requested value does not exist.
 
-    :param job: the absent job.
-    :param repository: where it was looked for.
+    :param job: the missing job.
+    :param repository: the repository that was searched.
     """
 
     def __init__(self, job: str, repository: object) -> None:
@@ -155,31 +155,31 @@ class JobNotFoundError(RepositoryError, FileNotFoundError, KeyError):
 
 
 class LocalFileMissingError(RepositoryError, FileNotFoundError):
-    """A block that should have written a local file has not, so nothing was published.
+    """A block did not write the local file that it should have written; nothing was published.
 
     :param job: the key.
-    :param repository: the repository that the file was for.
-    :param problem: what there is instead.
+    :param repository: the repository for which the file was meant.
+    :param problem: the state of the path, such as "no file at '/tmp/x'".
     """
 
     def __init__(self, job: str, repository: object, problem: str) -> None:
         super().__init__(
             f"nothing was written for job {job!r} to {repository!r}: {problem}. Write to the path "
-            "that local_file() gives, exactly"
+            "that local_file() returns, without changing it"
         )
         self.job = job
 
 
 class AmbiguousJobError(RepositoryError, ValueError):
-    """Two stored names mean the same job, so neither can be trusted."""
+    """Two stored names stand for the same job, so neither can be trusted."""
 
 
 class MalformedValueError(RepositoryError, ValueError):
-    """A stored value does not parse.
+    """A stored value cannot be parsed.
 
-    :param job: whose value it is.
+    :param job: the job of the value.
     :param repository: where it is stored.
-    :param problem: what is wrong with it, and where (line and column if known).
+    :param problem: the error, with line and column if known.
     """
 
     def __init__(self, job: str, repository: object, problem: str) -> None:
@@ -188,11 +188,11 @@ class MalformedValueError(RepositoryError, ValueError):
 
 
 class JobFunctionError(MalformedValueError):
-    """A function of the user, such as a filter, raised for one job; the cause is what it raised.
+    """A user's function, such as a filter, raised for one job; ``__cause__`` is its exception.
 
     :param job: the job.
-    :param function: what the function is and its name.
-    :param problem: what it raised.
+    :param function: the kind of the function, and its name.
+    :param problem: the exception.
     """
 
     def __init__(self, job: str, function: str, problem: BaseException) -> None:
@@ -204,11 +204,11 @@ class JobFunctionError(MalformedValueError):
 
 
 class UnsupportedValueError(RepositoryError, TypeError, ValueError):
-    """A value was refused before it was written, since it would not come back equal.
+    """A value was rejected before writing because it would not be read back equal.
 
-    :param job: whose value it is.
-    :param repository: where it was to be stored.
-    :param problem: which part of it, and why.
+    :param job: the job of the value.
+    :param repository: the repository that rejected it.
+    :param problem: the part that cannot be stored, and the reason.
     """
 
     def __init__(self, job: str, repository: object, problem: str) -> None:
@@ -218,19 +218,19 @@ class UnsupportedValueError(RepositoryError, TypeError, ValueError):
 
 
 class ReadOnlyRepositoryError(RepositoryError, PermissionError):
-    """A view was asked to change something that it only shows."""
+    """An attempt to change a read-only view."""
 
 
 class RepositoryConfigurationError(RepositoryError, ValueError):
-    """A repository cannot work as it is configured; found by ``validate()``."""
+    """A repository cannot work as configured; raised by ``validate()``."""
 
 
 class StoreError(RepositoryError, OSError):
-    """The store behind a repository failed, so nothing is known about the job.
+    """The storage behind a repository failed, so the state of the job is unknown.
 
-    :param action: what was attempted, as an infinitive ("list", "read job 'a'").
-    :param repository: which repository.
-    :param cause: what the store said.
+    :param action: the failed action, as an infinitive ("list", "read job 'a'").
+    :param repository: the repository.
+    :param cause: the error of the storage.
     """
 
     def __init__(self, action: str, repository: object, cause: object) -> None:
@@ -240,46 +240,46 @@ class StoreError(RepositoryError, OSError):
 
 
 class StorePermissionError(StoreError, PermissionError):
-    """The store refused access."""
+    """The storage denied access."""
 
 
 class StoreConnectionError(StoreError, ConnectionError):
-    """The store could not be reached, or the connection broke."""
+    """The storage could not be reached, or the connection broke."""
 
 
 class StoreTimeoutError(StoreError, TimeoutError):
-    """The store did not answer in time."""
+    """The storage did not respond in time."""
 
 
 class StreamClosedError(PydatataskError, ValueError):
-    """A stream was used after it was closed."""
+    """A stream was used after it had been closed."""
 
 
 class NotAwaitedError(PydatataskError, RuntimeError):
-    """A coroutine was created and not awaited, so what it was called for did not happen."""
+    """A coroutine was created but never awaited, so its work was not done."""
 
 
 class SessionError(PydatataskError, RuntimeError):
-    """A session, or one of its resources, was used wrongly or failed to open or close."""
+    """A session, or one of its resources, was misused or failed to open or close."""
 
 
 class QuantityError(PydatataskError, ValueError):
-    """A quantity of a resource makes no sense."""
+    """A quantity of a resource is invalid."""
 
 
 class TaskError(PydatataskError):
-    """Something went wrong with a task."""
+    """An error of a task."""
 
 
 class TaskConfigurationError(TaskError, ValueError):
-    """A task cannot work as it is configured; found when it is made or when the pipeline opens."""
+    """A task cannot work as configured; raised on construction or when the pipeline opens."""
 
 
 class TemplateError(TaskError, ValueError):
-    """A template does not parse, or names something that does not exist.
+    """A template cannot be parsed, or refers to an undefined name.
 
     :param summary: the problem.
-    :param details: the rest of the message, the text of one job for instance.
+    :param details: the rest of the message, such as the text of one job.
     """
 
     def __init__(self, summary: str, details: str = "") -> None:
@@ -288,27 +288,27 @@ class TemplateError(TaskError, ValueError):
 
 
 class UnrecordableJobError(TaskError, InvalidJobIdError):
-    """A job was refused before it began, because its end could not be recorded.
+    """A job was rejected before its start because its outcome could not be recorded.
 
     :param task: the name of the task.
     :param job: the job.
-    :param problems: of each link that cannot have the job its name, its repository, and the rule
-        for job ids there.
+    :param problems: for each link that cannot store the job: its name, its repository, and the
+        rule for job ids there.
     """
 
     def __init__(self, task: str, job: str, problems: Sequence[tuple[str, object, str]]) -> None:
         rules = "; ".join(f"{name}, {repo!r}: {rule}" for name, repo, rule in problems)
         super(InvalidJobIdError, self).__init__(
-            f"{task}: job {excerpt(job)} is not launched, because its end could not be recorded in "
+            f"{task}: job {excerpt(job)} is not launched, because its outcome cannot be recorded in "
             f"{rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job id), "
-            "or give the task repositories of a class that allows it"
+            "or use repositories of a class that allows this name"
         )
         self.job = job
         self.rule = rules
 
 
 class OutputConflictError(TaskError):
-    """A job was about to overwrite what another task has published to a place that both share.
+    """A job was about to overwrite an output that another task has published.
 
     :param task: the name of the task whose job it is.
     :param key: the key.
@@ -319,92 +319,93 @@ class OutputConflictError(TaskError):
     def __init__(self, task: str, key: str, other: str, repository: object) -> None:
         super().__init__(
             f"{task}: {key!r} of {repository!r} was published by task {other}, and is not "
-            "overwritten; let the tasks write different keys, or give each a place of its own"
+            "overwritten; write different keys, or use a separate location for each task"
         )
 
 
 class LaunchRefusedError(TaskError):
-    """A launch was put off because a quota has no room for it; it is no failure of the job.
+    """A launch was postponed because the quota is used up; the job has not failed.
 
     :param task: the name of the task.
-    :param job: the job that has to wait.
-    :param resource: which resource is short (a ``ResourceType``).
+    :param job: the postponed job.
+    :param resource: the exhausted resource (a ``ResourceType``).
     """
 
     def __init__(self, task: str, job: str, resource: object) -> None:
         super().__init__(
-            f"{task}: job {job!r} has to wait, the quota of {getattr(resource, 'name', resource)} "
-            "is used up"
+            f"{task}: job {job!r} has to wait, because the quota of "
+            f"{getattr(resource, 'name', resource)} is used up"
         )
         self.job = job
         self.resource = resource
 
 
 class ForeignRecordError(TaskError, ValueError):
-    """A record of a live job names something that does not belong to the job.
+    """The record of a live job names something that does not belong to the job.
 
     Nothing that it names is read, written, removed or killed. The job is neither watched nor
-    launched before the record is deleted, or the pipeline is opened as it was when it was written.
+    launched until the record is deleted, or the pipeline is opened with the configuration under
+    which the record was written.
 
     :param task: the name of the task.
     :param job: the job.
     :param repository: where the record is stored.
-    :param problem: what the record says, and what it should say.
+    :param problem: the content of the record, and the expected content.
     """
 
     def __init__(self, task: str, job: str, repository: object, problem: str) -> None:
         super().__init__(
             f"{task}: the record of job {job!r} in {repository!r} {problem}. Nothing that it names "
-            "is touched, and the job is neither watched nor launched. If the task has had another "
-            "manager, `app` or path when the record was written, open the pipeline with these; "
-            f"else delete the record: `rm {task}.pids {job}`"
+            "is touched, and the job is neither watched nor launched. If the task had another "
+            "manager, `app` or path when the record was written, open the pipeline with those; "
+            f"otherwise delete the record: `rm {task}.pids {job}`"
         )
         self.job = job
 
 
 class ProcessManagerError(TaskError, OSError):
-    """The target of a process manager cannot be used, or could not be reached."""
+    """The target of a process manager is unusable or unreachable."""
 
 
 class PipelineError(PydatataskError, RuntimeError):
-    """Something went wrong with a pipeline."""
+    """An error of a pipeline."""
 
 
 class PipelineConfigurationError(PipelineError, ValueError):
-    """A pipeline cannot work as it is put together."""
+    """A pipeline cannot work as configured."""
 
 
 class PipelineNotOpenError(PipelineError):
-    """A pipeline was used before it was opened, or after it was closed."""
+    """A pipeline was used before it was opened or after it was closed."""
 
 
 class PipelineLockedError(PipelineError):
-    """Another process drives this pipeline already."""
+    """Another process is already driving this pipeline."""
 
 
 class MissingBackendError(PydatataskError):
-    """Something was used whose backend is not installed; the message has the command that does."""
+    """The backend of a requested name is not installed; the message has the install command."""
 
 
 class MissingBackendImportError(MissingBackendError, ImportError):
-    """It was asked for by ``import``, or by ``from ... import``."""
+    """The name was requested by ``import`` or ``from ... import``."""
 
 
 class MissingBackendAttributeError(MissingBackendError, AttributeError):
-    """It was asked for as an attribute, so that ``hasattr`` answers and ``getattr`` may default.
+    """The name was requested as an attribute, so ``hasattr`` and ``getattr`` defaults work.
 
-    No class can be an ImportError as well as an AttributeError.
+    A separate class, because no class can derive from both ImportError and AttributeError.
     """
 
 
 def excerpt(value: object) -> str:
-    """Return the representation of a value for a message, cut if it is long.
+    """Return the representation of a value for a message, truncated if it is long.
 
-    :param value: any value; one whose ``repr`` raises is shown as its type.
+    :param value: any value; if its ``repr`` raises, its type is shown.
     """
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - an integer of thousands of digits has no decimals
+    except Exception:  # noqa: BLE001 - repr of an integer of thousands of digits raises
         return f"a value of type {type(value).__qualname__}"
     if len(text) > _MAX_SHOWN_CHARACTERS:
         return f"{text[:_MAX_SHOWN_CHARACTERS]}... ({len(text)} characters)"
@@ -412,15 +413,15 @@ def excerpt(value: object) -> str:
 
 
 def type_name(error: BaseException) -> str:
-    """Return the name of an exception's type, also if its metaclass overrides ``__name__``."""
+    """Return the name of an exception's type, even if its metaclass overrides ``__name__``."""
     name: str = vars(type)["__name__"].__get__(type(error))
     return name
 
 
 def describe(cause: object) -> str:
-    """Return the text of a foreign exception, or its type where the text is empty.
+    """Return the text of a foreign exception, or its type if the text is empty.
 
-    This never raises: a class may get its own ``__str__`` wrong.
+    This never raises, even if the ``__str__`` of the exception does.
     """
     if not isinstance(cause, BaseException):
         return str(cause)
@@ -430,5 +431,5 @@ def describe(cause: object) -> str:
         return str(cause) or type_name(cause)
     except KeyboardInterrupt:
         raise
-    except BaseException as e:  # noqa: BLE001 - whatever it is, the exception itself matters more
+    except BaseException as e:  # noqa: BLE001 - the described exception matters more than this one
         return f"(no text: its __str__ raised {type_name(e)})"

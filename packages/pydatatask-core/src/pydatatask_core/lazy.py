@@ -1,4 +1,4 @@
-"""Names of a module that are loaded when they are first used (PEP 562)."""
+"""Module attributes that are loaded on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["lazy_names", "reexported_names"]
 def lazy_names(
     namespace: dict[str, Any], sources: Mapping[str, Iterable[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make ``__getattr__`` and ``__dir__`` for a module that knows where each of its names is.
+    """Return ``__getattr__`` and ``__dir__`` for a module with a table of its names.
 
-    :param namespace: the module's ``globals()``, which keeps what was loaded.
-    :param sources: which module, absolute or relative to this one's package, has which names.
+    :param namespace: the module's ``globals()``, in which loaded names are cached.
+    :param sources: for each module, absolute or relative to this one's package, its names.
     """
     module_of_name = {name: source for source, names in sources.items() for name in names}
 
@@ -37,11 +37,11 @@ def lazy_names(
 def reexported_names(
     namespace: dict[str, Any], module_names: Iterable[str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make ``__getattr__`` and ``__dir__`` for a module whose ``__all__`` others define.
+    """Return ``__getattr__`` and ``__dir__`` for a module that re-exports names of other modules.
 
-    :param namespace: the module's ``globals()``, which keeps what was loaded.
-    :param module_names: the modules, absolute or relative to this one's package, in which a name is
-        looked for in this order; each lists what it has in ``__all__``.
+    :param namespace: the module's ``globals()``, in which loaded names are cached.
+    :param module_names: the modules, absolute or relative to this one's package, that are searched
+        for a name in this order; the ``__all__`` of each lists its names.
     """
 
     def load(name: str) -> Any:
@@ -61,5 +61,5 @@ def reexported_names(
 
 
 def unknown_attribute(namespace: dict[str, Any], name: str) -> AttributeError:
-    """Say of a module that it has no such name, in Python's own words."""
+    """Return the error that Python itself raises for a missing attribute of a module."""
     return AttributeError(f"module {namespace['__name__']!r} has no attribute {name!r}")

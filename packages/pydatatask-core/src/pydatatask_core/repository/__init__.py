@@ -1,6 +1,6 @@
-"""Repositories: sets of job names with something behind each name.
+"""Repositories: sets of job ids with a value or file behind each.
 
-Nothing here knows what a task or a pipeline is.
+This layer does not depend on tasks or pipelines.
 """
 
 from __future__ import annotations

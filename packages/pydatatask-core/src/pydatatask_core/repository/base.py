@@ -1,4 +1,4 @@
-"""The contract of every repository."""
+"""The base class of all repositories."""
 
 from __future__ import annotations
 
@@ -34,38 +34,38 @@ log = logging.getLogger("pydatatask.repository")
 
 
 class Repository(ABC):
-    """A key-value store whose keys are the names of jobs.
+    """A key-value store whose keys are job ids.
 
-    Its values have no agreed meaning, so all that can be asked of any repository is which keys it
-    has, some information for templates, and to delete a key. Iterate it asynchronously for its
-    keys.
+    The meaning of the values is up to the subclass, so the operations common to all repositories
+    are: list the keys, return some information for templates, and delete a key. Iterate a
+    repository asynchronously for its keys.
 
-    To write one, implement :meth:`unfiltered_iter`, :meth:`info` and :meth:`delete`, and, where
-    the store can do better than a listing, override :meth:`contains`, :meth:`keys` and
-    :meth:`info_all`. The laws it has to obey are in ``pydatatask_core.testing``, as tests.
+    A subclass implements :meth:`unfiltered_iter`, :meth:`info` and :meth:`delete`, and overrides
+    :meth:`contains`, :meth:`keys` and :meth:`info_all` if the store can do better than listing
+    everything. ``pydatatask_core.testing`` has the laws that it must obey, as tests.
     """
 
     CHARSET: ClassVar[str] = ALPHANUMERIC
-    """The characters a job id may consist of."""
+    """The characters allowed in a job id."""
 
     CHARSET_START_END: ClassVar[str] = ALPHANUMERIC
-    """The characters a job id may begin and end with."""
+    """The characters allowed at the beginning and end of a job id."""
 
     MAX_JOB_ID_LENGTH: ClassVar[int] = 128
-    """The most characters a job id may have."""
+    """The maximum length of a job id, in characters."""
 
     looks_up_locally: ClassVar[bool] = False
-    """Whether :meth:`contains` asks only memory or files, so that it may be called for each job.
+    """True if :meth:`contains` reads only memory or files, so that it is cheap for each job.
 
     Otherwise :meth:`keys` is called once for many jobs."""
 
     _warned_invalid_names = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep the bulk listing true where a subclass changes what is listed.
+        """Reset inherited bulk methods that a subclass's overrides would make wrong.
 
-        Also let a job's scope learn of calls of the coroutine methods; see ``job_scope``.
-        """
+        Also wrap the coroutine methods, so that a job's scope records their calls; see
+        ``job_scope``.
         super().__init_subclass__(**kwargs)
         changed = {"unfiltered_iter", "filter_jobs", "__aiter__"} & cls.__dict__.keys()
         if changed and "keys" not in cls.__dict__:
@@ -78,13 +78,13 @@ class Repository(ABC):
         if not isinstance(job, str):
             return False
         if cls.CHARSET is ALPHANUMERIC and cls.CHARSET_START_END is ALPHANUMERIC:
-            # The same answer as the pattern's, in a quarter of the time.
+            # The same result as the pattern, in a quarter of the time.
             return job.isascii() and job.isalnum() and len(job) <= cls.MAX_JOB_ID_LENGTH
         pattern = job_id_pattern(cls.CHARSET, cls.CHARSET_START_END, cls.MAX_JOB_ID_LENGTH)
         return pattern.fullmatch(job) is not None
 
     def check_job_id(self, job: str) -> None:
-        """Refuse a name that cannot be a job id. Every entry that touches a store calls this.
+        """Raise if the name cannot be a job id. Every operation that accesses a store calls this.
 
         :param job: the name.
         :raises InvalidJobIdError: if it cannot be a job id.
@@ -94,7 +94,7 @@ class Repository(ABC):
             raise InvalidJobIdError(job, self, rule)
 
     def invalid_names(self, names: Collection[str]) -> list[str]:
-        """Return those of the names that :meth:`check_job_id` refuses.
+        """Return the names that :meth:`check_job_id` rejects.
 
         :param names: the names.
         """
@@ -110,14 +110,14 @@ class Repository(ABC):
 
     @property
     def plain_job_id_length(self) -> int:
-        """Up to how many characters every name of ASCII letters and digits is a valid job id.
+        """The length up to which every name of ASCII letters and digits is a valid job id.
 
-        It is 0 where that is not known, as in a class with rules of its own.
+        0 if this is unknown, as in a class with its own rules.
         """
         return self._plain_length(Repository.check_job_id)
 
     def _plain_length(self, check: Callable[..., None]) -> int:
-        """Return :attr:`plain_job_id_length` if the class checks job ids by this function."""
+        """Return :attr:`plain_job_id_length` if the class checks job ids with this function."""
         kind = type(self)
         has_default_rules = (
             kind.CHARSET is ALPHANUMERIC
@@ -129,17 +129,17 @@ class Repository(ABC):
         return kind.MAX_JOB_ID_LENGTH if has_default_rules else 0
 
     def valid_names(self, names: Iterable[str]) -> list[str]:
-        """Keep the valid job ids of a listing, in its order; the rest is summed up in one warning.
+        """Return the valid job ids of a listing, in its order, and log the rest in one warning.
 
-        :param names: the names that the store lists.
+        :param names: the names listed by the store.
         """
         valid = self.is_valid_job_id
         if getattr(valid, "__func__", None) is Repository.is_valid_job_id.__func__:  # type: ignore[attr-defined]
             names = list(names)
             if self._are_plain(names):
                 return names
-            # The pattern itself, without two calls a name, lists a million names in a third of
-            # the time.
+            # Matching the pattern directly, without two calls per name, lists a million names in
+            # a third of the time.
             match = job_id_pattern(
                 self.CHARSET, self.CHARSET_START_END, self.MAX_JOB_ID_LENGTH
             ).fullmatch
@@ -156,7 +156,7 @@ class Repository(ABC):
         return kept
 
     def _are_plain(self, names: list[str]) -> bool:
-        """Determine in a few looks at all names at once whether each is a plain job id."""
+        """Return True if every name is a plain job id, with a few checks of all names at once."""
         if self.CHARSET is not ALPHANUMERIC or self.CHARSET_START_END is not ALPHANUMERIC:
             return False
         text = "".join(names)
@@ -168,7 +168,7 @@ class Repository(ABC):
         if refused and not self._warned_invalid_names:
             self._warned_invalid_names = True
             log.warning(
-                "%r: skipped %d names that are no job ids, %r for one (%s; "
+                "%r: skipped %d names that are not job ids, for example %r (%s; "
                 "pydatatask.encode_job_id() turns any text into one)",
                 self,
                 len(refused),
@@ -180,7 +180,7 @@ class Repository(ABC):
     async def filter_jobs(self, iterator: AsyncIterable[str]) -> AsyncIterator[str]:
         """Apply :meth:`is_valid_job_id` as a filter to an async iterator.
 
-        Names that it refuses are skipped and summed up in one warning.
+        Rejected names are skipped and logged in one warning.
         """
         refused = []
         async for name in iterator:
@@ -202,9 +202,9 @@ class Repository(ABC):
                 yield job
 
     async def contains(self, item: str) -> bool:
-        """Determine whether the given job is present; a name that is no job id never is.
+        """Return True if the job is present; False for a name that is not a valid job id.
 
-        The default lists the whole repository; override it where the store can look one up.
+        The default lists the whole repository; override it if the store can look up one job.
         """
         if not self.is_valid_job_id(item):
             return False
@@ -215,81 +215,81 @@ class Repository(ABC):
 
     @abstractmethod
     def unfiltered_iter(self) -> AsyncGenerator[str, None]:
-        """Iterate every string which could potentially be a job id present in this repository.
+        """Yield every string which could potentially be a job id present in this repository.
 
-        The core method of a repository. Iteration over the repository itself is filtered by
-        :meth:`filter_jobs`.
+        This is the core method of a repository. Iteration over the repository itself is filtered
+        by :meth:`filter_jobs`.
         """
 
     async def keys(self) -> AbstractSet[str]:
-        """List the whole repository as a set that does not change any more.
+        """Return all job ids as an immutable set.
 
-        Readiness is computed on these. The same ``frozenset`` object as the last time says that
-        nothing has changed since, which makes a round with nothing to do cost nothing; never
-        return it if that is not certain. Override this where the store can list in bulk.
+        Readiness is computed from these sets. Returning the same ``frozenset`` object as last time
+        means that nothing has changed since, which makes an idle round cost nothing; never return
+        it unless that is certain. Override this if the store can list in bulk.
         """
         return frozenset([job async for job in self])
 
     @abstractmethod
     async def info(self, job: str) -> Any:
-        """Return an arbitrary piece of data related to job; notably, templates see this.
+        """Return information on the job, of any type; templates use it, among others.
 
-        It does something meaningful even if the repository does not contain the job.
+        The result is meaningful even if the repository does not contain the job.
         """
 
     @abstractmethod
     async def delete(self, job: str) -> None:
-        """Delete the given job from the repository; succeed if it is not there."""
+        """Delete the given job from the repository; no-op if it is not there."""
 
     async def info_all(self) -> dict[str, Any]:
-        """Map every job present in the repository to its info.
+        """Return the info of every job in the repository, by job id.
 
-        The default reads one value a key, several at once; override it where a listing carries
-        the values.
+        The default reads each value separately, several at once; override it if a listing
+        includes the values.
         """
         return await self.info_many(await self.keys())
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
-        """Map each of the given jobs to its info, reading several at once.
+        """Return the info of each of the given jobs, reading several at once.
 
         :param jobs: the jobs to read.
         """
         return await map_concurrently(list(jobs), self.info)
 
     async def validate(self) -> None:  # noqa: B027 - not every store has anything to check
-        """Create what the repository needs, and raise if it is misconfigured.
+        """Create the storage that the repository needs, and raise if it is misconfigured.
 
         A pipeline calls this when it opens, for every repository that it writes to.
 
-        :raises RepositoryConfigurationError: if it cannot work as it is configured.
+        :raises RepositoryConfigurationError: if the repository cannot work as configured.
         """
 
     async def is_missing(self) -> bool:
-        """Determine whether the place where the data lives does not exist yet.
+        """Return True if the storage location does not exist yet.
 
-        Such a repository is empty until somebody makes its place; a pipeline that only reads it
-        warns of that and does not make it.
+        Such a repository is empty until its location is created. A pipeline that only reads it
+        logs a warning and does not create it.
         """
         return False
 
     async def visibility_delay(self) -> float:
-        """Return the seconds for which a value that another machine wrote may not be seen here."""
+        """Return the seconds for which a value written by another machine may be invisible here."""
         return 0.0
 
     @property
     def identity(self) -> str | None:
-        """Where the data lives, the same in every process, or None if it ends with this one.
+        """The storage location, equal in every process, or None if it is local to this process.
 
-        Two pipelines that write to one identity are kept from running at the same time.
+        Two pipelines that write to the same identity cannot run at the same time.
         """
         return None
 
     @property
     def location(self) -> Location:
-        """Where the data lives, for comparison with other repositories of this process.
+        """The storage location, for comparison with other repositories of this process.
 
-        The default is :attr:`identity`, or this object where that is None. Override it where one
-        place has several spellings, or where several repositories share a folder or a bucket.
+        The default is :attr:`identity`, or this object if that is None. Override it if a location
+        has several spellings, or if several repositories share a folder or a bucket.
         """
         from .location import Location
 
@@ -301,18 +301,18 @@ class Repository(ABC):
         filt: Callable[[str], Awaitable[bool] | bool] | None = None,
         allow_deletes: bool = False,
     ) -> MapRepository:
-        """Generate a :class:`MapRepository` based on this repository and the given parameters.
+        """Return a :class:`MapRepository` based on this repository and the given parameters.
 
-        :param func: makes the info of the result out of the info found here; sync or async.
-        :param filt: which jobs the result has; sync or async; all by default.
-        :param allow_deletes: whether deleting from the result deletes from here.
+        :param func: converts the info of this repository to that of the result; sync or async.
+        :param filt: returns True for jobs to include in the result; sync or async; all by default.
+        :param allow_deletes: whether deleting from the result deletes from this repository.
         """
         from .views.filtered import MapRepository
 
         return MapRepository(self, func, filt, allow_deletes=allow_deletes)
 
     def __and__(self, other: Repository) -> AggregateAndRepository:
-        """Combine into the jobs that are in both."""
+        """Return a view of the jobs that are in both repositories."""
         from .views.sets import AggregateAndRepository
 
         return (
@@ -322,7 +322,7 @@ class Repository(ABC):
         )
 
     def __or__(self, other: Repository) -> AggregateOrRepository:
-        """Combine into the jobs that are in either."""
+        """Return a view of the jobs that are in either repository."""
         from .views.sets import AggregateOrRepository
 
         return (
@@ -332,13 +332,13 @@ class Repository(ABC):
         )
 
     def __sub__(self, other: Repository) -> BlockingRepository:
-        """Combine into the jobs that are here and not in the other."""
+        """Return a view of the jobs that are in this repository and not in the other."""
         from .views.sets import BlockingRepository
 
         return BlockingRepository(self, other) if isinstance(other, Repository) else NotImplemented
 
     def __repr__(self) -> str:
-        """Name the repository as messages do; never with a secret."""
+        """Return the name of the repository for messages; never with a secret."""
         return f"{type(self).__name__}()"
 
 

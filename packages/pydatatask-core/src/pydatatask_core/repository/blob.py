@@ -25,9 +25,8 @@ BlobMode = Literal["r", "rb", "w", "wb"]
 class BlobRepository(Repository, ABC):
     """A repository of flat blobs of data that can be streamed for reading or writing.
 
-    A value that is being written appears when its stream is closed, whole, and not before.
-    Leaving ``async with`` by an exception, or ``await stream.abort()``, leaves things as they
-    were.
+    A value becomes visible as a whole when its stream is closed, and not before. Leaving ``async
+    with`` by an exception, or ``await stream.abort()``, leaves the repository unchanged.
     """
 
     @overload
@@ -42,27 +41,27 @@ class BlobRepository(Repository, ABC):
     async def open(self, job: str, mode: BlobMode = "r") -> Any:
         """Open the given job's value as a stream for reading or writing, in text or binary mode.
 
-        Text is UTF-8, its newlines are left as they are.
+        Text is UTF-8, and newlines are not translated.
 
         :param job: the key.
         :param mode: ``r`` and ``w`` for text, ``rb`` and ``wb`` for bytes.
-        :raises JobNotFoundError: if it is to be read and is not there.
+        :raises JobNotFoundError: if the value to read does not exist.
         """
 
     @async_context
     async def local_file(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Path, None]:
-        """Give a local path to read or to write the given job's value through.
+        """Return a context manager with a local path for reading or writing the job's value.
 
-        For libraries that take a path, or do not await. The file has the name that the value has
-        in the store, as far as it has one. For reading it is a private copy, or the value itself
-        where that is a local file, so it must not be changed. For writing there is no file yet;
-        what the block has created is published whole when the block ends. If the block raises or
-        is cancelled, things are left as they were. The file is removed afterwards.
+        This is for libraries that need a path, or do not await. The file has the name of the value
+        in the store, if it has one. For reading it is a private copy, or the value itself if that
+        is a local file, so it must not be changed. For writing, the file does not exist yet; the
+        file that the block creates is published as a whole when the block ends. If the block
+        raises or is cancelled, the repository is unchanged. The file is removed afterwards.
 
         :param job: the key.
         :param mode: ``r`` or ``rb`` to read, ``w`` or ``wb`` to write.
-        :raises JobNotFoundError: if the value to read is not there.
-        :raises LocalFileMissingError: if the block has not created the file to write.
+        :raises JobNotFoundError: if the value to read does not exist.
+        :raises LocalFileMissingError: if the block did not create the file to write.
         """
         from .local_file import download, upload
 
@@ -83,12 +82,12 @@ class BlobRepository(Repository, ABC):
     async def open_sync(self, job: str, mode: BlobMode = "r") -> AsyncGenerator[Any, None]:
         """Open the given job's value as an ordinary file, for code that does not await.
 
-        Use ``async with``. Its methods block, so it is for small values; they may be read and
-        written by ``json.dump``, ``csv.writer`` or ``print``. Otherwise as :meth:`local_file`.
+        Use it with ``async with``. The methods of the file block, so this is for small values, for
+        example with ``json.dump``, ``csv.writer`` or ``print``. Otherwise as :meth:`local_file`.
 
         :param job: the key.
         :param mode: ``r`` and ``w`` for text, ``rb`` and ``wb`` for bytes.
-        :raises JobNotFoundError: if the value to read is not there.
+        :raises JobNotFoundError: if the value to read does not exist.
         """
         from .local_file import open_local
 
@@ -98,19 +97,19 @@ class BlobRepository(Repository, ABC):
             yield file
 
     def local_name(self, job: str) -> str:
-        """Return the name of the file that :meth:`local_file` gives.
+        """Return the name of the file of :meth:`local_file`.
 
-        :param job: the key, which has been checked.
+        :param job: a valid key.
         """
         return job.replace("/", "_")
 
 
 def check_mode(mode: str) -> None:
-    """Refuse a mode that a blob repository does not have.
+    """Raise if a blob repository does not support the mode.
 
-    :raises ValueError: naming the modes that it has.
+    :raises ValueError: with the supported modes.
     """
     if mode not in ("r", "rb", "w", "wb"):
         raise ValueError(
-            f"{mode!r} is no mode of a blob repository; it has 'r', 'rb', 'w' and 'wb'"
+            f"{mode!r} is not a mode of a blob repository, which has 'r', 'rb', 'w' and 'wb'"
         )

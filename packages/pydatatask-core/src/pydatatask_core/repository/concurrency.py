@@ -1,4 +1,4 @@
-"""Asking a store about many jobs, several at once."""
+"""Concurrent requests for many jobs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 __all__ = ["Problems", "map_collecting_problems", "map_concurrently", "read_many"]
 
 MAX_CONCURRENT_READS = 16
-"""How many values are read at once where a store has no way to read them all."""
+"""Number of values that are read at once if a store cannot read in bulk."""
 
 T = TypeVar("T")
 
 Problems = dict[str, MalformedValueError]
-"""Why a value cannot be made sense of, by job."""
+"""The errors of values that could not be read, by job."""
 
 
 async def map_concurrently(
     jobs: Collection[str], function: Callable[[str], Awaitable[T]]
 ) -> dict[str, T]:
-    """Ask the same about each job.
+    """Call a function for each job, several at once, and return the results.
 
-    :param jobs: the jobs, which come back in the order in which they were answered.
-    :param function: what to ask.
+    :param jobs: the jobs; they are returned in the order of completion.
+    :param function: the function.
     """
     results: dict[str, T] = {}
     queue = iter(jobs)
@@ -48,7 +48,7 @@ async def map_concurrently(
 async def map_collecting_problems(
     jobs: Collection[str], function: Callable[[str], Awaitable[T]]
 ) -> tuple[dict[str, T], Problems]:
-    """Ask the same about each job, and set those apart whose value is malformed."""
+    """Call a function for each job, several at once; return results and malformed values apart."""
     problems: Problems = {}
     results: dict[str, T] = {}
 
@@ -63,10 +63,10 @@ async def map_collecting_problems(
 
 
 async def read_many(repo: Repository, jobs: Collection[str]) -> tuple[dict[str, Any], Problems]:
-    """Read the values of some jobs, in bulk if that fails for none of them.
+    """Read the values of some jobs, in bulk unless that fails.
 
     :raises StoreError: if the store could not be read.
-    :raises OSError: if that of a third party could not.
+    :raises OSError: if a repository of a third party could not be read.
     """
     try:
         return await repo.info_many(jobs), {}
@@ -74,7 +74,7 @@ async def read_many(repo: Repository, jobs: Collection[str]) -> tuple[dict[str, 
         return await map_collecting_problems(jobs, repo.info)
     except (StoreError, OSError, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError):
         raise
-    except BaseException:  # noqa: BLE001 - a third party's class may raise anything for one job
+    except BaseException:  # noqa: BLE001 - third-party classes may raise anything for one job
         name = f"{type(repo).__qualname__}.info"
 
         async def read(job: str) -> Any:

@@ -1,7 +1,7 @@
 """The data model of metadata, which all stores share.
 
 :func:`to_data_model` checks a value before it is written, and converts NumPy's numbers, which
-only look different. Nothing in here knows a format.
+differ only in type. This module is independent of any format.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
 __all__ = ["MAX_DEPTH", "SCALARS", "copy_metadata", "sorted_members", "to_data_model"]
 
 MAX_DEPTH = 500
-"""How many lists, dicts, sets and pairs may be nested in one another.
+"""The maximum nesting depth of lists, dicts, sets and pairs.
 
-What is written and what is read have the same limit, so that either can be done after the other.
-"""
+The same limit applies to writing and reading, so every value that can be written can be read, and
+vice versa.
 
 SCALARS: frozenset[type] = frozenset({type(None), bool, int, float, str, bytes, date, datetime})
-"""The types of values without parts. Keys of dicts and members of sets are of these alone."""
+"""The types of values without parts. Keys of dicts and members of sets have only these types."""
 
 
 def _is_pairs(data: list[Any]) -> bool:
-    """Return whether a list holds ordered pairs, such as YAML's ``!!omap``: only 2-tuples."""
+    """Return True if a list consists of ordered pairs (2-tuples), such as YAML's ``!!omap``."""
     return bool(data) and all(type(item) is tuple and len(item) == 2 for item in data)  # noqa: PLR2004
 
 
 def to_data_model(
     job: str, repository: Repository, data: Any, native: AbstractSet[type] = frozenset()
 ) -> Any:
-    """Check a value before it is written; return it, with NumPy's numbers as Python's.
+    """Check a value before it is written; return it with NumPy's numbers converted to Python's.
 
-    :param job: whose value it is, for the message.
-    :param repository: where it is meant for.
+    :param job: the job of the value, for the message.
+    :param repository: the repository that it will be written to.
     :param data: the value, which is not changed.
-    :param native: types without parts that the store holds beyond the data model.
-    :raises UnsupportedValueError: if it would not come back equal, naming the part at fault and
-        how to convert it.
+    :param native: types without parts that the store supports in addition to the data model.
+    :raises UnsupportedValueError: if the value would not be read back equal; the message names the
+        unsupported part and its conversion.
     """
     try:
         return _Conversion(native).convert(data)
@@ -59,7 +59,7 @@ def to_data_model(
 
 
 class _RefusedError(Exception):
-    """A part of a value is refused; the path to it is collected on the way up."""
+    """A part of a value is unsupported; the path to it is collected while unwinding."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem)
@@ -68,13 +68,13 @@ class _RefusedError(Exception):
 
 
 class _Conversion:
-    """Converts one value. Containers are copied only where a part of them is converted."""
+    """Converts one value. Containers are copied only if a part of them is converted."""
 
     def __init__(self, native: AbstractSet[type]) -> None:
         self._scalars = SCALARS | native if native else SCALARS
         self._above: set[int] = set()
 
-    # One frame for each level: Python's own limit of frames is not much higher than MAX_DEPTH.
+    # One frame per level: Python's own limit of frames is not much higher than MAX_DEPTH.
     def convert(self, data: Any) -> Any:
         kind = type(data)
         if kind in self._scalars:
@@ -164,8 +164,8 @@ class _NotImported:
 
 
 def _from_numpy(data: Any) -> Any:
-    """Convert a number, boolean or text of NumPy; return anything else as it is."""
-    # No subclass of an array, of which one may be masked.
+    """Convert a number, boolean or string of NumPy; return any other object unchanged."""
+    # Subclasses of arrays are excluded, because their values may be masked.
     is_numpy = isinstance(data, _numpy("generic")) or type(data) is _numpy("ndarray")
     return data.item() if is_numpy and data.ndim == 0 and data.dtype.kind in "biufSU" else data
 
@@ -204,7 +204,7 @@ def _conversion(data: Any) -> str:
 
 
 _NUMPY_CONVERSIONS = {
-    "f": "float(...)",  # numpy.longdouble, which is no float
+    "f": "float(...)",  # numpy.longdouble is not a float
     "M": ".astype('datetime64[us]').item()",
     "m": ".astype('timedelta64[us]').item().total_seconds()",
     "V": ".tolist()",
@@ -224,7 +224,7 @@ _CONVERSIONS: tuple[tuple[Any, str], ...] = (
 
 
 def sorted_members(data: set[Any]) -> list[Any]:
-    """Return the members of a set in the same order each time, so that equal sets look equal.
+    """Return the members of a set in a fixed order, so that equal sets are written equally.
 
     :param data: a set of the data model.
     """
@@ -232,16 +232,16 @@ def sorted_members(data: set[Any]) -> list[Any]:
 
 
 def _order(member: Any) -> tuple[str, Any]:
-    # An integer of thousands of digits has no `repr`, and those of a set may be of any size.
+    # `repr` of an integer of thousands of digits raises, and a set may contain such integers.
     return type(member).__name__, member if type(member) is int else repr(member)
 
 
 def copy_metadata(data: Any) -> Any:
-    """Copy dicts, lists, sets and tuples all the way down; anything else is shared."""
+    """Return a deep copy of dicts, lists, sets and tuples; other objects are shared."""
     kind = type(data)
     if kind is dict or kind is list:
         copied = data.copy()
-        # Most values are flat, and then this is all: a third of the time of a comprehension.
+        # Most values are flat, and are done here, in a third of the time of a comprehension.
         for value in copied.values() if kind is dict else copied:
             if type(value) not in SCALARS:
                 return _copy_nested(data)
@@ -260,7 +260,7 @@ def _copy_other(data: Any) -> Any:
         return tuple(copy_metadata(value) for value in data)
     if not isinstance(data, dict | list | set | bytearray | deque):
         return data
-    from copy import copy  # rarely needed, and `import pydatatask` has a time limit
+    from copy import copy  # rarely needed, and the time of `import pydatatask` is limited
 
     copied: Any = copy(data)
     if isinstance(data, dict | list | deque):

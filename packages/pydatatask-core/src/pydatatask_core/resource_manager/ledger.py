@@ -1,4 +1,4 @@
-"""What is in use of a quota: pure counting, without asking or waiting for anybody."""
+"""The count of resources in use: pure arithmetic, without I/O or waiting."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ _NO_RESOURCES = Resources(launches=0)
 
 
 class Ledger:
-    """A count of what is in use that never goes over the quota, nor below zero.
+    """A count of resources in use that never exceeds the quota, nor falls below zero.
 
-    Launches that were given a window leave the count by themselves when that has passed. They are
-    history, which no one can ask for again, so they stay whatever else is forgotten. Where the
-    quota does not limit launches they are not counted at all.
+    Launches with a window leave the count when the window has passed. Callbacks cannot report them
+    again, so they stay in the count when usage is collected again. If the quota does not limit
+    launches, they are not counted at all.
 
-    :param quota: what may be in use at once.
-    :param clock: gives the time in seconds; never goes back.
+    :param quota: the maximum that may be in use at once.
+    :param clock: returns monotonic time in seconds.
     """
 
     def __init__(self, quota: Resources, clock: Callable[[], float]) -> None:
         self.quota = quota
         self._clock = clock
         self._used = _NO_RESOURCES
-        self._recent: list[tuple[float, int]] = []  # a heap: when they leave, how many launches
+        self._recent: list[tuple[float, int]] = []  # a heap: expiry time, number of launches
         self._recent_count = 0
 
     def fill(self, reports: Iterable[tuple[Resources, timedelta | None]]) -> None:
-        """Begin anew with what others report.
+        """Replace the count by reported usage.
 
-        Launches reported with a window are partly those that are known here already. As nobody
-        can tell which, the larger number counts; the surplus leaves when the window has passed.
+        Launches reported with a window may include launches that are counted here already. Because
+        the two cannot be told apart, the larger number counts; the surplus expires when the window
+        has passed.
 
-        :param reports: what is in use, and the window of the launches among it, if they have one.
+        :param reports: usage, and the window of the launches included in it, if they have one.
         """
         used = _NO_RESOURCES
         windowed_launches, longest_window = 0, 0.0
@@ -66,7 +67,7 @@ class Ledger:
             self._add_recent(self._clock() + longest_window, windowed_launches - self._recent_count)
 
     def reserve(self, request: Resources) -> ResourceType | None:
-        """Add to what is in use, or name the resource of which that would be too much."""
+        """Add a request to the count, or return the resource that it would exceed."""
         request = self._limited_part(request)
         self._expire()
         used = self._used + request
@@ -76,7 +77,7 @@ class Ledger:
         return excess
 
     def room(self, request: Resources) -> int | None:
-        """Tell how many more of a request there is room for; None if it takes nothing."""
+        """Return how many more such requests fit, or None if the request is empty."""
         request, used, quota = self._limited_part(request), self.usage(), self.quota
         parts = [(request.cpu, used.cpu, quota.cpu), (request.mem, used.mem, quota.mem)]
         counts = [
@@ -89,13 +90,13 @@ class Ledger:
         return max(0, min(counts)) if counts else None
 
     def release(self, request: Resources) -> None:
-        """Take off what is in use; more than there is empties the ledger and is logged."""
+        """Subtract a request from the count; an excess is logged, and the count becomes zero."""
         request = self._limited_part(request)
         used = self._used - request
         if used.cpu < 0 or used.mem < 0 or used.launches < 0:
             logger.error(
-                "%s were relinquished and only %s were in use: somebody relinquishes twice, or "
-                "what was never reserved",
+                "%s were relinquished, but only %s were in use: resources are relinquished twice, "
+                "or were never reserved",
                 request,
                 self._used,
             )
@@ -103,9 +104,9 @@ class Ledger:
         self._used = used
 
     def expire_at(self, request: Resources, due: float) -> None:
-        """Let the launches of what was taken leave by themselves.
+        """Let the launches of a granted request expire.
 
-        :param due: when, as the clock tells it.
+        :param due: the time of expiry, on the clock.
         """
         launches = self._limited_part(request).launches
         if launches:
@@ -113,18 +114,18 @@ class Ledger:
             self._add_recent(due, launches)
 
     def usage(self) -> Resources:
-        """Tell what is in use now."""
+        """Return the resources in use now."""
         self._expire()
         return self._with_recent(self._used)
 
     def next_release(self) -> float | None:
-        """Tell in how many seconds the next launches leave by themselves; None if none will."""
+        """Return the seconds until the next launches expire, or None if none will."""
         self._expire()
         return self._recent[0][0] - self._clock() if self._recent else None
 
     def _limited_part(self, request: Resources) -> Resources:
         if request.cpu < 0 or request.mem < 0 or request.launches < 0:
-            raise QuantityError(f"{request} is negative, so it can neither be taken nor given back")
+            raise QuantityError(f"{request} is negative, so it cannot be reserved or relinquished")
         return request if self.quota.limits_launches else request.without_launches()
 
     def _with_recent(self, used: Resources) -> Resources:

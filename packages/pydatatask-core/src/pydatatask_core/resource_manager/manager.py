@@ -26,26 +26,26 @@ class ResourceManager:
     """The ``ResourceManager`` tracks quotas of resources.
 
     Direct use of this class beyond construction will only be necessary if you are writing a
-    custom Task class. Such a task keeps three rules, and then no launch exceeds the quota and
-    none is counted twice or for ever:
+    custom Task class. If such a task follows three rules, no launch exceeds the quota, and none is
+    counted twice or never released:
 
-    - It registers a callback that reports what its live jobs take.
+    - It registers a callback that reports the usage of its live jobs.
     - It launches inside ``async with manager.reservation(...)``, and leaves the block when the
       callback can see the job.
-    - It relinquishes when the callback can no longer see the job.
+    - It relinquishes the resources when the callback can no longer see the job.
 
-    What is in use is asked of the callbacks before the first reservation and after ``flush()``,
-    with no reservation open, and counted in memory from then on. One event loop at a time uses a
-    manager; threads have no business with it.
+    The callbacks are asked for usage before the first reservation and after ``flush()``, while no
+    reservation is open; changes are counted in memory from then on. A manager may be used by one
+    event loop at a time, and not from other threads.
 
     :param quota: the resource limit that should be applied to the sum of all tasks using this
         manager.
-    :param clock: gives the time in seconds, and never goes back.
+    :param clock: returns monotonic time in seconds.
     """
 
     def __init__(self, quota: Resources, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not isinstance(quota, Resources):
-            raise TypeError(f"the quota of a ResourceManager has to be Resources, not {quota!r}")
+            raise TypeError(f"the quota of a ResourceManager must be Resources, not {quota!r}")
         self._ledger = Ledger(quota, clock)
         self._clock = clock
         self._callbacks: list[tuple[Callable[[], Awaitable[Resources]], timedelta | None]] = []
@@ -53,7 +53,7 @@ class ResourceManager:
         self._open: set[Reservation] = set()
         self._all_closed: asyncio.Event | None = None
         self._fill_lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
-        # Two counts, so that what happens while the callbacks are asked is not lost.
+        # Two counts, so that changes while the callbacks run are not lost.
         self._wanted_generation = 1
         self._filled_generation = 0
 
@@ -63,7 +63,7 @@ class ResourceManager:
         return self._ledger.quota
 
     def fits(self, request: Resources) -> bool:
-        """Tell whether a request could be granted if nothing else were in use."""
+        """Return True if the request could be granted with nothing else in use."""
         return request.excess(self.quota) is None
 
     def register(
@@ -73,31 +73,32 @@ class ResourceManager:
 
         The initial reported usage will be the sum of the results of all the registered callbacks.
 
-        :param func: reports what is in use. It may not reserve anything itself.
-        :param window: if given, the launches that it reports are those of this last time span,
-            and leave the count by themselves.
+        :param func: returns the resources in use. It must not reserve anything itself.
+        :param window: if given, the reported launches are those within this last time span, and
+            expire by themselves.
         """
         self._callbacks.append((func, window))
         self._wanted_generation += 1
 
     def add_listener(self, listener: Callable[[], object]) -> None:
-        """Register a function to call whenever something is given back, so has room been made.
+        """Register a function that is called whenever resources are relinquished.
 
-        Launches whose window passes are not announced; ask ``next_release()`` for them.
+        Expiring launches are not announced; use ``next_release()`` for these.
 
-        :param listener: what to call; it should be quick, and what it raises is logged.
+        :param listener: the function; it should be quick, and its exceptions are logged.
         """
         self._listeners.append(listener)
 
     def remove_listener(self, listener: Callable[[], object]) -> None:
-        """Call a function that was added no longer; harmless if it is not called anyway."""
+        """Unregister a listener; no-op if it is not registered."""
         if listener in self._listeners:
             self._listeners.remove(listener)
 
     async def fill(self) -> None:
-        """Ask the callbacks what is in use, unless that is known.
+        """Collect usage from the callbacks, unless it is known.
 
-        :raises RuntimeError: if it has to be asked, and this task has a reservation open.
+        :raises RuntimeError: if usage has to be collected while this asyncio task has a
+            reservation open.
         """
         while self._filled_generation != self._wanted_generation:
             async with self._lock():
@@ -110,10 +111,10 @@ class ResourceManager:
     async def flush(self) -> None:
         """Forget the cached amount of resources currently being used.
 
-        Waits for open reservations, and holds up new ones meanwhile. Next call to reserve will
-        calculate usage anew.
+        Waits for open reservations, and delays new ones meanwhile. The next reservation collects
+        usage again.
 
-        :raises RuntimeError: if this task has a reservation open.
+        :raises RuntimeError: if this asyncio task has a reservation open.
         """
         self._wanted_generation += 1
         await self._wait_reservations_closed()
@@ -123,13 +124,13 @@ class ResourceManager:
     ) -> ResourceType | None:
         """Reserve the given amount of resources, atomically, and return None.
 
-        Or do nothing, and return the limiting resource type, if any resource would be over-quota.
-        Prefer ``reservation()`` around a launch: ``flush()`` cannot wait for what is reserved
-        here.
+        If any resource would be over quota, do nothing and return the limiting resource type.
+        Prefer ``reservation()`` around a launch: ``flush()`` cannot wait for resources that are
+        reserved here.
 
-        :param request: how much.
-        :param window: if given, the launches count for this time span and then leave by
-            themselves; only CPU and memory are to be relinquished.
+        :param request: the amount.
+        :param window: if given, the launches count for this time span and then expire; relinquish
+            only CPU and memory.
         """
         if self._filled_generation != self._wanted_generation:
             await self.fill()
@@ -139,7 +140,7 @@ class ResourceManager:
         return refused
 
     def reservation(self, request: Resources, *, window: timedelta | None = None) -> Reservation:
-        """Hold resources while a job is launched: an async context manager.
+        """Return an async context manager that holds resources while a job is launched.
 
         ::
 
@@ -148,20 +149,20 @@ class ResourceManager:
                     return refused
                 await launch_and_record()
 
-        A block that raises gives everything back, so it must not if the job may be alive. One
-        that ends has made the job visible to the registered callback. Inside, the same manager is
-        neither asked for more nor flushed.
+        A block that raises releases everything, so it must not raise if the job may be running. A
+        block that ends normally has made the job visible to the registered callback. Inside the
+        block, the same manager must not be asked for another reservation or flushed.
 
-        :param request: how much.
-        :param window: as for ``reserve``.
+        :param request: the amount.
+        :param window: as in ``reserve``.
         """
         return Reservation(self, request, window)
 
     async def relinquish(self, request: Resources) -> None:
         """Mark the given amount of resources as available, atomically.
 
-        To be called when the registered callback can no longer see the job. If usage is not known
-        at the time, it needs no correction; if it is being asked, it is asked again.
+        Call this when the registered callback can no longer see the job. If usage is not known at
+        that time, nothing needs to be corrected; if it is being collected, it is collected again.
         """
         if self._filled_generation == self._wanted_generation:
             self._ledger.release(request)
@@ -170,14 +171,14 @@ class ResourceManager:
         self._notify_listeners()
 
     def usage(self) -> Resources | None:
-        """Tell what is in use, for display; None while that is not known."""
+        """Return the resources in use, for display, or None while they are not known."""
         return self._ledger.usage() if self._filled_generation == self._wanted_generation else None
 
     def room(self, request: Resources) -> int | None:
-        """Tell how many more reservations would be granted now.
+        """Return how many more such reservations would be granted now.
 
-        :param request: what each of them is for.
-        :return: None where there is no limit, or if usage is not known.
+        :param request: the amount of one reservation.
+        :return: None if there is no limit or usage is not known.
         """
         return (
             self._ledger.room(request)
@@ -186,16 +187,16 @@ class ResourceManager:
         )
 
     def next_release(self) -> float | None:
-        """Tell in how many seconds the window of a launch passes next; None if none counts."""
+        """Return the seconds until the next launches expire, or None if none will."""
         return self._ledger.next_release()
 
     def reservation_opened(self, reservation: Reservation) -> None:
-        """Note that a reservation is open; for reservations alone."""
+        """Register an open reservation; called only by reservations."""
         reservation.opened_at = self._clock()
         self._open.add(reservation)
 
     def reservation_closed(self, reservation: Reservation, *, failed: bool) -> None:
-        """Note that a reservation has ended; for reservations alone."""
+        """Unregister a reservation; called only by reservations."""
         self._open.discard(reservation)
         if failed:
             self._ledger.release(reservation.request)
@@ -208,14 +209,14 @@ class ResourceManager:
             self._all_closed = None
 
     async def _wait_reservations_closed(self) -> None:
-        """Wait until no reservation is open; new ones wait for usage to be known again."""
+        """Wait until no reservation is open; new ones wait until usage is known again."""
         if not self._open:
             return
         task = asyncio.current_task()
         if any(reservation.owner_task is task for reservation in self._open):
             raise RuntimeError(
-                "usage has to be calculated anew, which waits until no reservation is open, and "
-                "this task has one open: leave its block first"
+                "usage has to be collected again, which waits until no reservation is open, but "
+                "this asyncio task has one open: leave its block first"
             )
         if self._all_closed is None:
             self._all_closed = asyncio.Event()
@@ -227,18 +228,18 @@ class ResourceManager:
             try:
                 report = await func()
             except Exception as error:
-                error.add_note(f"{func!r} was asked how many resources are in use.")
+                error.add_note(f"{func!r} was called to report the resources in use.")
                 raise
             if not isinstance(report, Resources):
                 raise TypeError(
-                    f"{func!r} was asked how many resources are in use and gave {report!r}, which "
-                    "is no Resources"
+                    f"{func!r} was called to report the resources in use and returned {report!r}, "
+                    "which is not a Resources object"
                 )
             reports.append((report, window))
         return reports
 
     def _lock(self) -> asyncio.Lock:
-        # A lock belongs to the loop that waited for it first, and a manager outlives loops.
+        # A lock belongs to the loop that first waited for it, and a manager outlives loops.
         loop = asyncio.get_running_loop()
         if self._fill_lock is None or self._fill_lock[0] is not loop:
             self._fill_lock = (loop, asyncio.Lock())

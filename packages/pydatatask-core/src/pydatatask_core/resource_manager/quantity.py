@@ -1,4 +1,4 @@
-"""Quantities as Kubernetes writes them."""
+"""Quantities in the notation of Kubernetes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydatatask_core.errors import QuantityError, excerpt
 
 __all__ = ["EXACT", "parse_quantity"]
 
-_MAX_PLACES = 400  # before and after the decimal point; whatever has more is a mistake
-_MAX_QUANTITY_CHARACTERS = 1000  # characters
+_MAX_PLACES = 400  # digits before and after the decimal point; a number with more is a mistake
+_MAX_QUANTITY_CHARACTERS = 1000
 
 EXACT = Context(
     prec=4 * _MAX_PLACES, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation]
 )
-"""A context in which sums and products of quantities are exact, whatever the program sets."""
+"""A context in which sums and products of quantities are exact, regardless of the global context."""
 
 _PREFIXES = "kMGTPE"
 _MULTIPLIERS = {
@@ -25,7 +25,7 @@ _MULTIPLIERS = {
 }
 
 # The grammar of k8s.io/apimachinery/pkg/api/resource/quantity.go. An E is an exponent if a number
-# follows, else exa; fractional exponents are in the grammar, but its own parser refuses them.
+# follows, otherwise exa; fractional exponents are in the grammar, but its own parser rejects them.
 _QUANTITY = re.compile(
     r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
     r"(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[KMGTPE]i|[numkMGTPE]?))"
@@ -37,17 +37,18 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
 
     Supported suffixes are, for powers of 1024, Ki Mi Gi Ti Pi Ei, for powers of 1000,
     n u m k M G T P E, or a decimal exponent like e3 or E-3. The result is exact, while Kubernetes
-    itself rounds up to whole nanos and stops at 2**63 - 1. A float is taken for what it is
-    written as, so that 0.1 is a tenth.
+    itself rounds up to whole nanos and stops at 2**63 - 1. A float has the value of its shortest
+    decimal representation, so 0.1 is exactly a tenth.
 
     See https://github.com/kubernetes/apimachinery/blob/master/pkg/api/resource/quantity.go
 
-    :param quantity: the quantity; numbers stand for themselves.
-    :raises QuantityError: if it is no quantity, naming it; this is a ``ValueError``.
+    :param quantity: the quantity; numbers are used unchanged.
+    :raises QuantityError: if it is not a valid quantity; the message names it. This is a
+        ``ValueError``.
     """
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
         raise QuantityError(
-            f"{excerpt(quantity)} is no quantity: expected a string or a number, not an object of "
+            f"{excerpt(quantity)} is not a quantity: expected a string or a number, not an object of "
             f"type {type(quantity).__name__}"
         )
     if isinstance(quantity, str):
@@ -55,7 +56,7 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
     else:
         result = Decimal(float.__repr__(quantity) if isinstance(quantity, float) else quantity)
     if not result.is_finite():
-        raise QuantityError(f"{excerpt(quantity)} is no quantity: it has to be a finite number")
+        raise QuantityError(f"{excerpt(quantity)} is not a quantity: it has to be a finite number")
     if not result:
         return Decimal(0)
     lowest = result.as_tuple().exponent
@@ -67,19 +68,19 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
 def _parse(text: str) -> Decimal:
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_QUANTITY_CHARACTERS else None
     if match is None:
-        raise QuantityError(f"{excerpt(text)} is no quantity: {_describe_problem(text)}")
+        raise QuantityError(f"{excerpt(text)} is not a quantity: {_describe_problem(text)}")
     number = Decimal(match["number"])
     if match["exponent"] is None:
         return EXACT.multiply(number, _MULTIPLIERS[match["suffix"]])
     exponent = int(match["exponent"])
-    if number and abs(exponent) > _MAX_QUANTITY_CHARACTERS + _MAX_PLACES:  # whatever the number is
+    if number and abs(exponent) > _MAX_QUANTITY_CHARACTERS + _MAX_PLACES:  # for any number
         raise _out_of_range_error(text)
     return EXACT.scaleb(number, exponent) if number else number
 
 
 def _out_of_range_error(quantity: object) -> QuantityError:
     return QuantityError(
-        f"{excerpt(quantity)} is no sensible quantity: it has more than {_MAX_PLACES} places "
+        f"{excerpt(quantity)} is not a usable quantity: it has more than {_MAX_PLACES} places "
         "before or after the decimal point"
     )
 
@@ -88,7 +89,7 @@ def _describe_problem(text: str) -> str:
     if len(text) > _MAX_QUANTITY_CHARACTERS:
         return f"it is longer than {_MAX_QUANTITY_CHARACTERS} characters"
     if text.strip() != text or " " in text:
-        return "it may not hold white space"
+        return "it must not contain white space"
     return (
         "expected a number with an optional suffix, one of n u m k M G T P E Ki Mi Gi Ti Pi Ei or "
         "an exponent, such as 500m, 2, 1.5Gi or 12e6"

@@ -1,4 +1,4 @@
-"""A part of a quota that is held while a job is launched."""
+"""A part of a quota, reserved while a job is launched."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Reservation"]
 
 
 class Reservation:
-    """What ``ResourceManager.reservation`` gives: an async context manager, used once.
+    """The async context manager of ``ResourceManager.reservation``; it can be used once.
 
-    :param manager: whose quota it is.
-    :param request: what to hold.
-    :param window: for how long the launches count, if they are to leave by themselves.
+    :param manager: the manager of the quota.
+    :param request: the resources to reserve.
+    :param window: time span for which the launches count, if they expire by themselves.
     """
 
     __slots__ = ("manager", "opened_at", "owner_task", "refused", "request", "window")

@@ -25,9 +25,9 @@ class ResourceType(Enum):
 
 
 class UnstatedLaunches(int):
-    """A number of launches that nobody stated: it counts like any number, and limits nothing.
+    """A default number of launches: it counts like any number, but is not a limit.
 
-    What is added to it or taken from it does not make it a limit.
+    Sums and differences with it are not limits either.
     """
 
     __slots__ = ()
@@ -50,15 +50,15 @@ class Resources:
         r -= pydatatask.Resources.parse(1, 1, 0)
         assert r == pydatatask.Resources.parse(2, 3, 100)
 
-    Sums are exact. A difference may be negative, which says by how much something is short; what
-    is made from numbers may not.
+    Sums are exact. A difference may be negative, which is the amount of a shortage; resources that
+    are created from numbers may not.
 
-    :param cpu: CPUs.
+    :param cpu: number of CPUs.
     :param mem: bytes.
-    :param launches: for a job, how many launches it counts as; for a quota, how many launches may
-        fall into a task's window. A quota that is made here, without ``parse``, allows one unless
-        told otherwise.
-    :raises QuantityError: if one of them is negative or no number, naming it.
+    :param launches: for a job, the number of launches that it counts as; for a quota, the maximum
+        number of launches within a task's window. The default of 1 applies to quotas that are
+        constructed directly, without ``parse``.
+    :raises QuantityError: if one of them is negative or not a number; the message names it.
     """
 
     cpu: Decimal = Decimal("0")
@@ -75,11 +75,11 @@ class Resources:
     def parse(cpu: _Quantity, mem: _Quantity, launches: _Quantity | None = None) -> Resources:
         """Construct a ``Resources`` instance by parsing the given quantities.
 
-        :param cpu: CPUs, as ``parse_quantity`` takes them.
-        :param mem: bytes, as ``parse_quantity`` takes them.
-        :param launches: a whole number. Without it, what a job takes counts as one launch, and a
-            quota does not limit launches.
-        :raises QuantityError: if one of them is negative or no quantity, naming it.
+        :param cpu: number of CPUs, in any form that ``parse_quantity`` accepts.
+        :param mem: bytes, in any form that ``parse_quantity`` accepts.
+        :param launches: a whole number. By default, a job counts as one launch, and a quota does
+            not limit launches.
+        :raises QuantityError: if one of them is negative or not a quantity; the message names it.
         """
         unstated = UnstatedLaunches(1)
         count = unstated if launches is None else _count("launches", launches)
@@ -101,7 +101,7 @@ class Resources:
 
     @property
     def limits_launches(self) -> bool:
-        """Whether this limits launches when it is a quota."""
+        """True if launches are limited when this is a quota."""
         return not isinstance(self.launches, UnstatedLaunches)
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ class Resources:
         return f"{self.cpu:f} CPU, {_bytes(self.mem)} bytes{launches}"
 
     def without_launches(self) -> Resources:
-        """Give the same CPU and memory with no launches: what is free again when a job ends."""
+        """Return the same CPU and memory with no launches: the part that is free after a job."""
         return unchecked_resources(self.cpu, self.mem, 0)
 
     def __add__(self, other: Resources) -> Resources:
@@ -132,7 +132,7 @@ class Resources:
 
 
 def unchecked_resources(cpu: Decimal, mem: Decimal, launches: int) -> Resources:
-    """Make resources of what is known to be numbers, be they negative."""
+    """Return resources of numbers that are known to be valid, including negative ones."""
     result = object.__new__(Resources)
     result.__dict__.update(cpu=cpu, mem=mem, launches=launches)
     return result
@@ -144,12 +144,12 @@ def _amount(field: str, quantity: _Quantity) -> Decimal:
     except QuantityError as error:
         raise QuantityError(f"{field}: {error}") from None
     if result < 0:
-        raise QuantityError(f"{field}: {quantity!r} is negative, and nothing can take less than 0")
+        raise QuantityError(f"{field}: {quantity!r} is negative, but the minimum is 0")
     return result
 
 
 def _bytes(amount: Decimal) -> str:
-    """Write a number of bytes as ``parse`` takes it, by the largest suffix that keeps it whole."""
+    """Format a number of bytes for ``parse``, with the largest suffix that keeps it whole."""
     integer = int(amount)
     if integer != amount or integer % 1024:
         return f"{amount:f}"

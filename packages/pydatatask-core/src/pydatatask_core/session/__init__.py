@@ -1,7 +1,7 @@
 """A session is a tool for managing multiple live resources.
 
-Async generators are registered, and in their place is left a callable which returns the live
-resource while the session is open::
+Each resource is an async generator function. Registering one replaces it by a callable that
+returns the live resource while the session is open::
 
     session = pydatatask.Session()
 
@@ -15,9 +15,9 @@ resource while the session is open::
     async with session:
         my_file().read()
 
-The callable can be handed around before anything is open, with the promise that nobody calls it
-until the session is. A session that is given to a pipeline is opened and closed with that. It can
-be opened again after it was closed, and makes every resource anew.
+The callable can be passed around before the session is open, but must not be called until then. A
+session that is passed to a pipeline is opened and closed with the pipeline. A closed session can be
+opened again, which creates every resource again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What to raise when resources fail, so that nothing is swallowed."""
+"""The exceptions to raise when resources fail; no failure is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["closing_error", "combine_errors"]
 def closing_error(
     failures: Sequence[tuple[SessionResource[Any], BaseException]],
 ) -> BaseException | None:
-    """Make one exception of what happened when resources were closed; None if all went well.
+    """Return one exception for all failures of closing resources, or None if there were none.
 
     :param failures: each resource that failed, with its exception, in the order of closing.
     """
@@ -47,10 +47,10 @@ def closing_error(
 
 
 def combine_errors(error: BaseException, closing: BaseException | None) -> BaseException:
-    """Join what ended a session with what then went wrong on closing it.
+    """Combine the error that ended a session with the error of closing it.
 
-    :param error: why it is closed: an opening that failed, or a cancellation.
-    :param closing: what ``closing_error`` made of the closing.
+    :param error: the reason for closing: a failed opening, or a cancellation.
+    :param closing: the result of ``closing_error``.
     """
     if closing is None:
         return error
@@ -60,5 +60,5 @@ def combine_errors(error: BaseException, closing: BaseException | None) -> BaseE
         combined = SessionError(f"{error}; then {closing}")
         combined.__cause__ = ExceptionGroup(str(combined), [error, closing])
         return combined
-    error.add_note(f"Closing the session failed, too: {describe(closing)}")
+    error.add_note(f"Closing the session failed as well: {describe(closing)}")
     return error

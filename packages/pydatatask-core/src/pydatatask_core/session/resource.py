@@ -21,26 +21,26 @@ _EXPECTED = (
 
 
 class ResourceNotOpenError(SessionError):
-    """A resource was called while it is not live; it tells the session which one."""
+    """A resource was called while it is not live; ``resource`` identifies it for the session."""
 
     def __init__(self, resource: SessionResource[Any], reason: str) -> None:
         super().__init__(f"resource {resource.__name__!r} is not open: {reason}")
         self.resource = resource
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The resource stays in its process; the sentence is all that another can use.
+        # The resource cannot leave its process; another process gets the message alone.
         return SessionError, (str(self),)
 
 
 class SessionResource(Generic[T]):
-    """What ``Session.resource`` leaves in place of a function: calling it gives the live object.
+    """The callable with which ``Session.resource`` replaces a function; it returns the live object.
 
-    It may be called by any task of the event loop that opened the session. What it gives belongs
-    to that loop: a thread, or another process, has no business with it.
+    Any asyncio task of the event loop that opened the session may call it. The live object belongs
+    to that loop: other threads and processes must not use it.
 
     :param manager: the async generator function that was registered.
-    :param why_not: says why the resource is not live when it is called and is not.
-    :raises SessionError: if the manager is no such function.
+    :param why_not: called when the resource is requested but not live; returns the reason.
+    :raises SessionError: if the manager is not such a function.
     """
 
     def __init__(
@@ -64,16 +64,16 @@ class SessionResource(Generic[T]):
         return value
 
     async def enter(self) -> None:
-        """Make the resource; for its session alone, in one task with ``leave``."""
+        """Create the resource; called only by its session, in the same asyncio task as ``leave``."""
         generator = self._manager()
         try:
             value = await anext(generator)
         except StopAsyncIteration:
-            raise SessionError(f"it ended without a yield, and should be {_EXPECTED}") from None
+            raise SessionError(f"it ended without a yield, but should be {_EXPECTED}") from None
         self._generator, self._value = generator, value
 
     async def leave(self) -> None:
-        """Tear the resource down; for its session alone."""
+        """Tear the resource down; called only by its session."""
         generator = self._generator
         self._generator, self._value = None, _ABSENT
         if generator is None:
@@ -83,19 +83,19 @@ class SessionResource(Generic[T]):
         except StopAsyncIteration:
             return
         try:
-            raise SessionError(f"it yields more than once, and should be {_EXPECTED}")
+            raise SessionError(f"it yields more than once, but should be {_EXPECTED}")
         finally:
             await generator.aclose()
 
     def reset(self) -> None:
-        """Drop what an event loop that has died left behind; for its session alone."""
+        """Discard the state left by a dead event loop; called only by its session."""
         self._generator, self._value = None, _ABSENT
 
     def __repr__(self) -> str:
         state = "not open" if self._value is _ABSENT else "open"
         return f"<session resource {self.__qualname__!r}, {state}>"
 
-    # A function is copied by sharing it, and this stands for one.
+    # Copying a function returns the function itself, and this object stands for a function.
     def __copy__(self) -> SessionResource[T]:
         return self
 
@@ -104,8 +104,8 @@ class SessionResource(Generic[T]):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(
-            f"resource {self.__name__!r} of a session is live in one process and cannot travel to "
-            "another: give the other process what it takes to make a resource of its own"
+            f"resource {self.__name__!r} of a session is live in one process and cannot be sent to "
+            "another: create a separate resource in the other process"
         )
 
 
@@ -119,7 +119,7 @@ def _name(manager: object) -> str:
 def _check_manager(
     manager: Callable[[], AsyncIterator[T]],
 ) -> Callable[[], AsyncGenerator[T, None]]:
-    """Refuse what can never be a resource, with a hint at the mistakes that people make."""
+    """Raise if the manager cannot be a resource, with a hint at common mistakes."""
     name = _name(manager)
     if not _is_async_generator_function(manager):
         raise SessionError(f"resource {name!r} should be {_EXPECTED}, {_describe_manager(manager)}")
@@ -132,9 +132,9 @@ def _check_manager(
     if required:
         raise SessionError(
             f"resource {name!r} should be {_EXPECTED}, but needs {', '.join(map(repr, required))}: "
-            "bind them with functools.partial, or give them defaults"
+            "bind them with functools.partial, or add defaults"
         )
-    return manager  # type: ignore[return-value] # async generator functions make generators
+    return manager  # type: ignore[return-value] # async generator functions return generators
 
 
 def _is_async_generator_function(candidate: object) -> bool:
@@ -146,14 +146,14 @@ def _is_async_generator_function(candidate: object) -> bool:
 
 def _describe_manager(manager: object) -> str:
     if isinstance(manager, SessionResource):
-        return "but is the resource of a session already"
+        return "but is already the resource of a session"
     if _is_async_generator_function(getattr(manager, "__wrapped__", None)):
-        return "but a decorator made something else of it: take @asynccontextmanager away"
+        return "but is wrapped by a decorator: remove @asynccontextmanager"
     for predicate, hint in (
-        (inspect.iscoroutinefunction, "a coroutine function: let it yield, not return, the object"),
+        (inspect.iscoroutinefunction, "a coroutine function: yield the object, do not return it"),
         (inspect.isgeneratorfunction, "a synchronous generator function: write `async def`"),
         (inspect.isasyncgen, "a running generator: register the function, without calling it"),
-        (callable, "no generator function: write `async def`, and let it yield the object"),
+        (callable, "not a generator function: write `async def`, and yield the object"),
     ):
         if predicate(manager):
             return f"but is {hint}"

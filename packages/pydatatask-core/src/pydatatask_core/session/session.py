@@ -1,4 +1,4 @@
-"""Opening and closing resources together."""
+"""The session, which opens and closes resources together."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["Session"]
 T = TypeVar("T")
 _NOT_OPEN_REASONS = {
     "closed": "open its session first, with `async with session:` or by opening its pipeline",
-    "opening": "its session opens resources in the order in which they are registered, and this "
-    "one's turn has not come; register it before whatever uses it",
+    "opening": "its session opens resources in the order of registration, and has not reached this "
+    "one yet; register it before the resources that use it",
     "open": "its session was opened without it; name it in open(only=...)",
     "closing": "its session is closing, in reverse order",
 }
@@ -32,8 +32,8 @@ _NOT_OPEN_REASONS = {
 class Session:
     """The session class. See the module's documentation for usage information.
 
-    Resources open in the order in which they are registered, and close in reverse. One task,
-    made for that, enters and leaves all of them.
+    Resources open in the order of registration, and close in reverse order. One dedicated asyncio
+    task enters and leaves all of them.
     """
 
     def __init__(self) -> None:
@@ -43,12 +43,12 @@ class Session:
 
     @property
     def resources(self) -> tuple[SessionResource[Any], ...]:
-        """What is registered, in that order."""
+        """The registered resources, in the order of registration."""
         return tuple(self._resources)
 
     @property
     def is_open(self) -> bool:
-        """Whether everything that was asked for is live."""
+        """True while all requested resources are live."""
         return self._phase == "open" and self._active_owner() is not None
 
     def resource(self, manager: Callable[[], AsyncIterator[T]]) -> Callable[[], T]:
@@ -58,14 +58,14 @@ class Session:
 
         :param manager: an async function that will yield exactly one object, the live resource,
             and then tear that resource down.
-        :return: a callable that gives the live resource while the session is open.
-        :raises SessionError: if the manager is no such function, or the session is open.
+        :return: a callable that returns the live resource while the session is open.
+        :raises SessionError: if the manager is not such a function, or the session is open.
         """
         resource = SessionResource(manager, self._not_open_reason)
         if self._active_owner() is not None:
             raise SessionError(
                 f"resource {resource.__name__!r} cannot be added while the session is "
-                f"{self._phase}; register it before, or after closing"
+                f"{self._phase}; register it before opening or after closing"
             )
         self._resources.append(resource)
         return resource
@@ -74,16 +74,16 @@ class Session:
         """Open the session, initializing all the resources.
 
         This is automatically called when entering an ``async with session:`` block. If a resource
-        fails, or the call is cancelled, whatever is open already is closed again.
+        fails, or the call is cancelled, the resources that are open already are closed again.
 
-        :param only: which resources to open; those that they call on opening are opened, too, so
-            their managers may be started twice. All of them by default.
-        :raises SessionError: if a resource fails, naming it; if the session is open already; or if
-            one of ``only`` is no resource of this session.
+        :param only: the resources to open; resources that these call while opening are opened as
+            well, so their managers may be started twice. All resources by default.
+        :raises SessionError: if a resource fails (the message names it), if the session is already
+            open, or if an item of ``only`` is not a resource of this session.
         """
         if self._active_owner() is not None:
             raise SessionError(
-                f"the session is {self._phase} already; close it before opening it again"
+                f"the session is already {self._phase}; close it before opening it again"
             )
         for resource in self._resources:
             resource.reset()
@@ -98,9 +98,9 @@ class Session:
         """Close the session, tearing down all the resources.
 
         This is automatically called when exiting an ``async with session:`` block. Does nothing
-        if the session is not open. A resource that fails does not keep the others open.
+        if the session is not open. All resources are closed, even if some of them fail.
 
-        :raises SessionError: if resources failed, naming them all.
+        :raises SessionError: if resources failed; the message names all of them.
         """
         owner = self._owner
         if owner is None:
@@ -141,7 +141,7 @@ class Session:
             if id(candidate) not in known:
                 names = ", ".join(repr(resource.__name__) for resource in self._resources)
                 raise SessionError(
-                    f"{candidate!r} is no resource of this session, which has {names or 'none'}"
+                    f"{candidate!r} is not a resource of this session, which has {names or 'none'}"
                 )
         wanted = {id(candidate) for candidate in only}
         return [resource for resource in self._resources if id(resource) in wanted]
@@ -150,14 +150,14 @@ class Session:
     async def _open_resources(
         self, wanted: list[SessionResource[Any]]
     ) -> AsyncGenerator[None, None]:
-        """Hold resources open; this runs in the owner."""
+        """Keep resources open; runs in the owner task."""
         entered: list[SessionResource[Any]] = []
         try:
             for resource in wanted:
                 await self._open_resource(resource, entered)
             self._phase = "open"
             yield
-        except BaseException as error:  # noqa: BLE001 - raised, or part of what is
+        except BaseException as error:  # noqa: BLE001 - raised, alone or combined with others
             raise combine_errors(error, await self._close_resources(entered))  # noqa: B904 - has its cause
         closing = await self._close_resources(entered)
         if closing is not None:
@@ -166,7 +166,7 @@ class Session:
     async def _open_resource(
         self, resource: SessionResource[Any], entered: list[SessionResource[Any]]
     ) -> None:
-        """Make a resource, and those that it turns out to need before it."""
+        """Create a resource, after those that it turns out to depend on."""
         while resource not in entered:
             try:
                 await resource.enter()
@@ -186,13 +186,13 @@ class Session:
                 raise _opening_error(resource, error) from error
 
     async def _close_resources(self, entered: list[SessionResource[Any]]) -> BaseException | None:
-        """Tear down resources in reverse, each of them whatever becomes of the others."""
+        """Tear down all resources in reverse order, even if some fail; return the error."""
         self._phase = "closing"
         failures: list[tuple[SessionResource[Any], BaseException]] = []
         for resource in reversed(entered):
             try:
                 await resource.leave()
-            except BaseException as error:  # noqa: BLE001 - raised when all are closed
+            except BaseException as error:  # noqa: BLE001 - raised after all have been closed
                 failures.append((resource, error))
         self._phase = "closed"
         return closing_error(failures)

@@ -1,6 +1,6 @@
-"""What is used throughout and belongs to nobody: streams, and small helpers for asyncio.
+"""Streams and small asyncio helpers that all layers use.
 
-The lowest layer: nothing here knows what a job, a repository or a task is.
+This is the lowest layer: it does not depend on jobs, repositories or tasks.
 """
 
 from __future__ import annotations

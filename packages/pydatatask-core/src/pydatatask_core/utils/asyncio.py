@@ -28,18 +28,18 @@ T = TypeVar("T")
 
 
 def being_cancelled() -> bool:
-    """Tell whether a CancelledError here is meant for this task, or has escaped from something."""
+    """Return True if a CancelledError here is for this task, not one that escaped from elsewhere."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def run_to_completion(awaitable: Awaitable[T]) -> T:
-    """Await something to its end, even if the waiting task is cancelled meanwhile.
+    """Await an awaitable to its end, even if the waiting task is cancelled meanwhile.
 
-    For what cannot be stopped half-way, such as a thread that renames a file: the cancellation
-    is raised after it, so that nothing goes on behind the back of whoever was cancelled.
+    Use this for operations that cannot be interrupted, such as a thread that renames a file. A
+    cancellation is raised after the operation, so nothing is still running when the caller sees it.
 
-    :param awaitable: what to wait for; it should be short.
+    :param awaitable: the operation; it should be short.
     """
     future = asyncio.ensure_future(awaitable)
     cancellation: asyncio.CancelledError | None = None
@@ -58,11 +58,11 @@ async def run_to_completion(awaitable: Awaitable[T]) -> T:
 async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run coroutines at the same time; if one of them fails, cancel the others and raise its error.
 
-    Use this in place of ``asyncio.TaskGroup``, which cancels the task that waits for it. Before
-    Python 3.13 it leaves that task's cancellation count raised, so that a later ``asyncio.timeout``
-    around it raises CancelledError, and Ctrl-C is no KeyboardInterrupt.
+    Use this instead of ``asyncio.TaskGroup``, which cancels the task that waits for it. Before
+    Python 3.13 the cancellation count of that task stays raised, so a later ``asyncio.timeout``
+    around it raises CancelledError, and Ctrl-C does not raise KeyboardInterrupt.
 
-    :param coroutines: what to run, each in an asyncio task of its own.
+    :param coroutines: the coroutines; each runs in its own asyncio task.
     """
     tasks = [asyncio.create_task(_contain_system_exit(coroutine)) for coroutine in coroutines]
     if not tasks:
@@ -82,7 +82,7 @@ async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> N
 
 
 class _SystemExitCarrier(Exception):
-    """Carries a SystemExit, which asyncio lets out of the event loop at once."""
+    """Carries a SystemExit, which would otherwise leave the event loop immediately."""
 
     def __init__(self, error: SystemExit) -> None:
         super().__init__(error)
@@ -97,9 +97,9 @@ async def _contain_system_exit(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 async def cancel_and_wait(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks and wait for their end, even if the waiting task is cancelled meanwhile.
+    """Cancel tasks and wait until they are done, even if the waiting task is cancelled meanwhile.
 
-    :param tasks: the tasks; those that are done stay as they are.
+    :param tasks: the tasks; finished tasks are left alone.
     """
     for task in tasks:
         task.cancel()
@@ -108,13 +108,13 @@ async def cancel_and_wait(tasks: Collection[asyncio.Task[Any]]) -> None:
 
 
 async def roundrobin(*iterables: AsyncIterable[T] | Iterable[T]) -> AsyncGenerator[T, None]:
-    """Take one item of each iterable in turn, until all of them are exhausted.
+    """Yield one item of each iterable in turn, until all of them are exhausted.
 
     An async version of the itertools roundrobin recipe::
 
         roundrobin("ABC", "D", "EF") --> A D E B F C
 
-    Generators among the iterables are closed at the end, also if not all items were taken.
+    Generators among the iterables are closed at the end, even if not all items were consumed.
 
     :param iterables: any number of iterables, async or not.
     """
@@ -141,7 +141,7 @@ def _items(iterable: AsyncIterable[T] | Iterable[T]) -> AsyncIterator[T]:
     try:
         return _sync_items(iter(iterable))
     except TypeError as error:
-        raise TypeError(f"roundrobin takes iterables, and this is none: {iterable!r}") from error
+        raise TypeError(f"roundrobin accepts iterables, not {iterable!r}") from error
 
 
 async def _sync_items(iterator: Iterator[T]) -> AsyncGenerator[T, None]:

@@ -1,4 +1,4 @@
-"""Coroutines of ours that a caller created, so that none is forgotten unawaited."""
+"""A log of the coroutines that callers create, to find those that are never awaited."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 _NO_WRAPPERS: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 MAX_RECORDED_CALLS = 64
-"""How many calls a log notes before it forgets those that have ended."""
+"""Number of recorded calls above which a log discards those that have ended."""
 
 
 class CallLog:
-    """The calls of our coroutine functions that are made in a context.
+    """The calls of our coroutine functions within a context.
 
-    Make it the value of :data:`current_log`.
+    Set it as the value of :data:`current_log`.
     """
 
     max_calls = MAX_RECORDED_CALLS
-    """How many calls are noted before those that have ended are forgotten."""
+    """Number of recorded calls above which those that have ended are discarded."""
 
     def __init__(self) -> None:
         self.calls: list[CoroutineType[Any, Any, Any]] = []
-        """The coroutines that calls have created, also some that have ended."""
+        """The coroutines that calls have created; some of them may have ended."""
 
     def forget_ended(self) -> None:
-        """Forget the calls that have ended."""
-        # In one step, because a function in a thread has calls made in the driver's thread.
+        """Discard the calls that have ended."""
+        # In one step, because a function in a thread makes calls through the driver's thread.
         call_count = len(self.calls)
         self.calls[:call_count] = [
             call for call in self.calls[:call_count] if call.cr_frame is not None
@@ -56,16 +56,16 @@ class CallLog:
         self.max_calls = max(MAX_RECORDED_CALLS, 2 * len(self.calls))
 
     def unfinished(self) -> list[CoroutineType[Any, Any, Any]]:
-        """List the coroutines that calls have created and that have not ended."""
+        """Return the coroutines that calls have created and that have not ended."""
         return [call for call in self.calls if call.cr_frame is not None]
 
 
 current_log: ContextVar[CallLog | None] = ContextVar("current_log", default=None)
-"""The log of the calls that are made in this context, if there is one."""
+"""The log of the calls in this context, or None."""
 
 
 def self_reporting(method: F) -> F:
-    """Declare that a method needs no ``run`` of :func:`observe_methods`: it does that itself.
+    """Declare that a method reports its failures itself, without a wrapper of ``observe_methods``.
 
     :param method: the method.
     """
@@ -74,14 +74,14 @@ def self_reporting(method: F) -> F:
 
 
 def observed(function: F, run: Callable[..., Any] | None = None) -> F:
-    """Wrap a coroutine function so that the log of its caller's context learns of each call.
+    """Wrap a coroutine function so that each call is recorded in the log of the caller's context.
 
-    The result still is a coroutine function for :func:`is_coroutine_function`, and returns real
+    The result is still a coroutine function for :func:`is_coroutine_function`, and returns real
     coroutines.
 
     :param function: the coroutine function.
-    :param run: a coroutine function that is called where there is a log, with ``function`` and
-        the arguments; by default ``function`` itself is called.
+    :param run: a coroutine function that is called if there is a log, with ``function`` and the
+        arguments; by default ``function`` itself is called.
     """
     get_log = current_log.get
     name = function.__qualname__
@@ -105,10 +105,10 @@ def observed(function: F, run: Callable[..., Any] | None = None) -> F:
 
 
 def observe_methods(cls: type, wrappers: Mapping[str, Callable[..., Any]] = _NO_WRAPPERS) -> None:
-    """Wrap the public coroutine methods that a class defines by :func:`observed`.
+    """Wrap the public coroutine methods that a class defines with :func:`observed`.
 
     :param cls: the class.
-    :param wrappers: what runs the methods of some names where there is a log.
+    :param wrappers: for names of methods, the ``run`` parameter of :func:`observed`.
     """
     for name, function in list(vars(cls).items()):
         if name.startswith("_") or not inspect.isfunction(function):

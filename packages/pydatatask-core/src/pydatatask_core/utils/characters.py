@@ -1,4 +1,4 @@
-"""Characters that were decoded and not yet read."""
+"""A buffer of decoded characters that have not been read."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ __all__ = ["CharacterBuffer"]
 
 
 class CharacterBuffer:
-    """A queue of characters that is filled by chunks and emptied by counts or lines.
+    """A queue of characters that is filled with chunks and emptied by counts or lines.
 
-    Each character is copied once on its way out, and looked at once for the end of a line.
+    Each character is copied once when it is removed, and scanned once for a line end.
     """
 
     __slots__ = ("_chunks", "_length", "_offset", "_scanned")
 
     def __init__(self) -> None:
         self._chunks: deque[str] = deque()
-        self._offset = 0  # how much of the first chunk is taken already
+        self._offset = 0  # number of characters of the first chunk that are removed already
         self._length = 0
-        self._scanned = 0  # how many chunks are known to hold no end of a line
+        self._scanned = 0  # number of chunks that are known to contain no line end
 
     def __len__(self) -> int:
         return self._length
@@ -49,7 +49,7 @@ class CharacterBuffer:
         return "".join(parts)
 
     def line_length(self) -> int | None:
-        """Count the characters up to and including the first newline; None if there is none."""
+        """Return the number of characters through the first newline, or None without a newline."""
         while self._scanned < len(self._chunks):
             start = 0 if self._scanned else self._offset
             end = self._chunks[self._scanned].find("\n", start)

@@ -1,4 +1,4 @@
-"""Asynchronous context managers that name the remedy if they are used like ordinary ones."""
+"""Asynchronous context managers with helpful errors when they are used as ordinary ones."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class AsyncWithOnly:
-    """A mixin for objects that ``async with`` opens: ``with`` is an error with the remedy.
+    """A mixin for asynchronous context managers: ``with`` raises an error with the remedy.
 
-    Type checkers do not see the methods, so that they report ``with`` as well.
+    The methods are hidden from type checkers, so these report ``with`` as well.
     """
 
     if not TYPE_CHECKING:
@@ -28,11 +28,11 @@ class AsyncWithOnly:
             raise TypeError(f"{self!r} is opened by `async with`, not by `with`")
 
         def __exit__(self, *exc: object) -> None:
-            """Do nothing: the block never begins."""
+            """Do nothing, because the block is never entered."""
 
 
 class AsyncContext(AbstractAsyncContextManager[T, "bool | None"], AsyncWithOnly, Generic[T]):
-    """What a function decorated by :func:`async_context` returns.
+    """The context manager returned by a function decorated with :func:`async_context`.
 
     :param name: the name of the function, for messages.
     :param manager: the context manager to delegate to.
@@ -72,7 +72,7 @@ class AsyncContext(AbstractAsyncContextManager[T, "bool | None"], AsyncWithOnly,
 def async_context(
     function: Callable[P, AsyncGenerator[T, None]],
 ) -> Callable[P, AbstractAsyncContextManager[T]]:
-    """Decorate as ``asynccontextmanager`` does, with errors that name the remedy.
+    """Decorate a function like ``asynccontextmanager``, with errors that name the remedy.
 
     :param function: an asynchronous generator function that yields once.
     """

@@ -1,4 +1,4 @@
-"""Copying one stream to another."""
+"""Copying from one stream to another."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["async_copyfile", "async_copyfile_str"]
 async def async_copyfile(
     copyfrom: AReadStream, copyto: AWriteStream, blocksize: int = 1048576
 ) -> None:
-    """Stream data from ``copyfrom`` to ``copyto``, and close neither.
+    """Copy data from ``copyfrom`` to ``copyto``, without closing them.
 
-    :param blocksize: how many bytes to hold in memory at most.
+    :param blocksize: the maximum number of bytes to hold in memory.
     """
     _check_blocksize(blocksize)
     while data := await copyfrom.read(blocksize):
@@ -26,9 +26,9 @@ async def async_copyfile(
 async def async_copyfile_str(
     copyfrom: AReadText, copyto: AWriteText, blocksize: int = 1048576
 ) -> None:
-    """Stream text from ``copyfrom`` to ``copyto``, and close neither.
+    """Copy text from ``copyfrom`` to ``copyto``, without closing them.
 
-    :param blocksize: how many characters to hold in memory at most.
+    :param blocksize: the maximum number of characters to hold in memory.
     """
     _check_blocksize(blocksize)
     while text := await copyfrom.read(blocksize):

@@ -1,11 +1,11 @@
-"""Removal of directory trees that never enters another file system. Everything here blocks.
+"""Removal of directory trees that never crosses into another file system. All calls block.
 
-A mount point cannot be removed, and the kernel says so (``EBUSY``) before it looks at anything
-else, also if a directory of the same device is mounted there (a bind mount), which has the same
-``st_dev``. So each directory is opened first and then tried by ``rmdir``: one that is not empty and
-can be read further is no mount point. Directories are opened relative to the one that they were
-found in and without following links, so a directory that is renamed or replaced by a link meanwhile
-does not lead anywhere else.
+A mount point cannot be removed, and the kernel reports this (``EBUSY``) before any other error,
+even if a directory of the same device is mounted there (a bind mount), which has the same
+``st_dev``. Therefore each directory is first opened and then tried with ``rmdir``: a directory that
+fails as not empty is not a mount point. Directories are opened relative to their parent and without
+following links, so a directory that is renamed or replaced by a link meanwhile does not lead
+anywhere else.
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ _MAX_ATTEMPTS = 3
 
 
 def remove_tree(path: str) -> None:
-    """Remove a file, a link or a directory with all in it; succeed if it is gone.
+    """Remove a file, a link or a directory with its contents; succeed if nothing is there.
 
-    A symbolic link is removed itself. Permissions of directories that forbid the removal of their
-    entries are widened, where they belong to this user. Others may remove the same tree meanwhile.
+    Symbolic links are removed, not followed. If permissions of a directory forbid the removal of
+    its entries and it belongs to this user, they are extended. Other processes may remove the same
+    tree at the same time.
 
-    :param path: what to remove.
-    :raises OSError: if something cannot be removed. With ``EBUSY`` it names what is mounted at or
-        below the path, of which nothing is removed; nor is anything else, unless the path has no
-        directories in it and one of its files is a mount point.
+    :param path: the path.
+    :raises OSError: if something cannot be removed. ``EBUSY`` names the file system that is mounted
+        at or below the path, none of which is removed. Nothing else is removed either, unless the
+        path has no subdirectories and one of its files is a mount point.
     """
     for attempt in range(_MAX_ATTEMPTS):
         try:
             _remove(path)
         except OSError as e:
-            # Something was added meanwhile.
+            # Another process added something meanwhile.
             if e.errno != errno.ENOTEMPTY or attempt == _MAX_ATTEMPTS - 1:
                 raise
         else:
@@ -60,7 +61,7 @@ def remove_tree(path: str) -> None:
 def check_no_mounts(path: str) -> None:
     """Raise an error if a file system is mounted at or below a path.
 
-    :param path: the path. A link in its last place is not followed.
+    :param path: the path. If its last component is a link, the link is not followed.
     :raises OSError: ``EBUSY``, with the mount point.
     """
     point = find_mount_point(path)
@@ -71,10 +72,10 @@ def check_no_mounts(path: str) -> None:
 def find_mount_point(path: str) -> str | None:
     """Return a mount point at or below a path, or None if there is none.
 
-    None is also returned where the system has no list of mounts; :func:`remove_tree` does not
-    depend on it.
+    None is also returned if the system has no list of mounts; :func:`remove_tree` does not depend
+    on it.
 
-    :param path: the path. A link in its last place is not followed.
+    :param path: the path. If its last component is a link, the link is not followed.
     """
     folder, name = os.path.split(os.path.abspath(path))
     mount_path = escape_mount_point(os.path.join(os.path.realpath(folder), name))
@@ -91,7 +92,7 @@ def find_mount_point(path: str) -> str | None:
 
 
 def escape_mount_point(path: str) -> bytes:
-    r"""Return a path as the kernel lists it among the mounts, where a space is written ``\040``.
+    r"""Return a path in the notation of the kernel's list of mounts, which has ``\040`` for a space.
 
     :param path: the path.
     """
@@ -99,15 +100,15 @@ def escape_mount_point(path: str) -> bytes:
 
 
 def unescape_mount_point(point: bytes) -> str:
-    """Undo :func:`escape_mount_point`.
+    """Return the path for a listed mount point; the inverse of :func:`escape_mount_point`.
 
-    :param point: the path as it is listed.
+    :param point: the path in the notation of the list.
     """
     return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), point))
 
 
 class _Level(NamedTuple):
-    """An open directory that is being removed, and the names that are left in it."""
+    """An open directory that is being removed, and the names that remain in it."""
 
     fd: int
     path: str
@@ -122,7 +123,7 @@ def _remove(path: str) -> None:
     try:
         _enter_directory(levels, path, path)
         if levels and levels[0].folders:
-            check_no_mounts(path)  # most directories hold files only, and need no list of mounts
+            check_no_mounts(path)  # most directories contain only files, and do not need this
         while levels:
             level = levels[-1]
             if level.folders:
@@ -139,7 +140,7 @@ def _remove(path: str) -> None:
 
 
 def _enter_directory(levels: list[_Level], name: str, path: str) -> None:
-    """Open a directory and add it to the levels; remove it at once if it is empty, or a file."""
+    """Open a directory and add it to the levels; remove an empty directory or a file at once."""
     parent = levels[-1] if levels else None
     try:
         fd = _open(name, path, parent)
@@ -185,7 +186,7 @@ def _open(name: str, path: str, parent: _Level | None) -> int:
 
 
 def _add_owner_permissions(name: str, dir_fd: int | None) -> None:
-    """Let this user read a directory; whatever takes its name meanwhile is not changed."""
+    """Extend the permissions of a directory for its owner, even if it is being replaced by a link."""
     fd = os.open(name, _OPEN_DIRECTORY_FLAGS | os.O_PATH, dir_fd=dir_fd)
     try:
         os.chmod(f"/proc/self/fd/{fd}", stat.S_IRWXU)
@@ -196,7 +197,7 @@ def _add_owner_permissions(name: str, dir_fd: int | None) -> None:
 def _remove_entry(
     operation: Callable[..., None], name: str, path: str, parent: _Level | None
 ) -> None:
-    """Remove an entry of a directory, if it is there."""
+    """Remove an entry of a directory if it exists."""
     try:
         if parent is None:
             operation(name)
@@ -225,11 +226,11 @@ def _errors_with_path(path: str) -> Iterator[None]:
 
 
 def _with_path(error: OSError, path: str) -> OSError:
-    """Return an error with the whole path, which names what is mounted there, if that is why."""
+    """Return the error with the whole path; if a mount is the reason, with the mount point."""
     if error.errno == errno.EBUSY and (point := find_mount_point(path)) is not None:
         return _mount_error(point)
     return OSError(error.errno, error.strerror, path)
 
 
 def _mount_error(point: str) -> OSError:
-    return OSError(errno.EBUSY, "a file system is mounted there, and is left as it is", point)
+    return OSError(errno.EBUSY, "a file system is mounted there, and is left unchanged", point)

@@ -1,4 +1,4 @@
-"""A task that owns an async context manager."""
+"""An asyncio task that owns an async context manager."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 
 
 class OwnerTask(Generic[T]):
-    """Enter an async context manager, and leave it, in one task made for that.
+    """An asyncio task that enters an async context manager and leaves it.
 
-    Cancel scopes and async generators have to be left in the task that entered them, whichever
-    tasks ask for it. Used once: ``enter()``, then ``exit()``. Cancelling either call cancels what
-    the owner is doing at the time; the call ends when the owner has left what it had entered.
-    If the owner itself is cancelled, as ``asyncio.run`` does to whatever is left over, it leaves.
+    Cancel scopes and async generators must be left in the task that entered them, regardless of the
+    task that requests it. Usable once: ``enter()``, then ``exit()``. Cancelling either call cancels
+    the current operation of the owner; the call ends when the owner has left what it had entered.
+    If the owner itself is cancelled, as ``asyncio.run`` does with remaining tasks, it leaves.
 
-    :param context: what to own.
-    :param name: the name of the task, for whoever lists tasks.
+    :param context: the context manager to own.
+    :param name: the name of the asyncio task, for debugging.
     """
 
     def __init__(self, context: AbstractAsyncContextManager[T, Any], name: str) -> None:
@@ -37,17 +37,17 @@ class OwnerTask(Generic[T]):
 
     @property
     def ended(self) -> bool:
-        """Whether it was entered and is entirely left, or can never be left any more."""
+        """True if the context manager was entered and is left, or its event loop is closed."""
         task = self._task
         return task is not None and (task.done() or task.get_loop().is_closed())
 
     async def enter(self) -> T:
-        """Enter the context manager, and return what that gives.
+        """Enter the context manager and return its value.
 
-        :raises RuntimeError: if that was done before.
+        :raises RuntimeError: if it was entered before.
         """
         if self._task is not None:
-            raise RuntimeError(f"{self._name} was entered before")
+            raise RuntimeError(f"{self._name} has already been entered")
         entered: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(self._hold_open(entered), name=self._name)
         self._task = task
@@ -62,9 +62,9 @@ class OwnerTask(Generic[T]):
         return entered.result()
 
     async def exit(self) -> None:
-        """Leave the context manager; harmless if that is done already.
+        """Leave the context manager; no-op if it has been left.
 
-        :raises RuntimeError: if it is called in the wrong loop, or by what is to be left.
+        :raises RuntimeError: if called in the wrong event loop, or from inside the context manager.
         """
         task = self._task
         if task is None:
@@ -90,7 +90,7 @@ class OwnerTask(Generic[T]):
     async def _wait(
         task: asyncio.Task[None], cancellation: asyncio.CancelledError | None = None
     ) -> None:
-        """Wait until the owner is done, passing on cancellations, the last of which is raised."""
+        """Wait until the owner is done; pass cancellations on to it, and raise the last one."""
         while not task.done():
             try:
                 await asyncio.wait({task})
@@ -101,7 +101,7 @@ class OwnerTask(Generic[T]):
             return
         if not task.cancelled() and (failure := task.exception()) is not None:
             logger.error(
-                "%s: %s, after it was cancelled",
+                "%s: %s, after it had been cancelled",
                 task.get_name(),
                 describe(failure),
                 exc_info=failure,

@@ -1,7 +1,7 @@
-"""Who else could change what is in a folder. Everything here blocks for a moment.
+"""Checks whether other users could change the contents of a folder. All calls block briefly.
 
-The rule is the one that sshd applies to the files of its users: each directory on the way belongs
-to root or to this user, and others may not write to it unless it is sticky, as ``/tmp`` is.
+The rule is the one of sshd for its users' files: each directory on the path belongs to root or to
+this user, and others may not write to it unless it is sticky, as ``/tmp`` is.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = [
 
 UID_MAP = "/proc/self/uid_map"
 OVERFLOW_UID = 65534
-"""The number that the kernel shows for users outside of this user namespace."""
+"""The user id that the kernel shows for users outside of this user namespace."""
 
 MAX_LINKS = 40
-"""Symbolic links on the way to one path, as the kernel limits them."""
+"""The kernel's limit of symbolic links in the resolution of one path."""
 
 
 def parent_problem(path: str) -> str | None:
-    """Return why another user could replace a path or what is in it; None if none could.
+    """Return how another user could replace a path or its contents, or None if none could.
 
-    The path itself is not checked, only the directories and links that lead to it, also those
-    behind a link in its own place.
+    Only the directories and links that lead to the path are checked, not the path itself. If it is
+    a link, those that lead to its target are checked as well.
 
-    :param path: an absolute path; the end of it may be missing.
+    :param path: an absolute path; its last components may be missing.
     """
     try:
         for component, status in _way_to(path):
@@ -48,7 +48,7 @@ def parent_problem(path: str) -> str | None:
     except OSError as e:
         if e.errno not in (errno.ENOTDIR, errno.EACCES, errno.ELOOP):
             raise
-        return None  # creating or opening it is what fails, and says why
+        return None  # creating or opening it will fail with this error
     return None
 
 
@@ -88,32 +88,32 @@ def _problem(component: str, status: os.stat_result) -> str | None:
 
 
 def component_problem(component: str, mode: int, owner: int, *, trusted: bool) -> str | None:
-    """Return why another user could replace what is behind one step on the way to a path.
+    """Return how another user could replace the content behind one component of a path, or None.
 
     :param component: the directory or link.
-    :param mode: its type and permissions; without that of its group, if that is this user alone.
-    :param owner: the number of its owner.
+    :param mode: its type and permissions, without group permissions if the group is private.
+    :param owner: the user id of its owner.
     :param trusted: whether the owner is root or this user.
     """
     shown = f"mode {stat.S_IMODE(mode):04o}, owner {owner}"
     if not trusted:
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory"
         return (
-            f"{component!r}, on the way to it, is {kind} of another user ({shown}), who could "
-            "replace what is behind it; choose a folder below directories of root or your own"
+            f"{component!r}, on the path to it, is {kind} of another user ({shown}), and that user "
+            "could replace its content; choose a folder below directories of root or your own"
         )
     if stat.S_ISDIR(mode) and mode & 0o022 and not mode & stat.S_ISVTX:
         return (
-            f"other users may write to {component!r}, on the way to it ({shown}), and so replace "
-            "what is in it; `chmod go-w` or, to share it, `chmod +t` makes it safe"
+            f"other users may write to {component!r}, on the path to it ({shown}), and so replace "
+            "its content; run `chmod go-w` on it or, to share it, `chmod +t`"
         )
     return None
 
 
 def writable_by_others(status: os.stat_result) -> bool:
-    """Determine whether others than root and this user may replace what is in a directory.
+    """Return True if users other than root and this one may replace the contents of a directory.
 
-    The group of this user alone, which many systems create for each, is no other.
+    The private group of this user, which many systems create, does not count as others.
 
     :param status: the status of the directory.
     """
@@ -124,7 +124,7 @@ def writable_by_others(status: os.stat_result) -> bool:
 
 
 def _is_private(group: int) -> bool:
-    """Determine whether a group is the one of its own that this user has, with no other member."""
+    """Return True if this is the user's private group, without any other member."""
     if group == 0 or group != os.getegid():
         return False
     import grp
@@ -138,9 +138,9 @@ def _is_private(group: int) -> bool:
 
 
 def _is_unmapped(owner: int) -> bool:
-    """Determine whether an owner is a user outside of this user namespace, as root of the host is.
+    """Return True if the owner is outside of this user namespace, as root of the host is.
 
-    In a container without root, the kernel shows all of them as one, which is no user in it.
+    In a rootless container, the kernel shows all such users as one id, which no user in it has.
     """
     if owner != OVERFLOW_UID:
         return False
@@ -153,7 +153,7 @@ def _is_unmapped(owner: int) -> bool:
 
 
 def is_own_folder(path: str) -> bool:
-    """Determine whether a directory, and no link, of this user alone is at a path.
+    """Return True if the path is a directory (not a link) that only this user can change.
 
     :param path: the path.
     """
@@ -169,12 +169,12 @@ def is_own_folder(path: str) -> bool:
 
 
 def state_folder(name: str) -> str | None:
-    """Return a path for data of this machine in the home of this user, where others have no names.
+    """Return a path for data of this machine in the user's home, protected from other users.
 
-    It does not depend on the environment, so that each process of the user finds the same one.
+    It does not depend on the environment, so every process of the user finds the same path.
 
     :param name: the name of the data.
-    :return: the path, which may be missing; None if the user has no home.
+    :return: the path, which may not exist, or None if the user has no home directory.
     """
     import pwd
     import socket

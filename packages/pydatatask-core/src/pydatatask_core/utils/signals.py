@@ -1,4 +1,4 @@
-"""What the status says with which a process has ended."""
+"""The meaning of the exit status of a process."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _SIGNAL_STATUS_BASE = 128
 
 
 def signal_name(code: int) -> str | None:
-    """Give the name of the signal that an exit status stands for, as a shell has it.
+    """Return the name of the signal for an exit status, as in a shell, or None if there is none.
 
-    :param code: the exit status; 128 and the number of the signal if it was one.
+    :param code: the exit status; 128 plus the number of the signal, for a process ended by one.
     """
     number = code - _SIGNAL_STATUS_BASE
     if number <= 0 or number not in signal.valid_signals():

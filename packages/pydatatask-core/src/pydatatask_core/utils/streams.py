@@ -1,8 +1,8 @@
-"""What a stream is: the protocols that are asked for, and the bases that ours are built on.
+"""The protocols for streams, and the base classes of our own streams.
 
-A stream for writing ends in one of two ways. ``close()`` publishes what was written; ``abort()``
-discards it. Whoever leaves ``async with`` by an exception has not finished writing, so that
-discards, too. A stream without ``abort()`` is closed in its place, since there is nothing better.
+A stream for writing ends in one of two ways: ``close()`` publishes the written data, and
+``abort()`` discards it. Leaving ``async with`` by an exception discards as well, because writing
+has not finished. A stream without ``abort()`` is closed instead, because there is no better option.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AReadStream(Protocol, AbstractAsyncContextManager[Any, "bool | None"]):
     async def read(self, n: int | None = None) -> bytes:
         """Read and return up to n bytes, or if unspecified, the rest of the stream.
 
-        Only an empty result means the end.
+        Only an empty result marks the end of the stream.
         """
 
     @abstractmethod
@@ -52,44 +52,44 @@ class AWriteStream(Protocol, AbstractAsyncContextManager[Any, "bool | None"]):
 
     @abstractmethod
     async def write(self, data: bytes) -> object:
-        """Write data, all of it, to the stream."""
+        """Write all of the data to the stream."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Close and release the stream; what was written takes effect."""
+        """Close and release the stream; the written data takes effect."""
 
 
 @runtime_checkable
 class AAbortable(Protocol):
-    """A protocol for what can be given up: a stream whose data can still be discarded."""
+    """A protocol for streams whose data can still be discarded."""
 
     @abstractmethod
     async def abort(self) -> None:
         """Release the stream and leave everything as it was before it was opened.
 
-        Does nothing once the stream is closed or discarded.
+        No-op once the stream is closed or discarded.
         """
 
 
 class ReadStream(AsyncWithOnly, ABC):
-    """A base for streams that are read: leaving ``async with`` closes them."""
+    """A base class for streams for reading: leaving ``async with`` closes them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have a job whose body forgets to await a method fail."""
+        """Wrap the methods, so that a job whose function forgets to await one of them fails."""
         super().__init_subclass__(**kwargs)
         observe_methods(cls)
 
     @abstractmethod
     async def close(self) -> None:
-        """Close and release the stream; doing so again does nothing."""
+        """Close and release the stream; no-op if it is closed."""
 
     if not TYPE_CHECKING:  # type checkers report `for` as well
 
         def __iter__(self) -> Any:
             raise TypeError(
-                f"{self!r} is read by `await`, not by `for`: write `await stream.read()`, of text "
-                "also `async for line in stream`; code that does not await, such as csv.reader, "
-                "reads `async with repository.open_sync(job) as file`"
+                f"{self!r} is read with `await`, not with `for`: write `await stream.read()`, or "
+                "for text `async for line in stream`; for code that does not await, such as "
+                "csv.reader, open it by `async with repository.open_sync(job) as file`"
             )
 
     async def __aenter__(self) -> Self:
@@ -105,26 +105,26 @@ class ReadStream(AsyncWithOnly, ABC):
 
 
 class WriteStream(AsyncWithOnly, ABC):
-    """A base for streams that are written: leaving ``async with`` publishes or discards.
+    """A base class for streams for writing: leaving ``async with`` publishes or discards.
 
-    An exception that leaves the block stays the one that the caller sees: a failure to discard
+    An exception that leaves the block is always the one that the caller sees: a failure to discard
     is added to it as a note.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have a job whose body forgets to await a method fail."""
+        """Wrap the methods, so that a job whose function forgets to await one of them fails."""
         super().__init_subclass__(**kwargs)
         observe_methods(cls)
 
     @abstractmethod
     async def close(self) -> None:
-        """Publish what was written and release the stream; doing so again does nothing."""
+        """Publish the written data and release the stream; no-op if it is closed."""
 
     @abstractmethod
     async def abort(self) -> None:
-        """Discard what was written and release the stream.
+        """Discard the written data and release the stream.
 
-        Does nothing once the stream is closed or discarded.
+        No-op once the stream is closed or discarded.
         """
 
     async def __aenter__(self) -> Self:
@@ -143,13 +143,13 @@ class WriteStream(AsyncWithOnly, ABC):
 
 
 async def discard_on_error(error: BaseException, discard: Awaitable[None], stream: object) -> None:
-    """Await the discarding of a stream because of an error, which stays the error to report.
+    """Discard the data of a stream because of an error; the error stays the one to raise.
 
-    :param error: why; it gets a note if the stream cannot be discarded.
-    :param discarding: what discards.
-    :param stream: whose data it is.
+    :param error: the reason; it gets a note if the data cannot be discarded.
+    :param discard: the awaitable that discards.
+    :param stream: the stream, for the note.
     """
     try:
         await discard
-    except Exception as failure:  # noqa: BLE001 - it is reported with the error
-        error.add_note(f"What was written to {stream!r} was not discarded: {describe(failure)}")
+    except Exception as failure:  # noqa: BLE001 - reported as a note of the error
+        error.add_note(f"The data written to {stream!r} was not discarded: {describe(failure)}")

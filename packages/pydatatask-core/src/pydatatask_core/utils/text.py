@@ -1,4 +1,4 @@
-"""Text on top of streams of bytes."""
+"""Text streams on top of streams of bytes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ __all__ = ["AReadText", "AWriteText"]
 class AReadText(ReadStream):
     """An async version of ``io.TextIOWrapper`` which can only handle reading.
 
-    Newlines are left as they are; ``async for`` gives lines, which end after a line feed. What is
-    held in memory is one chunk beyond what was asked for. One task reads at a time.
+    Newlines are not translated; ``async for`` yields lines, which end after a line feed. At most
+    one chunk more than requested is held in memory. Only one asyncio task may read at a time.
 
     :param base: the stream of bytes, which is closed with this one.
-    :param encoding: a text encoding that Python knows.
-    :param errors: what to do about bytes that the encoding does not know, as for ``bytes.decode``.
-    :param chunksize: how many bytes to ask the base for at once.
-    :raises LookupError: if there is no such encoding or error handler.
+    :param encoding: a text encoding known to Python.
+    :param errors: the handling of bytes that cannot be decoded, as for ``bytes.decode``.
+    :param chunksize: the number of bytes to request from the base at once.
+    :raises LookupError: if the encoding or the error handler is unknown.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class AReadText(ReadStream):
     async def read(self, n: int | None = None) -> str:
         """Read up to n chars from the stream, or the rest of the stream if not provided.
 
-        Fewer than n means that the stream has ended, which it only does when it gives ``""``.
+        A result shorter than n means that the end was reached; after that, reads return ``""``.
 
-        :raises UnicodeDecodeError: if there are bytes that the encoding does not know. The
-            characters before them can be had by asking for no more than those.
+        :raises UnicodeDecodeError: if there are bytes that cannot be decoded. The characters
+            before them can be read by requesting no more than those.
         :raises StreamClosedError: if the stream is closed.
         """
         self._check_open()
@@ -70,7 +70,7 @@ class AReadText(ReadStream):
         return buffer.take(n)
 
     async def readline(self) -> str:
-        """Read up to and including the next line feed, or the rest if there is none."""
+        """Read through the next line feed, or the rest of the stream if there is none."""
         self._check_open()
         buffer = self._buffer
         while (length := buffer.line_length()) is None:
@@ -94,13 +94,13 @@ class AReadText(ReadStream):
         return line
 
     async def _fill(self) -> bool:
-        """Decode one more chunk, and tell whether there was one.
+        """Decode one more chunk; return False at the end of the stream.
 
-        Nothing is taken out of the buffer before all that was asked for is there, so a read that
-        is cancelled here loses nothing.
+        Nothing is removed from the buffer before all requested characters are there, so a read
+        that is cancelled here loses nothing.
         """
         if self._failure is not None:
-            # The decoder has lost its place, so there is no going on after the broken bytes.
+            # The decoder has lost its position, so decoding cannot continue after the bad bytes.
             raise self._failure.with_traceback(None)
         if self._exhausted:
             return False
@@ -111,7 +111,7 @@ class AReadText(ReadStream):
             self._buffer.append(self._decoder.decode(data, final=not data))
         except UnicodeDecodeError as error:
             self._failure = error
-            # Its own position counts from the beginning of what the decoder held.
+            # Its own position is relative to the bytes that the decoder held.
             position = self._bytes - len(error.object) + error.start
             error.add_note(f"This is byte {position} of {self.base!r}.")
             raise
@@ -119,7 +119,7 @@ class AReadText(ReadStream):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StreamClosedError(f"{self!r} is closed; open it anew to read")
+            raise StreamClosedError(f"{self!r} is closed; open it again to read")
 
     def __repr__(self) -> str:
         return f"AReadText({self.base!r})"
@@ -128,15 +128,14 @@ class AReadText(ReadStream):
 class AWriteText(AtomicWriter[str]):
     """An async version of ``io.TextIOWrapper`` which can only handle writing.
 
-    What ends up in the base is what encoding the whole text at once would give. Newlines are left
-    as they are. Nothing is buffered here. Text that cannot be encoded, or leaving ``async with``
-    by any exception, discards what was written if the base can do that.
+    The base receives the same bytes as from encoding the whole text at once. Newlines are not
+    translated. Nothing is buffered here. If text cannot be encoded, or ``async with`` is left by
+    any exception, the written data is discarded if the base supports that.
 
     :param base: the stream of bytes, which is closed or discarded with this one.
-    :param encoding: a text encoding that Python knows.
-    :param errors: what to do about characters that the encoding does not know, as for
-        ``str.encode``.
-    :raises LookupError: if there is no such encoding or error handler.
+    :param encoding: a text encoding known to Python.
+    :param errors: the handling of characters that cannot be encoded, as for ``str.encode``.
+    :raises LookupError: if the encoding or the error handler is unknown.
     """
 
     def __init__(self, base: AWriteStream, encoding: str = "utf-8", errors: str = "strict") -> None:
@@ -147,7 +146,7 @@ class AWriteText(AtomicWriter[str]):
     async def _write(self, data: str) -> None:
         if not isinstance(data, str):
             raise TypeError(
-                f"{self!r} takes str, not {type(data).__name__}; for bytes open it with mode 'wb'"
+                f"{self!r} accepts str, not {type(data).__name__}; for bytes open it with mode 'wb'"
             )
         encoded = self._encoder.encode(data)
         if encoded:
@@ -171,7 +170,7 @@ class AWriteText(AtomicWriter[str]):
 
 
 def _text_codec(encoding: str, errors: str) -> codecs.CodecInfo:
-    """Look up an encoding when the stream is made, so that a wrong name fails there."""
+    """Return the codec of an encoding, so that a wrong name fails when the stream is created."""
     codec = codecs.lookup(encoding)
     codecs.lookup_error(errors)
     if not codec._is_text_encoding or codec.incrementaldecoder is None:

@@ -1,4 +1,4 @@
-"""Short work that blocks, done beside the event loop at little cost."""
+"""Cheap execution of short blocking calls outside of the event loop."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _IDLE_TIMEOUT_SECONDS = 0.01
-"""Seconds that a thread waits for more to do."""
+"""Seconds that an idle thread waits for another call before it exits."""
 
 _CHECK_INTERVAL_SECONDS = 0.002
-"""Seconds after which it is looked whether what waits needs another thread."""
+"""Seconds between checks whether queued calls need another thread."""
 
 _MIN_CALLS_PER_CHECK = 4
-"""What a thread does at least between two looks if it is not held up by a disk."""
+"""The number of calls that a thread starts between two checks unless it is blocked by a disk."""
 
 _MAX_THREADS = min(32, (os.cpu_count() or 1) + 4)
 
 
 async def in_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    """Call a function that blocks for a moment in a thread, to its end.
+    """Call a function that blocks briefly in a thread, and wait for its end even if cancelled.
 
-    This is ``run_to_completion(asyncio.to_thread(...))`` for what is done thousands of times:
-    the threads, which are those of the loop's default executor, are not woken and waited for one
-    call at a time. There is one of them as long as it gets on well.
+    This is ``run_to_completion(asyncio.to_thread(...))`` for operations that are done thousands of
+    times: threads, which are those of the loop's default executor, are not woken and awaited for
+    each single call. There is only one of them while it keeps up.
 
     :param function: the function.
     """
@@ -55,7 +55,7 @@ async def in_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs
 
 
 class _ThreadCall:
-    """One call, from the loop to a thread and back."""
+    """One call that is sent from the event loop to a thread, with its result."""
 
     __slots__ = ("_call", "_context", "_error", "_result", "done", "loop", "waiter")
 
@@ -69,15 +69,15 @@ class _ThreadCall:
         self._error: BaseException | None = None
 
     def run(self) -> None:
-        """Do it, in a thread."""
+        """Call the function, in a thread."""
         function, args, options = self._call
         try:
             self._result = self._context.run(function, *args, **options)
-        except BaseException as e:  # noqa: BLE001 - raised where it is waited for
+        except BaseException as e:  # noqa: BLE001 - raised by wait()
             self._error = e
 
     async def wait(self) -> Any:
-        """Wait for its end, in the loop, also if that is cancelled."""
+        """Wait in the event loop until the call has ended, even if the waiting is cancelled."""
         cancellation: asyncio.CancelledError | None = None
         while not self.done:
             try:
@@ -96,11 +96,11 @@ class _ThreadCall:
                 raise error
             return self._result
         finally:
-            del error  # whose traceback leads here
+            del error  # its traceback refers to this frame
 
 
 class _ThreadPool:
-    """The threads that work for one event loop."""
+    """The threads that serve one event loop."""
 
     def __init__(self) -> None:
         self._queued: deque[_ThreadCall] = deque()
@@ -111,15 +111,15 @@ class _ThreadPool:
         self._started_calls = 0
         self._check_scheduled = False
         self._idle = False
-        self._wakeup = threading.Lock()  # SimpleQueue.get of Python 3.11 may outwait its timeout
+        self._wakeup = threading.Lock()  # SimpleQueue.get of Python 3.11 may exceed its timeout
         self._wakeup.acquire()
 
     def submit(self, call: _ThreadCall) -> None:
-        """Have something done."""
+        """Queue a call, and wake or start a thread if necessary."""
         with self._lock:
             if self._idle:
                 self._idle = False
-                if self._wakeup.locked():  # or somebody else has yet to hear the last ring
+                if self._wakeup.locked():  # otherwise the last wake-up has not been consumed yet
                     self._wakeup.release()
             elif not self._threads:
                 self._start_thread(call.loop)
@@ -136,7 +136,7 @@ class _ThreadPool:
         loop.call_later(_CHECK_INTERVAL_SECONDS, self._check, loop, self._started_calls)
 
     def _check(self, loop: asyncio.AbstractEventLoop, started_before: int) -> None:
-        """Have another thread work if those that do are held up."""
+        """Start another thread if the running ones are blocked."""
         self._check_scheduled = False
         if not self._queued:
             return
@@ -149,28 +149,28 @@ class _ThreadPool:
         self._schedule_check(loop)
 
     def _run_calls(self) -> None:
-        """Do what there is to do, in a thread."""
+        """Run queued calls, in a thread."""
         while (call := self._next_call()) is not None:
             call.run()
             self._completed.append(call)
             if not self._delivery_scheduled:
                 self._delivery_scheduled = (
-                    True  # before it is told, so that nothing waits for another one
+                    True  # set before scheduling, so that no completed call waits for another one
                 )
-                with suppress(RuntimeError):  # the loop was closed, and nobody waits
+                with suppress(RuntimeError):  # the loop was closed, so nothing waits for the call
                     call.loop.call_soon_threadsafe(self._notify_waiters)
 
     def _next_call(self) -> _ThreadCall | None:
-        """Give what is to be done next, perhaps after a moment; None if this thread may go."""
+        """Return the next call, after a short wait if necessary, or None if this thread may exit."""
         with self._lock:
-            is_idle = not self._queued and not self._idle  # one at a time will do
+            is_idle = not self._queued and not self._idle  # one idle thread is enough
             self._idle = self._idle or is_idle
         if is_idle:
             self._wakeup.acquire(timeout=_IDLE_TIMEOUT_SECONDS)
         with self._lock:
             if is_idle:
                 self._idle = False
-                self._wakeup.acquire(blocking=False)  # it may have rung just now
+                self._wakeup.acquire(blocking=False)  # it may have been released just now
             if self._queued:
                 self._started_calls += 1
                 return self._queued.popleft()
@@ -178,7 +178,7 @@ class _ThreadPool:
             return None
 
     def _notify_waiters(self) -> None:
-        """Wake whoever waits for what has ended, in the loop."""
+        """Resolve the waiters of all completed calls, in the event loop."""
         self._delivery_scheduled = False
         while self._completed:
             call = self._completed.popleft()

@@ -1,4 +1,4 @@
-"""A base for streams whose data takes effect as a whole, or not at all."""
+"""A base class for streams whose data takes effect as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _count_calls(write: F) -> F:
-    """Count the calls of ``write``, because a call that is not awaited runs nothing of it."""
+    """Count the calls of ``write``, because a call that is not awaited runs none of its code."""
     function = observed(write)
 
     @functools.wraps(write)
@@ -35,57 +35,57 @@ def _count_calls(write: F) -> F:
 
 
 class PublicationListener(Protocol):
-    """Learns of the publication of a stream's data."""
+    """An observer of the publication of a stream's data."""
 
     def begin(self) -> None:
-        """Check the publication, which is about to take effect; refuse it by raising."""
+        """Check the publication that is about to take effect; raise to reject it."""
 
     def end(self) -> None:
-        """Note the publication, which has taken effect."""
+        """Record the publication that has taken effect."""
 
 
 class AtomicWriter(WriteStream, Generic[DataT]):
-    """A stream for writing that keeps the rules, on top of three operations of a subclass.
+    """A stream for writing that follows the rules, based on three operations of a subclass.
 
     A subclass does not override ``write`` itself, whose calls are counted.
 
-    - ``close()`` publishes, once; ``abort()`` discards, once; whichever comes first counts.
-    - A ``write`` that failed or was cancelled has stored nobody knows what. From then on the
-      stream only discards, and a ``close()`` says so, even one that stands in a ``finally``.
-    - A ``write`` that was not awaited, or has not ended, when the stream is closed has stored
-      nothing or nobody knows what: ``close()`` discards and raises. So ``json.dump(value, stream)``
-      and other functions that write without ``await`` publish nothing.
+    - ``close()`` publishes, once; ``abort()`` discards, once; the first of them counts.
+    - After a ``write`` that failed or was cancelled, the stored data is undefined. From then on
+      the stream can only be discarded, and ``close()`` raises, even in a ``finally``.
+    - If a ``write`` was not awaited or has not ended when the stream is closed, the stored data is
+      undefined as well: ``close()`` discards and raises. So ``json.dump(value, stream)`` and other
+      functions that write without ``await`` publish nothing.
     - A ``close()`` that fails or is cancelled discards.
     """
 
     publication: PublicationListener | None = None
-    """Learns of the publication of the data, if set."""
+    """The observer of the publication of the data, if any."""
 
     _final_state: str | None = None
     _failure: str | None = None
     _called = 0
-    """How many writes were called."""
+    """Number of calls of ``write``."""
     _stored = 0
-    """How many of them have stored their data."""
+    """Number of calls that have stored their data."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the stream was neither closed nor discarded."""
+        """True until the stream is closed or discarded."""
         return self._final_state is None
 
     @abstractmethod
     async def _write(self, data: DataT) -> None:
-        """Store data where nobody sees it yet."""
+        """Write data to a place where it is not visible yet."""
 
     @abstractmethod
     async def _publish(self) -> None:
-        """Let all that was stored take effect, at once, and release everything."""
+        """Make all stored data visible at once, and release everything."""
 
     @abstractmethod
     async def _discard(self) -> None:
-        """Release everything and remove what is not published.
+        """Release everything and remove the unpublished data.
 
-        Called at most once; also after ``_publish`` failed or was cancelled at any point.
+        Called at most once; also after ``_publish`` has failed or was cancelled at any point.
         """
 
     @_count_calls
@@ -103,7 +103,7 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         self._stored += 1
 
     async def close(self) -> None:
-        """Publish what was written and release the stream; doing so again does nothing.
+        """Publish the written data and release the stream; no-op if it is closed.
 
         :raises StreamClosedError: if an earlier write failed; then nothing is published.
         :raises NotAwaitedError: if a write was not awaited; then nothing is published.
@@ -113,8 +113,8 @@ class AtomicWriter(WriteStream, Generic[DataT]):
         if self._failure is not None:
             await self.abort()
             raise StreamClosedError(
-                f"{self!r} was discarded instead of closed, since an earlier write failed "
-                f"({self._failure}); open it anew and write everything again"
+                f"{self!r} was discarded instead of closed, because an earlier write failed "
+                f"({self._failure}); open it again and write everything once more"
             )
         if self._stored != self._called:
             await self.abort()
@@ -151,12 +151,12 @@ class AtomicWriter(WriteStream, Generic[DataT]):
     def _check_usable(self) -> None:
         if self._final_state is not None:
             raise StreamClosedError(
-                f"{self!r} is {self._final_state} already; open it anew to write"
+                f"{self!r} is already {self._final_state}; open it again to write"
             )
         if self._failure is not None:
             raise StreamClosedError(
-                f"{self!r} takes no more data, since an earlier write failed ({self._failure}); "
-                "open it anew and write everything again"
+                f"{self!r} accepts no more data, because an earlier write failed "
+                f"({self._failure}); open it again and write everything once more"
             )
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Metadata repositories whose values are texts in a format, one blob each."""
+"""Metadata repositories whose values are encoded as text, one blob each."""
 
 from __future__ import annotations
 
@@ -23,58 +23,56 @@ if TYPE_CHECKING:
 __all__ = ["MAX_BYTES", "EncodedMetadataRepository", "check_max_bytes"]
 
 MAX_BYTES = 64 * 1024 * 1024
-"""How many bytes of text a value may have by default."""
+"""Default limit of the size of a value, in bytes of text."""
 
 _BLOCK_BYTES = 1024 * 1024
 
 
 class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
-    """A metadata repository based on a blob repository, which is what a subclass has to add.
+    """A metadata repository on top of a blob repository, which a subclass has to provide.
 
-    The value is loaded into memory and decoded when its info is asked for. ``{}`` stands for a
-    job that is not there.
-    """
+    The value is loaded into memory and decoded by ``info``. The info of a missing job is ``{}``.
 
     max_bytes: int = MAX_BYTES
-    """How many bytes of text a value may have; a larger one is neither read nor written."""
+    """The maximum size of a value in bytes of text; a larger one is neither read nor written."""
 
     @staticmethod
     @abstractmethod
     def _encode(data: Any) -> bytes:
-        """Turn a value of the data model into text; see ``_codecs``."""
+        """Encode a value of the data model as text; see ``codecs``."""
 
     @staticmethod
     @abstractmethod
     def _decode(data: bytes) -> Any:
-        """Turn text into a value; see ``_codecs``."""
+        """Decode a value from text; see ``codecs``."""
 
     async def info(self, job: str) -> Any:
-        """Load and decode the value of a job; ``{}`` if it is not there.
+        """Load and decode the value of a job; return ``{}`` if it does not exist.
 
-        :raises MalformedValueError: if it does not parse, naming line and column.
+        :raises MalformedValueError: if it cannot be parsed; the message has the line and column.
         """
         self.check_job_id(job)
         try:
             stream = await self.open(job, "rb")
-        except FileNotFoundError:  # what a JobNotFoundError is
+        except FileNotFoundError:  # the base class of JobNotFoundError
             return {}
         async with stream:
             data = await _read(stream, self.max_bytes + 1)
         return await asyncio.to_thread(self._parse, job, data)
 
-    # Not what the blobs have to say about themselves, which they may say in bulk.
+    # Not the bulk methods of the blob repository, which return other information.
     info_many = Repository.info_many
     info_all = Repository.info_all
 
     async def dump(self, job: str, data: Any) -> None:
-        """Encode and store a value; it must not be changed before this is done."""
+        """Encode and store a value, which must not be changed until this has returned."""
         self.check_job_id(job)
         encoded = await asyncio.to_thread(self._serialize, job, data)
         async with await self.open(job, "wb") as stream:
             await stream.write(encoded)
 
     def _describe_location(self, job: str) -> str:
-        """Say where in the store a value is, if that helps to find it."""
+        """Return where in the store a value is, or an empty string if that does not help."""
         return ""
 
     def _parse(self, job: str, data: bytes) -> Any:
@@ -95,7 +93,7 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
 
 
 async def _read(stream: AReadStream, size: int) -> bytes:
-    """Read a stream to its end, or as many bytes."""
+    """Read a stream to its end, but at most ``size`` bytes."""
     blocks = []
     while size > 0 and (block := await stream.read(min(size, _BLOCK_BYTES))):
         size -= len(block)
@@ -104,15 +102,15 @@ async def _read(stream: AReadStream, size: int) -> bytes:
 
 
 def check_max_bytes(owner: str, max_bytes: object) -> int:
-    """Refuse a limit that is not a positive number of bytes; return it.
+    """Return the limit, or raise if it is not a positive number of bytes.
 
-    :param owner: the class to name.
+    :param owner: the class name for messages.
     :param max_bytes: the argument.
     :raises TypeError: if it is not an integer.
-    :raises RepositoryConfigurationError: if no value would be small enough.
+    :raises RepositoryConfigurationError: if it is less than 1.
     """
     if not isinstance(max_bytes, int) or isinstance(max_bytes, bool):
-        raise TypeError(f"{owner}: max_bytes is a number of bytes, not {max_bytes!r}")
+        raise TypeError(f"{owner}: max_bytes must be a number of bytes, not {max_bytes!r}")
     if max_bytes < 1:
-        raise RepositoryConfigurationError(f"{owner}: max_bytes is at least 1, not {max_bytes}")
+        raise RepositoryConfigurationError(f"{owner}: max_bytes must be at least 1, not {max_bytes}")
     return max_bytes

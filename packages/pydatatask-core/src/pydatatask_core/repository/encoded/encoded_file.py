@@ -1,4 +1,4 @@
-"""Metadata repositories whose values are text files, each read and written in one go."""
+"""Metadata repositories whose values are text files, each read and written in one step."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["EncodedFileRepository"]
 
 _BATCH_FILES = 200
-"""How many values one thread reads before the next cancellation is looked at."""
+"""Number of values that one thread reads before a cancellation takes effect."""
 
 _ABSENT: Any = object()
 
 
 class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
-    """What metadata repositories in files share: all of an operation in one thread.
+    """Base class of metadata repositories in files, which runs a whole operation in one thread.
 
-    A subclass with an ``open`` of its own is asked through that.
+    If a subclass overrides ``open``, values are read and written through that instead.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
         self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Go through ``open`` where a subclass says that a value is more than a file."""
+        """Use ``open`` to read and write values if a subclass overrides it."""
         super().__init_subclass__(**kwargs)
         if "open" in cls.__dict__:
             for name in ("info", "dump", "info_many", "info_all"):

@@ -19,13 +19,13 @@ class JsonMetadataRepository(EncodedMetadataRepository, ABC):
 
     This is a base class, and must be overridden to implement the blob loading portion.
 
-    What it dumps, it reads back exactly. For what JSON has no words, an object of one member
-    stands: ``{"$datetime": "2024-02-29T12:00:00+01:00"}``, ``{"$bytes": "<base64>"}``,
-    ``{"$float": "nan"}``, ``{"$int": "0x..."}`` for integers of hundreds of digits,
-    ``{"$pydatatask.date": "2024-02-29"}``, ``{"$pydatatask.set": [1, 2]}``,
-    ``{"$pydatatask.dict": [[1, "one"]]}`` for keys that are no text, and
-    ``{"$pydatatask.pairs": [["a", 1]]}``; a dict that looks like that gets one more dollar sign.
-    A key that occurs twice in an object is refused, and so are more than 500 levels.
+    Values are read back exactly as they were written. A value that JSON cannot represent is written
+    as an object with one member: ``{"$datetime": "2024-02-29T12:00:00+01:00"}``,
+    ``{"$bytes": "<base64>"}``, ``{"$float": "nan"}``, ``{"$int": "0x..."}`` for integers of
+    hundreds of digits, ``{"$pydatatask.date": "2024-02-29"}``, ``{"$pydatatask.set": [1, 2]}``,
+    ``{"$pydatatask.dict": [[1, "one"]]}`` for keys that are not text, and
+    ``{"$pydatatask.pairs": [["a", 1]]}``; a dict that looks like one of these is written with one
+    more dollar sign. Duplicate keys in an object and more than 500 levels are errors.
     """
 
     @staticmethod
@@ -45,11 +45,11 @@ class JsonMetadataFileRepository(JsonMetadataRepository, EncodedFileRepository):
     """A metadata repository based on a file blob repository.
 
     :param filename: the folder.
-    :param extension: what the names of the files end with after the job id, with its dot.
+    :param extension: the suffix of the file names after the job id, including the dot.
     :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
-    :param durable: whether what is dumped, and its removal, survives a power cut.
-    :param max_bytes: how many bytes a file may have; a larger one is neither read nor written.
-    :param follow_links: whether a symbolic link counts; see :class:`FileRepositoryBase`.
+    :param durable: whether written values, and deletions, survive a power failure.
+    :param max_bytes: the maximum size of a file; a larger one is neither read nor written.
+    :param follow_links: whether symbolic links are followed; see :class:`FileRepositoryBase`.
     """
 
     _DEFAULT_EXTENSION: ClassVar[str] = ".json"

@@ -21,10 +21,10 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
     return the resulting object. This is a base class, and must be overridden to implement the
     blob loading portion.
 
-    What it dumps, it reads back exactly. A file that somebody else wrote reads as YAML 1.1 says:
-    a date is a ``datetime.date``, keys may be numbers, an empty document is None. Tags of
-    programming languages are refused, and so are a key that occurs twice in a mapping, aliases
-    that expand to more than a million values, and more than 500 levels.
+    Values are read back exactly as they were written. Files from other sources are read as YAML
+    1.1: a date is a ``datetime.date``, keys may be numbers, and an empty document is None. Tags of
+    programming languages, duplicate keys in a mapping, aliases that expand to more than a million
+    values, and more than 500 levels are errors.
     """
 
     @staticmethod
@@ -44,11 +44,11 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
     """A metadata repository based on a file blob repository.
 
     :param filename: the folder.
-    :param extension: what the names of the files end with after the job id, with its dot.
+    :param extension: the suffix of the file names after the job id, including the dot.
     :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
-    :param durable: whether what is dumped, and its removal, survives a power cut.
-    :param max_bytes: how many bytes a file may have; a larger one is neither read nor written.
-    :param follow_links: whether a symbolic link counts; see :class:`FileRepositoryBase`.
+    :param durable: whether written values, and deletions, survive a power failure.
+    :param max_bytes: the maximum size of a file; a larger one is neither read nor written.
+    :param follow_links: whether symbolic links are followed; see :class:`FileRepositoryBase`.
     """
 
     _DEFAULT_EXTENSION: ClassVar[str] = ".yaml"

@@ -1,4 +1,4 @@
-"""How a codec says what is wrong with a text."""
+"""The error of the codecs for text that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ __all__ = ["DecodeError", "decode_utf8"]
 
 
 class DecodeError(Exception):
-    """A text that does not parse.
+    """Text that cannot be parsed.
 
-    :param problem: what is wrong.
-    :param line: the line that it is in, counting from 1, if that is known.
-    :param column: the character in that line, counting from 1.
+    :param problem: the error.
+    :param line: its line, counting from 1, if known.
+    :param column: its character in that line, counting from 1.
     """
 
     def __init__(self, problem: str, line: int | None = None, column: int | None = None) -> None:
@@ -21,11 +21,11 @@ class DecodeError(Exception):
 
     @classmethod
     def at(cls, problem: str, text: str, position: int) -> DecodeError:
-        """Make one for a position in a text.
+        """Create an error for a position in a text.
 
-        :param problem: what is wrong.
+        :param problem: the error.
         :param text: the whole text.
-        :param position: the index of the character where.
+        :param position: the index of the character.
         """
         before = text[:position]
         return cls(problem, before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
@@ -37,13 +37,13 @@ class DecodeError(Exception):
 
 
 def decode_utf8(data: bytes) -> str:
-    """Decode UTF-8, passing over a byte order mark.
+    """Decode UTF-8, without a byte order mark if there is one.
 
-    :raises DecodeError: if it is none.
+    :raises DecodeError: if the data is not UTF-8.
     """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as e:
         before = e.object[: e.start].decode("utf-8", "replace")
-        problem = f"the byte 0x{e.object[e.start]:02x} is no UTF-8 ({e.reason})"
+        problem = f"the byte 0x{e.object[e.start]:02x} is not UTF-8 ({e.reason})"
         raise DecodeError.at(problem, before, len(before)) from e

@@ -1,14 +1,14 @@
-"""JSON, with a notation for what it has no words for.
+"""JSON, extended by a notation for values that it cannot represent.
 
-Where JSON has no word for a value, an object of one member stands for it, whose name begins with
-a dollar sign: ``{"$datetime": "2024-02-29T12:00:00+01:00"}``, ``{"$bytes": "<base64>"}``,
-``{"$float": "nan"}`` and ``{"$int": "0x..."}`` for integers of thousands of digits. A dict that
-looks like one of these gets one more dollar sign, so nothing is ever taken for something else.
+Such a value is written as an object with one member, whose name begins with a dollar sign:
+``{"$datetime": "2024-02-29T12:00:00+01:00"}``, ``{"$bytes": "<base64>"}``, ``{"$float": "nan"}``
+and ``{"$int": "0x..."}`` for integers of thousands of digits. A dict that looks like one of these
+is written with one more dollar sign, so the notation is unambiguous.
 
-The other values of the data model have longer names, since MongoDB and others write ``$date`` and
-``$set`` with a meaning of their own: ``{"$pydatatask.date": "2024-02-29"}``,
-``{"$pydatatask.set": [1, 2]}``, and ``{"$pydatatask.dict": [[1, "one"]]}`` for a dict with keys
-that are no text, ``{"$pydatatask.pairs": [["a", 1]]}`` for ordered pairs.
+The other types of the data model have longer names, because MongoDB and others use ``$date`` and
+``$set`` with their own meaning: ``{"$pydatatask.date": "2024-02-29"}``,
+``{"$pydatatask.set": [1, 2]}``, ``{"$pydatatask.dict": [[1, "one"]]}`` for a dict with keys that
+are not text, and ``{"$pydatatask.pairs": [["a", 1]]}`` for ordered pairs.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]|[^][{}:,"\s]+', re.DOTALL)
 
 
 def encode(data: Any) -> bytes:
-    """Write a value of the data model as indented JSON.
+    """Encode a value of the data model as indented JSON.
 
     :param data: the value.
-    :raises UnicodeEncodeError: if a string in it has a surrogate pair in two halves, which every
-        reader takes for one character.
+    :raises UnicodeEncodeError: if a string in it contains a surrogate pair as two characters, which
+        every reader decodes as one.
     :raises RecursionError: if it is nested too deeply.
     """
     text = json.dumps(_to_json(data), indent=2, ensure_ascii=False) + "\n"
@@ -49,7 +49,7 @@ def encode(data: Any) -> bytes:
     except UnicodeEncodeError:
         if _SURROGATE_PAIR.search(text):
             raise
-        # Half a pair alone stands in JSON as the escape that this error handler makes of it.
+        # A lone surrogate is valid JSON as the escape sequence that this error handler writes.
         return text.encode(errors="backslashreplace")
 
 
@@ -58,10 +58,10 @@ class _RepeatedKeyError(Exception):
 
 
 def decode(data: bytes) -> Any:
-    """Read a JSON document.
+    """Decode a JSON document.
 
     :param data: its bytes.
-    :raises DecodeError: if it does not parse, has a key twice or is nested too deeply.
+    :raises DecodeError: if it cannot be parsed, has a duplicate key or is nested too deeply.
     """
     text = decode_utf8(data)
     try:
@@ -70,7 +70,7 @@ def decode(data: bytes) -> Any:
         raise DecodeError(e.msg, e.lineno, e.colno) from e
     except _RepeatedKeyError:
         raise _repeated_key(text) from None
-    except ValueError as e:  # a number of more digits than Python reads
+    except ValueError as e:  # a number with more digits than Python parses
         raise DecodeError(str(e)) from e
     except RecursionError as e:
         raise DecodeError("it is nested too deeply") from e
@@ -94,7 +94,7 @@ def _check_depth(value: Any) -> None:
 
 
 def _repeated_key(text: str) -> DecodeError:
-    """Find the first key that occurs twice in an object, and where.
+    """Return the error for the first duplicate key in an object, with its position.
 
     :param text: a document that parses at least to the end of such an object.
     """
@@ -116,7 +116,7 @@ def _repeated_key(text: str) -> DecodeError:
     raise AssertionError("no key occurs twice")
 
 
-# One frame for each level: Python's own limit of frames is not much higher than MAX_DEPTH.
+# One frame per level: Python's own limit of frames is not much higher than MAX_DEPTH.
 def _to_json(data: Any) -> Any:
     kind = type(data)
     if kind is dict:
@@ -133,7 +133,7 @@ def _to_json(data: Any) -> Any:
             return _write_pairs(data)
         items = []
         for value in data:
-            items.append(value if type(value) is str else _to_json(value))  # noqa: PERF401 - a frame more
+            items.append(value if type(value) is str else _to_json(value))  # noqa: PERF401 - would need another frame
         return items
     writer = _WRITERS.get(kind)
     return data if writer is None else writer(data)
@@ -160,8 +160,8 @@ def _write_int(data: int) -> Any:
 
 
 _LONG_INT_BITS = 2000
-"""The bits from which an integer is written in hexadecimal, since Python limits the length of
-decimals, to as few as 640 digits where a user says so."""
+"""Size in bits above which an integer is written in hexadecimal, because Python limits the length
+of decimals, to as few as 640 digits if the user configures it so."""
 
 _WRITERS: dict[type, Callable[[Any], Any]] = {
     set: _write_set,
@@ -190,7 +190,7 @@ def _from_json(members: list[tuple[str, Any]]) -> Any:
     try:
         return reader(value)
     except (ValueError, TypeError) as e:
-        raise DecodeError(f"{excerpt(value)} is no valid {key}: {e}") from e
+        raise DecodeError(f"{excerpt(value)} is not a valid {key}: {e}") from e
 
 
 def _read_dict(entries: list[Any]) -> dict[Any, Any]:

@@ -1,6 +1,6 @@
-"""YAML 1.1 as PyYAML reads it, with libyaml where PyYAML was built with it.
+"""YAML 1.1 as PyYAML implements it, with libyaml if PyYAML was built with it.
 
-Reading is in :mod:`.yaml_loader`, writing here.
+Decoding is in :mod:`.yaml_loader`, encoding here.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ __all__ = ["decode", "encode"]
 _ESCAPED = re.compile(
     "[^\t\n\x20-\x7e\xa0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\u2028\u2029]"
 )
-"""Characters that some reader or writer of YAML takes for a line's end, or drops."""
+"""Characters that some YAML implementation drops or treats as a line break."""
 
 _NUMBER_IN_1_2 = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+")
-"""Text that YAML 1.2 takes for a number: quoted, so that readers of both versions agree."""
+"""Text that YAML 1.2 reads as a number: quoted, so that readers of both versions agree."""
 
 
 def encode(data: Any) -> bytes:
-    """Write a value of the data model as a YAML document.
+    """Encode a value of the data model as a YAML document.
 
     :param data: the value.
-    :raises UnicodeEncodeError: if a string in it is no Unicode text.
+    :raises UnicodeEncodeError: if a string in it is not valid Unicode.
     :raises RecursionError: if it is nested too deeply.
     """
     stream = BytesIO()
@@ -46,8 +46,8 @@ def encode(data: Any) -> bytes:
     return stream.getvalue()
 
 
-# Not by PyYAML's own recursion, which takes three frames a level and twice the time. What occurs
-# twice is written twice: an anchor is a riddle to who reads the file.
+# Replaces PyYAML's own recursion, which uses three frames per level and twice the time. An object
+# that occurs twice is written twice, because anchors are hard to read.
 def _node(dumper: Any, data: Any) -> Any:
     kind = type(data)
     if kind is dict:
@@ -58,7 +58,7 @@ def _node(dumper: Any, data: Any) -> Any:
     if kind is list and not (data and type(data[0]) is tuple):
         items = []
         for item in data:
-            items.append(_node(dumper, item))  # noqa: PERF401 - that is a frame more
+            items.append(_node(dumper, item))  # noqa: PERF401 - would need another frame
         return SequenceNode(TAG + "seq", items, flow_style=False)
     if kind is list:
         pairs = []
@@ -81,12 +81,12 @@ def _dumper() -> Any:
 
 
 def _represent_str(dumper: Any, text: str) -> Any:
-    text.encode()  # refuses a lone surrogate, which libyaml and PyYAML treat differently
+    text.encode()  # raises for a lone surrogate, which libyaml and PyYAML treat differently
     style = None
     if _ESCAPED.search(text):
         style = '"'
     elif "\n" in text:
-        style = "|"  # lines as they are, where they can stand like that; a traceback say
+        style = "|"  # keeps the lines readable if possible, for example of a traceback
     elif _NUMBER_IN_1_2.fullmatch(text):
         style = "'"
     return dumper.represent_scalar(TAG + "str", text, style)

@@ -1,4 +1,4 @@
-"""Reading YAML: what PyYAML's safe loader accepts, without its silent losses and within limits."""
+"""Decoding of YAML as PyYAML's safe loader does, but without silent data loss and within limits."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from .decode_error import DecodeError, decode_utf8
 __all__ = ["MAX_EXPANDED_NODES", "TAG", "decode"]
 
 MAX_EXPANDED_NODES = 1_000_000
-"""How many values a document may have once each alias is replaced by a copy of its value."""
+"""The maximum number of values in a document with each alias replaced by a copy of its value."""
 
 TAG = "tag:yaml.org,2002:"
 _MERGE = TAG + "merge"
 
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that may stand in no YAML document."""
+"""Characters that are not allowed in YAML documents."""
 
 _LONG_INDENTATION = re.compile(rf"^[ \t?:-]{{{MAX_DEPTH // 2}}}", re.MULTILINE)
 
 _MAX_SEXAGESIMAL_DIGITS = 1000
-"""Of an integer such as 1:30:00, since the time to compute it grows with their square."""
+"""Limit for integers such as 1:30:00, because the time to compute them grows quadratically."""
 
 
 def decode(data: bytes) -> Any:
-    """Read a YAML document; an empty one, or one of comments only, is None.
+    """Decode a YAML document; return None if it is empty or has only comments.
 
     :param data: its bytes.
-    :raises DecodeError: if it does not parse, has a key twice or tags of another kind than data,
-        or exceeds a limit of depth or of aliases.
+    :raises DecodeError: if it cannot be parsed, has a duplicate key or tags of Python objects, or
+        exceeds a limit of depth or of aliases.
     """
     text = decode_utf8(data)
     try:
@@ -50,7 +50,7 @@ def decode(data: bytes) -> Any:
             node = loader.get_single_node()
             if node is None:
                 return None
-            if "*" in text and "&" in text:  # else there is no alias
+            if "*" in text and "&" in text:  # otherwise there is no alias
                 _check_aliases(node)
             return loader.construct_document(node)
         finally:
@@ -58,7 +58,7 @@ def decode(data: bytes) -> Any:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
         problem = ", ".join(part for part in (e.context, e.problem) if part)
-        if "nesting depth" in problem:  # some releases of libyaml have a limit of their own
+        if "nesting depth" in problem:  # some releases of libyaml have their own limit
             problem = "it is nested too deeply"
         if mark is None:
             raise DecodeError(problem) from e
@@ -70,8 +70,8 @@ def decode(data: bytes) -> Any:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what is nested so deeply that libyaml would overflow the stack of the process."""
-    # No document is nested deeper than it has brackets, and indicators before a line's content.
+    """Raise if the nesting is so deep that libyaml would overflow the stack of the process."""
+    # The depth is at most the number of brackets, plus the indicators before a line's content.
     brackets = text.count("[") + text.count("{")
     if brackets < MAX_DEPTH and not _LONG_INDENTATION.search(text):
         return
@@ -87,7 +87,7 @@ def _check_depth(text: str) -> None:
 
 
 def _check_aliases(root: Any) -> None:
-    """Refuse aliases that make a value contain itself, or too large or too deep to be handled."""
+    """Raise if aliases make a value contain itself, or make it too large or too deep."""
     nodes = _ExpandedNodes()
     size, depth = nodes.measure(root)
     problem = ""
@@ -100,7 +100,7 @@ def _check_aliases(root: Any) -> None:
 
 
 class _ExpandedNodes:
-    """Measures nodes as if each alias were a copy, visiting each node once."""
+    """Measures nodes as if each alias were a copy; visits each node once."""
 
     def __init__(self) -> None:
         self.has_aliases = False
@@ -108,14 +108,14 @@ class _ExpandedNodes:
         self._above: set[int] = set()
 
     def measure(self, node: Any) -> tuple[int, int]:
-        """Return how many nodes and how many levels there are from a node on."""
+        """Return the number of nodes and of levels below and including a node."""
         if isinstance(node, ScalarNode):
             return 1, 0
         if id(node) in self._measured:
             self.has_aliases = True
             return self._measured[id(node)]
         if id(node) in self._above:
-            raise _error("an alias stands within the value that it means", node)
+            raise _error("an alias is part of the value that it refers to", node)
         if len(self._above) >= MAX_DEPTH:
             raise _error("with its aliases it is nested too deeply", node)
         self._above.add(id(node))
@@ -148,7 +148,7 @@ def _loader() -> Any:
         ("timestamp", _construct_timestamp),
     ):
         loader.add_constructor(TAG + kind, _with_location(construct, kind))
-    # A plain "=" is a string like any other to everybody but YAML 1.1, and PyYAML reads it not.
+    # A plain "=" is an ordinary string everywhere but in YAML 1.1, and PyYAML cannot construct it.
     loader.add_constructor(TAG + "value", safe.construct_yaml_str)
     return loader
 
@@ -156,12 +156,12 @@ def _loader() -> Any:
 def _construct_mapping(loader: Any, node: Any, deep: bool = False) -> dict[Any, Any]:
     mapping: dict[Any, Any] = SafeLoader.construct_mapping(loader, node, deep=deep)
     if len(mapping) != len(node.value):
-        _entries(loader, node)  # raises, naming the key
+        _entries(loader, node)  # raises an error with the key
     return mapping
 
 
 def _flatten_mapping(loader: Any, node: Any) -> None:
-    """Replace ``<<: *base`` by the entries of the base that the mapping does not have itself."""
+    """Replace ``<<: *base`` by the entries of the base that the mapping does not define itself."""
     if not any(key.tag == _MERGE for key, _ in node.value):
         return
     bases, *repeated = [entry for entry in node.value if entry[0].tag == _MERGE]
@@ -184,7 +184,7 @@ def _merged_nodes(node: Any) -> list[Any]:
 
 
 def _entries(loader: Any, node: Any) -> dict[Any, tuple[Any, Any]]:
-    """Map each key of a mapping, as a value, to its nodes."""
+    """Return the entries of a mapping, each a key node and a value node, by the key's value."""
     entries: dict[Any, tuple[Any, Any]] = {}
     for entry in node.value:
         key = loader.construct_object(entry[0], deep=True)
@@ -209,19 +209,19 @@ def _construct_timestamp(loader: Any, node: Any) -> Any:
     text = loader.construct_scalar(node)
     if loader.timestamp_regexp.match(text):
         return loader.construct_yaml_timestamp(node)
-    # An offset from UTC with seconds in it is beyond YAML, so it is written with an explicit tag.
+    # YAML cannot represent a UTC offset with seconds, so it is written with an explicit tag.
     return datetime.fromisoformat(text)
 
 
 def _with_location(construct: Any, kind: str) -> Any:
-    """Give a failure to make a value of a scalar, such as month 13, its place in the text."""
+    """Add the position in the text to errors of converting a scalar, such as month 13."""
 
     def constructor(loader: Any, node: Any) -> Any:
         try:
             return construct(loader, node)
         except (ValueError, LookupError, OverflowError) as e:
             problem = f": {e}" if isinstance(e, ValueError) else ""
-            raise _error(f"{excerpt(node.value)} is no valid {kind}{problem}", node) from e
+            raise _error(f"{excerpt(node.value)} is not a valid {kind}{problem}", node) from e
 
     return constructor
 
