@@ -299,7 +299,8 @@ class UnrecordableJobError(TaskError, InvalidJobIdError):
     def __init__(self, task: str, job: str, problems: Sequence[tuple[str, object, str]]) -> None:
         rules = "; ".join(f"{name}, {repo!r}: {rule}" for name, repo, rule in problems)
         super(InvalidJobIdError, self).__init__(
-            f"{task}: job {excerpt(job)} is not launched, because its outcome cannot be recorded in "
+            f"{task}: job {excerpt(job)} is not launched, because its outcome cannot be "
+            "recorded in "
             f"{rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job id), "
             "or use repositories of a class that allows this name"
         )

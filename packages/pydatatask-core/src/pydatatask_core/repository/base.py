@@ -66,6 +66,7 @@ class Repository(ABC):
 
         Also wrap the coroutine methods, so that a job's scope records their calls; see
         ``job_scope``.
+        """
         super().__init_subclass__(**kwargs)
         changed = {"unfiltered_iter", "filter_jobs", "__aiter__"} & cls.__dict__.keys()
         if changed and "keys" not in cls.__dict__:

@@ -27,6 +27,7 @@ MAX_DEPTH = 500
 
 The same limit applies to writing and reading, so every value that can be written can be read, and
 vice versa.
+"""
 
 SCALARS: frozenset[type] = frozenset({type(None), bool, int, float, str, bytes, date, datetime})
 """The types of values without parts. Keys of dicts and members of sets have only these types."""

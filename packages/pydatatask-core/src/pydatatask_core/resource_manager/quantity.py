@@ -15,7 +15,7 @@ _MAX_QUANTITY_CHARACTERS = 1000
 EXACT = Context(
     prec=4 * _MAX_PLACES, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation]
 )
-"""A context in which sums and products of quantities are exact, regardless of the global context."""
+"""A context in which sums and products of quantities are exact, whatever the global context is."""
 
 _PREFIXES = "kMGTPE"
 _MULTIPLIERS = {
@@ -48,8 +48,8 @@ def parse_quantity(quantity: str | float | Decimal) -> Decimal:
     """
     if isinstance(quantity, bool) or not isinstance(quantity, str | int | float | Decimal):
         raise QuantityError(
-            f"{excerpt(quantity)} is not a quantity: expected a string or a number, not an object of "
-            f"type {type(quantity).__name__}"
+            f"{excerpt(quantity)} is not a quantity: expected a string or a number, not an "
+            f"object of type {type(quantity).__name__}"
         )
     if isinstance(quantity, str):
         result = _parse(quantity)

@@ -64,7 +64,7 @@ class SessionResource(Generic[T]):
         return value
 
     async def enter(self) -> None:
-        """Create the resource; called only by its session, in the same asyncio task as ``leave``."""
+        """Create the resource; called only by its session, in the same task as ``leave``."""
         generator = self._manager()
         try:
             value = await anext(generator)

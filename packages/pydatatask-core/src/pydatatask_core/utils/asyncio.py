@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def being_cancelled() -> bool:
-    """Return True if a CancelledError here is for this task, not one that escaped from elsewhere."""
+    """Return True if a CancelledError here is for this task and not from elsewhere."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

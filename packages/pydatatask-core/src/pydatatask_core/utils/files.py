@@ -92,7 +92,7 @@ def find_mount_point(path: str) -> str | None:
 
 
 def escape_mount_point(path: str) -> bytes:
-    r"""Return a path in the notation of the kernel's list of mounts, which has ``\040`` for a space.
+    r"""Return a path as the kernel's list of mounts has it, with ``\040`` for a space.
 
     :param path: the path.
     """
@@ -186,7 +186,7 @@ def _open(name: str, path: str, parent: _Level | None) -> int:
 
 
 def _add_owner_permissions(name: str, dir_fd: int | None) -> None:
-    """Extend the permissions of a directory for its owner, even if it is being replaced by a link."""
+    """Extend the permissions of a directory for its owner; never follow a link."""
     fd = os.open(name, _OPEN_DIRECTORY_FLAGS | os.O_PATH, dir_fd=dir_fd)
     try:
         os.chmod(f"/proc/self/fd/{fd}", stat.S_IRWXU)

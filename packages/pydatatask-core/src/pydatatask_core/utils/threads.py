@@ -161,7 +161,7 @@ class _ThreadPool:
                     call.loop.call_soon_threadsafe(self._notify_waiters)
 
     def _next_call(self) -> _ThreadCall | None:
-        """Return the next call, after a short wait if necessary, or None if this thread may exit."""
+        """Return the next call, perhaps after a short wait, or None if the thread may exit."""
         with self._lock:
             is_idle = not self._queued and not self._idle  # one idle thread is enough
             self._idle = self._idle or is_idle

@@ -32,6 +32,7 @@ class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
     """A metadata repository on top of a blob repository, which a subclass has to provide.
 
     The value is loaded into memory and decoded by ``info``. The info of a missing job is ``{}``.
+    """
 
     max_bytes: int = MAX_BYTES
     """The maximum size of a value in bytes of text; a larger one is neither read nor written."""
@@ -112,5 +113,7 @@ def check_max_bytes(owner: str, max_bytes: object) -> int:
     if not isinstance(max_bytes, int) or isinstance(max_bytes, bool):
         raise TypeError(f"{owner}: max_bytes must be a number of bytes, not {max_bytes!r}")
     if max_bytes < 1:
-        raise RepositoryConfigurationError(f"{owner}: max_bytes must be at least 1, not {max_bytes}")
+        raise RepositoryConfigurationError(
+            f"{owner}: max_bytes must be at least 1, not {max_bytes}"
+        )
     return max_bytes

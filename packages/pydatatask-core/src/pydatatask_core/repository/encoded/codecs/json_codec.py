@@ -133,7 +133,7 @@ def _to_json(data: Any) -> Any:
             return _write_pairs(data)
         items = []
         for value in data:
-            items.append(value if type(value) is str else _to_json(value))  # noqa: PERF401 - would need another frame
+            items.append(value if type(value) is str else _to_json(value))  # noqa: PERF401 - one frame
         return items
     writer = _WRITERS.get(kind)
     return data if writer is None else writer(data)
