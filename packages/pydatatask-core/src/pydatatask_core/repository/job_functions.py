@@ -1,4 +1,4 @@
-"""Calls of functions that the user gave, for one job each."""
+"""Calls of user functions for single jobs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["call_for_job", "function_name"]
 
 
 async def call_for_job(job: str, function: str, call: Callable[..., Any], *args: Any) -> Any:
-    """Call a function of the user for a job; what it raises concerns that job alone.
+    """Call a user's function for a job; an exception that it raises concerns only this job.
 
     :param job: the job.
-    :param function: what the function is and its name, for the error.
+    :param function: the kind of the function and its name, for the error.
     :param call: the function, sync or async.
     :param args: its arguments.
-    :raises JobFunctionError: if it raised anything.
-    :raises MalformedValueError: if it found a value that does not parse.
-    :raises StoreError: if a store could not be read, which says nothing about the job.
+    :raises JobFunctionError: if it raised any other exception.
+    :raises MalformedValueError: if it read a value that cannot be parsed.
+    :raises StoreError: if a store could not be read, so the state of the job is unknown.
     """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()
@@ -40,7 +40,7 @@ async def call_for_job(job: str, function: str, call: Callable[..., Any], *args:
 
 
 def function_name(function: Callable[..., Any]) -> str:
-    """Return the name of a function for a message, with the line where it is defined."""
+    """Return the name of a function for messages, with the line of its definition."""
     name = getattr(function, "__qualname__", None) or repr(function)
     code = getattr(inspect.unwrap(function), "__code__", None)
     return name if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"

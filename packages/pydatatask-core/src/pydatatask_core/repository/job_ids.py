@@ -1,6 +1,6 @@
-"""Job ids: which names are valid, and how any other text becomes one.
+"""Job ids: the rules for valid ones, and the conversion of any text to a job id.
 
-Pure; no repository is needed to ask.
+Pure functions, independent of repositories.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _LONG = {escape[1]: character for character, escape in _SHORT.items()}
 
 @lru_cache(maxsize=256)
 def job_id_pattern(charset: str, start_end: str, length: int) -> re.Pattern[str]:
-    """Compile the pattern that a whole job id has to match.
+    """Return the compiled pattern that a whole job id has to match.
 
-    :param charset: the characters allowed anywhere but at the ends.
+    :param charset: the characters allowed between the first and the last.
     :param start_end: the characters allowed as first and last.
-    :param length: the most characters a job id may have.
+    :param length: the maximum number of characters.
     """
     inner, end = f"[{re.escape(charset)}]", f"[{re.escape(start_end)}]"
     return re.compile(f"{end}(?:{inner}{{0,{max(length - 2, 0)}}}{end})?" if length > 1 else end)
 
 
 def job_id_rule(charset: str, start_end: str, length: int) -> str:
-    """Say in words what :func:`job_id_pattern` tests."""
+    """Return a description of :func:`job_id_pattern` for messages."""
 
     def spoken(characters: str) -> str:
         suffix = "".join(sorted(set(characters) - set(ALPHANUMERIC)))
@@ -46,28 +46,28 @@ def job_id_rule(charset: str, start_end: str, length: int) -> str:
 
 
 def encode_job_id(text: str) -> str:
-    """Turn any text into a job id, so that different texts never become the same one.
+    """Convert any text to a job id; different texts result in different job ids.
 
-    Letters and digits stand for themselves, but ``Z`` begins an escape: ``ZZ`` is a ``Z``, ``Zd``
-    a dot, ``Zu`` an underscore, ``Zm`` a hyphen (minus), ``Zs`` a slash and ``Zb`` a blank; any
-    other character is its code point in hexadecimal between ``Zx`` and ``Z``. So ``os/path.py``
-    becomes ``osZspathZdpy``, which can still be read, and :func:`decode_job_id` gives it back.
-    The result may be longer than the 128 characters that repositories allow by default; they
-    then say so, and a subclass may allow more by ``MAX_JOB_ID_LENGTH``.
+    Letters and digits are kept, except that ``Z`` begins an escape: ``ZZ`` is a ``Z``, ``Zd`` a
+    dot, ``Zu`` an underscore, ``Zm`` a hyphen (minus), ``Zs`` a slash and ``Zb`` a blank; any other
+    character is its code point in hexadecimal between ``Zx`` and ``Z``. So ``os/path.py`` becomes
+    ``osZspathZdpy``, which is still readable, and :func:`decode_job_id` converts it back. If the
+    result is longer than the 128 characters that repositories allow by default, they raise an
+    error; a subclass may allow more with ``MAX_JOB_ID_LENGTH``.
 
-    :param text: any text but the empty one, a file name for instance.
-    :raises ValueError: if the text is empty, since no job id is.
+    :param text: any text that is not empty, such as a file name.
+    :raises ValueError: if the text is empty, because job ids are not.
     """
     if not text:
-        raise ValueError("an empty text cannot become a job id; give each item a name")
+        raise ValueError("an empty text cannot be converted to a job id; use a name for each item")
     return "".join(c if c in _PLAIN else _SHORT.get(c) or f"Zx{ord(c):x}Z" for c in text)
 
 
 def decode_job_id(job: str) -> str:
-    """Give back the text that :func:`encode_job_id` made a job id of.
+    """Return the text that :func:`encode_job_id` converted to a job id.
 
     :param job: the job id.
-    :raises ValueError: if no text is encoded as this job id.
+    :raises ValueError: if it is not a result of :func:`encode_job_id`.
     """
 
     def character(escape: re.Match[str]) -> str:
@@ -77,7 +77,7 @@ def decode_job_id(job: str) -> str:
     try:
         text = _ESCAPES.sub(character, job)
     except (ValueError, OverflowError) as e:
-        raise ValueError(f"{job!r} was not made by encode_job_id()") from e
+        raise ValueError(f"{job!r} is not a result of encode_job_id()") from e
     if not text or encode_job_id(text) != job:
-        raise ValueError(f"{job!r} was not made by encode_job_id()")
+        raise ValueError(f"{job!r} is not a result of encode_job_id()")
     return text

@@ -1,7 +1,8 @@
-"""What the body of a job does to repositories while it runs.
+"""Tracking of a job function's operations on repositories while it runs.
 
-A task runs a body inside a :class:`JobScope`. Every repository reports to it what is published,
-and every call of a coroutine function of ours is noted, so that a forgotten ``await`` is found.
+A task runs a job's function inside a :class:`JobScope`. Every repository reports its publications
+to the scope, and every call of our coroutine functions is recorded, so that a missing ``await`` is
+detected.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ __all__ = [
 
 
 class JobScope(CallLog):
-    """Publications and calls of one job's body.
+    """The publications and calls of one job's function.
 
     :param task: the name of the task, for messages.
     :param job: the job.
     :param before_publish: called with the repository and the key before each publication by the
-        body; it refuses by raising. A publication may report more than once, if one method of a
-        repository calls another.
+        function; raises to reject it. It may be called more than once per publication, if one
+        method of a repository calls another.
     """
 
-    # Defaults of the class, because a scope is created for every job.
+    # Defaults on the class, because a scope is created for every job.
     before_publish: Callable[[Repository, str], None] | None = None
     ended = False
     _published_stores: dict[int, Repository] = {}  # noqa: RUF012 - replaced before it is written to
@@ -63,11 +64,11 @@ class JobScope(CallLog):
             self.before_publish = before_publish
 
     def enter(self) -> Token[Any]:
-        """Make this the scope of the current context; give the token to :meth:`leave`."""
+        """Set this scope in the current context, and return the token for :meth:`leave`."""
         return current_log.set(self)
 
     def leave(self, token: Token[Any]) -> None:
-        """End the scope: whatever still runs in its context can publish nothing any more."""
+        """End the scope: anything still running in its context can no longer publish."""
         self.ended = True
         current_log.reset(token)
 
@@ -78,19 +79,19 @@ class JobScope(CallLog):
 
         :param repository: the repository that holds the data, not a view of it.
         :param job: the key.
-        :raises NotAwaitedError: if the body has ended.
+        :raises NotAwaitedError: if the function has ended.
         """
         if self.ended:
             raise NotAwaitedError(
-                f"job {self.job!r} of {self.task} has ended, so {job!r} is not written to "
-                f"{repository!r} any more; await every asyncio task that the body creates"
+                f"job {self.job!r} of {self.task} has ended, so {job!r} can no longer be written "
+                f"to {repository!r}; await every asyncio task that the function creates"
             )
         if self.before_publish is not None:
             self.before_publish(repository, job)
         self.record_own_key(repository, job)
 
     def record_own_key(self, repository: Repository, job: str) -> None:
-        """Note whether a key that is about to be published is the job's own.
+        """Record the repository if the key that is about to be published is the job's own.
 
         :param repository: the repository that holds the data.
         :param job: the key.
@@ -101,19 +102,19 @@ class JobScope(CallLog):
             self._own_key_stores += (repository,)
 
     def record_publication(self, repository: Repository) -> None:
-        """Note that a key of a repository was published.
+        """Record that a key of a repository was published.
 
         :param repository: the repository that holds the data.
         """
-        # By id, because a third party's class need not be hashable; the values keep them alive.
+        # By id, because a third party's class may not be hashable; the values keep them alive.
         if not self._published_stores:
             self._published_stores = {}
         self._published_stores[id(repository)] = repository
 
     def wrote_to(self, repository: Repository) -> bool:
-        """Return whether the body published any key to a repository, or to one below a view.
+        """Return True if the function published any key to a repository, directly or by a view.
 
-        Another object that stands for the same place counts, too.
+        Publications to another repository object with the same identity count as well.
 
         :param repository: any repository.
         """
@@ -125,13 +126,13 @@ class JobScope(CallLog):
         return not self.published_identities().isdisjoint(store.identity for store in stores)
 
     def wrote_own_key(self, repository: Repository) -> bool:
-        """Return whether the body published the job's own key to a repository, or below a view.
+        """Return True if the function published the job's own key, directly or by a view.
 
         :param repository: any repository.
         """
         written = self._published_stores
         for own_store in self._own_key_stores:
-            if own_store is repository:  # mostly, and it is asked for each job
+            if own_store is repository:  # the usual case; this is called for each job
                 return id(own_store) in written
         if not self._own_key_stores and not self._remote_own_key_identities:
             return False
@@ -156,7 +157,7 @@ class JobScope(CallLog):
         )
 
     def published_identities(self) -> frozenset[str]:
-        """Return the identities of the repositories that were published to, as far as known."""
+        """Return the known identities of the repositories that were published to."""
         identities = (repository.identity for repository in self._published_stores.values())
         return self._remote_identities.union(
             identity for identity in identities if identity is not None
@@ -165,72 +166,72 @@ class JobScope(CallLog):
     def add_published(
         self, identities: frozenset[str], with_own_key: frozenset[str] = frozenset()
     ) -> None:
-        """Add what a body has published to in another process.
+        """Add publications that the function made in another process.
 
-        :param identities: what :meth:`published_identities` returned there.
-        :param with_own_key: what :meth:`identities_with_own_key` returned there.
+        :param identities: the result of :meth:`published_identities` there.
+        :param with_own_key: the result of :meth:`identities_with_own_key` there.
         """
         self._remote_identities |= identities
         self._remote_own_key_identities |= with_own_key
 
     def record_stream(self, stream: AtomicWriter[Any]) -> None:
-        """Note that a stream was opened for writing.
+        """Record that a stream was opened for writing.
 
         :param stream: the stream, whose ``publication`` reports to this scope.
         """
-        # Those that have ended are forgotten, because a body may write very many.
+        # Ended streams are discarded, because a function may write very many.
         self._open_streams = (*(other for other in self._open_streams if other.is_open), stream)
 
     # -- the end of the body ---------------------------------------------------------------------
 
     def has_unfinished_work(self) -> bool:
-        """Return whether a call has not ended, or a stream for writing is open."""
+        """Return True if a call has not ended, or a stream for writing is open."""
         return bool(self.unfinished()) or any(stream.is_open for stream in self._open_streams)
 
     async def wait_for_calls(self, links: Mapping[str, Repository]) -> None:
-        """Wait for calls that the body has made asyncio tasks of, at the end of the body.
+        """Wait for calls that the function runs as asyncio tasks, at its end.
 
-        :param links: the repositories that the body was given, by name, for messages.
+        :param links: the repositories passed to the function, by name, for messages.
         :raises NotAwaitedError: if a call was never awaited, or runs inside of another asyncio
             task and may publish something, or if a stream was not closed.
-        :raises Exception: whatever a call raises that is waited for.
+        :raises Exception: any exception of such a call.
         """
         while own_store := self._asyncio_tasks():
             await asyncio.wait(own_store)
             for task in own_store:
                 if not task.cancelled():
                     task.result()
-        await asyncio.sleep(0)  # for what an asyncio task awaits that has not begun
+        await asyncio.sleep(0)  # for calls awaited by an asyncio task that has not started
         self.check_awaited(links)
 
     def _asyncio_tasks(self) -> list[asyncio.Task[Any]]:
-        """List the asyncio tasks that run a call of the body and nothing else."""
+        """Return the asyncio tasks that consist of one call of the function."""
         calls = self.unfinished()
         return [task for task in asyncio.all_tasks() if task.get_coro() in calls] if calls else []
 
     def close_unawaited_calls(self, error: BaseException, links: Mapping[str, Repository]) -> None:
-        """Close the calls that never began, and name them in an error, of which they may be why.
+        """Close the calls that never started, and add a note about them to an error.
 
-        :param error: what the body raised.
-        :param links: the repositories that the body was given, by name.
+        :param error: the exception of the function, which the missing ``await`` may have caused.
+        :param links: the repositories passed to the function, by name.
         """
         calls = self.unfinished()
         created = [c for c in calls if inspect.getcoroutinestate(c) == inspect.CORO_CREATED]
         if created:
-            with suppress(RuntimeError):  # no loop runs, so there are no asyncio tasks
+            with suppress(RuntimeError):  # without a running loop there are no asyncio tasks
                 begun = {task.get_coro() for task in asyncio.all_tasks()}
                 created = [call for call in created if call not in begun]
         if created:
             named = _join_calls([describe_call(call, links) for call in created])
-            error.add_note(f"{named} was called and not awaited.")
+            error.add_note(f"{named} was called but not awaited.")
         for call in created:
             call.close()
 
     def check_awaited(self, links: Mapping[str, Repository]) -> None:
-        """Check that every call of the body has ended, and close those that never began.
+        """Check that every call of the function has ended, and close those that never started.
 
-        :param links: the repositories that the body was given, by name, for messages.
-        :raises NotAwaitedError: naming the calls that have not, or the streams that are open.
+        :param links: the repositories passed to the function, by name, for messages.
+        :raises NotAwaitedError: with the calls that have not ended, or the streams that are open.
         """
         unawaited: list[str] = []
         running: list[str] = []
@@ -242,7 +243,7 @@ class JobScope(CallLog):
                 running.append(describe_call(call, links))
         if unawaited:
             raise NotAwaitedError(
-                f"{_join_calls(unawaited)} was called and never awaited, so it did nothing; "
+                f"{_join_calls(unawaited)} was called but never awaited, so it did nothing; "
                 "write `await` before it"
             )
         if running:
@@ -253,8 +254,8 @@ class JobScope(CallLog):
         unclosed = [f"{stream!r}" for stream in self._open_streams if stream.is_open]
         if unclosed:
             raise NotAwaitedError(
-                f"{_join_calls(unclosed)} was not closed when the function returned, so nothing of "
-                "it is published; write `async with await repository.open(...) as stream`, and "
+                f"{_join_calls(unclosed)} was not closed when the function returned, so its data "
+                "is not published; write `async with await repository.open(...) as stream`, and "
                 "await every asyncio task that writes to a stream"
             )
 
@@ -262,7 +263,7 @@ class JobScope(CallLog):
 _READ_METHODS = frozenset(
     {"contains", "digest", "info", "info_all", "info_many", "keys", "read", "readline", "translate"}
 )
-"""Methods that change nothing, so that a job may end without their end."""
+"""Methods that change nothing, so that a job may end before they do."""
 
 MAX_NAMED_CALLS = 3
 
@@ -274,7 +275,7 @@ def _join_calls(calls: list[str]) -> str:
 
 
 def describe_call(call: CoroutineType[Any, Any, Any], links: Mapping[str, Repository]) -> str:
-    """Name a call that has not ended: the link or object, the method and the job.
+    """Return the text of a call that has not ended: the link or object, the method and the job.
 
     :param call: the coroutine that it created.
     :param links: repositories by the names to use for them.
@@ -288,12 +289,12 @@ def describe_call(call: CoroutineType[Any, Any, Any], links: Mapping[str, Reposi
 
 
 def current_scope() -> JobScope | None:
-    """Return the scope of the job whose body runs in this context, or None."""
-    return cast("JobScope | None", current_log.get())  # nothing else makes logs
+    """Return the scope of the job whose function runs in this context, or None."""
+    return cast("JobScope | None", current_log.get())  # only job scopes are set as logs
 
 
 def written_stores(repository: Repository) -> Iterator[Repository]:
-    """Iterate a repository and, if it is a view, those that are written through it.
+    """Yield a repository and, if it is a view, the repositories that are written through it.
 
     :param repository: any repository.
     """
@@ -306,7 +307,7 @@ def written_stores(repository: Repository) -> Iterator[Repository]:
 
 
 class Publication:
-    """Reports to a scope when a stream that was opened in it publishes.
+    """Reports the publication of a stream to the scope in which it was opened.
 
     :param scope: the scope.
     :param repository: the repository.
@@ -321,19 +322,19 @@ class Publication:
         self.job = job
 
     def begin(self) -> None:
-        """Check the publication, before it takes effect."""
+        """Check the publication that is about to take effect."""
         self.scope.check_publication(self.repository, self.job)
 
     def end(self) -> None:
-        """Note the publication, which has taken effect."""
+        """Record the publication that has taken effect."""
         self.scope.record_publication(self.repository)
 
 
 def instrument_methods(cls: type) -> None:
-    """Have the coroutine methods that a class of repositories defines report to scopes.
+    """Wrap the coroutine methods that a class of repositories defines to report to scopes.
 
-    A scope learns of each call, of what ``dump`` and ``mkdir`` publish, and of what is published
-    by the streams that ``open`` returns.
+    A scope records each call, the publications of ``dump`` and ``mkdir``, and those of the streams
+    that ``open`` returns.
 
     :param cls: the class.
     """
@@ -368,10 +369,10 @@ async def _open(function: Any, self: Repository, /, *args: Any, **kwargs: Any) -
 
 
 _WRAPPERS = {"dump": _publish, "mkdir": _publish, "open": _open}
-"""What runs a method inside a scope, if more than the call is noted."""
+"""Wrappers of methods within a scope, if more than the call is recorded."""
 
 
 def _job_argument(args: Any, kwargs: Any) -> str:
-    """Return the job of a call, which is the first argument by contract."""
+    """Return the job of a call, which is the first argument by convention."""
     job: str = kwargs["job"] if "job" in kwargs else args[0]
     return job

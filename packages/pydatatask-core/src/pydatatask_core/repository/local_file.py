@@ -29,16 +29,16 @@ __all__ = ["check_local_file", "download", "open_local", "upload"]
 log = logging.getLogger("pydatatask.repository")
 
 CHUNK_SIZE_BYTES = 1 << 18
-"""How much of a value is copied at once."""
+"""Number of bytes that are copied at once."""
 
 
 @asynccontextmanager
 async def download(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
-    """Copy a value to a private file, which is removed afterwards.
+    """Return a context manager with a private copy of a value, which is removed at the end.
 
     :param repo: the repository.
     :param job: the key.
-    :raises JobNotFoundError: if it is not there.
+    :raises JobNotFoundError: if the value does not exist.
     """
     async with _private_folder(repo, job) as folder:
         path = folder / repo.local_name(job)
@@ -52,11 +52,13 @@ async def download(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]
 
 @asynccontextmanager
 async def upload(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
-    """Write what a block leaves in a private file to a repository, unless the block raises.
+    """Return a context manager with a path, whose file is written to the repository at the end.
+
+    If the block raises, nothing is written.
 
     :param repo: the repository.
     :param job: the key.
-    :raises LocalFileMissingError: if the block has not created the file.
+    :raises LocalFileMissingError: if the block did not create the file.
     """
     async with _private_folder(repo, job) as folder:
         path = folder / repo.local_name(job)
@@ -72,20 +74,20 @@ async def upload(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
 
 @asynccontextmanager
 async def open_local(repo: BlobRepository, job: str, mode: BlobMode) -> AsyncGenerator[Any, None]:
-    """Open the local file of a value as a file of Python."""
+    """Open the local file of a value as an ordinary Python file."""
     async with repo.local_file(job, mode) as path, _open(path, mode) as file:
         yield file
 
 
 @asynccontextmanager
 async def _open(path: Path, mode: BlobMode) -> AsyncGenerator[IO[Any], None]:
-    """Open a file, and close it even if this is cancelled while it is opened."""
+    """Open a file, and close it even if cancelled while it is being opened."""
     files: list[IO[Any]] = []
 
     def open_file() -> None:
         if mode.endswith("b"):
             files.append(path.open(mode))
-        else:  # text as everywhere: UTF-8, newlines as they are
+        else:  # as in all text streams: UTF-8, newlines not translated
             files.append(path.open(mode, encoding="utf-8", newline="\n"))
 
     try:
@@ -97,12 +99,12 @@ async def _open(path: Path, mode: BlobMode) -> AsyncGenerator[IO[Any], None]:
 
 
 def check_local_file(path: Path, repo: BlobRepository, job: str) -> None:
-    """Check that a block has created its file.
+    """Raise if a block did not create its file.
 
     :param path: the file.
-    :param repo: the repository that it is for.
+    :param repo: the repository for which the file is meant.
     :param job: the key.
-    :raises LocalFileMissingError: if it has not.
+    :raises LocalFileMissingError: if it is missing or not a regular file.
     """
     try:
         mode = os.lstat(path).st_mode
@@ -116,7 +118,7 @@ def check_local_file(path: Path, repo: BlobRepository, job: str) -> None:
 
 @asynccontextmanager
 async def _private_folder(repo: BlobRepository, job: str) -> AsyncGenerator[Path, None]:
-    # Its name is chosen here, so that it is removed even if this is cancelled while it is created.
+    # The name is chosen here, so the folder is removed even if cancelled while it is created.
     folder = Path(tempfile.gettempdir(), f"pydatatask-{os.urandom(16).hex()}")
     try:
         with _errors(repo, f"create a local file for job {job!r}"):

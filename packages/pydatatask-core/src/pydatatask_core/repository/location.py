@@ -1,4 +1,4 @@
-"""Where repositories store their values, compared by identity instead of by spelling."""
+"""The storage locations of repositories, compared by identity instead of by spelling."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]", "localhost.loca
 
 
 class Location(NamedTuple):
-    """The entries of a folder, bucket, collection, ... that a repository calls its jobs.
+    """The entries of a folder, bucket, collection, ... that are the jobs of a repository.
 
     The value of a job is the entry ``prefix + job + suffix``.
     """
 
     store: Hashable
-    """Identifies the folder, bucket or collection, however it is spelled."""
+    """The identity of the folder, bucket or collection, independent of its spelling."""
 
     prefix: str = ""
-    """The text before a job id in the name of its entry."""
+    """The text before the job id in the name of an entry."""
 
     suffix: str = ""
-    """The text after it."""
+    """The text after the job id in the name of an entry."""
 
     ignores_case: bool = False
-    """Whether two names that differ in case only are the same entry."""
+    """True if two names that differ only in case are the same entry."""
 
     holds_folders: bool = False
-    """Whether a folder in ``store`` can be a job."""
+    """True if a folder in ``store`` can be a job."""
 
     parents: tuple[tuple[Hashable, str], ...] = ()
-    """Each folder that ``store`` is in, and the name of the entry there that leads to it."""
+    """Each folder that contains ``store``, and the name of the entry in it that leads to it."""
 
     def job_in(self, name: str) -> str | None:
         """Return the part of an entry's name that would be the job id, or None.
@@ -61,7 +61,7 @@ def canonical_host(host: str) -> str:
 
 
 def is_same_location(one: Location, other: Location) -> bool:
-    """Determine whether a job of two repositories has the same entry in both.
+    """Return True if a job has the same entry in two repositories.
 
     :param one: the location of the first.
     :param other: the location of the second.
@@ -75,13 +75,13 @@ def is_same_location(one: Location, other: Location) -> bool:
 
 
 def shared_entry(one: Repository, other: Repository) -> tuple[str, str] | None:
-    """Find two jobs, one of each repository, that are one entry; None if there are none.
+    """Return two jobs, one of each repository, that are the same entry, or None.
 
-    Repositories of one place share every job. Others may share entries all the same: in one folder
-    ``a`` with the extension ``.yaml`` is ``a.yaml`` without one, where job ids may have dots.
+    Repositories at the same location share every job, but others may share entries as well: in one
+    folder, ``a`` with the extension ``.yaml`` is ``a.yaml`` without one, if job ids may have dots.
 
     :param one: the first repository.
-    :param other: the second, not in the same place.
+    :param other: the second, which is not at the same location.
     """
     locations = one.location, other.location
     if locations[0].store != locations[1].store:

@@ -1,4 +1,4 @@
-"""Repositories that live in memory and vanish when the process ends."""
+"""Repositories in memory, whose content is lost when the process ends."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ __all__ = ["InProcessBlobRepository", "InProcessBlobStream", "InProcessMetadataR
 
 
 class _InProcessRepository(Repository):
-    """What repositories in memory share: the dict, and knowing whether its keys have changed.
+    """Base class of the repositories in memory: the dict, and detection of changes of its keys.
 
-    A dict that was given is the user's: it is used as it is, and it may change behind our back.
+    A dict that was passed in belongs to the user: it is used directly, and may be changed by the
+    user at any time.
     """
 
     looks_up_locally = True
@@ -44,14 +45,14 @@ class _InProcessRepository(Repository):
 
     @property
     def data(self) -> dict[str, Any]:
-        """The dict that holds everything; it may be changed by hand."""
+        """The dict with all values; it may be changed directly."""
         self._shared = True
         return self._data
 
     async def keys(self) -> frozenset[str]:
         data = self._data
         if self._dirty or len(data) != self._size or (self._shared and not self._unchanged()):
-            # What came in by our own methods was checked then.
+            # Names that were added by our own methods were checked then.
             self._keys = frozenset(self.valid_names(list(data)) if self._shared else data)
             self._size = len(data)
             self._dirty = False
@@ -93,7 +94,7 @@ class _InProcessRepository(Repository):
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            f"{self!r} lives in the memory of one process and cannot travel to another; "
+            f"{self!r} lives in the memory of one process and cannot be sent to another; "
             "use a repository in files or on a server instead"
         )
 
@@ -104,14 +105,14 @@ _ABSENT: Any = object()
 class InProcessMetadataRepository(_InProcessRepository, MetadataRepository):
     """A metadata repository which stores all its values in a dict.
 
-    It takes any Python object as a value, not only metadata. Lists and dicts are copied on their
-    way in and out, so that what a caller does to them later does not change what is stored.
+    It accepts any Python object as a value, not only metadata. Lists and dicts are copied when they
+    are stored and returned, so later changes by the caller do not change the stored value.
 
     :param data: the dict to use; a new one by default.
     """
 
     async def info(self, job: str) -> Any:
-        """Give the value, or None if there is none."""
+        """Return the value, or None if there is none."""
         self.check_job_id(job)
         return copy_metadata(self._data.get(job))
 
@@ -141,7 +142,7 @@ class InProcessBlobRepository(_InProcessRepository, BlobRepository):
     """
 
     async def info(self, job: str) -> None:
-        """There is no templating info for an in-process blob."""
+        """Return None: an in-process blob has no info for templates."""
         self.check_job_id(job)
 
     async def info_all(self) -> dict[str, Any]:
@@ -162,8 +163,8 @@ class InProcessBlobStream(AtomicWriter[bytes]):
     """A stream returned from ``InProcessBlobRepository.open``. Do not construct this manually.
 
     :param repo: the repository that holds the blob.
-    :param job: whose blob it is.
-    :param write: whether it begins empty and becomes the value when it is closed.
+    :param job: the job of the blob.
+    :param write: whether the stream is for writing and its data becomes the value on ``close``.
     """
 
     def __init__(self, repo: InProcessBlobRepository, job: str, write: bool = False) -> None:

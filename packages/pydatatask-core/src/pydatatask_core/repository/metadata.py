@@ -1,4 +1,4 @@
-"""Repositories whose values are small and structured."""
+"""Repositories of small structured values."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class MetadataRepository(Repository, ABC):
 
     The data model is that of safe YAML: None, bool, int, float, str, bytes, ``date`` and
     ``datetime`` (aware or naive); dicts with these as keys; sets of these; lists of all of these;
-    and ordered pairs, which are a list of tuples of two. ``info`` returns a value equal to the one
-    that was dumped, and what ``info`` returns can be dumped again. Numbers, booleans and texts of
-    NumPy are stored as Python's. Anything else is refused before it is written, with the
-    conversion to write.
+    and ordered pairs, which are lists of 2-tuples. ``info`` returns a value equal to the one that
+    was dumped, and a value from ``info`` can be dumped again. Numbers, booleans and strings of
+    NumPy are converted to Python's. Any other value is rejected before it is written, with an error
+    that names the conversion to use.
     """
 
     @abstractmethod
@@ -33,27 +33,27 @@ class MetadataRepository(Repository, ABC):
 
     @abstractmethod
     async def dump(self, job: str, data: Any) -> None:
-        """Insert data into the repository with key job, in one step.
+        """Insert data into the repository with key job, atomically.
 
         :param job: the key.
-        :param data: the value, of the data model above.
-        :raises UnsupportedValueError: if the value would not come back equal.
+        :param data: a value of the data model above.
+        :raises UnsupportedValueError: if the value would not be read back equal.
         """
 
 
 def encode_checked(
     job: str, repository: Repository, data: Any, encode: Callable[[Any], bytes]
 ) -> bytes:
-    """Turn a value of the data model into bytes, or refuse it.
+    """Encode a value of the data model as bytes, or raise.
 
-    :param encode: writes it in some format.
-    :raises UnsupportedValueError: naming what of the value would not come back as it is.
+    :param encode: the encoder of the format.
+    :raises UnsupportedValueError: if the value would not be read back equal.
     """
     try:
         return encode(to_data_model(job, repository, data))
     except UnicodeEncodeError as e:
         character = e.object[e.start]
-        problem = f"it has a string with {character!r}, which is half a character"
+        problem = f"it has a string with {character!r}, which is half of a surrogate pair"
         raise UnsupportedValueError(job, repository, problem) from e
     except RecursionError as e:
         raise UnsupportedValueError(job, repository, "it is nested too deeply") from e

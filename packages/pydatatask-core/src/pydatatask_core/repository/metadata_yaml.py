@@ -1,4 +1,4 @@
-"""Metadata as YAML: for people, and for repositories that have no format of their own."""
+"""Metadata as YAML, for display, and for repositories without a format of their own."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ __all__ = ["decode_metadata", "encode_metadata"]
 
 
 def encode_metadata(job: str, repository: Repository, data: Any) -> bytes:
-    """Write a value of the data model as YAML, so that :func:`decode_metadata` gives it back.
+    """Encode a value of the data model as YAML, so that :func:`decode_metadata` returns it.
 
-    :param job: whose value it is, for the message.
-    :param repository: where it is meant for.
+    :param job: the job of the value, for the message.
+    :param repository: the repository of the value, for the message.
     :param data: the value.
-    :raises UnsupportedValueError: if it would not come back as it is.
+    :raises UnsupportedValueError: if the value would not be read back equal.
     """
     from .encoded.codecs import yaml_codec as codec
 
@@ -29,12 +29,12 @@ def encode_metadata(job: str, repository: Repository, data: Any) -> bytes:
 
 
 def decode_metadata(job: str, repository: Repository, data: bytes) -> Any:
-    """Read a value that somebody wrote as YAML, of which JSON is a part.
+    """Decode a value that a user wrote as YAML or JSON (a subset of YAML).
 
-    :param job: whose value it is, for the message.
-    :param repository: where it is meant for.
-    :param data: the text, UTF-8.
-    :raises MalformedValueError: if it does not parse, naming line and column.
+    :param job: the job of the value, for the message.
+    :param repository: the repository of the value, for the message.
+    :param data: the text, in UTF-8.
+    :raises MalformedValueError: if it cannot be parsed; the message has the line and column.
     """
     from .encoded.codecs import yaml_codec as codec
 

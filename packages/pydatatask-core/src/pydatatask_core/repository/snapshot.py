@@ -1,8 +1,7 @@
-"""Set algebra over repositories, on one listing of each.
+"""Set algebra over repositories, based on one listing of each.
 
-Readiness is computed on keys, and on values only for the jobs that are left (DESIGN: "keys
-first, values last"). A :class:`Snapshot` asks each leaf repository once; a :class:`View`
-answers out of it.
+Readiness is computed from keys, and values are read only for the jobs that remain. A
+:class:`Snapshot` lists each leaf repository once; a :class:`View` computes its keys from it.
 """
 
 from __future__ import annotations
@@ -30,31 +29,31 @@ __all__ = ["Snapshot", "View"]
 
 
 class Snapshot:
-    """The keys of every repository as they were found once.
+    """The keys of every repository as listed at one time.
 
-    A listing that failed is remembered as well, so that each task that depends on it learns of it.
+    A failed listing is cached as well, so that each task that depends on it gets the error.
     """
 
     def __init__(self) -> None:
-        # By id, since a third party's class need not be hashable; the tasks keep them alive.
+        # By id, because a third party's class may not be hashable; the tasks keep them alive.
         self._keys_by_repository: dict[int, AbstractSet[str] | Exception] = {}
         self.round = object()
-        """The same for this listing and its :attr:`negated`, another for any other."""
+        """The same object in this snapshot and in :attr:`negated`, and in no other."""
         self.unknown_is_present = False
-        """Whether a job counts as present if nothing can be said of it."""
+        """True if a job counts as present when its presence is unknown."""
 
     @property
     def negated(self) -> Snapshot:
-        """This listing for what holds jobs back, where not to know has to hold them back, too."""
+        """This snapshot for repositories that block jobs: a job of unknown presence is blocked."""
         other = copy(self)
         other.unknown_is_present = not self.unknown_is_present
         return other
 
     async def keys(self, repo: Repository) -> AbstractSet[str]:
-        """Give exactly the jobs that are in a repository.
+        """Return exactly the jobs that are in a repository.
 
         :param repo: any repository.
-        :raises Exception: whatever kept a repository it depends on from being listed.
+        :raises Exception: the error of listing it or a repository that it depends on.
         """
         if is_view(repo):
             return await repo.keys_from(self)
@@ -71,68 +70,68 @@ class Snapshot:
         return keys
 
     async def candidates(self, repo: Repository) -> AbstractSet[str]:
-        """Give the jobs that may be in a repository, for all that keys alone can say."""
+        """Return the jobs that may be in a repository, according to keys alone."""
         return await (repo.candidates(self) if is_view(repo) else self.keys(repo))
 
     async def select(self, repo: Repository, jobs: AbstractSet[str]) -> AbstractSet[str]:
-        """Give those of the jobs that are in a repository.
+        """Return those of the jobs that are in a repository.
 
         :param repo: any repository.
-        :param jobs: which jobs to ask about.
+        :param jobs: the jobs to check.
         """
         if is_view(repo):
             return await repo.select(jobs, self)
         keys = await self.keys(repo)
-        # Mostly these are candidates, and to see that they are all there takes a third of a copy.
+        # Usually all candidates are there, and checking that takes a third of the time of a copy.
         return jobs if jobs <= keys else jobs & keys
 
 
 class View(Repository):
-    """A repository whose keys follow from those of others. It never caches a listing.
+    """A repository whose keys are computed from those of others. It never caches a listing.
 
-    A subclass gives :attr:`children`, :meth:`candidates` and :meth:`select`; where membership
-    depends on more than keys it says so by :attr:`depends_on_values`.
+    A subclass provides :attr:`children`, :meth:`candidates` and :meth:`select`, and
+    :attr:`depends_on_values` if membership depends on more than keys.
     """
 
     @property
     @abstractmethod
     def children(self) -> Mapping[str, Repository]:
-        """The repositories it is made of, by name."""
+        """The repositories of which it is composed, by name."""
 
     @property
     def written_children(self) -> Iterable[Repository]:
-        """Those of :attr:`children` that are written through this view."""
+        """The :attr:`children` that are written through this view."""
         return self.children.values()
 
     @abstractmethod
     async def candidates(self, snapshot: Snapshot) -> AbstractSet[str]:
         """Return an upper bound of the keys, without values; exact unless ``depends_on_values``.
 
-        Every child is asked, whether its answer matters or not: so what remembers something about
-        jobs learns which have vanished.
+        Every child is asked, even if its result does not matter, so that children which remember
+        verdicts on jobs notice that jobs have disappeared.
         """
 
     @abstractmethod
     async def select(self, jobs: AbstractSet[str], snapshot: Snapshot) -> AbstractSet[str]:
-        """Give exactly those of the jobs that are present; called after :meth:`candidates`."""
+        """Return exactly those of the jobs that are present; called after :meth:`candidates`."""
 
     @property
     def depends_on_values(self) -> bool:
-        """Whether membership depends on anything but the keys of the leaves."""
+        """True if membership depends on anything but the keys of the leaves."""
         return any(membership_depends_on_values(child) for child in self.children.values())
 
     @property
     def volatile(self) -> bool:
-        """Whether the answer may change although the listings of all leaves have not."""
+        """True if the keys may change although the listings of all leaves have not."""
         return any(is_view(c) and c.volatile for c in self.children.values())
 
     def listed_leaves(self) -> Iterator[Repository]:
-        """Iterate the leaves whose listing the answer needs."""
+        """Yield the leaves whose listings are needed to compute the keys."""
         for child in self.children.values():
             yield from leaves(child)
 
     async def keys_from(self, snapshot: Snapshot) -> AbstractSet[str]:
-        """Give the keys as they follow from a listing."""
+        """Return the keys, computed from a snapshot."""
         candidates = await self.candidates(snapshot)
         return (
             await self.select(candidates, snapshot)
@@ -144,7 +143,7 @@ class View(Repository):
         return await self.keys_from(Snapshot())
 
     def check_job_id(self, job: str) -> None:
-        """Refuse a name that is no job id for any of the repositories below."""
+        """Raise if the name is not a valid job id for any of the children."""
         error = None
         for child in self.children.values():
             try:
@@ -156,45 +155,45 @@ class View(Repository):
         super().check_job_id(job)
 
     async def filter_jobs(self, iterator: AsyncIterable[str]) -> AsyncIterator[str]:
-        """Let everything pass; the leaves have filtered, each by its own rule."""
+        """Yield every name, because the leaves have already filtered by their own rules."""
         async for job in iterator:
             yield job
 
     async def unfiltered_iter(self) -> AsyncGenerator[str, None]:
-        # Not by keys(), which in a subclass that changes the iteration is made of this.
+        # Not with keys(), because that uses this method in a subclass that changes iteration.
         for job in await self.keys_from(Snapshot()):
             yield job
 
     async def validate(self) -> None:
-        """Validate the repositories that are written to through this one."""
+        """Validate the repositories that are written through this view."""
         for child in self.written_children:
             await child.validate()
 
     async def visibility_delay(self) -> float:
-        """Return the longest delay of the repositories below."""
+        """Return the longest delay of the children."""
         return max([await child.visibility_delay() for child in self.children.values()], default=0)
 
     @property
     def identity(self) -> str | None:
-        """A combinator stores nothing itself; its children say where the data lives."""
+        """None, because a view stores nothing itself; its children have identities."""
         return None
 
 
 def is_view(repo: Repository) -> TypeGuard[View]:
-    """Tell whether the keys of a repository follow from a listing of others.
+    """Return True if the keys of a repository are computed from a snapshot of others.
 
-    A subclass of a combinator that lists in a way of its own is a leaf.
+    A subclass of a view that overrides ``keys`` is a leaf.
     """
     return isinstance(repo, View) and type(repo).keys is View.keys
 
 
 def membership_depends_on_values(repo: Repository) -> bool:
-    """Tell whether membership in a repository depends on more than keys."""
+    """Return True if membership in a repository depends on more than keys."""
     return is_view(repo) and repo.depends_on_values
 
 
 def leaves(repo: Repository) -> Iterator[Repository]:
-    """Iterate the leaf repositories whose listing a repository needs; some may come twice."""
+    """Yield the leaf repositories whose listings a repository needs; some may occur twice."""
     if is_view(repo):
         yield from repo.listed_leaves()
     else:

@@ -1,4 +1,4 @@
-"""Jobs of which a view cannot say whether it has them."""
+"""Jobs whose membership in a view is unknown."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 __all__ = ["UndecidedJobs"]
 
 MAX_NAMED_JOBS = 10
-"""How many of the jobs that turn out to be doubtful at once have a message of their own."""
+"""Number of newly undecided jobs that are logged one by one."""
 
 log = logging.getLogger("pydatatask.repository")
 
 
 class UndecidedJobs:
-    """The jobs of a view whose value is malformed: each is told of once, and asked for again.
+    """The jobs of a view whose values are malformed: each is logged once, and checked every round.
 
     :param view: the view, for the messages.
     """
@@ -29,15 +29,15 @@ class UndecidedJobs:
         self._last_round: set[str] = set()
 
     def start_round(self) -> None:
-        """Begin a new round, in which what is not doubtful again is forgotten."""
+        """Start a new round; jobs that are not undecided again are discarded."""
         self._last_round, self._jobs = self._jobs, set()
 
     def add(self, problems: Problems) -> None:
-        """Note the jobs that turned out to be doubtful, and why."""
+        """Add undecided jobs with their problems, and log the new ones."""
         new = [job for job in problems if job not in self._jobs and job not in self._last_round]
         for job in new[:MAX_NAMED_JOBS]:
             log.warning(
-                "%r: it is not known whether job %r is in it: %s",
+                "%r: it is unknown whether job %r is in it: %s",
                 self._view,
                 job,
                 problems[job],
@@ -45,7 +45,7 @@ class UndecidedJobs:
             )
         if len(new) > MAX_NAMED_JOBS:
             log.warning(
-                "%r: nor is it known of %d more jobs, %r for one",
+                "%r: the same is unknown of %d more jobs, for example %r",
                 self._view,
                 len(new) - MAX_NAMED_JOBS,
                 new[MAX_NAMED_JOBS],

@@ -15,7 +15,7 @@ _MAX_QUANTITY_CHARACTERS = 1000
 EXACT = Context(
     prec=4 * _MAX_PLACES, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation]
 )
-"""A context in which sums and products of quantities are exact, whatever the global context is."""
+"""An arithmetic context with exact sums and products, independent of the global context."""
 
 _PREFIXES = "kMGTPE"
 _MULTIPLIERS = {

@@ -1,4 +1,4 @@
-"""What repositories share whose members are the entries of a local folder."""
+"""Base class of repositories whose members are the entries of a local folder."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ log = logging.getLogger("pydatatask.repository")
 class FileRepositoryBase(Repository, ABC):
     """A local directory where each job is an entry: its name, then optionally an extension.
 
-    This is an abstract base class for other file repositories which have more to say about what
-    is found at these paths. A folder that does not exist is an empty repository; writing creates
-    it. A relative path is relative to the working directory at the time of each operation.
+    This is an abstract base class; subclasses define the kind and content of the entries. A folder
+    that does not exist is an empty repository; writing creates it. A relative path is relative to
+    the working directory at the time of each operation.
 
-    A symbolic link counts as what it leads to, and not at all if it leads nowhere, unless
-    ``follow_links`` is False. Entries whose
-    names begin with a dot are passed over in silence; what is being written has such a name.
+    A symbolic link counts as its target, and is ignored if the target does not exist, unless
+    ``follow_links`` is False. Entries whose names begin with a dot are ignored silently; unfinished
+    values have such names.
 
     :param basedir: the folder.
-    :param extension: what the names of the entries end with after the job id, with its dot.
-    :param case_insensitive: whether names match ignoring case, extension included. The spelling
-        that is found is the job id; asking for another spelling finds it, too, and writing to
-        another spelling replaces its value. Two entries that differ in case only are refused by
-        :meth:`validate`. To look for a job that is not there costs a listing.
-    :param durable: whether what is written, and its removal, survives a power cut.
-    :param follow_links: whether a symbolic link in the folder counts as the entry that it leads to.
-        If not, it is no member and is never opened nor removed; a new value replaces it. Choose
-        False where others may write to the folder, who could make this process read any file. The
+    :param extension: the suffix of the entry names after the job id, including the dot.
+    :param case_insensitive: whether names match ignoring case, including the extension. The
+        spelling on disk is the job id; other spellings find it as well, and writing to another
+        spelling replaces its value. :meth:`validate` rejects two entries that differ only in case.
+        A lookup of a missing job costs a listing.
+    :param durable: whether written values, and deletions, survive a power failure.
+    :param follow_links: whether a symbolic link in the folder counts as its target. If False, links
+        are not members and are never opened or removed; a new value replaces a link. Use False if
+        others may write to the folder, because they could make this process read any file. The
         folder itself may be a link in any case.
     :raises TypeError: if an argument has the wrong type.
-    :raises RepositoryConfigurationError: if one can never work.
+    :raises RepositoryConfigurationError: if an argument can never work.
     """
 
     looks_up_locally = True
@@ -84,8 +84,8 @@ class FileRepositoryBase(Repository, ABC):
         check_flags(
             owner, case_insensitive=case_insensitive, durable=durable, follow_links=follow_links
         )
-        # pathlib takes longer to import than all of this module. What only an operation needs is
-        # imported there as well, here and in `file`: a seventh of what `import pydatatask` takes.
+        # Importing pathlib takes longer than all of this module. Modules that only operations need
+        # are imported there, here and in `file`: this is a seventh of `import pydatatask`.
         from pathlib import Path
 
         self.basedir = Path(self._raw_basedir)
@@ -98,13 +98,13 @@ class FileRepositoryBase(Repository, ABC):
         if case_insensitive:
             from .fs.casefold import CasefoldedFolder as folder
         self._folder = folder(str(self.basedir), extension, self._kind)
-        # Room is left for the name that an entry has while it is written.
+        # Leaves room for the temporary name of an entry while it is written.
         longest = PATH_MAX - len(os.fsencode(self._raw_basedir)) - len(temporary_name(""))
         self._max_job_id_bytes = min(NAME_MAX, longest) - len(os.fsencode(extension))
         self._last_listing: tuple[Stamp | None, frozenset[str]] = _NO_LISTING
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep the bulk look-up true where a subclass has an info of its own."""
+        """Reset the inherited ``info_many`` if a subclass overrides ``info``."""
         super().__init_subclass__(**kwargs)
         if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
             cls.info_many = Repository.info_many  # type: ignore[method-assign]
@@ -112,16 +112,16 @@ class FileRepositoryBase(Repository, ABC):
     def check_job_id(self, job: str) -> None:
         super().check_job_id(job)
         if len(job) > self._max_job_id_bytes or len(os.fsencode(job)) > self._max_job_id_bytes:
-            rule = f"with the extension {self.extension!r} its file name, or path, is too long"
+            rule = f"with the extension {self.extension!r}, its file name or path is too long"
             raise InvalidJobIdError(job, self, rule)
         if not job or "/" in job or "\0" in job:
             raise InvalidJobIdError(
-                job, self, "a file name has characters, none of them '/' or NUL"
+                job, self, "a file name must not be empty, nor contain '/' or NUL"
             )
         if job + self.extension in (".", ".."):
-            raise InvalidJobIdError(job, self, "this is the name of a folder itself")
+            raise InvalidJobIdError(job, self, "it has a special meaning as a path")
         if job[0] == "." and is_temporary(job + self.extension):
-            raise InvalidJobIdError(job, self, "names like this one are kept for unfinished values")
+            raise InvalidJobIdError(job, self, "such names are reserved for unfinished values")
 
     @property
     def plain_job_id_length(self) -> int:
@@ -140,11 +140,11 @@ class FileRepositoryBase(Repository, ABC):
         return await asyncio.to_thread(self._keys)
 
     def fullpath(self, job: str) -> Path:
-        """Construct the full local path of the file corresponding to job.
+        """Return the full local path of the file corresponding to job.
 
-        With ``case_insensitive`` this looks for it in the folder, and so takes its time.
+        With ``case_insensitive`` this searches the folder, which may be slow.
 
-        :param job: the key, whether it is there or not.
+        :param job: the key; it need not exist.
         """
         self.check_job_id(job)
         try:
@@ -154,15 +154,15 @@ class FileRepositoryBase(Repository, ABC):
         except AmbiguousName as e:
             names = " and ".join(repr(os.path.basename(path)) for path in e.paths)
             raise AmbiguousJobError(
-                f"{self!r}: job {job!r} can be {names}; use one of these"
+                f"{self!r}: job {job!r} is ambiguous: it matches {names}; use one of these names"
             ) from e
 
     async def info(self, job: str) -> Any:
-        """Give the absolute path of the corresponding file as a string.
+        """Return the absolute path of the corresponding file as a string.
 
-        Absolute, since whatever a template hands it to runs in a folder of its own.
+        It is absolute because commands in templates run in a folder of their own.
 
-        :raises StoreError: if a symbolic link is there that is not followed.
+        :raises StoreError: if the path is a symbolic link and links are not followed.
         """
         if self.case_insensitive or not self.follow_links or not os.path.isabs(self._raw_basedir):
             return (await asyncio.to_thread(self._paths, [job]))[job]
@@ -175,9 +175,9 @@ class FileRepositoryBase(Repository, ABC):
         return await asyncio.to_thread(self._is_missing)
 
     async def visibility_delay(self) -> float:
-        """Return 60 where the folder is on a shared or remote file system (NFS, sshfs), else 0.
+        """Return 60 if the folder is on a shared or remote file system (NFS, sshfs), else 0.
 
-        The clients of such file systems keep what they know of a folder for up to a minute.
+        Clients of such file systems cache the content of a folder for up to a minute.
         """
         from .fs.shared_fs import VISIBILITY_DELAY_SECONDS, is_shared
 
@@ -185,10 +185,10 @@ class FileRepositoryBase(Repository, ABC):
         return VISIBILITY_DELAY_SECONDS if shared else 0.0
 
     async def validate(self) -> None:
-        """Create the folder, try it out, and remove what writers that died have left in it.
+        """Create the folder, check that it is usable, and remove the remains of dead writers.
 
         :raises RepositoryConfigurationError: if the folder cannot be listed or written to.
-        :raises AmbiguousJobError: if two names differ in case only and must not.
+        :raises AmbiguousJobError: if two names differ only in case and ``case_insensitive`` is set.
         """
         await asyncio.to_thread(self._validate)
 
@@ -243,10 +243,10 @@ class FileRepositoryBase(Repository, ABC):
             return True
 
     def _list(self) -> tuple[list[str], bool]:
-        """List what may be jobs, and tell if that can change while no name in the folder does."""
+        """Return possible job ids, and whether they can change while the names stay the same."""
         with self._errors("list"):
             jobs, has_links = self._folder.jobs()
-        # Nothing and the dot sort before letters and digits, so mostly this one look suffices.
+        # "" and names with a dot sort before letters and digits, so this check usually suffices.
         if jobs and min(jobs) < "/":
             jobs = [job for job in jobs if not _is_hidden(job) or self._is_allowed(job)]
         return jobs, has_links
@@ -276,13 +276,13 @@ class FileRepositoryBase(Repository, ABC):
             names = self._folder.case_collisions(self._is_allowed)
         if names:
             raise AmbiguousJobError(
-                f"{self!r}: {names[0]!r} and {names[1]!r} differ in case only, so they would "
+                f"{self!r}: {names[0]!r} and {names[1]!r} differ only in case, so they would "
                 "be the same job; rename or remove one of them"
             )
         with self._errors("sweep"):
             removed_count = remove_stale(str(self.basedir), self._is_entry_name)
         if removed_count:
-            log.info("%r: removed %d unfinished values of writers that died", self, removed_count)
+            log.info("%r: removed %d unfinished values of dead writers", self, removed_count)
 
     def _is_entry_name(self, name: str) -> bool:
         return name.endswith(self.extension) and self._is_allowed(
@@ -290,7 +290,7 @@ class FileRepositoryBase(Repository, ABC):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave behind what was listed: where a copy is used, it is listed anew."""
+        """Return the state without the cached listing; a copy lists the folder again."""
         return self.__dict__ | {"_last_listing": _NO_LISTING}
 
     def __repr__(self) -> str:
@@ -306,5 +306,5 @@ class FileRepositoryBase(Repository, ABC):
 
 
 def _is_hidden(job: str) -> bool:
-    """Tell names apart that only a class with other rules for job ids can have."""
+    """Return True for names that are valid only in a class with other rules for job ids."""
     return not job or job[0] == "."

@@ -27,9 +27,9 @@ __all__ = ["DirectoryRepository"]
 class DirectoryRepository(FileRepositoryBase):
     """A file repository whose members are directories.
 
-    Files are no members, nor removed. ``follow_links=False`` is about links in the place of a
-    directory, not about those in it. What is written through a path that :meth:`fullpath` or
-    :meth:`info` gave appears as it is written; :meth:`build` is for what has to appear whole.
+    Files are neither members nor removed. ``follow_links=False`` applies to links in place of a
+    directory, not to links inside of it. Data that is written through a path of :meth:`fullpath` or
+    :meth:`info` is visible immediately; use :meth:`build` to publish a directory as a whole.
 
     :param discard_empty: whether only directories containing at least one member should be
         considered as "present" in the repository.
@@ -46,7 +46,7 @@ class DirectoryRepository(FileRepositoryBase):
     async def mkdir(self, job: str) -> None:
         """Create an empty directory corresponding to job.
 
-        Do nothing if the directory already exists.
+        No-op if the directory already exists.
 
         :param job: the key.
         """
@@ -60,12 +60,12 @@ class DirectoryRepository(FileRepositoryBase):
 
     @async_context
     async def build(self, job: str) -> AsyncGenerator[Path, None]:
-        """Give an empty private directory that becomes the job's when the block is left.
+        """Return a context manager with an empty directory that is published at its end.
 
-        It replaces the job's directory, if there is one, which stays as it is until then; in the
-        moment between two renames there is neither. Left by an exception, it is discarded. What is
-        mounted in a directory is never removed: a private directory with a mount is left under its
-        hidden name, with a warning.
+        It replaces the job's directory, if there is one, which is unchanged until then; for a
+        moment between two renames neither exists. If the block raises, the new directory is
+        discarded. Mounted file systems are never removed: a discarded directory that contains a
+        mount is left under its hidden name, with a warning.
 
         :param job: the key.
         :raises StoreError: if a file system is mounted in the directory that would be replaced.
@@ -86,15 +86,14 @@ class DirectoryRepository(FileRepositoryBase):
             raise
 
     async def delete(self, job: str) -> None:
-        """Remove the job's directory with all in it.
+        """Remove the job's directory with its contents.
 
-        It vanishes at once, before its content is removed; content that cannot be removed is left
-        under a hidden name, with a warning. A symbolic link is removed itself, nothing that it
-        leads to.
+        It disappears at once, before its content is removed; content that cannot be removed is
+        left under a hidden name, with a warning. Symbolic links are removed, not followed.
 
         :param job: the key.
-        :raises StoreError: if a file system is mounted in the directory, of which nothing is
-            removed then.
+        :raises StoreError: if a file system is mounted in the directory; then nothing in it is
+            removed.
         """
         self.check_job_id(job)
         await in_thread(self._delete, job)
@@ -114,7 +113,7 @@ class DirectoryRepository(FileRepositoryBase):
         return jobs, may_change
 
     def _is_member(self, job: str) -> bool:
-        # A name that is no job id is let pass; who lists says something about those.
+        # Invalid job ids are kept, because the caller logs them.
         return not self._is_allowed(job) or has_entries(self._path(job), self._kind)
 
     def _mkdir(self, job: str) -> None:

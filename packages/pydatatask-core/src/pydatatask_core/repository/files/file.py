@@ -32,15 +32,15 @@ _TEXT_CHUNK_BYTES = 64 * 1024
 class FileRepository(FileRepositoryBase, BlobRepository):
     """A file repository whose members are files, treated as streamable blobs.
 
-    A value is written to a temporary file beside its place, which is renamed when the stream is
-    closed. It has the permissions of any new file, also where it replaces one; where a symbolic
-    link stood, the link is replaced. Folders are no members, nor removed.
+    A value is written to a temporary file next to its destination, which is renamed when the stream
+    is closed. It has the permissions of a new file, even if it replaces one; a symbolic link at the
+    destination is replaced. Folders are neither members nor removed.
     """
 
     _KIND: ClassVar[EntryKind] = EntryKind.FILE
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Go through ``open`` where a subclass says that a value is more than a file."""
+        """Use ``open`` to read and write local files if a subclass overrides it."""
         super().__init_subclass__(**kwargs)
         if "open" in cls.__dict__ and "local_file" not in cls.__dict__:
             cls.local_file = BlobRepository.local_file  # type: ignore[method-assign]
@@ -118,7 +118,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
     def _new_staged(self, job: str) -> StagedDirectory:
         from .fs.staging import StagedDirectory
 
-        # In a directory of its own, so that the file can have its right name from the beginning.
+        # In a separate directory, so that the file has its final name from the beginning.
         with self._errors("write", job):
             return StagedDirectory(os.path.abspath(self._write_path(job)), self.durable)
 
@@ -138,7 +138,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
         return AtomicFile(self._write_path(job), self.durable)
 
     def _write_path(self, job: str) -> str:
-        # Which spelling it replaces is looked up when it is published; the folder is the same.
+        # The spelling to replace is determined on publication; the folder is the same.
         return self._folder.plain_path(job) if self.case_insensitive else str(self.fullpath(job))
 
     def _publish(self, job: str, file: AtomicFile, data: bytes | bytearray) -> None:

@@ -1,1 +1,1 @@
-"""Views: repositories whose jobs follow from those of other repositories."""
+"""Views: repositories whose jobs are computed from those of other repositories."""

@@ -1,4 +1,4 @@
-"""Repositories with another info, or with fewer jobs, than the one they show."""
+"""Views with another info, or with fewer jobs, than the underlying repository."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ __all__ = ["FilterRepository", "MapRepository", "SucceededRepository"]
 
 
 class FilterRepository(View):
-    """The jobs of another repository that pass a test of their values.
+    """The jobs of another repository whose values pass a test.
 
-    A verdict is remembered while its job is asked for in every round; a job that vanishes from
-    the repository below is judged anew when it comes back. Subclasses give :meth:`passes`.
+    A verdict is cached while its job is requested in every round; a job that disappears from the
+    underlying repository is evaluated again when it returns. Subclasses override :meth:`passes`.
 
-    :param child: the repository that is shown.
-    :param allow_deletes: whether deleting from here deletes from it; else it does nothing.
+    :param child: the underlying repository.
+    :param allow_deletes: whether deleting from this view deletes from ``child``, or does nothing.
     """
 
     def __init__(self, child: Repository, allow_deletes: bool = False) -> None:
         self.child = check_repository(type(self).__name__, "child", child)
         self.allow_deletes = allow_deletes
-        # As sets, so that a round is set algebra, and in two generations, so that what is no longer
-        # asked for is forgotten without a search.
+        # Sets, so that a round is set algebra; two generations, so that jobs which are no longer
+        # requested are discarded without a search.
         self._passed: set[str] = set()
         self._refused: set[str] = set()
         self._previous_round: tuple[set[str], set[str]] = (set(), set())
@@ -48,12 +48,12 @@ class FilterRepository(View):
         self._round: object = None
 
     async def passes(self, job: str) -> bool:
-        """Tell whether a job of the repository below is in this one; all are by default."""
+        """Return True if a job of the underlying repository is in this view; True by default."""
         return True
 
     @property
     def children(self) -> Mapping[str, Repository]:
-        """The repository below, as ``child``."""
+        """The underlying repository, as ``child``."""
         return {"child": self.child}
 
     @property
@@ -65,10 +65,10 @@ class FilterRepository(View):
         return bool(self._undecided) or super().volatile
 
     async def verdict(self, job: str) -> bool:
-        """Tell what :meth:`passes` says of a job.
+        """Return the result of :meth:`passes` for a job.
 
-        :param job: a job of the repository below.
-        :raises JobFunctionError: if it raises.
+        :param job: a job of the underlying repository.
+        :raises JobFunctionError: if :meth:`passes` raises.
         """
         name = f"{type(self).__qualname__}.passes"
         return bool(await call_for_job(job, name, self.passes, job))
@@ -86,7 +86,7 @@ class FilterRepository(View):
     async def select(self, jobs: AbstractSet[str], snapshot: Snapshot) -> AbstractSet[str]:
         jobs = frozenset(await snapshot.select(self.child, jobs))
         passed, refused = self._previous_round
-        kept = passed & jobs  # this is the large one, so it is not copied once more
+        kept = passed & jobs  # usually large, so it is changed in place instead of copied again
         kept -= self._refused
         kept |= self._passed
         self._passed = kept
@@ -94,7 +94,7 @@ class FilterRepository(View):
         unknown = self._without_verdict(jobs)
         if unknown:
             verdicts, problems = await self._evaluate(list(unknown))
-            for job in self._without_verdict(verdicts.keys()):  # what was noted meanwhile is newer
+            for job in self._without_verdict(verdicts.keys()):  # verdicts set meanwhile are newer
                 self.record_verdict(job, verdicts[job])
             self._undecided.add(problems)
             if not snapshot.unknown_is_present:
@@ -105,10 +105,10 @@ class FilterRepository(View):
         return jobs - self._passed - self._refused
 
     def record_verdict(self, job: str, passed: bool) -> None:
-        """Remember a verdict, from the first round on in which somebody asks for it.
+        """Cache a verdict, once rounds have started.
 
-        :param job: whose verdict it is.
-        :param passed: whether the job is in this repository.
+        :param job: the job.
+        :param passed: whether the job is in this view.
         """
         if self._round is None:
             return
@@ -120,7 +120,7 @@ class FilterRepository(View):
             self._refused.add(job)
 
     async def _evaluate(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
-        """Tell which of the jobs pass, and set those apart for which there is no saying."""
+        """Return the verdicts on the jobs, and the problems of those that have none."""
         return await map_collecting_problems(jobs, self.verdict)
 
     async def info(self, job: str) -> Any:
@@ -139,12 +139,12 @@ class FilterRepository(View):
 
 
 class MapRepository(FilterRepository):
-    """A repository that shows another one's info through a function, and some of its jobs.
+    """A view that applies a function to another repository's info, and may filter its jobs.
 
-    :param child: the repository that is shown.
-    :param func: makes the info out of the info of ``child``; sync or async.
-    :param filt: which jobs are shown, given a job id; sync or async; all by default.
-    :param allow_deletes: whether deleting from here deletes from ``child``; else it does nothing.
+    :param child: the underlying repository.
+    :param func: converts the info of ``child``; sync or async.
+    :param filt: returns True for job ids to include; sync or async; all are included by default.
+    :param allow_deletes: whether deleting from this view deletes from ``child``, or does nothing.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class MapRepository(FilterRepository):
         super().__init__(child, allow_deletes)
         for name, value in (("func", func), ("filt", filt)):
             if not callable(value) and not (name == "filt" and value is None):
-                raise TypeError(f"MapRepository: {name} has to be a function, not {value!r}")
+                raise TypeError(f"MapRepository: {name} must be a function, not {value!r}")
         self.func = func
         self.filt = filt
 
@@ -193,9 +193,9 @@ class MapRepository(FilterRepository):
 class SucceededRepository(FilterRepository):
     """The jobs of a ``done`` repository without evidence of failure.
 
-    What ``plug`` links in the place of ``done``, so that a job that failed does not start the
-    next stage. Evidence is a record with ``success`` false; an empty record and those of older
-    releases, which do not have it, count as success.
+    ``plug`` links it instead of ``done``, so that a failed job does not start the next stage.
+    Evidence of failure is a record with ``success`` false; an empty record and those of older
+    releases, which lack the field, count as success.
     """
 
     child: MetadataRepository
@@ -205,7 +205,7 @@ class SucceededRepository(FilterRepository):
 
     async def passes(self, job: str) -> bool:
         record = await self.child.info(job)
-        # One that was just deleted, a failed one perhaps, reads like an empty one.
+        # A record that was just deleted, perhaps that of a failure, reads like an empty one.
         return succeeded(record) and (bool(record) or await self.child.contains(job))
 
     async def _evaluate(self, jobs: list[str]) -> tuple[dict[str, bool], Problems]:
@@ -218,5 +218,5 @@ class SucceededRepository(FilterRepository):
 
 
 def succeeded(record: Any) -> bool:
-    """Tell whether a record of ``done`` holds no evidence of failure."""
+    """Return True if a record of ``done`` contains no evidence of failure."""
     return not (isinstance(record, dict) and record.get("success") is False)

@@ -1,4 +1,4 @@
-"""Jobs of another repository, found by following a look-up."""
+"""Jobs of another repository, found by a lookup."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ __all__ = ["RelatedItemRepository"]
 class RelatedItemRepository(View):
     """A repository which returns items from another one based on following a related-item look-up.
 
-    It has a job if the translator has it and the base has what it translates to. It stands in for
-    its base: ``isinstance`` says that it is one, and every method of the base that takes a
-    parameter ``job`` (``open``, ``dump``, those of a class of your own) is there and gets the
-    translated job. Those that are not async need ``await repository.translate(job)`` first.
+    It contains a job if the translator contains it and the base contains its translation. It acts
+    as its base: ``isinstance`` returns True for the base's class, and every method of the base with
+    a parameter ``job`` (``open``, ``dump``, those of the user's own class) is available and gets
+    the translated job. For methods that are not async, call ``await repository.translate(job)``
+    first.
 
     :param base_repository: the repository from which to return results based on translated keys.
-    :param translator_repository: a repository whose ``info`` gives the translated job.
-    :param allow_deletes: whether deleting does anything; if so, it deletes from the base only.
+    :param translator_repository: a repository whose ``info`` returns the translated job.
+    :param allow_deletes: whether deletion has any effect; if so, it deletes only from the base.
     :param prefetch_lookup: whether to keep the translations in memory. Those of new jobs are read
-        once a round; otherwise each is read every time it is needed.
+        once per round; otherwise each is read whenever it is needed.
     """
 
     def __init__(
@@ -59,14 +60,14 @@ class RelatedItemRepository(View):
         self._round: object = None
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # the idiom of unittest.mock for a stand-in
-        """The class of the base as far as ``isinstance`` is concerned."""
+    def __class__(self) -> type:  # as unittest.mock does with ``spec``
+        """The class of the base, for ``isinstance``."""
         base = self.__dict__.get("base_repository")
         return RelatedItemRepository if base is None else base.__class__
 
     @property
     def children(self) -> Mapping[str, Repository]:
-        """``base`` and ``translator``."""
+        """The repositories ``base`` and ``translator``."""
         return {"base": self.base_repository, "translator": self.translator_repository}
 
     @property
@@ -82,14 +83,14 @@ class RelatedItemRepository(View):
         return not self.prefetch_lookup or bool(self._undecided) or super().volatile
 
     def check_job_id(self, job: str) -> None:
-        """Refuse what is no job id of the translator."""
+        """Raise if the name is not a valid job id of the translator."""
         self.translator_repository.check_job_id(job)
 
     async def translate(self, job: str) -> str | None:
-        """Give the job of the base that a job stands for, or None if there is none.
+        """Return the job of the base for a job, or None if there is none.
 
         :param job: a job of the translator.
-        :raises MalformedValueError: if the translator holds something that is no job id.
+        :raises MalformedValueError: if the translator's value is not a job id.
         """
         self.check_job_id(job)
         known = self._lookup.get(job) if self.prefetch_lookup else None
@@ -105,7 +106,7 @@ class RelatedItemRepository(View):
         return translated
 
     async def require_translation(self, job: str) -> str:
-        """Give the job of the base that a job stands for.
+        """Return the job of the base for a job.
 
         :param job: a job of the translator.
         :raises JobNotFoundError: if there is none.
@@ -153,7 +154,7 @@ class RelatedItemRepository(View):
         return present | problems.keys() if snapshot.unknown_is_present else present
 
     async def _translations(self, jobs: Collection[str]) -> tuple[dict[str, str | None], Problems]:
-        """Look up what jobs stand for; set those apart for which there is no saying."""
+        """Return the translations of jobs, and the problems of those that have none."""
         lookup: dict[str, str | None] = {}
         if self.prefetch_lookup:
             lookup = {job: self._lookup[job] for job in jobs if job in self._lookup}
@@ -170,9 +171,9 @@ class RelatedItemRepository(View):
         return lookup, problems
 
     async def _cache_translations(self, lookup: dict[str, str | None]) -> None:
-        """Keep translations; that there is none only if it is certain.
+        """Cache translations; that a job has none is cached only if that is certain.
 
-        A job that is absent reads like one without a translation, and its own may come yet.
+        A missing job reads like one without a translation, and may still be created.
         """
         empty = [job for job, translated in lookup.items() if translated is None]
         is_present: dict[str, bool] = {}
@@ -189,7 +190,7 @@ class RelatedItemRepository(View):
         return await self.base_repository.info(translated)
 
     def _info_of_absent_job(self) -> Any:
-        """Give the info of a job without a translation: what most bases give of absent jobs."""
+        """Return the info of a job without a translation, as most bases do for missing jobs."""
         return {} if isinstance(self.base_repository, MetadataRepository) else None
 
     async def info_many(self, jobs: Iterable[str]) -> dict[str, Any]:
@@ -211,7 +212,7 @@ class RelatedItemRepository(View):
                 await self.base_repository.delete(translated)
 
     def __getattr__(self, name: str) -> Any:
-        """Give what the base has, its job-taking methods with the job translated."""
+        """Return an attribute of the base; for a method with a job parameter, with translation."""
         base = self.__dict__.get("base_repository")
         if base is None or name.startswith("__"):
             raise AttributeError(name)
@@ -231,10 +232,10 @@ class RelatedItemRepository(View):
         return f"RelatedItemRepository({self.base_repository!r}, {self.translator_repository!r})"
 
     def cached_translation(self, job: str) -> str:
-        """Give a translation that is known already, for methods that cannot wait for one.
+        """Return a translation that is already known, for methods that cannot await one.
 
         :param job: a job of the translator.
-        :raises JobNotFoundError: if it was not looked up yet, or there is none.
+        :raises JobNotFoundError: if it has not been looked up, or does not exist.
         """
         self.check_job_id(job)
         translated = self._lookup.get(job)

@@ -1,4 +1,4 @@
-"""And, or, and "unless": repositories made of the keys of others."""
+"""Set operations: repositories computed from the keys of others."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _NO_JOBS: frozenset[str] = frozenset()
 
 
 def check_repository(owner: str, name: str, value: object) -> Repository:
-    """Refuse something that is no repository where one belongs.
+    """Return the value, or raise if it is not a repository.
 
-    :raises TypeError: naming the place and what was given.
+    :raises TypeError: with the parameter and the value.
     """
     if not isinstance(value, Repository):
-        raise TypeError(f"{owner}: {name} has to be a repository, not {value!r}")
+        raise TypeError(f"{owner}: {name} must be a repository, not {value!r}")
     return value
 
 
 def accepts_job_id(repo: Repository, job: str) -> bool:
-    """Tell whether a name is a job id for a repository; of several, each has its own rule."""
+    """Return True if a name is a valid job id for a repository; each has its own rules."""
     try:
         repo.check_job_id(job)
     except InvalidJobIdError:
@@ -44,7 +44,7 @@ def accepts_job_id(repo: Repository, job: str) -> bool:
 
 
 class _Aggregate(View):
-    """What And and Or share: named children."""
+    """Base class of And and Or: named children."""
 
     def __init__(self, /, **children: Repository) -> None:
         self._children = {
@@ -53,18 +53,18 @@ class _Aggregate(View):
         }
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Keep the bulk look-up true where a subclass has an info of its own."""
+        """Reset the inherited ``info_many`` if a subclass overrides ``info``."""
         super().__init_subclass__(**kwargs)
         if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
             cls.info_many = Repository.info_many  # type: ignore[method-assign]
 
     @property
     def children(self) -> Mapping[str, Repository]:
-        """The repositories it is made of, by name."""
+        """The repositories of which it is composed, by name."""
         return self._children
 
     async def info(self, job: str) -> dict[str, Any]:
-        """Map each child's name to that child's info; None where it can have no such job."""
+        """Return the info of each child by name, or None where the job id is not valid."""
         self.check_job_id(job)
         return {
             name: await child.info(job) if accepts_job_id(child, job) else None
@@ -99,7 +99,7 @@ class _Aggregate(View):
 class AggregateOrRepository(_Aggregate):
     """A repository which is said to contain a job if any of its children contains it.
 
-    :param children: the repositories, under the names by which ``info`` shows them.
+    :param children: the repositories, by the names to use in ``info``.
     """
 
     async def contains(self, item: str) -> bool:
@@ -128,7 +128,7 @@ class AggregateAndRepository(_Aggregate):
 
     Without children it contains nothing.
 
-    :param children: the repositories, under the names by which ``info`` shows them.
+    :param children: the repositories, by the names to use in ``info``.
     """
 
     async def contains(self, item: str) -> bool:
@@ -158,10 +158,10 @@ class AggregateAndRepository(_Aggregate):
 class BlockingRepository(View):
     """A repository that is said to contain a job if ``source`` does and ``unless`` does not.
 
-    :param source: where the jobs come from; info and deletion are its.
-    :param unless: which jobs are held back.
-    :param enumerate_unless: whether ``unless`` may be listed. If not, it is asked for each job
-        that is left, which is the better way only where listing it is impossible or very long.
+    :param source: the repository of the jobs, to which info and deletion apply.
+    :param unless: the repository of blocked jobs.
+    :param enumerate_unless: whether ``unless`` may be listed. If not, it is asked for each
+        remaining job, which is better only if listing it is impossible or very slow.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class BlockingRepository(View):
 
     @property
     def children(self) -> Mapping[str, Repository]:
-        """``source`` and ``unless``."""
+        """The repositories ``source`` and ``unless``."""
         return {"source": self.source, "unless": self.unless}
 
     @property
@@ -235,7 +235,7 @@ def _cheapest_first(children: Any) -> list[Repository]:
 
 
 def _disjuncts(repo: Repository) -> Iterator[Repository]:
-    # Its real type: what stands in for an Or is none.
+    # By its real type: a ``RelatedItemRepository`` that acts as an Or is not one.
     if is_view(repo) and issubclass(type(repo), AggregateOrRepository):
         for child in repo.children.values():
             yield from _disjuncts(child)

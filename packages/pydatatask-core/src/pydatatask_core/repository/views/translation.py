@@ -1,4 +1,4 @@
-"""Methods that stand in for another repository's, with the job that they take translated."""
+"""Methods that call those of another repository with a translated job."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FIRST_JOB_PARAMETERS = frozenset({"item"})
 
 
 def job_parameter(value: Any) -> str | None:
-    """Tell which parameter of a repository's method is the job, or None if there is none.
+    """Return the name of a method's job parameter, or None if there is none.
 
     :param value: any attribute of a repository.
     """
@@ -36,11 +36,11 @@ def job_parameter(value: Any) -> str | None:
 def translate_job_argument(
     repo: RelatedItemRepository, method: Callable[..., Any], parameter: str
 ) -> Callable[..., Any]:
-    """Wrap a method so that it gets the translated job.
+    """Wrap a method so that its job argument is translated.
 
-    :param repo: what translates.
+    :param repo: the repository that translates.
     :param method: a method of its base.
-    :param parameter: which of its parameters is the job.
+    :param parameter: the name of the job parameter.
     """
     signature = inspect.signature(method)
 
@@ -83,5 +83,5 @@ def translate_job_argument(
     if is_coroutine_function(method):
         return call
     if inspect.isasyncgenfunction(inspect.unwrap(method)):
-        return manage  # what async_context makes of a generator function
+        return manage  # a generator function wrapped by async_context
     return call_now

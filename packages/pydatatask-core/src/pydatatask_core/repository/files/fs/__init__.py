@@ -1,5 +1,5 @@
-"""What the repositories of files and directories share, down at the system calls.
+"""File system operations shared by the repositories of files and directories.
 
-Everything in here blocks, except the two streams, and is therefore called in a thread, once for
-a whole operation. Nothing in here knows a repository class, a job id's rules, or a format.
+Everything in here blocks, except the two streams, and is therefore called in a thread, once per
+operation. This package does not depend on repository classes, rules for job ids, or formats.
 """

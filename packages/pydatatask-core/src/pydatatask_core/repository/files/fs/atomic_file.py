@@ -1,4 +1,4 @@
-"""A file that appears under its name whole, or not at all."""
+"""A file that appears under its name as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ __all__ = ["AtomicFile", "make_folder", "replace_file", "sync_folder"]
 
 
 class AtomicFile:
-    """Bytes that are gathered in a temporary file and renamed to their place.
+    """A temporary file that is renamed to its destination when it is complete.
 
-    Its permissions are those of any new file: 0666 less the umask. Nothing touches the disk
-    before the first bytes do. One that is dropped without an end removes what it wrote.
+    Its permissions are those of any new file: 0666 less the umask. Nothing is created on disk
+    before the first bytes are written. If it is garbage collected before its end, its temporary
+    file is removed.
 
-    :param path: where the file is to appear; its folder is made if it is missing.
-    :param durable: whether it has to survive a power cut once it has appeared.
+    :param path: the destination; its folder is created if it is missing.
+    :param durable: whether the file survives a power failure once it has appeared.
     """
 
     def __init__(self, path: str, durable: bool = False) -> None:
@@ -28,7 +29,7 @@ class AtomicFile:
         self._fd = -1
         self._temporary: str | None = None
         self._ended = False
-        # A writer that is cancelled may still be busy in its thread when the next call comes.
+        # A cancelled writer may still be running in its thread during the next call.
         self._lock = threading.Lock()
 
     def append(self, *chunks: bytes | bytearray) -> None:
@@ -37,12 +38,12 @@ class AtomicFile:
             self._append(chunks)
 
     def commit(self, *chunks: bytes | bytearray, path: str | None = None) -> None:
-        """Write the chunks and put the file in its place; on an error the old value stays.
+        """Write the chunks and rename the file to its destination; on an error the old value stays.
 
-        A symbolic link in its place is itself replaced, not what it points to.
+        A symbolic link at the destination is replaced, not followed.
 
-        :param chunks: the last of the bytes.
-        :param path: the place, if it is another name in the folder after all.
+        :param chunks: the last of the data.
+        :param path: the destination, if it is another name in the folder.
         """
         with self._lock:
             try:
@@ -50,7 +51,7 @@ class AtomicFile:
                 if self._durable:
                     os.fsync(self._fd)
                 # Remote file systems report a full disk when a descriptor is closed. This one is
-                # still needed for its lock, so a copy of it is closed.
+                # still needed for its lock, so a duplicate is closed.
                 os.close(os.dup(self._fd))
                 target = path or self._path
                 assert self._temporary is not None
@@ -62,13 +63,13 @@ class AtomicFile:
                 self._release()
 
     def discard(self) -> None:
-        """Remove what was written; do nothing if the file is in its place already."""
+        """Remove the temporary file; no-op after ``commit``."""
         with self._lock:
             self._release()
 
     @property
     def has_temporary(self) -> bool:
-        """Whether there is something on the disk that has to be discarded."""
+        """True while there is a temporary file that must be discarded."""
         return self._fd >= 0
 
     def _append(self, chunks: tuple[bytes | bytearray, ...]) -> None:
@@ -81,7 +82,7 @@ class AtomicFile:
 
     def _create(self) -> None:
         if self._ended:
-            raise ValueError(f"{self._path!r} is written or discarded already")
+            raise ValueError(f"{self._path!r} has already been written or discarded")
         folder, name = os.path.split(self._path)
         temporary = os.path.join(folder, temporary_name(name))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -110,11 +111,11 @@ class AtomicFile:
 
 
 def replace_file(path: str, target: str, durable: bool = False) -> None:
-    """Rename a file to its place, which may hold another one.
+    """Rename a file to its destination, replacing an existing file.
 
     :param path: the file.
-    :param target: the place, in the same file system.
-    :param durable: whether it has to survive a power cut.
+    :param target: the destination, in the same file system.
+    :param durable: whether the result must survive a power failure.
     """
     if durable:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -128,9 +129,9 @@ def replace_file(path: str, target: str, durable: bool = False) -> None:
 
 
 def make_folder(folder: str, durable: bool = False) -> None:
-    """Create a folder with its parents; succeed if it is there.
+    """Create a folder with its parents; succeed if it exists.
 
-    :param durable: whether it has to survive a power cut.
+    :param durable: whether the folder must survive a power failure.
     """
     created = []
     above = os.path.abspath(folder)
@@ -143,7 +144,7 @@ def make_folder(folder: str, durable: bool = False) -> None:
 
 
 def sync_folder(folder: str) -> None:
-    """Make the renames and removals in a folder survive a power cut."""
+    """Write the renames and removals in a folder to disk, so that they survive a power failure."""
     fd = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""A folder whose names match ignoring case, on a file system that tells them apart."""
+"""A folder with case-insensitive names on a case-sensitive file system."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["CasefoldedFolder"]
 
 
 class CasefoldedFolder(Folder):
-    """A folder in which an entry is found by any spelling of its name, extension included.
+    """A folder in which an entry is found by any spelling of its name, including the extension.
 
-    The spelling as given goes first. For another one the names of the last listing are asked;
-    what they say is looked at before it is believed, and if it does not hold, the folder is
-    listed anew. So a job that is not there costs a listing.
+    The exact spelling is tried first. Other spellings are looked up among the names of the last
+    listing, and checked on disk; if that fails, the folder is listed again. So looking up a missing
+    job costs a listing.
     """
 
     def __init__(self, path: str, extension: str, kind: EntryKind) -> None:
@@ -52,7 +52,7 @@ class CasefoldedFolder(Folder):
         names_by_folded_job: dict[str, list[str]] = {}
         for job, name in zip(jobs, names, strict=True):
             names_by_folded_job.setdefault(job.casefold(), []).append(name)
-        self._names = names_by_folded_job  # in one step, since other threads look
+        self._names = names_by_folded_job  # in one step, because other threads read it
         return list(dict.fromkeys(jobs)), has_links
 
     def case_collisions(self, is_job: Callable[[str], bool]) -> list[str]:
@@ -65,7 +65,7 @@ class CasefoldedFolder(Folder):
         return []
 
     def write_lock(self) -> AbstractContextManager[object]:
-        # Without this, two writers of different spellings could both find that there is none.
+        # Otherwise two writers of different spellings could both find no existing entry.
         return self._lock
 
     def _cached_paths(self, job: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Cleaning up after objects that were dropped instead of ended."""
+"""Cleanup for objects that are garbage collected before their end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["discard_and_unlock", "finalize"]
 
 
 def discard_and_unlock(path: str | None, fd: int) -> None:
-    """Remove a temporary entry, if there is one, and then let go of its lock."""
+    """Remove a temporary entry, if any, and then release its lock."""
     try:
         if path is not None:
             discard(path)
@@ -22,7 +22,7 @@ def discard_and_unlock(path: str | None, fd: int) -> None:
 
 
 def finalize(path: str | None, fd: int) -> None:
-    """Do so from a finaliser, beside the event loop if this is its thread."""
+    """Run ``discard_and_unlock`` from a finalizer, in a thread if an event loop is running."""
     if path is None and fd < 0:
         return
     with contextlib.suppress(RuntimeError):  # no running loop, or it is closing its threads

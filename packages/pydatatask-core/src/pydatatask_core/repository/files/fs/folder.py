@@ -1,4 +1,4 @@
-"""A folder in which each job is an entry called after it."""
+"""A folder in which each job is an entry named after it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["AmbiguousName", "Folder"]
 
 
 class AmbiguousName(Exception):
-    """Several entries are one job but for the case, and none is spelled as asked.
+    """Several entries match a job except for case, and none matches exactly.
 
     :param paths: the entries.
     """
@@ -28,11 +28,11 @@ class AmbiguousName(Exception):
 
 
 class Folder:
-    """Turns jobs into paths, and what is in the folder into jobs.
+    """Maps jobs to paths, and entries of the folder to jobs.
 
-    :param path: where it is.
-    :param extension: what follows the job in an entry's name.
-    :param kind: which entries count.
+    :param path: its path.
+    :param extension: the suffix of the entry names after the job id.
+    :param kind: the kind of entries that are members.
     """
 
     def __init__(self, path: str, extension: str, kind: EntryKind) -> None:
@@ -41,27 +41,27 @@ class Folder:
         self.kind = kind
 
     def plain_path(self, job: str) -> str:
-        """Give the path that a job has if it is spelled as it is given."""
+        """Return the path of a job with exactly this spelling."""
         return os.path.join(self.path, job + self.extension)
 
     def find(self, job: str) -> str:
-        """Give the path of the entry of a job, or of the one to make.
+        """Return the path of a job's entry, existing or not.
 
-        :raises AmbiguousName: if there are several that could be meant.
+        :raises AmbiguousName: if several entries match.
         """
         return self.plain_path(job)
 
     def case_collisions(self, is_job: Callable[[str], bool]) -> list[str]:
-        """Give the names, of one job only, that are the same but for the case.
+        """Return the names of entries of one job that differ only in case; empty without any.
 
-        :param is_job: whether the name without the extension counts at all.
+        :param is_job: returns True if the name without extension can be a job.
         """
         return []
 
     def jobs(self) -> tuple[list[str], bool]:
-        """List the entries with the extension, without it; some may be no job ids.
+        """Return the names without extension, which may be invalid job ids, and if there are links.
 
-        Tell as well whether there are links, which may lead to something else the next time.
+        The targets of links may change without a change of the folder.
         """
         is_wanted = methodcaller("endswith", self.extension)
         names, has_links = list_folder(self.path, self.kind, is_wanted)
@@ -71,5 +71,5 @@ class Folder:
         ] if extension_length else names, has_links
 
     def write_lock(self) -> AbstractContextManager[object]:
-        """Keep an entry's place from becoming another one while it is filled."""
+        """Return a lock that keeps the path of an entry from changing while it is written."""
         return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""Identifying a folder, whether it exists or not."""
+"""Identification of a folder, existing or not."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def folder_location(
 ) -> Location:
     """Return the location of the entries of a folder that end with an extension.
 
-    The folder is identified by device and inode; one that does not exist, by the deepest folder
-    above it that does, and by its path from there.
+    The folder is identified by device and inode. A folder that does not exist is identified by its
+    deepest existing parent, and its path from there.
 
     :param folder: the path, absolute or relative to the working directory.
-    :param extension: the end of the entries' names.
-    :param ignores_case: whether the repository ignores case, whatever the file system does.
+    :param extension: the suffix of the entry names.
+    :param ignores_case: whether the repository ignores case, independent of the file system.
     :param holds_folders: whether a folder in it can be a job.
     """
     path = os.path.realpath(folder)
@@ -44,7 +44,7 @@ def folder_location(
 def _device_and_inode(path: str) -> tuple[int, int] | None:
     try:
         info = os.stat(path)
-    except OSError:  # one that this user may not look at is known by its path
+    except OSError:  # inaccessible folders are identified by their path
         return None if os.path.dirname(path) != path else (0, 0)
     return info.st_dev, info.st_ino
 
@@ -60,7 +60,7 @@ def _parents(path: str) -> Iterator[tuple[tuple[int, int], str]]:
 
 
 def _file_system_ignores_case(path: str) -> bool:
-    """Look for a folder by another spelling of its own name, or of one above it."""
+    """Return True if the folder, or a parent, is found by another spelling of its name."""
     above, name = os.path.split(path)
     while name and name == name.swapcase():
         above, name = os.path.split(above)

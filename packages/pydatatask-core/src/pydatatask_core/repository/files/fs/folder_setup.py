@@ -1,4 +1,4 @@
-"""Making a folder usable, or saying precisely why it is not."""
+"""Creation of a folder, with a precise reason if it is unusable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["prepare_folder"]
 
 
 def prepare_folder(folder: str, durable: bool) -> str | None:
-    """Create a folder if it is missing and try out whether it can be listed and written to.
+    """Create a folder if it is missing, and check that it can be listed and written to.
 
-    It is tried out for real: permission bits say little where access lists, read-only mounts,
-    quotas or a superuser are about.
+    This is checked by doing it, because permission bits are not reliable with access lists,
+    read-only mounts, quotas or a superuser.
 
     :param folder: its path.
-    :param durable: whether what is created has to survive a power cut.
-    :returns: what is wrong with it, or None.
+    :param durable: whether the folder must survive a power failure.
+    :returns: the problem, or None.
     """
     try:
         make_folder(folder, durable)
@@ -52,7 +52,7 @@ def _describe_creation_error(folder: str, error: OSError) -> str:
 
 def _describe_error(error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"user {os.geteuid()} has no permission for that"
+        return f"user {os.geteuid()} does not have the permission"
     if error.errno == errno.EROFS:
         return "its file system is read-only"
     return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""What is in a folder, and what counts as there."""
+"""Listing of folders, and checks of single entries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BROKEN_LINK_ERRNOS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 class EntryKind(Enum):
-    """What an entry has to be, or what a symbolic link has to lead to, if links are followed."""
+    """The required kind of an entry, or of the target of a symbolic link if links are followed."""
 
     ANY = "entry"
     FILE = "file"
@@ -33,11 +33,11 @@ class EntryKind(Enum):
 
     @property
     def follows(self) -> bool:
-        """Whether a symbolic link counts as the entry that it leads to."""
+        """True if a symbolic link counts as its target."""
         return self in _UNLINKED
 
     def matches(self, mode: int) -> bool:
-        """Determine whether a status says so."""
+        """Return True if a file mode is of this kind."""
         if self in (EntryKind.FILE, EntryKind.UNLINKED_FILE):
             return stat.S_ISREG(mode)
         if self in (EntryKind.DIRECTORY, EntryKind.UNLINKED_DIRECTORY):
@@ -53,10 +53,10 @@ _UNLINKED = {
 
 
 def entry_exists(path: str, kind: EntryKind) -> bool:
-    """Determine whether an entry of the kind is at a path.
+    """Return True if there is an entry of the kind at a path.
 
-    A symbolic link that leads nowhere, or that the kind does not follow, is not there. Whatever
-    keeps us from looking raises.
+    Symbolic links that are broken, or that the kind does not follow, count as missing. Any error
+    that prevents the check is raised.
     """
     try:
         return kind.matches(os.stat(path, follow_symlinks=kind.follows).st_mode)
@@ -69,26 +69,26 @@ def entry_exists(path: str, kind: EntryKind) -> bool:
 
 
 def check_no_link(path: str) -> None:
-    """Raise an error if a symbolic link is at a path, for code that hands the path to others.
+    """Raise if a symbolic link is at a path, for code that passes the path on to others.
 
     :param path: the path.
     :raises OSError: ``ELOOP``, with the path.
     """
     if os.path.islink(path):
-        raise OSError(errno.ELOOP, "a symbolic link, which follow_links=False refuses", path)
+        raise OSError(errno.ELOOP, "a symbolic link, which follow_links=False rejects", path)
 
 
 def list_folder(
     folder: str, kind: EntryKind, wanted: Callable[[str], bool]
 ) -> tuple[list[str], bool]:
-    """List the names of the entries of a kind, and tell whether there are links among the wanted.
+    """Return the names of the entries of a kind, and whether there are links among them.
 
-    A folder that does not exist is empty. :func:`entry_exists` agrees about every entry; only links
-    cost a look at each.
+    A folder that does not exist is empty. The result agrees with :func:`entry_exists` for every
+    entry; only links cost an additional system call each.
 
     :param folder: its path.
-    :param kind: what the entries have to be.
-    :param wanted: which names to look at, at all.
+    :param kind: the required kind of the entries.
+    :param wanted: returns True for names to consider.
     """
     is_plain = _IS_PLAIN[kind.unlinked]
     links = 0
@@ -111,10 +111,10 @@ def list_folder(
 
 
 def has_entries(folder: str, kind: EntryKind = EntryKind.DIRECTORY) -> bool:
-    """Determine whether a directory has anything in it; one that is gone has not.
+    """Return True if a directory is not empty; False if it does not exist.
 
     :param folder: its path.
-    :param kind: tells whether a link to a directory counts.
+    :param kind: the kind, which determines whether a link to a directory counts.
     """
     try:
         if not kind.follows and not entry_exists(folder, kind):

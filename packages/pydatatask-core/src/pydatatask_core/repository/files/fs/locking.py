@@ -1,8 +1,8 @@
-"""Removing what writers that died have left.
+"""Removal of the remains of dead writers.
 
-Who works on a temporary entry holds a lock (``flock``) on it, which ends with the process however
-that ends; so an entry that is old and not locked is litter. Where the file system knows no
-locks, nothing is ever taken for litter.
+A process that works on a temporary entry holds a lock (``flock``) on it, which ends with the
+process in any case; so an old entry that is not locked is stale. On file systems without locks,
+no entry is ever considered stale.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = ["PROBE", "remove_stale", "try_lock"]
 log = logging.getLogger("pydatatask.repository")
 
 PROBE = "probe"
-"""The target of a temporary file that only tries out whether one can be made."""
+"""The target name of a temporary file that only tests whether files can be created."""
 
 STALE_SECONDS = 24 * 60 * 60
-"""The age from which a temporary entry that nobody holds is litter."""
+"""The age from which an unlocked temporary entry is stale."""
 
 
 def try_lock(fd: int) -> bool:
-    """Take the lock of an open entry if it is free; it lasts until the descriptor is closed."""
+    """Return True if the lock of an open entry was acquired; it is held until the fd is closed."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -42,11 +42,11 @@ def try_lock(fd: int) -> bool:
 
 
 def remove_stale(folder: str, owns: Callable[[str], bool], stale: float = STALE_SECONDS) -> int:
-    """Remove the litter of writers that died, and say how much it was.
+    """Remove the stale entries of dead writers, and return their number.
 
-    :param folder: where to look; not below it.
-    :param owns: whether the name of a target is one of the caller's.
-    :param stale: the age in seconds from which an entry that nobody holds is litter.
+    :param folder: the folder; subfolders are not searched.
+    :param owns: returns True if the name of a target belongs to the caller.
+    :param stale: the age in seconds from which an unlocked entry is stale.
     """
     deadline = time.time() - stale
     with os.scandir(folder) as entries:
@@ -66,8 +66,8 @@ def remove_stale(folder: str, owns: Callable[[str], bool], stale: float = STALE_
     if failures:
         path, error = failures[0]
         log.warning(
-            "%d unfinished or deleted values in %s cannot be removed and are left behind, %s for "
-            "one: %s",
+            "%d unfinished or deleted values in %s cannot be removed and are left behind, for "
+            "example %s: %s",
             *(len(failures), folder, path, describe(error)),
         )
     return removed_count
@@ -77,7 +77,7 @@ def _remove_unless_locked(entry: os.DirEntry[str]) -> bool:
     if entry.is_symlink():
         os.unlink(entry.path)
         return True
-    # Over NFS only a file that is open for writing can be locked; a directory never is.
+    # Over NFS only files that are open for writing can be locked, and directories cannot.
     flags = os.O_RDONLY | os.O_DIRECTORY if entry.is_dir() else os.O_RDWR
     fd = os.open(entry.path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

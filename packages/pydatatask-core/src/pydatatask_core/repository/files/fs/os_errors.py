@@ -1,4 +1,4 @@
-"""The edge between the operating system's errors and ours."""
+"""Translation of the operating system's errors into our own."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _STORE_ERRORS: tuple[tuple[type[OSError], type[StoreError]], ...] = (
 
 @contextmanager
 def store_errors(repository: object, action: str) -> Iterator[None]:
-    """Raise an error of the operating system as one that names repository and action.
+    """Translate errors of the operating system into errors with the repository and the action.
 
-    :param repository: which repository it happens in.
-    :param action: what is attempted, as an infinitive ("read job 'a'").
+    :param repository: the repository.
+    :param action: the action, as an infinitive ("read job 'a'").
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Removing what a repository holds, and nothing else that has its name."""
+"""Removal of a repository's entries, and of no other entries with their names."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def remove_file(path: str, kind: EntryKind = EntryKind.FILE) -> bool:
     """Remove a regular file, or a symbolic link to one or to nowhere.
 
     :param path: the file.
-    :param kind: tells whether links count; if not, none is removed.
-    :returns: whether there was one.
+    :param kind: the kind, which determines whether links are removed.
+    :returns: True if there was such an entry.
     """
     try:
         if not _is_kind(path, kind):
@@ -35,15 +35,15 @@ def remove_file(path: str, kind: EntryKind = EntryKind.FILE) -> bool:
 
 
 def remove_directory(path: str, kind: EntryKind = EntryKind.DIRECTORY) -> bool:
-    """Remove a directory with all in it, or a symbolic link to one or to nowhere.
+    """Remove a directory with its contents, or a symbolic link to one or to nowhere.
 
-    A link is removed itself, nothing that it leads to. A directory gets a temporary name first,
-    so that none is ever seen that is half gone; what cannot be removed is left under that name.
+    Links are removed, not followed. A directory is first renamed to a temporary name, so that it is
+    never visible while partly removed; content that cannot be removed is left under that name.
 
     :param path: the directory.
-    :param kind: tells whether links count; if not, none is removed.
-    :raises OSError: if a file system is mounted in the directory, which then stays as it is.
-    :returns: whether there was one.
+    :param kind: the kind, which determines whether links are removed.
+    :raises OSError: if a file system is mounted in the directory, which then stays unchanged.
+    :returns: True if there was such an entry.
     """
     folder, name = os.path.split(path)
     aside = os.path.join(folder, temporary_name(name))
@@ -58,16 +58,16 @@ def remove_directory(path: str, kind: EntryKind = EntryKind.DIRECTORY) -> bool:
         remove_tree(aside)
     except OSError as e:
         if e.errno == errno.EBUSY and not os.path.lexists(path):
-            os.rename(aside, path)  # it was mounted in this very moment
+            os.rename(aside, path)  # it was mounted after the check
             raise
         warn_left_behind(aside, e)
     return True
 
 
 def discard(path: str) -> None:
-    """Remove something that is not in use any more; if that fails, leave it and warn.
+    """Remove an entry that is no longer used; if that fails, leave it and log a warning.
 
-    :param path: what to remove; it may be gone.
+    :param path: the entry; it may be missing.
     """
     try:
         remove_tree(path)
@@ -76,10 +76,10 @@ def discard(path: str) -> None:
 
 
 def warn_left_behind(path: str, error: OSError) -> None:
-    """Warn that something is left under a temporary name."""
+    """Log a warning that an entry is left under a temporary name."""
     log.warning(
-        "%s could not be removed (%s); it is left behind, and tried again when a pipeline that "
-        "writes there is opened a day later",
+        "%s could not be removed (%s); it is left behind, and removal is retried when a pipeline "
+        "that writes there is opened at least a day later",
         *(path, describe(error)),
     )
 

@@ -1,4 +1,4 @@
-"""Whether a folder is on a file system that other machines write to as well."""
+"""Detection of file systems that other machines write to as well."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .stamp import type_of_device
 __all__ = ["VISIBILITY_DELAY_SECONDS", "is_shared", "is_shared_type"]
 
 VISIBILITY_DELAY_SECONDS = 60.0
-"""How long a client of a shared file system may not see a file that another machine has written.
+"""Seconds for which a client of a shared file system may not see a file of another machine.
 
-NFS keeps what it knows of a folder for up to ``acdirmax``, 60 seconds by default."""
+NFS caches the content of a folder for up to ``acdirmax``, 60 seconds by default."""
 
 _SHARED_TYPES = frozenset(
     (
@@ -54,10 +54,10 @@ _LOCAL_FUSE_TYPES = frozenset(
 
 
 def is_shared(folder: str) -> bool:
-    """Return whether a folder is on a shared or remote file system, by the file system's type.
+    """Return True if a folder is on a shared or remote file system, according to its type.
 
-    :param folder: its path; of a folder that does not exist the next one above counts.
-    :return: False as well if the system does not tell the type.
+    :param folder: its path; if it does not exist, its deepest existing parent is checked.
+    :return: False if the type is unknown.
     """
     path = os.path.abspath(folder)
     while not os.path.exists(path):
@@ -66,9 +66,9 @@ def is_shared(folder: str) -> bool:
 
 
 def is_shared_type(name: str) -> bool:
-    """Return whether a type of file systems is one that other machines write to as well.
+    """Return True if a type of file system is shared with other machines.
 
-    :param name: the type as the kernel names it, ``nfs4`` or ``fuse.sshfs`` for instance.
+    :param name: the type in the kernel's notation, such as ``nfs4`` or ``fuse.sshfs``.
     """
     if name.startswith("fuse."):
         return name not in _LOCAL_FUSE_TYPES

@@ -1,4 +1,4 @@
-"""A directory that appears under its name whole, or not at all."""
+"""A directory that appears under its name as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _OCCUPIED_ERRNOS = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
 
 class StagedDirectory:
-    """A temporary directory to fill, which is then renamed to its place.
+    """A temporary directory that is filled and then renamed to its destination.
 
-    To make one blocks. One that is dropped without an end removes itself.
+    The constructor blocks. If it is garbage collected before its end, the directory is removed.
 
-    :param path: where the directory is to appear; its folder is made if it is missing.
-    :param durable: whether it has to survive a power cut once it has appeared.
+    :param path: the destination; its folder is created if it is missing.
+    :param durable: whether the directory survives a power failure once it has appeared.
     """
 
     def __init__(self, path: str, durable: bool = False) -> None:
         self._fd = -1
         self._target = path
         self._durable = durable
-        # Whoever publishes may have been cancelled and still be busy in a thread.
+        # A cancelled publication may still be running in its thread.
         self._lock = threading.Lock()
         folder, name = os.path.split(path)
         self.path: str | None = os.path.join(folder, temporary_name(name))
@@ -47,7 +47,7 @@ class StagedDirectory:
         try_lock(self._fd)
 
     def publish(self, target: str) -> None:
-        """Rename the directory to its place, where it replaces another directory, or a link."""
+        """Rename the directory to its destination, replacing another directory or a link."""
         with self._lock:
             assert self.path is not None
             if self._durable:
@@ -59,7 +59,7 @@ class StagedDirectory:
             self._release()
 
     def discard(self) -> None:
-        """Remove the directory unless it is in its place already."""
+        """Remove the directory unless it has been published."""
         with self._lock:
             self._release()
 
@@ -81,8 +81,8 @@ class StagedDirectory:
 def _replace(new: str, target: str) -> None:
     """Rename a directory over another one.
 
-    Only an empty directory can be replaced in one step. Another one is renamed aside first, so
-    between two renames there is none; whoever dies there leaves none.
+    Only an empty directory can be replaced in one step. Any other is renamed aside first, so
+    between two renames none exists; a process that dies there leaves none.
     """
     aside: list[str] = []
     with contextlib.ExitStack() as locks:
@@ -116,13 +116,13 @@ def _move_aside(target: str, locks: contextlib.ExitStack) -> str | None:
     try:
         mode = os.lstat(target).st_mode
         if stat.S_ISDIR(mode):
-            check_no_mounts(target)  # a mount would leave its place with what is replaced
-            # It may be old enough to be swept as litter, were it not held.
+            check_no_mounts(target)  # a mount would be moved along with the old directory
+            # The old directory may be old enough to be removed as stale if it is not locked.
             fd = _open_directory(target)
             locks.callback(os.close, fd)
             try_lock(fd)
         elif not stat.S_ISLNK(mode):
-            raise FileExistsError(errno.EEXIST, "something that is no directory is there", target)
+            raise FileExistsError(errno.EEXIST, "an entry that is not a directory is there", target)
         os.rename(target, old)
     except FileNotFoundError:
         return None

@@ -1,8 +1,8 @@
-"""Telling without a listing that no name in a folder has changed.
+"""Detection of changes of the names in a folder without listing it.
 
-Linux sets a folder's times whenever an entry is made, removed or renamed. Once the clock that it
-takes them from has moved on, equal times mean equal names. That holds for file systems on this
-machine; others answer out of caches or keep no such times.
+Linux updates the times of a folder when an entry is created, removed or renamed. Once the clock of
+these timestamps has advanced, equal times mean equal names. This holds for file systems on this
+machine; others answer from caches or do not maintain such times.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ MOUNTS = "/proc/self/mountinfo"
 Stamp = tuple[int, int, int, int]
 
 _TICK_NS = 100_000_000
-"""More than the clock of file systems ever stands still, which is a hundredth of a second."""
+"""More than the resolution of file system timestamps, which is at most a hundredth of a second."""
 
 _LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs"})
 
 
 def read_stamp(folder: str) -> Stamp | None:
-    """Give what changes with the names in a folder; None if there is no folder."""
+    """Return values that change with the names in a folder, or None if it does not exist."""
     try:
         status = os.stat(folder)
     except FileNotFoundError:
@@ -32,15 +32,15 @@ def read_stamp(folder: str) -> Stamp | None:
 
 
 def detects_changes(stamp: Stamp) -> bool:
-    """Determine whether any change from now on gives another stamp than this one, just made."""
+    """Return True if any change after this stamp, just taken, results in a different stamp."""
     device, _, modified, changed = stamp
     return time.time_ns() - max(modified, changed) > _TICK_NS and type_of_device(device) in _LOCAL
 
 
 def type_of_device(device: int) -> str | None:
-    """Return the type of a mounted file system as the kernel names it; None if it is not listed.
+    """Return the type of a mounted file system in the kernel's notation; None if it is not listed.
 
-    :param device: its number, which ``os.stat`` gives as ``st_dev``.
+    :param device: the device number (``st_dev`` of ``os.stat``).
     """
     number = f"{os.major(device)}:{os.minor(device)}"
     try:
@@ -51,5 +51,5 @@ def type_of_device(device: int) -> str | None:
                 if place.split(" ", 3)[2] == number:
                     return kind.split(" ", 1)[0]
     except OSError:
-        pass  # no Linux
+        pass  # not Linux
     return None

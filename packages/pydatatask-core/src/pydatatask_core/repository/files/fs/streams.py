@@ -1,4 +1,4 @@
-"""The streams that a file is read and written through, one thread hop a buffer."""
+"""Streams for reading and writing a file, with one call to a thread per buffer."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["BUFFER_BYTES", "FileReadStream", "FileWriteStream"]
 
 BUFFER_BYTES = 256 * 1024
-"""How many bytes are read ahead, or gathered before they are written."""
+"""Number of bytes that are read ahead, or buffered before they are written."""
 
 MAX_READ_BYTES = 4 * 1024 * 1024
 
 Errors = Callable[[], AbstractContextManager[None]]
-"""Translates what fails inside the context that it makes."""
+"""Returns a context manager that translates errors."""
 
 
 class FileReadStream(ReadStream):
-    """Reads a file, one buffer ahead. To make one blocks; it is done in a thread.
+    """A stream that reads a file, one buffer ahead. The constructor blocks, so call it in a thread.
 
-    A file that fits into the buffer is read when it is opened and costs nothing from then on.
-    One task reads at a time; a read that is cancelled loses no bytes.
+    A file that fits into the buffer is read completely when it is opened. Only one asyncio task may
+    read at a time; a cancelled read loses no bytes.
 
     :param path: the file.
-    :param errors: translates what fails later.
-    :param kind: tells whether a link to a file is followed.
+    :param errors: translates the errors of later operations.
+    :param kind: the kind, which determines whether a link to a file is followed.
     :raises FileNotFoundError: if there is no regular file.
     """
 
@@ -88,7 +88,7 @@ class FileReadStream(ReadStream):
         return self._buffer[start:end]
 
     def _fill(self, size: int) -> None:
-        """Read the next bytes into the buffer, which is used up; fewer than asked are the last."""
+        """Read the next bytes into the empty buffer; fewer than requested are the last."""
         with self._lock, self._errors():
             self._check_open()
             self._buffer, self._position = read_up_to(self._fd, size), 0
@@ -97,7 +97,7 @@ class FileReadStream(ReadStream):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise StreamClosedError(f"{self!r} is closed; open it anew to read")
+            raise StreamClosedError(f"{self!r} is closed; open it again to read")
 
     def _release(self) -> None:
         with self._lock:
@@ -117,14 +117,14 @@ class FileReadStream(ReadStream):
 
 
 class FileWriteStream(AtomicWriter[bytes]):
-    """Writes a file that appears whole when the stream is closed.
+    """A stream that writes a file, which appears as a whole when the stream is closed.
 
-    Small pieces are gathered; what fits into one buffer is written when the stream is closed,
-    in one go.
+    Small chunks are buffered; data that fits into one buffer is written when the stream is closed,
+    in one step.
 
-    :param file: what gathers the bytes on the disk.
-    :param publish: puts the file, with the bytes that are given to it, in its place.
-    :param errors: translates what fails.
+    :param file: the temporary file.
+    :param publish: writes the last bytes and renames the file to its destination.
+    :param errors: translates errors.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class FileWriteStream(AtomicWriter[bytes]):
     async def _write(self, data: bytes) -> None:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise TypeError(
-                f"{self!r} takes bytes, not {type(data).__name__}; for text open it with mode 'w'"
+                f"{self!r} accepts bytes, not {type(data).__name__}; for text open it with mode 'w'"
             )
         if len(self._buffer) + len(data) < BUFFER_BYTES:
             self._buffer += data
