@@ -47,7 +47,7 @@ class Ledger:
         """Replace the count by reported usage.
 
         Launches reported with a window may include launches that are counted here already. Because
-        the two cannot be told apart, the larger number counts; the surplus expires when the window
+        the two cannot be distinguished, the larger number counts; the surplus expires when the window
         has passed.
 
         :param reports: usage, and the window of the launches included in it, if they have one.
@@ -104,7 +104,7 @@ class Ledger:
         self._used = used
 
     def expire_at(self, request: Resources, due: float) -> None:
-        """Let the launches of a granted request expire.
+        """Schedule the expiry of the launches of a granted request.
 
         :param due: the time of expiry, on the clock.
         """

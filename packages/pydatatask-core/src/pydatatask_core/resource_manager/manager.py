@@ -109,7 +109,7 @@ class ResourceManager:
                     self._filled_generation = generation
 
     async def flush(self) -> None:
-        """Forget the cached amount of resources currently being used.
+        """Discard the cached amount of resources currently being used.
 
         Waits for open reservations, and delays new ones meanwhile. The next reservation collects
         usage again.

@@ -79,7 +79,7 @@ class AtomicWriter(WriteStream, Generic[DataT]):
 
     @abstractmethod
     async def _publish(self) -> None:
-        """Make all stored data visible at once, and release everything."""
+        """Publish all stored data at once, and release everything."""
 
     @abstractmethod
     async def _discard(self) -> None:

@@ -22,9 +22,9 @@ class EntryKind(Enum):
     ANY = "entry"
     FILE = "file"
     DIRECTORY = "directory"
-    UNLINKED_ANY = "entry that is no link"
-    UNLINKED_FILE = "file that is no link"
-    UNLINKED_DIRECTORY = "directory that is no link"
+    UNLINKED_ANY = "entry, not a link"
+    UNLINKED_FILE = "file, not a link"
+    UNLINKED_DIRECTORY = "directory, not a link"
 
     @property
     def unlinked(self) -> EntryKind:
