@@ -199,6 +199,6 @@ async def test_a_job_whose_end_could_not_be_recorded_is_said_to_be_held() -> Non
         plan = await collect_plan(pipeline)
     finally:
         await pipeline.close()
-    assert "its end could not be recorded in done" in told
+    assert "its outcome cannot be recorded in done" in told
     assert plan["launch"] == [{"task": "t", "job": "a"}]
     assert plan["wait"] == [{"task": "t", "job": "a.b", "reason": told}]

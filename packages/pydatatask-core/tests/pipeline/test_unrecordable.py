@@ -105,7 +105,7 @@ async def test_a_job_that_done_cannot_have_is_refused_and_the_others_go_on(
     assert summary.given_up == {"t": ["b.c"]}
     told = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
     assert len(told) == 1
-    assert "job 'b.c' is not launched, because its end could not be recorded in done" in told[0]
+    assert "job 'b.c' is not launched, because its outcome cannot be recorded in done" in told[0]
 
 
 @pytest.mark.parametrize("kind", ["function", "executor"])

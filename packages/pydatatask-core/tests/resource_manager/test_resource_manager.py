@@ -90,7 +90,7 @@ async def test_a_failed_callback_leaves_the_usage_unknown_and_is_called_again(
     for _ in range(2):
         with pytest.raises(OSError, match="server is down") as caught:
             await manager.reserve(ONE)
-        assert "was asked how many resources are in use" in caught.value.__notes__[0]
+        assert "was called to report the resources in use" in caught.value.__notes__[0]
         assert manager.usage() is None
     failing = False
     assert await manager.reserve(ONE) is None

@@ -470,12 +470,12 @@ async def needy(host: str, port: int = 22) -> AsyncGenerator[str, None]:
     [
         (coroutine, "'coroutine' should be an async generator .* but is a coroutine function"),
         (generator, "'generator' should be .* but is a synchronous generator function"),
-        (function, "'function' should be .* but is no generator function"),
-        (context, "'context' should be .* take @asynccontextmanager away"),
+        (function, "'function' should be .* but is not a generator function"),
+        (context, "'context' should be .* remove @asynccontextmanager"),
         (needy, "'needy' should be .* but needs 'host': bind them with functools.partial"),
         (needy("here"), "'needy' should be .* but is a running generator"),
         (5, "'int' should be .* but is of type int"),
-        (Session().resource(partial(needy, "here")), "is the resource of a session already"),
+        (Session().resource(partial(needy, "here")), "is already the resource of a session"),
     ],
 )
 def test_an_invalid_resource_is_refused_when_it_is_registered(manager: Any, hint: str) -> None:

@@ -195,7 +195,7 @@ async def test_repositories_in_files_and_views_are_named_too(make: Any, tmp_path
             links[name].dump(job, 1)
 
         text = await failure(make(body, **{name: repo}))
-        assert f"`{name}.dump('a')` was called and never awaited" in text
+        assert f"`{name}.dump('a')` was called but never awaited" in text
 
 
 async def test_a_repository_that_is_no_link_is_named_by_itself(make: Any, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ async def test_a_failure_to_leave_is_raised() -> None:
 async def test_entering_again_is_refused() -> None:
     owner = OwnerTask(Scope()(), "scope")
     await owner.enter()
-    with pytest.raises(RuntimeError, match="scope was entered before"):
+    with pytest.raises(RuntimeError, match="scope has already been entered"):
         await owner.enter()
     await owner.exit()
 

@@ -96,7 +96,7 @@ async def test_a_failure_to_discard_does_not_hide_the_cause() -> None:
         async with stream:
             raise KeyError
     assert caught.value.__notes__ == [
-        "What was written to <Staged> was not discarded: no space left"
+        "The data written to <Staged> was not discarded: no space left"
     ]
 
 
@@ -122,7 +122,7 @@ async def test_closing_after_a_failed_write_discards_and_raises() -> None:
     stream = Staged(fail_at="write")
     with pytest.raises(OSError, match="no space left"):
         await stream.write(b"half")
-    with pytest.raises(StreamClosedError, match=r"takes no more data.*OSError: no space left"):
+    with pytest.raises(StreamClosedError, match=r"accepts no more data.*OSError: no space left"):
         await stream.write(b"the other half")
     with pytest.raises(StreamClosedError, match=r"discarded instead of closed.*no space left"):
         await stream.close()
@@ -166,7 +166,7 @@ async def test_writing_to_a_closed_or_aborted_stream_is_refused(end: str) -> Non
     stream = Staged()
     await getattr(stream, end)()
     state = {"close": "closed", "abort": "discarded"}[end]
-    with pytest.raises(StreamClosedError, match=f"<Staged> is {state} already; open it anew"):
+    with pytest.raises(StreamClosedError, match=f"<Staged> is already {state}; open it again"):
         await stream.write(b"late")
 
 

@@ -47,8 +47,8 @@ class Ledger:
         """Replace the count by reported usage.
 
         Launches reported with a window may include launches that are counted here already. Because
-        the two cannot be distinguished, the larger number counts; the surplus expires when the window
-        has passed.
+        the two cannot be distinguished, the larger number counts; the surplus expires when the
+        window has passed.
 
         :param reports: usage, and the window of the launches included in it, if they have one.
         """

@@ -68,7 +68,7 @@ async def test_a_lone_surrogate_is_refused_and_nothing_is_written(
 ) -> None:
     """JSON can escape a lone surrogate, YAML cannot."""
     repo = YamlMetadataFileRepository(tmp_path)
-    with pytest.raises(UnsupportedValueError, match=r"job 'job'.*half a character"):
+    with pytest.raises(UnsupportedValueError, match=r"job 'job'.*half of a surrogate pair"):
         await repo.dump("job", value)
     assert os.listdir(tmp_path) == []
 

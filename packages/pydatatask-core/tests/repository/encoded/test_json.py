@@ -119,7 +119,7 @@ def test_json_of_other_programs_has_its_standard_meaning(text: str, value: Any) 
         (b"", (1, 1), "Expecting value"),
         (b'{"a": 1,\n "b": }', (2, 7), "Expecting value"),
         (b'{"a": 1}\n{"b": 2}', (2, 1), "Extra data"),
-        (b'{"a":\n "caf\xe9"}', (2, 6), "the byte 0xe9 is no UTF-8"),
+        (b'{"a":\n "caf\xe9"}', (2, 6), "the byte 0xe9 is not UTF-8"),
         (b'{"$bytes": 5}', (None, None), "5 is no valid $bytes"),
         (b'{"$datetime": "soon"}', (None, None), "'soon' is no valid $datetime"),
         (b'{"$int": "ten"}', (None, None), "'ten' is no valid $int"),

@@ -131,7 +131,7 @@ async def test_a_staged_directory_with_a_mount_in_it_is_kept_with_a_warning(
     assert is_whole(precious)
     assert await repo.keys() == set()
     assert is_whole(path / "mnt")
-    assert f"mounted there, and is left as it is: '{path / 'mnt'}'" in caplog.text
+    assert f"mounted there, and is left unchanged: '{path / 'mnt'}'" in caplog.text
     assert len(caplog.records) == 1
 
 

@@ -21,7 +21,7 @@ from pydatatask_core.repository import (
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        ((None,), {}, TypeError, "FileRepository: the folder is a str or an os.PathLike"),
+        ((None,), {}, TypeError, "FileRepository: the folder must be a str or a PathLike"),
         ((b"bytes",), {}, TypeError, "not b'bytes'"),
         ((7,), {}, TypeError, "not 7"),
         (("",), {}, RepositoryConfigurationError, "the folder is empty.* '.'"),

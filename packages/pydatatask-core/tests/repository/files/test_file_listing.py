@@ -171,7 +171,7 @@ async def test_no_subclass_has_job_ids_outside_the_folder(tmp_path: Path, name: 
 
     repo = Anything(tmp_path / "files")
     assert not await repo.contains(name)
-    with pytest.raises(InvalidJobIdError, match="a file name has characters"):
+    with pytest.raises(InvalidJobIdError, match="a file name must not be empty"):
         await repo.delete(name)
 
 
