@@ -180,5 +180,5 @@ def test_the_option_is_shown_validated_and_pickled(tmp_path: Path) -> None:
         copy = pickle.loads(pickle.dumps(repo))
         assert copy.follow_links is False
         assert repr(kind("store")) == f"{kind.__name__}('store')"
-        with pytest.raises(TypeError, match="follow_links is True or False, not 'no'"):
+        with pytest.raises(TypeError, match="follow_links must be True or False, not 'no'"):
             kind("store", follow_links="no")

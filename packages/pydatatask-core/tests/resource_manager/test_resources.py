@@ -141,11 +141,11 @@ def test_a_copy_is_equal_in_every_respect(clone: Any, launches: int | None) -> N
     [
         (-1, "-1 is negative"),
         ("-1m", "'-1m' is negative"),
-        (float("nan"), "nan is no quantity"),
-        (float("inf"), "inf is no quantity"),
-        (True, "True is no quantity"),
-        ("plenty", "'plenty' is no quantity"),
-        ([], r"\[\] is no quantity"),
+        (float("nan"), "nan is not a quantity"),
+        (float("inf"), "inf is not a quantity"),
+        (True, "True is not a quantity"),
+        ("plenty", "'plenty' is not a quantity"),
+        ([], r"\[\] is not a quantity"),
     ],
 )
 def test_an_invalid_amount_is_refused_with_its_field(field: str, value: Any, problem: str) -> None:

@@ -194,7 +194,7 @@ async def test_closing_an_unopened_session_does_nothing(record: Record) -> None:
 async def test_opening_twice_is_refused_without_effect(record: Record) -> None:
     a = record.add("a")
     async with record.session:
-        with pytest.raises(SessionError, match="the session is open already; close it before"):
+        with pytest.raises(SessionError, match="the session is already open; close it before"):
             await record.session.open()
         assert a() == "live a"
 
@@ -203,7 +203,7 @@ async def test_opening_while_opening_is_refused(record: Record) -> None:
     record.add("a")
     first = asyncio.create_task(record.session.open())
     await asyncio.sleep(0)
-    with pytest.raises(SessionError, match="the session is opening already"):
+    with pytest.raises(SessionError, match="the session is already opening"):
         await record.session.open()
     await first
     await record.session.close()
@@ -555,9 +555,9 @@ async def test_a_resource_that_uses_a_later_one_is_reported() -> None:
 async def test_a_resource_of_another_session_is_refused(record: Record) -> None:
     record.add("a")
     stranger = Session().resource(Connector())
-    with pytest.raises(SessionError, match=r"'Connector'.* is no resource of this session.*'a'"):
+    with pytest.raises(SessionError, match=r"'Connector'.* is not a resource of this session.*'a'"):
         await record.session.open(only=[stranger])
-    with pytest.raises(SessionError, match="is no resource of this session"):
+    with pytest.raises(SessionError, match="is not a resource of this session"):
         await record.session.open(only=[function])
     assert not record.session.is_open
 

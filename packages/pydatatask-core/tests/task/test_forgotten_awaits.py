@@ -304,7 +304,7 @@ async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None
 
     found = await record(make(body, out=InProcessMetadataRepository()))
     assert found["exception"] == "KeyError: 'mine'"
-    assert "`out.dump('a')` was called and not awaited." in found["traceback"]
+    assert "`out.dump('a')` was called but not awaited." in found["traceback"]
 
 
 async def test_a_coroutine_in_the_place_of_a_value_is_named_in_the_line_of_the_error(
@@ -320,7 +320,7 @@ async def test_a_coroutine_in_the_place_of_a_value_is_named_in_the_line_of_the_e
     for body, call in ((opens, "open"), (measures, "info")):
         told = await failure(make(body, blobs=InProcessBlobRepository()))
         assert told.startswith("TypeError: ")
-        assert told.endswith(f" (`blobs.{call}('a')` was called and not awaited)")
+        assert told.endswith(f" (`blobs.{call}('a')` was called but not awaited)")
 
 
 async def test_code_that_does_not_await_is_given_the_remedy(make: Any) -> None:

@@ -137,7 +137,7 @@ async def test_a_name_too_long_for_the_file_system_is_not_a_job_id(tmp_path: Pat
 
     assert not await repo.contains(too_long)
     for entry in (repo.info, repo.delete, lambda job: repo.open(job, "w")):
-        with pytest.raises(InvalidJobIdError, match="its file name, or path, is too long"):
+        with pytest.raises(InvalidJobIdError, match="its file name or path is too long"):
             await entry(too_long)
 
     async with await repo.open(fits, "w") as stream:
