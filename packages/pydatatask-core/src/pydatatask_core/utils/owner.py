@@ -101,7 +101,7 @@ class OwnerTask(Generic[T]):
             return
         if not task.cancelled() and (failure := task.exception()) is not None:
             logger.error(
-                "%s: %s, after it had been cancelled",
+                "%s: %s, after it was cancelled",
                 task.get_name(),
                 describe(failure),
                 exc_info=failure,
