@@ -293,4 +293,4 @@ async def test_an_attempt_counts_that_a_store_kept_from_beginning() -> None:
 def test_the_error_names_task_key_and_remedy() -> None:
     told = str(OutputConflictError("t", "a", "other", "repo"))
     assert told.startswith("t: 'a' of 'repo' was published by task other")
-    assert "give each a place of its own" in told
+    assert "use a separate location for each task" in told
