@@ -288,7 +288,9 @@ async def test_waiting_for_its_own_reservation_raises_instead_of_deadlocking(
     async with manager.reservation(ONE):
         manager.register(Jobs().report)
         call: Callable[..., Any] = getattr(manager, use)
-        with pytest.raises(RuntimeError, match="this asyncio task has one open: leave its block first"):
+        with pytest.raises(
+            RuntimeError, match="this asyncio task has one open: leave its block first"
+        ):
             await call(*([ONE] if use == "reserve" else []))
     assert await manager.reserve(ONE) is None
 
@@ -380,9 +382,7 @@ def test_a_manager_can_be_used_in_one_loop_after_another(manager: ResourceManage
 
 
 def test_a_quota_must_be_resources() -> None:
-    with pytest.raises(
-        TypeError, match="the quota of a ResourceManager must be Resources, not 5"
-    ):
+    with pytest.raises(TypeError, match="the quota of a ResourceManager must be Resources, not 5"):
         ResourceManager(5)  # type: ignore[arg-type]
 
 

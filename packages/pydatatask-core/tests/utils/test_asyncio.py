@@ -71,7 +71,7 @@ async def test_a_failing_generator_closes_the_others() -> None:
 
 
 async def test_an_argument_that_is_not_iterable_is_refused() -> None:
-    with pytest.raises(TypeError, match="roundrobin takes iterables, and this is none: 5"):
+    with pytest.raises(TypeError, match="roundrobin accepts iterables, not 5"):
         await anext(roundrobin("AB", 5))  # type: ignore[arg-type]
 
 

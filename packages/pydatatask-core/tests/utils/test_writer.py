@@ -224,7 +224,7 @@ async def test_newlines_are_not_translated() -> None:
 
 
 async def test_bytes_are_refused_by_a_text_stream() -> None:
-    with pytest.raises(TypeError, match="takes str, not bytes; for bytes open it with mode 'wb'"):
+    with pytest.raises(TypeError, match="accepts str, not bytes; for bytes open it with mode 'wb'"):
         await AWriteText(Staged()).write(b"bytes")  # type: ignore[arg-type]
 
 

@@ -164,7 +164,11 @@ def test_yaml_of_other_programs_has_its_standard_meaning(text: str, value: Any) 
     [
         (b"a: 1\nb: [1,\n", 3, ""),
         (b"a: 1\n b: 2", 2, "mapping values are not allowed"),
-        (b"a: 1\nb: 2020-13-45", 2, "'2020-13-45' is not a valid timestamp: month must be in 1..12"),
+        (
+            b"a: 1\nb: 2020-13-45",
+            2,
+            "'2020-13-45' is not a valid timestamp: month must be in 1..12",
+        ),
         (b"a: 1\nb: !!bool maybe", 2, "'maybe' is not a valid bool"),
         (b"a: 1\nb: !!int ''", 2, "'' is not a valid int"),
         (b"a: 1\nb: !!timestamp x", 2, "'x' is not a valid timestamp"),

@@ -67,7 +67,9 @@ async def test_validate_refuses_two_names_that_differ_only_in_case(
 ) -> None:
     await repo.validate()
     (repo.basedir / "report.txt").write_text("twin")
-    with pytest.raises(AmbiguousJobError, match=r"'Report\.TXT' and 'report\.txt' differ only in case"):
+    with pytest.raises(
+        AmbiguousJobError, match=r"'Report\.TXT' and 'report\.txt' differ only in case"
+    ):
         await repo.validate()
 
 

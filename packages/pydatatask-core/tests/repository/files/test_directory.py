@@ -112,7 +112,9 @@ async def test_a_file_in_place_of_the_directory_is_reported_and_kept(
 ) -> None:
     await repo.validate()
     repo.fullpath("job").write_text("precious")
-    with pytest.raises(StoreError, match=r"publish the directory of job 'job'.*not a directory is th"):
+    with pytest.raises(
+        StoreError, match=r"publish the directory of job 'job'.*not a directory is th"
+    ):
         await build(repo, "job", "new")
     with pytest.raises(StoreError, match=r"create the directory of job 'job'.*File exists"):
         await repo.mkdir("job")

@@ -43,7 +43,7 @@ def test_an_invalid_argument_is_named(
 
 
 def test_discard_empty_is_checked_as_well() -> None:
-    with pytest.raises(TypeError, match="discard_empty is True or False, not None"):
+    with pytest.raises(TypeError, match="discard_empty must be True or False, not None"):
         DirectoryRepository("a", discard_empty=None)  # type: ignore[arg-type] # the subject of the test
     with pytest.raises(TypeError, match="positional"):
         DirectoryRepository("a", "", False, True)

@@ -92,7 +92,9 @@ async def test_a_missing_permission_is_named(powerless: Path, mode: int, problem
     repo = FileRepository(powerless / "folder")
     await repo.validate()
     repo.basedir.chmod(mode)
-    with pytest.raises(RepositoryConfigurationError, match=f"{problem}: user .* not have the permission"):
+    with pytest.raises(
+        RepositoryConfigurationError, match=f"{problem}: user .* not have the permission"
+    ):
         await repo.validate()
 
 

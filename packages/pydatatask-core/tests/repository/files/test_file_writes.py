@@ -127,6 +127,6 @@ async def test_buffered_data_does_not_change_with_the_buffer_of_the_caller(
 
 async def test_text_is_refused_by_a_binary_stream(repo: FileRepository) -> None:
     async with await repo.open("job", "wb") as stream:
-        with pytest.raises(TypeError, match=r"takes bytes, not str.*mode 'w'"):
+        with pytest.raises(TypeError, match=r"accepts bytes, not str.*mode 'w'"):
             await stream.write("text")  # type: ignore[arg-type] # the subject of the test
         await stream.abort()

@@ -38,7 +38,9 @@ async def test_who_is_refused_costs_nothing(lab: Lab) -> None:
     task = lab.task("WAIT; {{ inp }}")
     await task.launch("a")
     template, task.template = task.template, Untouchable()  # type: ignore[assignment]
-    with pytest.raises(LaunchRefusedError, match="'b' has to wait, because the quota of CPU is used up"):
+    with pytest.raises(
+        LaunchRefusedError, match="'b' has to wait, because the quota of CPU is used up"
+    ):
         await task.launch("b")
     assert task.running == {"a"}
     task.template = template
