@@ -22,7 +22,7 @@ class OwnerTask(Generic[T]):
 
     Cancel scopes and async generators must be left in the task that entered them, regardless of the
     task that requests it. Usable once: ``enter()``, then ``exit()``. Cancelling either call cancels
-    the current operation of the owner; the call ends when the owner has left what it had entered.
+    the current operation of the owner; the call ends when the owner has left the context.
     If the owner itself is cancelled, as ``asyncio.run`` does with remaining tasks, it leaves.
 
     :param context: the context manager to own.
