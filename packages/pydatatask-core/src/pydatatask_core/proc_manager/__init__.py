@@ -1,12 +1,12 @@
-"""Process managers: where the processes of a ``ProcessTask`` run, and how they are looked after.
+"""Process managers: where the processes of a ``ProcessTask`` run, and how they are monitored.
 
-A process manager needs to specify how to launch a process and to manipulate a filesystem, nothing
-else; a task sets up the environment of a job and retrieves its results by that. What a manager can
-do better than that (start a job in one step, tell of its end, find it after a crash) it offers
-through its ``runs``. How a job's directory looks, and what makes it survive, is written down in
-``protocol.run_directory``; a manager for other machines uses the same.
+A process manager has to launch processes and to read and write files on its target, nothing else;
+a task prepares each job and collects its results with these operations. A manager can offer more
+through its ``backend``: start a job in one step, report its exit, find it again after a crash.
+``protocol.run_directory`` specifies the files of a job and the order in which they are written;
+managers for other machines follow it too.
 
-Nothing here knows what a job, a repository or a task is.
+This package does not depend on jobs, repositories or tasks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a task launches its jobs by, and what it gets out of a manager without talents."""
+"""The backend interface of `ProcessTask`, with a default built on the documented methods alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LOST_TIMEOUT_SECONDS", "ProcessBackend"]
 
 LOST_TIMEOUT_SECONDS = 5.0
-"""Seconds after which a process that is gone without a status is taken for lost."""
+"""Seconds after which a dead process without an exit status is considered lost."""
 
 
 @cache
@@ -47,18 +47,18 @@ def _host() -> str:
 
 
 class ProcessBackend:
-    """The runs of jobs on a target.
+    """The interface through which a task launches and monitors the processes of its jobs.
 
-    This class makes do with the documented methods of a manager: it asks which processes live,
-    and whoever dies between the launch and the note of its handle loses the job. A manager that
-    knows better gives a subclass of this by its ``runs``; it keeps what is written in
-    ``protocol.run_directory``. Nothing is remembered here: an instance may be made for each call.
+    This default uses only the documented methods of a manager: it polls for live processes, and a
+    driver that dies between the launch and the save of the handle loses the job. A manager that can
+    do better returns a subclass as its ``backend``, which follows ``protocol.run_directory``.
+    Backends hold no state about runs, so each access to ``backend`` may create a new one.
 
-    :param manager: whose target it is.
+    :param manager: the manager of the target.
     """
 
     atomic_create = False
-    """Whether :meth:`create` fails if the directory exists, so that the job may be its name."""
+    """Whether :meth:`create` fails if the directory exists, so that jobs can name directories."""
 
     def __init__(self, manager: AbstractProcessManager) -> None:
         self.manager = manager
@@ -70,73 +70,73 @@ class ProcessBackend:
 
     @property
     def is_up(self) -> bool:
-        """Whether the target answered when it was asked last."""
+        """True if the target answered the last request."""
         return True
 
     @property
     def hosts(self) -> list[ProcessBackend]:
-        """The runs of each machine, where several share the jobs."""
+        """The backend of each machine, if several share the jobs."""
         return [self]
 
     def knows_host(self, host: str | None) -> bool:
-        """Return whether a record can be of this target, or of one of its machines.
+        """Return whether a record may be about this target, or about one of its machines.
 
-        :param host: the machine that the record names, if it names one.
+        :param host: the machine that the record names, if any.
         """
         return True
 
     @property
     def configured_shell(self) -> tuple[str, ...] | None:
-        """The manager's own interpreter of scripts without a first line ``#!``, if it has one."""
+        """The manager's own interpreter for scripts without a ``#!`` line, if it has one."""
         return None
 
     async def lacks_bash(self) -> bool:
-        """Return whether the target is known to have no bash, so that pipes are not checked."""
+        """Return whether the target is known to lack bash, so that pipes are not checked."""
         return False
 
     def basedir(self, host: str | None = None) -> Path:
-        """Give the directory in which runs have theirs.
+        """Return the directory that contains the run directories.
 
-        :param host: the machine, where several share the jobs.
+        :param host: the machine, if several share the jobs.
         """
         return self.manager.basedir
 
     def fits(self, request: Resources) -> bool:
-        """Tell whether a job could be run if no other did.
+        """Return whether a job could run if there were no other jobs.
 
-        :param request: what it takes.
+        :param request: the resources that the job requests.
         """
         return True
 
     def choose_host(self, request: Resources) -> str | ResourceType:
-        """Give the machine for one more job, or which resource is short everywhere.
+        """Return the machine for one more job, or the resource that is exhausted everywhere.
 
-        :param request: what it takes.
+        :param request: the resources that the job requests.
         :raises ProcessManagerError: if no machine answers.
         """
         return self.host
 
     def reserve_host(self, run: ProcessRun, request: Resources) -> None:
-        """Count what a run takes of its machine, until its ``let_go`` is called.
+        """Reserve resources of the run's machine until its ``release_host`` is called.
 
         :param run: the run.
-        :param request: what it takes.
+        :param request: the resources to reserve.
         """
 
     async def validate(self) -> None:
-        """Make the manager's directory, and check that the target will do.
+        """Create the manager's directory, and check that the target is usable.
 
-        :raises ProcessManagerError: if it will not.
+        :raises ProcessManagerError: if it is not.
         """
         await self.manager.mkdir(self.manager.basedir)
 
     async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
-        """Make the directory of a run with all that the plan holds, or nothing.
+        """Create the directory of a run with all files of the spec, or nothing.
 
-        :param run: which run.
-        :param spec: what is to be run.
-        :raises RunExistsError: if there is one, provided that this is exclusive.
-        :raises ProcessManagerError: if it cannot be made.
+        :param run: the run.
+        :param spec: the script to run.
+        :raises RunExistsError: if the directory exists, provided that ``atomic_create`` is true.
+        :raises ProcessManagerError: if it cannot be created.
         """
         await self.manager.mkdir(run.directory)
         files = {SCRIPT: spec.script}
@@ -147,11 +147,11 @@ class ProcessBackend:
                 await stream.write(data)
 
     async def start(self, run: ProcessRun, spec: LaunchSpec) -> None:
-        """Start what was made.
+        """Start the script in a directory that :meth:`create` made.
 
-        :param run: which run. It gets a handle if it can only be found by that.
-        :param spec: what it was made with.
-        :raises ProcessManagerError: if it certainly was not started.
+        :param run: the run. Its handle is set if the process can only be found by the handle.
+        :param spec: the spec that the directory was created with.
+        :raises ProcessManagerError: if the script was certainly not started.
         """
         folder = run.directory
         errors = STDOUT if spec.stderr is STDOUT else None
@@ -166,18 +166,19 @@ class ProcessBackend:
         )
 
     def watch(self, run: ProcessRun, on_exit: Callable[[], None]) -> Callable[[], None] | None:
-        """Have a function called in the running loop when a run may have ended.
+        """Register a callback that the running loop calls when a run may have exited.
 
-        :param run: which run.
-        :param on_exit: what to call, once.
-        :return: a function that stops it; None if one has to :meth:`exited`.
+        :param run: the run.
+        :param on_exit: the callback; it is called once.
+        :return: a function that unregisters it; None if the caller has to poll with
+            :meth:`exited`.
         """
         return None
 
     async def exited(self, process_runs: Collection[ProcessRun]) -> list[ProcessRun]:
-        """Give those of the runs that may have ended.
+        """Return the runs that may have exited.
 
-        :param process_runs: runs that nothing watches.
+        :param process_runs: runs that are not watched.
         """
         handles = {run.handle for run in process_runs if run.handle is not None}
         live = await self.manager.get_live_pids(handles) if handles else set()
@@ -186,17 +187,17 @@ class ProcessBackend:
     async def inspect(
         self, run: ProcessRun, outputs: Iterable[str] = (), *, fence: bool = True
     ) -> ProcessStatus:
-        """Find out what became of a run.
+        """Return the status of a run.
 
-        :param run: which run.
-        :param outputs: which streams to look into if it is over.
-        :param fence: whether to make certain that what was not started never will be.
-        :raises ProcessManagerError: if it cannot be found out now.
+        :param run: the run.
+        :param outputs: the streams to read if the run is over.
+        :param fence: whether to guarantee that a script not started by now never will be.
+        :raises ProcessManagerError: if the status cannot be determined now.
         """
         if run.handle is None:
             return ProcessStatus(
                 ProcessState.LOST,
-                reason="nobody noted which process it is, so it may still be running",
+                reason="the handle of its process was not saved, so it may still be running",
             )
         if run.handle in await self.manager.get_live_pids({run.handle}):
             return ProcessStatus(ProcessState.RUNNING, handle=run.handle)
@@ -212,7 +213,7 @@ class ProcessBackend:
         try:
             async with await self.manager.open(run.directory / STATUS, "r") as stream:
                 text = await stream.read()
-        except Exception as e:  # noqa: BLE001 - how a foreign manager says "not found" is not agreed
+        except Exception as e:  # noqa: BLE001 - managers do not agree on the error for a missing file
             problem = f"{type(e).__name__}: {e}"
         else:
             try:
@@ -225,7 +226,7 @@ class ProcessBackend:
         run.unconfirmed_since = run.unconfirmed_since or now
         if now - run.unconfirmed_since < LOST_TIMEOUT_SECONDS:
             return ProcessStatus(ProcessState.RUNNING, handle=run.handle)
-        reason = f"its process is gone and its exit status cannot be read ({problem})"
+        reason = f"its process is dead and its exit status cannot be read ({problem})"
         return ProcessStatus(
             ProcessState.LOST, reason=reason, end_time=time.time(), handle=run.handle
         )
@@ -239,29 +240,29 @@ class ProcessBackend:
         return Output(size, data if size <= MAX_INLINE_BYTES else None, data[-TAIL_BYTES:])
 
     async def open_output(self, run: ProcessRun, name: str) -> AReadStream:
-        """Open one of the streams of a run that is over.
+        """Open a stream of a run that is over.
 
-        :param run: which run.
+        :param run: the run.
         :param name: the name of the stream.
-        :raises FileNotFoundError: if it is not there.
+        :raises FileNotFoundError: if it does not exist.
         """
         return await self.manager.open(run.directory / name, "rb")
 
     async def open_input(self, run: ProcessRun, name: str) -> AWriteStream:
-        """Open one of the streams of a run that was not started, to write it.
+        """Open a stream of a run that was not started, for writing.
 
-        :param run: which run.
+        :param run: the run.
         :param name: the name of the stream.
         """
         return await self.manager.open(run.directory / name, "wb")
 
     async def terminate(self, run: ProcessRun, reason: str, *, force: bool) -> bool:
-        """Tell a run to end, with all processes of its group.
+        """Terminate all processes in the process group of a run.
 
-        :param run: which run.
-        :param reason: a word or more that the next report gives as ``stopped``.
-        :param force: whether it is not asked, but killed.
-        :return: whether anybody was told.
+        :param run: the run.
+        :param reason: the reason, which the next status returns as ``stop_reason``.
+        :param force: whether to kill the processes instead of asking them to exit.
+        :return: whether a process was signalled.
         """
         if run.handle is None:
             return False
@@ -272,42 +273,42 @@ class ProcessBackend:
         return True
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
-        """Remove the directory of a run that is over; succeed if it is gone.
+        """Remove the directory of a run that is over; succeed if it does not exist.
 
-        :param run: which run.
-        :return: what is left of it, and why, if it cannot be removed; None if nothing is.
+        :param run: the run.
+        :return: the directory that remains and the reason, if it cannot be removed.
         :raises ProcessManagerError: if the target cannot be reached.
         """
         try:
             await self.manager.rmtree(run.directory)
         except FileNotFoundError:
             return None
-        except Exception as e:  # noqa: BLE001 - nobody uses the directory again
+        except Exception as e:  # noqa: BLE001 - the caller reports it; the directory is unused
             return Leftover(str(run.directory), describe(e))
         return None
 
     def blocks_launch(self, run: ProcessRun, leftover: Leftover) -> bool:
-        """Return whether what is left of a run keeps its job from being launched again.
+        """Return whether a leftover of a run prevents the next launch of its job.
 
         :param run: the run.
-        :param leftover: what is left.
+        :param leftover: the leftover.
         """
         return self.atomic_create and leftover.path == str(run.directory)
 
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
-        """Try again to remove the run directories in a folder that could not be removed before.
+        """Retry the removal of run directories in a folder that could not be removed before.
 
         :param folder: the folder.
-        :return: those that are still there.
+        :return: the directories that still exist.
         """
         return []
 
     async def read_tail(self, run: ProcessRun, name: str, length: int) -> bytes:
-        """Read the end of one of the streams of a run that is over.
+        """Read the end of a stream of a run that is over.
 
-        :param run: which run.
+        :param run: the run.
         :param name: the name of the stream.
-        :param length: how many bytes to return at most.
+        :param length: the maximum number of bytes to return.
         """
         data = b""
         async with await self.open_output(run, name) as stream:
@@ -316,14 +317,14 @@ class ProcessBackend:
         return data
 
     async def archive(self, run: ProcessRun, names: Collection[str], folder: Path) -> None:
-        """Keep streams of a run that is over in another directory, beyond its removal.
+        """Save streams of a run that is over to another directory, where its removal spares them.
 
-        This may be repeated: a stream that is there is replaced. The run keeps its streams.
+        This may be repeated; existing files are replaced. The streams of the run remain.
 
-        :param run: which run.
+        :param run: the run.
         :param names: the names of the streams.
-        :param folder: the directory, which is made private, with its parents.
-        :raises ProcessManagerError: if that cannot be done.
+        :param folder: the directory; it is created with its parents, private to the user.
+        :raises ProcessManagerError: if the streams cannot be saved.
         """
         await self.manager.mkdir(folder)
         for name in names:
@@ -334,7 +335,7 @@ class ProcessBackend:
                 await async_copyfile(source, target)
 
     async def remove_archive(self, run: ProcessRun) -> None:
-        """Remove what :meth:`archive` has made; succeed if it is gone.
+        """Remove a directory that :meth:`archive` created; succeed if it does not exist.
 
         :param run: a run whose directory is that of the archived streams.
         :raises ProcessManagerError: if it cannot be removed.
@@ -344,11 +345,11 @@ class ProcessBackend:
             raise ProcessManagerError(f"could not remove {leftover.path!r}: {leftover.reason}")
 
     async def list_archives(self, folder: Path) -> dict[str, float] | None:
-        """List the directories that :meth:`archive` has made in a folder.
+        """List the directories that :meth:`archive` created in a folder.
 
         :param folder: the parent of the directories.
-        :return: the names, and the age of each in seconds by the clock of the target; None if
-            they cannot be listed.
+        :return: the age of each in seconds by the clock of the target, by name; None if they cannot
+            be listed.
         """
         return None
 
@@ -360,8 +361,8 @@ class ProcessBackend:
         return None
 
     async def save_note(self, run: ProcessRun, note: str | None) -> None:
-        """Keep a few words for the reports of this run and of the job's next ones.
+        """Save a short note that the statuses of this run and of the job's next runs return.
 
-        :param run: which run; nothing is kept if it has no place for a memo.
-        :param note: what to keep; None to forget it.
+        :param run: the run; nothing is saved if it has no ``note_path``.
+        :param note: the note; None to delete it.
         """

@@ -28,16 +28,16 @@ class _StderrIsStdout:
 
 
 STDOUT = _StderrIsStdout()
-"""In the place of a target for stderr: interleave it into the stdout stream."""
+"""Passed as ``stderr``: interleave stderr into the stdout stream."""
 
 
 class AbstractProcessManager(ABC):
     """The base class for process managers.
 
     Processes are managed through arbitrary "process identifier" handle strings. To write a
-    manager, implement the abstract methods; a task then asks from time to time which processes
-    live. One that can do better also overrides :attr:`backend`. The laws it has to obey are in
-    ``pydatatask_core.testing``, as tests.
+    manager, implement the abstract methods; a task then polls for the live processes. Override
+    :attr:`backend` to offer more than that. ``pydatatask_core.testing`` contains conformance tests
+    for managers.
     """
 
     @abstractmethod
@@ -47,8 +47,8 @@ class AbstractProcessManager(ABC):
         This may include processes which are not part of the current app or task, but MUST include
         all the processes in ``hint`` which are still alive.
 
-        :param hint: the identifiers that are asked for.
-        :raises ProcessManagerError: if the target cannot be asked, so that nothing is known.
+        :param hint: the identifiers to check.
+        :raises ProcessManagerError: if the target cannot be asked, so that the result is unknown.
         """
 
     @abstractmethod
@@ -108,7 +108,7 @@ class AbstractProcessManager(ABC):
 
         :param path: the file.
         :param mode: ``r`` and ``w`` for text, ``rb`` and ``wb`` for bytes.
-        :raises FileNotFoundError: if it is to be read and is not there.
+        :raises FileNotFoundError: if the file is opened for reading and does not exist.
         """
 
     @abstractmethod
@@ -125,15 +125,15 @@ class AbstractProcessManager(ABC):
     async def rmtree(self, path: Path) -> None:
         """Remove a directory and all its children with the given path on the target system.
 
-        Jobs have had access to the directory. So this MUST follow no symbolic link, and MUST NOT
-        remove anything from a file system that is mounted in it; then it fails instead.
+        Jobs have had access to the directory. So this MUST NOT follow symbolic links, and MUST NOT
+        remove anything from a file system that is mounted inside it; it fails instead.
 
         :param path: the directory.
         """
 
     @property
     def backend(self) -> ProcessBackend:
-        """What a task launches its jobs by; by default made of the methods above alone."""
+        """The backend of ``ProcessTask``; the default uses only the methods above."""
         from .backend import ProcessBackend
 
         return ProcessBackend(self)

@@ -31,7 +31,7 @@ _PROBE_INTERVAL_SECONDS = 5.0
 
 
 class _Machine:
-    """One of the machines, and what the jobs take of it that it runs."""
+    """A machine of the pool, with the resources that its jobs have reserved."""
 
     def __init__(self, manager: Callable[[], AbstractProcessManager], quota: Resources) -> None:
         self._manager = manager
@@ -45,17 +45,17 @@ class _Machine:
         return self._manager().backend
 
     def excess(self, request: Resources) -> ResourceType | None:
-        """Tell which resource is short for one more job, if any is."""
+        """Return the resource that one more job would exhaust, if any."""
         return sum(self.reserved.values(), request).without_launches().excess(self.quota)
 
     def load(self) -> float:
-        """Tell how much of the quota is in use, as a fraction."""
+        """Return the fraction of the quota that is in use."""
         used = sum(self.reserved.values(), Resources())
         pairs = ((used.cpu, self.quota.cpu), (used.mem, self.quota.mem))
         return max((float(part / limit) for part, limit in pairs if limit), default=0.0)
 
     def probe(self) -> None:
-        """See beside everything else whether the machine answers again."""
+        """Check in the background whether the machine answers again."""
         busy = self._probe_task is not None and not self._probe_task.done()
         if busy or time.monotonic() - self._last_probe < _PROBE_INTERVAL_SECONDS:
             return
@@ -63,52 +63,52 @@ class _Machine:
         self._probe_task = asyncio.create_task(self._probe(), name="pydatatask knock")
 
     async def _probe(self) -> None:
-        with suppress(ProcessManagerError):  # so it does not; that has been told
+        with suppress(ProcessManagerError):  # still down, which has been reported
             await self.backend.validate()
 
 
 class ManagerPool:
     """Several machines that share the jobs of a task, each up to a quota of its own.
 
-    Give ``lambda: pool`` to a :class:`ProcessTask` in the place of a process manager. A job runs on
-    the machine that has the most room when it is launched; which one that was is in its record. A
-    machine that does not answer is left out, and what it runs is looked after when it answers
-    again: never before is it taken for ended, or launched elsewhere.
+    Pass ``lambda: pool`` to a :class:`ProcessTask` in place of a process manager. A job runs on the
+    machine with the most room at the time of its launch; its record names the machine. A machine
+    that does not answer gets no new jobs, and its running jobs are monitored again once it answers;
+    until then they are never considered over, or launched elsewhere.
 
-    :param machines: for each machine, a callable that gives its process manager, and its quota.
-        Launches count for nothing in there; the task's own quota limits them.
+    :param machines: for each machine, a callable that returns its process manager, and its quota.
+        Launches do not count in these quotas; the quota of the task limits them.
     """
 
     def __init__(
         self, machines: Sequence[tuple[Callable[[], AbstractProcessManager], Resources]]
     ) -> None:
         if not machines:
-            raise ProcessManagerError("a pool needs one machine at least")
+            raise ProcessManagerError("a pool needs at least one machine")
         for manager, quota in machines:
             if not callable(manager) or not isinstance(quota, Resources):
                 raise ProcessManagerError(
-                    "a pool takes pairs of a callable that gives a process manager and of "
+                    "a pool takes pairs of a callable that returns a process manager and of "
                     f"Resources, not {manager!r} and {quota!r}"
                 )
         self._machines = [_Machine(manager, quota) for manager, quota in machines]
         self.backend = PoolBackend(self)
 
     def machines_by_host(self) -> dict[str, _Machine]:
-        """Give the machines by their names.
+        """Return the machines by name.
 
-        :raises ProcessManagerError: if two have the same.
+        :raises ProcessManagerError: if two have the same name.
         """
         hosts = {machine.backend.host: machine for machine in self._machines}
         if len(hosts) < len(self._machines):
             raise ProcessManagerError(
-                f"the machines of a pool have to have names of their own; there are {list(hosts)} "
+                f"the machines of a pool must have distinct names; there are {list(hosts)} "
                 f"for {len(self._machines)} machines"
             )
         return hosts
 
 
 class PoolBackend(ProcessBackend):
-    """The runs of jobs on the machines of a pool, each on the one that its ``host`` names.
+    """The backend of a pool: each run is on the machine that its ``host`` names.
 
     :param pool: the pool.
     """
@@ -117,7 +117,7 @@ class PoolBackend(ProcessBackend):
         self._pool = pool
 
     @property
-    def atomic_create(self) -> bool:  # type: ignore[override] # of the machines there are
+    def atomic_create(self) -> bool:  # type: ignore[override] # depends on the machines
         return all(part.atomic_create for part in self.hosts)
 
     @property
@@ -139,7 +139,7 @@ class PoolBackend(ProcessBackend):
     async def validate(self) -> None:
         """Prepare the machines that answer.
 
-        :raises ProcessManagerError: if one that answers will not do, or if none answers.
+        :raises ProcessManagerError: if one that answers is not usable, or if none answers.
         """
         hosts = self.hosts
         results = await asyncio.gather(*(host.validate() for host in hosts), return_exceptions=True)
@@ -147,13 +147,13 @@ class PoolBackend(ProcessBackend):
             if isinstance(error, BaseException):
                 if backend.is_up or not isinstance(error, ProcessManagerError):
                     raise error
-                log.warning("%s is left out for now: %s", backend.host, error)
+                log.warning("%s does not answer and gets no jobs for now: %s", backend.host, error)
         if not any(backend.is_up for backend in hosts):
             raise ProcessManagerError(
                 f"none of the machines {', '.join(backend.host for backend in hosts)} answers"
             )
 
-    # -- where ------------------------------------------------------------------------------------
+    # -- choice of the machine --------------------------------------------------------------------
 
     def choose_host(self, request: Resources) -> str | ResourceType:
         machines = self._pool.machines_by_host()
@@ -187,16 +187,16 @@ class PoolBackend(ProcessBackend):
         machine = self._pool.machines_by_host().get(run.host)
         if machine is None:
             raise ProcessManagerError(
-                f"{str(run.directory)!r} is on {run.host}, which is none of the machines of the "
-                "pool; what became of it is known only with that machine in the pool"
+                f"{str(run.directory)!r} is on {run.host}, which is not a machine of the pool; add "
+                "that machine to the pool to learn the state of the job"
             )
         if not self._is_up(machine):
             raise ProcessManagerError(
-                f"{run.host} does not answer, so nothing is known of {str(run.directory)!r}"
+                f"{run.host} does not answer, so the state of {str(run.directory)!r} is unknown"
             )
         return machine.backend
 
-    # -- by the machine ---------------------------------------------------------------------------
+    # -- operations of the run's machine ----------------------------------------------------------
 
     async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
         await self._backend_of(run).create(run, spec)

@@ -1,4 +1,4 @@
-"""What a task and a process manager tell each other about one job's process."""
+"""The data that tasks and process managers exchange about the process of a job."""
 
 from __future__ import annotations
 
@@ -30,56 +30,56 @@ __all__ = [
 ]
 
 MAX_INLINE_BYTES = 64 * 1024
-"""How many bytes of an output are given whole in a report; what is longer is streamed."""
+"""The maximum size of an output that a status holds in full; longer ones are streamed."""
 
 TAIL_BYTES = 4096
-"""How many bytes of the end of an output are given in a report."""
+"""The size of the tail of an output that a status holds."""
 
 
 class RunExistsError(ProcessManagerError):
-    """The directory of a job exists already, so somebody else runs the job, or has."""
+    """The directory of a job exists already: another driver runs the job, or has run it."""
 
 
 class ProcessState(Enum):
-    """What is known of a job's process."""
+    """The state of a job's process, as far as it is known."""
 
     MISSING = "absent"
-    """There is no directory."""
+    """The directory does not exist."""
 
     CREATED = "prepared"
-    """Nobody has started the script, but somebody may be about to."""
+    """The script has not been started, but a driver may be about to start it."""
 
     NEVER_STARTED = "not started"
     """The script was never started, and never will be."""
 
     RUNNING = "running"
-    """The process lives, or it is not certain yet that it does not."""
+    """The process is alive, or not yet known to be dead."""
 
     EXITED = "ended"
     """The process has ended, and its exit status is known."""
 
     LOST = "lost"
-    """The process does not live any more, and its exit status is not to be had."""
+    """The process is dead, and its exit status cannot be determined."""
 
 
 class Leftover(NamedTuple):
-    """A run directory that is not needed any more and could not be removed."""
+    """A run directory that should have been removed and could not be."""
 
     path: str
-    """Where it is now: under another name than that of the run, if it could be renamed."""
+    """The current path: not that of the run if the directory could be renamed."""
 
     reason: str
-    """Why it could not be removed."""
+    """The reason why it could not be removed."""
 
 
 @dataclass(slots=True, eq=False)
 class ProcessRun:
-    """One job's directory on a target, and what is known of its process.
+    """The directory of one job on a target, with the state that the driver has about its process.
 
     :param directory: the directory.
     :param host: the name of the target.
-    :param handle: the manager's identifier of the process, if that is needed to find it again.
-    :param note_path: where something is kept from one run of the job to the next, if anywhere.
+    :param handle: the manager's identifier of the process, if it is needed to find the process.
+    :param note_path: the file that carries a note from one attempt of the job to the next, if any.
     """
 
     directory: Path
@@ -87,41 +87,41 @@ class ProcessRun:
     handle: str | None = None
     note_path: Path | None = None
     directory_token: str | None = None
-    """The name of a file by which its directory is told from the next one that has its name."""
+    """The name of a file that distinguishes the directory from a later one of the same name."""
     held: Path | None = None
-    """The directory that may have its streams as well, as other names of the same files."""
+    """The directory that may hold hard links to the streams of this run."""
     is_held: bool = False
-    """Whether it is a directory of held streams, which a run directory may have as well."""
+    """True if this is a directory of held streams, hard links to which a run may have as well."""
     entry: Entry | None = None
-    """Its entry of the journal, if this process has made it."""
+    """The journal entry of the run, if this process wrote it."""
     created: bool = False
-    """Whether this process has made the directory, so that it needs no mark of one."""
+    """True if this process created the directory, so that no token is needed to identify it."""
     supervised: Supervised | None = None
-    """How far its supervisor is, if that is one of this process's."""
+    """The handle of the supervised job, if this process started it."""
     pidfd: PidFd | None = None
-    """Of its process, where an earlier driver started that."""
+    """The pidfd of the process, if an earlier driver started it."""
     stop_reason: str | None = None
-    """Why it was told to end, where only this process knows."""
+    """The reason why the run was terminated, if only this process knows it."""
     has_started: bool | None = None
-    """Whether the script was started, if that is known, and the directory may not tell."""
+    """Whether the script was started, if known although the directory may not show it."""
     release_host: Callable[[], object] | None = None
-    """Gives back what it takes of its machine, where several share the jobs."""
+    """Releases the resources reserved on the host, if several hosts share the jobs."""
     unconfirmed_since: float | None = None
-    """Since when (monotonic) the process is gone without a status, where that takes patience."""
+    """Monotonic time at which the process was first seen dead without an exit status."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
-    """What is to be run.
+    """The script to run, with its environment and streams.
 
     :param script: the script.
     :param environ: variables to add to the target's environment.
-    :param stdin: what to feed it, or None for a null file.
-    :param has_stdin: whether a file ``stdin`` is there, or will be before the start.
-    :param stdout: whether to keep its stdout; else that is a null file.
+    :param stdin: the data for its stdin, or None for a null file.
+    :param has_stdin: whether a file ``stdin`` exists, or will exist before the start.
+    :param stdout: whether to keep its stdout; otherwise it is a null file.
     :param stderr: whether to keep its stderr, or ``STDOUT``.
-    :param shell: the command line of the interpreter of a script without a first line ``#!``;
-        None leaves it to the manager.
+    :param shell: the command line of the interpreter for a script without a ``#!`` line; None for
+        the default of the manager.
     """
 
     script: bytes
@@ -135,47 +135,47 @@ class LaunchSpec:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a process has written to one of its streams."""
+    """One output stream of a process."""
 
     size: int
-    """How many bytes there are."""
+    """The size in bytes."""
 
     data: bytes | None
-    """All of them, if they are few."""
+    """The whole output, or None if it is longer than ``MAX_INLINE_BYTES``."""
 
     tail: bytes
-    """The last of them."""
+    """The last bytes of the output."""
 
 
 @dataclass(slots=True)
 class ProcessStatus:
-    """What was found out about a job's process."""
+    """The result of inspecting the process of a job."""
 
     state: ProcessState
     return_code: int | None = None
     start_time: float | None = None
-    """When the process began, as the target's clock has it, in seconds since the epoch."""
+    """The start of the process by the clock of the target, in seconds since the epoch."""
 
     age_seconds: float | None = None
-    """For how many seconds a running process has run, whatever became of its machine's clock."""
+    """The age of a running process in seconds, independent of changes of the target's clock."""
 
     end_time: float | None = None
-    """When it ended."""
+    """The end of the process, in seconds since the epoch."""
 
     stop_reason: str | None = None
-    """Why it was told to end, if it was."""
+    """The reason why the process was terminated, if it was."""
 
     reason: str | None = None
-    """Why it is lost."""
+    """The reason why the process is lost."""
 
     problem: str | None = None
-    """Why the job has failed, whatever its exit status: the file that cannot be read safely."""
+    """Why the job failed regardless of its exit status: a file that cannot be read safely."""
 
     handle: str | None = None
-    """Which process it is."""
+    """The manager's identifier of the process."""
 
     note: str | None = None
-    """What was to be remembered of the job from one run to the next."""
+    """The note that is carried from one attempt of the job to the next."""
 
     outputs: dict[str, Output] = field(default_factory=dict)
-    """The streams that were asked for, those that exist."""
+    """The requested streams that exist, by name."""

@@ -1,7 +1,7 @@
-"""The interpreter of scripts that do not name one in a first line ``#!``. Pure.
+"""The interpreter of scripts without a ``#!`` line. Pure.
 
-By default such a script runs strictly: a command that fails ends it, and so does a variable that is
-not set. Where the target has bash, a command that fails inside a pipe is noticed as well.
+By default such a script is strict: it ends at the first command that fails or unset variable that
+is used. If the target has bash, a failing command inside a pipe ends it as well.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ DETECTED_SHELL = (
         f'exec {DEFAULT_SHELL} {_SH} "$0"'
     ),
 )
-"""Looks for bash when the script is started: for a target that cannot be asked before."""
+"""Looks for bash when the script starts, for targets that cannot be asked beforehand."""
 
 
 def strict_shell(bash: str | None) -> tuple[str, ...]:
-    """Return the command line of the strict interpreter of a target.
+    """Return the command line of the strict interpreter on a target.
 
     :param bash: the path of bash there; None if the target has none.
     """
@@ -37,14 +37,14 @@ def strict_shell(bash: str | None) -> tuple[str, ...]:
 def parse_shell(shell: object) -> tuple[str, ...] | None:
     """Split the parameter ``shell`` into words.
 
-    ``sh`` is the shell at the path where every target has it, so that it needs no ``PATH``.
+    ``sh`` becomes the absolute path that every target has, so that it does not depend on ``PATH``.
 
     :param shell: a command line, to which the path of a script is appended; None for the default.
     :raises ValueError: if it is not a command line.
     """
     if shell is None:
         return None
-    problem = f"shell has to be a command line such as 'sh' or 'bash -e', not {shell!r}"
+    problem = f"shell must be a command line such as 'sh' or 'bash -e', not {shell!r}"
     if not isinstance(shell, str) or "\0" in shell:
         raise ValueError(problem)
     try:

@@ -1,4 +1,4 @@
-"""Processes of the machine that the driver runs on.
+"""Processes on the machine of the driver.
 
-Here belongs what uses system calls of Linux. Nothing here knows another machine.
+This package contains the code that makes Linux system calls. It does not handle other machines.
 """

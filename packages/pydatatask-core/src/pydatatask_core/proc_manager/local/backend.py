@@ -1,4 +1,4 @@
-"""The runs of jobs on this machine: one thread hop an operation, and the kernel tells of an end."""
+"""The backend for local processes: one thread call per operation, exits from the kernel."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ __all__ = ["LocalBackend"]
 log = logging.getLogger("pydatatask.proc_manager")
 
 _MOMENT = 0.01
-"""Seconds after which one looks again for the status of a process that has just ended."""
+"""Seconds between checks for the status of a process that has just exited."""
 
 
 class LocalBackend(ProcessBackend):
-    """Keeps the protocol of ``protocol.run_directory`` by system calls.
+    """The protocol of ``protocol.run_directory``, implemented with system calls.
 
     :param manager: the manager.
     """
@@ -87,13 +87,13 @@ class LocalBackend(ProcessBackend):
         run.created = True
 
     def _make(self, place: str, spec: LaunchSpec) -> tuple[Entry, str]:
-        with manager_errors(f"make the run directory {place!r}"):
+        with manager_errors(f"create the run directory {place!r}"):
             try:
                 os.mkdir(place, 0o700)
             except FileExistsError as e:
-                raise RunExistsError(f"there is a run directory {place!r} already") from e
+                raise RunExistsError(f"the run directory {place!r} exists already") from e
             except FileNotFoundError:
-                self.manager.prepare()  # it was there once; whoever removed it may have others in
+                self.manager.prepare()  # its parents may have been removed as well
                 os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
                 return self._make(place, spec)
             try:
@@ -123,7 +123,7 @@ class LocalBackend(ProcessBackend):
             run.supervised = await self.manager.supervisors.run(place, environ, words)
 
     def watch(self, run: ProcessRun, on_exit: Callable[[], None]) -> Callable[[], None] | None:
-        # It may go on from when this process had another pipeline open.
+        # The watch may continue from an earlier pipeline of this process.
         run.supervised = run.supervised or self.manager.supervisors.find(str(run.directory))
         if run.supervised is not None:
             return run.supervised.watch(on_exit)
@@ -133,11 +133,11 @@ class LocalBackend(ProcessBackend):
                 or time.monotonic() - run.unconfirmed_since > LOST_TIMEOUT_SECONDS
             ):
                 return None
-            # Its supervisor, which may be another driver's and never end, is about to say how.
+            # The supervisor, which may belong to another driver, is about to write the status.
             return asyncio.get_running_loop().call_later(_MOMENT, on_exit).cancel
 
         def notice() -> None:
-            run.pidfd = None  # it may not be over yet for all that: look for another one
+            run.pidfd = None  # the run may still not be over: open another one then
             on_exit()
 
         return run.pidfd.watch(notice)
@@ -163,7 +163,7 @@ class LocalBackend(ProcessBackend):
         path = str(run.directory)
         starting = _supervised(run)
         with (
-            manager_errors(f"look into the run directory {path!r}"),
+            manager_errors(f"inspect the run directory {path!r}"),
             OpenRun.opened(path, run.entry) as place,
         ):
             run.entry = place.entry
@@ -171,9 +171,9 @@ class LocalBackend(ProcessBackend):
                 place, self.manager, fence=fence and not starting, has_started=run.has_started
             )
             if starting and status.state is ProcessState.CREATED:
-                status.state = ProcessState.RUNNING  # the supervisor will get there
+                status.state = ProcessState.RUNNING  # the supervisor will start it
             elif run.has_started is False and status.state is ProcessState.MISSING:
-                status.state = ProcessState.NEVER_STARTED  # whatever became of the directory
+                status.state = ProcessState.NEVER_STARTED  # even if the directory is gone
             if status.state is ProcessState.RUNNING:
                 self._find(run, status)
                 if status.problem is not None:
@@ -181,14 +181,14 @@ class LocalBackend(ProcessBackend):
             elif status.state is not ProcessState.CREATED:
                 nothing = status.state in (ProcessState.NEVER_STARTED, ProcessState.MISSING)
                 read_outputs(place, status, () if nothing else outputs, run.note_path, run.held)
-                if run.has_started is None and place.entry is not None:  # else it was waited for
+                if run.has_started is None and place.entry is not None:  # else it has been reaped
                     reap_zombie(status.handle)
         return status
 
     def _find(self, run: ProcessRun, status: ProcessStatus) -> None:
         """Open a descriptor of the process, for the next call of :meth:`watch`.
 
-        Not of the supervisor: the driver that it belongs to may have more for it to do.
+        A descriptor of the supervisor would not do: its driver may assign it more jobs.
         """
         if run.supervised is None and run.pidfd is None:
             identity = Identity.parse(status.handle or "")
@@ -199,11 +199,11 @@ class LocalBackend(ProcessBackend):
                 run.unconfirmed_since = run.unconfirmed_since or time.monotonic()
 
     def _end_without_directory(self, run: ProcessRun, status: ProcessStatus) -> None:
-        """Kill a process of which neither the output nor the end can be read in its directory."""
+        """Kill a process whose output and exit cannot be read from its directory."""
         identity = Identity.parse(status.handle or "")
         if identity is not None and self.manager.signal(identity, signal.SIGKILL):
             log.warning(
-                "the process of the run directory %s is killed: %s", run.directory, status.problem
+                "killed the process of the run directory %s: %s", run.directory, status.problem
             )
 
     async def open_output(self, run: ProcessRun, name: str) -> AReadStream:
@@ -215,7 +215,7 @@ class LocalBackend(ProcessBackend):
             return LocalReadStream(path, self._open(run, name))
 
     def _open(self, run: ProcessRun, name: str) -> int:
-        """Open a stream of a run, or one that is held: while the run has it, it has two names."""
+        """Open a stream of a run, or a held one, which has two links while the run exists."""
         other = None if run.held is None else str(run.held / name)
         with OpenRun.opened(str(run.directory)) as place:
             return place.require().open(name, max_links=2 if run.is_held else 1, other_link=other)
@@ -234,11 +234,11 @@ class LocalBackend(ProcessBackend):
         return await in_thread(self._stop, str(run.directory), reason, force)
 
     def _stop(self, path: str, reason: str, force: bool) -> bool:
-        with manager_errors(f"end what runs in {path!r}"), OpenRun.opened(path) as place:
+        with manager_errors(f"terminate the job in {path!r}"), OpenRun.opened(path) as place:
             status, _ = place.read_status()
             identity = parse_identity(status)
             if identity is None:
-                # Not started yet: revoke it. A process that is just beginning is told next time.
+                # Not started yet: revoke it. A process that starts meanwhile is stopped next time.
                 with contextlib.suppress(FileNotFoundError):
                     place.save_stop_reason(reason)
                 return place.revoke()
@@ -247,13 +247,13 @@ class LocalBackend(ProcessBackend):
             self.manager.check_is_local(identity, path)
             if not place.is_alive(identity, self.manager):
                 return False
-            # Without room for the reason, the process has to end all the same.
+            # A full disk must not prevent the termination.
             with contextlib.suppress(OSError):
                 place.save_stop_reason(reason)
             if force:
                 return self.manager.signal(identity, signal.SIGKILL)
             told = self.manager.signal(identity, signal.SIGTERM)
-            self.manager.signal(identity, signal.SIGCONT)  # one that is suspended would not notice
+            self.manager.signal(identity, signal.SIGCONT)  # a suspended process ignores SIGTERM
             return told
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
@@ -270,7 +270,7 @@ class LocalBackend(ProcessBackend):
             return remove_run_directory(place, created=run.created and same)
 
     async def remove_leftovers(self, folder: Path) -> list[Leftover]:
-        with manager_errors(f"remove what is left in {str(folder)!r}"):
+        with manager_errors(f"remove the leftovers in {str(folder)!r}"):
             return await in_thread(self._remove_leftovers, str(folder))
 
     def _remove_leftovers(self, folder: str) -> list[Leftover]:
@@ -294,7 +294,7 @@ class LocalBackend(ProcessBackend):
 
     async def archive(self, run: ProcessRun, names: Collection[str], place: Path) -> None:
         source, target = str(run.directory), str(place)
-        with manager_errors(f"hold the output of {source!r} in {target!r}"):
+        with manager_errors(f"archive the output of {source!r} in {target!r}"):
             await in_thread(self._archive, source, tuple(names), target)
         run.held = place
 
@@ -307,7 +307,7 @@ class LocalBackend(ProcessBackend):
 
     async def remove_archive(self, run: ProcessRun) -> None:
         place = str(run.directory)
-        with manager_errors(f"remove the held output in {place!r}"):
+        with manager_errors(f"remove the archived output in {place!r}"):
             await in_thread(self._unarchive, place)
 
     def _unarchive(self, place: str) -> None:
@@ -319,7 +319,7 @@ class LocalBackend(ProcessBackend):
             os.rmdir(place)
 
     async def list_archives(self, folder: Path) -> dict[str, float] | None:
-        with manager_errors(f"list the held output in {str(folder)!r}"):
+        with manager_errors(f"list the archived output in {str(folder)!r}"):
             return await in_thread(self._archived, str(folder))
 
     def _archived(self, folder: str) -> dict[str, float]:
@@ -344,7 +344,7 @@ class LocalBackend(ProcessBackend):
 
     async def save_note(self, run: ProcessRun, memo: str | None) -> None:
         if run.note_path is not None:
-            with manager_errors(f"make a note in {str(run.note_path)!r}"):
+            with manager_errors(f"save a note in {str(run.note_path)!r}"):
                 await in_thread(self._remember, str(run.note_path), memo)
 
     def _remember(self, place: str, memo: str | None) -> None:
@@ -359,7 +359,7 @@ class LocalBackend(ProcessBackend):
 
 
 def _supervised(run: ProcessRun) -> bool:
-    """Tell whether a supervisor of this process still has a run; note how it did if not."""
+    """Return whether a supervisor of this process still runs the job; otherwise note its status."""
     if run.supervised is not None and run.supervised.is_over():
         if run.supervised.status is not None:
             run.has_started = run.supervised.status == 0
@@ -368,7 +368,7 @@ def _supervised(run: ProcessRun) -> bool:
 
 
 def _streams(spec: LaunchSpec) -> tuple[str, str, str | None]:
-    """Tell where the streams of a run come from and go to, as seen from its directory."""
+    """Return the files of the standard streams of a run, relative to its directory."""
     stdin = STDIN if spec.has_stdin else os.devnull
     stdout = STDOUT_FILE if spec.stdout else os.devnull
     if spec.stderr is STDOUT:

@@ -1,4 +1,4 @@
-"""Files of this machine as streams, one thread hop an operation."""
+"""Files of this machine as streams; each operation runs in a thread."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ _BLOCK = 1024 * 1024
 
 @contextmanager
 def manager_errors(action: str) -> Iterator[None]:
-    """Raise an error of the operating system as one that says what was attempted.
+    """Convert errors of the operating system to a ProcessManagerError that names the operation.
 
-    A file that is not there stays a ``FileNotFoundError``, and a ``ProcessManagerError`` is one
-    of these only if its cause was.
+    A missing file stays a ``FileNotFoundError``, and other errors of this project pass unchanged.
 
-    :param action: what is attempted, as an infinitive ("make the run directory '/tmp/x'").
+    :param action: the operation, as an infinitive ("create the run directory '/tmp/x'").
     """
     try:
         yield
@@ -37,10 +36,10 @@ def manager_errors(action: str) -> Iterator[None]:
 
 
 class LocalReadStream(ReadStream):
-    """Reads a file. To make one blocks; it is done in a thread.
+    """A stream that reads a file. The constructor blocks, so call it in a thread.
 
     :param path: the file.
-    :param fd: a descriptor of it, which this owns from now on; None to open the path.
+    :param fd: an open descriptor of it, which the stream will close; None to open the path.
     """
 
     def __init__(self, path: str, fd: int | None = None) -> None:
@@ -54,7 +53,7 @@ class LocalReadStream(ReadStream):
         :raises StreamClosedError: if the stream is closed.
         """
         if self._fd < 0:
-            raise StreamClosedError(f"{self!r} is closed; open it anew to read")
+            raise StreamClosedError(f"{self!r} is closed; open it again to read")
         return await in_thread(self._read, -1 if n is None else n)
 
     def _read(self, n: int) -> bytes:
@@ -76,10 +75,10 @@ class LocalReadStream(ReadStream):
 
 
 class LocalWriteStream(AtomicWriter[bytes]):
-    """Writes a file anew. To make one blocks; it is done in a thread.
+    """A stream that overwrites a file. The constructor blocks, so call it in a thread.
 
-    :param path: the file, which is emptied.
-    :param fd: a descriptor of it, which this owns from now on; None to open the path.
+    :param path: the file, which is truncated.
+    :param fd: an open descriptor of it, which the stream will close; None to open the path.
     """
 
     def __init__(self, path: str, fd: int | None = None) -> None:

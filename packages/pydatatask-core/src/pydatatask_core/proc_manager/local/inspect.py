@@ -1,9 +1,10 @@
-"""The state of a run on this machine. Everything here blocks.
+"""The status of a run on this machine. Everything here blocks.
 
-The journal says which process a run is and how it ended. Of the run directory, only the decision
-``.begun`` and the streams are looked at, and nothing that a job can put there is followed, waited
-for, or taken for an identity. A run directory of an earlier release has no journal; its status file
-counts if the kernel says that the process was started in that directory.
+The journal holds the identity of the process of a run and its exit status. In the run directory,
+only the marker ``.begun`` and the streams are read, and nothing that a job can put there is
+followed, waited for, or trusted as an identity. A run directory of an earlier release has no
+journal; its status file counts if the kernel confirms that the process was started in that
+directory.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ _RESERVED = b"\n"
 
 
 class OpenRun(NamedTuple):
-    """A run directory as it is now, and the journal of the one that was made.
+    """A run directory as it is now, and the journal entry of the run.
 
     :param path: the path of the run directory.
-    :param directory: the run directory, if it is the one that was made.
-    :param entry: the journal of that, unless it is of an earlier release or was not made yet.
-    :param problem: why the run directory cannot be used, if it is there.
+    :param directory: the run directory, if it is the one that was created for the run.
+    :param entry: the journal entry; None if the run is of an earlier release or was not created.
+    :param problem: the reason why an existing run directory cannot be used.
     """
 
     path: str
@@ -54,10 +55,10 @@ class OpenRun(NamedTuple):
     @classmethod
     @contextlib.contextmanager
     def opened(cls, path: str, known: Entry | None = None) -> Iterator[Self]:
-        """Open a run directory, if there is one that can be used.
+        """Open a run directory, if there is a usable one.
 
         :param path: its path.
-        :param known: its journal, if this process has made both.
+        :param known: its journal entry, if this process created both.
         """
         directory, problem = None, None
         try:
@@ -81,7 +82,7 @@ class OpenRun(NamedTuple):
     def require(self) -> RunDirectory:
         """Return the run directory.
 
-        :raises FileNotFoundError: if it is gone.
+        :raises FileNotFoundError: if it does not exist.
         :raises RunFileError: if something else is in its place.
         """
         if self.directory is not None:
@@ -91,9 +92,9 @@ class OpenRun(NamedTuple):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
     def read_status(self) -> tuple[bytes, float]:
-        """Read the status, and when it was last written.
+        """Read the status file and its modification time.
 
-        :raises RunFileError: if it is in a file that is not a regular file any more.
+        :raises RunFileError: if it is not a regular file any more.
         """
         if self.entry is not None:
             return self.entry.read()
@@ -103,7 +104,7 @@ class OpenRun(NamedTuple):
     def has_begun(self) -> bool | None:
         """Return whether the process has become the script; None if that is not decided yet.
 
-        :raises RunFileError: if the file that says so is not a regular file any more.
+        :raises RunFileError: if the marker is not a regular file any more.
         """
         mode = None if self.directory is None else self.directory.mode(BEGUN)
         if mode is None:
@@ -113,14 +114,14 @@ class OpenRun(NamedTuple):
         return not stat.S_ISDIR(mode)
 
     def is_alive(self, identity: Identity, manager: LocalLinuxManager) -> bool:
-        """Return whether the process of the run lives, or its supervisor.
+        """Return whether the process of the run or its supervisor is alive.
 
         :param identity: the process that the status names.
         :param manager: the manager of the run.
         """
         apart = manager.origin.is_elsewhere(identity.origin)
         if apart and self.directory is None and self.problem is None:
-            return False  # its directory was removed, which says that it is gone for good
+            return False  # the user removed its directory to declare it gone for good
         if not manager.is_alive(identity):
             return False
         if self.entry is not None or apart:
@@ -128,7 +129,7 @@ class OpenRun(NamedTuple):
         return self.directory is not None and identity.is_tied_to(self.directory.status)
 
     def revoke(self) -> bool:
-        """Make certain that a run that was not started never will be; return whether that is so."""
+        """Ensure that a run that was not started never will be; return whether that succeeded."""
         if self.directory is None:
             return False
         try:
@@ -138,13 +139,13 @@ class OpenRun(NamedTuple):
         return True
 
     def save_stop_reason(self, reason: str) -> None:
-        """Note why the run is told to end. The first note counts.
+        """Save the reason why the run is terminated. The first reason is kept.
 
         :param reason: one line.
         """
         if self.entry is not None:
             self.entry.save_stop_reason(reason)
-        elif self.directory is not None:  # of an earlier release; never in the first line
+        elif self.directory is not None:  # an earlier release's; never write to the first line
             self.directory.append(STATUS, b"\n" + STOP_PREFIX + reason.encode() + b"\n")
 
 
@@ -155,12 +156,12 @@ def inspect(
     fence: bool = False,
     has_started: bool | None = None,
 ) -> ProcessStatus:
-    """Return the state of a run, without its outputs.
+    """Return the status of a run, without its outputs.
 
     :param opened: its directory.
     :param manager: the manager of the run.
-    :param fence: whether to make certain that a run that was not started never will be.
-    :param has_started: whether the script was started, if that is known.
+    :param fence: whether to guarantee that a script not started by now never will be.
+    :param has_started: whether the script was started, if known.
     """
     observation = _observe(opened, manager)
     if observation.started is None:
@@ -172,23 +173,22 @@ def inspect(
         status.state = ProcessState.NEVER_STARTED
         return status
     with OpenRun.opened(opened.path) as again:
-        return inspect(again, manager)  # it has begun meanwhile, or is gone
+        return inspect(again, manager)  # it has started in the meantime, or is gone
 
 
 def _observe(opened: OpenRun, manager: LocalLinuxManager) -> Observation:
     observation = Observation(opened.path, manager.boot_id, problem=opened.problem)
     observation.exists = opened.directory is not None
     try:
-        observation.started = (
-            opened.has_begun()
-        )  # looked up first: if it has begun, its status is whole
+        # This is read first: if the script has begun, its status is complete.
+        observation.started = opened.has_begun()
     except RunFileError as e:
         observation.started, observation.problem = True, str(e)
     try:
         observation.status, observation.status_mtime = opened.read_status()
         identity = parse_identity(observation.status)
         if identity is not None and parse_status(observation.status) is not None:
-            # The supervisor writes the status of no process that lives.
+            # The supervisor never writes the status of a process that is alive.
             observation.is_alive = identity.process.is_alive() and opened.is_alive(
                 identity, manager
             )
@@ -199,7 +199,7 @@ def _observe(opened: OpenRun, manager: LocalLinuxManager) -> Observation:
         if observation.is_alive:
             observation.uptime_seconds = read_uptime()
         elif parse_status(observation.status) is None:
-            observation.status, observation.status_mtime = opened.read_status()  # its last word
+            observation.status, observation.status_mtime = opened.read_status()  # the final status
     except RunFileError as e:
         observation.problem = str(e)
     if not observation.exists and observation.problem is None:
@@ -217,15 +217,15 @@ def read_outputs(
     note_path: Path | None,
     held: Path | None,
 ) -> None:
-    """Add to a report the content of the directory of a run that is over.
+    """Add to a status the contents of the directory of a run that is over.
 
-    A stream that is not a regular file any more is left out, and is the problem of the report.
+    A stream that was replaced by something else is left out and becomes the ``problem``.
 
     :param opened: the directory.
-    :param status: the report.
-    :param outputs: which streams to look into.
-    :param note_path: the file of the memo, if there may be one.
-    :param held: the directory that may have the streams as well.
+    :param status: the status.
+    :param outputs: the streams to read.
+    :param note_path: the file of the note, if any.
+    :param held: the directory that may hold further links to the streams.
     """
     for name in outputs:
         try:
@@ -251,7 +251,7 @@ def _read_memo(note_path: Path) -> str | None:
 
 
 def read_identity(path: str) -> Identity | None:
-    """Return which process a run is; None if that is not known.
+    """Return the identity of the process of a run; None if it is unknown.
 
     :param path: the directory of the run.
     """
@@ -263,7 +263,7 @@ def read_tail(fd: int, length: int) -> bytes:
     """Read the end of a file.
 
     :param fd: its descriptor.
-    :param length: how many bytes to return at most.
+    :param length: the maximum number of bytes to return.
     """
     size = os.fstat(fd).st_size
     return os.pread(fd, length, max(0, size - length))

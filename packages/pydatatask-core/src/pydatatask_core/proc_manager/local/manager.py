@@ -1,4 +1,4 @@
-"""Processes of the machine that the driver runs on."""
+"""Processes on the machine of the driver."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ log = logging.getLogger("pydatatask.proc_manager")
 class LocalLinuxManager(AbstractProcessManager):
     """A process manager to run tasks on the local linux machine.
 
-    It creates a directory in which to store data; below it, each app of each user has a private
-    one. Processes go on when the driver ends, however it does, and are found again by the next.
+    It creates a directory in which to store data; inside it, each app of each user has a private
+    one. Processes outlive the driver, even if it is killed, and the next driver finds them again.
 
-    :param app: tells one program's processes from another's; two that share it must not have
-        tasks of one name with the same ``pids``.
-    :param local_path: a directory on a file system of this machine. If it is missing it is made so
-        that other users may have theirs in it as well (mode 1777, as ``/tmp`` has). Each directory
-        on the way to it has to be root's or this user's, and not writable by others unless sticky.
-        Where the default is another user's, ``/tmp/pydatatask-UID`` is used in its place, and where
+    :param app: distinguishes the processes of one program from those of another. Two programs with
+        the same ``app`` must not have tasks of the same name with the same ``pids``.
+    :param local_path: a directory on a file system of this machine. If it is missing, it is created
+        with mode 1777, as ``/tmp`` has, so that other users can use it as well. Each of its parents
+        must belong to root or to this user, and must not be writable by others unless it is sticky.
+        If the default belongs to another user, ``/tmp/pydatatask-UID`` is used instead, and if
         that name is taken as well, a folder below ``~/.local/state/pydatatask``.
-    :param boot_id: the file that tells one boot of the machine from the next.
-    :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
-        as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where there is no
-        bash.
+    :param boot_id: the file that identifies the current boot of the machine.
+    :param shell: the command line of the interpreter for scripts without a ``#!`` line, such as
+        ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` if bash is not
+        installed.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class LocalLinuxManager(AbstractProcessManager):
     ) -> None:
         if not isinstance(app, str) or not app:
             raise ProcessManagerError(
-                f"the app of a LocalLinuxManager has to be a name, not {app!r}"
+                f"the app of a LocalLinuxManager must be a non-empty string, not {app!r}"
             )
         self.app = app
         self._given_path = Path(local_path).absolute()
@@ -95,9 +95,9 @@ class LocalLinuxManager(AbstractProcessManager):
 
     @property
     def local_path(self) -> Path:
-        """The directory below which each app has its private one.
+        """The directory that contains the private directory of each app.
 
-        :raises ProcessManagerError: if the default, and all that could stand for it, is taken.
+        :raises ProcessManagerError: if neither the default nor any of its substitutes is usable.
         """
         if str(self._given_path) != DEFAULT_ROOT:
             return self._given_path
@@ -118,23 +118,23 @@ class LocalLinuxManager(AbstractProcessManager):
         return self._backend
 
     async def validate(self) -> None:
-        """Make the directory, and check that it is safe and that this machine will do.
+        """Create the directory, and check that it is safe and that this machine is supported.
 
-        :raises ProcessManagerError: if it is not.
+        :raises ProcessManagerError: if either is not the case.
         """
         await in_thread(self.prepare)
 
     def prepare(self) -> None:
-        """Do the work of :meth:`validate`, which blocks for a moment."""
+        """Do the work of :meth:`validate`, blocking briefly."""
         if sys.platform != "linux" or not os.path.exists("/proc/self/stat"):
             raise ProcessManagerError(
-                "local processes need Linux with /proc mounted: without it nobody can tell a "
-                "process from another one that has got its number"
+                "local processes need Linux with /proc mounted: without it, a process cannot be "
+                "distinguished from a later one with the same process id"
             )
         if os.readlink("/proc/self") != str(os.getpid()):
             raise ProcessManagerError(
-                "local processes need a /proc that shows the numbers that processes have here, not "
-                "those of another pid namespace: mount one (as `unshare --mount-proc` does)"
+                "local processes need a /proc that shows the process ids of this pid namespace, "
+                "not those of another one: mount one (as `unshare --mount-proc` does)"
             )
         setsid_path()
         self._default_shell = _find_shell()
@@ -143,9 +143,9 @@ class LocalLinuxManager(AbstractProcessManager):
         except ProcessManagerError:
             before, self._chosen_path = self._chosen_path, None
             if self._prepared or self.local_path == before:
-                self._chosen_path = before  # jobs may be in it
+                self._chosen_path = before  # it may contain jobs
                 raise
-            self._prepare_folder()  # another user has taken it since it was chosen
+            self._prepare_folder()  # another user has taken the chosen one in the meantime
         self._prepared = True
 
     def _prepare_folder(self) -> None:
@@ -154,13 +154,13 @@ class LocalLinuxManager(AbstractProcessManager):
 
     @property
     def supervisors(self) -> Supervisors:
-        """The supervisors that this process has for the running loop."""
+        """The supervisors of this process for the running loop."""
         from .supervisors import Supervisors
 
         loop = asyncio.get_running_loop()
         result = self._supervisors.get(loop)
         if result is None or not result.is_usable:
-            for other in list(self._supervisors):  # other loops have theirs in other threads
+            for other in list(self._supervisors):  # loops of other threads keep theirs
                 if other.is_closed():
                     self._supervisors.pop(other, None)
             result = self._supervisors[loop] = Supervisors()
@@ -179,11 +179,11 @@ class LocalLinuxManager(AbstractProcessManager):
         }
 
     def is_alive(self, identity: Identity) -> bool:
-        """Determine whether a process or its supervisor lives; this blocks for a moment.
+        """Return whether a process or its supervisor is alive; this blocks briefly.
 
-        One of another machine, or of another pid namespace, counts as alive: it may be.
+        Processes of other machines and pid namespaces count as alive, because they may be.
 
-        :param identity: which process.
+        :param identity: the process.
         """
         if self.origin.is_elsewhere(identity.origin):
             self._warn_elsewhere(identity)
@@ -194,14 +194,14 @@ class LocalLinuxManager(AbstractProcessManager):
 
     @property
     def boot_id(self) -> str:
-        """What tells this boot of the machine from another; looked up once, which blocks."""
+        """The id of the current boot of the machine. The first access blocks."""
         if self._boot_id is None:
             self._boot_id = read_boot_id(self._boot_id_path)
         return self._boot_id
 
     @property
     def origin(self) -> Origin:
-        """Where this process runs; looked up once, which blocks."""
+        """The boot, machine and pid namespace of this process. The first access blocks."""
         if self._origin is None:
             self._origin = Origin.current(self.boot_id)
         return self._origin
@@ -215,28 +215,28 @@ class LocalLinuxManager(AbstractProcessManager):
     def check_is_local(self, identity: Identity, path: str) -> None:
         """Check that a process can be signalled from here.
 
-        :param identity: which process.
+        :param identity: the process.
         :param path: its run directory.
-        :raises ProcessManagerError: if it is of another machine or another pid namespace.
+        :raises ProcessManagerError: if it runs on another machine or in another pid namespace.
         """
         if self.origin.is_elsewhere(identity.origin):
             raise ProcessManagerError(
-                f"the job in {path!r} was started {_describe_origin(identity, self.origin)}, from "
-                "where alone it can be ended; if that is gone for good, remove the directory, and "
-                "the job is recorded as lost"
+                f"the job in {path!r} was started {_describe_origin(identity, self.origin)} and "
+                "can only be terminated from there; if that is gone for good, remove the "
+                "directory, and the job is recorded as lost"
             )
 
     def _warn_elsewhere(self, identity: Identity) -> None:
         if identity not in self._warned_identities:
             self._warned_identities.add(identity)
             log.warning(
-                "process %d was started %s and is left alone: whether it lives is not known here",
+                "process %d was started %s and is left alone: its state cannot be seen from here",
                 identity.process.pid,
                 _describe_origin(identity, self.origin),
             )
 
     async def find_shell(self) -> tuple[str, ...]:
-        """Return the command line of the strict interpreter of this machine; looked up once."""
+        """Return the command line of the strict interpreter of this machine, cached."""
         if self._default_shell is None:
             self._default_shell = await in_thread(_find_shell)
         return self._default_shell
@@ -295,7 +295,7 @@ class LocalLinuxManager(AbstractProcessManager):
         identity = parse_identity(journal)
         if identity is None:
             os.waitpid(pid, 0)
-            raise ProcessManagerError(f"{problem}: its supervisor ended before it began")
+            raise ProcessManagerError(f"{problem}: its supervisor exited before it started")
         self._children[str(identity)] = pid
         return str(identity)
 
@@ -306,14 +306,14 @@ class LocalLinuxManager(AbstractProcessManager):
             await asyncio.to_thread(self.signal, identity, signal.SIGKILL)
 
     def signal(self, identity: Identity, number: signal.Signals) -> bool:
-        """Send a signal to a process and its whole group; this blocks for a moment.
+        """Send a signal to a process and its whole process group; this blocks briefly.
 
-        :param identity: which process.
+        :param identity: the process.
         :param number: the signal.
-        :return: whether there was any.
+        :return: whether the process or its group existed.
         """
-        # No other group gets the number of this one while its leader lives, or is a zombie that
-        # the supervisor has not waited for.
+        # The id of the group is not reused while its leader is alive, or a zombie that the
+        # supervisor has not waited for.
         if self.origin.is_elsewhere(identity.origin) or identity.boot != self.boot_id:
             return False
         if not identity.may_be_signalled():
@@ -322,7 +322,7 @@ class LocalLinuxManager(AbstractProcessManager):
         try:
             os.killpg(pid, number)
         except ProcessLookupError:
-            # It has no group of its own yet; or it is just over.
+            # The process has not created its own group yet, or it has just exited.
             if not identity.process.is_alive():
                 return False
             os.kill(pid, number)
@@ -330,7 +330,7 @@ class LocalLinuxManager(AbstractProcessManager):
 
     async def open(self, path: Path, mode: OpenMode) -> Any:
         if mode not in ("r", "rb", "w", "wb"):
-            raise ValueError(f"{mode!r} is no mode; there are 'r', 'rb', 'w' and 'wb'")
+            raise ValueError(f"{mode!r} is not a valid mode; use 'r', 'rb', 'w' or 'wb'")
         if mode in ("r", "rb"):
             source = await asyncio.to_thread(LocalReadStream, str(path))
             return AReadText(source) if mode == "r" else source
@@ -338,7 +338,7 @@ class LocalLinuxManager(AbstractProcessManager):
         return AWriteText(target) if mode == "w" else target
 
     async def mkdir(self, path: Path) -> None:
-        with manager_errors(f"make the directory {str(path)!r}"):
+        with manager_errors(f"create the directory {str(path)!r}"):
             await asyncio.to_thread(os.makedirs, path, 0o777, exist_ok=True)
 
     async def rmtree(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Being told by the kernel that a process has ended, whoever its parent is. For Linux."""
+"""Notification by the kernel when a process exits, even one that is not a child. For Linux."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["PidFd", "reap_child", "reap_zombie"]
 
 
 class PidFd:
-    """A descriptor of a process, which becomes readable when that ends.
+    """A descriptor of a process, which becomes readable when the process exits.
 
-    :param fd: the descriptor, which this owns from now on.
+    :param fd: the descriptor, which this object will close.
     """
 
     def __init__(self, fd: int) -> None:
@@ -28,22 +28,22 @@ class PidFd:
         """Open a descriptor of a process.
 
         :param pid: the process id.
-        :param is_alive: tells whether it is still the one that is meant.
-        :return: None if there is no such process any more, or if descriptors are short or the
-            system has none of these, so that one has to ask from time to time.
+        :param is_alive: returns whether the process with this id is still the expected one.
+        :return: None if the process is gone, if no descriptor is available, or if the system does
+            not support pidfds, so that the caller has to poll.
         """
         try:
             fd = cls(os.pidfd_open(pid))
         except (OSError, AttributeError):
             return None
-        # Between whoever read its number and this, it may have ended, and another one begun.
+        # The process may have exited and its id may have been reused before the open.
         return fd if is_alive() else None
 
     def watch(self, ended: Callable[[], None]) -> Callable[[], None]:
-        """Call a function in the running loop when the process ends.
+        """Register a callback that the running loop calls when the process exits.
 
-        :param ended: what to call.
-        :return: a function that stops watching.
+        :param ended: the callback.
+        :return: a function that unregisters it.
         """
         loop, fd = asyncio.get_running_loop(), self._fd
 
@@ -69,9 +69,9 @@ class PidFd:
 
 
 def reap_zombie(handle: str | None) -> None:
-    """Wait for a supervisor that has ended, if it is a child of this process.
+    """Reap a supervisor that has exited, if it is a child of this process.
 
-    :param handle: which; it may have been started when this process had another pipeline open.
+    :param handle: the handle of its job; an earlier pipeline of this process may have started it.
     """
     identity = None if handle is None else Identity.parse(handle)
     if identity is not None and identity.supervisor_is_zombie():
@@ -79,11 +79,12 @@ def reap_zombie(handle: str | None) -> None:
 
 
 def reap_child(pid: int, *, wait: bool = False) -> tuple[bool, int | None]:
-    """Tell whether a child of this process has ended, or was waited for already.
+    """Reap a child of this process if it has exited.
 
     :param pid: its process id.
-    :param wait: whether to wait until it has.
-    :return: that, and its exit status, if it is to be had and it ended by itself.
+    :param wait: whether to wait until it exits.
+    :return: whether it has exited or was reaped before; and its exit status, if it is known and the
+        process was not killed by a signal.
     """
     try:
         ended, status = os.waitpid(pid, 0 if wait else os.WNOHANG)

@@ -1,4 +1,4 @@
-"""The folders of this machine in which jobs run. Everything here blocks."""
+"""The folders on this machine in which jobs run. Everything here blocks."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _PARENT = 0o755
 
 
 def prepare_private_folder(root: str, folder: str, *, shared: bool = True) -> None:
-    """Make a private folder below a root that several users may share, or say what is wrong.
+    """Create a private folder inside a root that several users may share, and check both.
 
-    Whoever may rename or replace either of them could have this user run what he likes.
+    Another user able to rename or replace either of them could run programs as this user.
 
-    :param root: the root, made with its parents if it is missing.
+    :param root: the root; if it is missing, it is created with its parents.
     :param folder: the folder in it.
-    :param shared: whether other users may have theirs in a root that this makes.
-    :raises ProcessManagerError: if one of them is not what it has to be.
+    :param shared: whether other users may use the root if this call creates it.
+    :raises ProcessManagerError: if one of them is not safe.
     """
-    action = f"make the folder {folder!r}, in which local processes run"
+    action = f"create the folder {folder!r}, in which local processes run"
     try:
         with manager_errors(action):
             _create_folders(root, folder, shared)
-    except FileNotFoundError as e:  # a file system that makes none, or somebody removes them
+    except FileNotFoundError as e:  # read-only file system, or removed concurrently
         raise ProcessManagerError(f"could not {action}: {describe(e)}") from e
 
 
@@ -57,14 +57,14 @@ def _create_folders(root: str, folder: str, shared: bool) -> None:
     _check_parents(root)
     if not os.path.lexists(root):
         _make_parents(root)
-        _check_parents(root)  # those that were missing may have been created by another user
+        _check_parents(root)  # another user may have created the missing ones
         try:
             os.mkdir(root, _PRIVATE_MODE)
         except FileExistsError:
-            pass  # somebody else's; it is checked like any other
+            pass  # created by another process; it is checked like any other
         else:
             if shared:
-                os.chmod(root, _SHARED_MODE)  # mkdir would heed the umask
+                os.chmod(root, _SHARED_MODE)  # mkdir applies the umask
     _check_root(root)
     try:
         os.mkdir(folder, _PRIVATE_MODE)
@@ -73,7 +73,7 @@ def _create_folders(root: str, folder: str, shared: bool) -> None:
 
 
 def _make_parents(path: str) -> None:
-    """Make the directories on the way to a path, not writable by others whatever the umask is."""
+    """Create the parents of a path, not writable by others regardless of the umask."""
     parent = os.path.dirname(path)
     if parent == path or os.path.lexists(parent):
         return
@@ -111,31 +111,31 @@ def _root_problem(root: str) -> str | None:
     try:
         result = os.stat(root) if stat.S_ISLNK(link.st_mode) and trusted else link
     except FileNotFoundError:
-        return "it is a symbolic link that leads nowhere; remove it"
+        return "it is a dangling symbolic link; remove it"
     return find_root_problem(result.st_mode, result.st_uid, os.geteuid(), "local_path")
 
 
 def find_root_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
-    """Tell what keeps a root from being shared safely, if anything does.
+    """Return why it is not safe to share a root, or None if it is.
 
     :param mode: its type and permissions, those of the target of a link if the link can be trusted.
-    :param owner: the user who owns it.
-    :param user: the user whose processes are to run in it.
-    :param parameter: which parameter of the manager names it.
+    :param owner: the user id of its owner.
+    :param user: the user id under which processes will run in it.
+    :param parameter: the parameter of the manager that names it.
     """
     if stat.S_ISLNK(mode):
-        return f"it is a symbolic link that user {owner} made"
+        return f"it is a symbolic link that user {owner} created"
     if not stat.S_ISDIR(mode):
-        return "it is no directory"
+        return "it is not a directory"
     if owner not in (0, user):
         return (
-            f"it belongs to user {owner}, who could replace what is in it (mode "
-            f"{stat.S_IMODE(mode):04o}); have root own it, with mode 1777, or give `{parameter}` a "
-            "folder of your own"
+            f"it belongs to user {owner}, and its owner could replace its contents (mode "
+            f"{stat.S_IMODE(mode):04o}); change its owner to root and its mode to 1777, or set "
+            f"`{parameter}` to a folder of your own"
         )
     if mode & 0o022 and not mode & stat.S_ISVTX:
         return (
-            f"others may write to it and so replace what is in it (mode {stat.S_IMODE(mode):04o}, "
+            f"others can write to it and replace its contents (mode {stat.S_IMODE(mode):04o}, "
             f"owner {owner}); `chmod +t` makes it safe to share"
         )
     return None
@@ -151,25 +151,25 @@ def _check_private(folder: str) -> None:
 
 
 def find_private_folder_problem(mode: int, owner: int, user: int, parameter: str) -> str | None:
-    """Tell what keeps a folder from being private to a user, if anything but permissions does.
+    """Return why a folder cannot be made private to a user by its permissions, or None if it can.
 
     :param mode: its type and permissions; a link is not followed.
-    :param owner: the user who owns it.
-    :param user: the user whose processes are to run in it.
-    :param parameter: which parameter of the manager names the folder that it is in.
+    :param owner: the user id of its owner.
+    :param user: the user id under which processes will run in it.
+    :param parameter: the parameter of the manager that names its parent.
     """
     if stat.S_ISDIR(mode) and owner == user:
         return None
-    kind = "it is somebody else's" if stat.S_ISDIR(mode) else "it is no directory"
-    return f"{kind} (user {owner}); remove it or give the manager another `app` or `{parameter}`"
+    kind = "it belongs to another user" if stat.S_ISDIR(mode) else "it is not a directory"
+    return f"{kind} (user {owner}); remove it or use another `app` or `{parameter}`"
 
 
 def remove_run_directory(path: str, *, created: bool) -> Leftover | None:
-    """Remove a run directory; if that fails, give it another name, so that its own is free.
+    """Remove a run directory; if that fails, rename it, so that its name is free.
 
-    :param path: the directory; it may be gone. A link in its place is removed itself.
-    :param created: whether it is known to be a run directory, without the marks of one.
-    :return: where something is left and why; None if nothing is.
+    :param path: the directory; it may not exist. If it is a link, the link is removed.
+    :param created: whether it is known to be a run directory, so that its files are not checked.
+    :return: the directory that remains and the reason; None if it was removed.
     """
     if not created and (problem := _find_foreign_file(path)) is not None:
         return Leftover(path, problem)
@@ -186,7 +186,7 @@ def remove_run_directory(path: str, *, created: bool) -> Leftover | None:
 
 
 def _find_mount(path: str) -> str | None:
-    """Return the name that a mount in a directory has after the directory was renamed."""
+    """Return the error about a mount inside a directory, with its path after a rename."""
     try:
         check_no_mounts(path)
     except OSError as e:
@@ -195,10 +195,10 @@ def _find_mount(path: str) -> str | None:
 
 
 def _find_foreign_file(path: str) -> str | None:
-    """Return why a directory is not taken for a run directory; None if it is, or is gone."""
+    """Return why a directory is not considered a run directory; None if it is, or is gone."""
     try:
         with RunDirectory(path) as directory:
-            # As a directory it may have been made to look at this one.
+            # A directory of this name may have been created by an inspection of this one.
             result = [
                 name
                 for name in directory.names()
@@ -214,10 +214,10 @@ def _find_foreign_file(path: str) -> str | None:
 
 
 def remove_leftovers(folder: str) -> list[Leftover]:
-    """Try again to remove what :func:`remove_run_directory` has left in a folder.
+    """Retry the removal of directories that :func:`remove_run_directory` left in a folder.
 
     :param folder: the folder of run directories.
-    :return: what is still there.
+    :return: the directories that still exist.
     """
     left = []
     try:

@@ -1,4 +1,4 @@
-"""The choice of the folder below which local processes run. Everything here blocks for a moment."""
+"""The choice of the folder that contains local processes. Everything here blocks briefly."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ DEFAULT_ROOT = "/tmp/pydatatask"
 
 
 def choose_root(private: str) -> str:
-    """Return the folder that stands for the default one for this user.
+    """Return the folder to use as the default for this user.
 
-    This is the default, unless it is another user's, or not safe. Then it is one with the user's
-    number in its name, and where that name is taken as well, one in the user's home. The first of
-    them in which the app has its private folder stays in use, whatever becomes of the others.
+    This is the default, unless it belongs to another user or is not safe. Then it is a folder with
+    the user id in its name, and if that name is taken as well, one in the user's home. The first of
+    them that contains the private folder of the app stays in use, even if others become usable.
 
     :param private: the name of the private folder of the app.
     :raises ProcessManagerError: if none of them can be used.
     """
     if os.path.lexists(f"{DEFAULT_ROOT}/{private}") and _trouble(DEFAULT_ROOT, private) is None:
-        return DEFAULT_ROOT  # most are done here, before anything is asked for the user's home
+        return DEFAULT_ROOT  # the common case, without a look-up of the user's home
     user = os.geteuid()
     roots = [DEFAULT_ROOT, f"{DEFAULT_ROOT}-{user}"]
     if (at_home := state_folder("processes")) is not None:
@@ -38,8 +38,8 @@ def choose_root(private: str) -> str:
         return next((it for it in usable if os.path.lexists(f"{it}/{private}")), usable[0])
     reasons = "; ".join(f"{root!r}: {trouble}" for root, trouble in troubles.items())
     raise ProcessManagerError(
-        f"there is no safe folder for local processes of user {user}: {reasons}. Give the manager "
-        "a folder of your own as `local_path`"
+        f"there is no safe folder for local processes of user {user}: {reasons}. Set `local_path` "
+        "of the manager to a folder of your own"
     )
 
 

@@ -1,10 +1,10 @@
-"""The only access to the files of a run directory. Everything here blocks.
+"""Access to the files of a run directory. Everything here blocks.
 
-A job has had the directory, so each entry may be anything: a link, a FIFO, a device, a file of
-another user, a file that another name leads to as well. A directory is opened first, and never
-through a link; its files are opened relative to that descriptor. A file is opened by ``O_PATH``,
-which has no effect on it and never waits, and read only if it is a regular file with one link that
-belongs to this user.
+No other module opens these files. A job has had access to the directory, so each entry may be
+anything: a link, a FIFO, a device, a file of another user, a file with further hard links. The
+directory is opened first, and never through a link; its files are opened relative to that
+descriptor. A file is opened with ``O_PATH``, which has no effect on it and never blocks, and read
+only if it is a regular file with one link that belongs to this user.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["MAX_CONTROL_BYTES", "RunDirectory", "RunFileError", "kind_error"]
 
 MAX_CONTROL_BYTES = 4096
-"""The most bytes that are read of a file that holds no output."""
+"""The maximum number of bytes that are read from a file that is not an output."""
 
 MAX_HOLE_BYTES = 1 << 30
-"""The size from which a file is refused if less than a thousandth of it is stored."""
+"""The size in bytes from which a file is refused if less than a thousandth of it is stored."""
 
 _MIN_STORED = 1000
 _BLOCK_BYTES = 512
-"""The unit of ``st_blocks``."""
+"""The unit of ``st_blocks`` in bytes."""
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | _OPEN
 
-_FORBIDDEN = "the permissions of its directory forbid to look at it"
+_FORBIDDEN = "the permissions of its directory deny access to it"
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -73,8 +73,8 @@ def kind_error(name: str, mode: int) -> RunFileError:
 class RunDirectory:
     """An open run directory, or another private directory of the manager.
 
-    :param path: the path. A link in its last place is refused.
-    :raises FileNotFoundError: if there is nothing.
+    :param path: the path. If its last component is a link, it is refused.
+    :raises FileNotFoundError: if it does not exist.
     :raises RunFileError: if it is not a directory, or cannot be entered.
     """
 
@@ -107,10 +107,10 @@ class RunDirectory:
             os.close(fd)
 
     def mode(self, name: str) -> int | None:
-        """Return the type and permissions of an entry, or None if there is none.
+        """Return the type and permissions of an entry, or None if it does not exist.
 
         :param name: the name of the entry. A link is not followed.
-        :raises RunFileError: if the permissions of the directory forbid to look at it.
+        :raises RunFileError: if the permissions of the directory deny access to it.
         """
         try:
             return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mode
@@ -131,13 +131,13 @@ class RunDirectory:
         max_links: int = 1,
         other_link: str | None = None,
     ) -> int:
-        """Open a file that is there, and return its descriptor.
+        """Open an existing file, and return its descriptor.
 
         :param name: the name of the file.
-        :param flags: how to open it.
-        :param max_links: how many names the file may have.
-        :param other_link: a path that may be one more name of the file.
-        :raises FileNotFoundError: if there is none.
+        :param flags: the flags of ``os.open``.
+        :param max_links: the maximum number of hard links of the file.
+        :param other_link: a path that may be one more link to the file.
+        :raises FileNotFoundError: if it does not exist.
         :raises RunFileError: if it is not a regular file of this user with one link.
         """
         try:
@@ -155,16 +155,16 @@ class RunDirectory:
             try:
                 return os.open(f"/proc/self/fd/{path_fd}", flags | os.O_CLOEXEC)
             except PermissionError as e:
-                raise file_error(name, "its permissions forbid to open it") from e
+                raise file_error(name, "its permissions deny opening it") from e
         finally:
             os.close(path_fd)
 
     def read(self, name: str, limit: int = MAX_CONTROL_BYTES) -> tuple[bytes, float] | None:
-        """Read a small file; return its content and when it was last written.
+        """Read a small file; return its content and its modification time.
 
         :param name: the name of the file.
-        :param limit: how many bytes to read at most.
-        :return: None if there is none.
+        :param limit: the maximum number of bytes to read.
+        :return: None if it does not exist.
         :raises RunFileError: if it is not a regular file of this user with one link.
         """
         try:
@@ -182,16 +182,16 @@ class RunDirectory:
         :param name: the name of the file.
         :param data: its content.
         :param mode: its permissions.
-        :raises FileExistsError: if there is anything of that name.
+        :raises FileExistsError: if an entry of that name exists.
         """
         _write_all(self.create_fd(name, mode), data)
 
     def create_fd(self, name: str, mode: int = 0o600) -> int:
-        """Create a file that does not exist yet, and return a descriptor to write it.
+        """Create a file that does not exist yet, and return a descriptor for writing.
 
         :param name: the name of the file.
         :param mode: its permissions.
-        :raises FileExistsError: if there is anything of that name.
+        :raises FileExistsError: if an entry of that name exists.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN
         return os.open(name, flags, mode, dir_fd=self.fd)
@@ -210,7 +210,7 @@ class RunDirectory:
         _write_all(fd, data)
 
     def replace(self, name: str, data: bytes) -> None:
-        """Write a file in the place of the one that is there, if any.
+        """Write a file atomically, replacing an existing one.
 
         :param name: the name of the file.
         :param data: its content.
@@ -224,29 +224,29 @@ class RunDirectory:
             raise
 
     def remove(self, name: str) -> None:
-        """Remove an entry that is not a directory; succeed if it is gone.
+        """Remove an entry that is not a directory; succeed if it does not exist.
 
-        :param name: the name of the entry. A link is removed itself.
+        :param name: the name of the entry. If it is a link, the link is removed.
         """
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=self.fd)
 
     def make_directory(self, name: str) -> None:
-        """Make a directory in this one.
+        """Create a directory in this one.
 
         :param name: its name.
-        :raises FileExistsError: if there is anything of that name.
+        :raises FileExistsError: if an entry of that name exists.
         """
         os.mkdir(name, 0o700, dir_fd=self.fd)
 
     def link(self, name: str, target: RunDirectory) -> None:
-        """Link a file into another directory, or copy it where the file system has no links.
+        """Link a file into another directory, or copy it if the file system has no hard links.
 
         A file of that name in the other directory is replaced.
 
-        :param name: the name of the file, here and there.
+        :param name: the name of the file in both directories.
         :param target: the other directory.
-        :raises FileNotFoundError: if there is none.
+        :raises FileNotFoundError: if it does not exist.
         :raises RunFileError: if it is not a regular file of this user with one link.
         """
         fd = self.open(name, other_link=os.path.join(target.path, name))
@@ -261,7 +261,7 @@ class RunDirectory:
                 )
             except FileNotFoundError:
                 raise
-            except OSError:  # another file system, or one without links
+            except OSError:  # another file system, or one without hard links
                 _copy(fd, target, name)
                 return
             linked = os.stat(name, dir_fd=target.fd, follow_symlinks=False)
@@ -273,7 +273,7 @@ class RunDirectory:
 
 
 def _problem(status: os.stat_result, links: int, max_links: int) -> str | None:
-    """Return why a file is refused, or None if it is not."""
+    """Return why a file is refused, or None if it is accepted."""
     if not stat.S_ISREG(status.st_mode):
         return f"it is {_KINDS.get(stat.S_IFMT(status.st_mode), 'of an unknown kind')}"
     if status.st_uid != os.geteuid():
@@ -300,7 +300,7 @@ def _why(path: str) -> str:
     except OSError as e:
         return f"{e.strerror}"
     if stat.S_ISDIR(mode):
-        return "its permissions forbid to enter it"
+        return "its permissions deny entering it"
     return f"it is {_KINDS.get(stat.S_IFMT(mode), 'a file')}"
 
 

@@ -1,4 +1,4 @@
-"""Launching a supervisor on this machine. Everything here blocks; it is called in a thread."""
+"""Launch of supervisors on this machine. Everything here blocks; it is called in a thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PRIVATE = 0o600
 
 
 def reserve_status(path: str) -> None:
-    """Make a status file that holds no status yet, and has the room for one.
+    """Create a status file without a status, with room for one.
 
     :param path: the file, which must not exist.
     """
@@ -56,19 +56,19 @@ def spawn_supervisor(
     boot_id: str,
     journal_fd: int | None = None,
 ) -> int:
-    """Start a supervisor for a command, and give its process id.
+    """Start a supervisor for a command, and return its process id.
 
     :param args: the command line.
-    :param environ: variables to add to those that are inherited.
-    :param cwd: the directory to run in; what the other three are relative to.
-    :param status: where to put the status.
-    :param stdin: where to read stdin from, or None for a null file.
-    :param stdout: where to append stdout to, or None for a null file.
+    :param environ: variables to add to the inherited ones.
+    :param cwd: the working directory, to which the other paths are relative.
+    :param status: the file to write the status to.
+    :param stdin: the file to read stdin from, or None for a null file.
+    :param stdout: the file to append stdout to, or None for a null file.
     :param stderr: the same for stderr, or ``STDOUT``.
-    :param journal: where to put the identity of the process.
-    :param begun: what to make, if it is not there, as the process becomes the command.
+    :param journal: the file to write the identity of the process to.
+    :param begun: the file to create, if it does not exist, when the process becomes the command.
     :param boot_id: the boot id.
-    :param journal_fd: a descriptor to give to the supervisor as 3.
+    :param journal_fd: a descriptor that the supervisor gets as 3.
     :raises OSError: if it could not be started.
     """
     file = os.POSIX_SPAWN_OPEN
@@ -83,8 +83,8 @@ def spawn_supervisor(
         actions.append((file, 2, path, _APPEND, _PRIVATE))
     if journal_fd is not None:
         actions.append((os.POSIX_SPAWN_DUP2, journal_fd, 3))
-    # The directory as it is now: should another one take its name before the supervisor looks, it
-    # would run in that.
+    # Pass a descriptor: if another directory took this path before the supervisor opens it, the
+    # supervisor would run there.
     actions.append((file, 5, cwd, _READ | os.O_DIRECTORY, 0))
     where = ["/proc/self/fd/5", journal, begun, status, boot_id]
     return _spawn(
@@ -96,10 +96,10 @@ def spawn_supervisor(
 
 
 def spawn_kept_supervisor(environ: Mapping[str, str], connection: int) -> int:
-    """Start a supervisor that takes orders, and give its process id.
+    """Start a supervisor that accepts job commands, and return its process id.
 
     :param environ: its variables.
-    :param connection: a descriptor by which it is to be told and to tell.
+    :param connection: a descriptor of the socket on which it reads commands and reports statuses.
     :raises OSError: if it could not be started.
     """
     return _spawn(
@@ -121,12 +121,12 @@ def _spawn(
     actions: Sequence[_Action],
     kept: int | None = None,
 ) -> int:
-    """Start a process that has nothing of this one's but what it is given.
+    """Start a process that inherits nothing from this one except its arguments.
 
     :param command: its command line, with the path of the program.
     :param environ: its environment.
-    :param actions: what to do with its file descriptors, as for ``os.posix_spawn``.
-    :param kept: one that it may need for that.
+    :param actions: actions on its file descriptors, as for ``os.posix_spawn``.
+    :param kept: a descriptor that the actions use.
     :raises OSError: if it could not be started.
     """
     inherited = [fd for fd in _inherited(os.getpid()) if fd != kept]
@@ -136,8 +136,7 @@ def _spawn(
         environ,
         file_actions=[*((os.POSIX_SPAWN_CLOSE, fd) for fd in inherited), *actions],
         setsid=True,
-        # What this process ignores (SIGPIPE, as all of Python does, or what nohup made it ignore)
-        # is none of the job's business.
+        # The job must not inherit ignored signals (Python ignores SIGPIPE, nohup ignores SIGHUP).
         setsigmask=(),
         setsigdef=_signals(),
     )
@@ -145,15 +144,15 @@ def _spawn(
 
 @cache
 def setsid_path() -> str:
-    """Find the program ``setsid``.
+    """Return the path of the program ``setsid``.
 
-    :raises ProcessManagerError: if there is none.
+    :raises ProcessManagerError: if it is not installed.
     """
     path = shutil.which("setsid") or shutil.which("setsid", path="/usr/bin:/bin")
     if path is None:
         raise ProcessManagerError(
-            "there is no program `setsid` on this machine; local processes need it (on most "
-            "systems the package util-linux has it)"
+            "the program `setsid` was not found on this machine; local processes need it (install "
+            "util-linux, which contains it on most systems)"
         )
     return path
 
@@ -165,12 +164,12 @@ def _signals() -> frozenset[signal.Signals | int]:
 
 @cache
 def _inherited(pid: int) -> tuple[int, ...]:
-    """List what this process got from its own parent and would hand on to a job.
+    """List the descriptors that this process inherited and that its children would inherit.
 
-    Whoever waits for the end of a pipe, or for a lock, would wait for the job as well. Looked up
-    once: Python opens nothing that is handed on.
+    A job that holds one would block readers that wait for the end of a pipe, or keep a lock. The
+    result is cached, because descriptors that Python opens are not inheritable.
 
-    :param pid: the process id of this process, so that a fork of it looks again.
+    :param pid: the process id of this process, so that a fork of it computes its own list.
     """
     found = []
     for name in os.listdir("/proc/self/fd"):

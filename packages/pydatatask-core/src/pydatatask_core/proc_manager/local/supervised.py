@@ -1,4 +1,4 @@
-"""What is known of a job from the supervisor of this process that has it."""
+"""A job that is run by a supervisor of this process."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ __all__ = ["Supervised"]
 
 
 class Supervised:
-    """A job that a supervisor of this process has."""
+    """A job that is run by a supervisor of this process."""
 
     def __init__(self) -> None:
         self.status: int | None = None
-        """How the supervisor did with it, once it is over, if that is to be had."""
+        """The exit status of the supervisor for this job, if it is over and the status is known."""
         self.unheard: int | None = None
-        """The process id of the supervisor, if nobody hears what that tells."""
+        """The process id of the supervisor, if its messages are not read."""
         self._over = False
         self._watchers: list[Callable[[], None]] = []
 
     def is_over(self) -> bool:
-        """Tell whether the supervisor is through with it, or is gone."""
+        """Return whether the supervisor has finished with the job, or has died."""
         if not self._over and self.unheard is not None:
             self._over, self.status = reap_child(self.unheard)
         return self._over
 
     def watch(self, ended: Callable[[], None]) -> Callable[[], None] | None:
-        """Call a function in the running loop when it is over.
+        """Register a callback that the running loop calls when the job is over.
 
-        :param ended: what to call.
-        :return: a function that stops watching; None if one has to ask.
+        :param ended: the callback.
+        :return: a function that unregisters it; None if the caller has to poll.
         """
         if self.unheard is not None:
             return None
@@ -49,9 +49,9 @@ class Supervised:
         return stop
 
     def end(self, status: int | None) -> None:
-        """Note that it is over, and tell whoever watches.
+        """Record that the job is over, and notify the watchers.
 
-        :param status: how the supervisor did.
+        :param status: the exit status of the supervisor for this job.
         """
         self._over, self.status = True, status
         watchers, self._watchers = self._watchers, []

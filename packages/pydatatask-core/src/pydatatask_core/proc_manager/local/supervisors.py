@@ -1,10 +1,10 @@
-"""The supervisors of one driver, each of which looks after one job after the other.
+"""The pool of supervisors of one driver, each of which runs one job after another.
 
-To start a program costs more than all else that is done for a small job, so a supervisor that is
-through with a job is given the next one instead of being started anew. It has one job at a time:
-whoever kills it takes the exit status of that one along and nothing else. One that could not write
-a status ends, so that one that lives, and whose job has no status, has a job that goes on. They end
-with the driver, those that have a job after that.
+Starting a program costs more than everything else that is done for a small job, so a supervisor
+that finishes a job is assigned the next one instead of being replaced. It runs one job at a time:
+killing it loses the exit status of that job and nothing else. A supervisor that could not write a
+status exits; therefore, if a supervisor is alive and its job has no status, the job is running. The
+supervisors exit with the driver; busy ones finish their job first.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 __all__ = ["Supervisors"]
 
 MOST_IDLE = 32
-"""How many supervisors without a job are kept."""
+"""The maximum number of idle supervisors."""
 
 _BLOCK = 4096
 
 _LONGEST = 65536
-"""How many bytes of an order a socket in which nothing waits takes for certain."""
+"""The maximum size of an order in bytes, which fits into the buffer of an empty socket."""
 
 
 def most_heard() -> int:
-    """Give how many supervisors are heard at once.
+    """Return the maximum number of supervisors whose messages are read.
 
-    Each takes a file descriptor, and half of them are for what else a driver does.
+    Each takes a file descriptor; the other half of the limit is for the rest of the driver.
     """
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
 
@@ -50,20 +50,20 @@ def most_heard() -> int:
 class _Supervisor:
     """A supervisor of this process.
 
-    :param environ: all its variables, and its jobs'.
+    :param environ: all environment variables of it and of its jobs.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = environ
         self.place = ""
-        """The directory of the job that it has."""
+        """The directory of its current job."""
         self.job: Supervised | None = None
         self.pid: int | None = None
 
     def begin(self) -> None:
-        """Start it, which blocks.
+        """Start the supervisor; this blocks.
 
-        :raises OSError: if that cannot be done.
+        :raises OSError: if it cannot be started.
         """
         self.connection, theirs = map(_Connection, socket.socketpair())
         with theirs:
@@ -72,18 +72,18 @@ class _Supervisor:
         self.connection.setblocking(False)
 
     def give(self, order: bytes) -> bool:
-        """Give it, which has no job, one; tell whether it may have taken that.
+        """Assign a job to an idle supervisor; return whether it may have accepted it.
 
-        :param order: what to do.
+        :param order: the job command.
         """
         try:
             self.connection.sendall(order)
         except (BrokenPipeError, ConnectionResetError):
-            return False  # somebody has killed it
+            return False  # it was killed
         return True
 
     def hear(self) -> str | None:
-        """Give what it tells: a status a line; None if it has ended."""
+        """Read its messages, one status per line; None if it has exited."""
         try:
             return self.connection.recv(_BLOCK).decode() or None
         except BlockingIOError:
@@ -92,23 +92,23 @@ class _Supervisor:
             return None
 
     def reap(self) -> int | None:
-        """Wait for it, which is about to end, and give its exit status, if that is to be had."""
+        """Wait for a supervisor that is about to exit, and return its exit status, if known."""
         return None if self.pid is None else reap_child(self.pid, wait=True)[1]
 
     def end(self) -> None:
-        """End it, which has no job, and have the kernel forget it."""
+        """Stop an idle supervisor and reap it."""
         if self.pid is None:
             return
         self.connection.close()
-        if not reap_child(self.pid)[0]:  # else its number may be another one's
+        if not reap_child(self.pid)[0]:  # otherwise its process id may have been reused
             os.kill(self.pid, signal.SIGKILL)
             self.reap()
 
 
 class _Connection(socket.socket):
-    """A socket that is closed when nobody has it any more, as is meant here, and in any fork.
+    """A socket that is closed when it is garbage collected, and in every fork of this process.
 
-    :param made: the socket, which this takes over.
+    :param made: the socket to take over.
     """
 
     def __init__(self, made: socket.socket) -> None:
@@ -123,7 +123,7 @@ _connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
 
 
 def _close_all() -> None:
-    """Keep nothing of them: whoever waits for their end would wait for that of this process."""
+    """Close all connections in a fork, where they would delay the end-of-file of the parent's."""
     for connection in list(_connections):
         connection.close()
 
@@ -132,9 +132,9 @@ os.register_at_fork(after_in_child=_close_all)
 
 
 class Supervisors:
-    """The supervisors of the running loop of this process.
+    """The supervisors of this process for the running loop.
 
-    What the process has of limits, umask and priority when one is started is what its jobs get.
+    Jobs inherit the limits, umask and priority that this process has when a supervisor is started.
     """
 
     def __init__(self) -> None:
@@ -145,11 +145,11 @@ class Supervisors:
 
     @property
     def is_usable(self) -> bool:
-        """Whether this is the process that has started them, and not a fork of it."""
+        """True in the process that started the supervisors, false in a fork of it."""
         return self._owner == os.getpid()
 
     def find(self, place: str) -> Supervised | None:
-        """Give the job that is in a directory, if one of them has it.
+        """Return the job in a directory, if one of the supervisors runs it.
 
         :param place: the directory.
         """
@@ -157,12 +157,12 @@ class Supervisors:
         return None if supervisor is None else supervisor.job
 
     async def run(self, place: str, environ: Mapping[str, str], order: str) -> Supervised:
-        """Have a job run.
+        """Run a job on an idle supervisor, or on a new one.
 
-        :param place: its directory.
-        :param environ: all its variables.
-        :param order: what a supervisor is told, see ``protocol.run_directory``.
-        :raises OSError: if no supervisor can be started.
+        :param place: the directory of the job.
+        :param environ: all its environment variables.
+        :param order: the job command, see ``protocol.run_directory``.
+        :raises OSError: if no supervisor can be started, or the command is too long.
         """
         words = os.fsencode(order)
         if len(words) > _LONGEST:
@@ -191,14 +191,14 @@ class Supervisors:
         except BaseException:
             supervisor.end()
             raise
-        # It is not for the loop to keep what nobody else does.
+        # The reader must not keep this object alive.
         self._loop.add_reader(supervisor.connection, _attend, weakref.ref(self), supervisor)
         return supervisor
 
     def attend(self, supervisor: _Supervisor) -> None:
-        """Take what a supervisor tells.
+        """Process the messages of a supervisor.
 
-        :param supervisor: one of these.
+        :param supervisor: one of these supervisors.
         """
         told = supervisor.hear()
         if told is None:
@@ -210,7 +210,7 @@ class Supervisors:
                 self._lose(self._idle[0])
 
     def _lose(self, supervisor: _Supervisor) -> None:
-        """Do without a supervisor, which has ended or has no job."""
+        """Drop a supervisor that has exited or is idle."""
         self._loop.remove_reader(supervisor.connection)
         if supervisor in self._idle:
             self._idle.remove(supervisor)
@@ -220,7 +220,7 @@ class Supervisors:
             self._end(supervisor, supervisor.reap())
 
     def _let_go(self, supervisor: _Supervisor) -> None:
-        """Have a supervisor end after the job that it has, and hear no more of it."""
+        """Stop monitoring a busy supervisor, which exits after its current job."""
         self._loop.remove_reader(supervisor.connection)
         supervisor.connection.close()
         del self._busy[supervisor.place]
@@ -235,18 +235,18 @@ class Supervisors:
             job.end(status)
 
     def close(self) -> None:
-        """Have all of them end; those that have jobs do so after that."""
+        """Stop all supervisors; busy ones exit after their current job."""
         loop, all_ = self._loop, [*self._idle, *self._busy.values()]
         self._idle, self._busy = [], {}
         if not self.is_usable:
             for supervisor in all_:
-                supervisor.connection.close()  # and nothing else: a fork shares what a loop has
+                supervisor.connection.close()  # nothing else: a fork shares the loop's selector
         elif loop.is_closed() or _is_running(loop):
             _close(loop, all_)
         else:
             try:
                 loop.call_soon_threadsafe(_close, loop, all_)
-            except RuntimeError:  # it was closed meanwhile
+            except RuntimeError:  # the loop was closed in the meantime
                 _close(loop, all_)
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
 """The protocol of run directories: their files, the identity of a process, and its status. Pure.
 
-Here belongs what every process manager with run directories shares, whatever machine they are on.
+This package contains everything that process managers with run directories share on any machine.
 """

@@ -1,4 +1,4 @@
-"""Which process it is, beyond its number, and whether it lives. For Linux."""
+"""The identity of a process beyond its process id, and whether it is alive. For Linux."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ __all__ = [
 ]
 
 MACHINE_ID = "/etc/machine-id"
-"""Where systemd tells one machine from another."""
+"""The file in which systemd stores the id of the machine."""
 
 PID_NAMESPACE = "/proc/self/ns/pid"
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
-"""Where Linux tells one boot of the machine from the next."""
+"""The file in which Linux publishes the id of the current boot."""
 
 TICKS_PER_SECOND = 100
-"""The unit of times in ``/proc``: USER_HZ, the same on all architectures that Linux runs on now."""
+"""The unit of times in ``/proc``: USER_HZ, the same on all current architectures of Linux."""
 
 _EXITED_STATES = (b"", b"Z", b"X", b"x")
-"""The states of a process that has ended, whether or not its parent has noticed."""
+"""The states of a process that has exited, whether or not its parent has reaped it."""
 
 
 _MAX_PID = 2**22
-"""No process id of Linux is larger."""
+"""The maximum process id on Linux."""
 
 _MAX_DIGITS = 20
-"""The digits of the largest start time."""
+"""The number of digits of the largest start time."""
 
 
 class _Stat(NamedTuple):
@@ -49,24 +49,24 @@ class _Stat(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A process: its number alone may be another one's tomorrow.
+    """A process. Its id alone is not enough, because ids are reused.
 
     :param pid: the process id.
-    :param start: when it began, in clock ticks since the boot.
+    :param start: its start time, in clock ticks since the boot.
     """
 
     pid: int
     start: int
 
     def age(self, uptime: float) -> float:
-        """Return for how many seconds the process has run.
+        """Return the age of the process in seconds.
 
-        :param uptime: for how many seconds its machine has been up.
+        :param uptime: the uptime of its machine in seconds.
         """
         return max(0.0, uptime - self.start / TICKS_PER_SECOND)
 
     def is_alive(self) -> bool:
-        """Determine whether the process lives; one that is a zombie does not."""
+        """Return whether the process is alive; a zombie is not."""
         result = _read_stat(self.pid)
         return (
             result is not None and result.start == self.start and result.state not in _EXITED_STATES
@@ -86,19 +86,19 @@ class Origin(NamedTuple):
     namespace: str = ""
 
     def __str__(self) -> str:
-        """Return the text that is kept in status files and handles."""
+        """Return the text for status files and handles."""
         return "/".join(self).rstrip("/")
 
     @classmethod
     def parse(cls, text: str) -> Origin:
-        """Read that text."""
+        """Parse the text that ``str`` returns."""
         boot, _, rest = text.partition("/")
         machine, _, namespace = rest.partition("/")
         return cls(boot, machine, namespace)
 
     @classmethod
     def current(cls, boot: str) -> Origin:
-        """Find out where this process runs.
+        """Return the origin of this process.
 
         :param boot: the boot id.
         """
@@ -109,25 +109,25 @@ class Origin(NamedTuple):
         return cls(boot, read_machine_id(), namespace)
 
     def is_elsewhere(self, other: Origin) -> bool:
-        """Determine whether the processes of another origin may live and are not to be seen here.
+        """Return whether processes of another origin may be alive but invisible from here.
 
-        :param other: the other one.
+        :param other: the other origin.
         """
         if not (self.machine and other.machine):
             return False
         if self.machine != other.machine:
             return True
         if self.boot != other.boot:
-            return False  # nothing lives that was started before
+            return False  # processes do not survive a reboot
         return bool(other.namespace) and self.namespace != other.namespace
 
 
 class Identity(NamedTuple):
-    """A job's process and its supervisor, on one boot of one machine.
+    """The process of a job and its supervisor, on one boot of one machine.
 
-    :param process: the process; it leads a process group, unless it has only just begun.
+    :param process: the process; it leads a process group, unless it has only just started.
     :param supervisor: the process id of its parent.
-    :param origin: where it was started; records of earlier releases hold the boot id alone.
+    :param origin: where it was started; in records of earlier releases the boot id alone.
     """
 
     process: Process
@@ -136,16 +136,16 @@ class Identity(NamedTuple):
 
     @property
     def boot(self) -> str:
-        """The boot id of the machine where it was started."""
+        """The id of the boot during which it was started."""
         return self.origin.boot
 
     def __str__(self) -> str:
-        """Give the handle by which the process manager's users know it."""
+        """Return the handle, the process identifier of the manager's interface."""
         return f"{self.process.pid}.{self.process.start}-{self.supervisor}-{self.origin}"
 
     @classmethod
     def parse(cls, handle: str) -> Identity | None:
-        """Read a handle; None if it is none."""
+        """Parse a handle; return None if it is not valid."""
         process, _, rest = handle.partition("-")
         supervisor, _, boot = rest.partition("-")
         pid, _, start = process.partition(".")
@@ -156,11 +156,10 @@ class Identity(NamedTuple):
         return cls(Process(pid_, start_), supervisor_, Origin.parse(boot))
 
     def may_be_signalled(self) -> bool:
-        """Check that the number of the process is still that of the process of the job.
+        """Return whether the process id still refers to the process of the job.
 
-        The process may be a zombie, because its number stays its own until its parent, which is
-        the supervisor, waits for it. It leads a session, unless it is still a child that is about
-        to become the script.
+        The process may be a zombie, because its id is not reused until its parent, the supervisor,
+        reaps it. It leads a session, unless it is still a child that is about to become the script.
         """
         result = _read_stat(self.process.pid)
         if result is None or result.pid <= 1 or result.start != self.process.start:
@@ -168,7 +167,7 @@ class Identity(NamedTuple):
         return result.pid == result.session or result.parent == self.supervisor
 
     def is_tied_to(self, directory: os.stat_result) -> bool:
-        """Check that the kernel says that the process was started in a run directory.
+        """Return whether the kernel confirms that the process was started in a run directory.
 
         A status file in the directory proves nothing, because the job can write it.
 
@@ -183,16 +182,16 @@ class Identity(NamedTuple):
         return _works_in(self.process.pid, directory)
 
     def supervisor_is_alive(self) -> bool:
-        """Determine whether the supervisor lives.
+        """Return whether the supervisor is alive.
 
-        It is the one with its number that is no younger than its child: nobody else had the
-        number then, and whoever gets it later is younger.
+        It is the process with its id that is not younger than its child: processes that get the
+        same id later are younger.
         """
         result = self._supervisor()
         return result is not None and result.state not in _EXITED_STATES
 
     def supervisor_is_zombie(self) -> bool:
-        """Determine whether the supervisor has ended, and its parent has not noticed yet."""
+        """Return whether the supervisor has exited and its parent has not reaped it yet."""
         result = self._supervisor()
         return result is not None and result.state == b"Z"
 
@@ -212,7 +211,7 @@ def _read_stat(pid: int) -> _Stat | None:
 
 
 def _works_in(pid: int, directory: os.stat_result) -> bool:
-    """Determine whether a process of this user has a directory as its working directory."""
+    """Return whether a process of this user has a directory as its working directory."""
     try:
         return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and os.path.samestat(
             os.stat(f"/proc/{pid}/cwd"), directory
@@ -222,7 +221,7 @@ def _works_in(pid: int, directory: os.stat_result) -> bool:
 
 
 def _parse_stat(line: bytes) -> _Stat | None:
-    # The second field is the name in parentheses, in which anything may stand.
+    # The second field is the name in parentheses, which may contain any characters.
     pid, _, rest = line.partition(b" (")
     fields = rest.rpartition(b") ")[2].split()
     if len(fields) < 20:  # noqa: PLR2004
@@ -237,15 +236,15 @@ def _parse_stat(line: bytes) -> _Stat | None:
 
 
 def _number(text: bytes | str) -> int | None:
-    """Parse a number of ``/proc``; None if it is not one."""
+    """Parse a number from ``/proc``; return None if it is not valid."""
     valid = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
     return int(text) if valid else None
 
 
 def parse_identity(text: bytes) -> Identity | None:
-    """Read from a status file which process it is; None if that is not complete (yet).
+    """Parse the identity of the process from a status file; None if it is not complete (yet).
 
-    :param text: what the file holds.
+    :param text: the content of the file.
     """
     lines = text.split(b"\n")
     if len(lines) < 4:  # noqa: PLR2004 - three lines, each of them terminated
@@ -258,7 +257,7 @@ def parse_identity(text: bytes) -> Identity | None:
 
 
 def read_machine_id() -> str:
-    """Return what tells this machine from others: its machine id, else its host name."""
+    """Return an identifier of this machine: its machine id, or else its host name."""
     try:
         with open(MACHINE_ID, "rb", buffering=0) as file:
             result = file.read(128).decode(errors="replace").strip()
@@ -268,14 +267,14 @@ def read_machine_id() -> str:
 
 
 def read_uptime() -> float:
-    """Return for how many seconds this machine has been up, the time of its sleep included."""
+    """Return the uptime of this machine in seconds, including suspended time."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def read_boot_id(path: str = BOOT_ID) -> str:
-    """Tell which boot of the machine this is; empty where that is not to be known.
+    """Read the id of the current boot; return an empty string if the system does not have one.
 
-    :param path: the file that says so.
+    :param path: the file to read.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

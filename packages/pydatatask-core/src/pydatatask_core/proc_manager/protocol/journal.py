@@ -1,15 +1,15 @@
-"""The journal of run directories: which process a job is, and its exit status.
+"""The journal of run directories: the identity of each job's process, and its exit status.
 
-A job can write whatever it likes into its run directory, and in a container with that directory it
-reaches nothing else. So the supervisor writes the identity and the exit status of the process
-beside the run directories, in the manager's private folder: for ``runs/JOB`` into
-``runs/+journal/JOB@DEVICE-INODE``, whose last part names one run directory only. No job has a
-directory of the name ``+journal``, because ``safe_name`` never gives a plus sign, nor an at sign.
+A job can write anything to its run directory, and a container with that directory mounted can write
+nowhere else. So the supervisor writes the identity and the exit status of the process beside the
+run directories, in the manager's private folder: for ``runs/JOB`` to
+``runs/+journal/JOB@DEVICE-INODE``, whose last part identifies one run directory. No job has a
+directory named ``+journal``, because ``safe_name`` never returns a plus sign or an at sign.
 
-The file holds the lines that ``run_directory`` describes. ``JOB@DEVICE-INODE,stop`` beside it says
-why the process was terminated, if it was. The driver removes both right before the run directory. A
-supervisor that comes late stands in a run directory that was removed, and keeps the number of its
-inode from being used again, so it writes into no file of another run directory.
+The file holds the lines that ``run_directory`` describes. ``JOB@DEVICE-INODE,stop`` beside it holds
+the reason why the process was terminated, if it was. The driver removes both right before the run
+directory. The working directory of a late supervisor is a removed run directory, whose inode number
+is not reused meanwhile, so it never writes to the file of another run directory.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ JOURNAL = "+journal"
 _STOP_SUFFIX = ",stop"
 
 _LINES = 3
-"""The lines of a status that is whole."""
+"""The number of lines of a complete status."""
 
 
 class Entry(NamedTuple):
-    """The journal of one run directory.
+    """The journal entry of one run directory.
 
     :param folder: the folder of the journal.
     :param job: the name of the run directory.
-    :param device: the device on which the run directory was made, in hexadecimal.
+    :param device: the device of the run directory when it was created, in hexadecimal.
     :param inode: the inode of the run directory, in hexadecimal.
     """
 
@@ -53,7 +53,7 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the file into which the supervisor writes."""
+        """The name of the file that the supervisor writes."""
         return f"{self.job}@{self.device}-{self.inode}"
 
     @property
@@ -63,20 +63,20 @@ class Entry(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """How the name of the mark ends that the run directory was made with."""
+        """The suffix of the token with which the run directory was created."""
         return f"-{self.device}-{self.inode}"
 
     def was_made_with(self, status: os.stat_result) -> bool:
-        """Determine whether the status is that of the directory that was made with this entry.
+        """Return whether a status is that of the directory that this entry was created for.
 
         :param status: the status of a directory.
         """
         return (f"{status.st_dev:x}", f"{status.st_ino:x}") == (self.device, self.inode)
 
     def read(self) -> tuple[bytes, float]:
-        """Read the status, with the reason of a stop, and when the status was last written.
+        """Read the status with the reason of a termination, and its modification time.
 
-        :raises RunFileError: if a file of it is not a regular file any more.
+        :raises RunFileError: if one of the files is not a regular file any more.
         """
         try:
             with RunDirectory(self.folder) as folder:
@@ -90,7 +90,7 @@ class Entry(NamedTuple):
         return whole + b"\n" + STOP_PREFIX + stop[0], written
 
     def save_stop_reason(self, reason: str) -> None:
-        """Record why the process is terminated; the first reason is kept.
+        """Save the reason why the process is terminated. The first reason is kept.
 
         :param reason: one line.
         """
@@ -98,14 +98,14 @@ class Entry(NamedTuple):
             folder.create(self.name + _STOP_SUFFIX, reason.encode() + b"\n")
 
     def discard(self) -> None:
-        """Remove the entry; succeed if it is gone."""
+        """Remove the entry; succeed if it does not exist."""
         with contextlib.suppress(FileNotFoundError), RunDirectory(self.folder) as folder:
             folder.remove(self.name)
             folder.remove(self.name + _STOP_SUFFIX)
 
 
 def make_entry(place: str, status: os.stat_result) -> Entry:
-    """Return the entry of a run directory that was just made, of which nothing is written yet.
+    """Return the entry of a run directory that was just created; nothing is written to it yet.
 
     :param place: the run directory.
     :param status: its status.
@@ -113,18 +113,18 @@ def make_entry(place: str, status: os.stat_result) -> Entry:
     entry = _entry_of(place, status)
     with contextlib.suppress(FileExistsError):
         os.mkdir(entry.folder, 0o700)
-    entry.discard()  # of a directory that had the number and was removed by hand
+    entry.discard()  # of a directory with the same inode that was removed by hand
     return entry
 
 
 def find_entry(place: str, directory: RunDirectory | None) -> tuple[Entry | None, bool]:
-    """Return the entry of a run directory, and whether that is the one that was made with it.
+    """Return the entry of a run directory, and whether the entry was created with it.
 
-    If it is not, the entry is that of the directory that was there before. None is returned for a
-    directory of an earlier release.
+    If it was not, the entry is that of an earlier directory of the same path. The entry is None for
+    a directory of an earlier release.
 
     :param place: the path of the run directory.
-    :param directory: the run directory; None if there is none.
+    :param directory: the run directory; None if it does not exist.
     :raises RunFileError: if the journal is not a directory any more.
     """
     names: list[str] = []
@@ -134,9 +134,9 @@ def find_entry(place: str, directory: RunDirectory | None) -> tuple[Entry | None
             return entry, True
         names = [name for name in directory.names() if name.startswith(TOKEN_PREFIX)]
         if any(name.endswith(entry.mark) for name in names):
-            return entry, True  # it has not begun, or begins just now
+            return entry, True  # it has not been started, or is being started
     candidates = _list_entries(place)
-    for candidate in candidates:  # some file systems change the numbers of inodes
+    for candidate in candidates:  # some file systems change inode numbers
         if any(name.endswith(candidate.mark) for name in names):
             return candidate, True
     first = candidates[0] if candidates else None
@@ -144,7 +144,7 @@ def find_entry(place: str, directory: RunDirectory | None) -> tuple[Entry | None
 
 
 def find_orphans(backend: str) -> Iterator[Entry]:
-    """Yield the entries of run directories that are gone.
+    """Yield the entries of run directories that no longer exist.
 
     :param backend: the folder of run directories.
     """

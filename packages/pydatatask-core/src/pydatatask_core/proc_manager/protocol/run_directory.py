@@ -1,63 +1,67 @@
-"""How a job's directory looks on its target, and the small supervisor that outlives the driver.
+"""The files of a run directory on its target, and the supervisor that outlives the driver.
 
-A job that runs on a target with a POSIX shell, ``/proc`` and ``setsid`` (1) has one directory,
-named after it, in which it runs. All that is needed to go on with the job after any crash is in
-there, under names that begin with a dot, so that a script that looks around or cleans up meets
-only what is its own:
+A job that runs on a target with a POSIX shell, ``/proc`` and ``setsid`` (1) has one run directory,
+named after the job, which is its working directory. It contains everything that is needed to
+continue with the job after a crash, in files whose names begin with a dot, so that a script that
+lists or cleans its directory sees only its own files:
 
 ``.script``
-    what is run, by the interpreter that its first line names, or else by a strict shell
+    the script, which is run by the interpreter in its ``#!`` line, or else by a strict shell
     (``shell``).
 ``.stdin``, ``.stdout``, ``.stderr``
-    its standard streams, those that it has.
+    its standard streams, as far as it has them.
 ``.status``
-    first line: the exit status, once there is one. The line is *reserved*, that is, full of
-    blanks, until it is overwritten in place by one ``write`` of a line of the same length, which
-    parses as an integer. So it is whole or not there, also on a full disk. Below it whose process
-    it is: the boot id of the machine, and the line of ``/proc/self/stat`` of the process (proc(5)),
-    which tells its id, its start time, and its parent, the supervisor. Process id, start time and
-    boot id together name one process only, ever. Below that, why it was told to end, if it was.
-    On this machine it is not in the run directory, which the job can write, but beside it in the
-    manager's private folder (``journal``), under a name that no other run directory has. So a
-    supervisor that comes late may write an entry, which nothing reads, and makes no ``.begun``.
+    First line: the exit status, once there is one. Until then the line is *reserved*, that is,
+    filled with blanks; it is overwritten in place by one ``write`` of a line of the same length,
+    which parses as an integer. So the status is complete or absent, even on a full disk. Below it
+    the identity of the process: the boot id of the machine, and the line of ``/proc/self/stat`` of
+    the process (proc(5)), with its id, its start time, and its parent, the supervisor. Process id,
+    start time and boot id together never identify another process. Below that the reason why the
+    process was terminated, if it was.
+    On the local machine, this file is not in the run directory, which the job can write to, but in
+    the journal beside it in the manager's private folder (``journal``), under a name that no other
+    run directory has. So a late supervisor may write an entry, which is never read, but cannot
+    create ``.begun``.
 ``.made-…``
-    an empty file, of another name each time that a directory is made (on this machine).
+    an empty file, the token, whose name is different for each directory (local machine only).
 ``.begun``
     an empty file once the process becomes the script, or a directory if it never will.
 
-Who decides that a job runs
-    To make the directory is exclusive (``mkdir`` without ``-p``), and so is to make ``.begun`` in
-    it. The process writes ``.status``, which has to succeed, makes the file ``.begun`` (``O_EXCL``,
-    the shell's ``noclobber``), and becomes the script. Whoever wants to know for certain that a
-    directory without it will never run makes a directory of that name (:data:`BEGUN`). Only one of
-    them can; either happens at once, takes no room that a full disk might not have, and tells
-    afterwards which one it was, whoever is killed when. Where ``.begun`` is a file, ``.status`` is
-    whole, so it is to be read in this order. A supervisor that comes late stands in a directory
-    that was removed, and can make neither; or it finds the next one of that name, which somebody
-    else has made, and sees by ``.made-…`` that this is not the one that it was told of.
-The order of things
-    The directory is made and filled; then the record of the job is written; then the supervisor
-    is started. At the end, what came out is written where it belongs, the record is removed, and
-    the directory last. Whenever a driver dies, therefore: no directory and no record, nothing has
-    happened yet, or all is over; a directory without a record, the script never ran (not begun),
-    all is over (ended, and perhaps half removed), or somebody removed the record (alive: it is put
-    back); a record without a directory, somebody removed the directory, and the job is lost; both,
-    look into the directory.
+The decision that a job runs
+    Creating the directory is exclusive (``mkdir`` without ``-p``), and so is creating ``.begun`` in
+    it. The process writes ``.status``, which has to succeed, creates the file ``.begun``
+    (``O_EXCL``, ``noclobber`` in the shell), and becomes the script. A driver that must be certain
+    that a directory without ``.begun`` never runs creates a directory of that name (:data:`BEGUN`).
+    Only one of the two can succeed; both are atomic, need no space on a full disk, and leave a
+    result that shows which one succeeded, even if a process is killed at any time. If ``.begun`` is a
+    file, ``.status`` is complete, so they have to be read in this order. The working directory of a
+    late supervisor has been removed, so that it can create neither; or the supervisor finds a later
+    directory of the same name, which another driver created, and detects by ``.made-…`` that this
+    is not the one in its command.
+The order of operations
+    The directory is created and filled; then the record of the job is written; then the supervisor
+    is started. At the end, the results are stored, the record is removed, and the directory last.
+    So after the death of a driver at any point: without directory and record, nothing has happened
+    yet, or the job is complete; a directory without a record means that the script never ran (not
+    begun), that the job is complete (exited, perhaps partly removed), or that the record was
+    deleted (alive: it is restored); a record without a directory means that the directory was
+    deleted, and the job is lost; with both, the directory shows the state.
     A directory that cannot be removed at the end (files of another user, a mount in it) is a
-    *leftover*: the job is over all the same. It gets a name that no job has, with a comma in it, or
-    stays where it is if it cannot be renamed either. Opening tries again to remove it.
-What a record says
-    Records are read from a store that others may write to. So none of them names what is removed,
-    read, written or killed: the directory of a job follows from the job alone, and a record that
-    names another one is refused. A directory without a record is removed only if it has one of the
-    files above, or none at all.
+    *leftover*: the job is complete nevertheless. The directory gets a name with a comma, which no
+    job has, or keeps its name if it cannot be renamed either. The removal is retried when the task
+    is opened.
+Trust in records
+    Records are read from a store that others may write to. So no record determines a path that is
+    removed, read or written, or a process that is killed: the directory of a job follows from the
+    job alone, and a record that names another one is refused. A directory without a record is
+    removed only if it contains one of the files above, or is empty.
 The supervisor
-    is a shell: the parent of the job's process, in a session of its own, so that neither the
-    driver's end nor a hang-up or Ctrl-C of the driver's terminal reaches it. Those of this machine
-    have one job after the other (``supervisors``). The process has a
-    session and a process group of its own in turn, so that what ends the group, SIGKILL included,
-    leaves the supervisor to write the status. If the supervisor itself is killed, the process
-    goes on and is looked after by its identity; only its status is lost.
+    The supervisor is a shell: the parent of the job's process, in a session of its own, so that
+    neither the exit of the driver nor a hang-up or Ctrl-C in its terminal reaches it. On the local
+    machine, a supervisor runs one job after another (``supervisors``). The process has its own
+    session and process group in turn, so that a signal to the group, even SIGKILL, leaves the
+    supervisor alive to write the status. If the supervisor itself is killed, the process continues
+    and is monitored by its identity; only its status is lost.
 """
 
 from __future__ import annotations
@@ -103,20 +107,20 @@ BEGUN = ".begun"
 TOKEN_PREFIX = ".made-"
 
 RUN_FILES = (SCRIPT, STATUS, BEGUN, STDIN, STDOUT_FILE, STDERR)
-"""The files by which a run directory is known, beside those with :data:`TOKEN_PREFIX`."""
+"""The files that identify a run directory, besides those with :data:`TOKEN_PREFIX`."""
 
-NOT_A_RUN_DIRECTORY = "it has none of the files of a run directory, so it is left as it is"
-"""Why a directory is not removed that has something else in it."""
+NOT_A_RUN_DIRECTORY = "it does not contain any file of a run directory, so it was not removed"
+"""The reason why a directory with other files is not removed."""
 
 _MAX_NAME_LENGTH = 200
 DEFAULT_SHELL = "/bin/sh"
 
 _WIDTH = 7
 RESERVED_STATUS = b" " * _WIDTH + b"\n"
-"""What a status file begins with before there is a status: as many bytes, and no integer."""
+"""The first line of a status file without a status: of the same length, and not an integer."""
 
 NOT_BEGUN = 125
-"""The exit status of a process, and of its supervisor, that did not get as far as the script."""
+"""The exit status of a process, and of its supervisor, that did not start the script."""
 
 _FUNCTION = f"""\
 trap : HUP INT TERM
@@ -157,32 +161,33 @@ pdt_run "$@"
 """
 """The supervisor, as a script for ``sh -c`` with the arguments
 
-1. ``$0``, a name; the directory to run in; relative to that, where the identity of the process
-   goes, what is made when it becomes the script, and where its status goes (``.status``,
-   ``.begun`` and ``.status`` for what has a run directory); the boot id;
+1. ``$0``, a name; the directory to run in; relative to that, the file for the identity of the
+   process, the file that is created when it becomes the script, and the file for its status
+   (``.status``, ``.begun`` and ``.status`` in a run directory); the boot id;
 2. the path of ``setsid``, and the command line of the process;
 
-and with the file descriptors 0 to 2 as the process is to have them. Whoever launches may use 3 and
-5; the process does not get them. It ends with 0 if the script ran, whatever that did, or with
-:data:`NOT_BEGUN` if it did not: the process was revoked, or had no room to say who it is. A process
-whose supervisor is killed before it could say so has another parent, whom nobody should take for
-the supervisor, and does not run.
+and with the file descriptors 0 to 2 of the process. The caller may also pass 3 and 5, which the
+process does not inherit. It exits with 0 if the script ran, even if it failed, or with
+:data:`NOT_BEGUN` if it did not: the process was revoked, or the disk was too full to write its
+identity. A process whose supervisor is killed before the process has written its identity gets
+another parent, which must not be mistaken for the supervisor, so it exits.
 
-It uses nothing but what the shell has built in. The process group needs ``setsid``, since shells
-without a terminal have no job control. A variable of the environment stays one when it is assigned
-to, so all have names that nobody else uses.
+The script uses shell builtins only. The process group needs ``setsid``, because non-interactive
+shells have no job control. Assigning to a variable of the environment changes it for the job, so
+all variables have distinctive names.
 """
 
 KEPT_SUPERVISOR = f"""\
 {_FUNCTION}
 cd /
 """
-"""What a supervisor is told first that is to look after one job after the other (``sh -s``).
+"""The first input of a supervisor that runs one job after another (``sh -s``).
 
-Then come orders, see :func:`order`. It reads them from descriptor 0, and tells by 3 when it is
-through with one: a line with a 0 if the script ran and its status is written, or with another
-number if the directory was gone or one of the streams could not be opened, so that it did not run.
-In any other case it ends, with the exit status that the supervisor above would have.
+It is followed by job commands, see :func:`order`. The supervisor reads them from descriptor 0 and
+reports on descriptor 3 when it has finished one: a line with 0 if the script ran and its status is
+written, or with another number if the script did not run because the directory was gone or one of
+the streams could not be opened. In any other case it exits with the status that the supervisor
+above would have.
 """
 
 
@@ -194,22 +199,22 @@ def order(
     streams: tuple[str, str, str | None],
     status: str = STATUS,
 ) -> str:
-    """Write the order by which a kept supervisor runs a job.
+    """Return the command with which a kept supervisor runs a job.
 
     :param path: the run directory.
-    :param mark: the name of a file in there that no other directory of that name has.
+    :param mark: the name of a file in it that no other directory of that path has.
     :param boot_id: the boot id.
     :param command: the path of ``setsid``, and the command line of the process.
-    :param streams: where to read stdin from, and what to append stdout and stderr to, as seen from
-        the run directory; None is where stdout goes.
-    :param status: where the identity and the exit status of the process go.
+    :param streams: the files to read stdin from, and to append stdout and stderr to, relative to
+        the run directory; None as stderr is the same as stdout.
+    :param status: the file for the identity and the exit status of the process.
     """
     stdin, stdout, stderr = streams
     new = [name for name in (stdout, stderr) if name in (STDOUT_FILE, STDERR)]
     made = [STDIN] if stdin == STDIN else []
     if command[-1] == f"{path}/{SCRIPT}":
         made.append(SCRIPT)
-    # A link or a FIFO that another process has put there would be followed, or waited for.
+    # Otherwise a link or a FIFO that another process created would be followed, or block.
     tests = [f"[ -e {shlex.quote(mark)} ]", f"[ ! -p {BEGUN} ] && [ ! -h {BEGUN} ]"]
     tests += [f"[ ! -e {name} ] && [ ! -h {name} ]" for name in new]
     tests += [f"[ -f {name} ] && [ ! -h {name} ]" for name in made]
@@ -222,16 +227,16 @@ def order(
 
 
 def command_line(script: bytes, path: str, shell: Sequence[str]) -> list[str]:
-    """Give the command line by which a script is run.
+    """Return the command line that runs a script.
 
-    As the kernel reads it: the first line names an interpreter and at most one argument. It is
-    not left to the kernel, since that refuses a file that anybody has open for writing, if only
-    for the moment between fork and exec of another job, and any file of a file system that is
-    mounted ``noexec``, as ``/tmp`` may be.
+    It follows the rules of the kernel: the first line names an interpreter and at most one
+    argument. Running the script directly does not work for a file that another process has open for
+    writing, if only between the fork and exec of another job, nor on a file system that is mounted
+    ``noexec``, as ``/tmp`` may be.
 
     :param script: the script.
-    :param path: where it is on the target.
-    :param shell: the command line of the interpreter of a script without such a line.
+    :param path: its path on the target.
+    :param shell: the command line of the interpreter for scripts without a ``#!`` line.
     """
     first, _, _ = script.partition(b"\n")
     if not first.startswith(b"#!"):
@@ -241,9 +246,9 @@ def command_line(script: bytes, path: str, shell: Sequence[str]) -> list[str]:
 
 
 def parse_status(text: bytes) -> int | None:
-    """Read an exit status; None if there is none yet.
+    """Parse an exit status; return None before it is written.
 
-    :param text: what the file begins with.
+    :param text: the beginning of the file.
     """
     line, end, _ = text.partition(b"\n")
     valid = end and len(line) <= _WIDTH and line.strip().isdigit()
@@ -251,7 +256,7 @@ def parse_status(text: bytes) -> int | None:
 
 
 def safe_name(name: str) -> str:
-    """Turn a job or an app into the name of a directory, the same for no other.
+    """Return the name of the directory of a job or an app. Different names have different results.
 
     :param name: any text.
     """
@@ -266,7 +271,7 @@ def safe_name(name: str) -> str:
 def leftover_name(path: str) -> str:
     """Return another path in the same folder for a run directory that cannot be removed.
 
-    No job has a directory of such a name, because :func:`safe_name` never gives a comma.
+    No job has a directory of such a name, because :func:`safe_name` never returns a comma.
 
     :param path: the path of the directory.
     """
@@ -275,7 +280,7 @@ def leftover_name(path: str) -> str:
 
 
 def is_leftover(name: str) -> bool:
-    """Return whether :func:`leftover_name` has given this name.
+    """Return whether a name was created by :func:`leftover_name`.
 
     :param name: the name of an entry of a folder of run directories.
     """
@@ -283,7 +288,7 @@ def is_leftover(name: str) -> bool:
 
 
 def is_run_file(name: str) -> bool:
-    """Return whether a file of this name is a mark of a run directory.
+    """Return whether a file of this name identifies a run directory.
 
     :param name: the name of a file.
     """
@@ -291,7 +296,7 @@ def is_run_file(name: str) -> bool:
 
 
 def original_name(name: str) -> str:
-    """Undo :func:`safe_name`."""
+    """Return the original of a name that :func:`safe_name` returned."""
     from urllib.parse import unquote
 
     return unquote(name) if "%" in name else name

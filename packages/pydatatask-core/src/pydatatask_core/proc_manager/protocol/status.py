@@ -1,4 +1,4 @@
-"""Telling from what was seen of a run directory what became of the run. Pure."""
+"""The status of a run, derived from observations of its run directory. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .run_directory import parse_status
 __all__ = ["STOP_PREFIX", "Observation", "classify"]
 
 STOP_PREFIX = b"stop: "
-"""What a line of a status file begins with that says why the process was told to end."""
+"""The prefix of the line of a status file that holds the reason of a termination."""
 
 
 @dataclass(slots=True)
 class Observation:
-    """What was seen of a run directory, wherever it is.
+    """The observed state of a run directory on any machine.
 
     :param path: the directory.
     :param boot_id: the boot id of its machine.
@@ -26,25 +26,25 @@ class Observation:
     path: str
     boot_id: str
     exists: bool = True
-    """Whether there is a directory."""
+    """True if the directory exists."""
     started: bool | None = None
-    """Whether the process has become the script, None if that is not decided; looked up first."""
+    """True if the process has become the script; None if that is not decided; observed first."""
     status: bytes = b""
-    """What the status file holds; what was read after the process was seen dead, if it was."""
+    """The content of the status file; if the process is dead, read after that was observed."""
     status_mtime: float | None = None
-    """When that was last written, in seconds since the epoch, as the machine's clock has it."""
+    """Its modification time by the machine's clock, in seconds since the epoch."""
     uptime_seconds: float | None = None
-    """For how many seconds the machine has been up, if the process lives."""
+    """The uptime of the machine, if the process is alive."""
     is_alive: bool = False
-    """Whether the process or its supervisor lives, if there is no exit status."""
+    """True if the process or its supervisor is alive, without an exit status."""
     problem: str | None = None
-    """Why the run directory, or a file that tells about the run, cannot be believed any more."""
+    """The reason why the run directory, or a file that describes the run, cannot be trusted."""
 
 
 def classify(observation: Observation) -> ProcessStatus:
-    """Tell the state of a run, without its outputs.
+    """Return the status of a run, without its outputs.
 
-    :param observation: what was seen.
+    :param observation: the observed state of its directory.
     """
     identity, code = parse_identity(observation.status), parse_status(observation.status)
     if code is not None:
@@ -62,9 +62,9 @@ def classify(observation: Observation) -> ProcessStatus:
             ProcessState.MISSING, reason=f"its run directory {observation.path!r} is gone"
         )
     elif observation.started:
-        reason = "its supervisor was killed, so nobody knows its exit status"
+        reason = "its supervisor was killed, so its exit status is unknown"
         if identity is None:
-            reason = f"its status is gone from {observation.path!r}, where it ran"
+            reason = f"its status file is missing from its run directory {observation.path!r}"
         elif identity.boot != observation.boot_id:
             reason = "the machine was restarted while it ran"
         status = ProcessStatus(ProcessState.LOST, reason=reason)
