@@ -1,14 +1,14 @@
 """Processes on other machines, reached over SSH.
 
-Here belong: the process manager that starts, finds again and ends processes of a remote Linux
-machine, a connection that is made again when it breaks, and the translation of the client
-library's errors into pydatatask's own.
+This package contains the process manager that starts, finds and terminates processes on a remote
+Linux machine, a connection that is re-established when it breaks, and the translation of the client
+library's errors to those of pydatatask.
 
-Here do not belong: hosts, users or keys (the user makes the connection, or says which one to make,
-and hands it in through a session resource), knowledge of another backend, and any policy that
-:mod:`pydatatask_core` already keeps, such as what a run directory holds or how a job is adopted
-after a crash. ``asyncssh`` is imported in this package and nowhere else; nothing of pydatatask but
-the core is.
+It does not choose hosts, users or keys (the user opens the connection, or specifies which one to
+open, and passes it in through a session resource), does not know other backends, and has no policy
+of its own where :mod:`pydatatask_core` has one, such as the contents of a run directory or the
+adoption of a job after a crash. ``asyncssh`` is imported in this package only; of pydatatask, only
+the core is imported.
 """
 
 from __future__ import annotations

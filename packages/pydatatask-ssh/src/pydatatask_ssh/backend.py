@@ -1,4 +1,4 @@
-"""The runs of jobs on another machine."""
+"""The backend for processes on another machine."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ __all__ = ["SSHBackend"]
 
 
 class SSHBackend(ProcessBackend):
-    """Keeps the protocol of ``protocol.run_directory`` through a helper shell and SFTP.
+    """The protocol of ``protocol.run_directory``, implemented with a remote shell and SFTP.
 
     :param manager: the manager.
     """
@@ -78,12 +78,12 @@ class SSHBackend(ProcessBackend):
     async def validate(self) -> None:
         await self.manager.validate()
 
-    # -- beginning -------------------------------------------------------------------------------
+    # -- launch ----------------------------------------------------------------------------------
 
     async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
         path = str(run.directory)
         await self.manager.session.run(
-            f"make the run directory {path!r}",
+            f"create the run directory {path!r}",
             lambda remote: create_directory(self.manager, remote, path, spec),
             path=path,
             repeat=False,
@@ -123,9 +123,9 @@ class SSHBackend(ProcessBackend):
             async with self.manager.session.translate_errors(remote, f"start {script!r}", None):
                 await remote.ask(text(remote))
         except SSHConnectionError as e:
-            raise UncertainStartError(f"{e}; whether the job runs is looked up") from e
+            raise UncertainStartError(f"{e}; checking whether the job is running") from e
 
-    # -- watching --------------------------------------------------------------------------------
+    # -- monitoring ------------------------------------------------------------------------------
 
     def watch(self, run: ProcessRun, ended: Callable[[], None]) -> Callable[[], None] | None:
         return self.manager.watch.add(str(run.directory), ended)
@@ -144,12 +144,12 @@ class SSHBackend(ProcessBackend):
     ) -> ProcessStatus:
         path, names = str(run.directory), tuple(outputs)
         return await self.manager.session.run(
-            f"look into the run directory {path!r}",
+            f"inspect the run directory {path!r}",
             lambda remote: self._report(remote, run, path, names, fence),
         )
 
     def _is_starting(self, run: ProcessRun) -> bool:
-        """Tell whether a run was started a moment ago, so that it is yet to begin."""
+        """Return whether a run was launched a moment ago, so that its script may still begin."""
         if (
             run.unconfirmed_since is None
             or self.manager.watch.began(str(run.directory)) is not None
@@ -192,10 +192,10 @@ class SSHBackend(ProcessBackend):
         run: ProcessRun | None = None,
         names: Sequence[str] = (),
     ) -> tuple[Observation, list[str]]:
-        """Find out about a run directory and outputs in it.
+        """Inspect a run directory and outputs in it.
 
-        :param dated: whether to find out when its status was written.
-        :param run: the run, if its memo is wanted.
+        :param dated: whether to read the modification time of its status.
+        :param run: the run, if its note is requested.
         :param names: the outputs.
         """
         here = shell_join(self.manager.basedir, path)
@@ -208,7 +208,7 @@ class SSHBackend(ProcessBackend):
         with parsing("look", lines):
             observation = parse_observation(lines, path, remote.boot)
         if not observation.exists:
-            # A shell does not tell what is not there from what it may not see.
+            # A shell cannot distinguish a missing directory from an inaccessible one.
             with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                 await remote.sftp.lstat(path)
                 return await self._observe(remote, path, dated=dated, run=run, names=names)
@@ -221,12 +221,12 @@ class SSHBackend(ProcessBackend):
         )
         return SSHReadStream(file, path, self.host)
 
-    # -- ending ----------------------------------------------------------------------------------
+    # -- termination and removal -----------------------------------------------------------------
 
     async def terminate(self, run: ProcessRun, reason: str, *, force: bool) -> bool:
         path = str(run.directory)
         return await self.manager.session.run(
-            f"end what runs in {path!r}",
+            f"terminate the job in {path!r}",
             lambda remote: self._stop(remote, path, reason, force),
         )
 
@@ -235,7 +235,7 @@ class SSHBackend(ProcessBackend):
         observation, _ = await self._observe(remote, path)
         identity = parse_identity(observation.status)
         if identity is None:
-            # Whoever has not begun, need not. Whoever is just beginning is told next time.
+            # Not started yet: revoke it. A process that starts meanwhile is stopped next time.
             return bool(
                 observation.exists and await remote.ask(f"{note}; revoke {shell_join(path)}")
             )
@@ -243,9 +243,9 @@ class SSHBackend(ProcessBackend):
             return False
         process = identity.process
         facts = shell_join(process.pid, process.start, identity.supervisor, identity.boot)
-        signals = ["KILL"] if force else ["TERM", "CONT"]  # who is suspended would not notice
+        signals = ["KILL"] if force else ["TERM", "CONT"]  # a suspended process ignores SIGTERM
         strikes = "; ".join(f"strike {signal} {facts}" for signal in signals)
-        # Without room for the reason, the process has to end all the same.
+        # A full disk must not prevent the termination.
         return bool(await remote.ask(f"{note}; {strikes}"))
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
@@ -268,7 +268,7 @@ class SSHBackend(ProcessBackend):
             names = filter(is_leftover, await _names_in(remote, str(folder)))
             return await remove_leftovers(remote, str(folder), list(names))
 
-        return await self.manager.session.run(f"remove what is left in {str(folder)!r}", removed)
+        return await self.manager.session.run(f"remove the leftovers in {str(folder)!r}", removed)
 
     async def read_tail(self, run: ProcessRun, name: str, length: int) -> bytes:
         return await self.manager.session.run(
@@ -279,7 +279,7 @@ class SSHBackend(ProcessBackend):
     async def archive(self, run: ProcessRun, names: Collection[str], path: Path) -> None:
         source = str(run.directory)
         await self.manager.session.run(
-            f"hold the output of {source!r} in {str(path)!r}",
+            f"archive the output of {source!r} in {str(path)!r}",
             lambda remote: _archive(remote, source, str(path), names),
         )
         run.held = path
@@ -287,20 +287,20 @@ class SSHBackend(ProcessBackend):
     async def remove_archive(self, run: ProcessRun) -> None:
         path = str(run.directory)
         await self.manager.session.run(
-            f"remove the held output in {path!r}",
+            f"remove the archived output in {path!r}",
             lambda remote: remote.ask(f"unarchive {shell_join(path, STDOUT_FILE, STDERR)}"),
         )
 
     async def list_archives(self, folder: Path) -> dict[str, float] | None:
         return await self.manager.session.run(
-            f"list the held output in {str(folder)!r}",
+            f"list the archived output in {str(folder)!r}",
             lambda remote: _archived(remote, str(folder)),
         )
 
     async def list_directories(self, folder: Path) -> set[str] | None:
         async def listed(remote: RemoteHost) -> set[str]:
             journal = self.manager.journal(str(folder))
-            kept = await _names_in(remote, journal)  # first, because a directory is made first
+            kept = await _names_in(remote, journal)  # first, because directories are created first
             names = await _names_in(remote, str(folder))
             for name in set(kept) - set(names):
                 with contextlib.suppress(asyncssh.SFTPNoSuchFile):  # its directory was removed
@@ -316,7 +316,7 @@ class SSHBackend(ProcessBackend):
             return
         path = str(run.note_path)
         await self.manager.session.run(
-            f"make a note in {path!r}",
+            f"save a note in {path!r}",
             lambda remote: _remember(remote, path, memo),
             path=path,
         )
@@ -333,7 +333,7 @@ async def _names_in(remote: RemoteHost, folder: str) -> list[str]:
 async def _add_outputs(
     remote: RemoteHost, run: ProcessRun, status: ProcessStatus, lines: list[str]
 ) -> None:
-    """Add to a report the outputs of a run that is over, or why one of them cannot be read."""
+    """Add to a status the outputs of a run that is over, or why one of them cannot be read."""
     with parsing("outputs", lines):
         contents = parse_outputs(lines, remote.user)
     for name, it in contents.items():
@@ -359,7 +359,7 @@ async def _tail(remote: RemoteHost, run: ProcessRun, name: str, length: int) -> 
 
 
 async def _archive(remote: RemoteHost, source: str, path: str, names: Collection[str]) -> None:
-    """Link files into a private directory, or copy them where that cannot be done."""
+    """Link files into a private directory, or copy them if they cannot be linked."""
     arguments = shell_join(source, path, *names)
     if not await remote.ask(f"archive {arguments}"):
         await remote.ask_slowly(f"copy {arguments}")

@@ -1,4 +1,4 @@
-"""A connection that is made again when it breaks."""
+"""A connection that is re-established when it breaks."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ __all__ = ["SSHConnection", "ssh_connection"]
 log = logging.getLogger("pydatatask.proc_manager")
 
 _RETRY_DELAYS_SECONDS = (0.2, 15.0)
-"""Seconds from one attempt to the next, at first and at most."""
+"""The first and the maximum delay between two attempts."""
 
 _REFUSED_RETRY_DELAYS_SECONDS = (15.0, 300.0)
-"""The same where the login is refused. A machine that starts does so for a while, and one that
-counts refusals locks people out."""
+"""The same after a refused login. A starting machine refuses logins for a while, and some machines
+block users after several refusals."""
 
 
 def ssh_connection(
     host: str, port: int | None = None, **options: Any
 ) -> Callable[[], AsyncIterator[SSHConnection]]:
-    """Make what :meth:`Session.resource` takes, to have a connection while the session is open.
+    """Return a provider for :meth:`Session.resource`, which opens a connection for the session.
 
     For example::
 
@@ -55,20 +55,20 @@ def ssh_connection(
 
 
 class SSHConnection:
-    """A connection to one machine that is made again, with back-off, whenever it breaks.
+    """A connection to one machine that is re-established, with back-off, whenever it breaks.
 
-    Whatever is not given is looked up where OpenSSH does: user, port, keys and jump hosts in
-    ``~/.ssh/config``, keys in ``~/.ssh`` and of the agent, host keys in ``~/.ssh/known_hosts``. A
-    host whose key is not in there is refused.
+    Options that are not passed are looked up as OpenSSH does: user, port, keys and jump hosts in
+    ``~/.ssh/config``, keys in ``~/.ssh`` and from the agent, host keys in ``~/.ssh/known_hosts``. A
+    host whose key is not listed there is refused.
 
     :param host: the name or address of the machine, or its alias in ``~/.ssh/config``.
     :param port: the port.
-    :param keepalive: after how many seconds of silence the machine is asked whether it is there.
-        After three times as much without an answer the connection counts as broken.
-    :param patience: how many seconds an operation waits for a connection before it fails.
-    :param optional: whether opening succeeds if the machine does not answer; it is then tried
-        again whenever something is to be done there. For a pool of machines.
-    :param options: anything else that ``asyncssh.connect`` takes, such as ``username``,
+    :param keepalive: the interval in seconds after which a silent machine is sent a keepalive
+        request. After three unanswered requests the connection counts as broken.
+    :param patience: the seconds for which an operation waits for a connection before it fails.
+    :param optional: whether opening succeeds if the machine does not answer; each operation then
+        tries to connect again. For a pool of machines.
+    :param options: any other option of ``asyncssh.connect``, such as ``username``,
         ``client_keys``, ``known_hosts``, ``tunnel`` (a jump host), or ``password``, which may be
         a function, plain or ``async``, that is called for the password at each login.
     """
@@ -85,11 +85,11 @@ class SSHConnection:
     ) -> None:
         if not isinstance(host, str) or not host:
             raise ProcessManagerError(
-                f"the host of an SSH connection has to be a name, not {host!r}"
+                f"the host of an SSH connection must be a non-empty string, not {host!r}"
             )
         self.name = host if port in (None, 22) else f"{host}:{port}"
         self.username: str | None = None
-        """Who is logged in, once that is looked up."""
+        """The name of the remote user, once it has been looked up."""
         self.patience = patience
         self.optional = optional
         self._options: dict[str, Any] = {
@@ -110,26 +110,26 @@ class SSHConnection:
 
     @property
     def is_up(self) -> bool:
-        """Whether there is a connection now."""
+        """True if the connection is up."""
         return self._raw is not None and not self._raw.is_closed()
 
     @property
     def raw(self) -> asyncssh.SSHClientConnection:
-        """The connection of the client library that there is now.
+        """The current connection of the client library.
 
-        :raises SSHConnectionError: if there is none.
+        :raises SSHConnectionError: if the connection is down.
         """
         if self._raw is None or self._raw.is_closed():
-            raise self._failure or SSHConnectionError(f"there is no connection to {self.name} now")
+            raise self._failure or SSHConnectionError(f"the connection to {self.name} is down")
         return self._raw
 
     async def get(self, *, patience: float | None = None) -> asyncssh.SSHClientConnection:
-        """Give a connection that is up; make it if need be.
+        """Return a connection that is up; establish it if necessary.
 
-        :param patience: how many seconds to wait for one, if not as long as usual.
-        :raises SSHConnectionError: if the machine does not answer for as long.
-        :raises SSHLoginError: if it refuses the login, or shows another host key; at once while it
-            is too early to try that again.
+        :param patience: the seconds to wait for it; None for the default of this object.
+        :raises SSHConnectionError: if the machine does not answer within this time.
+        :raises SSHLoginError: if it refuses the login, or presents another host key; immediately if
+            it is too early for another attempt.
         """
         if self._raw is not None and not self._raw.is_closed():
             return self._raw
@@ -154,11 +154,11 @@ class SSHConnection:
 
     async def _try(self) -> None:
         if self._raw is not None:
-            log.warning("the connection to %s is lost; it is made again", self.name)
+            log.warning("the connection to %s was lost; reconnecting", self.name)
             self._raw = None
         try:
             raw = await self._connect()
-            if self._closed:  # meanwhile, so nobody else would close it
+            if self._closed:  # closed in the meantime: no other code would close this connection
                 raw.abort()
                 return
             self._raw = raw
@@ -197,7 +197,7 @@ class SSHConnection:
         return raw
 
     def _prepare(self) -> asyncssh.SSHClientConnectionOptions:
-        # `()` stands for ~/.ssh/config; here, unlike in `connect`, that is not the default.
+        # `()` means ~/.ssh/config; unlike in `connect`, it is not the default here.
         return asyncssh.SSHClientConnectionOptions(**{"config": (), **self._options})
 
     async def __aenter__(self) -> Self:
@@ -229,18 +229,18 @@ class SSHConnection:
             async with asyncio.timeout(1.0):
                 await raw.wait_closed()
         except TimeoutError:
-            raw.abort()  # it does not answer any more
+            raw.abort()  # the machine does not answer any more
 
     def __repr__(self) -> str:
         return f"<SSHConnection to {self.name}, {'up' if self.is_up else 'down'}>"
 
 
 def _linger(raw: asyncssh.SSHClientConnection, *, forget: bool) -> None:
-    """Choose what becomes of data that was not delivered when the connection ends.
+    """Set whether undelivered data is discarded when the connection is closed.
 
-    A connection that breaks must not deliver an order later, when another one is made already.
+    A broken connection must not deliver a command later, after the next one is established.
     """
     sock: socket.socket | None = raw.get_extra_info("socket")
     if sock is not None:
-        with contextlib.suppress(OSError):  # it has ended by itself
+        with contextlib.suppress(OSError):  # the connection has been closed already
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", forget, 0))

@@ -1,4 +1,4 @@
-"""The edge between the client library's errors and pydatatask's own."""
+"""The errors of this package, and the translation of the client library's errors to them."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ _OF_LOGIN = (
 
 
 class SSHConnectionError(ProcessManagerError, ConnectionError):
-    """The machine does not answer, so nothing is known of what runs there."""
+    """The machine does not answer, so the state of its jobs is unknown."""
 
 
 class SSHLoginError(ProcessManagerError, PermissionError):
-    """The machine refuses the login, or is not the one that it should be; trying again is idle."""
+    """The machine refuses the login, or has an unexpected host key; retrying does not help."""
 
 
 class CommandError(ProcessManagerError):
-    """A command failed on the machine; the text is what it said there."""
+    """A command failed on the machine; the text is its error message."""
 
 
 class AnswerError(CommandError):
-    """The answer to one request is not one; nothing follows from it for any other request."""
+    """The answer to one request is not valid; this says nothing about other requests."""
 
 
 class OutputError(CommandError):
@@ -62,16 +62,16 @@ class OutputError(CommandError):
 
 
 class UncertainStartError(TaskError, ConnectionError):
-    """The connection broke when a job was started, so it may run; that is to be looked up."""
+    """The connection broke while a job was started, so it may be running; it has to be checked."""
 
 
 @contextmanager
 def ssh_errors(action: str, host: str) -> Iterator[None]:
-    """Raise an error of the client library as one that says what was attempted, where, and why.
+    """Convert errors of the client library to ours, with the operation, the machine and the cause.
 
-    A file that is not there becomes a ``FileNotFoundError``.
+    A missing file becomes a ``FileNotFoundError``.
 
-    :param action: what is attempted, as an infinitive ("make the directory '/tmp/x'").
+    :param action: the operation, as an infinitive ("create the directory '/tmp/x'").
     :param host: the name of the machine.
     """
     try:
@@ -90,16 +90,16 @@ def ssh_errors(action: str, host: str) -> Iterator[None]:
 
 
 def connect_error(error: Exception, host: str) -> ProcessManagerError:
-    """Make of a failure to connect an error of ours that says what to do.
+    """Convert the error of a failed connection attempt to one of ours, with a remedy.
 
-    :param error: what the client library raised.
+    :param error: the error of the client library.
     :param host: the name of the machine.
     """
     if isinstance(error, asyncssh.PermissionDenied):
         return SSHLoginError(
-            f"{host} refuses the login ({_said(error)}): check the user name, and that one of the "
-            "keys offered (of the agent, of ~/.ssh, or given as `client_keys`) or the password is "
-            "accepted there"
+            f"{host} refuses the login ({_said(error)}): check the user name, and that the machine "
+            "accepts one of the keys offered (from the agent, from ~/.ssh, or passed as "
+            "`client_keys`) or the password"
         )
     if isinstance(error, _OF_LOGIN):
         return SSHLoginError(f"no secure connection to {host}: {_said(error)}")

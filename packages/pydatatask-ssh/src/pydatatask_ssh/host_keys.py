@@ -1,4 +1,4 @@
-"""Saying what is wrong with the key of a host, and what to do."""
+"""Messages about rejected host keys."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ _PORT = 22
 
 
 def describe_host_key_problem(options: asyncssh.SSHClientConnectionOptions, name: str) -> str:
-    """Say why the key of a host was not accepted. This reads files.
+    """Return why the key of a host was rejected, with a remedy. This reads files.
 
-    :param options: what the connection was to be made with.
-    :param name: how we call the host.
+    :param options: the options of the connection.
+    :param name: the name of the host in messages.
     """
     host, port = options.host, options.port
     alias = host if port == _PORT else f"[{host}]:{port}"
     if _knows(options, host, port):
         return (
-            f"{name} shows another host key than the one that is known: either the machine was set "
-            "up anew, or somebody stands in between. If it is certain that it was set up anew, "
-            f"forget the old key with `ssh-keygen -R '{alias}'` and accept the new one"
+            f"{name} presents a host key other than the known one: either the machine was "
+            "reinstalled, or the connection is being intercepted. If you are certain that it was "
+            f"reinstalled, remove the old key with `ssh-keygen -R '{alias}'` and accept the new one"
         )
     return (
         f"the host key of {name} is not known: accept it once with `ssh -p {port} {host}`, which "
-        "shows its fingerprint to compare, or give a file or keys that are trusted as `known_hosts`"
+        "shows its fingerprint to compare, or pass a file or a list of trusted keys as "
+        "`known_hosts`"
     )
 
 
@@ -39,7 +40,7 @@ def _knows(options: asyncssh.SSHClientConnectionOptions, host: str, port: int) -
         try:
             matches = asyncssh.match_known_hosts(source, host, "", None if usual else port)
         except (OSError, ValueError):
-            continue  # what cannot be read knows nobody; the error that is told is another one
+            continue  # an unreadable source contains no host; its error is reported elsewhere
         if any(matches[:3]):
             return True
     return False

@@ -1,4 +1,4 @@
-"""What a helper is told to launch a supervisor. Pure."""
+"""The shell command that launches a supervisor on another machine. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OF_SHELLS = (
     r"PPID|SECONDS|SHELLOPTS|UID"
 )
 _EXPORTED = re.compile(rf"(?!({_OF_SHELLS})\Z)[A-Za-z_]\w*", re.ASCII)
-"""The names of variables that any shell passes on as they are, since it keeps none for itself."""
+"""The names of variables that every shell exports unchanged, because it does not use them."""
 
 
 def launch_command(
@@ -40,21 +40,21 @@ def launch_command(
     line: str,
     ends: str,
 ) -> str:
-    """Give the command that launches a supervisor and does not wait for it.
+    """Return the command that launches a supervisor without waiting for it.
 
     :param remote: the machine.
     :param args: the command line of the process.
     :param environ: variables to add to those of the login.
-    :param cwd: the directory to run in.
-    :param streams: the paths of stdin, stdout and stderr, None for a null file, ``STDOUT``.
-    :param journal: where the identity goes.
-    :param begun: what to make, if it is not there, as the process becomes the command.
-    :param status: where the status goes.
-    :param line: what to tell of the end by.
-    :param ends: the file to add that to.
+    :param cwd: the working directory.
+    :param streams: the paths of stdin, stdout and stderr; None for a null file, or ``STDOUT``.
+    :param journal: the file for the identity of the process.
+    :param begun: the file to create, if it does not exist, when the process becomes the command.
+    :param status: the file for the status.
+    :param line: the text that identifies the run when its supervisor exits.
+    :param ends: the file to which the supervisor then appends it.
     """
     exported = {name: value for name, value in environ.items() if _EXPORTED.fullmatch(name)}
-    # Shells drop these, or do not even start with them: so the command alone gets them.
+    # Shells drop these variables or do not start with them, so only the command itself gets them.
     given = [f"{name}={value}" for name, value in environ.items() if name not in exported]
     carried = {f"pydatatask_given{number}": text for number, text in enumerate(given)}
     supervisor = [
@@ -67,10 +67,10 @@ def launch_command(
         f'"$pdt_setsid" {remote.detach} {DEFAULT_SHELL} -c "$pdt_tellers" sh',
         *supervisor,
         *_redirects(streams),
-        f"5<{shell_join(cwd)}",  # the directory as it is now, as core's own launching has it
+        f"5<{shell_join(cwd)}",  # a descriptor instead of the path, as in local launches
     ]
     exported |= carried
-    if exported:  # by a shell of its own, which becomes the command: no command line holds them
+    if exported:  # exported by a subshell, so that no command line contains them
         assigned = [f"{name}={shell_join(value)}" for name, value in exported.items()]
         command = ["( export", *assigned, "; exec", *command, ")"]
     return " ".join(command if remote.detach else [*command, "&"])
@@ -79,7 +79,7 @@ def launch_command(
 def _redirects(streams: tuple[str | None, str | None, str | _StderrIsStdout | None]) -> list[str]:
     """Return the words that redirect the standard streams of a command.
 
-    :param streams: the paths of stdin, stdout and stderr, None for a null file, ``STDOUT``.
+    :param streams: the paths of stdin, stdout and stderr; None for a null file, or ``STDOUT``.
     """
     stdin, stdout, stderr = streams
     errors = "2>&1" if stderr is STDOUT else f"2>>{shell_join(stderr or '/dev/null')}"
@@ -91,9 +91,9 @@ def _redirects(streams: tuple[str | None, str | None, str | _StderrIsStdout | No
 
 
 def _giving(carried: Iterable[str]) -> str:
-    """Return the words before a command that give it variables which no shell passes on.
+    """Return the command prefix that sets variables which shells do not export.
 
-    :param carried: the variables that hold them, as no command line is to do for long.
+    :param carried: the variables that contain them, so that command lines hold them only briefly.
     """
     dropped = " ".join(f"-u {name}" for name in carried)
     given = " ".join(f'"${name}"' for name in carried)

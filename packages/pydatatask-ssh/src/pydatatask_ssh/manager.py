@@ -1,4 +1,4 @@
-"""Processes of another machine."""
+"""Processes on another machine."""
 
 from __future__ import annotations
 
@@ -45,30 +45,31 @@ _MAX_ATTEMPTS = 3
 class SSHLinuxManager(AbstractProcessManager):
     """A process manager that runs its processes on a remote linux machine, accessed over SSH.
 
-    Nothing has to be installed there but Linux with ``/proc``, a POSIX shell, coreutils,
-    ``setsid`` and sshd with SFTP. Four channels of the connection are used, however many jobs
-    there are. Processes go on when the connection breaks or the driver ends, and are found again.
+    The machine needs Linux with ``/proc``, a POSIX shell, coreutils, ``setsid`` and sshd with SFTP;
+    nothing else has to be installed there. Four channels of the connection are used, regardless of
+    the number of jobs. Processes continue when the connection breaks or the driver exits, and are
+    found again.
 
-    With a connection that you made yourself nothing can be made again: when it breaks, the state
-    of the jobs is unknown until the pipeline is opened with another one. One that
-    :func:`ssh_connection` gives is made again by itself.
+    A connection that you opened yourself cannot be re-established: when it breaks, the state of the
+    jobs is unknown until the pipeline is opened with another one. A connection from
+    :func:`ssh_connection` is re-established automatically.
 
-    :param app: tells one program's processes from another's; two that share it must not have
-        tasks of one name with the same ``pids``.
-    :param ssh: a callable that gives the connection, such as a resource of a session.
-    :param remote_path: a directory of the remote machine in which to store data; below it, each
-        app of each user has a private one. One machine only may use it as its own. Each directory
-        on the way to it has to be root's or the user's, and not writable by others unless sticky.
-        Where the default is another user's, ``/tmp/pydatatask-UID`` is used in its place, and where
-        that name is taken as well, a folder below ``~/.local/state/pydatatask``.
-    :param boot_id: the file that tells one boot of the machine from the next.
-    :param shell: the command line of the interpreter of scripts without a first line ``#!``, such
-        as ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` where the machine
-        has no bash.
+    :param app: distinguishes the processes of one program from those of another. Two programs with
+        the same ``app`` must not have tasks of the same name with the same ``pids``.
+    :param ssh: a callable that returns the connection, such as a resource of a session.
+    :param remote_path: a directory on the remote machine in which to store data; inside it, each
+        app of each user has a private one. It must not be shared by several machines. Each of its
+        parents must belong to root or to the user, and must not be writable by others unless it is
+        sticky. If the default belongs to another user, ``/tmp/pydatatask-UID`` is used instead, and
+        if that name is taken as well, a folder below ``~/.local/state/pydatatask``.
+    :param boot_id: the file that identifies the current boot of the machine.
+    :param shell: the command line of the interpreter for scripts without a ``#!`` line, such as
+        ``sh`` or ``bash -e``; by default ``bash -euo pipefail``, or ``sh -eu`` if the machine does
+        not have bash.
     """
 
     posix_shell = "/bin/sh"
-    """The POSIX shell of the machine, for all that this class does there itself."""
+    """The POSIX shell of the machine that runs the commands of this class."""
 
     def __init__(
         self,
@@ -81,17 +82,17 @@ class SSHLinuxManager(AbstractProcessManager):
     ) -> None:
         if not isinstance(app, str) or not app:
             raise ProcessManagerError(
-                f"the app of an SSHLinuxManager has to be a name, not {app!r}"
+                f"the app of an SSHLinuxManager must be a non-empty string, not {app!r}"
             )
         if not callable(ssh):
             raise ProcessManagerError(
-                f"`ssh` has to be a callable that gives a connection, such as a resource of a "
+                f"`ssh` must be a callable that returns a connection, such as a resource of a "
                 f"session, not {ssh!r}"
             )
         path = PurePosixPath(remote_path)
         if not path.is_absolute() or set(str(path)) & {"\n", "\0"}:
             raise ProcessManagerError(
-                f"remote_path has to be an absolute path of the remote machine, not {remote_path!r}"
+                f"remote_path must be an absolute path on the remote machine, not {remote_path!r}"
             )
         try:
             self.shell = parse_shell(shell)
@@ -111,7 +112,7 @@ class SSHLinuxManager(AbstractProcessManager):
         """The ``asyncssh.SSHClientConnection`` instance associated.
 
         :raises SessionError: if the connection is provided by an unopened Session.
-        :raises SSHConnectionError: if there is none at the moment.
+        :raises SSHConnectionError: if the connection is down.
         """
         return self.session.raw
 
@@ -124,18 +125,18 @@ class SSHLinuxManager(AbstractProcessManager):
         await remote.trash.sweep(self.trash)
         await remote.report_ends(self.ends, self.watch.on_event, str(self.basedir / ".probe"))
 
-    # -- places ----------------------------------------------------------------------------------
+    # -- paths -----------------------------------------------------------------------------------
 
     @property
     def remote_path(self) -> Path:
-        """The directory below which each app of each user has its private one."""
+        """The directory that contains the private directory of each app of each user."""
         return self._chosen_path or self._given_path
 
     async def prepare_folder(self, remote: RemoteHost) -> None:
-        """Make the directory of this app where it is missing, and check that it is safe.
+        """Create the directory of this app if it is missing, and check that it is safe.
 
         :param remote: the machine.
-        :raises ProcessManagerError: if it is not.
+        :raises ProcessManagerError: if it is not safe.
         """
         root = self.remote_path
         shared = root == self._given_path
@@ -147,11 +148,11 @@ class SSHLinuxManager(AbstractProcessManager):
 
     @property
     def ends(self) -> str:
-        """The file to which supervisors add a line at their end."""
+        """The file to which supervisors append a line when they exit."""
         return str(self.basedir / ".ends")
 
     def journal(self, directory: str) -> str:
-        """Return the file with the status of a run, which jobs in containers do not reach.
+        """Return the file with the status of a run, which jobs in containers cannot access.
 
         :param directory: the run directory.
         """
@@ -160,7 +161,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     @property
     def trash(self) -> str:
-        """The directory of what is to be removed."""
+        """The directory of everything that waits for its removal."""
         return str(self.basedir / ".rubbish")
 
     @property
@@ -172,9 +173,9 @@ class SSHLinuxManager(AbstractProcessManager):
         return self._backend
 
     async def validate(self) -> None:
-        """Make the directory, and check that it is safe and that the machine will do.
+        """Create the directory, and check that it is safe and that the machine is supported.
 
-        :raises ProcessManagerError: if it is not.
+        :raises ProcessManagerError: if either is not the case.
         """
         await self.session.remote()
 
@@ -186,7 +187,7 @@ class SSHLinuxManager(AbstractProcessManager):
         if not asked:
             return set()
         command = "; ".join(
-            f"! lives {_identity_arguments(identity)} || tell {number}"
+            f"! lives {_identity_arguments(identity)} || emit {number}"
             for number, (_, identity) in enumerate(asked)
         )
         lines = await self.session.run("look for processes", lambda remote: remote.ask(command))
@@ -194,10 +195,10 @@ class SSHLinuxManager(AbstractProcessManager):
             return {asked[int(line)][0] for line in lines}
 
     async def ended_among(self, directories: Iterable[str]) -> dict[str, bool]:
-        """Give those of the run directories of which the run may have ended, all in one question.
+        """Return those of the run directories whose run may have ended, in one request.
 
         :param directories: the directories.
-        :return: with each, whether its script has begun, or never will.
+        :return: for each, whether its script has begun, or never will.
         """
         asked = list(directories)
         if not asked:
@@ -235,17 +236,19 @@ class SSHLinuxManager(AbstractProcessManager):
                 line="",
                 ends="/dev/null",
             )
-            # What it writes about its process is read here, where its stdout ends otherwise.
+            # The identity of its process, which it writes to 3, is read here.
             return (
                 f"rm -f -- {path} && printf %s {reserved} >{path} && {{ {launch}\n}} 3>&1 | "
-                '{ read -r _; IFS= read -r a; IFS= read -r b && tell "$a" && tell "$b"; }'
+                '{ read -r _; IFS= read -r a; IFS= read -r b && emit "$a" && emit "$b"; }'
             )
 
         action = f"launch {args[0]!r} in {cwd!r}"
         lines = await self.session.run(action, lambda it: it.ask(text(it)), repeat=False)
         identity = parse_identity("\n".join(["", *lines, ""]).encode())
         if identity is None:
-            raise ProcessManagerError(f"could not {action}: its supervisor ended before it began")
+            raise ProcessManagerError(
+                f"could not {action}: its supervisor exited before it started"
+            )
         return str(identity)
 
     async def kill(self, pid: str) -> None:
@@ -261,7 +264,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     async def open(self, path: Path, mode: OpenMode) -> Any:
         if mode not in ("r", "rb", "w", "wb"):
-            raise ValueError(f"{mode!r} is no mode; there are 'r', 'rb', 'w' and 'wb'")
+            raise ValueError(f"{mode!r} is not a valid mode; use 'r', 'rb', 'w' or 'wb'")
         file_path, reads = str(path), mode in ("r", "rb")
 
         async def opened(remote: RemoteHost) -> Any:
@@ -281,7 +284,7 @@ class SSHLinuxManager(AbstractProcessManager):
 
     async def mkdir(self, path: Path) -> None:
         await self.session.run(
-            f"make the directory {str(path)!r}",
+            f"create the directory {str(path)!r}",
             lambda remote: remote.ask(f"mkdir -p -- {shell_join(path)}"),
         )
 

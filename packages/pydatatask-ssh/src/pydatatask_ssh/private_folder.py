@@ -1,4 +1,4 @@
-"""The folders of the other machine in which jobs run."""
+"""The folders on another machine in which jobs run."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ DEFAULT_ROOT = "/tmp/pydatatask"
 
 
 async def choose_root(remote: RemoteHost, private: str) -> str:
-    """Return the folder that stands for the default one for this user of the machine.
+    """Return the folder to use as the default for this user of the machine.
 
-    As on the driver's own machine, this is the default, one with the user's number in its name, or
-    one in the user's home; the first in which the app has its private folder stays in use.
+    As on the driver's own machine, this is the default, one with the user id in its name, or one in
+    the user's home; the first that contains the private folder of the app stays in use.
 
     :param remote: the machine.
     :param private: the name of the private folder of the app.
@@ -59,7 +59,7 @@ async def choose_root(remote: RemoteHost, private: str) -> str:
     reasons = "; ".join(f"{root!r}: {trouble}" for root, trouble in troubles.items())
     raise ProcessManagerError(
         f"there is no safe folder for processes of user {remote.user} on {remote.host}: {reasons}. "
-        "Give the manager a folder of your own there as `remote_path`"
+        "Set `remote_path` of the manager to a folder of your own there"
     )
 
 
@@ -70,7 +70,7 @@ async def _trouble(remote: RemoteHost, root: str, private: str) -> str | None:
         return problem
     attributes = await _lstat(remote, f"{root}/{private}")
     if attributes is None:
-        lines = await remote.ask(f"[ ! -w {shell_join(root)} ] || tell writable")
+        lines = await remote.ask(f"[ ! -w {shell_join(root)} ] || emit writable")
         return None if lines else f"user {remote.user} may not write to it"
     problem = find_private_folder_problem(
         _mode(attributes), _owner(attributes), remote.user, "remote_path"
@@ -81,28 +81,28 @@ async def _trouble(remote: RemoteHost, root: str, private: str) -> str | None:
 async def prepare_private_folder(
     remote: RemoteHost, root: str, folder: str, *, shared: bool = True
 ) -> None:
-    """Make a private folder below a root that several users may share, or say what is wrong.
+    """Create a private folder inside a root that several users may share, and check both.
 
     :param remote: the machine.
-    :param root: the root, made with its parents if it is missing.
+    :param root: the root; if it is missing, it is created with its parents.
     :param folder: the folder in it.
-    :param shared: whether other users may have theirs in a root that this makes.
-    :raises ProcessManagerError: if one of them is not what it has to be.
+    :param shared: whether other users may use the root if this call creates it.
+    :raises ProcessManagerError: if one of them is not safe.
     """
     try:
         await _prepare(remote, root, folder, shared=shared)
-    except asyncssh.SFTPNoSuchFile as e:  # the shell has made it
+    except asyncssh.SFTPNoSuchFile as e:  # although the shell has created it
         raise ProcessManagerError(
-            f"the SFTP of {remote.host} does not see {folder!r}, which its shell has just made: "
-            "they have different root folders; give `remote_path` a folder that has the same path "
-            "in both"
+            f"the SFTP server of {remote.host} cannot see {folder!r}, which the shell has just "
+            "created: they have different root folders; set `remote_path` to a folder that has the "
+            "same path in both"
         ) from e
 
 
 async def _prepare(remote: RemoteHost, root: str, folder: str, *, shared: bool) -> None:
     quoted, where = shell_join(root), f"{folder!r} of {remote.host}"
     await _check_root(remote, root)
-    # Whoever is faster, it is checked like any other. The umask is for the parents.
+    # Another user may create it first; it is checked below in any case. The parents need the umask.
     mode = "1777" if shared else "700"
     await remote.ask(
         f"[ -e {quoted} ] || [ -L {quoted} ] || (umask 022; mkdir -p -m {mode} -- {quoted}) "
@@ -119,7 +119,7 @@ async def _prepare(remote: RemoteHost, root: str, folder: str, *, shared: bool) 
     )
     if problem:
         raise ProcessManagerError(f"processes cannot run in {where}: {problem}")
-    # Beside what we own, what we may write: a file system may be mounted for reading only.
+    # Check that it is writable too: the file system may be mounted read-only.
     probe = f"{folder}/.probe"
     passing = f"{probe}-{secrets.token_hex(8)}"
     await remote.ask(f"chmod 700 -- {quoted_folder} && true >{shell_join(passing)}")
@@ -127,8 +127,8 @@ async def _prepare(remote: RemoteHost, root: str, folder: str, *, shared: bool) 
         await remote.sftp.posix_rename(passing, probe)
     except asyncssh.SFTPOpUnsupported as e:
         raise ProcessManagerError(
-            f"the SFTP of {remote.host} cannot rename a file over another ({e}); pydatatask needs "
-            "the extension posix-rename@openssh.com, which OpenSSH has"
+            f"the SFTP server of {remote.host} cannot replace a file by a rename ({e}); pydatatask "
+            "needs the extension posix-rename@openssh.com, which OpenSSH supports"
         ) from e
 
 
@@ -141,7 +141,7 @@ async def _check_root(remote: RemoteHost, root: str) -> None:
 
 
 async def _root_problem(remote: RemoteHost, root: str) -> str | None:
-    """Return why a root, or the way to it, is not safe; None if it is, or is missing."""
+    """Return why a root, or one of its parents, is not safe; None if they are, or are missing."""
     async for component, attributes in _way_to(remote, root):
         mode, owner = _mode(attributes), _owner(attributes)
         if attributes.gid == owner == remote.user:
@@ -157,14 +157,14 @@ async def _root_problem(remote: RemoteHost, root: str) -> str | None:
     try:
         attributes = await remote.sftp.stat(root) if trusted else link
     except asyncssh.SFTPNoSuchFile:
-        return "it is a symbolic link that leads nowhere; remove it"
+        return "it is a dangling symbolic link; remove it"
     return find_root_problem(_mode(attributes), _owner(attributes), remote.user, "remote_path")
 
 
 async def _way_to(
     remote: RemoteHost, path: str
 ) -> AsyncGenerator[tuple[str, asyncssh.SFTPAttrs], None]:
-    """Yield the directories and links that lead to a path; those that are missing are left out."""
+    """Yield the directories and links on the path to a file, up to the first missing one."""
     quoted, names, links = "/", path.split("/")[::-1], 0
     while names and links <= MAX_LINKS:
         name = names.pop()
@@ -189,13 +189,13 @@ async def _way_to(
 
 
 async def _lstat(remote: RemoteHost, path: str) -> asyncssh.SFTPAttrs | None:
-    """Return the attributes of an entry; None if it is missing or cannot be reached."""
+    """Return the attributes of an entry; None if it is missing or inaccessible."""
     try:
         return await remote.sftp.lstat(path)
     except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
         return None
     except asyncssh.SFTPPermissionDenied:
-        return None  # to create or enter it fails as well, and says why
+        return None  # creating or entering it fails as well, with an error message
 
 
 def _mode(attributes: asyncssh.SFTPAttrs) -> int:

@@ -1,4 +1,4 @@
-"""Making the run directory of a job on another machine."""
+"""Creation of run directories on another machine."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ __all__ = ["create_directory"]
 
 _MAX_INLINE_BYTES = 8192
 _PLAIN_BYTES = frozenset(b"\t\n" + bytes(range(32, 127)))
-"""The bytes that every shell passes on as they are."""
+"""The bytes that every shell passes on unchanged."""
 
 
 async def create_directory(
     manager: SSHLinuxManager, remote: RemoteHost, path: str, spec: LaunchSpec
 ) -> None:
-    """Make a run directory with all that the plan holds, or nothing.
+    """Create a run directory with all files of the spec, or nothing.
 
-    :param manager: whose run it is.
+    :param manager: the manager of the run.
     :param remote: the machine.
     :param path: the directory.
-    :param spec: what is to be run.
-    :raises RunExistsError: if there is one.
+    :param spec: the script to run.
+    :raises RunExistsError: if the directory exists.
     """
     try:
         remote.cork.hold()
@@ -47,7 +47,7 @@ async def create_directory(
     except asyncssh.SFTPFailure:
         if await remote.sftp.lexists(path):
             raise RunExistsError(
-                f"there is a run directory {path!r} on {remote.host} already"
+                f"the run directory {path!r} on {remote.host} exists already"
             ) from None
         raise
     if (arguments := _as_arguments(spec)) is not None:
@@ -59,7 +59,7 @@ async def create_directory(
 async def _write_by_sftp(
     manager: SSHLinuxManager, remote: RemoteHost, path: str, spec: LaunchSpec
 ) -> None:
-    """Fill the directory by SFTP, which takes anything."""
+    """Fill the directory through SFTP, which accepts any bytes."""
     script = f"{path}/{SCRIPT}"
     try:
         async with manager.session.translate_errors(remote, f"write {script!r}", script):
@@ -75,13 +75,13 @@ async def _write_by_sftp(
 
 
 async def _make_folder(manager: SSHLinuxManager, remote: RemoteHost, path: str) -> None:
-    """Make what a run directory is to be in, anew if somebody has removed all of it."""
+    """Create the parent of a run directory, even if all its parents were removed."""
     await manager.prepare_folder(remote)
     await remote.ask(f"mkdir -p -m 700 -- {shell_join(path.rpartition('/')[0])}")
 
 
 def _as_arguments(spec: LaunchSpec) -> list[str] | None:
-    """Give script and stdin as words, if they are short and plain text, as most are."""
+    """Return script and stdin as words, if they are short plain text, or None."""
     parts = [spec.script or b"\n", *([] if spec.stdin is None else [spec.stdin])]
     if sum(map(len, parts)) > _MAX_INLINE_BYTES or not all(
         set(part) <= _PLAIN_BYTES for part in parts

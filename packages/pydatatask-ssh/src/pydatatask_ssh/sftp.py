@@ -1,4 +1,4 @@
-"""Starting SFTP, also where the start-up files of the login print something before it."""
+"""Start of SFTP, even if start-up files of the login shell print text before it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVERS = (
     "/usr/libexec/sftp-server",
     "/usr/lib/sftp-server",
 )
-"""Where distributions have the SFTP server of OpenSSH."""
+"""The paths of the SFTP server of OpenSSH in common distributions."""
 
 START_TIMEOUT_SECONDS = 60.0
 
@@ -26,12 +26,12 @@ START_TIMEOUT_SECONDS = 60.0
 async def open_sftp(raw: asyncssh.SSHClientConnection, shell: str) -> asyncssh.SFTPClient:
     """Open SFTP.
 
-    Most servers start a program for it by the login shell, whose output is then taken for an
-    answer. So if the first answer is none, the program is started after a random number.
+    Most servers start SFTP as a program through the login shell, whose output is then mistaken for
+    an answer. So if the first answer is not valid, the program is started after a random marker.
 
     :param raw: the connection.
     :param shell: the POSIX shell of the machine.
-    :raises asyncssh.Error: if there is no SFTP.
+    :raises asyncssh.Error: if SFTP is not available.
     """
     try:
         async with asyncio.timeout(START_TIMEOUT_SECONDS):
@@ -63,7 +63,7 @@ async def _open_by_shell(raw: asyncssh.SSHClientConnection, shell: str) -> async
 
 
 class _Started:
-    """A connection that has a session already, for the client library to open its next one."""
+    """A connection with an open session, which the client library gets instead of a new one."""
 
     def __init__(self, raw: asyncssh.SSHClientConnection, streams: Any) -> None:
         self._raw = raw
@@ -73,5 +73,5 @@ class _Started:
         return getattr(self._raw, name)
 
     async def open_session(self, *arguments: Any, **options: Any) -> Any:
-        """Return the streams of that session."""
+        """Return the streams of the open session."""
         return self._streams

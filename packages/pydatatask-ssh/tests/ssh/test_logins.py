@@ -89,7 +89,7 @@ async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_repla
         fifo = tmp_path / "fifo"
         os.mkfifo(fifo)
         stuck = asyncio.create_task(helper.ask(f"cat {fifo}"))
-        other = asyncio.create_task(helper.ask("tell x"))
+        other = asyncio.create_task(helper.ask("emit x"))
         with pytest.raises(SSHConnectionError, match=r"'cat .*fifo' was not answered"):
             await stuck
         with pytest.raises(SSHConnectionError):

@@ -1,4 +1,4 @@
 """One remote machine: the session, its shells, files and events.
 
-Here belongs what a single connection to a machine is used for. Nothing here knows a job.
+This package contains everything that uses a single connection. It does not know about jobs.
 """

@@ -1,9 +1,9 @@
-"""Answers of a helper: each belongs to one request. Pure.
+"""Answers of a remote shell, each of which belongs to one request. Pure.
 
-A request names a mark of its own, a random number after a record separator (0x1e). The answer is
-whatever comes until the part ``=STATUS``. Each part of it stands between two marks. The rest is
-text of programs, kept for an error message. So neither the output of a login script, nor the name
-or the content of a file, nor an earlier answer can be taken for a part of this one.
+A request contains a mark of its own, a random number after a record separator (0x1e). The answer is
+all output until the part ``=STATUS``. Each part of it stands between two marks; the rest is output
+of programs, kept for error messages. So neither the output of a login script, nor the name or the
+content of a file, nor an earlier answer can be mistaken for a part of this one.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "parsing"]
 
 MAX_PART_BYTES = 64 * 1024
-"""The longest part that is accepted. Contents of files are told up to 4 KiB."""
+"""The maximum size of a part. Contents of files are sent up to 4 KiB."""
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""The longest answer that is accepted: the states of some hundred thousand jobs."""
+"""The maximum size of an answer: the states of some hundred thousand jobs."""
 
 MAX_MESSAGE_BYTES = 4096
-"""How much text of programs is kept for an error message."""
+"""The maximum size of the output of programs that is kept for an error message."""
 
 _MAX_SHOWN = 200
 _NAME = re.compile(r"[a-z]+( '?/[^' ]*'?){0,2}")
 
 
 class Answer:
-    """The answer to one request, as far as it has come.
+    """The answer to one request, as far as it has been received.
 
     :param request: the text of the request, for error messages.
     """
@@ -52,11 +52,11 @@ class Answer:
         self._size = 0
 
     def feed(self, data: bytes) -> bytes | None:
-        """Read more of the answer.
+        """Process received bytes.
 
-        :param data: the bytes that have come.
+        :param data: the bytes.
         :return: the bytes after the end of the answer; None if it is not complete.
-        :raises AnswerError: if it cannot be an answer, so that the end of it cannot be found.
+        :raises AnswerError: if the answer is not valid, so that its end cannot be found.
         """
         self._size += len(data)
         self._rest += data
@@ -76,7 +76,7 @@ class Answer:
             self._inside = not self._inside
 
     def _check_sizes(self) -> None:
-        """Keep no more than is needed to go on; raise an error if the answer is too long."""
+        """Discard bytes that are not needed any more; raise an error if the answer is too long."""
         limit = MAX_PART_BYTES if self._inside else len(self._mark)
         if self._inside and len(self._rest) > limit:
             raise self._error(f"a part of it is longer than {limit} bytes")
@@ -99,20 +99,20 @@ class Answer:
 
     @property
     def request(self) -> str:
-        """The name of the request and its first paths; the rest may hold secrets of the user."""
+        """The name of the request and its first paths; the rest may contain secrets of the user."""
         found = _NAME.match(self._request)
         return found[0][:_MAX_SHOWN] if found else "launch"
 
     @property
     def message(self) -> str:
-        """The text of programs, in one line; empty if there is none."""
+        """The output of programs in one line, or an empty string."""
         lines = self._message.decode(errors="replace").splitlines()
         return "; ".join(line for line in lines if line.strip())
 
 
 @contextmanager
 def parsing(request: str, parts: list[str]) -> Iterator[None]:
-    """Raise the error of a parser as one of this request alone.
+    """Convert errors of a parser to an error about one request.
 
     :param request: the name of the request.
     :param parts: the parts of the answer.

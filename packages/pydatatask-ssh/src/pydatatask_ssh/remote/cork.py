@@ -1,4 +1,4 @@
-"""Having what is sent together go out together."""
+"""Coalescing of data that is sent in the same iteration of the event loop."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Cork"]
 
-_CORK: int | None = getattr(socket, "TCP_CORK", None)  # Linux has it
+_CORK: int | None = getattr(socket, "TCP_CORK", None)  # available on Linux
 
 
 class Cork:
-    """Holds back what is sent over a connection until the loop's next turn.
+    """Delays the data sent over a connection until the next iteration of the event loop.
 
-    The client library sends two packets for each, of which one is empty, by two system calls, and
-    either wakes the other side.
+    The client library sends two packets per message, one of them empty, with two system calls, and
+    each wakes the peer.
 
     :param raw: the connection.
     """
@@ -29,7 +29,7 @@ class Cork:
         self._held = False
 
     def hold(self) -> None:
-        """Hold back what is sent in this turn of the loop."""
+        """Delay the data that is sent in this iteration of the event loop."""
         if not self._held and self._set(True):
             self._held = True
             asyncio.get_running_loop().call_soon(self._release)
@@ -41,7 +41,7 @@ class Cork:
     def _set(self, on: bool) -> bool:
         if self._socket is None or _CORK is None:
             return False
-        with contextlib.suppress(OSError):  # the connection has ended by itself
+        with contextlib.suppress(OSError):  # the connection has been closed already
             self._socket.setsockopt(socket.IPPROTO_TCP, _CORK, on)
             return True
         return False

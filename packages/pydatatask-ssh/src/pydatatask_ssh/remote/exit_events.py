@@ -1,4 +1,4 @@
-"""Telling whoever waits for the end of a run that it may have come."""
+"""Notification of watchers when a run may have ended."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class _End(NamedTuple):
 
 
 class ExitEvents:
-    """Who waits for the ends of which runs.
+    """The watchers of runs, and the events that supervisors have reported.
 
-    Supervisors tell of their ends. Those that were killed do not, nor is anything heard while the
-    connection is broken: so from time to time one question is asked for all runs together.
+    Supervisors report their exit, unless they are killed or the connection is down. So all watched
+    runs are also polled regularly, in one request.
 
-    :param session: how one gets at the machine.
-    :param ask: gives those of some run directories of which the run may have ended.
+    :param session: the session with the machine.
+    :param ask: returns those of some run directories whose run may have ended.
     """
 
     interval = 1.0
-    """Seconds from one question to the next."""
+    """Seconds between two polls."""
 
     def __init__(
         self, session: RemoteSession, ask: Callable[[Iterable[str]], Awaitable[Iterable[str]]]
@@ -49,16 +49,16 @@ class ExitEvents:
         self._waiting: dict[str, list[Callable[[], None]]] = {}
         self._events: dict[str, _End] = {}
         self._undelivered: set[str] = set()
-        """Those of which nobody who waits has been told since."""
+        """The runs whose events have not been delivered to a watcher."""
         self._poll_task: asyncio.Task[None] | None = None
 
     @property
     def waits(self) -> bool:
-        """Whether somebody waits for the end of any run."""
+        """True if any run is watched."""
         return bool(self._waiting)
 
     def expect(self, directory: str) -> None:
-        """Forget what was heard of a run of that name, since another one begins.
+        """Discard the event of an earlier run with the same directory, before a new one starts.
 
         :param directory: the run directory.
         """
@@ -66,11 +66,11 @@ class ExitEvents:
         self._undelivered.discard(directory)
 
     def add(self, directory: str, ended: Callable[[], None]) -> Callable[[], None]:
-        """Call a function, once, when a run may have ended.
+        """Register a callback that is called once when a run may have ended.
 
         :param directory: the run directory.
-        :param ended: what to call.
-        :return: a function that stops it.
+        :param ended: the callback.
+        :return: a function that unregisters it.
         """
         if directory in self._undelivered:
             self._undelivered.discard(directory)
@@ -93,14 +93,14 @@ class ExitEvents:
         return stop
 
     def on_event(self, line: str, up_since: float | None) -> None:
-        """Take what a supervisor tells at its end.
+        """Process the line that a supervisor has written at its exit.
 
-        :param line: its exit status, how long the machine had been up, and the run directory.
-        :param up_since: since when it is up, in seconds since the epoch, if that is known.
+        :param line: its exit status, the uptime of the machine, and the run directory.
+        :param up_since: the time of the boot in seconds since the epoch, if known.
         """
         status, _, rest = line.partition(" ")
         uptime, directory = "", rest
-        if not rest.startswith("/"):  # else a release before this one has launched it
+        if not rest.startswith("/"):  # otherwise an earlier release launched the supervisor
             uptime, _, directory = rest.partition(" ")
         time = None
         if up_since is not None and _NUMBER.fullmatch(uptime):
@@ -114,7 +114,7 @@ class ExitEvents:
         self._call(directory)
 
     def began(self, directory: str) -> bool | None:
-        """Tell whether a run that has ended had begun; None if its supervisor has told nothing.
+        """Return whether the script of a run had begun; None if its supervisor reported no exit.
 
         :param directory: the run directory.
         """
@@ -122,10 +122,10 @@ class ExitEvents:
         return None if end is None else end.began
 
     def ended(self, directory: str) -> float | None:
-        """Tell when a run ended, in seconds since the epoch, as the machine's clock has it.
+        """Return the end of a run by the machine's clock, in seconds since the epoch.
 
         :param directory: the run directory.
-        :return: None if its supervisor has told nothing.
+        :return: None if its supervisor reported no exit, or the time is unknown.
         """
         end = self._events.get(directory)
         return None if end is None else end.time
@@ -144,8 +144,8 @@ class ExitEvents:
             except ProcessManagerError as e:
                 if str(e) != last_error:
                     last_error = str(e)
-                    log.error("nothing is known of the jobs of %s: %s", self._session.host, e)
+                    log.error("the state of the jobs on %s is unknown: %s", self._session.host, e)
             else:
                 if last_error is not None:
                     last_error = None
-                    log.warning("the jobs of %s are looked after again", self._session.host)
+                    log.warning("the jobs on %s are monitored again", self._session.host)

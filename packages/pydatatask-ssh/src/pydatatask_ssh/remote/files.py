@@ -1,4 +1,4 @@
-"""Files of the other machine as streams."""
+"""Files of another machine as streams."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _BLOCK = 256 * 1024
 
 
 class SSHReadStream(ReadStream):
-    """Reads a file of the other machine; :meth:`SSHLinuxManager.open` makes it.
+    """A stream that reads a remote file, returned by :meth:`SSHLinuxManager.open`.
 
-    :param file: the file, which this owns from now on.
+    :param file: the file, which the stream will close.
     :param path: its path.
     :param host: the name of the machine.
     """
@@ -39,7 +39,7 @@ class SSHReadStream(ReadStream):
         :raises StreamClosedError: if the stream is closed.
         """
         if self._file is None:
-            raise StreamClosedError(f"{self!r} is closed; open it anew to read")
+            raise StreamClosedError(f"{self!r} is closed; open it again to read")
         with ssh_errors(f"read {self._path!r}", self._host):
             if n is not None and n >= 0:
                 data: bytes = await self._file.read(n)
@@ -52,7 +52,7 @@ class SSHReadStream(ReadStream):
     async def close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
-            with suppress(asyncssh.Error, OSError):  # what was read is read
+            with suppress(asyncssh.Error, OSError):  # does not affect the data that was read
                 await file.close()
 
     def __repr__(self) -> str:
@@ -60,11 +60,11 @@ class SSHReadStream(ReadStream):
 
 
 class SSHWriteStream(AtomicWriter[bytes]):
-    """Writes a file of the other machine anew; :meth:`SSHLinuxManager.open` makes it.
+    """A stream that overwrites a remote file, returned by :meth:`SSHLinuxManager.open`.
 
-    :param session: how one gets at the machine.
+    :param session: the session with the machine.
     :param remote: the machine.
-    :param file: the file, which this owns from now on.
+    :param file: the file, which the stream will close.
     :param path: its path.
     """
 
@@ -110,7 +110,7 @@ async def write_new_file(sftp: Any, path: str, data: bytes, mode: int = 0o600) -
 
     :param sftp: the client.
     :param path: the file.
-    :param data: what it is to hold.
+    :param data: its content.
     :param mode: its permissions.
     """
     flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL

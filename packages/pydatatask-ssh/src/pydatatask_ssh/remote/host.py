@@ -1,4 +1,4 @@
-"""One machine, for as long as one connection to it holds: four channels, and what was found out."""
+"""One machine while one connection to it is up: four channels, and the machine's properties."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ __all__ = ["RemoteHost"]
 _MAX_EVENT_FILE_BYTES = 1 << 20
 
 REQUEST_TIMEOUT_SECONDS = 120.0
-"""How long something may take that takes no time, before its channel is replaced."""
+"""The maximum time for a short request before its channel is replaced."""
 
 MAX_LINE_BYTES = 64 * 1024
-"""The longest line about an end; a path has at most 4096 bytes."""
+"""The maximum length of a line about an exit; a path has at most 4096 bytes."""
 
 
 class Lines:
@@ -42,9 +42,9 @@ class Lines:
         self._is_too_long = False
 
     def feed(self, data: bytes) -> None:
-        """Read more bytes.
+        """Process received bytes.
 
-        :param data: the bytes that have come.
+        :param data: the bytes.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -56,16 +56,16 @@ class Lines:
 
 
 class RemoteHost:
-    """The four channels to a machine: two shells, one for what may take long, files, and ends.
+    """The four channels to a machine: shells for short and for long requests, SFTP, exit events.
 
     :param raw: the connection.
     :param host: the name of the machine.
     :param shell: its POSIX shell.
-    :param boot_id: the file that tells one boot of it from the next.
+    :param boot_id: the file that identifies the current boot of the machine.
     """
 
     sftp: asyncssh.SFTPClient
-    """Once it is open."""
+    """The SFTP client, once it is open."""
 
     def __init__(
         self, raw: asyncssh.SSHClientConnection, host: str, shell: str, boot_id: str
@@ -75,12 +75,12 @@ class RemoteHost:
         self.boot = ""
         self.user = -1
         self.machine = ""
-        """What tells the machine from another that has taken its address."""
+        """An identifier of the machine, different from that of another one at the same address."""
         self.detach = ""
         self.bash: str | None = None
-        """The path of bash there, if the machine has it."""
+        """The path of bash on the machine, if it is installed."""
         self.pins = ""
-        """The folder in which files get a second name while they are opened."""
+        """The folder for temporary links to files that are being opened."""
         self._shell = shell
         self._boot_id = boot_id
         self._shell_for_short = RemoteShell(timeout=REQUEST_TIMEOUT_SECONDS)
@@ -93,18 +93,18 @@ class RemoteHost:
 
     @property
     def is_lost(self) -> bool:
-        """Whether nothing more can be done through this one."""
+        """True if this object cannot be used any more."""
         channels = self._shell_for_short.is_lost or self._shell_for_long.is_lost
         return channels or self._given_up or self.raw.is_closed()
 
     def discard(self) -> None:
-        """Have all channels opened anew, since one is broken, be it alone."""
+        """Mark this object as lost, so that all channels are reopened when one is broken."""
         self._given_up = True
 
     async def open(self) -> None:
-        """Open the channels, and find out whether the machine will do.
+        """Open the channels, and check that the machine is supported.
 
-        :raises ProcessManagerError: if it will not.
+        :raises ProcessManagerError: if it is not.
         """
         await self._shell_for_short.open(self.raw, self._shell)
         await self._check_machine(self._shell_for_short)
@@ -116,8 +116,8 @@ class RemoteHost:
             if self.raw.is_closed():
                 raise
             raise ProcessManagerError(
-                f"{self.host} has no SFTP, by which files are carried ({e}); its sshd needs a line "
-                "`Subsystem sftp internal-sftp`"
+                f"{self.host} does not offer SFTP, which is needed for files ({e}); add the line "
+                "`Subsystem sftp internal-sftp` to the configuration of its sshd"
             ) from e
 
     async def _check_machine(self, remote_shell: RemoteShell) -> None:
@@ -142,20 +142,19 @@ class RemoteHost:
                 self._shell_processes.append(rest)
         if missing:
             raise ProcessManagerError(
-                f"{self.host} will not do for processes, since it lacks {', '.join(missing)}; it "
-                "takes Linux with /proc, a POSIX shell, coreutils and setsid (of util-linux)"
+                f"{self.host} cannot run processes, because it lacks {', '.join(missing)}; the "
+                "machine needs Linux with /proc, a POSIX shell, coreutils and setsid (of util-linux)"
             )
 
     async def take_over(self, before: RemoteHost) -> None:
-        """Take the place of one whose connection broke: nothing that it asked for happens any more.
+        """Replace a host whose connection broke; none of its pending requests is executed later.
 
-        :param before: the one before.
+        :param before: the previous host.
         """
         if before.machine != self.machine:
             raise ProcessManagerError(
-                f"another machine answers as {self.host} now than before, so nothing is known of "
-                "the jobs; a process manager is for one machine, and a name behind which there are "
-                "several will not do"
+                f"a different machine answers as {self.host} now, so the state of the jobs is "
+                "unknown; a process manager needs a name that always leads to the same machine"
             )
         if before.boot == self.boot:
             for remote_shell in before._shell_processes:
@@ -163,14 +162,14 @@ class RemoteHost:
         self.trash.take_over(before.trash)
 
     async def ask(self, command: str) -> list[str]:
-        """Have a shell do something that takes no time; see :meth:`RemoteShell.ask`.
+        """Run a short command; see :meth:`RemoteShell.ask`.
 
         :param command: text for the shell.
         """
         return await self._shell_for_short.ask(command)
 
     async def ask_slowly(self, command: str) -> list[str]:
-        """Have a shell do something that may take long.
+        """Run a command that may take long.
 
         :param command: text for the shell.
         """
@@ -179,12 +178,12 @@ class RemoteHost:
     async def report_ends(
         self, path: str, on_line: Callable[[str, float | None], None], clock: str
     ) -> None:
-        """Have somebody told of the lines that are added to a file from now on.
+        """Call a function for each line that is appended to a file from now on.
 
-        :param path: the file, which is made if need be, and emptied when it has become long.
-        :param on_line: what to call with each line, and with when the machine began to be up, in
-            seconds since the epoch.
-        :param clock: a file that is written to learn that.
+        :param path: the file, which is created if necessary, and truncated if it is long.
+        :param on_line: called with each line, and the time of the boot in seconds since the epoch,
+            if known.
+        :param clock: a file that is written to determine that time.
         """
         file = shell_join(path)
         up_since = parse_clock(await self.ask(f"clock {shell_join(clock)}"))

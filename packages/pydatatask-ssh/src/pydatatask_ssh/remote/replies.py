@@ -1,4 +1,4 @@
-"""Reading what a helper tells of a run directory. Pure."""
+"""Parsing of the answers of a remote shell about run directories. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FRACTION = re.compile(r":\d\d(\.\d+)")
 
 
 def parse_observation(lines: Iterable[str], path: str, boot_id: str) -> Observation:
-    """Make of the lines that ``look`` tells what was seen.
+    """Parse the answer to ``look``.
 
-    :param lines: the lines.
+    :param lines: the parts of the answer.
     :param path: the run directory.
     :param boot_id: the boot id of the machine.
     """
@@ -50,9 +50,9 @@ def parse_observation(lines: Iterable[str], path: str, boot_id: str) -> Observat
 
 
 def parse_clock(lines: Iterable[str]) -> float | None:
-    """Tell when the machine began to be up, in seconds since the epoch, as its clock has it now.
+    """Return the time at which the machine was booted, by its present clock, as seconds since 1970.
 
-    :param lines: the lines that ``clock`` tells.
+    :param lines: the parts of the answer to ``clock``.
     """
     fields = {line[:1]: line[1:] for line in lines}
     try:
@@ -64,16 +64,16 @@ def parse_clock(lines: Iterable[str]) -> float | None:
 def parse_now(lines: list[str]) -> float:
     """Return the time that ``now`` reports, in whole seconds since the epoch.
 
-    :param lines: the lines.
+    :param lines: the parts of the answer.
     """
     with parsing("now", lines):
         return float(lines[0].removeprefix("T"))
 
 
 def parse_memo(lines: Iterable[str]) -> str | None:
-    """Return the content of a memo, or None if there is none.
+    """Return the content of a note, or None if there is none.
 
-    :param lines: the lines that ``memo`` tells, among others.
+    :param lines: the parts of an answer that may include one to ``memo``.
     """
     for line in lines:
         if line.startswith("C"):
@@ -82,7 +82,7 @@ def parse_memo(lines: Iterable[str]) -> str | None:
 
 
 def _time(text: str) -> float:
-    """Read a time: whole seconds, and the same for people, with the fraction if it is known."""
+    """Parse whole seconds followed by the same time in words, with its fraction if it is known."""
     seconds, _, rest = text.partition(" ")
     match = _FRACTION.search(rest)
     return int(seconds) + (float(match[1]) if match else 0.0)

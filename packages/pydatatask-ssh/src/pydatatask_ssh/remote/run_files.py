@@ -1,7 +1,7 @@
 """The files of run directories on another machine, which a job may have replaced.
 
-A file is read only if it is a regular file with one name that belongs to the user. A long one is
-opened by a second name in a private folder, where no job can replace it after the check.
+A file is read only if it is a regular file with one link that belongs to the user. A long file is
+opened through a second link in a private folder, where a job cannot replace it after the check.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 MAX_HOLE_BYTES = 1 << 30
-"""The size from which a file is refused if less than a thousandth of it is stored."""
+"""The size in bytes from which a file is refused if less than a thousandth of it is stored."""
 
 _MIN_STORED = 1000
 _BLOCK_BYTES = 512
@@ -57,15 +57,15 @@ _KINDS = {
 DIRECTORY_PROBLEMS = {
     "l": "it is a symbolic link",
     "f": "it is a file",
-    "d": "its permissions forbid to enter it",
+    "d": "its permissions deny entering it",
 }
-"""Why a run directory cannot be used, by the letter that the helper tells."""
+"""The reason why a run directory cannot be used, by the letter in the answer of the shell."""
 
-_FORBIDDEN = "its permissions forbid to read it"
+_FORBIDDEN = "its permissions deny reading it"
 
 
 class Facts(NamedTuple):
-    """The status of a file."""
+    """The attributes of a file."""
 
     name: str
     mode: int
@@ -76,19 +76,19 @@ class Facts(NamedTuple):
 
     @classmethod
     def parse(cls, fields: list[str]) -> Facts:
-        """Parse the facts of one file.
+        """Parse the attributes of one file.
 
-        :param fields: the fields that the helper tells.
+        :param fields: the fields in the answer of the shell.
         """
         name, mode, links, owner, size, blocks = fields
         numbers = int(links), int(owner), int(size), int(blocks) * _BLOCK_BYTES
         return cls(name, int(mode, 16), *numbers)
 
     def problem(self, user: int, links: int) -> str | None:
-        """Return why the file is refused, or None if it is not.
+        """Return why the file is refused, or None if it is accepted.
 
-        :param user: the user to whom it has to belong.
-        :param links: how many names it may have.
+        :param user: the user id of its expected owner.
+        :param links: the maximum number of hard links.
         """
         if not stat.S_ISREG(self.mode):
             return f"it is {_KINDS.get(stat.S_IFMT(self.mode), 'of an unknown kind')}"
@@ -102,16 +102,16 @@ class Facts(NamedTuple):
 
 
 class Content(NamedTuple):
-    """An output that can be read, or why it cannot."""
+    """An output that can be read, or the reason why it cannot."""
 
     size: int = 0
     data: bytes | None = None
-    """All of it, if it is short."""
+    """The whole output, if it is short."""
     problem: str | None = None
 
 
 def directory_problem(place: str, why: str) -> str:
-    """Return the message about a run directory that cannot be used.
+    """Return the message about an unusable run directory.
 
     :param place: the directory.
     :param why: the reason.
@@ -129,9 +129,9 @@ def file_problem(name: str, why: str) -> str:
 
 
 def twin_of(run: ProcessRun) -> str:
-    """Return the directory that may have the same streams: of the run, or of its held output.
+    """Return the directory that may contain links to the same streams.
 
-    :param run: the run, or one that stands for its held output.
+    :param run: a run, or a directory of held output, which is treated as one.
     """
     if run.held is not None:
         return str(run.held)
@@ -140,22 +140,22 @@ def twin_of(run: ProcessRun) -> str:
 
 
 def max_links(run: ProcessRun, *, pinned: bool, has_twin: bool) -> int:
-    """Return how many names a stream may have.
+    """Return the maximum number of hard links of a stream.
 
-    :param run: its run, or one that stands for held output. That may have a second name in the
-        run directory, which may be in the bin by now.
-    :param pinned: whether it was given one for a moment.
-    :param has_twin: whether the twin of its directory has the same file.
+    :param run: its run, or a directory of held output. A held stream may have a second link in the
+        run directory, which may be in the trash by now.
+    :param pinned: whether a temporary link was created.
+    :param has_twin: whether the directory of :func:`twin_of` contains the same file.
     """
     is_held = run.directory.parent.name != "runs"
     return 1 + pinned + (has_twin or is_held)
 
 
 def parse_outputs(lines: Iterable[str], user: int) -> dict[str, Content]:
-    """Parse what the helper tells about outputs.
+    """Parse the answer to ``outputs``.
 
-    :param lines: the parts of its answer, among others.
-    :param user: the user to whom they have to belong.
+    :param lines: the parts of an answer that includes it.
+    :param user: the user id of the expected owner.
     """
     facts: list[Facts] = []
     data: dict[str, bytes] = {}
@@ -186,7 +186,7 @@ def parse_outputs(lines: Iterable[str], user: int) -> dict[str, Content]:
 
 
 def _parse_content(text: str) -> tuple[str, bytes]:
-    """Parse the name and the content of a file, which has its length before it."""
+    """Parse the name and the content of a file, which is preceded by its length."""
     head, _, content = text.partition(":")
     name, size = head.split(" ")
     data = content.encode("utf-8", "surrogateescape")
@@ -196,12 +196,12 @@ def _parse_content(text: str) -> tuple[str, bytes]:
 
 
 async def read_output(remote: RemoteHost, run: ProcessRun, name: str) -> Output | None:
-    """Read an output that is long.
+    """Read a long output.
 
     :param remote: the machine.
     :param run: its run.
     :param name: its name.
-    :return: None if it is gone.
+    :return: None if it does not exist.
     :raises ProcessManagerError: if it is not a regular file any more.
     """
     try:
@@ -217,12 +217,12 @@ async def read_output(remote: RemoteHost, run: ProcessRun, name: str) -> Output 
 
 
 async def open_output(remote: RemoteHost, run: ProcessRun, name: str) -> Any:
-    """Open an output for reading by SFTP.
+    """Open an output for reading through SFTP.
 
     :param remote: the machine.
     :param run: its run.
     :param name: its name.
-    :raises SFTPNoSuchFile: if it is not there.
+    :raises SFTPNoSuchFile: if it does not exist.
     :raises ProcessManagerError: if it is not a regular file any more.
     """
     folder, directory = remote.pins, run.directory
@@ -239,7 +239,7 @@ async def open_output(remote: RemoteHost, run: ProcessRun, name: str) -> Any:
             return await _open_checked(remote, f"{directory}/{name}", name)
         try:
             return await remote.sftp.open(pin, "rb")
-        except asyncssh.SFTPNoSuchFile:  # another driver has just emptied the folder
+        except asyncssh.SFTPNoSuchFile:  # another driver has just emptied the trash
             if attempt == _MAX_ATTEMPTS - 1:
                 raise
         finally:
@@ -262,7 +262,7 @@ def _check_pin(lines: list[str], user: int, name: str, run: ProcessRun) -> None:
 
 
 async def _open_checked(remote: RemoteHost, path: str, name: str) -> Any:
-    """Open a file where the file system has no links: what is opened has to be what was checked."""
+    """Open a file on a file system without hard links, and check that it was not replaced."""
     before = await remote.sftp.lstat(path)
     if not stat.S_ISREG(before.permissions or 0):
         raise OutputError(file_problem(name, "it was replaced meanwhile"))

@@ -1,4 +1,4 @@
-"""How one gets at a machine: a connection, and what is set up over it whenever it is new."""
+"""The session with a machine: a connection, and the channels that are opened over each new one."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _RECONNECT_PAUSE_SECONDS = 0.05
 
 
 class RemoteSession:
-    """Does things on a machine, and sets up anew what it takes when the connection is another one.
+    """Runs operations on a machine, and reopens its channels when the connection is replaced.
 
-    :param ssh: gives the connection.
+    :param ssh: returns the connection.
     :param shell: the POSIX shell of the machine.
-    :param boot_id: the file that tells one boot of it from the next.
-    :param prepare: called with each new target before anything else is done there.
+    :param boot_id: the file that identifies the current boot of the machine.
+    :param prepare: called with each new host before any other operation on it.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class RemoteSession:
 
     @property
     def raw(self) -> asyncssh.SSHClientConnection:
-        """The connection of the client library that there is now."""
+        """The current connection of the client library."""
         connection = self.ssh()
         return connection.raw if isinstance(connection, SSHConnection) else connection
 
     @property
     def host(self) -> str:
-        """The name of the machine, as it was called when the connection was made."""
+        """The name of the machine with which the connection was opened."""
         connection = self.ssh()
         if isinstance(connection, SSHConnection):
             return connection.name
@@ -70,7 +70,7 @@ class RemoteSession:
 
     @property
     def user(self) -> str:
-        """Who is logged in."""
+        """The name of the remote user."""
         connection = self.ssh()
         if isinstance(connection, SSHConnection):
             return connection.username or "user"
@@ -78,7 +78,7 @@ class RemoteSession:
 
     @property
     def is_up(self) -> bool:
-        """Whether there is a connection now."""
+        """True if the connection is up."""
         connection = self.ssh()
         return (
             connection.is_up
@@ -92,25 +92,25 @@ class RemoteSession:
             return await connection.get()
         if not isinstance(connection, asyncssh.SSHClientConnection):
             raise ProcessManagerError(
-                "`ssh` has to give a connection of asyncssh or an SSHConnection, not "
+                "`ssh` must return a connection of asyncssh or an SSHConnection, not "
                 f"{connection!r}"
             )
         if connection.is_closed():
             raise SSHConnectionError(
-                f"the connection to {self.host} broke, and it is not ours to make it again; "
-                "its jobs go on. Open the pipeline anew with another connection, or let "
-                "`pydatatask_ssh.ssh_connection` make it, which makes it again by itself"
+                f"the connection to {self.host} broke and cannot be re-established, because the "
+                "caller opened it; its jobs continue. Open the pipeline again with another "
+                "connection, or use `pydatatask_ssh.ssh_connection`, which reconnects automatically"
             )
         return connection
 
     async def remote(self) -> RemoteHost:
-        """Give the machine behind a connection that holds.
+        """Return the host for a connection that is up.
 
-        :raises SSHConnectionError: if there is no connection.
-        :raises ProcessManagerError: if the machine will not do.
+        :raises SSHConnectionError: if the connection is down.
+        :raises ProcessManagerError: if the machine is not supported.
         """
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # what belonged to a loop that is over went with it
+        if self._loop is not loop:  # objects of a closed loop cannot be used
             self._loop, self._opening, self._remote = loop, asyncio.Lock(), None
         deadline = self._deadline()
         while True:
@@ -123,7 +123,7 @@ class RemoteSession:
                 await asyncio.sleep(_RECONNECT_PAUSE_SECONDS)
 
     def _deadline(self) -> float:
-        """Tell until when it is worth trying again, after a connection broke."""
+        """Return the monotonic time until which an operation is retried on a broken connection."""
         connection = self.ssh()
         patience = connection.patience if isinstance(connection, SSHConnection) else 0.0
         return time.monotonic() + patience
@@ -147,7 +147,7 @@ class RemoteSession:
         host = self.host
         remote = RemoteHost(raw, host, self._shell, self._boot_id)
         if before is not None:
-            before.close()  # first, so that no more channels are open than one machine may have
+            before.close()  # first, because the server limits the number of channels
         with ssh_errors("begin", host):
             try:
                 await remote.open()
@@ -168,12 +168,12 @@ class RemoteSession:
         path: str | None = None,
         repeat: bool = True,
     ) -> T:
-        """Do something on the machine.
+        """Run an operation on the machine.
 
-        :param action: what, as an infinitive ("make the directory '/tmp/x'").
-        :param work: does it.
-        :param path: in which place, where a failure has to be explained.
-        :param repeat: whether to do it again if the connection breaks meanwhile.
+        :param action: its description, as an infinitive ("create the directory '/tmp/x'").
+        :param work: the operation.
+        :param path: the path that is examined to explain a failure, if any.
+        :param repeat: whether to retry if the connection breaks during the operation.
         """
         deadline = self._deadline()
         while True:
@@ -182,22 +182,22 @@ class RemoteSession:
                 async with self.translate_errors(remote, action, path):
                     return await work(remote)
             except SSHConnectionError as e:
-                remote.discard()  # even where the connection holds, a channel may have ended alone
+                remote.discard()  # a channel may be broken although the connection is up
                 if not repeat or time.monotonic() >= deadline:
                     raise
-                log.info("%s; it is tried again", e)
+                log.info("%s; trying again", e)
 
     @asynccontextmanager
     async def translate_errors(
         self, remote: RemoteHost, action: str, path: str | None
     ) -> AsyncGenerator[None, None]:
-        """Raise an error of the client library as one that says what was attempted and why.
+        """Convert errors of the client library to ours, with the operation and the cause.
 
-        SFTP has no words for a full disk, or for one that can only be read; the shell has.
+        SFTP has no error for a full disk or a read-only file system, so the shell is asked.
 
         :param remote: the machine.
-        :param action: what is attempted, as an infinitive.
-        :param path: the file or directory in question.
+        :param action: the operation, as an infinitive.
+        :param path: the file or directory that is examined to explain a failure.
         """
         with ssh_errors(action, remote.host):
             try:
@@ -214,7 +214,7 @@ class RemoteSession:
 
 
 async def _explain(remote: RemoteHost, path: str) -> str | None:
-    """Ask the shell why nothing can be written beside a path."""
+    """Return the error of the shell when it writes a file beside a path, if it fails."""
     probe = shell_join(f"{path.rpartition('/')[0]}/.probe")
     try:
         await remote.ask(

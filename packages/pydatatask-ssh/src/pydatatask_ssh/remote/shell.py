@@ -1,4 +1,4 @@
-"""A shell on the other side that does one thing after the other, over one channel."""
+"""A remote shell that executes one request after another over one channel."""
 
 from __future__ import annotations
 
@@ -23,19 +23,17 @@ if TYPE_CHECKING:
 __all__ = ["Channel", "RemoteShell", "open_channel"]
 
 LOGIN_TIMEOUT_SECONDS = 60.0
-"""Seconds that a login shell gets until it reads."""
+"""The maximum time in seconds until a login shell reads its input."""
 
 _MAX_ATTEMPTS = 8
 _MAX_NOISE_BYTES = 4096
 
 
 class Channel(asyncssh.SSHClientSession[bytes]):
-    """A shell on the other side, from when it is certain that it reads what we write.
+    """A channel to a shell that discards output of the login shell's start-up files.
 
-    Whatever the start-up files of the login shell print or do comes before that.
-
-    :param received: called with the bytes that come from then on.
-    :param lost: called when the channel is closed, whoever closes it.
+    :param received: called with the bytes that arrive once the shell reads its input.
+    :param lost: called when the channel is closed by either side.
     """
 
     def __init__(self, received: Callable[[bytes], None], lost: Callable[[], None]) -> None:
@@ -49,11 +47,11 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         self._buffer: list[bytes] = []
 
     def command(self, shell: str) -> str:
-        """Give the command line for the login shell.
+        """Return the command line for the login shell.
 
-        :param shell: the shell that it is to become.
+        :param shell: the shell that replaces the login shell.
         """
-        # A number is all that a shell accepts as OPTIND, or it does not start.
+        # Some shells do not start if OPTIND is set to anything but a number.
         return f"exec env -u OPTIND {shell} -c 'echo {self._nonce}; exec {shell} 2>&1'"
 
     def connection_made(self, chan: asyncssh.SSHClientChannel[bytes]) -> None:
@@ -82,21 +80,21 @@ class Channel(asyncssh.SSHClientSession[bytes]):
                 if exc is None
                 else SSHConnectionError(f"the connection broke: {exc}")
             )
-            self._ready.exception()  # somebody may have stopped waiting
+            self._ready.exception()  # retrieve it, because the waiting task may have been cancelled
         self._channel = None
         self._lost()
 
     async def wait_ready(self) -> None:
-        """Wait until the shell reads, which start-up files of the login may prevent.
+        """Wait until the shell reads its input, which start-up files of the login may prevent.
 
-        :raises ProcessManagerError: if it does not begin to.
+        :raises ProcessManagerError: if it does not start reading.
         """
         try:
             async with asyncio.timeout(LOGIN_TIMEOUT_SECONDS):
                 await asyncio.shield(self._ready)
         except TimeoutError as e:
             raise ProcessManagerError(
-                "the login shell does not run commands, and has said within "
+                "the login shell does not run commands; its output after "
                 f"{LOGIN_TIMEOUT_SECONDS:g} s: {self._said() or 'nothing'}"
             ) from e
 
@@ -104,9 +102,9 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         return self._rest.decode(errors="replace").strip()
 
     def write(self, text: str) -> None:
-        """Send text to the shell; what is sent in one turn of the loop goes out together.
+        """Send text to the shell; text of one iteration of the event loop is sent together.
 
-        :param text: whole lines.
+        :param text: complete lines.
         """
         if not self._buffer:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -116,7 +114,7 @@ class Channel(asyncssh.SSHClientSession[bytes]):
         data, self._buffer = b"".join(self._buffer), []
         if self._channel is not None:
             self._cork.hold()
-            with contextlib.suppress(BrokenPipeError):  # what has been lost is told of by itself
+            with contextlib.suppress(BrokenPipeError):  # connection_lost reports it
                 self._channel.write(data)
 
     def close(self) -> None:
@@ -128,10 +126,10 @@ class Channel(asyncssh.SSHClientSession[bytes]):
 async def open_channel(
     raw: asyncssh.SSHClientConnection, make: Callable[[], Channel], shell: str
 ) -> Channel:
-    """Open a channel with a shell, and wait until it reads.
+    """Open a channel with a shell, and wait until the shell reads its input.
 
     :param raw: the connection.
-    :param make: makes what is to receive.
+    :param make: creates the channel object.
     :param shell: the shell.
     """
     for attempt in range(_MAX_ATTEMPTS):
@@ -139,7 +137,7 @@ async def open_channel(
         try:
             await raw.create_session(lambda: channel, channel.command(shell), encoding=None)  # noqa: B023
         except asyncssh.ChannelOpenError:
-            # A server gives a slot free somewhat later than it says so.
+            # sshd frees the session slot slightly after the channel closes.
             if attempt == _MAX_ATTEMPTS - 1 or raw.is_closed():
                 raise
             await asyncio.sleep(0.05 * 2**attempt)
@@ -148,15 +146,15 @@ async def open_channel(
     try:
         await channel.wait_ready()
     except BaseException:
-        channel.close()  # nobody else knows it, and a server gives only a few
+        channel.close()  # nothing else refers to it, and a server allows only a few
         raise
     return channel
 
 
 class RemoteShell:
-    """Sends requests to a shell, which answers them in their order.
+    """A shell that is sent requests and answers them in order.
 
-    :param timeout: after how many seconds without an answer the channel is given up; None never.
+    :param timeout: the seconds without an answer after which the channel is closed; None for never.
     """
 
     def __init__(self, timeout: float | None = None) -> None:
@@ -167,7 +165,7 @@ class RemoteShell:
         self.is_lost = False
 
     async def open(self, raw: asyncssh.SSHClientConnection, shell: str) -> None:
-        """Begin.
+        """Open the channel, and define the functions.
 
         :param raw: the connection.
         :param shell: the shell.
@@ -180,13 +178,13 @@ class RemoteShell:
         """Run a command, and return the parts of its answer.
 
         :param command: text for the shell, without a line break at its end.
-        :raises CommandError: if it fails; the error message of the program is in there.
+        :raises CommandError: if it fails, with the error message of the program.
         :raises AnswerError: if the answer cannot be read.
-        :raises SSHConnectionError: if the connection broke, so that it may have been done or not.
+        :raises SSHConnectionError: if the connection broke; the command may have been executed.
         """
         channel = self._channel
         if channel is None or self.is_lost:
-            raise SSHConnectionError("the connection broke before")
+            raise SSHConnectionError("the connection broke earlier")
         request = _Request(command)
         self._waiting.append(request)
         if self._watchdog is None:
@@ -210,7 +208,7 @@ class RemoteShell:
             try:
                 rest = request.answer.feed(rest)
             except AnswerError as e:
-                # The end of this answer is not to be found, so this channel is of no use any more.
+                # The end of this answer cannot be found, so the channel is unusable.
                 self._waiting.popleft().fail(e)
                 self.close()
                 return self._lose()
@@ -220,7 +218,7 @@ class RemoteShell:
         return None
 
     def _watch(self) -> None:
-        """Give the next request its time, if there is one."""
+        """Start the timeout of the next request, if there is one."""
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
@@ -229,7 +227,7 @@ class RemoteShell:
             self._watchdog = loop.call_later(self._timeout, self._give_up)
 
     def _give_up(self) -> None:
-        """Close a channel that is stuck: the processes that hold it up end with the next one."""
+        """Close a channel that is stuck; the next one kills the processes that block it."""
         request = self._waiting.popleft()
         request.fail(
             SSHConnectionError(
@@ -244,7 +242,7 @@ class RemoteShell:
         waiting, self._waiting = self._waiting, deque()
         self._watch()
         for request in waiting:
-            request.fail(SSHConnectionError("the connection broke meanwhile"))
+            request.fail(SSHConnectionError("the connection broke before the answer was complete"))
 
 
 class _Request:

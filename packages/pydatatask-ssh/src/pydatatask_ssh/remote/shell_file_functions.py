@@ -1,7 +1,7 @@
-"""The functions of the helper that open, link or remove files which a job may have replaced.
+"""The functions of the remote shell for files that a job may have replaced.
 
-A directory is entered first, and must be where it should be then. Only regular files are opened,
-which have one name and belong to the user; GNU ``dd`` refuses a link and never waits at opening.
+A directory is entered first, and its path is checked afterwards. Only regular files with one link
+that belong to the user are opened; GNU ``dd`` refuses links and never blocks when opening.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from pydatatask_core.proc_manager.protocol.run_directory import BEGUN, RUN_FILES
 __all__ = ["FILE_FUNCTIONS", "JOURNAL", "MAX_CONTROL_BYTES"]
 
 JOURNAL = ".journal"
-"""The folder, in the one of the manager, with the status of each run directory."""
+"""The folder inside the manager's folder with the status of each run."""
 
 MAX_CONTROL_BYTES = 4096
-"""The most bytes that are read of a file that holds no output."""
+"""The maximum number of bytes that are read from a file that is not an output."""
 
 FACTS = "%n %f %h %u %s %b"
-"""The facts by which a file is judged: name, mode, links, owner, size, blocks of 512 bytes."""
+"""The attributes of a file that are checked: name, mode, links, owner, size, 512-byte blocks."""
 
 FILE_FUNCTIONS = f"""\
-# fill BASE DIR SCRIPT [STDIN]: write what a run directory is to hold, or remove it
+# fill BASE DIR SCRIPT [STDIN]: write the files of a run directory; remove it if that fails
 fill() {{
   if fresh "$1" "$2" && printf %s "$3" >"$2/{SCRIPT}" &&
     {{ [ $# -lt 4 ] || printf %s "$4" >"$2/{STDIN}"; }}; then return; fi
-  head -c 8192 /dev/zero >"$2/{STDIN}"  # says why in words
+  head -c 8192 /dev/zero >"$2/{STDIN}"  # prints the error message
   rm -rf -- "$2"
   return 1
 }}
 
-# enter DIR: go to a directory that is no link; fails, and goes nowhere, if there is none
+# enter DIR: change to a directory that is not a link; if that fails, stay outside of it
 enter() {{
   cd -P -- "${{1%/*}}" 2>/dev/null || return 1
   pdt_run=${{PWD%/}}/${{1##*/}}
@@ -41,7 +41,7 @@ enter() {{
   return 1
 }}
 
-# content NAME SIZE: tell the first bytes of a file
+# content NAME SIZE: report the first bytes of a file
 content() {{
   printf '%sD%s %s:' "$pdt_mark" "$1" "$2"
   if [ -n "$pdt_nofollow" ]; then
@@ -52,23 +52,23 @@ content() {{
   printf '%s\\n' "$pdt_mark"
 }}
 
-# outputs DIR TWIN NAME...: tell the facts of files, and the content of those that are short; a
-# file of the same name in TWIN may be the same one
+# outputs DIR TWIN NAME...: report the attributes of files, and the content of short ones; a file of
+# the same name in TWIN may be the same file
 outputs() {{
   pdt_twin=$2
   enter "$1" || return 0
   shift 2
   pdt_line=$(stat -c '{FACTS}' -- "$@" 2>/dev/null)
   set -- $pdt_line
-  [ $# = 0 ] || tell "F$*"
+  [ $# = 0 ] || emit "F$*"
   while [ $# -ge 6 ]; do
     case $2 in 8???) ;; *) shift 6; continue ;; esac
     if [ $3 = 2 ] && [ "./$1" -ef "$pdt_twin/$1" ] && [ ! -L "$pdt_twin/$1" ]; then
-      tell "W$1"
+      emit "W$1"
     elif [ $3 != 1 ]; then shift 6; continue
     fi
     if [ "$4" != "$pdt_user" ] || [ "$5" = 0 ]; then :
-    elif [ ! -r "./$1" ]; then tell "X$1"
+    elif [ ! -r "./$1" ]; then emit "X$1"
     elif [ "$5" -le {TAIL_BYTES} ]; then content "$1" "$5"
     fi
     shift 6
@@ -76,31 +76,32 @@ outputs() {{
   cd /
 }}
 
-# memo FILE: tell the content of a short file of the manager's
+# memo FILE: report the content of a short file of the manager
 memo() {{
   [ -f "$1" ] && [ ! -L "$1" ] || return 0
-  pdt_line=$(head -c {MAX_CONTROL_BYTES} -- "$1" && echo x) && tell "C${{pdt_line%x}}"
+  pdt_line=$(head -c {MAX_CONTROL_BYTES} -- "$1" && echo x) && emit "C${{pdt_line%x}}"
 }}
 
-# pin DIR TWIN NAME PLACE: give a file a second name that no job can reach, and tell its facts
+# pin DIR TWIN NAME PLACE: create a second link to a file, out of reach of jobs, and report its
+# attributes
 pin() {{
   enter "$1" || return 0
   pdt_line=
   [ -d "${{4%/*}}" ] || mkdir -p -m 700 -- "${{4%/*}}"
   if [ -e "./$3" ] || [ -L "./$3" ]; then
     if ln -- "./$3" "$4" 2>/dev/null; then
-      pdt_line=$(stat -c '{FACTS}' -- "$4") && tell "K${{pdt_line##*/}}"
-      if [ "$4" -ef "$2/$3" ] && [ ! -L "$2/$3" ]; then tell "W$3"; fi
-      [ -r "$4" ] || tell "X$3"
+      pdt_line=$(stat -c '{FACTS}' -- "$4") && emit "K${{pdt_line##*/}}"
+      if [ "$4" -ef "$2/$3" ] && [ ! -L "$2/$3" ]; then emit "W$3"; fi
+      [ -r "$4" ] || emit "X$3"
     else
-      pdt_line=$(stat -c '{FACTS}' -- "./$3") && tell "F${{pdt_line##*/}}"
-      if [ "./$3" -ef "$2/$3" ] && [ ! -L "$2/$3" ]; then tell "W$3"; fi
+      pdt_line=$(stat -c '{FACTS}' -- "./$3") && emit "F${{pdt_line##*/}}"
+      if [ "./$3" -ef "$2/$3" ] && [ ! -L "$2/$3" ]; then emit "W$3"; fi
     fi
   fi
   cd /
 }}
 
-# points PATH: list what is mounted at or below a path, which is written as in mountinfo
+# points PATH: list mount points at or below a path, which is escaped as in mountinfo
 points() {{
   pdt_points=' '
   while read -r _ _ _ _ pdt_point _; do
@@ -108,7 +109,7 @@ points() {{
   done </proc/self/mountinfo
 }}
 
-# unlock DIR: let the owner remove all that is in a directory
+# unlock DIR: grant the owner the permissions to remove the contents of a directory
 unlock() {{
   if command -v find >/dev/null; then
     find "$1" -type d -exec chmod u+rwx {{}} \\;
@@ -117,7 +118,7 @@ unlock() {{
   fi
 }}
 
-# scrub PATH...: remove directories, whatever their permissions; print what is left, and why
+# scrub PATH...: remove directories regardless of permissions; report those that remain, and why
 scrub() {{
   [ $# -gt 0 ] || return 0
   rm -rf -- "$@" 2>/dev/null && return
@@ -127,14 +128,14 @@ scrub() {{
       head -c {MAX_CONTROL_BYTES}
       cat >/dev/null
     }}) || [ -e "$pdt_file" ] || [ -L "$pdt_file" ]; then
-      tell "E$pdt_file"
-      tell "W${{pdt_text%%
+      emit "E$pdt_file"
+      emit "W${{pdt_text%%
 *}}"
     fi
   done
 }}
 
-# clear FOLDER POINT NAME...: remove directories of a folder, unless something is mounted in them
+# clear FOLDER POINT NAME...: remove directories in a folder, unless something is mounted in them
 clear() {{
   points "$2" || return 1
   pdt_run=$1 pdt_line=$2
@@ -143,9 +144,9 @@ clear() {{
     shift
     case $pdt_points in
     *" $pdt_line/$pdt_file/"*)
-      tell "E$pdt_run/$pdt_file"
+      emit "E$pdt_run/$pdt_file"
       pdt_text=${{pdt_points#*" $pdt_line/$pdt_file/"}}
-      tell "M$pdt_line/$pdt_file/${{pdt_text%% *}}"
+      emit "M$pdt_line/$pdt_file/${{pdt_text%% *}}"
       ;;
     *) set -- "$@" "$pdt_run/$pdt_file" ;;
     esac
@@ -153,19 +154,18 @@ clear() {{
   scrub "$@"
 }}
 
-# marked BASE DIR: tell if a directory is a run directory, as far as its files show, or empty, or
-# gone
+# marked BASE DIR: report if a directory looks like a run directory, is empty, or does not exist
 marked() {{
-  if [ -L "$2" ] || ! [ -d "$2" ] || [ -e "$1/{JOURNAL}${{2#"$1"}}" ]; then tell K; return; fi
+  if [ -L "$2" ] || ! [ -d "$2" ] || [ -e "$1/{JOURNAL}${{2#"$1"}}" ]; then emit K; return; fi
   for pdt_file in {" ".join(RUN_FILES)}; do
-    if [ -f "$2/$pdt_file" ]; then tell K; return; fi
+    if [ -f "$2/$pdt_file" ]; then emit K; return; fi
   done
   pdt_text=$(ls -A -- "$2" | head -c {MAX_CONTROL_BYTES})
-  case $pdt_text in '' | {BEGUN}) tell K ;; esac
+  case $pdt_text in '' | {BEGUN}) emit K ;; esac
   return 0
 }}
 
-# archive DIR PLACE FILE...: link files of a run into a private directory, and tell if that worked
+# archive DIR PLACE FILE...: link files of a run into a private directory; report if that succeeded
 archive() {{
   pdt_to=$2
   mkdir -p -m 700 -- "${{pdt_to%/*}}" && mkdir -p -m 700 -- "$pdt_to" && enter "$1" || return
@@ -183,10 +183,10 @@ archive() {{
     }}
   done
   cd /
-  tell K
+  emit K
 }}
 
-# copy DIR PLACE FILE...: copy files of a run into a directory, each whole or not at all
+# copy DIR PLACE FILE...: copy files of a run into a directory, each completely or not at all
 copy() {{
   pdt_to=$2
   enter "$1" || return
@@ -206,7 +206,7 @@ copy() {{
   cd /
 }}
 
-# unarchive DIR FILE...: remove what is archived in a directory, and the directory
+# unarchive DIR FILE...: remove the archived files in a directory, and the directory
 unarchive() {{
   [ -d "$1" ] && [ ! -L "$1" ] || return 0
   pdt_to=$1
@@ -215,4 +215,4 @@ unarchive() {{
   rmdir -- "$pdt_to"
 }}
 """
-"""What a helper is taught about files."""
+"""The functions for files, which are part of the first input of every remote shell."""

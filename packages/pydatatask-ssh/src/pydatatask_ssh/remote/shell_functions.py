@@ -1,16 +1,16 @@
-"""What the helper on the other side knows: functions for a POSIX shell.
+"""The functions of the remote shell, for any POSIX shell.
 
-A variable of the login's environment stays one when it is assigned to, and jobs get that: so the
-names of the helper's own variables are such as nobody else uses.
+Assigning to a variable of the login's environment changes it for the jobs as well, so the remote
+shell's own variables have distinctive names.
 
-Each request names a mark that cannot be guessed (``answers``). Each part of its answer stands
-between two such marks and begins with a letter for its kind; anything else is a message of a
-program, or of the shell itself, about an error. No content of a file is ever a command, and every
-word of a request is quoted.
+Each request contains a random mark (``answers``). Each part of its answer stands between two such
+marks and begins with a letter for its kind; any other output is an error message of a program or of
+the shell itself. The content of a file is never executed as a command, and every word of a request
+is quoted.
 
 The status of a run is in the *journal*: ``.journal/PATH`` in the manager's folder for the run
-directory ``PATH``. A job in a container with only its run directory does not reach it. The
-supervisor writes it.
+directory ``PATH``. The supervisor writes it. A job in a container with only its run directory
+cannot access it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .shell_file_functions import FILE_FUNCTIONS, JOURNAL, MAX_CONTROL_BYTES
 __all__ = ["FUNCTIONS", "REPORTER", "REPORTING_SUPERVISOR", "shell_join"]
 
 MAX_STATUS_LINES = 64
-"""How many lines of a status are read at most."""
+"""The maximum number of lines that are read from a status."""
 
 REPORTING_SUPERVISOR = (
     """\
@@ -39,18 +39,18 @@ trap '{
 """
     + SUPERVISOR
 )
-"""The supervisor of the core, which at its end adds a line to a file, for whoever reads that.
+"""The supervisor of the core, which also appends a line to a file when it exits.
 
-The line is its exit status, how long the machine had been up then, in seconds, and a word. Its
-first two arguments are the file and the word; then come those of the core's.
+The line consists of its exit status, the uptime of the machine in seconds, and a word. The first
+two arguments are the file and the word; the arguments of the core's supervisor follow.
 """
 
 FUNCTIONS = f"""\
 set -f
-tell() {{ printf '%s%s%s\\n' "$pdt_mark" "$1" "$pdt_mark"; }}
+emit() {{ printf '%s%s%s\\n' "$pdt_mark" "$1" "$pdt_mark"; }}
 pdt_boot= pdt_tellers={shlex.quote(REPORTING_SUPERVISOR)}
 
-# stat_of PID: the state, parent and start of a process; fails if there is none
+# stat_of PID: read the state, parent and start of a process; fail if it does not exist
 stat_of() {{
   case $1 in '' | *[!0-9]*) return 1 ;; esac
   {{ IFS= read -r pdt_line <"/proc/$1/stat"; }} 2>/dev/null || return 1
@@ -58,7 +58,7 @@ stat_of() {{
   pdt_state=$1 pdt_parent=$2 pdt_start=${{20}}
 }}
 
-# lives PID START SUPERVISOR BOOT: whether a process or its supervisor does
+# lives PID START SUPERVISOR BOOT: succeed if a process or its supervisor is alive
 lives() {{
   [ "$4" = "$pdt_boot" ] || return 1
   if stat_of "$3" && [ "$pdt_start" -le "$2" ]; then
@@ -68,7 +68,7 @@ lives() {{
 }}
 
 # find_status BASE DIR: find the file with the status of a run: in the journal, which jobs cannot
-# reach; a run of an earlier release has it in its directory, of which a bounded copy is taken
+# access; a run of an earlier release has it in its directory, and a bounded copy of it is used
 find_status() {{
   pdt_journal=$1/{JOURNAL}${{2#"$1"}} pdt_earlier=
   pdt_found=$pdt_journal
@@ -78,7 +78,7 @@ find_status() {{
   head -c {MAX_CONTROL_BYTES} -- "$2/{STATUS}" >"$pdt_found"
 }}
 
-# identify: read the status that was found; fails if it does not name a process
+# identify: read the status that was found; fail if it does not identify a process
 identify() {{
   pdt_count=0 pdt_text= pdt_rest= pdt_first= pdt_second= pdt_third= pdt_pid=
   while IFS= read -r pdt_rest; do
@@ -100,8 +100,8 @@ identify() {{
   pdt_pid=${{pdt_third%% *}}
 }}
 
-# tied: whether the process that was identified was started in its run directory, as the kernel has
-# it; where the journal says which process it is, nothing else counts
+# tied: succeed if the kernel confirms that the identified process was started in its run directory;
+# an identity from the journal needs no confirmation
 tied() {{
   [ -z "$pdt_earlier" ] || [ "/proc/$pdt_pid/cwd" -ef "$pdt_earlier" ] || {{
     stat_of "$pdt_pid" && [ "$pdt_parent" = "$pdt_sup" ] &&
@@ -109,77 +109,77 @@ tied() {{
   }}
 }}
 
-# see BASE DIR: read the status of a run; fails if its process lives
+# see BASE DIR: read the status of a run; fail if its process is alive
 see() {{
   pdt_text= pdt_first= pdt_pid=
   find_status "$1" "$2" && identify || return 0
   case $pdt_first in *[!\\ ]*) return 0 ;; esac
   if lives "$pdt_pid" "$pdt_begun" "$pdt_sup" "$pdt_second" && tied; then return 1; fi
-  if find_status "$1" "$2"; then identify; fi  # its last word: nobody writes any more
+  if find_status "$1" "$2"; then identify; fi  # the final status, after the last writer has died
   return 0
 }}
 
-# over BASE DIR NUMBER: tell the number of a run that may have ended, with "-" if it has not begun
+# over BASE DIR NUMBER: report the number of a run that may have ended, with "-" if it never began
 over() {{
   see "$1" "$2" || return 0
-  if [ -n "$pdt_pid" ] || [ -e "$2/{BEGUN}" ]; then tell "$3"; else tell "$3-"; fi
+  if [ -n "$pdt_pid" ] || [ -e "$2/{BEGUN}" ]; then emit "$3"; else emit "$3-"; fi
 }}
 
-# revoke DIR: make certain that what was not started never will be, and tell if that is so
+# revoke DIR: ensure that a script not started by now never will be, and report if that succeeded
 revoke() {{
   if [ -L "$1" ]; then return; fi
-  if mkdir -m 700 -- "$1/{BEGUN}"; then tell K; else [ -e "$1/{BEGUN}" ] || [ ! -d "$1" ]; fi
+  if mkdir -m 700 -- "$1/{BEGUN}"; then emit K; else [ -e "$1/{BEGUN}" ] || [ ! -d "$1" ]; fi
 }}
 
-# look BASE DIR: tell all that is to be seen of a run
+# look BASE DIR: report the observable state of a run
 look() {{
-  if [ -L "$2" ]; then tell Pl
-  elif [ -d "$2/{BEGUN}" ]; then tell R
-  elif [ -e "$2/{BEGUN}" ]; then tell Y
+  if [ -L "$2" ]; then emit Pl
+  elif [ -d "$2/{BEGUN}" ]; then emit R
+  elif [ -e "$2/{BEGUN}" ]; then emit Y
   fi
   if ! see "$1" "$2"; then
-    tell L
-    {{ read -r pdt_line _ </proc/uptime && tell "A$pdt_line"; }} 2>/dev/null
+    emit L
+    {{ read -r pdt_line _ </proc/uptime && emit "A$pdt_line"; }} 2>/dev/null
   fi
-  [ -z "$pdt_text" ] || tell "S$pdt_text"
+  [ -z "$pdt_text" ] || emit "S$pdt_text"
   if [ -L "$2" ]; then :
-  elif ! [ -e "$2" ]; then tell N
-  elif ! [ -d "$2" ]; then tell Pf
+  elif ! [ -e "$2" ]; then emit N
+  elif ! [ -d "$2" ]; then emit Pf
   elif [ -x "$2" ]; then :
-  elif [ -O "$2" ]; then tell Pd
+  elif [ -O "$2" ]; then emit Pd
   else ls -- "$2/." >/dev/null
   fi
 }}
 
-# written BASE DIR: tell when the status of a run was written
+# written BASE DIR: report the modification time of the status of a run
 written() {{
   find_status "$1" "$2" || return 0
   [ -z "$pdt_earlier" ] || pdt_found=$2/{STATUS}
-  pdt_line=$(stat -c '%Y %y' -- "$pdt_found") && tell "M$pdt_line"
+  pdt_line=$(stat -c '%Y %y' -- "$pdt_found") && emit "M$pdt_line"
 }}
 
-# fresh BASE DIR: prepare the journal of a run directory that was just made
+# fresh BASE DIR: prepare the journal of a run directory that was just created
 fresh() {{
   pdt_journal=$1/{JOURNAL}${{2#"$1"}}
   [ -d "${{pdt_journal%/*}}" ] || mkdir -p -m 700 -- "${{pdt_journal%/*}}" || return
   [ ! -e "$pdt_journal" ] || rm -f -- "$pdt_journal"
 }}
 
-# note BASE DIR REASON: note why a run is told to end, never in the first line
+# note BASE DIR REASON: save the reason of a termination, never in the first line
 note() {{
   [ -d "$2" ] || return 0
   if find_status "$1" "$2"; then [ -z "$pdt_earlier" ] || pdt_found=$2/{STATUS}; fi
   printf '\\n{STOP_PREFIX.decode()}%s\\n' "$3" >>"$pdt_found"
 }}
 
-# strike SIGNAL PID START SUPERVISOR BOOT: signal a process and its whole group, if it lives
+# strike SIGNAL PID START SUPERVISOR BOOT: signal a process and its whole group, if it is alive
 strike() {{
   lives "$2" "$3" "$4" "$5" || return 0
-  if stat_of "$2" && [ "$pdt_start" != "$3" ]; then return 0; fi  # another process has its number
-  if kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null; then tell K; fi
+  if stat_of "$2" && [ "$pdt_start" != "$3" ]; then return 0; fi  # its process id was reused
+  if kill -s "$1" -- "-$2" 2>/dev/null || kill -s "$1" "$2" 2>/dev/null; then emit K; fi
 }}
 
-# fence PID START: have a helper that we have lost do nothing any more
+# fence PID START: kill a remote shell of a lost connection, so that it executes nothing any more
 fence() {{
   stat_of "$1" && [ "$pdt_start" = "$2" ] || return 0
   kill -s KILL -- "-$1" 2>/dev/null || kill -s KILL "$1"
@@ -191,61 +191,61 @@ fence() {{
   done
 }}
 
-# now: tell the time of the machine's clock
-now() {{ pdt_line=$(date '+%s') && tell "T$pdt_line"; }}
+# now: report the time of the machine's clock
+now() {{ pdt_line=$(date '+%s') && emit "T$pdt_line"; }}
 
-# clock FILE: write a file, and tell the time of that, and for how long we had been up by then
+# clock FILE: write a file, and report its modification time and the uptime at that time
 clock() {{
-  true >"$1" && read -r pdt_line _ </proc/uptime && tell "U$pdt_line" &&
-    pdt_line=$(stat -c '%Y %y' -- "$1") && tell "M$pdt_line"
+  true >"$1" && read -r pdt_line _ </proc/uptime && emit "U$pdt_line" &&
+    pdt_line=$(stat -c '%Y %y' -- "$1") && emit "M$pdt_line"
 }}
 
-# sizes FILE...: tell how long those are that exist
+# sizes FILE...: report the sizes of files, or "-" for missing ones
 sizes() {{
   for pdt_file; do
-    if ! [ -e "$pdt_file" ]; then tell Z-
-    elif [ -s "$pdt_file" ]; then pdt_line=$(stat -c '%s' -- "$pdt_file") && tell "Z$pdt_line"
-    else tell Z0
+    if ! [ -e "$pdt_file" ]; then emit Z-
+    elif [ -s "$pdt_file" ]; then pdt_line=$(stat -c '%s' -- "$pdt_file") && emit "Z$pdt_line"
+    else emit Z0
     fi
   done
 }}
 
-# begin BOOT-ID: tell who we are, and what is missing here
+# begin BOOT-ID: report the properties of the machine, and missing programs
 begin() {{
   IFS= read -r pdt_boot <"$1" || pdt_boot=
   for pdt_tool in chmod date env head id ls mkdir rm setsid sleep stat tail uname; do
-    command -v "$pdt_tool" >/dev/null || tell "X$pdt_tool"
+    command -v "$pdt_tool" >/dev/null || emit "X$pdt_tool"
   done
   pdt_setsid=$(command -v setsid) pdt_env=$(command -v env) pdt_detach= pdt_nofollow=
-  stat_of $$ || tell X/proc
+  stat_of $$ || emit X/proc
   if setsid -f true 2>/dev/null; then pdt_detach=-f; fi
   if dd if=/dev/null iflag=nofollow,nonblock count=0 2>/dev/null; then pdt_nofollow=1; fi
   pdt_machine=
   [ ! -r /etc/machine-id ] || IFS= read -r pdt_machine </etc/machine-id
   pdt_user=$(id -u)
-  tell "B$pdt_boot"
-  tell "P$$ $pdt_start"
-  tell "I$pdt_user"
-  tell "F$pdt_detach"
+  emit "B$pdt_boot"
+  emit "P$$ $pdt_start"
+  emit "I$pdt_user"
+  emit "F$pdt_detach"
   case $(command -v bash) in
-  /*) tell "H$(command -v bash)" ;;
+  /*) emit "H$(command -v bash)" ;;
   esac
-  tell "G$pdt_machine$(uname -n)"
+  emit "G$pdt_machine$(uname -n)"
 }}
 {FILE_FUNCTIONS}"""
-"""What every helper is taught when it begins."""
+"""The first input of every remote shell."""
 
 REPORTER = """\
 tail -c +{start} -F -- {ends} 2>/dev/null &
 while IFS= read -r line; do :; done
 kill $!
 """
-"""A helper that tells of the lines that are added to a file, until its own stdin ends."""
+"""A command that prints the lines appended to a file, until its own stdin ends."""
 
 
 def shell_join(*arguments: object) -> str:
-    """Give arguments as words of a shell command.
+    """Return arguments as quoted words of a shell command.
 
-    :param arguments: anything.
+    :param arguments: objects, converted with ``str``.
     """
     return " ".join(shlex.quote(str(argument)) for argument in arguments)

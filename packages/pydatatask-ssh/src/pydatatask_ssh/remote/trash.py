@@ -1,4 +1,4 @@
-"""What is removed from another machine: for whoever looks at once, in truth when there is time."""
+"""Removal of files on another machine: a fast rename first, the actual removal later."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = ["Trash", "remove_leftovers", "remove_tree"]
 log = logging.getLogger("pydatatask.proc_manager")
 
 _EMPTY_DELAY_SECONDS = 0.2
-"""Seconds that what was thrown away may wait for more."""
+"""The delay before the trash is emptied, so that several directories are removed together."""
 
 _MAX_REMOVALS = 50
 
 _RENAME_REFUSED = (asyncssh.SFTPFailure, asyncssh.SFTPPermissionDenied)
-"""How a server says that something cannot be renamed."""
+"""The errors of SFTP servers that refuse a rename."""
 
 
 class Trash:
-    """What was thrown away on a machine, and is yet to be removed.
+    """The directories on a machine that wait for their removal.
 
     :param remote: the machine.
     """
@@ -49,24 +49,24 @@ class Trash:
         self._emptying: asyncio.Task[None] | None = None
         self._later: asyncio.TimerHandle | None = None
         self._reported: set[str] = set()
-        """What cannot be removed, and was reported."""
+        """The directories that could not be removed and have been reported."""
 
     async def move_to_trash(
         self, path: str, bin_: str, *, more: bool = False, journal: str | None = None
     ) -> Leftover | None:
-        """Move something out of the way at once, and remove it when there is time.
+        """Rename a directory immediately, and remove it later in the background.
 
-        Nobody uses the name that it has then, so the removal may come late without any harm.
+        The new name is never used by other code, so the removal may be late without harm.
 
-        :param path: what to remove; it may be gone.
+        :param path: the directory to remove; it may not exist.
         :param bin_: the directory to move it to.
-        :param more: whether more will soon follow, so that all can be removed together.
-        :param journal: the status of a run, which goes first, so that it is never taken for that of
-            the next run directory of this name.
-        :return: where it is and why, if it cannot be moved there; None else.
+        :param more: whether more will follow soon, so that all can be removed together.
+        :param journal: the status file of a run, which is moved first, so that it is never mistaken
+            for that of the next run directory of this name.
+        :return: the current path and the reason if it cannot be moved there; otherwise None.
         """
         name = f"{bin_}/{secrets.token_hex(8)}"
-        # Sent first, and nothing waits for the answer.
+        # Sent first, without waiting for the answer.
         noting = asyncio.ensure_future(self._move_journal(journal, f"{name}+"))
         await asyncio.sleep(0)
         self._remote.cork.hold()
@@ -90,20 +90,20 @@ class Trash:
         return None
 
     async def _move_journal(self, journal: str | None, name: str) -> bool:
-        """Move the status of a run to the bin; return whether it is there now."""
+        """Move the status file of a run to the trash; return whether it is there now."""
         if journal is None:
             return False
         self._remote.cork.hold()
         try:
             await self._remote.sftp.posix_rename(journal, name)
-        except (asyncssh.SFTPNoSuchFile, *_RENAME_REFUSED):  # there may be no bin any more
+        except (asyncssh.SFTPNoSuchFile, *_RENAME_REFUSED):  # the trash may have been removed
             with contextlib.suppress(asyncssh.SFTPNoSuchFile):
                 await self._remote.sftp.remove(journal)
             return False
         return True
 
     async def _moved(self, path: str, name: str, bin_: str) -> bool:
-        """Move something to the bin, which is made if need be; return whether it was there."""
+        """Move a directory to the trash, creating that if necessary; return whether it existed."""
         remote = self._remote
         try:
             await remote.sftp.posix_rename(path, name)
@@ -115,7 +115,7 @@ class Trash:
         return True
 
     async def _leave(self, path: str, error: asyncssh.SFTPError) -> Leftover:
-        """Rename in its own folder what cannot be moved to another one, if that is possible."""
+        """Rename a directory that cannot be moved within its own folder, if possible."""
         point = await _mount_below(self._remote, path)
         reason = error.reason if point is None else _mounted(point)
         aside = leftover_name(path)
@@ -126,24 +126,24 @@ class Trash:
         return Leftover(aside, reason)
 
     async def sweep(self, bin_: str) -> None:
-        """Have removed what drivers before this one had no time to remove.
+        """Schedule the removal of directories that earlier drivers left in the trash.
 
-        :param bin_: the directory that they moved it to.
+        :param bin_: the directory that they were moved to.
         """
         with contextlib.suppress(asyncssh.SFTPNoSuchFile):
             names = await self._remote.sftp.listdir(bin_)
             self.names |= {f"{bin_}/{name}" for name in names if _is_plain(name)}
 
     def take_over(self, before: Trash) -> None:
-        """Go on with what was thrown away before the connection broke.
+        """Add the directories that were waiting for their removal when the connection broke.
 
-        :param before: what was thrown away.
+        :param before: the trash of that connection.
         """
         self.names |= before.names
         self._reported |= before._reported
 
     def empty(self) -> None:
-        """Remove, beside everything else, what was thrown away."""
+        """Remove the waiting directories in the background."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
@@ -163,23 +163,23 @@ class Trash:
                         self._remote, folder, [name.rpartition("/")[2] for name in names]
                     )
             except SSHConnectionError:
-                return  # the next connection goes on with it
+                return  # the next connection continues
             except ProcessManagerError as e:
                 left += [Leftover(name, str(e)) for name in names]
             self.names.difference_update(names)
         self._report([leftover for leftover in left if leftover.path not in self._reported])
 
     def _report(self, left: list[Leftover]) -> None:
-        """Warn of the first directories that cannot be removed.
+        """Log a warning about the first directories that cannot be removed.
 
-        The next connection finds all of them, and warns of them together.
+        The next connection finds all of them, and reports them together.
         """
         if not left:
             return
         log.log(
             logging.INFO if self._reported else logging.WARNING,
-            "%s: %d directories of jobs that are over cannot be removed, %s for one: %s. The next "
-            "connection tries again",
+            "%s: %d directories of completed jobs cannot be removed, for example %s: %s. The next "
+            "connection will retry",
             *(self._remote.host, len(left), *min(left)),
         )
         self._reported.update(leftover.path for leftover in left)
@@ -192,12 +192,12 @@ class Trash:
 
 
 async def remove_leftovers(remote: RemoteHost, folder: str, names: Iterable[str]) -> list[Leftover]:
-    """Remove directories of a folder with all in them, whatever their permissions.
+    """Remove directories in a folder with their contents, regardless of permissions.
 
     :param remote: the machine.
     :param folder: the folder.
-    :param names: the names of the directories, none of which needs to be escaped among mounts.
-    :return: those that cannot be removed, because something is mounted in them for instance.
+    :param names: the names of the directories; none may need escaping in the list of mounts.
+    :return: those that cannot be removed, for instance because something is mounted in them.
     """
     point = await _as_mount_point(remote, folder)
     if point is None or not names:
@@ -216,10 +216,10 @@ async def remove_leftovers(remote: RemoteHost, folder: str, names: Iterable[str]
 
 
 async def remove_tree(remote: RemoteHost, path: str) -> None:
-    """Remove a directory with all in it, whatever its permissions; succeed if it is gone.
+    """Remove a directory with its contents, regardless of permissions; succeed if it is missing.
 
     :param remote: the machine.
-    :param path: the directory. A link is removed itself.
+    :param path: the directory. If it is a link, the link is removed.
     :raises CommandError: if something is mounted in it, or it cannot be removed.
     """
     point = await _mount_below(remote, path)
@@ -232,19 +232,19 @@ async def remove_tree(remote: RemoteHost, path: str) -> None:
 
 
 async def _mount_below(remote: RemoteHost, path: str) -> str | None:
-    """Return, as it is listed, something that is mounted at or below a path; None if nothing is."""
+    """Return a mount point at or below a path, in escaped form, or None."""
     folder, _, name = path.rpartition("/")
     parent = await _as_mount_point(remote, folder or "/")
     if parent is None:
         return None
     point = f"{parent.rstrip('/')}/{_escaped(name)}"
-    lines = await remote.ask(f'points {shell_join(point)} && tell "M$pdt_points"')
+    lines = await remote.ask(f'points {shell_join(point)} && emit "M$pdt_points"')
     mounts = lines[0][1:].split()
     return mounts[0].rstrip("/") if mounts else None
 
 
 async def _as_mount_point(remote: RemoteHost, folder: str) -> str | None:
-    """Return a folder as it would be listed if it were a mount point; None if it is not there."""
+    """Return a path in the escaped form of the list of mounts; None if it does not exist."""
     try:
         return _escaped(str(await remote.sftp.realpath(folder)))
     except asyncssh.SFTPNoSuchFile:
@@ -261,4 +261,4 @@ def _is_plain(name: str) -> bool:
 
 def _mounted(point: str) -> str:
     where = unescape_mount_point(os.fsencode(point))
-    return f"a file system is mounted there, and is left as it is: {where!r}"
+    return f"a file system is mounted there, and was left as it is: {where!r}"

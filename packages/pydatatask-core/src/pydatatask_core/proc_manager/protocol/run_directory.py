@@ -33,11 +33,11 @@ The decision that a job runs
     (``O_EXCL``, ``noclobber`` in the shell), and becomes the script. A driver that must be certain
     that a directory without ``.begun`` never runs creates a directory of that name (:data:`BEGUN`).
     Only one of the two can succeed; both are atomic, need no space on a full disk, and leave a
-    result that shows which one succeeded, even if a process is killed at any time. If ``.begun`` is a
-    file, ``.status`` is complete, so they have to be read in this order. The working directory of a
-    late supervisor has been removed, so that it can create neither; or the supervisor finds a later
-    directory of the same name, which another driver created, and detects by ``.made-…`` that this
-    is not the one in its command.
+    result that shows which one succeeded, even if a process is killed at any time. If ``.begun`` is
+    a file, ``.status`` is complete, so they have to be read in this order. The working directory of
+    a late supervisor has been removed, so that it can create neither; or the supervisor finds a
+    later directory of the same name, which another driver created, and detects by ``.made-…`` that
+    this is not the one in its command.
 The order of operations
     The directory is created and filled; then the record of the job is written; then the supervisor
     is started. At the end, the results are stored, the record is removed, and the directory last.
