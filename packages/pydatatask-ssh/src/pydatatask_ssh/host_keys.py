@@ -22,7 +22,7 @@ def describe_host_key_problem(options: asyncssh.SSHClientConnectionOptions, name
     alias = host if port == _PORT else f"[{host}]:{port}"
     if _knows(options, host, port):
         return (
-            f"{name} presents a host key other than the known one: either the machine was "
+            f"{name} presents another host key than the known one: either the machine was "
             "reinstalled, or the connection is being intercepted. If you are certain that it was "
             f"reinstalled, remove the old key with `ssh-keygen -R '{alias}'` and accept the new one"
         )

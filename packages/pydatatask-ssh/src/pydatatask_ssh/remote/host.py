@@ -142,8 +142,8 @@ class RemoteHost:
                 self._shell_processes.append(rest)
         if missing:
             raise ProcessManagerError(
-                f"{self.host} cannot run processes, because it lacks {', '.join(missing)}; the "
-                "machine needs Linux with /proc, a POSIX shell, coreutils and setsid (of util-linux)"
+                f"{self.host} cannot run processes, because it lacks {', '.join(missing)}; it "
+                "needs Linux with /proc, a POSIX shell, coreutils and setsid (of util-linux)"
             )
 
     async def take_over(self, before: RemoteHost) -> None:
@@ -153,7 +153,7 @@ class RemoteHost:
         """
         if before.machine != self.machine:
             raise ProcessManagerError(
-                f"a different machine answers as {self.host} now, so the state of the jobs is "
+                f"another machine answers as {self.host} now, so the state of the jobs is "
                 "unknown; a process manager needs a name that always leads to the same machine"
             )
         if before.boot == self.boot:

@@ -178,7 +178,7 @@ class Trash:
             return
         log.log(
             logging.INFO if self._reported else logging.WARNING,
-            "%s: %d directories of completed jobs cannot be removed, for example %s: %s. The next "
+            "%s: %d directories of jobs that are over cannot be removed, for example %s: %s. The next "
             "connection will retry",
             *(self._remote.host, len(left), *min(left)),
         )
@@ -261,4 +261,4 @@ def _is_plain(name: str) -> bool:
 
 def _mounted(point: str) -> str:
     where = unescape_mount_point(os.fsencode(point))
-    return f"a file system is mounted there, and was left as it is: {where!r}"
+    return f"a file system is mounted there, and is left as it is: {where!r}"
