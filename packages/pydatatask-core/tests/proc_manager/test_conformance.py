@@ -1,4 +1,4 @@
-"""The contract of process managers, held against ours and against a minimal one."""
+"""The contract of process managers, tested on ours and on a minimal one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TestLocal(ProcessManagerContract):
 
 
 class TestLocalWithoutDescriptorsOfProcesses(TestLocal):
-    """Old kernels have none, and everybody runs out of them some time."""
+    """Old kernels do not have pidfds, and any process may run out of descriptors."""
 
     @pytest.fixture(autouse=True)
     def _no_descriptors(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +40,7 @@ class TestLocalWithoutDescriptorsOfProcesses(TestLocal):
 
 
 class TestPlain(ProcessManagerContract):
-    """What implements the documented methods alone works as well."""
+    """A manager that implements only the documented methods works as well."""
 
     restarts = False
 

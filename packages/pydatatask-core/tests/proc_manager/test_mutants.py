@@ -1,4 +1,4 @@
-"""The suite of process managers notices runs that hold output, or start scripts, wrongly."""
+"""The suite of process managers detects backends that archive output or start scripts wrongly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Unbroken(LocalBackend):
-    """As it should be."""
+    """The correct backend."""
 
 
 class Moving(LocalBackend):
@@ -98,7 +98,7 @@ LAWS = {
 
 
 async def judge(law: str, kind: type[LocalBackend], place: Path) -> None:
-    """Hold runs to a law."""
+    """Test a backend against a law."""
     manager = LocalLinuxManager("mutants", place)
     await manager.validate()
     manager._backend = kind(manager)

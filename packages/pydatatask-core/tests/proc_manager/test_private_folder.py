@@ -1,4 +1,4 @@
-"""The folders in which processes run: shared safely, private, and removed whatever is in them."""
+"""The folders in which processes run: safe to share, private, and removed with any contents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pydatatask_core import LocalLinuxManager
 from pydatatask_core.errors import ProcessManagerError
 
-ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs to give files to other users")
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="needs to change the owner of files")
 
 SOMEBODY = 12345
 
@@ -22,11 +22,13 @@ async def refused(root: Path, match: str) -> None:
 
 
 async def test_a_root_that_the_file_system_cannot_hold_is_refused() -> None:
-    await refused(Path("/proc/pydatatask"), r"could not make the folder '/proc/pydatatask/app-\d+'")
+    await refused(
+        Path("/proc/pydatatask"), r"could not create the folder '/proc/pydatatask/app-\d+'"
+    )
 
 
 @ROOT
-async def test_a_root_of_somebody_else_is_refused(tmp_path: Path) -> None:
+async def test_a_root_of_another_user_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     os.chmod(root, 0o1777)
@@ -35,15 +37,15 @@ async def test_a_root_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 
 @ROOT
-async def test_a_private_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+async def test_a_private_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     manager = LocalLinuxManager("app", tmp_path / "root")
     await manager.validate()
     os.chown(manager.basedir, SOMEBODY, SOMEBODY)
-    await refused(tmp_path / "root", "somebody else's")
+    await refused(tmp_path / "root", "belongs to another user")
 
 
 @ROOT
-async def test_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
+async def test_a_link_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     root = tmp_path / "root"
     root.symlink_to(tmp_path / "elsewhere")
@@ -51,32 +53,32 @@ async def test_a_link_of_somebody_else_is_refused(tmp_path: Path) -> None:
     await refused(root, "symbolic link")
 
 
-async def test_a_link_in_the_place_of_the_private_folder_is_refused(tmp_path: Path) -> None:
+async def test_a_link_in_place_of_the_private_folder_is_refused(tmp_path: Path) -> None:
     manager = LocalLinuxManager("app", tmp_path / "root")
     (tmp_path / "root").mkdir()
     (tmp_path / "victim").mkdir()
     manager.basedir.symlink_to(tmp_path / "victim")
-    await refused(tmp_path / "root", "no directory")
+    await refused(tmp_path / "root", "not a directory")
 
 
-async def test_a_root_that_others_may_empty_is_refused(tmp_path: Path) -> None:
+async def test_a_root_from_which_others_may_remove_files_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     os.chmod(root, 0o777)
     await refused(root, r"chmod \+t")
 
 
-async def test_a_file_in_the_place_of_the_root_is_refused(tmp_path: Path) -> None:
+async def test_a_file_in_place_of_the_root_is_refused(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("")
-    await refused(tmp_path / "root", "no directory")
+    await refused(tmp_path / "root", "not a directory")
 
 
-async def test_a_root_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+async def test_a_root_that_cannot_be_created_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    await refused(tmp_path / "file" / "root", "could not make the folder")
+    await refused(tmp_path / "file" / "root", "could not create the folder")
 
 
-async def test_the_root_is_shared_and_what_is_in_it_private(tmp_path: Path) -> None:
+async def test_the_root_is_shared_and_its_folders_are_private(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         manager = LocalLinuxManager("app", tmp_path / "root")
@@ -110,7 +112,7 @@ async def test_any_app_has_a_folder_of_its_own(tmp_path: Path, app: str) -> None
     assert manager.basedir != LocalLinuxManager("a_b", tmp_path / "root").basedir
 
 
-def test_an_app_needs_a_name() -> None:
+def test_an_empty_app_is_refused() -> None:
     with pytest.raises(ProcessManagerError, match="app"):
         LocalLinuxManager("")
 
@@ -118,6 +120,6 @@ def test_an_app_needs_a_name() -> None:
 async def test_a_proc_of_another_pid_namespace_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its numbers are other processes' here."""
+    """Its process ids identify other processes here."""
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    await refused(tmp_path / "root", "another pid namespace")
+    await refused(tmp_path / "root", "those of another one")

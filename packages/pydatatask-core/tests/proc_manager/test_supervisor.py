@@ -1,4 +1,4 @@
-"""The supervisor, what the process gets from it, and how both are known again."""
+"""The supervisor, the environment of its process, and how both are identified later."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FILES = [STATUS, BEGUN, STATUS]
 
 
 def supervise(shell: str, place: Path, *command: str) -> int:
-    """ProcessRun a supervisor in a shell as it is started elsewhere, by hand."""
+    """Run a supervisor in a shell with the arguments of a launch."""
     start = [shell, *(["sh"] if shell == "busybox" else [])]
     script = f'cd "$0" && exec 5<. && {" ".join(start)} -c "$SUPERVISOR" sh "$@"'
     ended = subprocess.run(
@@ -79,7 +79,7 @@ def test_any_shell_writes_the_status(tmp_path: Path, shell: str, script: str, co
 
 
 def keep(shell: str, orders: str) -> tuple[int, str]:
-    """Give orders to a kept supervisor; give its exit status and what it tells."""
+    """Send job commands to a kept supervisor; return its exit status and its reports."""
     start = [shell, *(["sh"] if shell == "busybox" else []), "-s"]
     ended = subprocess.run(
         ["/bin/sh", "-c", 'exec 3>&1 >/dev/null && "$@"', "sh", *start],
@@ -106,7 +106,7 @@ KEPT = ["exit 0", "exit 125", "kill -KILL -$$", "kill -HUP $PPID; kill -INT $PPI
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_any_shell_has_one_job_after_the_other(tmp_path: Path, shell: str) -> None:
+def test_a_supervisor_runs_one_job_after_another_in_any_shell(tmp_path: Path, shell: str) -> None:
     places = [made(tmp_path / f"it's {number}") for number in range(len(KEPT))]
     orders = [order_for(*it, stdout=f"{it[0]}/out") for it in zip(places, KEPT, strict=True)]
     assert keep(shell, "".join(orders)) == (0, "0\n" * len(KEPT))
@@ -119,10 +119,10 @@ def test_any_shell_has_one_job_after_the_other(tmp_path: Path, shell: str) -> No
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_any_shell_that_cannot_write_a_status_takes_no_other_job(
+def test_a_supervisor_that_cannot_write_a_status_exits_in_any_shell(
     tmp_path: Path, shell: str
 ) -> None:
-    """Whoever finds it alive, and no status, would wait for it for ever."""
+    """A driver that finds the supervisor alive, and no status, would wait forever."""
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
     for spoil in ("rm .status", "echo mine >.status", "rm .status; mkdir .status", 'rm -r "$PWD"'):
         orders = order_for(first, spoil) + order_for(second, "exit 0")
@@ -133,7 +133,9 @@ def test_any_shell_that_cannot_write_a_status_takes_no_other_job(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_any_shell_tells_that_a_stream_could_not_be_opened(tmp_path: Path, shell: str) -> None:
+def test_a_stream_that_cannot_be_opened_is_reported_in_any_shell(
+    tmp_path: Path, shell: str
+) -> None:
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
     orders = order_for(first, "echo >ran", stdout=str(tmp_path)) + order_for(second, "exit 0")
     code, told = keep(shell, orders)
@@ -143,7 +145,7 @@ def test_any_shell_tells_that_a_stream_could_not_be_opened(tmp_path: Path, shell
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_any_shell_tells_that_a_directory_is_not_the_one_that_was_meant(
+def test_a_directory_other_than_the_one_in_the_command_is_reported_in_any_shell(
     tmp_path: Path, shell: str
 ) -> None:
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
@@ -156,7 +158,7 @@ def test_any_shell_tells_that_a_directory_is_not_the_one_that_was_meant(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_any_shell_ends_with_a_job_that_was_revoked(tmp_path: Path, shell: str) -> None:
+def test_a_supervisor_exits_after_a_revoked_job_in_any_shell(tmp_path: Path, shell: str) -> None:
     first, second = made(tmp_path / "first"), made(tmp_path / "second")
     (first / BEGUN).mkdir()
     orders = order_for(first, "echo >ran") + order_for(second, "exit 0")
@@ -165,7 +167,7 @@ def test_any_shell_ends_with_a_job_that_was_revoked(tmp_path: Path, shell: str) 
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
+def test_a_revoked_script_does_not_run(tmp_path: Path, shell: str) -> None:
     (tmp_path / BEGUN).mkdir()
     assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
     assert parse_status((tmp_path / STATUS).read_bytes()) is None
@@ -173,7 +175,7 @@ def test_what_was_revoked_does_not_run(tmp_path: Path, shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_process_that_cannot_say_who_it_is_does_not_run(tmp_path: Path, shell: str) -> None:
+def test_a_process_that_cannot_write_its_identity_does_not_run(tmp_path: Path, shell: str) -> None:
     (tmp_path / STATUS).symlink_to("/dev/full")
     assert supervise(shell, tmp_path, "/bin/sh", "-c", "echo >ran") == NOT_BEGUN
     assert not (tmp_path / BEGUN).exists()
@@ -181,10 +183,10 @@ def test_a_process_that_cannot_say_who_it_is_does_not_run(tmp_path: Path, shell:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_process_that_is_not_its_supervisors_own_does_not_run(
+def test_a_process_whose_parent_is_not_its_supervisor_does_not_run(
     tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when that is killed before the process has said who it is: somebody adopts the process."""
+    """The supervisor may be killed before the process has written its identity."""
     adopted = SUPERVISOR.replace('pdt_run "$@"', '(pdt_run "$@"); exit $?')
     assert adopted != SUPERVISOR
     monkeypatch.setattr(f"{__name__}.SUPERVISOR", adopted)
@@ -193,13 +195,15 @@ def test_a_process_that_is_not_its_supervisors_own_does_not_run(
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_script_may_end_as_one_that_was_not_begun(tmp_path: Path, shell: str) -> None:
+def test_a_script_may_exit_with_the_status_of_one_that_has_not_begun(
+    tmp_path: Path, shell: str
+) -> None:
     assert supervise(shell, tmp_path, "/bin/sh", "-c", f"exit {NOT_BEGUN}") == 0
     assert parse_status((tmp_path / STATUS).read_bytes()) == NOT_BEGUN
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_supervisor_that_comes_late_does_nothing(tmp_path: Path, shell: str) -> None:
+def test_a_late_supervisor_does_nothing(tmp_path: Path, shell: str) -> None:
     place = tmp_path / "place"
     place.mkdir()
     gone = os.open(place, os.O_RDONLY)
@@ -222,8 +226,8 @@ def test_a_supervisor_that_comes_late_does_nothing(tmp_path: Path, shell: str) -
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["place"]
 
 
-async def test_the_process_gets_nothing_that_is_the_drivers_own(tmp_path: Path) -> None:
-    """Neither its open files, nor the signals that it ignores, nor its session."""
+async def test_a_process_inherits_nothing_of_the_driver(tmp_path: Path) -> None:
+    """It has other open files, ignored signals and session."""
     program = """
 import os, signal, sys
 sys.path[:] = eval(sys.argv[2])
@@ -257,15 +261,15 @@ print(os.getpgid(0), os.getsid(0))
     assert not {group, session} & set(drivers)
 
 
-def test_no_variable_of_the_process_is_the_supervisors(tmp_path: Path) -> None:
+def test_variables_of_the_supervisor_have_distinctive_names(tmp_path: Path) -> None:
     names = set(re.findall(r"(\w+)=|read -r (\w+)", SUPERVISOR + KEPT_SUPERVISOR))
-    own = {name for pair in names for name in pair if name} - {"IFS"}  # which `read` alone gets
+    own = {name for pair in names for name in pair if name} - {"IFS"}  # set for `read` only
     assert own
     assert all(name.startswith("pdt_") for name in own)
 
 
-async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> None:
-    """ETXTBSY: a script is not executed itself, so nobody may have it open for writing."""
+async def test_a_script_that_is_open_for_writing_runs(tmp_path: Path) -> None:
+    """The script itself is not executed, which would fail with ETXTBSY."""
     script = tmp_path / ".script"
     script.write_text("#!/bin/sh -e\nexit 3\n")
     with script.open("r+"):
@@ -294,7 +298,7 @@ async def test_nobody_who_waits_for_a_file_waits_for_a_job(tmp_path: Path) -> No
         (b"#!  /bin/bash \t -e -u  \nx", ["/bin/bash", "-e -u", "s"]),
     ],
 )
-def test_the_first_line_is_read_as_the_kernel_does(script: bytes, expected: list[str]) -> None:
+def test_the_first_line_is_parsed_as_by_the_kernel(script: bytes, expected: list[str]) -> None:
     assert command_line(script, "s", ["bash", "-e"]) == expected
 
 
@@ -310,7 +314,7 @@ def test_the_first_line_is_read_as_the_kernel_does(script: bytes, expected: list
         (b"     -1\n", None),
     ],
 )
-def test_a_status_is_there_or_it_is_not(text: bytes, status: int | None) -> None:
+def test_a_status_is_complete_or_absent(text: bytes, status: int | None) -> None:
     assert parse_status(text) == status
 
 
@@ -321,7 +325,7 @@ def test_a_status_is_reserved_once(tmp_path: Path) -> None:
         reserve_status(str(tmp_path / "rc"))
 
 
-def test_a_process_is_known_by_its_start() -> None:
+def test_a_process_is_identified_by_its_start_time() -> None:
     stat = Path(f"/proc/{os.getpid()}/stat").read_bytes()
     found = parse_identity(b"       \nboot\n" + stat)
     assert found is not None
@@ -347,16 +351,16 @@ def test_a_zombie_is_dead() -> None:
 
 
 @pytest.mark.parametrize("handle", ["", "1", "a.b-c-d", "1.2-x-y", "-", "1.-2-"])
-def test_what_is_no_handle_is_nobody(handle: str) -> None:
+def test_an_invalid_handle_has_no_identity(handle: str) -> None:
     assert Identity.parse(handle) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"\n\n\n", b" \nboot\n12 (sh) S 1 2", b"x\nb\n7 sh S\n"])
-def test_what_is_not_whole_is_nobody(text: bytes) -> None:
+def test_an_incomplete_status_has_no_identity(text: bytes) -> None:
     assert parse_identity(text) is None
 
 
-def test_names_of_processes_may_hold_anything() -> None:
+def test_names_of_processes_may_contain_any_characters() -> None:
     line = b"77 (a) b (c\x20) S 5 " + b" ".join(b"%d" % n for n in range(5, 50))
     found = parse_identity(b"       \nboot id\n" + line + b"\n")
     assert found == Identity(Process(77, 22), 5, Origin("boot id"))
@@ -368,7 +372,7 @@ def test_a_machine_without_boot_ids_has_one_boot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "A1", "..", ".", ".a", "a/b", "a%b", "\N{SNOWMAN}", "a b"])
-def test_names_of_directories_lead_back(name: str) -> None:
+def test_names_of_directories_can_be_converted_back(name: str) -> None:
     safe = safe_name(name)
     assert original_name(safe) == name
     assert "/" not in safe

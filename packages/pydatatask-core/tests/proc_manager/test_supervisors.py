@@ -1,4 +1,4 @@
-"""The supervisors that a driver keeps: one after the other, each has many jobs."""
+"""The supervisors of a driver, each of which runs one job after another."""
 
 from __future__ import annotations
 
@@ -32,41 +32,41 @@ if TYPE_CHECKING:
 
 
 TELL = "echo {{ job }} $PPID >>LOG"
-"""A script that tells who its supervisor is."""
+"""A script that writes the process id of its supervisor."""
 
 
 def told(lab: Lab) -> dict[str, int]:
-    """Give the supervisor of each job that has told."""
+    """Return the supervisor of each job that has written it."""
     return {job: int(pid) for job, pid in (line.split() for line in lab.lines())}
 
 
 def gone(process: int) -> bool:
-    """Determine whether there is no such process, not even one that nobody has waited for."""
+    """Return whether a process does not exist, not even as a zombie."""
     return not os.path.exists(f"/proc/{process}")
 
 
 async def two_managers(folder: Path) -> tuple[LocalLinuxManager, LocalLinuxManager]:
-    """Give those of two drivers, which know nothing of one another."""
+    """Return the managers of two drivers, which do not share any state."""
     manager, other = (LocalLinuxManager("lab", folder / "processes") for _ in range(2))
     await manager.validate()
     return manager, other
 
 
 async def supervisor_of(run: ProcessRun) -> int:
-    """Give the supervisor of a run that has begun."""
+    """Return the supervisor of a run that has begun."""
     identity = await asyncio.to_thread(read_identity, str(run.directory))
     assert identity is not None
     return identity.supervisor
 
 
 async def is_running(manager: LocalLinuxManager, run: ProcessRun) -> bool:
-    """Determine whether a run has begun, and is not known to be over."""
+    """Return whether a run has begun, and is not known to be over."""
     status = await manager.backend.inspect(run, fence=False)
     return status.state is ProcessState.RUNNING
 
 
 async def over(run: ProcessRun) -> None:
-    """Wait until the supervisor of this process is through with a run."""
+    """Wait until the supervisor of this process has finished with a run."""
 
     async def is_over() -> bool:
         return bool(run.supervised and run.supervised.is_over())
@@ -77,7 +77,7 @@ async def over(run: ProcessRun) -> None:
 def start_differently(
     monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], Awaitable[object]]
 ) -> None:
-    """Have something happen to the directory of the first job that is about to be started."""
+    """Change the directory of the next job right before its start."""
     start, done = LocalBackend.start, list[Path]()
 
     async def changed(self: LocalBackend, run: ProcessRun, spec: LaunchSpec) -> None:
@@ -89,7 +89,7 @@ def start_differently(
     monkeypatch.setattr(LocalBackend, "start", changed)
 
 
-async def test_one_supervisor_has_one_job_after_the_other(lab: Lab) -> None:
+async def test_one_supervisor_runs_one_job_after_another(lab: Lab) -> None:
     jobs = [f"job{number}" for number in range(6)]
     await lab.add(*jobs)
     lab.quota = ResourceManager(Resources.parse(1, 1))
@@ -99,7 +99,7 @@ async def test_one_supervisor_has_one_job_after_the_other(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_jobs_that_run_at_once_have_a_supervisor_each(lab: Lab) -> None:
+async def test_each_concurrent_job_has_its_own_supervisor(lab: Lab) -> None:
     jobs = ["a", "b", "c", "d"]
     await lab.add(*jobs)
     task = lab.task("WAIT; " + TELL)
@@ -111,7 +111,7 @@ async def test_jobs_that_run_at_once_have_a_supervisor_each(lab: Lab) -> None:
     assert len(set(told(lab).values())) == 4
 
 
-async def test_a_supervisor_that_is_killed_takes_the_status_of_one_job_along(lab: Lab) -> None:
+async def test_killing_a_supervisor_loses_the_status_of_one_job(lab: Lab) -> None:
     await lab.add("a", "b", "c")
     lab.quota = ResourceManager(Resources.parse(1, 1))
     await lab.run(lab.task("[ {{ job }} = b ] && kill -KILL $PPID; " + TELL))
@@ -122,7 +122,7 @@ async def test_a_supervisor_that_is_killed_takes_the_status_of_one_job_along(lab
     assert lab.empty()
 
 
-async def test_a_supervisor_that_is_killed_while_it_has_no_job_is_replaced(lab: Lab) -> None:
+async def test_an_idle_supervisor_that_was_killed_is_replaced(lab: Lab) -> None:
     task = lab.task(TELL)
     await lab.add("a")
     await lab.run(task)
@@ -133,13 +133,13 @@ async def test_a_supervisor_that_is_killed_while_it_has_no_job_is_replaced(lab: 
     assert told(lab).keys() == {"a", "b", "c", "d", "e", "f"}
     assert list(told(lab).values()).count(first) == 1
     assert all(record["success"] for record in (await lab.done.info_all()).values())
-    assert gone(first), "it was waited for"
+    assert gone(first), "it was not reaped"
 
 
-async def test_what_a_supervisor_is_told_once_it_was_killed_runs_all_the_same(
+async def test_a_job_assigned_to_a_supervisor_that_is_then_killed_runs_nevertheless(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It takes an order that it never reads: nobody but the directory tells that it was lost."""
+    """The supervisor never reads the command, and only the directory shows that it was lost."""
     task = lab.task(TELL)
     await lab.add("a")
     await lab.run(task)
@@ -158,7 +158,7 @@ async def test_what_a_supervisor_is_told_once_it_was_killed_runs_all_the_same(
     assert lab.empty()
 
 
-async def test_jobs_get_the_environment_that_the_driver_has_now(
+async def test_jobs_get_the_current_environment_of_the_driver(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lab.add("a")
@@ -167,13 +167,13 @@ async def test_jobs_get_the_environment_that_the_driver_has_now(
     monkeypatch.setitem(os.environb, b"ODD", b"\xff")
     await lab.run(task)
     monkeypatch.setenv("CHANGING", "after")
-    for _ in range(2):  # the second one by the supervisor that has had the first
+    for _ in range(2):  # the second one on the same supervisor
         await lab.done.delete("a")
         await lab.run(task)
     assert lab.log.read_bytes() == b"before|\xff|unset\n" + 2 * b"after|\xff|unset\n"
 
 
-def test_a_manager_serves_one_loop_after_the_other(tmp_path: Path) -> None:
+def test_a_manager_serves_one_loop_after_another(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     task: Any = None
 
@@ -186,10 +186,10 @@ def test_a_manager_serves_one_loop_after_the_other(tmp_path: Path) -> None:
         asyncio.run(lab.add(job))
         asyncio.run(run())
     assert told(lab).keys() == {"a", "b"}
-    assert gone(told(lab)["a"]), "its loop is closed"
+    assert gone(told(lab)["a"]), "its loop is closed, and it is still alive"
 
 
-def test_a_manager_serves_two_loops_at_once(tmp_path: Path) -> None:
+def test_a_manager_serves_two_loops_at_the_same_time(tmp_path: Path) -> None:
     manager = LocalLinuxManager("lab", tmp_path / "processes")
     both = threading.Barrier(2, timeout=50)
     labs = [Lab(tmp_path / name) for name in ("one", "two")]
@@ -212,7 +212,7 @@ def test_a_manager_serves_two_loops_at_once(tmp_path: Path) -> None:
     assert [told(lab).keys() for lab in labs] == [{"a", "b"}] * 2
 
 
-async def test_a_loop_of_another_thread_may_begin_while_those_that_are_closed_are_forgotten(
+async def test_a_loop_of_another_thread_may_start_while_closed_loops_are_removed(
     tmp_path: Path,
 ) -> None:
     manager = LocalLinuxManager("lab", tmp_path)
@@ -228,7 +228,7 @@ async def test_a_loop_of_another_thread_may_begin_while_those_that_are_closed_ar
     assert list(kept) == ["another", asyncio.get_running_loop()]
 
 
-def test_supervisors_end_with_their_driver_and_their_jobs_do_not(tmp_path: Path) -> None:
+def test_supervisors_exit_with_their_driver_and_their_jobs_continue(tmp_path: Path) -> None:
     program = """
 import asyncio, os, sys
 sys.path[:] = eval(sys.argv[2])
@@ -266,8 +266,8 @@ asyncio.run(main())
     assert lab.empty()
 
 
-async def test_a_job_gets_nothing_that_is_its_supervisors_own(lab: Lab) -> None:
-    """Neither its connection, nor the signals that it waits for, nor its session or group."""
+async def test_a_job_inherits_nothing_of_its_supervisor(lab: Lab) -> None:
+    """It has other open files, signal handlers, session and process group."""
     lab.quota = ResourceManager(Resources.parse(1, 1))
     await lab.add("a", "b")
     script = "ls /proc/self/fd; grep SigIgn /proc/self/status; grep SigCgt /proc/$$/status; "
@@ -282,7 +282,7 @@ async def test_a_job_gets_nothing_that_is_its_supervisors_own(lab: Lab) -> None:
         assert group == session == process
 
 
-async def test_all_who_watch_a_job_are_told_of_its_end(tmp_path: Path) -> None:
+async def test_all_watchers_of_a_job_are_notified_of_its_exit(tmp_path: Path) -> None:
     """T2: two pipelines of one process may share a manager."""
     manager, _ = await two_managers(tmp_path)
     run, *others = (ProcessRun(manager.basedir / "a", "host") for _ in range(3))
@@ -302,7 +302,9 @@ async def test_all_who_watch_a_job_are_told_of_its_end(tmp_path: Path) -> None:
     assert told == [0, 2]
 
 
-async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_idle_supervisors_is_limited(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(supervisors, "MOST_IDLE", 2)
     jobs = [f"job{number}" for number in range(6)]
     await lab.add(*jobs)
@@ -317,7 +319,7 @@ async def test_few_are_kept_without_a_job(lab: Lab, monkeypatch: pytest.MonkeyPa
     assert sum(not gone(process) for process in told(lab).values()) == 2
 
 
-async def test_where_descriptors_are_few_jobs_run_and_are_asked_for(
+async def test_jobs_run_and_are_polled_if_descriptors_are_scarce(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisors, "most_heard", lambda: 2)
@@ -335,16 +337,16 @@ async def test_where_descriptors_are_few_jobs_run_and_are_asked_for(
     assert told(lab).keys() == set(jobs)
     assert {record["attempt"] for record in (await lab.done.info_all()).values()} == {1}
     left = sum(not gone(process) for process in told(lab).values())
-    assert left in (1, 2), "those that are heard, unless one of them was killed"
+    assert left in (1, 2), "the monitored ones, unless one of them was killed"
     assert lab.empty()
 
 
-async def test_they_end_with_their_manager(lab: Lab) -> None:
+async def test_supervisors_exit_when_their_manager_is_collected(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task(TELL))
     process = told(lab)["a"]
     assert not gone(process)
-    del lab.manager, lab.quota  # which has its users registered
+    del lab.manager, lab.quota  # the resource manager refers to its users
 
     async def collected() -> bool:
         gc.collect()
@@ -353,7 +355,7 @@ async def test_they_end_with_their_manager(lab: Lab) -> None:
     await until(collected)
 
 
-async def test_a_job_whose_directory_vanishes_before_its_start_runs_after_all(
+async def test_a_job_whose_directory_is_removed_before_its_start_is_launched_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def vanish(place: Path) -> None:
@@ -367,10 +369,10 @@ async def test_a_job_whose_directory_vanishes_before_its_start_runs_after_all(
     assert lab.empty()
 
 
-async def test_a_supervisor_that_comes_late_leaves_the_next_directory_of_that_name_alone(
+async def test_a_late_supervisor_does_not_touch_the_next_directory_of_that_name(
     tmp_path: Path,
 ) -> None:
-    """T1: it was told of another one, which the next driver has removed."""
+    """T1: the next driver has removed the directory in its command."""
     log = tmp_path / "log"
     manager, other = await two_managers(tmp_path)
     plans = [LaunchSpec(f"echo {name} >>{log}".encode(), {}) for name in ("first", "late", "next")]
@@ -394,10 +396,10 @@ async def test_a_supervisor_that_comes_late_leaves_the_next_directory_of_that_na
     assert log.read_text() == "first\nnext\n"
 
 
-async def test_an_end_that_a_supervisor_of_another_driver_has_yet_to_write_is_looked_for(
+async def test_a_status_that_a_supervisor_of_another_driver_writes_late_is_awaited(
     tmp_path: Path,
 ) -> None:
-    """P3: that supervisor does not end with the job."""
+    """P3: the supervisor does not exit with the job, so its exit cannot be awaited."""
     manager, other = await two_managers(tmp_path)
     run, found = (ProcessRun(manager.basedir / "a", "host") for _ in range(2))
     await manager.backend.create(
@@ -420,7 +422,7 @@ async def test_an_end_that_a_supervisor_of_another_driver_has_yet_to_write_is_lo
     assert (await other.backend.inspect(found)).return_code == 0
 
 
-async def test_a_job_whose_output_cannot_be_opened_does_not_run_and_is_started_again(
+async def test_a_job_whose_output_cannot_be_opened_is_not_run_and_launched_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def obstruct(place: Path) -> None:
@@ -435,7 +437,7 @@ async def test_a_job_whose_output_cannot_be_opened_does_not_run_and_is_started_a
 
 
 async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
-    """A fork has its own copies of all objects, and shares what the event loop waits by."""
+    """A fork has its own copies of all objects, and shares the selector of the event loop."""
     await lab.add("a", "b")
     task = lab.task("WAIT; " + TELL)
     async with lab.pipeline(task) as pipeline:
@@ -453,10 +455,10 @@ async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
     assert all(record["success"] for record in (await lab.done.info_all()).values())
 
 
-async def test_a_fork_that_lives_on_does_not_hide_the_end_of_a_supervisor(
+async def test_a_surviving_fork_does_not_hide_the_exit_of_a_supervisor(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """T2: as a worker of a process pool may, which is forked while a supervisor is started."""
+    """T2: the fork may be a worker of a process pool, forked while a supervisor is started."""
     children = list[int]()
 
     def fork_and_spawn(environ: Any, connection: int) -> int:
@@ -478,7 +480,7 @@ async def test_a_fork_that_lives_on_does_not_hide_the_end_of_a_supervisor(
     assert "supervisor was killed" in (await lab.done.info("a"))["reason"]
 
 
-async def test_where_descriptors_are_short_jobs_run_as_soon_as_they_are_not(
+async def test_jobs_run_once_descriptors_are_available_again(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, times = socket.socketpair, list[int]()

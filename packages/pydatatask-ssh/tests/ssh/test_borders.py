@@ -151,7 +151,7 @@ async def test_an_output_that_its_user_may_not_read_fails_its_job(
         script = f"head -c {size} /dev/zero; chmod 0 .stdout"
         await lab.run(lab.task(script, stdout=lab.out))
         record = await lab.done.info("a")
-        assert f"{REFUSED} (its permissions forbid to read it)" in record["reason"]
+        assert f"{REFUSED} (its permissions deny reading it)" in record["reason"]
         await lab.done.delete("a")
     assert await lab.out.keys() == set()
 

@@ -230,8 +230,8 @@ async def test_a_server_without_sftp_is_told_what_it_lacks(
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        (("", lambda: None), "has to be a name"),
-        (("app", object()), "has to be a callable"),
+        (("", lambda: None), "must be a non-empty string"),
+        (("app", object()), "must be a callable"),
         (("app", lambda: None, "relative"), "absolute path"),
         (("app", lambda: None, "/tmp/a\nb"), "absolute path"),
     ],
@@ -242,7 +242,7 @@ def test_what_makes_no_manager_is_refused(arguments: Any, match: str) -> None:
 
 
 def test_what_makes_no_connection_is_refused() -> None:
-    with pytest.raises(ProcessManagerError, match=re.escape("has to be a name, not 5")):
+    with pytest.raises(ProcessManagerError, match=re.escape("must be a non-empty string, not 5")):
         SSHConnection(5)  # type: ignore[arg-type] # which is the mistake
 
 

@@ -198,7 +198,7 @@ async def test_another_shell_can_be_chosen(sshd: SSHServer, tmp_path: Path, of: 
             lab, "false | cat; false; echo reached", **(options if of == "task" else {})
         )
         assert record["success"] is True
-    with pytest.raises(ProcessManagerError, match="shell has to be a command line"):
+    with pytest.raises(ProcessManagerError, match="shell must be a command line"):
         SSHLinuxManager("app", lambda: connection, shell="")
 
 

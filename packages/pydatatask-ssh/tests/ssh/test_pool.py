@@ -117,7 +117,7 @@ async def test_a_machine_that_does_not_answer_is_left_out(
         machines.lab.go.touch()
         await machines.lab.run(machines.task)
         await well_ended(machines.lab)
-    assert f"{name_of(servers[0])} is left out for now" in caplog.text
+    assert f"{name_of(servers[0])} does not answer and gets no jobs for now" in caplog.text
 
 
 async def test_no_machine_that_answers_is_an_error_when_the_pipeline_opens(
@@ -198,7 +198,7 @@ async def test_a_job_that_fits_nowhere_is_an_error_when_the_pipeline_opens(
 
 async def test_machines_have_names_of_their_own(sshd: SSHServer, tmp_path: Path) -> None:
     async with Machines(tmp_path, sshd, sshd) as machines:
-        with pytest.raises(ProcessManagerError, match="names of their own"):
+        with pytest.raises(ProcessManagerError, match="must have distinct names"):
             await machines.lab.run(machines.task)
 
 

@@ -166,7 +166,7 @@ async def test_where_every_name_is_taken_the_error_names_them_all(
     for place in (default, by_number(default), tmp_path / "home"):
         assert str(place) in str(error.value)
     assert f"belongs to user {NEIGHBOUR}" in str(error.value)
-    assert "as `local_path`" in str(error.value)
+    assert "Set `local_path`" in str(error.value)
 
     monkeypatch.setattr(root_folder, "state_folder", lambda name: None)
     with pytest.raises(ProcessManagerError, match="there is no safe folder"):

@@ -235,7 +235,7 @@ async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_t
         for _ in range(3):
             await pipeline.update()
         assert task.running == {"a"}
-        with pytest.raises(ProcessManagerError, match="from where alone it can be ended"):
+        with pytest.raises(ProcessManagerError, match="can only be terminated from there"):
             await task.backend.terminate(task.new_run("a"), "killed", force=True)
         assert not await lab.done.contains("a")
         told = [r.getMessage() for r in caplog.records if "is left alone" in r.getMessage()]

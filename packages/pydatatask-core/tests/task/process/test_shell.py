@@ -102,9 +102,9 @@ async def test_a_first_line_is_obeyed_as_it_is_written(lab: Lab) -> None:
 
 @pytest.mark.parametrize("shell", ["", "  ", 5, b"sh", ["sh"], "sh 'x", "''", "sh\0"])
 def test_a_shell_that_is_no_command_line_is_refused(lab: Lab, shell: Any) -> None:
-    with pytest.raises(TaskConfigurationError, match="task: shell has to be a command line"):
+    with pytest.raises(TaskConfigurationError, match="task: shell must be a command line"):
         lab.task("true", shell=shell)
-    with pytest.raises(ProcessManagerError, match="shell has to be a command line"):
+    with pytest.raises(ProcessManagerError, match="shell must be a command line"):
         LocalLinuxManager("lab", lab.root, shell=shell)
 
 

@@ -241,7 +241,7 @@ async def test_a_full_disk_is_an_error_that_passes(lab: Lab) -> None:
         ballast = root / "ballast"
         with pytest.raises(OSError, match="No space left"):
             ballast.write_bytes(b"x" * 2**17)
-        with pytest.raises(ProcessManagerError, match=r"make the run directory .*No space left"):
+        with pytest.raises(ProcessManagerError, match=r"create the run directory .*No space left"):
             await task.launch("a")
         assert not task.running
         assert await lab.pids.keys() == set()

@@ -178,8 +178,8 @@ class Trash:
             return
         log.log(
             logging.INFO if self._reported else logging.WARNING,
-            "%s: %d directories of jobs that are over cannot be removed, for example %s: %s. The next "
-            "connection will retry",
+            "%s: %d directories of jobs that are over cannot be removed, for example %s: %s. The "
+            "next connection will retry",
             *(self._remote.host, len(left), *min(left)),
         )
         self._reported.update(leftover.path for leftover in left)
