@@ -436,7 +436,7 @@ async def test_a_job_whose_output_cannot_be_opened_is_not_run_and_launched_again
     assert lab.empty()
 
 
-async def test_a_fork_takes_nothing_from_the_driver(lab: Lab) -> None:
+async def test_a_fork_does_not_interfere_with_the_driver(lab: Lab) -> None:
     """A fork has its own copies of all objects, and shares the selector of the event loop."""
     await lab.add("a", "b")
     task = lab.task("WAIT; " + TELL)

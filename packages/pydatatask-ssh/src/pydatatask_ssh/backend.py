@@ -333,7 +333,7 @@ async def _names_in(remote: RemoteHost, folder: str) -> list[str]:
 async def _add_outputs(
     remote: RemoteHost, run: ProcessRun, status: ProcessStatus, lines: list[str]
 ) -> None:
-    """Add to a status the outputs of a run that is over, or why one of them cannot be read."""
+    """Add to a status the outputs of a finished run, or why one of them cannot be read."""
     with parsing("outputs", lines):
         contents = parse_outputs(lines, remote.user)
     for name, it in contents.items():

@@ -190,7 +190,7 @@ class ProcessBackend:
         """Return the status of a run.
 
         :param run: the run.
-        :param outputs: the streams to read if the run is over.
+        :param outputs: the streams to read if the run has ended.
         :param fence: whether to guarantee that a script not started by now never will be.
         :raises ProcessManagerError: if the status cannot be determined now.
         """
@@ -240,7 +240,7 @@ class ProcessBackend:
         return Output(size, data if size <= MAX_INLINE_BYTES else None, data[-TAIL_BYTES:])
 
     async def open_output(self, run: ProcessRun, name: str) -> AReadStream:
-        """Open a stream of a run that is over.
+        """Open a stream of a finished run.
 
         :param run: the run.
         :param name: the name of the stream.
@@ -273,7 +273,7 @@ class ProcessBackend:
         return True
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
-        """Remove the directory of a run that is over; succeed if it does not exist.
+        """Remove the directory of a finished run; succeed if it does not exist.
 
         :param run: the run.
         :return: the directory that remains and the reason, if it cannot be removed.
@@ -304,7 +304,7 @@ class ProcessBackend:
         return []
 
     async def read_tail(self, run: ProcessRun, name: str, length: int) -> bytes:
-        """Read the end of a stream of a run that is over.
+        """Read the end of a stream of a finished run.
 
         :param run: the run.
         :param name: the name of the stream.
@@ -317,7 +317,7 @@ class ProcessBackend:
         return data
 
     async def archive(self, run: ProcessRun, names: Collection[str], folder: Path) -> None:
-        """Save streams of a run that is over to another directory, where its removal spares them.
+        """Save streams of a finished run to another directory, where its removal spares them.
 
         This may be repeated; existing files are replaced. The streams of the run remain.
 

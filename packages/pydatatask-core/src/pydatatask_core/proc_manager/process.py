@@ -89,9 +89,9 @@ class ProcessRun:
     directory_token: str | None = None
     """The name of a file that distinguishes the directory from a later one of the same name."""
     held: Path | None = None
-    """The directory that may hold hard links to the streams of this run."""
+    """The archive directory, which may contain hard links to the streams of this run."""
     is_held: bool = False
-    """True if this is a directory of held streams, hard links to which a run may have as well."""
+    """True if this is an archive directory, whose streams may have a second link in a run directory."""
     entry: Entry | None = None
     """The journal entry of the run, if this process wrote it."""
     created: bool = False
@@ -103,7 +103,7 @@ class ProcessRun:
     stop_reason: str | None = None
     """The reason why the run was terminated, if only this process knows it."""
     has_started: bool | None = None
-    """Whether the script was started, if known although the directory may not show it."""
+    """Whether the script was started, if this process knows; the directory may not show it."""
     release_host: Callable[[], object] | None = None
     """Releases the resources reserved on the host, if several hosts share the jobs."""
     unconfirmed_since: float | None = None

@@ -131,7 +131,7 @@ def file_problem(name: str, why: str) -> str:
 def twin_of(run: ProcessRun) -> str:
     """Return the directory that may contain links to the same streams.
 
-    :param run: a run, or a directory of held output, which is treated as one.
+    :param run: a run, or an archive directory, which is treated as one.
     """
     if run.held is not None:
         return str(run.held)
@@ -142,7 +142,7 @@ def twin_of(run: ProcessRun) -> str:
 def max_links(run: ProcessRun, *, pinned: bool, has_twin: bool) -> int:
     """Return the maximum number of hard links of a stream.
 
-    :param run: its run, or a directory of held output. A held stream may have a second link in the
+    :param run: its run, or an archive directory. An archived stream may have a second link in the
         run directory, which may be in the trash by now.
     :param pinned: whether a temporary link was created.
     :param has_twin: whether the directory of :func:`twin_of` contains the same file.

@@ -215,7 +215,7 @@ class LocalBackend(ProcessBackend):
             return LocalReadStream(path, self._open(run, name))
 
     def _open(self, run: ProcessRun, name: str) -> int:
-        """Open a stream of a run, or a held one, which has two links while the run exists."""
+        """Open a stream of a run, or an archived one, which has two links while the run exists."""
         other = None if run.held is None else str(run.held / name)
         with OpenRun.opened(str(run.directory)) as place:
             return place.require().open(name, max_links=2 if run.is_held else 1, other_link=other)

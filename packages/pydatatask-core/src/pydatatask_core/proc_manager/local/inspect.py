@@ -217,7 +217,7 @@ def read_outputs(
     note_path: Path | None,
     held: Path | None,
 ) -> None:
-    """Add to a status the contents of the directory of a run that is over.
+    """Add to a status the contents of the directory of a finished run.
 
     A stream that was replaced by something else is left out and becomes the ``problem``.
 
@@ -225,7 +225,7 @@ def read_outputs(
     :param status: the status.
     :param outputs: the streams to read.
     :param note_path: the file of the note, if any.
-    :param held: the directory that may hold further links to the streams.
+    :param held: the archive directory, which may contain further links to the streams.
     """
     for name in outputs:
         try:
