@@ -94,7 +94,7 @@ async def test_what_is_mounted_in_a_run_directory_stays(
         assert (left / name / "file").exists()
     (warning,) = warnings(caplog)
     assert "1 directories of jobs that are over cannot be removed" in warning
-    assert f"{left} for one: a file system is mounted there" in warning
+    assert f"for example {left}: a file system is mounted there" in warning
     assert repr(str(left / name)) in warning
 
 

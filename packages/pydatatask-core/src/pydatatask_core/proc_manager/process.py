@@ -91,7 +91,7 @@ class ProcessRun:
     held: Path | None = None
     """The archive directory, which may contain hard links to the streams of this run."""
     is_held: bool = False
-    """True if this is an archive directory, whose streams may have a second link in a run directory."""
+    """True for an archive directory, whose streams may have a second link in a run directory."""
     entry: Entry | None = None
     """The journal entry of the run, if this process wrote it."""
     created: bool = False
