@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class WatchedSSHManager(SSHLinuxManager):
-    """A manager whose runs tell somebody of everything that they do."""
+    """A manager whose backend reports each of its operations."""
 
     passage: Passage
 
@@ -34,7 +34,7 @@ class WatchedSSHManager(SSHLinuxManager):
 def manager(
     world: World, passage: Passage, login: dict[str, Any]
 ) -> tuple[Callable[[], SSHLinuxManager], Session]:
-    """Give a manager over a connection that is made again when it breaks."""
+    """Return a manager over a connection that reconnects when it breaks."""
     session = Session()
 
     @session.resource
