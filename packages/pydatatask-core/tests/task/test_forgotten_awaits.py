@@ -183,7 +183,9 @@ async def test_a_stream_that_was_discarded_or_closed_late_is_not_a_failure(make:
     assert await blobs.keys() == {"a"}
 
 
-async def test_file_repositories_and_views_are_named_in_the_error_too(make: Any, tmp_path: Path) -> None:
+async def test_file_repositories_and_views_are_named_in_the_error_too(
+    make: Any, tmp_path: Path
+) -> None:
     names = InProcessMetadataRepository({"a": "b"})
     kinds: dict[str, Any] = {
         "files": YamlMetadataFileRepository(tmp_path / "files"),
@@ -198,7 +200,9 @@ async def test_file_repositories_and_views_are_named_in_the_error_too(make: Any,
         assert f"`{name}.dump('a')` was called but never awaited" in text
 
 
-async def test_a_repository_that_is_not_a_link_is_named_by_its_own_name(make: Any, tmp_path: Path) -> None:
+async def test_a_repository_that_is_not_a_link_is_named_by_its_own_name(
+    make: Any, tmp_path: Path
+) -> None:
     elsewhere = FileRepository(tmp_path)
 
     async def body(job: str) -> None:

@@ -380,7 +380,9 @@ async def test_on_a_shared_file_system_an_output_may_become_visible_later(
 
     async def body(job: str) -> None:
         others.append(job)
-        if job == "z":  # the other jobs run while `a` waits, although only one job may run at a time
+        if (
+            job == "z"
+        ):  # the other jobs run while `a` waits, although only one job may run at a time
             for path in (out.fullpath("z"), out.fullpath("a")):
                 await asyncio.to_thread(path.write_text, "1")
 

@@ -106,7 +106,9 @@ def draw(dice: random.Random, name: str, canaries: Canaries) -> Case:
         kind, file = dice.choice(kinds), dice.choice(FILES)
         acts.append(f"rm -rf {file}; {_REPLACE[kind]}".replace("{file}", file))
         texts.append(f"{file} {kind}")
-    if not acts or dice.random() < SHARE_OF_DIRECTORIES:  # last, because the working directory changes
+    if (
+        not acts or dice.random() < SHARE_OF_DIRECTORIES
+    ):  # last, because the working directory changes
         kind = dice.choice(list(_DIRECTORY))
         acts.append(_DIRECTORY[kind])
         texts.append(f"directory {kind}")

@@ -292,9 +292,7 @@ async def test_a_job_of_an_earlier_release_is_found_and_can_be_terminated(
         assert not _lives(lab.lines()[0])
 
 
-async def test_an_old_journal_is_not_used_for_the_next_run(
-    sshd: SSHServer, tmp_path: Path
-) -> None:
+async def test_an_old_journal_is_not_used_for_the_next_run(sshd: SSHServer, tmp_path: Path) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("echo $$ >>LOG")

@@ -77,7 +77,5 @@ def test_the_run_is_found_for_any_content_of_the_exit_event(
         (["M1000 2001-01-01 00:00:00.75 +0000", "Unobody knows"], None),
     ],
 )
-def test_an_unreadable_clock_is_ignored(
-    lines: Sequence[str], up_since: float | None
-) -> None:
+def test_an_unreadable_clock_is_ignored(lines: Sequence[str], up_since: float | None) -> None:
     assert parse_clock(lines) == up_since

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 JOBS = ("a", "b", "c")
 
 
-async def test_processes_continue_when_the_connection_is_cut(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_processes_continue_when_the_connection_is_cut(
+    sshd: SSHServer, tmp_path: Path
+) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         async with driven(lab, *JOBS):
@@ -196,7 +198,9 @@ async def test_another_machine_under_the_same_name_is_left_alone(
         await well_ended(lab, "a")
 
 
-async def test_an_unreachable_machine_is_named_in_the_error(new_sshd: Callable[..., SSHServer]) -> None:
+async def test_an_unreachable_machine_is_named_in_the_error(
+    new_sshd: Callable[..., SSHServer],
+) -> None:
     server = new_sshd()
     server.server.kill()
     with pytest.raises(SSHConnectionError, match=f"127.0.0.1:{server.port} does not answer"):

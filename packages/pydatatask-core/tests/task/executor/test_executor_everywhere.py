@@ -262,7 +262,9 @@ async def test_dask_cancels_jobs_that_may_have_started_without_recording_a_failu
 
 
 @dask
-async def test_cancelling_a_job_that_dask_has_started_is_recorded(tmp_path: Path, executor: Any) -> None:
+async def test_cancelling_a_job_that_dask_has_started_is_recorded(
+    tmp_path: Path, executor: Any
+) -> None:
     stage = in_files(tmp_path, executor, bodies.hold)
     gate = Gate(tmp_path, "a")
     await stage.feed("a")

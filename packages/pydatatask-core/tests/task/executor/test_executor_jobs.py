@@ -216,7 +216,9 @@ async def test_a_job_whose_record_cannot_be_written_is_not_run_again(threads: Co
 # -- limits --------------------------------------------------------------------------------------
 
 
-async def test_the_executor_never_has_more_jobs_than_the_concurrency_limit(threads: Counting) -> None:
+async def test_the_executor_never_has_more_jobs_than_the_concurrency_limit(
+    threads: Counting,
+) -> None:
     stage = in_memory(threads, bodies.copy, concurrency=2)
     await stage.feed(*(f"a{n}" for n in range(100)))
 

@@ -127,7 +127,9 @@ async def test_a_missing_output_is_retried_like_any_other_failure(
         assert (await stage.done.info("a"))["success"] is True
 
 
-async def test_a_missing_output_is_a_failure_in_synchronous_mode(threads: ThreadPoolExecutor) -> None:
+async def test_a_missing_output_is_a_failure_in_synchronous_mode(
+    threads: ThreadPoolExecutor,
+) -> None:
     stage = stage_of(threads, nothing, Remote(), retries=Retries(1, delay=0.01))
     async with stage.pipeline() as pipeline:
         pipeline.settings(synchronous=True)

@@ -94,7 +94,9 @@ async def test_a_function_that_is_no_longer_importable_is_rejected(
     assert "it is not found there (module 'executor_bodies' has no attribute 'copy')" in told
 
 
-async def test_a_partial_with_an_unpicklable_argument_is_rejected(tmp_path: Path, pool: Any) -> None:
+async def test_a_partial_with_an_unpicklable_argument_is_rejected(
+    tmp_path: Path, pool: Any
+) -> None:
     stage = in_files(tmp_path, pool, functools.partial(bodies.everything, more=lambda: 1))
 
     told = await refusal(stage)
@@ -103,7 +105,9 @@ async def test_a_partial_with_an_unpicklable_argument_is_rejected(tmp_path: Path
     assert "it does not pickle" in told
 
 
-async def test_an_in_memory_repository_is_rejected_and_its_link_named(tmp_path: Path, pool: Any) -> None:
+async def test_an_in_memory_repository_is_rejected_and_its_link_named(
+    tmp_path: Path, pool: Any
+) -> None:
     told = await refusal(in_memory(pool, bodies.copy))
 
     assert told.startswith("the link 'inp' of work, InProcessMetadataRepository(<0 jobs>), ")
@@ -159,9 +163,7 @@ async def test_a_repository_whose_copy_would_hold_other_data_is_rejected(
     assert "does not say where its data lives (its `identity` is None)" in told
 
 
-async def test_the_live_repository_is_rejected_as_a_parameter(
-    tmp_path: Path, pool: Any
-) -> None:
+async def test_the_live_repository_is_rejected_as_a_parameter(tmp_path: Path, pool: Any) -> None:
     told = await refusal(in_files(tmp_path, pool, bodies.with_live))
 
     assert "the link 'live' of work" in told

@@ -189,7 +189,9 @@ async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothin
         with pytest.raises(ValueError, match="mode"):
             await blobs.open("text", "x")  # type: ignore[call-overload]
         async with await blobs.open("text") as reader:
-            assert type(reader) is AReadText  # decoded in this thread, so that a line needs no portal call
+            assert (
+                type(reader) is AReadText
+            )  # decoded in this thread, so that a line needs no portal call
             lines = [line async for line in reader]
         async with await blobs.open("bytes", "rb") as stream:
             some = await stream.read(1)

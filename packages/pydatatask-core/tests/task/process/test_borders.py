@@ -39,7 +39,9 @@ def canary(lab: Lab) -> Iterator[Canary]:
 
 
 @needs_root
-async def test_a_symbolic_link_in_place_of_stdout_publishes_nothing(lab: Lab, canary: Canary) -> None:
+async def test_a_symbolic_link_in_place_of_stdout_publishes_nothing(
+    lab: Lab, canary: Canary
+) -> None:
     """A program of another user, as in a container, can access only the run directory."""
     canary.file.chmod(0o600)
     inner = f"rm .stdout; ln -s {canary.file} .stdout"
@@ -223,7 +225,9 @@ async def test_a_job_whose_directory_became_a_link_is_terminated_and_has_failed(
     assert "`a` is not its run directory any more (it is a symbolic link)" in record["reason"]
 
 
-async def test_a_job_whose_directory_is_gone_is_terminated_and_lost(lab: Lab, canary: Canary) -> None:
+async def test_a_job_whose_directory_is_gone_is_terminated_and_lost(
+    lab: Lab, canary: Canary
+) -> None:
     record = await adopted(lab, canary, shutil.rmtree)
     assert record["lost"] is True
     assert "is gone" in record["reason"]

@@ -37,7 +37,9 @@ def server() -> Iterator[DriverServer]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
 @pytest.mark.parametrize("kind", ["drivers", "processes", "disk"])
-def test_no_kill_loses_or_repeats_a_job(tmp_path: Path, server: DriverServer, seed: int, kind: str) -> None:
+def test_no_kill_loses_or_repeats_a_job(
+    tmp_path: Path, server: DriverServer, seed: int, kind: str
+) -> None:
     world = World(tmp_path / "world")
     world.populate(JOBS)
     chaos = Chaos(world, random.Random(f"{kind} {seed}"), server)

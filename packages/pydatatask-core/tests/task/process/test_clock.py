@@ -124,9 +124,7 @@ async def test_a_failed_launch_is_retried_within_a_minute(lab: Lab) -> None:
     assert waits == [60, 5, 10, 60]
 
 
-async def test_a_clock_set_back_does_not_extend_the_launch_window(
-    lab: Lab, clock: Clock
-) -> None:
+async def test_a_clock_set_back_does_not_extend_the_launch_window(lab: Lab, clock: Clock) -> None:
     task = await left_running(lab, job_resources=Resources.parse(1, 1, 1), window=HOUR)
     record = await lab.pids.info("a")
     record["start_time"] += 5 * HOUR

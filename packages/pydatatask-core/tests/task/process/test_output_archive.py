@@ -208,7 +208,9 @@ async def test_the_output_of_failed_jobs_can_be_published(lab: Lab) -> None:
     assert await streams(task) == {"stdout": b"x\n"}
 
 
-async def test_failed_output_is_published_if_a_downstream_task_accepts_failed_jobs(lab: Lab) -> None:
+async def test_failed_output_is_published_if_a_downstream_task_accepts_failed_jobs(
+    lab: Lab,
+) -> None:
     await lab.add("a")
     first = lab.task("echo x; false", "first", stdout=lab.out)
     await lab.run(first, second_stage(lab, first, failed_counts=True))
@@ -216,7 +218,9 @@ async def test_failed_output_is_published_if_a_downstream_task_accepts_failed_jo
     assert lab.held() == {}
 
 
-async def test_a_task_that_accepts_failed_jobs_requires_their_output_to_be_published(lab: Lab) -> None:
+async def test_a_task_that_accepts_failed_jobs_requires_their_output_to_be_published(
+    lab: Lab,
+) -> None:
     first = lab.task("echo x; false", "first", stdout=lab.out, publish_failed=False)
     second = second_stage(lab, first, failed_counts=True)
     with pytest.raises(TaskConfigurationError, match=r"first: publish_failed=False.* second"):
@@ -278,7 +282,9 @@ async def test_archived_output_survives_an_interrupted_removal_of_the_run_direct
         assert lab.directories() == []
 
 
-async def test_a_job_can_be_retried_while_its_old_output_stays_in_the_run_directory(lab: Lab) -> None:
+async def test_a_job_can_be_retried_while_its_old_output_stays_in_the_run_directory(
+    lab: Lab,
+) -> None:
     await lab.add("a")
     with pytest.MonkeyPatch.context() as patch:
         no_room(patch)
@@ -329,7 +335,9 @@ async def test_archived_output_that_cannot_be_removed_does_not_block_anything(
     assert await streams(task) == {"stdout": b"y\n"}
 
 
-async def test_output_is_also_archived_for_managers_with_only_the_documented_methods(lab: Lab) -> None:
+async def test_output_is_also_archived_for_managers_with_only_the_documented_methods(
+    lab: Lab,
+) -> None:
     lab.manager = manager = PlainManager(lab.root / "processes")
     await lab.add("a")
     template = "echo ran >>LOG; echo x; [ $(wc -l <LOG) = 2 ]"

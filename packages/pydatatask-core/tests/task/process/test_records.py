@@ -160,9 +160,7 @@ async def test_a_record_without_the_directory_publishes_nothing(lab: Lab, thesis
     assert await lab.done.keys() == set()
 
 
-async def test_a_job_is_launched_once_its_invalid_record_is_deleted(
-    lab: Lab, thesis: Path
-) -> None:
+async def test_a_job_is_launched_once_its_invalid_record_is_deleted(lab: Lab, thesis: Path) -> None:
     await recorded(lab, "a", {"handle": str(thesis)})
     task = lab.task(SCRIPT)
     async with lab.pipeline(task) as pipeline:

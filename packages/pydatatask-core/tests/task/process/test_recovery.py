@@ -63,9 +63,7 @@ async def test_the_job_of_a_record_without_a_directory_is_lost(lab: Lab) -> None
 
 
 @pytest.mark.parametrize("found", [{}, {"pid": "123", "start_time": datetime(2020, 1, 1)}, None])
-async def test_the_job_of_a_record_written_by_another_program_is_lost(
-    lab: Lab, found: Any
-) -> None:
+async def test_the_job_of_a_record_written_by_another_program_is_lost(lab: Lab, found: Any) -> None:
     await lab.add("a")
     await lab.pids.validate()
     await lab.pids.dump("a", found)
@@ -171,7 +169,9 @@ async def test_a_job_that_could_not_begin_on_a_full_disk_is_started_again(
 
 @pytest.mark.parametrize("gone", [".begun", ".script", ".stderr", ".stdout"])
 @pytest.mark.parametrize("order", [1, -1])
-async def test_the_removal_of_a_half_removed_directory_is_completed(lab: Lab, gone: str, order: int) -> None:
+async def test_the_removal_of_a_half_removed_directory_is_completed(
+    lab: Lab, gone: str, order: int
+) -> None:
     """A driver died while it removed the directory of a recorded job."""
     task = await left_running(lab)
     lab.go.touch()
@@ -305,7 +305,9 @@ async def test_inspecting_a_pipeline_changes_nothing(lab: Lab) -> None:
     assert (await finish(lab, lab.again().task(SCRIPT, stdout=lab.out)))["success"] is True
 
 
-async def test_pipelines_with_tasks_of_the_same_name_do_not_interfere(lab: Lab, tmp_path: Path) -> None:
+async def test_pipelines_with_tasks_of_the_same_name_do_not_interfere(
+    lab: Lab, tmp_path: Path
+) -> None:
     task = await left_running(lab)
     stranger = type(lab)(tmp_path / "copy")
     stranger.root.mkdir()

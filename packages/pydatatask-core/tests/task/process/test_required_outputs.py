@@ -245,7 +245,9 @@ async def test_a_job_killed_while_its_output_is_checked_is_not_retried(
     assert lab.empty()
 
 
-async def test_a_job_killed_by_another_process_while_its_output_is_checked_is_not_retried(lab: Lab) -> None:
+async def test_a_job_killed_by_another_process_while_its_output_is_checked_is_not_retried(
+    lab: Lab,
+) -> None:
     out = Remote(lab.root / "data")
     out.go.clear()
     script = "echo ran >>LOG; if [ $(wc -l <LOG) != 1 ]; then WAIT; fi"

@@ -122,7 +122,9 @@ async def test_a_job_that_cannot_be_recorded_is_not_launched(lab: Lab, mood: Moo
 
 
 @pytest.mark.parametrize("mood", ["out"], indirect=True)
-async def test_a_store_that_is_slow_for_one_job_does_not_delay_others(lab: Lab, mood: Moody) -> None:
+async def test_a_store_that_is_slow_for_one_job_does_not_delay_others(
+    lab: Lab, mood: Moody
+) -> None:
     await lab.add(*(f"job{number}" for number in range(10)))
     slow = lab.task("echo {{ job }}", "slow", stdout=lab.out)
     fast = lab.task(

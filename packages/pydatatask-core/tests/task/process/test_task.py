@@ -144,7 +144,9 @@ async def test_a_script_may_call_itself(lab: Lab) -> None:
     assert await lab.text(lab.out) == "again\n"
 
 
-async def test_environment_variables_are_added_to_those_of_the_driver(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_variables_are_added_to_those_of_the_driver(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KEPT", "kept")
     await lab.add("a")
     task = lab.task('echo "$ADDED|$KEPT"', environ={"ADDED": "a b 'c'"}, stdout=lab.out)

@@ -69,7 +69,9 @@ async def _no(plain: PlainManager) -> bool:
     return not await plain.get_live_pids(set())
 
 
-async def test_a_job_whose_identifier_was_not_recorded_is_lost(lab: Lab, plain: PlainManager) -> None:
+async def test_a_job_whose_identifier_was_not_recorded_is_lost(
+    lab: Lab, plain: PlainManager
+) -> None:
     await lab.add("a")
     await lab.pids.validate()
     task = lab.task("echo ran >>LOG")

@@ -170,7 +170,9 @@ async def test_the_value_of_an_absent_job_is_not_rendered_as_an_empty_mapping() 
             asked.append(job)
             return await super().contains(job)
 
-        async def info(self, job: str) -> Any:  # an empty result for an absent job, as file and server repositories return it
+        async def info(
+            self, job: str
+        ) -> Any:  # an empty result for an absent job, as file and server repositories return it
             return await super().info(job) or {}
 
     asked: list[str] = []

@@ -110,7 +110,9 @@ async def test_all_undefined_names_are_in_one_error() -> None:
         ("true", "{% if true %}{% endif %}"),
     ],
 )
-async def test_a_link_shadowed_by_a_jinja_function_is_rejected_where_it_is_used(name: str, source: str) -> None:
+async def test_a_link_shadowed_by_a_jinja_function_is_rejected_where_it_is_used(
+    name: str, source: str
+) -> None:
     await check(source) if name != "self" else None
     with pytest.raises(TemplateError, match=f"uses `{name}`, which in Jinja2 has a meaning"):
         await check(source, ("inp", name))

@@ -28,7 +28,10 @@ def dask_cluster(workers: int, threads: int = 1, processes: bool = True) -> Iter
 
     Dask does not retry a job that ends its worker; by default it does so three times.
     """
-    from distributed import Client, LocalCluster  # before the settings, because the import adds its own
+    from distributed import (
+        Client,
+        LocalCluster,
+    )  # before the settings, because the import adds its own
 
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
         cluster = LocalCluster(  # type: ignore[no-untyped-call] # half of its types are missing
