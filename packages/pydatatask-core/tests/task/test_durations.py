@@ -21,7 +21,7 @@ from pydatatask_core.errors import TaskConfigurationError
 
 def _task(**options: Any) -> ProcessTask:
     pids, quota = InProcessMetadataRepository(), ResourceManager(Resources.parse(1, 1))
-    return ProcessTask("t", lambda: None, quota, Resources.parse(1, 1), pids, "true", **options)  # type: ignore[arg-type,return-value] # which is never called
+    return ProcessTask("t", lambda: None, quota, Resources.parse(1, 1), pids, "true", **options)  # type: ignore[arg-type,return-value] # never called
 
 
 @pytest.mark.parametrize("window", [60, 60.0, Fraction(60), timedelta(minutes=1)])

@@ -325,7 +325,7 @@ async def test_without_a_loop_a_failed_job_stays_live_until_its_next_attempt() -
         await pipeline.update_only_launch()
         assert await pipeline.update_only_update()
         assert await pipeline.gather_ready_jobs(task) == set()
-        while not task.due_retries:  # noqa: ASYNC110 - only a loop is told
+        while not task.due_retries:  # noqa: ASYNC110 - only a loop receives the event
             await asyncio.sleep(0)
         await pipeline.update_only_launch()
         assert not await pipeline.update_only_update()
@@ -506,7 +506,7 @@ async def test_a_body_that_cancels_itself_is_recorded_once(waits: bool) -> None:
 
 
 class Grouping(InProcessMetadataRepository):
-    """A third-party store whose TaskGroup fails once and leaves the caller's cancel count raised."""
+    """A third-party store whose TaskGroup fails once and leaves the cancel count raised."""
 
     failures = 1
 

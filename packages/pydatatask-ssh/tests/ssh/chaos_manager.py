@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processes.chaos.points import watched_backend
 
-import pydatatask_ssh.manager  # noqa: F401 - loaded once, before the forks
+import pydatatask_ssh.manager  # noqa: F401 - import it once, before forking
 from pydatatask_core import Session
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
 from pydatatask_ssh.backend import SSHBackend

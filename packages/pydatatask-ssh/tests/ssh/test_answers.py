@@ -121,7 +121,7 @@ class _Channel:
         self.closed = True
 
 
-async def test_an_unterminated_answer_replaces_the_channel_and_leaves_the_other_requests_unknown() -> (
+async def test_an_unterminated_answer_replaces_the_channel_and_makes_other_outcomes_unknown() -> (
     None
 ):
     import asyncio

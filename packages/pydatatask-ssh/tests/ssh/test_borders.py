@@ -134,7 +134,7 @@ async def test_the_checks_work_with_any_shell_of_the_target(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)

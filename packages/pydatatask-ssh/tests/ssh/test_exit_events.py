@@ -52,8 +52,8 @@ async def test_the_end_time_of_an_exit_event_is_that_of_the_remote_clock(
     [
         ("0 12.5 /root/run with space", True, 1012.5),
         ("125 12.5 /root/run with space", False, 1012.5),
-        ("3 /root/run with space", True, None),  # as releases before told it
-        ("3  /root/run with space", True, None),  # where there is no /proc/uptime
+        ("3 /root/run with space", True, None),  # format of earlier releases
+        ("3  /root/run with space", True, None),  # without /proc/uptime
         ("3 ? /root/run with space", True, None),
     ],
 )

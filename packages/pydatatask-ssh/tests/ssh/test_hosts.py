@@ -48,13 +48,13 @@ async def runs_well(lab: Any) -> None:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
-async def test_any_login_shell_works_whatever_it_prints_at_startup(
+async def test_any_login_shell_works_even_if_it_prints_text_at_startup(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, shell: str
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     if shutil.which(SFTP) is None:
-        pytest.skip(f"there is no {SFTP}")
+        pytest.skip(f"{SFTP} is not installed")
     login = tmp_path / "login"
     (tmp_path / ".bashrc").write_text(NOISE)
     noise = "" if shell == "bash" else NOISE
@@ -76,7 +76,7 @@ async def test_any_posix_shell_can_run_the_commands(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     async with connect(sshd) as connection:
         await runs_well(new_lab(tmp_path, lambda: connection))
@@ -243,7 +243,7 @@ def test_invalid_manager_options_are_rejected(arguments: Any, match: str) -> Non
 
 def test_invalid_connection_options_are_rejected() -> None:
     with pytest.raises(ProcessManagerError, match=re.escape("has to be a name, not 5")):
-        SSHConnection(5)  # type: ignore[arg-type] # which is the mistake
+        SSHConnection(5)  # type: ignore[arg-type] # intended
 
 
 async def test_an_object_that_is_not_a_connection_is_rejected() -> None:

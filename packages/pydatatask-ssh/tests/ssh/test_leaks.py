@@ -47,7 +47,7 @@ class Raw:
         return self
 
     def get_extra_info(self, name: str) -> None:
-        """Return None, because there is no real connection."""
+        """Return None; the connection is fake."""
 
     async def wait_closed(self) -> None:
         """Return at once, because closing takes no time."""

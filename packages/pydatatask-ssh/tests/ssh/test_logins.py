@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 SFTP = "/usr/lib/openssh/sftp-server"
 
-needs_sftp_server = pytest.mark.skipif(shutil.which(SFTP) is None, reason=f"there is no {SFTP}")
+needs_sftp_server = pytest.mark.skipif(
+    shutil.which(SFTP) is None, reason=f"{SFTP} is not installed"
+)
 
 
 @needs_sftp_server
 @pytest.mark.parametrize(
     "noise", ["echo Welcome to the cluster", "printf '\\036=0\\n\\0\\0'", "echo"]
 )
-async def test_an_external_sftp_server_works_whatever_the_login_prints(
+async def test_an_external_sftp_server_works_even_if_the_login_prints_text(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, noise: str
 ) -> None:
     login = tmp_path / "login"

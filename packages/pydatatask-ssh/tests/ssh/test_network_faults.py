@@ -55,7 +55,7 @@ def namespace() -> Iterator[str]:
     """Create a network namespace with a link to it, both ends of which are named after it."""
     name = f"pdt{os.getpid()}"
     if os.geteuid() != 0 or shutil.which("ip") is None or not ip("netns", "add", name, check=False):
-        pytest.skip("needs to make a network namespace; the proxy stands in for it")
+        pytest.skip("needs to create a network namespace; the proxy tests cover part of it")
     ours, theirs = ADDRESSES
     try:
         ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)

@@ -73,7 +73,7 @@ async def test_a_file_system_mounted_in_a_run_directory_is_not_removed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     precious = tmp_path / "precious"
     precious.mkdir()

@@ -32,7 +32,7 @@ async def test_variables_appear_in_no_command_line(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     seen, programs = tmp_path / "seen", tmp_path / "programs"
     programs.mkdir()
     for name in ("env", "setsid"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.filterwarnings(
-    # Since Python 3.12 forking beside threads warns; the fork is the user's choice.
+    # From Python 3.12 on, forking a process with threads causes a warning; users may still fork.
     "ignore:.*multi-threaded, use of fork.*:DeprecationWarning",
 )
 

@@ -83,7 +83,7 @@ async def test_a_function_shadowed_by_another_object_is_rejected(
     assert "it is not what is found there under that name" in told
 
 
-async def test_a_function_that_is_no_longer_importable_is_rejected(
+async def test_a_function_that_was_removed_from_its_module_is_rejected(
     tmp_path: Path, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = bodies.copy

@@ -175,7 +175,7 @@ async def test_a_job_is_not_retried_if_its_directory_cannot_be_removed(
     assert lab.lines() == ["ran"]
 
 
-async def test_a_directory_that_cannot_be_removed_is_handled_after_a_driver_died_during_a_delayed_retry(
+async def test_a_delayed_retry_is_abandoned_by_the_next_driver_if_its_directory_cannot_be_removed(
     lab: Lab, freeze: Freeze
 ) -> None:
     await lab.add("a")

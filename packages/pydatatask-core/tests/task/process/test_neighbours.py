@@ -96,7 +96,7 @@ async def test_the_default_directory_is_used_if_no_other_user_owns_it(default: P
 
 @ROOT
 @TAKEN
-async def test_a_default_directory_of_another_user_is_replaced_and_the_next_driver_finds_the_new_one(
+async def test_a_default_directory_of_another_user_is_replaced_also_for_the_next_driver(
     default: Path, take: Callable[[Path], None]
 ) -> None:
     take(default)

@@ -138,7 +138,7 @@ async def test_without_bash_one_warning_names_the_undetected_failures(
     assert "has no bash" not in caplog.text
 
 
-async def test_with_bash_there_is_no_warning(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+async def test_with_bash_no_warning_is_logged(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     async with lab.pipeline(lab.task("true")):
         pass
     assert "has no bash" not in caplog.text

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dask
-import loky  # type: ignore[import-untyped] # it has no types
+import loky  # type: ignore[import-untyped] # no type information
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def dask_cluster(workers: int, threads: int = 1, processes: bool = True) -> Iter
     )  # before the settings, because the import adds its own
 
     with dask.config.set({"distributed.scheduler.allowed-failures": 0}):
-        cluster = LocalCluster(  # type: ignore[no-untyped-call] # half of its types are missing
+        cluster = LocalCluster(  # type: ignore[no-untyped-call] # incomplete types
             n_workers=workers,
             threads_per_worker=threads,
             processes=processes,

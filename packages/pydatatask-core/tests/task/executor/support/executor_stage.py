@@ -42,7 +42,7 @@ class Stage:
 
     async def finish(self) -> None:
         """Wait for the end of manually launched jobs."""
-        while await self.task.update():  # noqa: ASYNC110 - a task on its own has to be asked
+        while await self.task.update():  # noqa: ASYNC110 - a task without a pipeline must be polled
             await asyncio.sleep(0)
 
 
