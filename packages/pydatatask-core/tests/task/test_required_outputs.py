@@ -102,7 +102,7 @@ async def skip_pets(job: str, out: Any) -> None:
         await out.dump(job, 1)
 
 
-# -- outcomes ---------------------------------------------------------------------------------------
+# -- outcomes --------------------------------------------------------------------------------------
 
 
 async def test_a_job_without_its_output_has_failed_and_does_not_start_plugged_tasks() -> None:
@@ -329,7 +329,7 @@ async def test_while_the_store_is_unreadable_nothing_is_recorded_or_started(
     stage.after.disabled = True
     async with stage.pipeline as pipeline:
         run = asyncio.create_task(pipeline.run(poll=FAR))
-        while out.listings < 4:  # noqa: ASYNC110 - there is no event to wait for
+        while out.listings < 4:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0)
         assert stage.done.data == {}
         assert stage.task.running == {"a", "b"}

@@ -227,7 +227,7 @@ async def test_dask_keeps_no_references_to_finished_jobs(tmp_path: Path, dask_cl
     gc.disable()  # objects that only the cycle collector would free must not exist
     try:
         await run(stage)
-        while dask_client.futures:  # noqa: ASYNC110 - there is no event to wait for
+        while dask_client.futures:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0)
     finally:
         gc.enable()

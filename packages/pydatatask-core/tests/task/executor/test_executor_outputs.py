@@ -98,7 +98,7 @@ async def test_one_listing_serves_many_jobs_and_occupies_no_worker(
     parts._data["j7"] = 1
     async with stage.pipeline() as pipeline:
         run = asyncio.create_task(pipeline.run())
-        while stage.task.output_check.checking != jobs:  # noqa: ASYNC110 - there is no event to wait for
+        while stage.task.output_check.checking != jobs:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
         assert await stage.done.keys() == set()
         assert stage.task.running == jobs
@@ -154,7 +154,7 @@ async def test_an_outcome_whose_output_could_not_be_checked_outlives_the_pipelin
     await stage.feed("a")
     async with stage.pipeline() as pipeline:
         run = asyncio.create_task(pipeline.run())
-        while parts.listings < 2:  # noqa: ASYNC110 - there is no event to wait for
+        while parts.listings < 2:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
         assert stage.task.running == {"a"}
         run.cancel()

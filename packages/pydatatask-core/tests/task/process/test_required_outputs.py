@@ -135,7 +135,7 @@ async def test_a_store_on_a_server_is_listed_once_for_many_jobs(lab: Lab) -> Non
     out.go.clear()
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while task.output_check.checking != jobs:  # noqa: ASYNC110 - there is no event to wait for
+        while task.output_check.checking != jobs:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         out.go.set()
         assert (await run).failed == {"task": ["b"]}
@@ -148,7 +148,7 @@ async def test_an_outcome_stays_pending_while_the_outputs_cannot_be_listed(lab: 
     task = await linked(lab, WRITE, out)
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while out.listings < 3:  # noqa: ASYNC110 - there is no event to wait for
+        while out.listings < 3:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         assert await lab.done.keys() == set()
         assert await lab.pids.keys() == {"a", "b"}
@@ -233,7 +233,7 @@ async def test_a_job_killed_while_its_output_is_checked_is_not_retried(
     await lab.inp.delete("b")
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - there is no event to wait for
+        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         killed = asyncio.create_task(task.kill("a"))
         await asyncio.sleep(0)
@@ -255,7 +255,7 @@ async def test_a_job_killed_by_another_process_while_its_output_is_checked_is_no
     await lab.inp.delete("b")
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - there is no event to wait for
+        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         other = lab.again().task(script, manager=lambda: lab.manager)
         looking = lab.pipeline(other)
