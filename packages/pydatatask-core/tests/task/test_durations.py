@@ -1,4 +1,4 @@
-"""Times and numbers are taken or refused when a task is made, not when a job is launched."""
+"""Durations and retry settings are validated when a task is created, not at launch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pydatatask_core.errors import TaskConfigurationError
 
 def _task(**options: Any) -> ProcessTask:
     pids, quota = InProcessMetadataRepository(), ResourceManager(Resources.parse(1, 1))
-    return ProcessTask("t", lambda: None, quota, Resources.parse(1, 1), pids, "true", **options)  # type: ignore[arg-type,return-value] # which is never called
+    return ProcessTask("t", lambda: None, quota, Resources.parse(1, 1), pids, "true", **options)  # type: ignore[arg-type,return-value] # never called
 
 
 @pytest.mark.parametrize("window", [60, 60.0, Fraction(60), timedelta(minutes=1)])
@@ -30,7 +30,7 @@ def test_a_window_is_a_timedelta_or_seconds(window: Any) -> None:
 
 
 @pytest.mark.parametrize("window", ["60", None, True, -1, math.nan, math.inf, 1e300, timedelta(-1)])
-def test_a_window_that_is_no_time_is_refused(window: Any) -> None:
+def test_a_window_that_is_not_a_duration_is_rejected(window: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="t: window has to be a time from 0 on"):
         _task(window=window)
 
@@ -41,12 +41,12 @@ def test_a_timeout_is_a_timedelta_or_seconds(timeout: Any) -> None:
 
 
 @pytest.mark.parametrize("timeout", ["5", 0, -1, True, math.nan, timedelta(), [5]])
-def test_a_timeout_that_is_no_time_is_refused(timeout: Any) -> None:
+def test_a_timeout_that_is_not_a_duration_is_rejected(timeout: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="t: timeout has to be a time above 0"):
         _task(timeout=timeout)
 
 
 @pytest.mark.parametrize("options", [{"delay": "1"}, {"factor": None}, {"longest": math.nan}])
-def test_retries_of_no_numbers_are_refused(options: Any) -> None:
+def test_retry_settings_that_are_not_numbers_are_rejected(options: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="have to be numbers"):
         Retries(1, **options)

@@ -1,4 +1,4 @@
-"""Bodies that forget to await a call of ours fail, and the error names it."""
+"""A body that forgets to await a repository call fails, and the error names the call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Run = "Callable[..., Any]"
 
 @pytest.fixture(params=["event loop", "thread"])
 def make(request: Any) -> Iterator[Callable[..., Any]]:
-    """Make a task of a body and links, of each kind that runs bodies in this process."""
+    """Return a task factory for each kind of task that runs its body in this process."""
     with ThreadPoolExecutor(1) as threads:
 
         def make(body: Any, **links: Repository) -> Any:
@@ -60,14 +60,14 @@ async def record(task: Any, job: str = "a") -> dict[str, Any]:
 
 
 async def failure(task: Any) -> str:
-    """Run a job that fails, and return why."""
+    """Run a job that fails and return the recorded reason."""
     found = await record(task)
     assert found["success"] is False
     return str(found["exception"])
 
 
 async def end(task: asyncio.Task[Any]) -> None:
-    """End an asyncio task that a body has left; those in threads have ended with their job."""
+    """Wait for an asyncio task that a body left running; in threads it ended with its job."""
     if task.get_loop() is asyncio.get_running_loop():
         task.cancel()
         await asyncio.wait([task])
@@ -117,7 +117,7 @@ async def write(job: str, blobs: Any) -> None:
         (write, r"blob of job 'a' in memory>\)?\.write\("),
     ],
 )
-async def test_a_call_that_was_never_awaited_fails_the_job_and_is_named(
+async def test_a_call_that_was_never_awaited_fails_the_job_and_is_named_in_the_error(
     make: Any, body: Any, call: str
 ) -> None:
     out, blobs = InProcessMetadataRepository(), InProcessBlobRepository()
@@ -169,7 +169,7 @@ async def test_a_stream_that_another_asyncio_task_writes_to_fails_the_job(make: 
     assert not await blobs.keys()
 
 
-async def test_a_stream_that_was_discarded_or_closed_late_is_no_failure(make: Any) -> None:
+async def test_a_stream_that_was_discarded_or_closed_late_is_not_a_failure(make: Any) -> None:
     blobs = InProcessBlobRepository()
     closing: list[asyncio.Task[None]] = []
 
@@ -183,7 +183,9 @@ async def test_a_stream_that_was_discarded_or_closed_late_is_no_failure(make: An
     assert await blobs.keys() == {"a"}
 
 
-async def test_repositories_in_files_and_views_are_named_too(make: Any, tmp_path: Path) -> None:
+async def test_file_repositories_and_views_are_named_in_the_error_too(
+    make: Any, tmp_path: Path
+) -> None:
     names = InProcessMetadataRepository({"a": "b"})
     kinds: dict[str, Any] = {
         "files": YamlMetadataFileRepository(tmp_path / "files"),
@@ -198,7 +200,9 @@ async def test_repositories_in_files_and_views_are_named_too(make: Any, tmp_path
         assert f"`{name}.dump('a')` was called but never awaited" in text
 
 
-async def test_a_repository_that_is_no_link_is_named_by_itself(make: Any, tmp_path: Path) -> None:
+async def test_a_repository_that_is_not_a_link_is_named_by_its_own_name(
+    make: Any, tmp_path: Path
+) -> None:
     elsewhere = FileRepository(tmp_path)
 
     async def body(job: str) -> None:
@@ -207,7 +211,7 @@ async def test_a_repository_that_is_no_link_is_named_by_itself(make: Any, tmp_pa
     assert f"{elsewhere!r}.open('a')" in await failure(make(body))
 
 
-async def test_a_call_in_a_third_partys_class_counts(make: Any) -> None:
+async def test_a_call_inside_a_third_party_repository_is_detected(make: Any) -> None:
     class Models(InProcessMetadataRepository):
         async def publish(self, job: str) -> None:
             await self.dump(job, 1)
@@ -218,7 +222,7 @@ async def test_a_call_in_a_third_partys_class_counts(make: Any) -> None:
     assert "out.publish('a')" in await failure(make(body, out=Models()))
 
 
-async def test_asyncio_tasks_of_calls_are_waited_for(make: Any, tmp_path: Path) -> None:
+async def test_asyncio_tasks_that_wrap_calls_are_awaited(make: Any, tmp_path: Path) -> None:
     out = YamlMetadataFileRepository(tmp_path / "out")
     kept: list[Any] = []
 
@@ -230,7 +234,7 @@ async def test_asyncio_tasks_of_calls_are_waited_for(make: Any, tmp_path: Path) 
     assert await out.keys() == {"a", "a0", "a1", "a2"}
 
 
-async def test_an_asyncio_task_of_a_call_that_fails_fails_the_job(make: Any) -> None:
+async def test_an_asyncio_task_whose_call_fails_fails_the_job(make: Any) -> None:
     kept = []
 
     async def body(job: str, out: Any) -> None:
@@ -239,7 +243,7 @@ async def test_an_asyncio_task_of_a_call_that_fails_fails_the_job(make: Any) -> 
     assert "InvalidJobIdError" in await failure(make(body, out=InProcessMetadataRepository()))
 
 
-async def test_a_value_that_would_appear_after_the_end_does_not_and_the_job_fails(
+async def test_a_value_still_being_written_at_the_end_is_not_published_and_the_job_fails(
     make: Any,
 ) -> None:
     class Slow(InProcessMetadataRepository):
@@ -262,7 +266,7 @@ async def test_a_value_that_would_appear_after_the_end_does_not_and_the_job_fail
     await end(kept[0])
 
 
-async def test_what_begins_to_publish_after_the_end_cannot(make: Any) -> None:
+async def test_a_write_that_begins_after_the_end_is_rejected(make: Any) -> None:
     out = InProcessMetadataRepository()
     kept: list[asyncio.Task[None]] = []
 
@@ -279,7 +283,7 @@ async def test_what_begins_to_publish_after_the_end_cannot(make: Any) -> None:
     assert not await out.contains("a")
 
 
-async def test_calls_that_are_awaited_in_any_way_are_fine(make: Any) -> None:
+async def test_calls_may_be_awaited_in_any_way(make: Any) -> None:
     async def body(job: str, out: Any, blobs: Any) -> None:
         await out.dump(job, 1)
         await asyncio.gather(out.dump("b", 1), out.contains("b"), out.info("b"))
@@ -297,7 +301,7 @@ async def test_calls_that_are_awaited_in_any_way_are_fine(make: Any) -> None:
     assert (await record(make(body, **links)))["success"]
 
 
-async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None:
+async def test_an_error_of_the_body_lists_the_calls_that_were_not_awaited(make: Any) -> None:
     async def body(job: str, out: Any) -> None:
         out.dump(job, 1)
         raise KeyError("mine")
@@ -307,7 +311,7 @@ async def test_an_error_of_the_body_says_what_was_not_awaited(make: Any) -> None
     assert "`out.dump('a')` was called but not awaited." in found["traceback"]
 
 
-async def test_a_coroutine_in_the_place_of_a_value_is_named_in_the_line_of_the_error(
+async def test_using_a_coroutine_as_a_value_adds_the_call_to_the_error(
     make: Any,
 ) -> None:
     async def opens(job: str, blobs: Any) -> None:
@@ -323,7 +327,7 @@ async def test_a_coroutine_in_the_place_of_a_value_is_named_in_the_line_of_the_e
         assert told.endswith(f" (`blobs.{call}('a')` was called but not awaited)")
 
 
-async def test_code_that_does_not_await_is_given_the_remedy(make: Any) -> None:
+async def test_errors_of_code_that_does_not_await_include_the_remedy(make: Any) -> None:
     async def opens(job: str, blobs: Any) -> None:
         with blobs.open_sync(job, "w") as file:
             file.write("x")
@@ -355,7 +359,7 @@ async def test_code_that_does_not_await_is_given_the_remedy(make: Any) -> None:
     assert blobs.data == {"full": b"x"}
 
 
-async def test_a_body_that_is_not_async_cannot_call_without_awaiting() -> None:
+async def test_a_synchronous_body_does_not_need_to_await_calls() -> None:
     def body(job: str, out: MetadataRepository) -> None:
         out.dump(job, 1)  # type: ignore[unused-coroutine]
 
@@ -381,7 +385,7 @@ async def test_a_forgotten_write_fails_the_job_and_publishes_nothing(
     assert not await out.contains("a")
 
 
-async def test_a_directory_that_is_still_being_built_does_not_appear_later(
+async def test_a_directory_that_is_still_being_written_does_not_appear_later(
     make: Any, tmp_path: Path
 ) -> None:
     out = DirectoryRepository(tmp_path)

@@ -1,4 +1,4 @@
-"""Functions that run in the driver's own loop: what they may be, and what is recorded of them."""
+"""Functions that run in the driver's own loop: accepted signatures and recorded outcomes."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ FAR = 3600.0
 
 
 def task_of(body: Any, *names: str, **arguments: Any) -> InProcessSyncTask:
-    """Make a task over the given jobs."""
+    """Create a task over the given jobs."""
     task = InProcessSyncTask("t", InProcessMetadataRepository(), func=body, **arguments)
     task.link("source", InProcessMetadataRepository(dict.fromkeys(names)), is_input=True)
     return task
 
 
 async def record_of(task: InProcessSyncTask, job: str = "a") -> Any:
-    """Run everything and give what is recorded of a job."""
+    """Run the pipeline and return the record of a job."""
     async with Pipeline([task]) as pipeline:
         await pipeline.run(poll=FAR)
     return await task.links["done"].repo.info(job)
 
 
-# -- what a body may be ----------------------------------------------------------------------------
+# -- accepted bodies -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("body", [print, lambda job: job, "text", 3, InProcessSyncTask])
-def test_what_is_no_async_function_is_refused_at_once(body: Any) -> None:
+def test_a_body_that_is_not_an_async_function_is_rejected_at_once(body: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="the body of t has to be an `async def`"):
         InProcessSyncTask("t", InProcessMetadataRepository(), func=body)
     with pytest.raises(TaskConfigurationError, match="has to be an `async def`"):
         InProcessSyncTask("t", InProcessMetadataRepository())(body)
 
 
-def test_a_second_body_is_refused_naming_both() -> None:
+def test_a_second_body_is_rejected_and_the_error_names_both() -> None:
     async def one(job: str) -> None: ...
     async def two(job: str) -> None: ...
 
@@ -60,7 +60,7 @@ def test_a_second_body_is_refused_naming_both() -> None:
         task(two)
 
 
-async def test_a_task_without_a_body_says_so_when_the_pipeline_opens() -> None:
+async def test_a_task_without_a_body_is_reported_when_the_pipeline_opens() -> None:
     with pytest.raises(TaskConfigurationError, match="t has no body"):
         await Pipeline([InProcessSyncTask("t", InProcessMetadataRepository())]).open()
 
@@ -83,20 +83,20 @@ async def positional_link(job: str, source: Any, /) -> None: ...
         (positional_link, "parameter 'source', which is no link"),
     ],
 )
-async def test_a_body_that_cannot_be_called_is_refused_when_the_pipeline_opens(
+async def test_a_body_with_an_unusable_signature_is_rejected_when_the_pipeline_opens(
     body: Any, complaint: str
 ) -> None:
     with pytest.raises(TaskConfigurationError, match=complaint):
         await Pipeline([task_of(body, "a")]).open()
 
 
-def test_a_repository_that_takes_no_records_cannot_be_done(tmp_path: Any) -> None:
+def test_a_repository_that_cannot_store_records_is_rejected_as_done(tmp_path: Any) -> None:
     with pytest.raises(TaskConfigurationError, match=r"t\.done: .*metadata.*FileRepository"):
         InProcessSyncTask("t", FileRepository(tmp_path))  # type: ignore[arg-type]
 
 
 class Bodies:
-    """Several ways to write a body, each of which notes what it was given."""
+    """Several ways to write a body; each notes its arguments."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, set[str]]] = []
@@ -152,7 +152,7 @@ class Bodies:
         ("itself", {"source"}),
     ],
 )
-async def test_a_body_gets_the_job_and_the_links_that_its_parameters_name(
+async def test_a_body_receives_the_job_and_the_links_named_by_its_parameters(
     kind: str, links: set[str]
 ) -> None:
     bodies = Bodies()
@@ -163,7 +163,7 @@ async def test_a_body_gets_the_job_and_the_links_that_its_parameters_name(
     assert record["success"] is True
 
 
-async def test_a_link_that_is_named_like_the_job_is_not_given_twice() -> None:
+async def test_a_link_named_like_the_job_parameter_is_not_passed_twice() -> None:
     bodies = Bodies()
     task = task_of(bodies.everything, "a")
     task.link("job", InProcessMetadataRepository())
@@ -172,7 +172,7 @@ async def test_a_link_that_is_named_like_the_job_is_not_given_twice() -> None:
     assert bodies.seen == [("a", {"source", "done"})]
 
 
-# -- what is recorded ------------------------------------------------------------------------------
+# -- recorded outcomes -----------------------------------------------------------------------------
 
 
 async def test_a_success_is_recorded_with_its_times_and_attempt() -> None:
@@ -201,7 +201,7 @@ class Mute(BaseException):
 
 
 class Panic(BaseException):
-    """As that of pyo3, by which extensions in Rust tell of a bug: not an Exception."""
+    """An exception like pyo3's PanicException (a bug in a Rust extension): not an `Exception`."""
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ class Panic(BaseException):
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_whatever_a_body_raises_is_a_failure_of_its_job_alone(
+async def test_any_exception_of_a_body_fails_only_its_own_job(
     error: BaseException, text: str
 ) -> None:
     async def body(job: str) -> None:
@@ -249,7 +249,7 @@ class Anonymous(Exception, metaclass=Nameless):
     pass
 
 
-async def test_an_exception_whose_type_tells_no_name_is_recorded() -> None:
+async def test_an_exception_whose_type_has_no_readable_name_is_recorded() -> None:
     async def body(job: str) -> None:
         raise Anonymous("x")
 
@@ -257,7 +257,7 @@ async def test_an_exception_whose_type_tells_no_name_is_recorded() -> None:
     assert (record["success"], record["exception"]) == (False, "Anonymous: x")
 
 
-async def test_the_texts_of_a_record_are_bounded() -> None:
+async def test_the_texts_of_a_record_have_a_maximum_length() -> None:
     async def body(job: str) -> None:
         raise ValueError("x" * 1_000_000)
 
@@ -286,7 +286,7 @@ async def test_only_the_last_attempt_is_recorded_with_its_number() -> None:
 # -- outside a loop --------------------------------------------------------------------------------
 
 
-async def test_a_launch_by_hand_waits_for_all_attempts_itself() -> None:
+async def test_a_manual_launch_waits_for_all_attempts() -> None:
     attempts = []
 
     async def body(job: str) -> None:
@@ -311,7 +311,7 @@ async def test_a_launch_by_hand_waits_for_all_attempts_itself() -> None:
     assert len(attempts) == 9
 
 
-async def test_step_by_step_a_failed_job_is_live_until_its_next_attempt() -> None:
+async def test_without_a_loop_a_failed_job_stays_live_until_its_next_attempt() -> None:
     attempts = 0
 
     async def body(job: str) -> None:
@@ -325,14 +325,14 @@ async def test_step_by_step_a_failed_job_is_live_until_its_next_attempt() -> Non
         await pipeline.update_only_launch()
         assert await pipeline.update_only_update()
         assert await pipeline.gather_ready_jobs(task) == set()
-        while not task.due_retries:  # noqa: ASYNC110 - only a loop is told
+        while not task.due_retries:  # noqa: ASYNC110 - only a loop receives the event
             await asyncio.sleep(0)
         await pipeline.update_only_launch()
         assert not await pipeline.update_only_update()
     assert attempts == 2
 
 
-async def test_a_job_that_runs_cannot_be_launched_beside_itself() -> None:
+async def test_a_running_job_cannot_be_launched_again() -> None:
     gate = asyncio.Event()
 
     async def body(job: str) -> None:
@@ -347,7 +347,7 @@ async def test_a_job_that_runs_cannot_be_launched_beside_itself() -> None:
     await first
 
 
-async def test_a_wait_for_another_attempt_does_not_outlive_the_pipeline() -> None:
+async def test_a_wait_for_the_next_attempt_does_not_outlive_the_pipeline() -> None:
     runs = []
 
     async def body(job: str) -> None:
@@ -365,7 +365,7 @@ async def test_a_wait_for_another_attempt_does_not_outlive_the_pipeline() -> Non
         assert list(task.due_retries) == ["a"]
 
 
-async def test_a_job_that_is_cancelled_leaves_no_record_and_runs_again() -> None:
+async def test_a_cancelled_job_leaves_no_record_and_runs_again() -> None:
     started = asyncio.Event()
     runs = []
 
@@ -388,7 +388,7 @@ async def test_a_job_that_is_cancelled_leaves_no_record_and_runs_again() -> None
     assert runs == ["a", "a"]
 
 
-async def test_a_body_that_fails_because_it_is_cancelled_leaves_no_record() -> None:
+async def test_a_body_that_fails_on_cancellation_leaves_no_record() -> None:
     started = asyncio.Event()
 
     async def body(job: str) -> None:
@@ -409,7 +409,7 @@ async def test_a_body_that_fails_because_it_is_cancelled_leaves_no_record() -> N
         assert not task.running
 
 
-def test_a_loop_that_is_abandoned_records_nothing() -> None:
+def test_an_abandoned_loop_records_nothing() -> None:
     async def body(job: str) -> None:
         await asyncio.Event().wait()
 
@@ -428,13 +428,13 @@ def test_a_loop_that_is_abandoned_records_nothing() -> None:
     assert not asyncio.run(task.links["done"].repo.contains("a"))
 
 
-# -- a task and a context for each job -------------------------------------------------------------
+# -- one asyncio task and one context per job ------------------------------------------------------
 
 customer: contextvars.ContextVar[str] = contextvars.ContextVar("customer")
 
 
 @pytest.mark.parametrize("concurrency", [1, 15])
-async def test_a_context_variable_of_one_job_is_not_the_next_ones(concurrency: int) -> None:
+async def test_context_variables_are_not_shared_between_jobs(concurrency: int) -> None:
     seen: list[str] = []
 
     async def body(job: str) -> None:
@@ -450,7 +450,7 @@ async def test_a_context_variable_of_one_job_is_not_the_next_ones(concurrency: i
     assert seen == ["the caller's"] * 3
 
 
-async def test_each_job_has_an_asyncio_task_of_its_own_that_bears_its_name() -> None:
+async def test_each_job_has_an_asyncio_task_named_after_it() -> None:
     tasks: dict[str, int] = {}
 
     async def body(job: str) -> None:
@@ -465,7 +465,7 @@ async def test_each_job_has_an_asyncio_task_of_its_own_that_bears_its_name() -> 
     assert len(set(tasks.values())) == len(names)
 
 
-async def test_a_cancellation_that_comes_after_the_body_hits_nothing() -> None:
+async def test_a_cancellation_after_the_end_of_the_body_has_no_effect() -> None:
     late: list[asyncio.Task[Any]] = []
     cancelled: list[bool] = []
 
@@ -485,7 +485,7 @@ async def test_a_cancellation_that_comes_after_the_body_hits_nothing() -> None:
 
 
 @pytest.mark.parametrize("waits", [True, False])
-async def test_a_body_that_cancels_itself_ends_in_one_record(waits: bool) -> None:
+async def test_a_body_that_cancels_itself_is_recorded_once(waits: bool) -> None:
     runs: list[str] = []
 
     async def body(job: str) -> None:
@@ -506,7 +506,7 @@ async def test_a_body_that_cancels_itself_ends_in_one_record(waits: bool) -> Non
 
 
 class Grouping(InProcessMetadataRepository):
-    """A third party's store, whose TaskGroup fails once and leaves the caller's count raised."""
+    """A third-party store whose TaskGroup fails once and leaves the cancel count raised."""
 
     failures = 1
 
@@ -522,7 +522,7 @@ class Grouping(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
-async def test_a_cancellation_count_that_a_store_left_raised_is_no_cancellation(
+async def test_a_cancel_count_that_a_store_left_raised_is_not_a_cancellation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outcomes, "_FIRST_RETRY_DELAY_SECONDS", 0.001)
@@ -540,11 +540,11 @@ async def test_a_cancellation_count_that_a_store_left_raised_is_no_cancellation(
     assert summary.launched == {"t": 2}
 
 
-# -- a store that is out of order ------------------------------------------------------------------
+# -- failing stores --------------------------------------------------------------------------------
 
 
 class Failing(InProcessMetadataRepository):
-    """A repository that refuses to store anything of some jobs, as often as it is told."""
+    """A repository that fails to store the values of some jobs a given number of times."""
 
     def __init__(self, **refusals: int) -> None:
         super().__init__()
@@ -563,7 +563,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quickly")
-async def test_an_outcome_that_could_not_be_stored_is_tried_again_without_any_polling() -> None:
+async def test_an_outcome_that_could_not_be_stored_is_retried_without_polling() -> None:
     ran = []
 
     async def body(job: str) -> None:
@@ -580,7 +580,7 @@ async def test_an_outcome_that_could_not_be_stored_is_tried_again_without_any_po
 
 
 @pytest.mark.usefixtures("quickly")
-async def test_one_record_that_is_refused_for_ever_does_not_keep_others_from_being_stored() -> None:
+async def test_a_record_that_is_always_rejected_does_not_block_other_records() -> None:
     ran: list[str] = []
     stored = asyncio.Event()
 
@@ -609,7 +609,7 @@ async def test_one_record_that_is_refused_for_ever_does_not_keep_others_from_bei
 
 
 @pytest.mark.usefixtures("quickly")
-async def test_a_store_that_fails_is_complained_of_once_and_not_for_each_job(
+async def test_a_failing_store_is_logged_once_and_not_for_each_job(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def body(job: str) -> None: ...
@@ -625,7 +625,7 @@ async def test_a_store_that_fails_is_complained_of_once_and_not_for_each_job(
     assert sum("could not be recorded" in record.getMessage() for record in caplog.records) == 1
 
 
-async def test_without_metadata_nothing_is_recorded_and_failures_are_told_all_the_same() -> None:
+async def test_without_metadata_nothing_is_recorded_but_failures_are_still_logged() -> None:
     told = []
 
     async def body(job: str) -> None:

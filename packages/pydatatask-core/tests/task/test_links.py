@@ -1,4 +1,4 @@
-"""Linking repositories to tasks, and plugging tasks together."""
+"""Linking repositories to tasks, and plugging one task into another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pydatatask_core.errors import PipelineConfigurationError, TaskConfiguration
 
 
 class Plain(Task):
-    """The least that a task can be."""
+    """A minimal task."""
 
     async def update(self) -> bool:
         return False
@@ -39,7 +39,7 @@ async def body(job: str) -> None:
     """Do nothing."""
 
 
-def test_required_for_start_and_for_output_follow_input_and_output_unless_given() -> None:
+def test_required_for_start_and_for_output_default_to_input_and_output() -> None:
     task = Plain("t")
     task.link("a", repo(), is_input=True)
     task.link("b", repo(), is_output=True)
@@ -53,7 +53,7 @@ def test_required_for_start_and_for_output_follow_input_and_output_unless_given(
     assert task.status == task.inhibits_start == task.inhibits_output == {}
 
 
-def test_each_mapping_has_the_repositories_by_the_names_of_their_links() -> None:
+def test_each_mapping_contains_the_repositories_by_link_name() -> None:
     task, status = Plain("t"), repo()
     task.link("s", status, is_status=True, inhibits_start=True, inhibits_output=True)
 
@@ -62,17 +62,17 @@ def test_each_mapping_has_the_repositories_by_the_names_of_their_links() -> None
 
 
 @pytest.mark.parametrize("thing", [None, "folder", repo, 3])
-def test_only_a_repository_can_be_linked(thing: Any) -> None:
+def test_only_repositories_can_be_linked(thing: Any) -> None:
     with pytest.raises(TaskConfigurationError, match=r"t\.x: only a repository can be linked, not"):
         Plain("t").link("x", thing)
 
 
-def test_a_repository_without_streams_is_refused_where_streams_are_copied() -> None:
+def test_a_link_whose_streams_are_copied_needs_a_blob_repository() -> None:
     with pytest.raises(TaskConfigurationError, match=r"t\.x: streams are stored in a blob repo"):
         Plain("t").link_blobs("x", repo())
 
 
-def test_a_task_is_not_plugged_into_itself() -> None:
+def test_a_task_cannot_be_plugged_into_itself() -> None:
     task = Plain("t")
 
     with pytest.raises(TaskConfigurationError, match="t is plugged into itself"):
@@ -80,7 +80,7 @@ def test_a_task_is_not_plugged_into_itself() -> None:
     assert task.links == {}
 
 
-def test_a_name_is_linked_once() -> None:
+def test_a_link_name_can_be_used_only_once() -> None:
     task = Plain("t")
     task.link("x", repo())
 
@@ -89,12 +89,12 @@ def test_a_name_is_linked_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a\0", "a\n", None, 3])
-def test_a_task_needs_a_name_that_can_be_a_file(name: Any) -> None:
+def test_a_task_name_must_be_a_valid_file_name(name: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="name"):
         Plain(name)
 
 
-async def test_without_a_required_link_nothing_is_ever_ready() -> None:
+async def test_a_task_without_a_required_link_never_has_ready_jobs() -> None:
     task = Plain("t")
     task.link("aside", InProcessMetadataRepository({"a": 1}))
 
@@ -102,7 +102,7 @@ async def test_without_a_required_link_nothing_is_ever_ready() -> None:
     assert not await task.ready.contains("a")
 
 
-async def test_ready_is_what_is_required_and_not_inhibited() -> None:
+async def test_a_job_is_ready_if_it_is_required_and_not_inhibited() -> None:
     task = Plain("t")
     task.link("x", InProcessMetadataRepository(dict.fromkeys("abcd")), is_input=True)
     task.link("y", InProcessMetadataRepository(dict.fromkeys("abc")), required_for_start=True)
@@ -113,7 +113,7 @@ async def test_ready_is_what_is_required_and_not_inhibited() -> None:
     assert await task.ready.keys() == {"a"}
 
 
-async def test_a_repository_given_as_ready_takes_the_place_of_the_links() -> None:
+async def test_an_explicit_ready_repository_replaces_the_links() -> None:
     ready = InProcessMetadataRepository({"a": 1})
     task = Plain("t", ready)
     task.link("x", repo(), is_input=True)
@@ -132,7 +132,7 @@ def first_task() -> InProcessSyncTask:
     return task
 
 
-def test_plugging_links_outputs_by_their_names_and_what_gates_them_by_the_tasks() -> None:
+def test_plugging_names_output_links_after_the_outputs_and_gating_links_after_the_tasks() -> None:
     first, second = first_task(), Plain("second")
     second.plug(first)
 
@@ -144,7 +144,7 @@ def test_plugging_links_outputs_by_their_names_and_what_gates_them_by_the_tasks(
     assert isinstance(second.links["first_done"].repo, SucceededRepository)
 
 
-def test_plugging_without_meta_takes_outputs_alone() -> None:
+def test_plugging_without_meta_links_only_outputs() -> None:
     second = Plain("second")
     second.plug(first_task(), meta=False)
 
@@ -152,7 +152,7 @@ def test_plugging_without_meta_takes_outputs_alone() -> None:
     assert set(second.required_for_start) == {"out", "extra"}
 
 
-def test_plugging_takes_only_the_links_that_are_named() -> None:
+def test_plugging_can_be_limited_to_named_links() -> None:
     second = Plain("second")
     second.plug(first_task(), output_links=["out"])
     assert set(second.links) == {"out"}
@@ -161,14 +161,14 @@ def test_plugging_takes_only_the_links_that_are_named() -> None:
         Plain("third").plug(first_task(), output_links=["nope"])
 
 
-def test_failed_jobs_count_where_that_is_asked_for() -> None:
+def test_failed_jobs_count_as_present_if_requested() -> None:
     first, second = first_task(), Plain("second")
     second.plug(first, failed_counts=True)
 
     assert second.links["first_done"].repo is first.links["done"].repo
 
 
-def test_a_clash_of_names_is_refused_and_names_both() -> None:
+def test_a_name_clash_is_rejected_and_the_error_names_both_links() -> None:
     second = Plain("second")
     taken = FileRepository("taken")
     second.link("out", taken)
@@ -177,7 +177,7 @@ def test_a_clash_of_names_is_refused_and_names_both() -> None:
         second.plug(first_task())
 
 
-async def test_a_translator_looks_jobs_up_under_their_other_names() -> None:
+async def test_a_translator_looks_jobs_up_by_their_translated_names() -> None:
     first, second = first_task(), Plain("second")
     translator = InProcessMetadataRepository({"part1": "whole", "part2": "missing"})
     second.plug(first, translator=translator)
@@ -191,7 +191,7 @@ async def test_a_translator_looks_jobs_up_under_their_other_names() -> None:
     assert await first.links["out"].repo.contains("whole")
 
 
-async def test_a_translator_may_let_deletes_through() -> None:
+async def test_a_translator_may_allow_deletion() -> None:
     first, second = first_task(), Plain("second")
     second.plug(
         first,
@@ -205,12 +205,12 @@ async def test_a_translator_may_let_deletes_through() -> None:
     assert not await first.links["out"].repo.contains("whole")
 
 
-def test_only_a_task_can_be_plugged() -> None:
+def test_only_tasks_can_be_plugged() -> None:
     with pytest.raises(TaskConfigurationError, match="only a task can be plugged"):
         Plain("second").plug(repo())  # type: ignore[arg-type]
 
 
-def test_two_tasks_of_one_name_and_what_is_no_task_are_refused() -> None:
+def test_duplicate_task_names_and_objects_that_are_not_tasks_are_rejected() -> None:
     with pytest.raises(PipelineConfigurationError, match=r"2 tasks are named 'x'"):
         Pipeline([Plain("x"), Plain("x")])
     with pytest.raises(PipelineConfigurationError, match="is none"):
@@ -229,12 +229,12 @@ def test_two_tasks_of_one_name_and_what_is_no_task_are_refused() -> None:
         ("body", "has to be an `async def` function"),
     ],
 )
-def test_a_body_that_is_not_async_is_refused(body_: Any, told: str) -> None:
+def test_a_body_that_is_not_async_is_rejected(body_: Any, told: str) -> None:
     with pytest.raises(TaskConfigurationError, match=told):
         InProcessSyncTask("t", repo(), func=body_)
 
 
-async def test_a_parameter_that_is_no_link_is_named_with_the_links_that_exist() -> None:
+async def test_an_unknown_parameter_is_named_together_with_the_existing_links() -> None:
     @InProcessSyncTask("t", repo())
     async def task(job: str, books: Repository) -> None:
         """Never run."""
@@ -247,12 +247,12 @@ async def test_a_parameter_that_is_no_link_is_named_with_the_links_that_exist() 
         await Pipeline([task]).open()
 
 
-async def test_a_task_without_a_body_says_how_to_give_it_one() -> None:
+async def test_the_error_for_a_task_without_a_body_includes_the_remedy() -> None:
     with pytest.raises(TaskConfigurationError, match="has no body: use the task as a decorator"):
         await Pipeline([InProcessSyncTask("t", repo())]).open()
 
 
-async def test_a_body_gets_the_links_that_its_parameters_name_and_no_others() -> None:
+async def test_a_body_receives_exactly_the_links_named_by_its_parameters() -> None:
     got: dict[str, Any] = {}
 
     @InProcessSyncTask("t", repo())
@@ -269,13 +269,13 @@ async def test_a_body_gets_the_links_that_its_parameters_name_and_no_others() ->
     assert got == {"job": "j", "x": x, "y": y, "z": 3}
 
 
-def test_a_second_body_is_refused() -> None:
+def test_a_second_body_is_rejected() -> None:
     task = InProcessSyncTask("t", repo(), func=body)
     with pytest.raises(TaskConfigurationError, match="has a body already"):
         task(body)
 
 
-async def test_a_view_through_a_translator_stands_in_for_its_base() -> None:
+async def test_a_view_through_a_translator_acts_as_its_base() -> None:
     class Marked(FileRepository):
         async def mark(self, job: str, with_: str) -> str:
             return f"{job}:{with_}"
@@ -290,7 +290,7 @@ async def test_a_view_through_a_translator_stands_in_for_its_base() -> None:
     assert await view.mark("part", with_="x") == "whole:x"
 
 
-def test_a_clash_leaves_no_link_behind() -> None:
+def test_a_name_clash_leaves_no_link_behind() -> None:
     before, after = InProcessSyncTask("before", repo()), InProcessSyncTask("after", repo())
     before.link("out", repo(), is_output=True)
     before.link("result", repo(), is_output=True)
@@ -307,7 +307,7 @@ def test_a_clash_leaves_no_link_behind() -> None:
     assert after.links.keys() == {"done", "result", "before_done"}
 
 
-def test_two_links_of_one_task_that_would_get_one_name_clash() -> None:
+def test_two_links_that_would_get_the_same_name_clash() -> None:
     before, after = InProcessSyncTask("before", repo()), InProcessSyncTask("after", repo())
     before.link("before_done", repo(), is_output=True)
 

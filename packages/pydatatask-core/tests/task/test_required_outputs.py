@@ -1,6 +1,6 @@
-"""Law T6: a job that ends well without an output that is not optional has failed.
+"""Law T6: a job that succeeds without writing a required output has failed.
 
-Here for functions in the driver's loop, whose cases hold for every kind of task.
+These tests use functions in the driver's loop; the rules hold for every kind of task.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REASON = "succeeded without writing its output `out`"
 
 
 class Stage:
-    """A task over some jobs, and one that is plugged after it and notes its own."""
+    """A task over some jobs, and a second task plugged into it that notes its own jobs."""
 
     def __init__(self, body: Any, out: Any, *jobs: str, link: Any = None, **options: Any) -> None:
         self.done = InProcessMetadataRepository()
@@ -60,9 +60,9 @@ class Stage:
 
 
 class Remote(InProcessMetadataRepository):
-    """A repository that stands for one on a server: each listing is a request.
+    """A repository that acts like one on a server: each listing is a request.
 
-    :param problem: what a listing raises.
+    :param problem: the exception that a listing raises.
     """
 
     looks_up_locally = False
@@ -79,7 +79,7 @@ class Remote(InProcessMetadataRepository):
     async def keys(self) -> frozenset[str]:
         self.listings += 1
         self.begun.set()
-        found = frozenset(self._data)  # a listing shows what was there when it began
+        found = frozenset(self._data)  # a listing shows the state at its start
         await self.go.wait()
         if self.problem is not None:
             raise self.problem
@@ -102,10 +102,10 @@ async def skip_pets(job: str, out: Any) -> None:
         await out.dump(job, 1)
 
 
-# -- what is a failure, and what is not ------------------------------------------------------------
+# -- outcomes --------------------------------------------------------------------------------------
 
 
-async def test_a_job_without_its_output_has_failed_and_starts_nothing_that_is_plugged() -> None:
+async def test_a_job_without_its_output_has_failed_and_does_not_start_plugged_tasks() -> None:
     stage = Stage(skip_pets, InProcessMetadataRepository(), "pets", "zoo")
     summary = await stage.run()
     assert summary.failed == {"t": ["pets"]}
@@ -118,7 +118,7 @@ async def test_a_job_without_its_output_has_failed_and_starts_nothing_that_is_pl
     assert stage.next == ["zoo"]
 
 
-async def test_an_optional_output_may_be_lacking_and_starts_only_the_jobs_that_have_it() -> None:
+async def test_an_optional_output_may_be_missing_and_starts_only_the_jobs_that_have_it() -> None:
     out = InProcessMetadataRepository()
     stage = Stage(skip_pets, out, "pets", "zoo", link={"optional": True})
     summary = await stage.run()
@@ -135,7 +135,7 @@ async def test_an_output_that_is_not_required_for_output_is_not_checked() -> Non
     assert sorted(stage.next) == ["pets", "zoo"]
 
 
-async def test_all_outputs_that_are_lacking_are_named() -> None:
+async def test_all_missing_outputs_are_named() -> None:
     stage = Stage(nothing, InProcessMetadataRepository(), "a")
     stage.task.link("more", InProcessMetadataRepository(), is_output=True)
     await stage.run()
@@ -143,13 +143,13 @@ async def test_all_outputs_that_are_lacking_are_named() -> None:
     assert "its outputs `out` and `more`" in stage.record()["reason"]
 
 
-async def test_what_a_task_plugs_is_no_output_of_its_own() -> None:
+async def test_outputs_of_a_plugged_task_are_not_checked_for_the_upstream_task() -> None:
     stage = Stage(skip_pets, InProcessMetadataRepository(), "zoo")
     assert stage.after.required_outputs == {}
     assert (await stage.run()).failed == {}
 
 
-async def test_a_job_that_wrote_other_keys_has_written_its_output_and_its_record_says_so() -> None:
+async def test_writing_other_keys_satisfies_a_required_output_and_is_recorded() -> None:
     async def split(job: str, out: Any) -> None:
         await out.dump(f"{job}1", 1)
         await out.dump(f"{job}2", 2)
@@ -159,7 +159,7 @@ async def test_a_job_that_wrote_other_keys_has_written_its_output_and_its_record
     assert stage.record()["fan_out"] == ["out"]
 
 
-async def test_a_job_that_wrote_its_own_key_as_well_is_no_fan_out() -> None:
+async def test_a_job_that_also_wrote_its_own_key_is_not_a_fan_out() -> None:
     async def split(job: str, out: Any) -> None:
         await out.dump(f"{job}1", 1)
         await out.dump(job, 2)
@@ -170,7 +170,7 @@ async def test_a_job_that_wrote_its_own_key_as_well_is_no_fan_out() -> None:
     assert "fan_out" not in stage.record()
 
 
-async def test_an_output_that_was_there_before_counts_as_written() -> None:
+async def test_an_output_that_existed_before_counts_as_written() -> None:
     stage = Stage(nothing, InProcessMetadataRepository({"a": 1}), "a")
     assert (await stage.run()).failed == {}
 
@@ -183,7 +183,7 @@ async def test_an_output_behind_a_view_counts_as_written() -> None:
     assert base.data == {"x": 1}
 
 
-async def test_a_file_that_the_body_wrote_with_open_is_an_output(tmp_path: Path) -> None:
+async def test_a_file_that_the_body_wrote_with_open_counts_as_written(tmp_path: Path) -> None:
     out = FileRepository(tmp_path / "out")
 
     async def write(job: str) -> None:
@@ -195,7 +195,7 @@ async def test_a_file_that_the_body_wrote_with_open_is_an_output(tmp_path: Path)
     assert stage.next == ["zoo"]
 
 
-async def test_a_write_that_was_refused_is_no_output() -> None:
+async def test_a_write_that_was_rejected_does_not_count_as_written() -> None:
     async def refused(job: str, out: Any) -> None:
         with contextlib.suppress(RuntimeError):
             await out.dump(job, 1)
@@ -209,7 +209,7 @@ async def test_a_write_that_was_refused_is_no_output() -> None:
 
 
 @pytest.mark.parametrize("discard_empty", [False, True])
-async def test_an_empty_directory_is_an_output_only_where_it_counts(
+async def test_an_empty_directory_counts_as_written_only_if_it_is_visible(
     tmp_path: Path, discard_empty: bool
 ) -> None:
     async def make(job: str, out: Any) -> None:
@@ -220,7 +220,7 @@ async def test_an_empty_directory_is_an_output_only_where_it_counts(
     assert (await stage.run()).failed == ({"t": ["a"]} if discard_empty else {})
 
 
-async def test_a_value_that_was_only_begun_is_no_output() -> None:
+async def test_a_value_that_was_only_partly_written_does_not_count() -> None:
     async def begin(job: str, out: Any) -> None:
         stream = await out.open(job, "wb")
         await stream.write(b"data")
@@ -230,7 +230,7 @@ async def test_a_value_that_was_only_begun_is_no_output() -> None:
     assert (await stage.run()).failed == {"t": ["a"]}
 
 
-async def test_a_missing_output_is_a_failed_attempt_like_any_other() -> None:
+async def test_a_missing_output_is_retried_like_any_other_failure() -> None:
     attempts: list[str] = []
 
     async def second_time(job: str, out: Any) -> None:
@@ -245,7 +245,7 @@ async def test_a_missing_output_is_a_failed_attempt_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("retries", [0, Retries(2, delay=0.0)])
-async def test_in_synchronous_mode_it_is_a_failure_too(retries: Any) -> None:
+async def test_a_missing_output_is_a_failure_in_synchronous_mode(retries: Any) -> None:
     stage = Stage(nothing, Remote(), "a", retries=retries)
     async with stage.pipeline as pipeline:
         pipeline.settings(synchronous=True)
@@ -254,24 +254,24 @@ async def test_in_synchronous_mode_it_is_a_failure_too(retries: Any) -> None:
     assert stage.record()["attempt"] == 1 + Retries.of(retries).times
 
 
-async def test_without_a_pipeline_it_is_a_failure_too() -> None:
+async def test_a_missing_output_is_a_failure_without_a_pipeline() -> None:
     stage = Stage(nothing, Remote(), "a")
     await stage.task.launch("a")
     assert stage.record()["reason"].startswith(REASON)
 
 
-# -- what it costs ---------------------------------------------------------------------------------
+# -- requests --------------------------------------------------------------------------------------
 
 
-async def test_an_output_written_through_the_api_costs_no_look_up() -> None:
-    out = Remote(StoreConnectionError("list", "it", "nobody should ask"))
+async def test_an_output_written_through_the_api_needs_no_listing() -> None:
+    out = Remote(StoreConnectionError("list", "it", "no request is expected"))
     stage = Stage(skip_pets, out, *(f"j{n}" for n in range(20)))
     stage.after.disabled = True
     assert (await stage.run()).failed == {}
     assert (out.listings, out.asked) == (0, [])
 
 
-async def test_one_listing_serves_all_jobs_that_ended_before_it_began() -> None:
+async def test_one_listing_serves_all_jobs_that_ended_before_it_started() -> None:
     jobs = [f"j{n:02}" for n in range(40)]
     out = Remote()
     ended: list[str] = []
@@ -290,7 +290,7 @@ async def test_one_listing_serves_all_jobs_that_ended_before_it_began() -> None:
     stage.after.disabled = True
     async with stage.pipeline as pipeline:
         run = asyncio.create_task(pipeline.run(poll=FAR))
-        await asyncio.wait_for(all_ended.wait(), 30)  # though no listing has returned
+        await asyncio.wait_for(all_ended.wait(), 30)  # although no listing has returned yet
         assert stage.done.data == {}
         assert stage.task.running == set(jobs)
         out.go.set()
@@ -300,13 +300,13 @@ async def test_one_listing_serves_all_jobs_that_ended_before_it_began() -> None:
     assert out.listings <= 3
 
 
-# -- stores that do not answer ---------------------------------------------------------------------
+# -- unavailable stores ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "problem", [StorePermissionError("list", "out", "denied"), NotImplementedError("write only")]
 )
-async def test_an_output_that_may_not_be_read_is_unchecked_and_reported_once(
+async def test_an_unreadable_output_is_left_unchecked_and_reported_once(
     problem: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = Stage(nothing, Remote(problem), "a", "b", "c")
@@ -320,7 +320,7 @@ async def test_an_output_that_may_not_be_read_is_unchecked_and_reported_once(
     assert "Remote" in told[0]
 
 
-async def test_while_the_store_cannot_be_read_nothing_is_recorded_and_nothing_starts(
+async def test_while_the_store_is_unreadable_nothing_is_recorded_or_started(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(required_outputs, "FIRST_RETRY_DELAY_SECONDS", 0.01)
@@ -329,7 +329,7 @@ async def test_while_the_store_cannot_be_read_nothing_is_recorded_and_nothing_st
     stage.after.disabled = True
     async with stage.pipeline as pipeline:
         run = asyncio.create_task(pipeline.run(poll=FAR))
-        while out.listings < 4:  # noqa: ASYNC110 - nothing tells of it
+        while out.listings < 4:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0)
         assert stage.done.data == {}
         assert stage.task.running == {"a", "b"}
@@ -343,7 +343,7 @@ async def test_while_the_store_cannot_be_read_nothing_is_recorded_and_nothing_st
     assert "down" in errors[0].getMessage()
 
 
-async def test_a_store_that_cannot_be_read_keeps_a_job_from_being_launched_twice() -> None:
+async def test_an_unreadable_store_does_not_cause_a_second_launch() -> None:
     out = Remote(StoreConnectionError("list", "out", "down"))
     bodies: list[str] = []
 
@@ -363,7 +363,7 @@ async def test_a_store_that_cannot_be_read_keeps_a_job_from_being_launched_twice
 
 
 class Shared(YamlMetadataFileRepository):
-    """A repository on a file system on which what others write may not be seen yet."""
+    """A repository on a file system where writes of other machines may become visible late."""
 
     delay = FAR
 
@@ -371,7 +371,7 @@ class Shared(YamlMetadataFileRepository):
         return self.delay
 
 
-async def test_on_a_shared_file_system_an_output_may_appear_later(
+async def test_on_a_shared_file_system_an_output_may_become_visible_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(required_outputs, "MAX_LOOK_INTERVAL_SECONDS", 0.05)
@@ -380,7 +380,9 @@ async def test_on_a_shared_file_system_an_output_may_appear_later(
 
     async def body(job: str) -> None:
         others.append(job)
-        if job == "z":  # the others run while `a` waits, though only one may run at a time
+        if (
+            job == "z"
+        ):  # the other jobs run while `a` waits, although only one job may run at a time
             for path in (out.fullpath("z"), out.fullpath("a")):
                 await asyncio.to_thread(path.write_text, "1")
 
@@ -399,17 +401,17 @@ async def test_on_a_shared_file_system_an_output_that_does_not_appear_is_missing
     assert (await stage.run()).failed == {"t": ["a"]}
 
 
-async def test_an_output_that_is_missing_for_certain_needs_no_wait(tmp_path: Path) -> None:
+async def test_an_output_known_to_be_missing_is_not_waited_for(tmp_path: Path) -> None:
     stage = Stage(nothing, Shared(tmp_path / "out"), "a")
     stage.task.link("here", InProcessMetadataRepository(), is_output=True)
     assert (await stage.run()).failed == {"t": ["a"]}
 
 
-# -- tasks of others -------------------------------------------------------------------------------
+# -- third-party tasks -----------------------------------------------------------------------------
 
 
 class Elsewhere(Task):
-    """A task of a third party, whose jobs have ended when it is updated."""
+    """A third-party task whose jobs have ended by its next update."""
 
     def __init__(self, done: Any, out: Any) -> None:
         super().__init__("elsewhere")
@@ -430,7 +432,7 @@ class Elsewhere(Task):
         return bool(await self.live.keys())
 
 
-async def test_a_third_partys_task_can_ask_which_outputs_are_missing() -> None:
+async def test_a_third_party_task_can_list_the_missing_outputs() -> None:
     done, out = InProcessMetadataRepository(), InProcessMetadataRepository({"b": 1})
     task = Elsewhere(done, out)
     task.link("inp", InProcessMetadataRepository({"a": 1, "b": 1}), is_input=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from processes.chaos.points import watched_backend
 
-import pydatatask_ssh.manager  # noqa: F401 - loaded once, before the forks
+import pydatatask_ssh.manager  # noqa: F401 - import it once, before forking
 from pydatatask_core import Session
 from pydatatask_ssh import SSHConnection, SSHLinuxManager
 from pydatatask_ssh.backend import SSHBackend
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class WatchedSSHManager(SSHLinuxManager):
-    """A manager whose runs tell somebody of everything that they do."""
+    """A manager whose backend reports each of its operations."""
 
     passage: Passage
 
     @property
     def backend(self) -> Any:
-        if self._runs is None:
-            self._runs = watched_backend(SSHBackend)(self)
-            vars(self._runs)["passage"] = self.passage
-        return self._runs
+        if self._backend is None:
+            self._backend = watched_backend(SSHBackend)(self)
+            vars(self._backend)["passage"] = self.passage
+        return self._backend
 
 
 def manager(
     world: World, passage: Passage, login: dict[str, Any]
 ) -> tuple[Callable[[], SSHLinuxManager], Session]:
-    """Give a manager over a connection that is made again when it breaks."""
+    """Return a manager over a connection that reconnects when it breaks."""
     session = Session()
 
     @session.resource

@@ -1,4 +1,4 @@
-"""What the tests share: a server of each kind, and a connection."""
+"""Shared fixtures: a server of each kind, and a connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
-    """Fail a test in which this package, or the core, blocks the event loop."""
+    """Fail a test in which this package or core blocks the event loop."""
     with blockbuster.blockbuster_ctx(
         scanned_modules=["pydatatask_core", "pydatatask_ssh"],
         excluded_modules=["pydatatask_core.testing"],
@@ -32,26 +32,26 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
 
 @pytest.fixture(params=["sshd", "asyncssh_server"])
 def server(request: pytest.FixtureRequest) -> SSHServer:
-    """Give a server of each kind."""
+    """Return a server of each kind."""
     found: SSHServer = request.getfixturevalue(request.param)
     return found
 
 
 @pytest.fixture
 async def connection(server: SSHServer) -> AsyncIterator[SSHConnection]:
-    """Give a connection."""
+    """Yield a connection."""
     async with SSHConnection(**server.login) as connection:
         yield connection
 
 
 @pytest.fixture
 async def of_user(sshd_of_user: SSHServer) -> AsyncIterator[SSHConnection]:
-    """Give a connection of an ordinary user, who is another than the one who runs this."""
+    """Yield a connection as an ordinary user, not the one that runs the tests."""
     async with SSHConnection(**sshd_of_user.login) as connection:
         yield connection
 
 
 @pytest.fixture
 def root(user: User) -> Path:
-    """Give a place in which that user may make a folder."""
+    """Return a directory in which that user may create directories."""
     return user.home / f"root{next(_NUMBERS)}"

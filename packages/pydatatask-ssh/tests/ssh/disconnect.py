@@ -15,7 +15,7 @@ __all__ = ["cut", "sessions"]
 
 
 def sessions(server: SSHServer) -> list[int]:
-    """List the processes of sshd that each serve one connection."""
+    """List the sshd processes that serve one connection each."""
     master = int((server.folder / "pid").read_text())
     found = []
     for entry in Path("/proc").iterdir():
@@ -27,7 +27,7 @@ def sessions(server: SSHServer) -> list[int]:
 
 
 def cut(server: SSHServer) -> None:
-    """End every connection as a crash of the server would, whatever goes on over it."""
+    """End every connection as a crash of the server would, even while it is in use."""
     for pid in sessions(server):
         for process in [*_children(pid, "sshd"), pid]:
             with contextlib.suppress(ProcessLookupError):
@@ -35,7 +35,7 @@ def cut(server: SSHServer) -> None:
 
 
 def _children(pid: int, name: str) -> list[int]:
-    """List the children of a process that have a name: with privileges separated, sshd has one."""
+    """List the children with a given name; sshd has one if it separates privileges."""
     found: list[int] = []
     for line in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):

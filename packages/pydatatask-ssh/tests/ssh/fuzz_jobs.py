@@ -1,4 +1,4 @@
-"""Jobs that do things to their run directories, drawn by a seed, and canaries beside them."""
+"""Jobs that modify their run directories, drawn by a seed, and canaries beside them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["Canaries", "Case", "canaries_in", "draw", "unblocked"]
 
 FILES = (".stdout", ".stderr", ".status", ".begun", ".script", ".stdin", ".made-0", ".journal")
-"""The names that mean anything to anybody, and one that begins like such a name."""
+"""The file names with a meaning, and one that only begins like such a name."""
 
 MAX_BLOCKED_SECONDS = 1.0
-"""How long the loop of a driver may be busy with one thing."""
+"""The maximum time for which one operation may block the loop of a driver."""
 
 SHARE_OF_DIRECTORIES = 0.2
-"""How often something happens to a run directory as well as to files in it."""
+"""The share of cases that modify the run directory as well as files in it."""
 
 _TICK_SECONDS = 0.05
 
@@ -49,7 +49,7 @@ _REPLACE = {
     "block device": "mknod {file} b 7 0",
     "other owner": "echo x >{file}; chown 1001 {file}",
 }
-"""What comes into the place of a file."""
+"""The objects that replace a file."""
 
 _DIRECTORY = {
     "renamed": 'mv "$PWD" "$PWD,x"',
@@ -62,7 +62,7 @@ _DIRECTORY = {
     "locked": 'chmod 0 "$PWD"',
     "crowded": "mkdir d; cd d; seq 300 | xargs touch; cd ..; chmod 0 d",
 }
-"""What happens to the run directory."""
+"""The modifications of the run directory."""
 
 _NEEDS_ROOT = ("device", "block device", "other owner")
 
@@ -83,7 +83,7 @@ class Case(NamedTuple):
     :param name: the job.
     :param text: a description of the case.
     :param script: its script.
-    :param kills: whether it has to be told to end.
+    :param kills: whether the job does not end by itself.
     """
 
     name: str
@@ -97,7 +97,7 @@ def draw(dice: random.Random, name: str, canaries: Canaries) -> Case:
 
     :param dice: the source of randomness.
     :param name: the job.
-    :param canaries: the things outside.
+    :param canaries: the objects outside.
     """
     root = os.geteuid() == 0
     acts, texts = [], []
@@ -106,7 +106,9 @@ def draw(dice: random.Random, name: str, canaries: Canaries) -> Case:
         kind, file = dice.choice(kinds), dice.choice(FILES)
         acts.append(f"rm -rf {file}; {_REPLACE[kind]}".replace("{file}", file))
         texts.append(f"{file} {kind}")
-    if not acts or dice.random() < SHARE_OF_DIRECTORIES:  # last, because a path leads away then
+    if (
+        not acts or dice.random() < SHARE_OF_DIRECTORIES
+    ):  # last, because the working directory changes
         kind = dice.choice(list(_DIRECTORY))
         acts.append(_DIRECTORY[kind])
         texts.append(f"directory {kind}")
@@ -128,9 +130,9 @@ def draw(dice: random.Random, name: str, canaries: Canaries) -> Case:
 
 
 class Canaries:
-    """Things outside of run directories, which a driver may neither read, write nor signal.
+    """Objects outside the run directories, which a driver may neither read, write nor signal.
 
-    :param root: a folder for them.
+    :param root: a directory for them.
     """
 
     def __init__(self, root: Path) -> None:
@@ -155,7 +157,7 @@ class Canaries:
         return found
 
     def check(self) -> None:
-        """Check that nothing happened to them."""
+        """Check that they are unchanged."""
         assert self._state() == self._before
         assert self.victim.poll() is None
         left = {path.name for path in self.folder.iterdir() if "moved-" not in path.name}
@@ -169,9 +171,9 @@ class Canaries:
 
 @contextlib.contextmanager
 def canaries_in(root: Path) -> Iterator[Canaries]:
-    """Provide canaries, and check them at the end.
+    """Create canaries, and check them at the end.
 
-    :param root: a folder for them.
+    :param root: a directory for them.
     """
     canaries = Canaries(root)
     try:
@@ -182,7 +184,7 @@ def canaries_in(root: Path) -> Iterator[Canaries]:
 
 
 class _Clock(threading.Thread):
-    """Counts the ticks of a thread that does nothing else: those that this machine has time for."""
+    """Counts its own ticks, as a measure of the processor time available to a thread."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -196,9 +198,9 @@ class _Clock(threading.Thread):
 
 @contextlib.asynccontextmanager
 async def unblocked() -> AsyncIterator[None]:
-    """Fail if the running loop is busy with one thing for too long.
+    """Fail if one operation blocks the running loop for too long.
 
-    Only time in which another thread gets its turns counts, because others use this machine too.
+    Only time in which another thread can run counts, because the machine is shared.
     """
     longest, loop, clock = 0.0, asyncio.get_running_loop(), _Clock()
     handle: asyncio.TimerHandle | None = None

@@ -1,4 +1,4 @@
-"""A folder with a pipeline's stores, and a manager over SSH that runs in it."""
+"""A directory with the stores of a pipeline, and a manager over SSH that runs in it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["connect", "driven", "journal_of", "new_lab", "quickly", "well_ended"]
 
 quickly: dict[str, Any] = {"keepalive": 0.5, "patience": 20.0}
-"""How soon a connection in a test counts as broken."""
+"""Short times after which a connection counts as broken."""
 
 
 def new_lab(root: Path, ssh: Callable[[], Any], **options: Any) -> Lab:
-    """Give a lab whose processes run over SSH.
+    """Create a lab whose processes run over SSH.
 
-    :param root: its folder.
-    :param ssh: gives the connection.
+    :param root: its directory.
+    :param ssh: returns the connection.
     :param options: options of the manager.
     """
     lab = Lab(root)
@@ -35,7 +35,7 @@ def new_lab(root: Path, ssh: Callable[[], Any], **options: Any) -> Lab:
 
 
 def connect(server: SSHServer, **options: Any) -> SSHConnection:
-    """Give a connection that soon notices when it breaks."""
+    """Create a connection that detects failures quickly."""
     return SSHConnection(**{**server.login, **quickly, **options})
 
 
@@ -43,7 +43,7 @@ def connect(server: SSHServer, **options: Any) -> SSHConnection:
 async def driven(
     lab: Lab, *names: str, template: str = "echo $$ >>LOG; WAIT"
 ) -> AsyncIterator[Any]:
-    """Have a pipeline run whose jobs wait, from when all of them do until it is quiet."""
+    """Run a pipeline with waiting jobs; yield once all of them run, and finish the run at exit."""
     await lab.add(*names)
     task = lab.task(template, stdout=lab.out)
     async with lab.pipeline(task) as pipeline, asyncio.TaskGroup() as group:
@@ -58,7 +58,7 @@ async def driven(
 
 
 async def well_ended(lab: Lab, *names: str) -> None:
-    """Hold jobs to it that each ran once, and succeeded."""
+    """Check that each job ran once and succeeded."""
     assert set(await lab.done.keys()) == set(names)
     for name in names:
         record = await lab.done.info(name)
@@ -68,7 +68,7 @@ async def well_ended(lab: Lab, *names: str) -> None:
 
 
 def journal_of(directory: Path) -> Path:
-    """Return the file in which the supervisor of a run has written its process and its status.
+    """Return the journal, in which the supervisor of a run records its process and its status.
 
     :param directory: the run directory.
     """

@@ -1,4 +1,4 @@
-"""Answers of a helper: each belongs to one request, whatever comes in between."""
+"""Answers of a remote shell: each is matched to one request despite any other output."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ STRANGE = [b"", b"\n", b"\x1e", b"\x1e=0\n", b"\0\xff\xfe", b"=0\n", b"\x1e\x1e"
 
 
 def sent(answer: Answer, *parts: bytes, status: bytes = b"0", noise: bytes = b"") -> bytes:
-    """Return the bytes of an answer, with text of programs between its parts."""
+    """Return the bytes of an answer, with output of other programs between its parts."""
     mark = b"\x1e" + answer.nonce.encode()
     return noise + noise.join(mark + it + mark + b"\n" for it in [*parts, b"=" + status])
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
-def test_an_answer_is_read_in_pieces_of_any_size_whatever_its_parts_hold(size: int) -> None:
+def test_an_answer_is_parsed_from_pieces_of_any_size_with_any_content(size: int) -> None:
     answer = Answer("look")
     data = sent(answer, *(b"S" + it for it in STRANGE), noise=b"\x1eSforged\x1e=0\n")
     rest = None
@@ -51,14 +51,14 @@ def test_an_answer_is_read_in_pieces_of_any_size_whatever_its_parts_hold(size: i
     assert "forged" in answer.message
 
 
-def test_parts_of_another_answer_are_text_of_programs() -> None:
+def test_parts_of_another_answer_are_treated_as_program_output() -> None:
     answer, other = Answer("look"), Answer("look")
     assert answer.feed(sent(other, b"L", status=b"1")) is None
     assert answer.feed(sent(answer, b"N")) == b"\n"
     assert (answer.parts, answer.status) == (["N"], 0)
 
 
-def test_what_follows_an_answer_belongs_to_the_next() -> None:
+def test_bytes_after_an_answer_belong_to_the_next_answer() -> None:
     first, second = Answer("a"), Answer("b")
     rest = first.feed(sent(first, b"1") + sent(second, b"2", status=b"3"))
     assert rest is not None
@@ -73,7 +73,7 @@ def test_an_end_without_a_status_names_the_request(status: bytes) -> None:
         answer.feed(sent(answer, status=status))
 
 
-def test_the_sizes_of_parts_answers_and_messages_are_bounded() -> None:
+def test_parts_answers_and_messages_have_a_maximum_size() -> None:
     answer = Answer("look")
     with pytest.raises(AnswerError, match=f"longer than {MAX_PART_BYTES} bytes"):
         answer.feed(b"\x1e" + answer.nonce.encode() + b"x" * (MAX_PART_BYTES + 1))
@@ -95,14 +95,14 @@ def test_the_sizes_of_parts_answers_and_messages_are_bounded() -> None:
         ('"$pdt_setsid" -f /bin/sh -c secret', "launch"),
     ],
 )
-def test_an_error_about_an_answer_shows_no_scripts_and_no_variables(
+def test_an_error_about_an_answer_contains_no_scripts_and_no_variables(
     command: str, name: str
 ) -> None:
     assert Answer(command).request.startswith(name.partition(" '")[0])
     assert "secret" not in Answer(command).request
 
 
-def test_a_line_about_an_end_that_is_too_long_is_dropped_alone() -> None:
+def test_an_exit_event_that_is_too_long_is_dropped_without_affecting_others() -> None:
     lines: list[bytes] = []
     reader = Lines(lines.append)
     for data in (b"a\nb", b"c\n", b"x" * MAX_LINE_BYTES, b"y", b"z\nd", b"\n"):
@@ -115,13 +115,13 @@ class _Channel:
         self.closed = False
 
     def write(self, text: str) -> None:
-        """Send nothing."""
+        """Discard the text."""
 
     def close(self) -> None:
         self.closed = True
 
 
-async def test_an_answer_without_an_end_replaces_the_channel_and_leaves_the_others_unknown() -> (
+async def test_an_unterminated_answer_replaces_the_channel_and_makes_other_outcomes_unknown() -> (
     None
 ):
     import asyncio
@@ -151,12 +151,12 @@ async def test_an_answer_without_an_end_replaces_the_channel_and_leaves_the_othe
         ["F.stdout 81a4 1 0 5 8", "D.stdout"],
     ],
 )
-def test_an_answer_about_outputs_that_lacks_something_is_none(lines: list[str]) -> None:
+def test_an_incomplete_answer_about_outputs_is_rejected(lines: list[str]) -> None:
     with pytest.raises((ValueError, LookupError)):
         parse_outputs(lines, 0)
 
 
-def test_random_parts_raise_nothing_else_than_errors_of_their_request() -> None:
+def test_random_parts_raise_only_errors_of_their_own_request() -> None:
     dice = random.Random(26)
     for _ in range(2000):
         lines = [
@@ -169,7 +169,7 @@ def test_random_parts_raise_nothing_else_than_errors_of_their_request() -> None:
         parse_clock(lines)
 
 
-async def test_an_answer_that_cannot_be_parsed_fails_one_job_for_a_while_and_no_other(
+async def test_an_unparsable_answer_fails_one_job_temporarily_and_no_other(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = RemoteShell.ask
@@ -209,10 +209,10 @@ async def test_an_error_about_an_answer_names_the_machine_and_the_request(
             await lab.manager.backend.inspect(task.new_run("a"))
 
 
-async def test_the_status_of_a_run_of_strange_bytes_is_bounded_and_harms_no_other(
+async def test_a_status_with_random_bytes_is_bounded_and_affects_no_other_job(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
-    """What is in the journal is written by the user's own programs only; yet it is bounded."""
+    """Only the user's own programs write the journal; its size is bounded nevertheless."""
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         await lab.add("a", "b")

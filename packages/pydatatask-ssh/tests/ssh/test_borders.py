@@ -1,4 +1,4 @@
-"""What a job leaves in its run directory is data: it is not followed, waited for or believed."""
+"""Files in a run directory are untrusted data: never followed, waited for or believed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 @pytest.fixture
 def victim() -> Iterator[subprocess.Popen[bytes]]:
-    """Return a process that no job may have signalled."""
+    """Return a process that no job may cause to be signalled."""
     process = subprocess.Popen(["sleep", "600"], start_new_session=True)
     yield process
     process.kill()
@@ -55,7 +55,7 @@ def forged(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
 
 @pytest.fixture
 def invented(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
-    """Return a status file with a supervisor that always lives, and is older than any process."""
+    """Return a status file whose supervisor always lives and is older than any process."""
     start = " ".join(["1", *["0"] * 17, "9999999999999"])
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     path = tmp_path / "invented"
@@ -64,7 +64,7 @@ def invented(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
 
 
 def _run(command: list[str]) -> None:
-    """ProcessRun a command of another user, or of root."""
+    """Run a command as another user, or as root."""
     subprocess.run(command, check=True)
 
 
@@ -73,7 +73,7 @@ def _lives(pid: str) -> bool:
 
 
 async def _refused(lab: Any, template: str, reason: str = REFUSED) -> dict[str, Any]:
-    """ProcessRun a job that does something to its run directory, beside one that does not."""
+    """Run a job that modifies its run directory, beside one that does not."""
     await lab.add("a", "b")
     task = lab.task(
         f"echo fine; case {{{{ job }}}} in a) {template};; esac", stdout=lab.out, stderr=lab.err
@@ -93,7 +93,7 @@ async def _refused(lab: Any, template: str, reason: str = REFUSED) -> dict[str, 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("link", ["ln -s", "ln"])
 @pytest.mark.parametrize("status", [0, 1])
-async def test_a_link_in_the_place_of_an_output_publishes_nothing(
+async def test_a_link_in_place_of_an_output_publishes_nothing(
     sshd: SSHServer, tmp_path: Path, link: str, size: str, status: int
 ) -> None:
     secret = tmp_path / "secret"
@@ -120,7 +120,7 @@ async def test_a_link_in_the_place_of_an_output_publishes_nothing(
     }.items(),
 )
 @needs_root
-async def test_nothing_but_a_regular_file_of_the_user_is_read(
+async def test_only_regular_files_of_the_user_are_read(
     server: SSHServer, tmp_path: Path, kind: str, command: str
 ) -> None:
     async with connect(server) as connection:
@@ -130,11 +130,11 @@ async def test_nothing_but_a_regular_file_of_the_user_is_read(
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
-async def test_a_target_with_any_shell_refuses_the_same(
+async def test_the_checks_work_with_any_shell_of_the_target(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
@@ -156,7 +156,7 @@ async def test_an_output_that_its_user_may_not_read_fails_its_job(
     assert await lab.out.keys() == set()
 
 
-async def test_an_output_that_is_missing_is_lost(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_the_job_of_a_missing_output_is_lost(sshd: SSHServer, tmp_path: Path) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         await _refused(lab, "rm .stdout", "its run directory has lost its stdout")
@@ -164,7 +164,7 @@ async def test_an_output_that_is_missing_is_lost(sshd: SSHServer, tmp_path: Path
 
 @pytest.mark.parametrize("name", [".status", ".begun", ".script", ".stderr"])
 @pytest.mark.parametrize("command", ["mkfifo {}", "mkdir {}", "ln -s . {}", "truncate -s 4T {}"])
-async def test_jobs_beside_one_that_replaces_its_files_end(
+async def test_jobs_beside_one_that_replaces_its_files_finish(
     sshd: SSHServer, tmp_path: Path, name: str, command: str
 ) -> None:
     async with connect(sshd) as connection:
@@ -187,7 +187,7 @@ async def test_jobs_beside_one_that_replaces_its_files_end(
         'mv "$PWD" ../../gone',
     ],
 )
-async def test_a_run_directory_that_was_replaced_is_none(
+async def test_a_replaced_run_directory_is_not_followed(
     sshd: SSHServer, tmp_path: Path, command: str
 ) -> None:
     there = tmp_path / "there"
@@ -207,7 +207,7 @@ async def test_a_run_directory_that_was_replaced_is_none(
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
-async def test_a_status_that_a_job_forges_signals_no_other_process(
+async def test_a_forged_status_causes_no_signal_to_another_process(
     sshd: SSHServer, tmp_path: Path, forged: Path, victim: subprocess.Popen[bytes], how: str
 ) -> None:
     async with connect(sshd) as connection:
@@ -227,7 +227,7 @@ async def test_a_status_that_a_job_forges_signals_no_other_process(
     assert victim.poll() is None
 
 
-async def test_a_supervisor_that_a_job_invents_signals_no_other_process(
+async def test_an_invented_supervisor_causes_no_signal_to_another_process(
     sshd: SSHServer, tmp_path: Path, invented: Path, victim: subprocess.Popen[bytes]
 ) -> None:
     async with connect(sshd) as connection:
@@ -239,10 +239,10 @@ async def test_a_supervisor_that_a_job_invents_signals_no_other_process(
     assert victim.poll() is None
 
 
-async def test_a_directory_with_a_forged_status_and_no_journal_signals_and_shows_nothing(
+async def test_a_directory_with_a_forged_status_and_no_journal_causes_no_signal_and_reveals_nothing(
     sshd: SSHServer, tmp_path: Path, forged: Path, victim: subprocess.Popen[bytes]
 ) -> None:
-    """As a job of an earlier release, or a user who can write the store, may have left it."""
+    """A job of an earlier release, or a user with write access to the store, may have left it."""
     secret = tmp_path / "secret"
     secret.write_text(SECRET)
     async with connect(sshd) as connection:
@@ -266,10 +266,10 @@ async def test_a_directory_with_a_forged_status_and_no_journal_signals_and_shows
     assert victim.poll() is None
 
 
-async def test_a_job_of_an_earlier_release_is_found_and_can_be_ended(
+async def test_a_job_of_an_earlier_release_is_found_and_can_be_terminated(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
-    """Its status is in its run directory; the kernel says that it was started there."""
+    """Its status is in its run directory; the kernel confirms that it was started there."""
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         await lab.add("a")
@@ -292,9 +292,7 @@ async def test_a_job_of_an_earlier_release_is_found_and_can_be_ended(
         assert not _lives(lab.lines()[0])
 
 
-async def test_a_journal_that_was_left_is_not_that_of_the_next_run(
-    sshd: SSHServer, tmp_path: Path
-) -> None:
+async def test_an_old_journal_is_not_used_for_the_next_run(sshd: SSHServer, tmp_path: Path) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("echo $$ >>LOG")
@@ -319,7 +317,7 @@ async def test_a_journal_that_was_left_is_not_that_of_the_next_run(
 async def test_removing_a_directory_changes_no_file_outside(
     of_user: SSHConnection, user: User, root: Path, tmp_path: Path
 ) -> None:
-    """Where its permissions have to be changed first, those of files are not."""
+    """Permissions of directories may be changed before the removal, those of files never are."""
     outside = user.home / f"outside-{tmp_path.name}"
     outside.write_text("x")
     outside.chmod(0o500)
@@ -344,7 +342,7 @@ async def test_removing_a_directory_changes_no_file_outside(
         (["chown", "1002:1002"], "a directory of another user"),
     ],
 )
-async def test_the_parents_of_the_root_belong_to_root_or_the_user(
+async def test_the_parents_of_the_root_must_belong_to_root_or_the_user(
     sshd: SSHServer,
     tmp_path: Path,
     prepare: list[str],
@@ -370,7 +368,7 @@ async def test_the_parents_of_the_root_belong_to_root_or_the_user(
     ],
     ids=["of an attacker", "not sticky", "a link"],
 )
-async def test_a_root_that_another_user_prepared_is_refused(
+async def test_a_root_prepared_by_another_user_is_rejected(
     sshd: SSHServer, tmp_path: Path, prepare: str
 ) -> None:
     _run(["sh", "-c", prepare.format(tmp_path / "root")])
@@ -383,7 +381,7 @@ async def test_a_root_that_another_user_prepared_is_refused(
 
 @needs_root
 @pytest.mark.parametrize("kind", ["folder", "link"])
-async def test_a_private_folder_that_another_user_prepared_is_refused(
+async def test_a_private_directory_prepared_by_another_user_is_rejected(
     sshd: SSHServer, tmp_path: Path, kind: str
 ) -> None:
     root = tmp_path / "root"

@@ -1,6 +1,6 @@
-"""Nothing is lost and nothing doubled over SSH, whatever is killed or cut, whenever.
+"""Jobs over SSH are neither lost nor run twice, for any kill or disconnect at any time.
 
-At length, by ``PYDATATASK_CHAOS_ROUNDS=100``; see the tests of local processes.
+For a long run set ``PYDATATASK_CHAOS_ROUNDS=100``; see the tests of local processes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def drivers(sshd: SSHServer) -> Iterator[DriverServer]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
 @pytest.mark.parametrize("kind", ["drivers", "processes", "connections", "disk"])
-def test_whatever_is_killed_or_cut(
+def test_no_kill_or_disconnect_loses_or_repeats_a_job(
     tmp_path: Path, sshd: SSHServer, drivers: DriverServer, seed: int, kind: str
 ) -> None:
     world = World(tmp_path / "world")

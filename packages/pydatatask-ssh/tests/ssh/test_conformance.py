@@ -1,4 +1,4 @@
-"""The contract of process managers: over a real server, the stand-in, and as an ordinary user."""
+"""The contract of process managers: over sshd, the test server, and as an ordinary user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variables that no shell passes on, or that keep one from starting."""
+"""Variables that no shell passes on, or that prevent a shell from starting."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ODD = {
     "UID": "u",
 }
 
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 
 
 async def _environ(manager: SSHLinuxManager, environ: dict[str, str]) -> dict[str, str]:
@@ -43,11 +43,11 @@ async def _environ(manager: SSHLinuxManager, environ: dict[str, str]) -> dict[st
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
-async def test_variables_whose_names_are_no_identifiers_reach_the_job(
+async def test_variables_whose_names_are_not_identifiers_reach_the_job(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     async with connect(sshd) as connection:
         manager = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
@@ -58,7 +58,7 @@ async def test_variables_whose_names_are_no_identifiers_reach_the_job(
 
 
 @needs_bash
-async def test_functions_that_are_exported_can_be_called_in_a_script(
+async def test_exported_functions_can_be_called_in_a_script(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(sshd) as connection:
@@ -69,7 +69,7 @@ async def test_functions_that_are_exported_can_be_called_in_a_script(
     assert report.outputs[".stdout"].data == b"module load gcc\n"
 
 
-async def test_a_login_with_a_number_that_is_none_keeps_no_process_from_starting(
+async def test_a_login_with_an_invalid_optind_does_not_prevent_processes_from_starting(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     server = new_sshd("SetEnv=OPTIND=x")

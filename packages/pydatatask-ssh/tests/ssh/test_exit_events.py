@@ -1,4 +1,4 @@
-"""What supervisors tell of ends, and what is made of it."""
+"""Exit events that supervisors send, and their interpretation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from services.sshd import SSHServer
 
 
-async def test_the_time_of_an_end_that_was_told_is_that_of_the_machine(
+async def test_the_end_time_of_an_exit_event_is_that_of_the_remote_clock(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(sshd) as connection:
@@ -42,7 +42,7 @@ async def test_the_time_of_an_end_that_was_told_is_that_of_the_machine(
         written = journal_of(run.directory).stat().st_mtime
         assert report.end_time == pytest.approx(written, abs=30)
 
-        # Who has not been told asks.
+        # A manager that received no exit event queries the status.
         other = SSHLinuxManager("app", lambda: connection, tmp_path / "root")
         assert (await other.backend.inspect(run)).end_time == pytest.approx(written, abs=1e-3)
 
@@ -52,12 +52,12 @@ async def test_the_time_of_an_end_that_was_told_is_that_of_the_machine(
     [
         ("0 12.5 /root/run with space", True, 1012.5),
         ("125 12.5 /root/run with space", False, 1012.5),
-        ("3 /root/run with space", True, None),  # as releases before told it
-        ("3  /root/run with space", True, None),  # where there is no /proc/uptime
+        ("3 /root/run with space", True, None),  # format of earlier releases
+        ("3  /root/run with space", True, None),  # without /proc/uptime
         ("3 ? /root/run with space", True, None),
     ],
 )
-def test_whatever_the_line_of_an_end_says_the_run_is_found(
+def test_the_run_is_found_for_any_content_of_the_exit_event(
     line: str, began: bool, ended: float | None
 ) -> None:
     nothing: Any = None
@@ -77,7 +77,5 @@ def test_whatever_the_line_of_an_end_says_the_run_is_found(
         (["M1000 2001-01-01 00:00:00.75 +0000", "Unobody knows"], None),
     ],
 )
-def test_a_clock_that_is_not_understood_is_none(
-    lines: Sequence[str], up_since: float | None
-) -> None:
+def test_an_unreadable_clock_is_ignored(lines: Sequence[str], up_since: float | None) -> None:
     assert parse_clock(lines) == up_since

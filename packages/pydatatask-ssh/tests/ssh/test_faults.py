@@ -1,4 +1,4 @@
-"""Connections that break, servers that go, machines that restart: nothing is lost or doubled."""
+"""Broken connections and restarts of servers and machines: no job is lost or run twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 JOBS = ("a", "b", "c")
 
 
-async def test_processes_go_on_when_the_connection_is_cut(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_processes_continue_when_the_connection_is_cut(
+    sshd: SSHServer, tmp_path: Path
+) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         async with driven(lab, *JOBS):
@@ -40,7 +42,7 @@ async def test_processes_go_on_when_the_connection_is_cut(sshd: SSHServer, tmp_p
         await well_ended(lab, *JOBS)
 
 
-async def test_a_server_that_was_away_finds_the_ends_of_jobs_in_their_places(
+async def test_jobs_that_ended_while_the_server_was_down_are_recorded(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     server = new_sshd()
@@ -60,7 +62,7 @@ async def test_a_server_that_was_away_finds_the_ends_of_jobs_in_their_places(
 
 
 class Cutter:
-    """Cuts all connections at one of the points that a pipeline comes by."""
+    """Cuts all connections at one of the points that a pipeline passes."""
 
     def __init__(self, server: SSHServer, at: int) -> None:
         self.server = server
@@ -80,14 +82,14 @@ async def test_a_connection_may_break_in_every_phase(
         lab = new_lab(tmp_path, lambda: connection)
         backend: Any = watched_backend(SSHBackend)(lab.manager)
         backend.passage = Cutter(sshd, at)
-        vars(lab.manager)["_runs"] = backend
+        vars(lab.manager)["_backend"] = backend
         await lab.add("a")
         await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
         await well_ended(lab, "a")
         assert await lab.text(lab.out) == "out\n"
 
 
-async def test_a_channel_that_ends_alone_is_opened_again(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_a_channel_that_closes_alone_is_reopened(sshd: SSHServer, tmp_path: Path) -> None:
     async with connect(sshd) as connection:
         manager: Any = new_lab(tmp_path, lambda: connection).manager
         await manager.mkdir(tmp_path / "runs" / "a")
@@ -99,7 +101,7 @@ async def test_a_channel_that_ends_alone_is_opened_again(sshd: SSHServer, tmp_pa
         assert (await manager.session.remote()).raw is before.raw
 
 
-async def test_what_runs_over_a_connection_of_the_users_own_is_unknown_and_never_dead(
+async def test_jobs_over_a_user_supplied_connection_that_breaks_are_unknown_and_never_dead(
     sshd: SSHServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with asyncssh.connect(**sshd.login) as raw:
@@ -127,7 +129,7 @@ async def test_what_runs_over_a_connection_of_the_users_own_is_unknown_and_never
     await well_ended(again, "a")
 
 
-async def test_a_server_that_freezes_for_longer_than_it_is_asked_loses_nothing(
+async def test_a_server_that_freezes_for_longer_than_the_timeout_loses_nothing(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(sshd) as connection:
@@ -151,7 +153,7 @@ async def _is_not_empty(lab: Lab) -> bool:
 
 
 @pytest.mark.parametrize("wiped", [False, True], ids=["kept", "wiped"])
-async def test_jobs_that_ran_when_the_machine_restarted_are_lost_and_nothing_else_is(
+async def test_only_jobs_that_ran_when_the_machine_restarted_are_lost(
     sshd: SSHServer, tmp_path: Path, wiped: bool
 ) -> None:
     boot_id = tmp_path / "boot_id"
@@ -196,7 +198,9 @@ async def test_another_machine_under_the_same_name_is_left_alone(
         await well_ended(lab, "a")
 
 
-async def test_a_machine_that_does_not_answer_is_named(new_sshd: Callable[..., SSHServer]) -> None:
+async def test_an_unreachable_machine_is_named_in_the_error(
+    new_sshd: Callable[..., SSHServer],
+) -> None:
     server = new_sshd()
     server.server.kill()
     with pytest.raises(SSHConnectionError, match=f"127.0.0.1:{server.port} does not answer"):

@@ -1,6 +1,6 @@
-"""Whatever a job does to its run directory, the driver goes on and touches nothing else.
+"""The driver survives any modification of a run directory, and touches nothing else.
 
-At length, by ``PYDATATASK_FUZZ_CASES=2000``; ``PYDATATASK_FUZZ_SEED`` is the first seed.
+For a long run set ``PYDATATASK_FUZZ_CASES=2000``; ``PYDATATASK_FUZZ_SEED`` is the first seed.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ CASES = int(os.environ.get("PYDATATASK_FUZZ_CASES", "100"))
 SEED = int(os.environ.get("PYDATATASK_FUZZ_SEED", "1"))
 BATCH = 25
 OTHERS = 3
-"""How many jobs that do nothing of the kind run beside each batch."""
+"""The number of harmless jobs that run beside each batch."""
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(SEED, SEED + max(1, CASES // BATCH)))
-async def test_a_job_may_do_anything_to_its_run_directory(
+async def test_a_job_may_modify_its_run_directory_in_any_way(
     sshd: SSHServer, tmp_path: Path, seed: int
 ) -> None:
     dice = random.Random(f"run directories {seed}")
@@ -49,14 +49,14 @@ async def test_a_job_may_do_anything_to_its_run_directory(
 
 
 async def _run(lab: Lab, scripts: Path, cases: list[Case], *, kills: bool) -> None:
-    """ProcessRun cases to their ends, and check what is recorded and published."""
+    """Run cases to completion, and check their records and outputs."""
     await lab.add(*(it.name for it in cases))
     if not kills:
         await lab.add(*(f"fine{number}" for number in range(OTHERS)))
     options: dict[str, Any] = {"stdout": lab.out, "stderr": lab.err}
     template = f"exec sh {scripts}/{{{{ job }}}}"
     await lab.run(lab.task(template, timeout=0.5 if kills else None, **options))
-    await lab.run(lab.task(template, **options))  # as the next driver finds it
+    await lab.run(lab.task(template, **options))  # as the next driver would
     texts = {it.name: it.text for it in cases}
     records = await lab.done.info_all()
     assert records.keys() == await lab.inp.keys(), texts

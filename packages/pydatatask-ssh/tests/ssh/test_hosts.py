@@ -1,4 +1,4 @@
-"""Machines as they are: their login shells, their disks, and what they let in."""
+"""Real machines: their login shells, their disks, and their access rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a file
 
 
 async def runs_well(lab: Any) -> None:
-    """ProcessRun jobs that succeed, fail and are killed."""
+    """Run jobs that succeed, fail and are killed."""
     await lab.add("a", "b", "c", content="some\ninput\n")
     script = 'cat; echo "$WORD" >&2; case {{ job }} in b) exit 3 ;; c) kill -KILL $$ ;; esac'
     await lab.run(lab.task(script, stdin=lab.inp, stdout=lab.out, environ={"WORD": "a  b'"}))
@@ -48,13 +48,13 @@ async def runs_well(lab: Any) -> None:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
-async def test_any_login_shell_will_do_whatever_it_prints_when_it_begins(
+async def test_any_login_shell_works_even_if_it_prints_text_at_startup(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, shell: str
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     if shutil.which(SFTP) is None:
-        pytest.skip(f"there is no {SFTP}")
+        pytest.skip(f"{SFTP} is not installed")
     login = tmp_path / "login"
     (tmp_path / ".bashrc").write_text(NOISE)
     noise = "" if shell == "bash" else NOISE
@@ -67,32 +67,32 @@ async def test_any_login_shell_will_do_whatever_it_prints_when_it_begins(
     server = new_sshd(f"ForceCommand={login}", f"Subsystem=sftp {SFTP}")
     async with connect(server, patience=5.0) as connection:
         said = await connection.raw.run("echo said")
-        assert "noise" in str(said.stdout)  # it is as noisy as it has to be for this test
+        assert "noise" in str(said.stdout)  # the shell is as noisy as this test requires
         await runs_well(new_lab(tmp_path / "lab", lambda: connection))
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
-async def test_any_shell_understands_what_it_is_told(
+async def test_any_posix_shell_can_run_the_commands(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     async with connect(sshd) as connection:
         await runs_well(new_lab(tmp_path, lambda: connection))
 
 
-async def test_a_setsid_that_waits_for_nobody_will_do(
+async def test_a_setsid_without_fork_works(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         manager: Any = lab.manager
-        (await manager.session.remote()).detach = ""  # as busybox has it
+        (await manager.session.remote()).detach = ""  # like the setsid of busybox
         await runs_well(lab)
 
 
-async def test_no_more_than_four_channels_are_open_however_many_jobs_there_are(
+async def test_at_most_four_channels_are_open_for_any_number_of_jobs(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     server = new_sshd()
@@ -109,7 +109,7 @@ async def test_no_more_than_four_channels_are_open_however_many_jobs_there_are(
     assert most == 4
 
 
-# -- what is said --------------------------------------------------------------------------------
+# -- error messages ------------------------------------------------------------------------------
 
 
 async def refused(server: SSHServer, match: str, **options: Any) -> None:
@@ -118,14 +118,14 @@ async def refused(server: SSHServer, match: str, **options: Any) -> None:
             pass
 
 
-async def test_a_login_that_is_refused_is_told_with_what_to_check(
+async def test_a_rejected_login_is_reported_with_the_points_to_check(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     await refused(sshd, "refuses the login.*client_keys", client_keys=[key])
 
 
-async def test_a_host_key_that_is_not_known_is_told_with_how_to_accept_it(
+async def test_an_unknown_host_key_is_reported_with_the_way_to_accept_it(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     (tmp_path / "nobody").write_text("")
@@ -136,7 +136,7 @@ async def test_a_host_key_that_is_not_known_is_told_with_how_to_accept_it(
     )
 
 
-async def test_a_host_key_that_has_changed_is_told_with_what_that_may_mean(
+async def test_a_changed_host_key_is_reported_with_its_possible_meaning(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
@@ -147,7 +147,7 @@ async def test_a_host_key_that_has_changed_is_told_with_what_that_may_mean(
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """Give a small file system."""
+    """Yield a small file system."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=0755", "tmpfs", str(place)]
@@ -158,7 +158,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @needs_root
-async def test_a_full_disk_is_called_that(sshd: SSHServer, disk: Path) -> None:
+async def test_a_full_disk_is_reported_as_full(sshd: SSHServer, disk: Path) -> None:
     async with connect(sshd) as connection:
         manager = SSHLinuxManager("app", lambda: connection, disk / "root")
         await manager.validate()
@@ -175,7 +175,7 @@ async def test_a_full_disk_is_called_that(sshd: SSHServer, disk: Path) -> None:
 
 
 @needs_root
-async def test_a_folder_that_can_only_be_read_is_called_that(sshd: SSHServer, disk: Path) -> None:
+async def test_a_read_only_directory_is_reported_as_read_only(sshd: SSHServer, disk: Path) -> None:
     async with connect(sshd) as connection:
         before, after = (
             SSHLinuxManager("app", lambda: connection, disk / "root") for _ in range(2)
@@ -190,7 +190,7 @@ async def test_a_folder_that_can_only_be_read_is_called_that(sshd: SSHServer, di
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o755])
-async def test_a_folder_that_others_could_replace_is_refused(
+async def test_a_directory_that_others_could_replace_is_rejected(
     sshd: SSHServer, tmp_path: Path, mode: int
 ) -> None:
     root = tmp_path / "root"
@@ -206,7 +206,7 @@ async def test_a_folder_that_others_could_replace_is_refused(
         assert manager.basedir.stat().st_mode & 0o777 == 0o700
 
 
-async def test_a_machine_that_lacks_a_program_is_told_which(
+async def test_a_program_missing_on_the_machine_is_named(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", f"/usr/bin/env PATH={tmp_path} /bin/sh")
@@ -216,7 +216,7 @@ async def test_a_machine_that_lacks_a_program_is_told_which(
             await manager.validate()
 
 
-async def test_a_server_without_sftp_is_told_what_it_lacks(
+async def test_a_server_without_sftp_is_reported(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pydatatask_ssh.sftp.SERVERS", ("/nonexistent",))
@@ -236,23 +236,23 @@ async def test_a_server_without_sftp_is_told_what_it_lacks(
         (("app", lambda: None, "/tmp/a\nb"), "absolute path"),
     ],
 )
-def test_what_makes_no_manager_is_refused(arguments: Any, match: str) -> None:
+def test_invalid_manager_options_are_rejected(arguments: Any, match: str) -> None:
     with pytest.raises(ProcessManagerError, match=match):
         SSHLinuxManager(*arguments)
 
 
-def test_what_makes_no_connection_is_refused() -> None:
+def test_invalid_connection_options_are_rejected() -> None:
     with pytest.raises(ProcessManagerError, match=re.escape("must be a non-empty string, not 5")):
-        SSHConnection(5)  # type: ignore[arg-type] # which is the mistake
+        SSHConnection(5)  # type: ignore[arg-type] # intended
 
 
-async def test_what_is_no_connection_is_refused() -> None:
+async def test_an_object_that_is_not_a_connection_is_rejected() -> None:
     manager: Any = SSHLinuxManager("app", lambda: "host")  # type: ignore[arg-type, return-value]
     with pytest.raises(ProcessManagerError, match="not 'host'"):
         await manager.validate()
 
 
-async def test_a_connection_is_a_resource_of_a_session(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_a_connection_can_be_a_session_resource(sshd: SSHServer, tmp_path: Path) -> None:
     from pydatatask_core import Session
 
     session = Session()

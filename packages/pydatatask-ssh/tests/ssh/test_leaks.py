@@ -1,4 +1,4 @@
-"""Nothing stays open that nobody wants any more, and nothing stays behind."""
+"""Unused connections and channels are closed, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 async def _settled() -> None:
-    """Let everything go on that waits for nothing."""
+    """Let all callbacks that are ready run."""
     for _ in range(100):
         await asyncio.sleep(0)
 
 
 class Raw:
-    """Stands in for a connection of the client library."""
+    """Replaces a connection of the client library."""
 
     def __init__(self) -> None:
         self.closed = False
@@ -47,17 +47,17 @@ class Raw:
         return self
 
     def get_extra_info(self, name: str) -> None:
-        """Tell nothing of the connection, since there is none."""
+        """Return None; the connection is fake."""
 
     async def wait_closed(self) -> None:
-        """Return at once, since it is closed at once."""
+        """Return at once, because closing takes no time."""
 
     async def create_session(self, make: Any, *_: Any, **__: Any) -> None:
         self.channels.append(Raw())
         make().connection_made(self.channels[-1])
 
 
-async def test_a_connection_that_comes_about_after_the_closing_is_closed(
+async def test_a_connection_established_after_closing_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[Raw] = []
@@ -83,7 +83,7 @@ async def test_a_connection_that_comes_about_after_the_closing_is_closed(
     assert [raw.closed for raw in made] == [True, True]
 
 
-async def test_a_login_shell_that_never_reads_is_an_error_and_nothing_waits_for_ever(
+async def test_a_login_shell_that_never_reads_is_an_error_and_blocks_no_caller(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pydatatask_ssh.remote.shell.LOGIN_TIMEOUT_SECONDS", 0.01, raising=False)
@@ -99,7 +99,7 @@ async def test_a_login_shell_that_never_reads_is_an_error_and_nothing_waits_for_
     assert raw.channels[0].closed
 
 
-async def test_a_channel_on_which_nobody_waits_any_more_is_closed() -> None:
+async def test_a_channel_whose_opening_was_cancelled_is_closed() -> None:
     raw: Any = Raw()
     opening = asyncio.create_task(
         open_channel(raw, lambda: Channel(lambda _: None, lambda: None), "sh")
@@ -111,7 +111,7 @@ async def test_a_channel_on_which_nobody_waits_any_more_is_closed() -> None:
     assert raw.channels[0].closed
 
 
-async def test_nothing_is_left_of_what_was_removed(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_nothing_is_left_of_a_removed_job(sshd: SSHServer, tmp_path: Path) -> None:
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         names = [f"job{number}" for number in range(12)]
@@ -123,7 +123,7 @@ async def test_nothing_is_left_of_what_was_removed(sshd: SSHServer, tmp_path: Pa
         await until(lambda: _is_empty(rubbish))
 
 
-async def test_what_a_driver_had_no_time_to_remove_is_removed_by_the_next(
+async def test_directories_that_a_driver_could_not_remove_in_time_are_removed_by_the_next(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(sshd) as connection:

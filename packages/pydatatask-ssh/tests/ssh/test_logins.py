@@ -1,4 +1,4 @@
-"""What a login prints is no answer, and SFTP that will not do is named."""
+"""Output of login scripts is never taken for an answer, and an unusable SFTP is reported."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ if TYPE_CHECKING:
 
 SFTP = "/usr/lib/openssh/sftp-server"
 
-needs_sftp_server = pytest.mark.skipif(shutil.which(SFTP) is None, reason=f"there is no {SFTP}")
+needs_sftp_server = pytest.mark.skipif(
+    shutil.which(SFTP) is None, reason=f"{SFTP} is not installed"
+)
 
 
 @needs_sftp_server
 @pytest.mark.parametrize(
     "noise", ["echo Welcome to the cluster", "printf '\\036=0\\n\\0\\0'", "echo"]
 )
-async def test_an_external_sftp_server_works_whatever_the_login_prints(
+async def test_an_external_sftp_server_works_even_if_the_login_prints_text(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, noise: str
 ) -> None:
     login = tmp_path / "login"
@@ -48,7 +50,7 @@ async def test_an_external_sftp_server_works_whatever_the_login_prints(
 
 
 @needs_sftp_server
-async def test_a_server_that_offers_no_sftp_has_the_program_for_it_started(
+async def test_the_sftp_program_is_started_on_a_server_without_the_subsystem(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     server = new_sshd("Subsystem=other internal-sftp")
@@ -61,7 +63,7 @@ async def test_a_server_that_offers_no_sftp_has_the_program_for_it_started(
 
 @needs_sftp_server
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a folder")
-async def test_sftp_with_another_root_than_the_shell_is_named(
+async def test_sftp_with_another_root_than_the_shell_is_reported(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     other, place, server_program = tmp_path / "other", tmp_path / "place", tmp_path / "server"
@@ -78,7 +80,7 @@ async def test_sftp_with_another_root_than_the_shell_is_named(
                 await manager.validate()
 
 
-async def test_a_request_that_is_never_answered_is_unknown_and_its_channel_replaced(
+async def test_the_outcome_of_an_unanswered_request_is_unknown_and_its_channel_is_replaced(
     sshd: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connect(sshd) as connection:

@@ -1,4 +1,4 @@
-"""Other users of the remote machine can neither replace nor take the folders of a user there."""
+"""Other users of the remote machine can neither replace nor take the directories of a user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEIGHBOUR = 12345
 
 @pytest.fixture
 def default(root: Path, user: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Let the default folder be in a place of the test that all users may write to."""
+    """Put the default directory into a directory of the test that all users may write to."""
     shared = root.with_name(f"shared-{root.name}")
     shared.mkdir()
     shared.chmod(0o1777)
@@ -59,7 +59,7 @@ async def used(connection: SSHConnection, default: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["directory", "file", "link"])
-async def test_a_default_that_is_taken_is_replaced_and_found_again(
+async def test_a_default_directory_that_is_taken_is_replaced_and_the_new_one_found_again(
     of_user: SSHConnection, user: User, default: Path, kind: str
 ) -> None:
     take(default, kind)
@@ -69,7 +69,7 @@ async def test_a_default_that_is_taken_is_replaced_and_found_again(
     assert await used(of_user, default) == by_number(default, user)
 
 
-async def test_where_both_names_are_taken_the_home_is_used(
+async def test_the_home_directory_is_used_if_both_default_names_are_taken(
     of_user: SSHConnection, user: User, default: Path
 ) -> None:
     take(default, "directory")
@@ -78,14 +78,14 @@ async def test_where_both_names_are_taken_the_home_is_used(
     assert (await used(of_user, default)).is_relative_to(user.home)
 
 
-async def test_the_default_is_used_where_no_other_user_has_it(
+async def test_the_default_directory_is_used_if_no_other_user_owns_it(
     of_user: SSHConnection, default: Path
 ) -> None:
     assert await used(of_user, default) == default
     assert os.stat(default).st_mode & 0o7777 == 0o1777
 
 
-async def test_a_way_that_another_user_could_change_is_refused(
+async def test_a_path_that_another_user_could_change_is_rejected(
     of_user: SSHConnection, user: User, root: Path
 ) -> None:
     theirs = root.with_name(f"theirs-{root.name}")

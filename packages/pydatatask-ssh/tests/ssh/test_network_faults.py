@@ -1,4 +1,4 @@
-"""Networks that swallow what is sent, or reset connections: nothing is lost or doubled."""
+"""Networks that drop packets or reset connections: no job is lost or run twice."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Network:
     """A server behind a network that can fail.
 
     :param server: the server.
-    :param swallow: has the network swallow everything from now on.
-    :param heal: has it pass on what is sent again.
+    :param swallow: drops all traffic from now on.
+    :param heal: forwards traffic again.
     :param where: how to connect to the server through it.
     """
 
@@ -46,16 +46,16 @@ class Network:
 
 
 def ip(*arguments: str, check: bool = True) -> bool:
-    """Have something done to the networks of this machine, and tell whether that succeeded."""
+    """Run the `ip` command, and return True if it succeeded."""
     return not subprocess.run(["ip", *arguments], check=check, capture_output=True).returncode
 
 
 @contextmanager
 def namespace() -> Iterator[str]:
-    """Make a network namespace with a link to it, of which either end is named after it."""
+    """Create a network namespace with a link to it, both ends of which are named after it."""
     name = f"pdt{os.getpid()}"
     if os.geteuid() != 0 or shutil.which("ip") is None or not ip("netns", "add", name, check=False):
-        pytest.skip("needs to make a network namespace; the proxy stands in for it")
+        pytest.skip("needs to create a network namespace; the proxy tests cover part of it")
     ours, theirs = ADDRESSES
     try:
         ip("link", "add", f"{name}a", "type", "veth", "peer", "name", f"{name}b", "netns", name)
@@ -71,7 +71,7 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture
 def linked(new_sshd: Callable[..., SSHServer]) -> Iterator[Network]:
-    """Give a server behind a network link of its own."""
+    """Yield a server behind its own network link."""
     with namespace() as name:
         server = new_sshd(host=ADDRESSES[1], prefix=["ip", "netns", "exec", name])
         set_link = partial(ip, "link", "set", f"{name}a")
@@ -80,25 +80,25 @@ def linked(new_sshd: Callable[..., SSHServer]) -> Iterator[Network]:
 
 @pytest.fixture
 async def proxy(sshd: SSHServer) -> AsyncIterator[Proxy]:
-    """Give a proxy before a server."""
+    """Yield a proxy in front of a server."""
     async with Proxy(sshd.host, sshd.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def proxied(sshd: SSHServer, proxy: Proxy) -> Network:
-    """Give a server behind a proxy, which takes no rights of root."""
+    """Return a server behind a proxy, which needs no root privileges."""
     return Network(sshd, proxy.swallow, proxy.heal, sshd.at(proxy.host, proxy.port))
 
 
 @pytest.fixture(params=["linked", "proxied"])
 def network(request: pytest.FixtureRequest) -> Network:
-    """Give a server behind a network of each kind."""
+    """Return a server behind a network of each kind."""
     found: Network = request.getfixturevalue(request.param)
     return found
 
 
-async def test_a_network_that_swallows_everything_loses_nothing(
+async def test_a_network_that_drops_all_traffic_loses_nothing(
     network: Network, tmp_path: Path
 ) -> None:
     async with connect(network.server, **network.where) as connection:
@@ -118,7 +118,7 @@ async def test_a_network_that_swallows_everything_loses_nothing(
 
 
 class Fault:
-    """Has the network fail at one of the points that a pipeline comes by, for a moment."""
+    """Makes the network fail briefly at one of the points that a pipeline passes."""
 
     def __init__(self, proxy: Proxy, fault: str, at: int) -> None:
         self.proxy = proxy
@@ -135,16 +135,16 @@ class Fault:
             asyncio.get_running_loop().call_later(0.1, self.proxy.heal)
 
 
-@pytest.mark.parametrize("at", range(1, 10, 2))  # before each thing that is done over there
+@pytest.mark.parametrize("at", range(1, 10, 2))  # before each remote operation
 @pytest.mark.parametrize("fault", ["resets", "swallows the answers"])
-async def test_what_was_asked_when_the_network_failed_is_done_once(
+async def test_requests_interrupted_by_a_network_failure_are_carried_out_once(
     proxied: Network, proxy: Proxy, tmp_path: Path, fault: str, at: int
 ) -> None:
     async with connect(proxied.server, **proxied.where) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         backend: Any = watched_backend(SSHBackend)(lab.manager)
         backend.passage = Fault(proxy, fault, at)
-        vars(lab.manager)["_runs"] = backend
+        vars(lab.manager)["_backend"] = backend
         await lab.add("a")
         await lab.run(lab.task("echo $$ >>LOG; echo out", stdout=lab.out))
         assert backend.passage.left <= 0

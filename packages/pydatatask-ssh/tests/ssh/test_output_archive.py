@@ -1,4 +1,4 @@
-"""The output of failed jobs on another machine, and the shells of scripts there."""
+"""The archived output of failed jobs on a remote machine, and the shells of scripts there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG = 200_000
 
 
 async def streams(task: ProcessTask, job: str = "a") -> dict[str, bytes]:
-    """Read all that a job has written which has ended."""
+    """Read all streams of a job that has ended."""
     found = {}
     async with aclosing(task.open_logs(job)) as opened:
         async for name, stream in opened:
@@ -38,7 +38,7 @@ async def streams(task: ProcessTask, job: str = "a") -> dict[str, bytes]:
 
 
 def held(root: Path) -> dict[str, dict[str, str]]:
-    """Return the output that is held back somewhere below a folder, by job and stream."""
+    """Return the archived output below a directory, by job and stream."""
     return {
         place.name: {path.name: path.read_text() for path in sorted(place.iterdir())}
         for place in sorted(_tasks(root, "failed/*"))
@@ -56,7 +56,7 @@ def make_old(root: Path, job: str, age: float) -> None:
     os.utime(place, (time, time))
 
 
-async def test_the_output_of_a_failed_job_is_held_on_its_machine(
+async def test_the_output_of_a_failed_job_is_archived_on_its_machine(
     server: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(server) as connection:
@@ -81,7 +81,7 @@ async def test_the_output_of_a_failed_job_is_held_on_its_machine(
         assert held(tmp_path) == {}
 
 
-async def test_old_output_is_removed_by_the_clock_of_the_machine(
+async def test_old_output_expires_by_the_clock_of_the_machine(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(sshd) as connection:
@@ -93,7 +93,7 @@ async def test_old_output_is_removed_by_the_clock_of_the_machine(
             assert held(tmp_path).keys() == {"b"}
 
 
-async def test_it_is_copied_where_there_are_no_links(
+async def test_output_is_copied_if_hard_links_are_not_supported(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connect(_without(new_sshd, tmp_path, "ln")) as connection:
@@ -110,7 +110,7 @@ async def _fail_twice(lab: Lab) -> None:
         await lab.done.delete("a")
 
 
-async def test_what_cannot_be_held_stays_where_the_job_ran_until_it_can(
+async def test_output_that_cannot_be_archived_stays_in_the_run_directory_until_it_can(
     new_sshd: Callable[..., SSHServer],
     sshd: SSHServer,
     tmp_path: Path,
@@ -144,7 +144,7 @@ def _without(new_sshd: Callable[..., SSHServer], tmp_path: Path, *missing: str) 
 # -- several machines ------------------------------------------------------------------------------
 
 
-async def test_held_output_is_read_from_the_machine_that_ran_the_job(
+async def test_archived_output_is_read_from_the_machine_that_ran_the_job(
     new_sshd: Callable[..., SSHServer], tmp_path: Path
 ) -> None:
     servers = new_sshd(), new_sshd()
@@ -179,7 +179,7 @@ async def record_of(lab: Lab, template: str, **options: Any) -> dict[str, Any]:
     return record
 
 
-async def test_a_command_that_fails_inside_a_pipe_fails_the_job(
+async def test_a_failing_command_inside_a_pipe_fails_the_job(
     server: SSHServer, tmp_path: Path
 ) -> None:
     async with connect(server) as connection:
@@ -202,7 +202,7 @@ async def test_another_shell_can_be_chosen(sshd: SSHServer, tmp_path: Path, of: 
         SSHLinuxManager("app", lambda: connection, shell="")
 
 
-async def test_a_machine_without_bash_is_warned_of_once(
+async def test_a_machine_without_bash_causes_one_warning(
     new_sshd: Callable[..., SSHServer], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = _without(new_sshd, tmp_path, "bash")

@@ -1,4 +1,4 @@
-"""Several machines that share the jobs of a task, and come and go."""
+"""Several machines that share the jobs of a task, and may become unreachable."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ JOBS = [f"job{number}" for number in range(6)]
 
 
 class Machines(AsyncExitStack):
-    """A pool of machines, of which the first has twice the quota of the others.
+    """A pool of machines, the first of which has twice the quota of the others.
 
-    :param root: the folder of the lab.
+    :param root: the directory of the lab.
     :param servers: the servers of the machines.
     """
 
@@ -58,12 +58,12 @@ class Machines(AsyncExitStack):
         return self
 
     async def hosts(self) -> dict[str, str]:
-        """Tell which job runs where, as its record says."""
+        """Return the host of each job, as its record names it."""
         records = await self.lab.pids.info_all()
         return {job: record["host"] for job, record in records.items()}
 
     async def all_run(self, count: int) -> None:
-        """Wait until so many jobs run."""
+        """Wait until `count` jobs are running."""
 
         async def they_do() -> bool:
             return len(self.lab.lines()) >= count
@@ -76,7 +76,7 @@ def name_of(server: SSHServer) -> str:
 
 
 async def well_ended(lab: Lab) -> None:
-    """Hold all jobs to it that each ran once, and succeeded."""
+    """Check that each job ran once and succeeded."""
     records = await lab.done.info_all()
     assert {job: record["success"] for job, record in records.items()} == dict.fromkeys(JOBS, True)
     assert lab.lines() == sorted(JOBS)
@@ -108,7 +108,7 @@ async def test_each_machine_runs_as_many_jobs_as_its_quota_allows(
         assert hosts == set(map(name_of, servers))
 
 
-async def test_a_machine_that_does_not_answer_is_left_out(
+async def test_an_unreachable_machine_is_skipped(
     servers: tuple[SSHServer, SSHServer], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     servers[0].server.kill()
@@ -120,7 +120,7 @@ async def test_a_machine_that_does_not_answer_is_left_out(
     assert f"{name_of(servers[0])} does not answer and gets no jobs for now" in caplog.text
 
 
-async def test_no_machine_that_answers_is_an_error_when_the_pipeline_opens(
+async def test_a_pool_without_a_reachable_machine_is_an_error_at_opening(
     servers: tuple[SSHServer, SSHServer], tmp_path: Path
 ) -> None:
     for server in servers:
@@ -131,7 +131,7 @@ async def test_no_machine_that_answers_is_an_error_when_the_pipeline_opens(
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["same driver", "next driver"])
-async def test_what_runs_on_a_machine_that_goes_away_comes_back_with_it_and_not_before(
+async def test_jobs_on_a_machine_that_became_unreachable_are_recovered_when_it_returns(
     servers: tuple[SSHServer, SSHServer], tmp_path: Path, restarted: bool
 ) -> None:
     away = servers[1]
@@ -164,7 +164,7 @@ async def test_what_runs_on_a_machine_that_goes_away_comes_back_with_it_and_not_
         await well_ended(machines.lab)
 
 
-async def test_a_job_on_a_machine_that_has_left_the_pool_is_unknown(
+async def test_a_job_on_a_machine_that_was_removed_from_the_pool_is_unknown(
     servers: tuple[SSHServer, SSHServer], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = {name_of(servers[1])}
@@ -185,7 +185,7 @@ async def test_a_job_on_a_machine_that_has_left_the_pool_is_unknown(
         await well_ended(machines.lab)
 
 
-async def test_a_job_that_fits_nowhere_is_an_error_when_the_pipeline_opens(
+async def test_a_job_that_fits_on_no_machine_is_an_error_at_opening(
     sshd: SSHServer, tmp_path: Path
 ) -> None:
     async with Machines(tmp_path, sshd) as machines:
@@ -196,13 +196,13 @@ async def test_a_job_that_fits_nowhere_is_an_error_when_the_pipeline_opens(
             _ = machines.task.manager
 
 
-async def test_machines_have_names_of_their_own(sshd: SSHServer, tmp_path: Path) -> None:
+async def test_machine_names_must_be_unique(sshd: SSHServer, tmp_path: Path) -> None:
     async with Machines(tmp_path, sshd, sshd) as machines:
         with pytest.raises(ProcessManagerError, match="must have distinct names"):
             await machines.lab.run(machines.task)
 
 
 @pytest.mark.parametrize("machines", [[], [(5, Resources.parse(1, 1))], [(lambda: None, 1)]])
-def test_what_makes_no_pool_is_refused(machines: Any) -> None:
+def test_invalid_pool_options_are_rejected(machines: Any) -> None:
     with pytest.raises(ProcessManagerError, match="a pool"):
         ManagerPool(machines)

@@ -1,4 +1,4 @@
-"""What is removed from another machine, what is left there, and what no record can name."""
+"""Removal from a remote machine: files that stay, and paths that no record can name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def emptied(lab: Lab) -> None:
-    """Wait until everything that was thrown away was tried to be removed."""
+    """Wait until the removal of everything in the trash was attempted."""
     manager: Any = lab.manager
     trash = (await manager.session.remote()).trash
 
@@ -51,7 +51,7 @@ def thaw(folder: Path) -> None:
 
 
 def give(user: int, *paths: Path) -> None:
-    """Give directories to a user, as a container can."""
+    """Give directories to another user, as a container can."""
     for path in paths:
         os.chown(path, user, user)
         os.chmod(path, 0o755)
@@ -63,7 +63,7 @@ def thrown_away(lab: Lab) -> list[Path]:
 
 @pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
 @pytest.mark.parametrize("name", ["mnt", "with space", "back\\slash"])
-async def test_what_is_mounted_in_a_run_directory_stays(
+async def test_a_file_system_mounted_in_a_run_directory_is_not_removed(
     sshd: SSHServer,
     tmp_path: Path,
     bind: Callable[[Path, Path], None],
@@ -73,7 +73,7 @@ async def test_what_is_mounted_in_a_run_directory_stays(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     if shutil.which(shell.split(maxsplit=1)[0]) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", shell)
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -98,7 +98,7 @@ async def test_what_is_mounted_in_a_run_directory_stays(
     assert repr(str(left / name)) in warning
 
 
-async def test_a_run_directory_that_is_a_mount_point_stays_and_its_job_is_over(
+async def test_a_run_directory_that_is_a_mount_point_stays_and_its_job_finishes(
     sshd: SSHServer,
     tmp_path: Path,
     bind: Callable[[Path, Path], None],
@@ -119,7 +119,7 @@ async def test_a_run_directory_that_is_a_mount_point_stays_and_its_job_is_over(
     assert f"is left as {place}: a file system is mounted there" in caplog.text
 
 
-async def test_any_number_of_jobs_end_whose_directories_cannot_be_removed(
+async def test_many_jobs_finish_although_their_directories_cannot_be_removed(
     sshd: SSHServer,
     tmp_path: Path,
     freeze: Callable[[Path], None],
@@ -153,10 +153,10 @@ async def test_any_number_of_jobs_end_whose_directories_cannot_be_removed(
 
 
 @needs_root
-async def test_a_directory_that_a_container_gave_to_another_user_makes_room(
+async def test_a_directory_that_a_container_gave_to_another_user_is_moved_aside(
     of_user: SSHConnection, root: Path, user: User
 ) -> None:
-    """Only its owner may move it to another folder, so it stays in this one."""
+    """Only its owner may move it to another directory, so it is renamed in place."""
     manager = SSHLinuxManager("app", lambda: of_user, root)
     await manager.validate()
     backend, run = manager.backend, new_run(manager)
@@ -177,7 +177,7 @@ async def test_a_directory_that_a_container_gave_to_another_user_makes_room(
     assert left.path not in map(str, place.parent.iterdir())
 
 
-async def test_a_directory_that_cannot_go_ends_its_job_at_the_first_attempt(
+async def test_a_job_whose_directory_cannot_be_removed_is_not_retried(
     sshd: SSHServer, tmp_path: Path, freeze: Callable[[Path], None]
 ) -> None:
     async with connect(sshd) as connection:
@@ -194,7 +194,7 @@ async def test_a_directory_that_cannot_go_ends_its_job_at_the_first_attempt(
 
 @pytest.fixture
 def victim() -> Iterator[subprocess.Popen[bytes]]:
-    """Return a process that no record may have killed."""
+    """Return a process that no record may cause to be killed."""
     process = subprocess.Popen(["sleep", "600"], start_new_session=True)
     yield process
     process.kill()
@@ -203,7 +203,7 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def thesis(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
-    """Return a directory of the user that looks like one in which that process runs."""
+    """Return a directory of the user that looks like the run directory of that process."""
     folder = tmp_path / "thesis"
     folder.mkdir()
     stat = Path(f"/proc/{victim.pid}/stat").read_text()
@@ -214,7 +214,7 @@ def thesis(tmp_path: Path, victim: subprocess.Popen[bytes]) -> Path:
     return folder
 
 
-async def test_a_record_that_names_what_is_not_the_jobs_touches_nothing(
+async def test_a_record_that_names_a_foreign_path_touches_nothing(
     sshd: SSHServer, tmp_path: Path, thesis: Path, victim: subprocess.Popen[bytes]
 ) -> None:
     async with connect(sshd) as connection:
@@ -234,7 +234,7 @@ async def test_a_record_that_names_what_is_not_the_jobs_touches_nothing(
     assert victim.poll() is None
 
 
-async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
+async def test_a_directory_without_the_files_of_a_run_directory_is_not_removed(
     sshd: SSHServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with connect(sshd) as connection:
@@ -250,7 +250,7 @@ async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
     assert "not contain any file of a run directory" in caplog.text
 
 
-async def test_a_link_in_the_place_of_a_run_directory_is_none(
+async def test_a_link_in_place_of_a_run_directory_is_not_followed(
     sshd: SSHServer, tmp_path: Path, thesis: Path, victim: subprocess.Popen[bytes]
 ) -> None:
     (thesis / ".stdout").write_text("secret")

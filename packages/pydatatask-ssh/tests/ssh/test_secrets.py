@@ -1,4 +1,4 @@
-"""What nobody else is to see: passwords, and the variables of jobs."""
+"""Secrets stay hidden from other users: passwords, and the variables of jobs."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ exec {program} "$@"
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
-async def test_variables_are_in_no_command_line(
+async def test_variables_appear_in_no_command_line(
     sshd: SSHServer, tmp_path: Path, shell: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which(shell) is None:
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"{shell} is not installed")
     seen, programs = tmp_path / "seen", tmp_path / "programs"
     programs.mkdir()
     for name in ("env", "setsid"):
@@ -41,7 +41,7 @@ async def test_variables_are_in_no_command_line(
         (programs / name).chmod(0o755)
     path = f"PATH={programs}:{os.environ['PATH']}"
     monkeypatch.setattr(SSHLinuxManager, "posix_shell", f"/usr/bin/env {path} {shell}")
-    # Of every process of the machine the command line is looked at: words that no other has.
+    # The command lines of all processes are searched, so the words must be unique.
     secret, folder, open_word = (uuid.uuid4().hex for _ in range(3))
     own_path = f"/{folder}:{os.environ['PATH']}"
     environ = {"SECRET": f"{secret}\n'et", "PATH": own_path, "UID": open_word, "LINENO": "-n"}
@@ -58,7 +58,7 @@ async def test_variables_are_in_no_command_line(
     given = dict(it.split("=", 1) for it in output.decode().split("\0") if "=" in it)
     assert {name: given.get(name) for name in environ} == environ
     shown = seen.read_text()
-    assert f"UID={open_word}" in shown  # for what a shell keeps for itself there is only `env`
+    assert f"UID={open_word}" in shown  # the shell reserves this name, so only `env` can set it
     assert secret not in shown
     assert folder not in shown
 

@@ -1,4 +1,4 @@
-"""Logged in as an ordinary user, by a key or by a password; the driver's own user is another."""
+"""Logins as an ordinary user, by key or password, other than the user of the driver."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BY_PASSWORD = {
 }
 
 
-async def test_all_that_is_made_is_the_users_and_private(
+async def test_all_created_files_are_private_and_belong_to_the_user(
     of_user: SSHConnection, user: User, root: Path
 ) -> None:
     manager = SSHLinuxManager("app", lambda: of_user, root)
@@ -58,7 +58,7 @@ async def test_all_that_is_made_is_the_users_and_private(
 
 @pytest.fixture
 def shared_root() -> Iterator[Path]:
-    """Return a folder that users share, as /tmp is."""
+    """Return a directory shared by all users, like /tmp."""
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="pdt") as name:
         root = Path(name) / "root"
         Path(name).chmod(0o755)
@@ -67,7 +67,7 @@ def shared_root() -> Iterator[Path]:
         yield root
 
 
-async def test_what_runs_as_another_user_is_neither_found_dead_nor_ended(
+async def test_processes_of_another_user_are_neither_considered_dead_nor_terminated(
     sshd: SSHServer, of_user: SSHConnection, shared_root: Path
 ) -> None:
     root = shared_root
@@ -107,14 +107,14 @@ async def test_a_pipeline_of_an_ordinary_user_outlives_its_connection(
         assert lab.empty()
 
 
-# -- by a password -------------------------------------------------------------------------------
+# -- passwords -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=BY_PASSWORD)
 def by_password(
     request: pytest.FixtureRequest, user: User, new_sshd: Callable[..., SSHServer]
 ) -> SSHServer:
-    """Give a server that takes the user's password, and nothing else."""
+    """Return a server that accepts only the user's password."""
     options = BY_PASSWORD[request.param]
     found: SSHServer = new_sshd(*options, "PubkeyAuthentication=no")
     return found
@@ -126,7 +126,7 @@ def _login(server: SSHServer, user: User, password: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["text", "callable", "coroutine function"])
-async def test_a_password_logs_in_and_again_when_the_connection_breaks(
+async def test_a_password_is_used_for_the_first_login_and_for_reconnecting(
     by_password: SSHServer,
     user: User,
     root: Path,
@@ -151,7 +151,7 @@ async def test_a_password_logs_in_and_again_when_the_connection_breaks(
     assert user.password not in caplog.text
 
 
-async def test_a_wrong_password_is_told_with_what_to_check_and_tried_once(
+async def test_a_wrong_password_is_reported_with_the_points_to_check_and_tried_once(
     by_password: SSHServer, user: User, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -163,7 +163,7 @@ async def test_a_wrong_password_is_told_with_what_to_check_and_tried_once(
     assert await _refusals(by_password) == 1
 
 
-async def test_a_password_that_is_refused_later_is_seldom_tried_again(
+async def test_a_password_that_is_rejected_later_is_retried_rarely(
     by_password: SSHServer, user: User, root: Path
 ) -> None:
     passwords = [user.password]
@@ -178,12 +178,12 @@ async def test_a_password_that_is_refused_later_is_seldom_tried_again(
                 await manager.get_live_pids({"1.1-1-x"})
         assert await _refusals(by_password) == 1
         passwords.append(user.password)
-    async with connection:  # whoever opens it anew has had a look at the password
+    async with connection:  # the user has checked the password before opening it again
         await manager.validate()
 
 
 async def _cut(server: SSHServer, connection: SSHConnection) -> None:
-    """Cut the connection, and wait until that is noticed."""
+    """Cut the connection, and wait until the client notices."""
     cut(server)
 
     async def noticed() -> bool:
@@ -193,7 +193,7 @@ async def _cut(server: SSHServer, connection: SSHConnection) -> None:
 
 
 async def _refusals(server: SSHServer) -> int:
-    """Count the logins that a server has refused, once it has written down that it did."""
+    """Count the logins that a server has refused, once it has logged the last one."""
 
     def count() -> int:
         refused = ("Failed password", "Failed keyboard-interactive")

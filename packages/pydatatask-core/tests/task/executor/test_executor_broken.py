@@ -1,4 +1,4 @@
-"""Executors that break, are shut down, or whose workers cannot do what they are asked to."""
+"""Executors that break or are shut down, and workers that cannot run their jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from blockbuster import blockbuster
 
-sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
+sys.path.append(str(Path(__file__).parent / "support"))  # workers import from it too
 
 import executor_bodies as bodies
 from executor_kinds import dask_cluster, reusable
@@ -41,7 +41,7 @@ async def verdicts(stage: Stage) -> dict[str, bool]:
     return {job: r["success"] for job, r in (await stage.done.info_all()).items()}
 
 
-async def test_a_pool_that_breaks_fails_what_may_have_run_and_leaves_the_rest_ready(
+async def test_a_broken_pool_fails_jobs_that_may_have_started_and_leaves_the_others_ready(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
@@ -55,16 +55,16 @@ async def test_a_pool_that_breaks_fails_what_may_have_run_and_leaves_the_rest_re
     assert record["success"] is False
     assert record["exception"].startswith("BrokenProcessPool: ")
     assert "its worker died" in record["reason"]
-    # One in the worker, and as many ahead of it as the pool takes.
+    # One in the worker, plus the pool's call queue.
     assert len(found) <= 1 + 1 + 1
     assert set(summary.given_up["work"]) == {"bad", *GOOD} - found.keys()
     refusals = [r for r in caplog.records if "takes no more jobs" in r.getMessage()]
     told = [r.getMessage() for r in refusals if r.levelno >= logging.ERROR]
     assert len([message for message in told if "next try" in message]) == 1
-    assert len(told) <= 1 + 6  # the number of jobs is told as it doubles
+    assert len(told) <= 1 + 6  # the count is logged each time it doubles
 
 
-async def test_the_jobs_that_a_broken_pool_left_are_done_with_the_next_pool(tmp_path: Path) -> None:
+async def test_jobs_left_by_a_broken_pool_run_in_the_next_pool(tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
         stage = in_files(tmp_path, pool, bodies.die)
         await stage.feed("bad", *GOOD)
@@ -80,7 +80,7 @@ async def test_the_jobs_that_a_broken_pool_left_are_done_with_the_next_pool(tmp_
 
 
 def remaking(made: list[Any], make: Callable[[], Any]) -> Callable[[], Any]:
-    """Give a function that makes a new executor when it is asked; that may block here."""
+    """Return a function that creates a new executor at each call; it may block."""
 
     def give() -> Any:
         blockbuster._skip.value = True
@@ -94,7 +94,7 @@ def remaking(made: list[Any], make: Callable[[], Any]) -> Callable[[], Any]:
 
 
 @pytest.mark.parametrize("kind", ["own pools", "loky"])
-async def test_a_function_that_makes_executors_is_asked_again_and_retries_do_the_rest(
+async def test_an_executor_factory_is_called_again_and_the_remaining_jobs_are_retried(
     tmp_path: Path, kind: str
 ) -> None:
     made: list[Any] = []
@@ -124,7 +124,7 @@ def dask_client() -> Iterator[Any]:
         yield client
 
 
-async def test_a_job_that_kills_its_dask_workers_fails_alone(
+async def test_a_job_that_kills_its_dask_workers_is_the_only_failure(
     tmp_path: Path, dask_client: Any
 ) -> None:
     stage = in_files(tmp_path, dask_client.get_executor(), bodies.die, concurrency=1)
@@ -136,7 +136,7 @@ async def test_a_job_that_kills_its_dask_workers_fails_alone(
     assert (await stage.done.info("bad"))["exception"].startswith("KilledWorker: ")
 
 
-async def test_an_executor_that_was_shut_down_fails_no_job(tmp_path: Path) -> None:
+async def test_an_executor_that_was_shut_down_fails_no_jobs(tmp_path: Path) -> None:
     pool = ThreadPoolExecutor(1)
     stage = in_memory(pool, bodies.copy)
     await stage.feed("a", "b")
@@ -151,7 +151,7 @@ async def test_an_executor_that_was_shut_down_fails_no_job(tmp_path: Path) -> No
         await stage.task.launch("a")
 
 
-async def test_jobs_that_the_executor_drops_are_recorded(tmp_path: Path) -> None:
+async def test_jobs_that_the_executor_cancels_are_recorded(tmp_path: Path) -> None:
     import threading
 
     begun, go = threading.Event(), threading.Event()
@@ -176,7 +176,7 @@ async def test_jobs_that_the_executor_drops_are_recorded(tmp_path: Path) -> None
     assert record["reason"] == "cancelled by the executor"
 
 
-async def test_a_failing_initializer_fails_no_more_than_it_has_to(tmp_path: Path) -> None:
+async def test_a_failing_initializer_fails_no_more_jobs_than_necessary(tmp_path: Path) -> None:
     def stumble() -> None:
         raise RuntimeError("nothing is set up")
 
@@ -191,7 +191,7 @@ async def test_a_failing_initializer_fails_no_more_than_it_has_to(tmp_path: Path
     assert set(summary.given_up["work"]) == set(GOOD) - found.keys()
 
 
-async def test_workers_that_cannot_find_the_function_fail_no_job_and_stop_the_task(
+async def test_workers_that_cannot_import_the_function_fail_no_jobs_and_stop_the_task(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ProcessPoolExecutor(1, mp_context=SPAWN) as pool:
@@ -207,7 +207,7 @@ async def test_workers_that_cannot_find_the_function_fail_no_job_and_stop_the_ta
     assert "launches nothing until the pipeline is opened again: I do not travel well" in told[0]
 
 
-async def test_one_executor_that_is_none_is_refused_when_it_is_asked_for() -> None:
+async def test_a_factory_that_does_not_return_an_executor_is_rejected_when_it_is_called() -> None:
     stage = in_memory(lambda: 5, bodies.copy)
 
     with pytest.raises(TaskConfigurationError, match="callable gave 5, which is no executor"):
@@ -215,19 +215,19 @@ async def test_one_executor_that_is_none_is_refused_when_it_is_asked_for() -> No
 
 
 @pytest.mark.parametrize("wrong", [None, 4, "threads", ThreadPoolExecutor])
-def test_what_is_no_executor_is_refused_when_the_task_is_made(wrong: Any) -> None:
+def test_an_object_that_is_not_an_executor_is_rejected_when_the_task_is_created(wrong: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="work: executor has to be"):
         in_memory(wrong, bodies.copy)
 
 
-async def test_dask_keeps_nothing_of_finished_jobs(tmp_path: Path, dask_client: Any) -> None:
+async def test_dask_keeps_no_references_to_finished_jobs(tmp_path: Path, dask_client: Any) -> None:
     stage = in_files(tmp_path, dask_client.get_executor(), bodies.die)
     await stage.feed(*GOOD)
 
-    gc.disable()  # what is only found by a search for cycles stays too long
+    gc.disable()  # objects that only the cycle collector would free must not exist
     try:
         await run(stage)
-        while dask_client.futures:  # noqa: ASYNC110 - it takes a moment, and tells nobody
+        while dask_client.futures:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0)
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""What holds for every executor that is promised, each with its real workers."""
+"""Behaviour of every supported executor, each with real workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
+sys.path.append(str(Path(__file__).parent / "support"))  # workers import from it too
 
 import executor_bodies as bodies
 from executor_kinds import dask_cluster, reusable
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.filterwarnings(
-    # Since Python 3.12 forking beside threads warns; the fork is the user's choice.
+    # From Python 3.12 on, forking a process with threads causes a warning; users may still fork.
     "ignore:.*multi-threaded, use of fork.*:DeprecationWarning",
 )
 
 WORKERS = 2
 
 TELLING = ["thread", "spawn", "fork", "forkserver", "loky"]
-"""The executors that tell what has begun."""
+"""The executors that report when a job has started."""
 
 DASK = ["dask", "dask thread"]
 
@@ -42,13 +42,13 @@ dask = pytest.mark.parametrize("executor", DASK, indirect=True, scope="module")
 
 @pytest.fixture(scope="module", params=[*TELLING, *DASK])
 def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Give each kind of executor, with two workers."""
+    """Yield each kind of executor, with two workers."""
     kind = request.param
     if kind == "thread":
         with ThreadPoolExecutor(WORKERS) as threads:
             yield threads
     elif kind == "loky":
-        reusable(WORKERS)  # making it blocks, and may do so here
+        reusable(WORKERS)  # creation blocks, which is allowed here
         yield lambda: reusable(WORKERS)
         reusable(WORKERS).shutdown()
     elif kind == "dask":
@@ -63,7 +63,7 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
             yield processes
 
 
-async def test_an_exception_that_does_not_unpickle_arrives_with_type_text_and_traceback(
+async def test_an_exception_that_cannot_be_unpickled_keeps_its_type_text_and_traceback(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.raise_unpicklable)
@@ -87,7 +87,7 @@ async def test_an_exception_that_does_not_unpickle_arrives_with_type_text_and_tr
     ],
     ids=lambda value: getattr(value, "__name__", "exception"),
 )
-async def test_an_exception_that_is_no_exception_class_fails_its_job_alone(
+async def test_a_base_exception_fails_only_its_own_job(
     tmp_path: Path, executor: Any, body: Any, exception: str
 ) -> None:
     stage = in_files(tmp_path, executor, body)
@@ -100,7 +100,7 @@ async def test_an_exception_that_is_no_exception_class_fails_its_job_alone(
 
 
 @pytest.mark.parametrize("body", [bodies.keep_to_itself, bodies.keep_to_itself_too])
-async def test_a_context_variable_of_one_job_is_not_that_of_another_in_the_same_worker(
+async def test_context_variables_are_not_shared_between_jobs_of_a_worker(
     tmp_path: Path, executor: Any, body: Any
 ) -> None:
     stage = in_files(tmp_path, executor, body)
@@ -113,7 +113,7 @@ async def test_a_context_variable_of_one_job_is_not_that_of_another_in_the_same_
     assert not [job for job, record in records.items() if not record["success"]]
 
 
-async def test_neither_an_exit_nor_an_unprintable_exception_ends_a_worker(
+async def test_neither_exit_nor_an_unprintable_exception_stops_a_worker(
     tmp_path: Path, executor: Any
 ) -> None:
     leaver = in_files(tmp_path / "leaver", executor, bodies.leave)
@@ -128,7 +128,7 @@ async def test_neither_an_exit_nor_an_unprintable_exception_ends_a_worker(
     assert await sound.out.info_all() == {"a": 1, "b": 1, "c": 1}
 
 
-async def test_text_that_no_file_could_hold_does_not_keep_a_job_from_being_recorded(
+async def test_text_that_cannot_be_encoded_does_not_prevent_the_record(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.raise_odd_text)
@@ -140,7 +140,7 @@ async def test_text_that_no_file_could_hold_does_not_keep_a_job_from_being_recor
     assert record["exception"].startswith("ValueError: a lone surrogate \\udc80 and a bell")
 
 
-async def test_every_job_is_done_and_its_record_says_when_and_where(
+async def test_every_job_runs_and_its_record_has_times_and_worker(
     tmp_path: Path, executor: Any
 ) -> None:
     before = datetime.now(UTC)
@@ -181,7 +181,7 @@ async def test_only_a_job_that_wrote_nothing_to_a_required_output_has_failed(
     }
 
 
-async def test_a_worker_keeps_one_loop_for_all_its_jobs(tmp_path: Path, executor: Any) -> None:
+async def test_a_worker_runs_all_its_jobs_in_one_loop(tmp_path: Path, executor: Any) -> None:
     stage = in_files(tmp_path, executor, bodies.tell_where)
     await stage.feed(*(f"job{n}" for n in range(40)))
 
@@ -192,7 +192,7 @@ async def test_a_worker_keeps_one_loop_for_all_its_jobs(tmp_path: Path, executor
     assert len(places) == len(threads) <= WORKERS
 
 
-async def test_a_function_that_is_not_async_runs_in_a_worker(tmp_path: Path, executor: Any) -> None:
+async def test_a_synchronous_function_runs_in_a_worker(tmp_path: Path, executor: Any) -> None:
     stage = in_files(tmp_path, executor, bodies.plainly)
     await stage.feed("a")
 
@@ -203,7 +203,7 @@ async def test_a_function_that_is_not_async_runs_in_a_worker(tmp_path: Path, exe
 
 
 @telling
-async def test_a_pipeline_that_was_closed_over_a_running_job_hears_of_its_end_when_it_is_open_again(
+async def test_a_job_that_outlives_its_pipeline_is_recorded_when_the_pipeline_reopens(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.hold)
@@ -224,7 +224,7 @@ async def test_a_pipeline_that_was_closed_over_a_running_job_hears_of_its_end_wh
 
 
 @telling
-async def test_what_has_begun_and_cannot_be_stopped_says_so_and_stays_live(
+async def test_a_started_job_that_cannot_be_cancelled_is_reported_and_stays_live(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.hold)
@@ -244,7 +244,7 @@ async def test_what_has_begun_and_cannot_be_stopped_says_so_and_stays_live(
 
 
 @dask
-async def test_dask_takes_back_what_it_may_have_begun_and_does_not_call_it_failed(
+async def test_dask_cancels_jobs_that_may_have_started_without_recording_a_failure(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.hold)
@@ -262,7 +262,9 @@ async def test_dask_takes_back_what_it_may_have_begun_and_does_not_call_it_faile
 
 
 @dask
-async def test_cancelling_what_dask_has_begun_records_that(tmp_path: Path, executor: Any) -> None:
+async def test_cancelling_a_job_that_dask_has_started_is_recorded(
+    tmp_path: Path, executor: Any
+) -> None:
     stage = in_files(tmp_path, executor, bodies.hold)
     gate = Gate(tmp_path, "a")
     await stage.feed("a")
@@ -277,23 +279,24 @@ async def test_cancelling_what_dask_has_begun_records_that(tmp_path: Path, execu
     assert (await stage.done.info("a"))["reason"] == "cancelled"
 
 
-async def test_a_job_that_waits_behind_others_is_cancelled_and_recorded_as_that(
+async def test_a_queued_job_is_cancelled_and_recorded_as_cancelled(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.hold, retries=5)
     blockers = [f"a{n}" for n in range(WORKERS)]
     gates = [Gate(tmp_path, job) for job in blockers]
-    ahead = [f"aa{n}" for n in range(8)]  # more than a process pool takes ahead of its workers
+    ahead = [f"aa{n}" for n in range(8)]  # more than the call queue of a process pool
     await stage.feed(*blockers, *ahead)
     extra = [Gate(tmp_path, job) for job in ahead]
 
-    # A thread for each gate: whose turn comes first is not said, and the loop has few. None is
-    # left waiting where this fails, since nothing could end it.
+    # One thread per gate: the order in which the gates open is undefined, and the default executor
+    # of the loop has few threads. All threads are released if the test fails, because nothing else
+    # could end them.
     with ThreadPoolExecutor(len(gates) + len(extra)) as doormen:
         async with stage.pipeline() as pipeline:
             try:
                 await pipeline.update()
-                # Only now, because the threads that hand over jobs do not keep their order.
+                # Only now, because the threads that submit jobs do not keep the order.
                 await stage.feed("b")
                 await pipeline.update()
                 await stage.task.cancel("b")
@@ -319,7 +322,7 @@ def _pass(gate: Gate) -> None:
     gate.let_go()
 
 
-async def test_in_synchronous_mode_a_launch_returns_when_the_job_is_recorded(
+async def test_in_synchronous_mode_launch_returns_when_the_job_is_recorded(
     tmp_path: Path, executor: Any
 ) -> None:
     stage = in_files(tmp_path, executor, bodies.copy)

@@ -1,4 +1,4 @@
-"""Ctrl-C in a terminal, of which the workers hear as well as the driver."""
+"""Ctrl-C in a terminal, which signals the workers as well as the driver."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("kind", ["thread", "spawn", "fork", "forkserver"])
 def test_ctrl_c_ends_driver_and_workers_and_records_no_failure(tmp_path: Path, kind: str) -> None:
-    """The jobs that were interrupted are ready again, and neither hang nor have failed."""
+    """The interrupted jobs are ready again: they neither hang nor fail."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     os.mkfifo(tmp_path / "begun")
@@ -69,7 +69,7 @@ def test_ctrl_c_ends_driver_and_workers_and_records_no_failure(tmp_path: Path, k
         os.killpg(driver.pid, signal.SIGINT)
 
         _, told = driver.communicate()
-        os.close(begun)  # not before, since one that still begins could not open it
+        os.close(begun)  # not earlier: a worker that is still starting could not open it
     finally:
         if driver.poll() is None:
             os.killpg(driver.pid, signal.SIGKILL)

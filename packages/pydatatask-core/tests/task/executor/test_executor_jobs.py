@@ -1,4 +1,4 @@
-"""The life of a job: attempts, limits, records, and what the pipeline hears of it."""
+"""The life of a job: attempts, limits, records, and notification of the pipeline."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SOON = Retries(2, delay=0.01)
 
 
 class Counting(ThreadPoolExecutor):
-    """A pool that knows the most jobs that it has ever had at once."""
+    """A pool that records the maximum number of concurrent jobs."""
 
     def __init__(self, workers: int) -> None:
         super().__init__(workers)
@@ -70,7 +70,7 @@ def threads() -> Iterator[Counting]:
 
 
 class Flaky:
-    """A body that fails a number of times for each job."""
+    """A body that fails a given number of times for each job."""
 
     def __init__(self, failures: int) -> None:
         self.failures = failures
@@ -83,7 +83,7 @@ class Flaky:
 
 
 class Held:
-    """A body that is not async, says that it has begun, and blocks until it is let go."""
+    """A synchronous body that signals its start and blocks until it is released."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -99,7 +99,7 @@ class Held:
 # -- failures ------------------------------------------------------------------------------------
 
 
-async def test_a_job_that_fails_starts_nothing_after_it(threads: Counting) -> None:
+async def test_a_failed_job_does_not_start_downstream_jobs(threads: Counting) -> None:
     async def body(job: str, inp: Any, out: Any) -> None:
         await out.dump(job, 1)
         if job == "bad":
@@ -139,7 +139,7 @@ async def test_a_failure_is_recorded_after_the_last_attempt_only(threads: Counti
     assert record["exception"] == "ZeroDivisionError: attempt 3"
 
 
-async def test_an_attempt_that_succeeds_is_what_is_recorded(threads: Counting) -> None:
+async def test_a_successful_attempt_is_recorded(threads: Counting) -> None:
     flaky = Flaky(1)
     stage = in_memory(threads, flaky.body, retries=SOON)
     await stage.feed("a", "b")
@@ -151,7 +151,7 @@ async def test_an_attempt_that_succeeds_is_what_is_recorded(threads: Counting) -
     assert {(r["success"], r["attempt"]) for r in records.values()} == {(True, 2)}
 
 
-async def test_in_synchronous_mode_a_launch_makes_all_attempts(threads: Counting) -> None:
+async def test_in_synchronous_mode_launch_runs_all_attempts(threads: Counting) -> None:
     flaky = Flaky(2)
     stage = in_memory(threads, flaky.body, retries=SOON)
     await stage.feed("a")
@@ -164,7 +164,7 @@ async def test_in_synchronous_mode_a_launch_makes_all_attempts(threads: Counting
         assert not stage.task.running
 
 
-async def test_a_job_that_waits_for_another_attempt_is_live_and_can_be_cancelled(
+async def test_a_job_waiting_for_its_next_attempt_is_live_and_can_be_cancelled(
     threads: Counting,
 ) -> None:
     flaky = Flaky(10)
@@ -187,7 +187,7 @@ async def test_a_job_that_waits_for_another_attempt_is_live_and_can_be_cancelled
 
 
 class Weak(InProcessMetadataRepository):
-    """A store that is out of order for its first writes."""
+    """A store whose first writes fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -216,7 +216,9 @@ async def test_a_job_whose_record_cannot_be_written_is_not_run_again(threads: Co
 # -- limits --------------------------------------------------------------------------------------
 
 
-async def test_the_executor_never_has_more_jobs_than_concurrency_allows(threads: Counting) -> None:
+async def test_the_executor_never_has_more_jobs_than_the_concurrency_limit(
+    threads: Counting,
+) -> None:
     stage = in_memory(threads, bodies.copy, concurrency=2)
     await stage.feed(*(f"a{n}" for n in range(100)))
 
@@ -226,7 +228,7 @@ async def test_the_executor_never_has_more_jobs_than_concurrency_allows(threads:
     assert threads.most <= 2
 
 
-async def test_without_a_limit_the_executor_has_enough_jobs_and_not_all(threads: Counting) -> None:
+async def test_without_a_limit_the_executor_has_a_bounded_number_of_jobs(threads: Counting) -> None:
     stage = in_memory(threads, bodies.copy)
     await stage.feed(*(f"a{n}" for n in range(500)))
 
@@ -236,7 +238,7 @@ async def test_without_a_limit_the_executor_has_enough_jobs_and_not_all(threads:
     assert 4 < threads.most <= 2 * 4 + 16
 
 
-async def test_a_concurrency_beyond_the_usual_is_honoured(threads: Counting) -> None:
+async def test_a_concurrency_above_the_default_is_honoured(threads: Counting) -> None:
     held = Held()
     stage = in_memory(threads, held.body, concurrency=100)
     await stage.feed(*(f"a{n}" for n in range(150)))
@@ -251,7 +253,7 @@ async def test_a_concurrency_beyond_the_usual_is_honoured(threads: Counting) -> 
     assert threads.most == 100
 
 
-async def test_jobs_that_wait_for_another_attempt_do_not_keep_others_from_running(
+async def test_jobs_waiting_for_their_next_attempt_do_not_block_other_jobs(
     threads: Counting,
 ) -> None:
     async def body(job: str, inp: Any) -> None:
@@ -270,7 +272,7 @@ async def test_jobs_that_wait_for_another_attempt_do_not_keep_others_from_runnin
         assert stage.task.running == set(bad)
 
 
-async def test_launching_by_hand_is_not_held_back(threads: Counting) -> None:
+async def test_manual_launches_are_not_limited(threads: Counting) -> None:
     held = Held()
     stage = in_memory(threads, held.body)
     jobs = [f"a{n}" for n in range(40)]
@@ -294,7 +296,7 @@ async def test_launching_by_hand_is_not_held_back(threads: Counting) -> None:
     assert await stage.done.keys() >= set(jobs)
 
 
-async def test_a_job_is_not_launched_beside_itself(threads: Counting) -> None:
+async def test_a_job_is_not_launched_twice_at_once(threads: Counting) -> None:
     held = Held()
     stage = in_memory(threads, held.body)
     await stage.feed("a")
@@ -309,7 +311,7 @@ async def test_a_job_is_not_launched_beside_itself(threads: Counting) -> None:
     assert held.runs == ["a"]
 
 
-async def test_what_cannot_be_recorded_is_not_begun(threads: Counting) -> None:
+async def test_a_job_that_could_not_be_recorded_is_not_started(threads: Counting) -> None:
     stage = in_memory(threads, bodies.copy)
 
     with pytest.raises(InvalidJobIdError):
@@ -318,23 +320,23 @@ async def test_what_cannot_be_recorded_is_not_begun(threads: Counting) -> None:
     assert threads.most == 0
 
 
-def test_a_concurrency_below_one_is_refused(threads: Counting) -> None:
+def test_a_concurrency_below_one_is_rejected(threads: Counting) -> None:
     with pytest.raises(TaskConfigurationError, match="concurrency"):
         in_memory(threads, bodies.copy, concurrency=0)
 
 
-# -- what is left --------------------------------------------------------------------------------
+# -- leftovers -----------------------------------------------------------------------------------
 
 
-async def test_finished_jobs_leave_nothing_behind(threads: Counting) -> None:
+async def test_finished_jobs_leave_no_references_behind(threads: Counting) -> None:
     stage = in_memory(threads, bodies.copy)
     await stage.feed(*(f"a{n}" for n in range(300)))
 
-    gc.disable()  # what is only found by a search for cycles stays too long
+    gc.disable()  # objects that only the cycle collector would free must not exist
     try:
         async with stage.pipeline() as pipeline:
             await pipeline.run(timeout=50)
-            threads.shutdown()  # a thread keeps its last job for a moment
+            threads.shutdown()  # a thread keeps a reference to its last job for a moment
             left = list(threads.futures)
     finally:
         gc.enable()
@@ -345,8 +347,8 @@ async def test_finished_jobs_leave_nothing_behind(threads: Counting) -> None:
     assert not stage.task._results._attempts
 
 
-async def test_an_end_wakes_the_loop_at_once(threads: Counting) -> None:
-    """With an hour between rounds, a chain of tasks ends all the same."""
+async def test_the_end_of_a_job_wakes_the_loop_at_once(threads: Counting) -> None:
+    """A chain of tasks finishes even with one hour between polling rounds."""
     stage = in_memory(threads, bodies.copy)
     done = InProcessMetadataRepository()
     second = ExecutorTask("second", threads, done)
@@ -368,7 +370,7 @@ async def test_an_end_wakes_the_loop_at_once(threads: Counting) -> None:
 # -- live ----------------------------------------------------------------------------------------
 
 
-async def test_live_shows_what_runs_and_nothing_else(threads: Counting) -> None:
+async def test_live_contains_exactly_the_running_jobs(threads: Counting) -> None:
     held = Held()
     stage = in_memory(threads, held.body)
     live = stage.task.links["live"].repo
@@ -393,7 +395,7 @@ async def test_live_shows_what_runs_and_nothing_else(threads: Counting) -> None:
     assert not await live.keys()
 
 
-async def test_live_keeps_a_task_that_is_plugged_in_from_starting(threads: Counting) -> None:
+async def test_live_prevents_a_plugged_task_from_starting(threads: Counting) -> None:
     stage = in_memory(threads, bodies.copy)
     second = ExecutorTask("second", threads, InProcessMetadataRepository(), func=bodies.copy)
 

@@ -1,4 +1,4 @@
-"""Law T6 for executors: how ends are recorded whose outputs have to be looked for first."""
+"""Law T6 for executors: recording outcomes that first require a listing of the outputs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REASON = "succeeded without writing its output `parts`"
 
 
 class Remote(InProcessMetadataRepository):
-    """A repository that stands for one on a server, whose listings wait for ``go``."""
+    """A repository that acts like one on a server, whose listings wait for ``go``."""
 
     looks_up_locally = False
 
@@ -74,7 +74,7 @@ def stage_of(threads: ThreadPoolExecutor, body: Any, parts: Any, **options: Any)
     return stage
 
 
-async def test_other_keys_that_went_through_a_stand_in_are_output(
+async def test_other_keys_written_through_a_proxy_count_as_output(
     threads: ThreadPoolExecutor,
 ) -> None:
     parts = Remote()
@@ -87,7 +87,7 @@ async def test_other_keys_that_went_through_a_stand_in_are_output(
     assert parts.listings == 0
 
 
-async def test_one_listing_serves_many_jobs_and_takes_no_room_in_the_executor(
+async def test_one_listing_serves_many_jobs_and_occupies_no_worker(
     threads: ThreadPoolExecutor,
 ) -> None:
     parts = Remote()
@@ -98,7 +98,7 @@ async def test_one_listing_serves_many_jobs_and_takes_no_room_in_the_executor(
     parts._data["j7"] = 1
     async with stage.pipeline() as pipeline:
         run = asyncio.create_task(pipeline.run())
-        while stage.task.output_check.checking != jobs:  # noqa: ASYNC110 - nothing tells of it
+        while stage.task.output_check.checking != jobs:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
         assert await stage.done.keys() == set()
         assert stage.task.running == jobs
@@ -108,7 +108,7 @@ async def test_one_listing_serves_many_jobs_and_takes_no_room_in_the_executor(
     assert parts.listings == 2
 
 
-async def test_a_missing_output_is_a_failed_attempt_like_any_other(
+async def test_a_missing_output_is_retried_like_any_other_failure(
     threads: ThreadPoolExecutor,
 ) -> None:
     attempts: list[str] = []
@@ -127,7 +127,9 @@ async def test_a_missing_output_is_a_failed_attempt_like_any_other(
         assert (await stage.done.info("a"))["success"] is True
 
 
-async def test_in_synchronous_mode_it_is_a_failure_too(threads: ThreadPoolExecutor) -> None:
+async def test_a_missing_output_is_a_failure_in_synchronous_mode(
+    threads: ThreadPoolExecutor,
+) -> None:
     stage = stage_of(threads, nothing, Remote(), retries=Retries(1, delay=0.01))
     async with stage.pipeline() as pipeline:
         pipeline.settings(synchronous=True)
@@ -137,7 +139,7 @@ async def test_in_synchronous_mode_it_is_a_failure_too(threads: ThreadPoolExecut
     assert record["attempt"] == 2
 
 
-async def test_an_end_whose_output_could_not_be_looked_for_outlives_the_pipeline(
+async def test_an_outcome_whose_output_could_not_be_checked_outlives_the_pipeline(
     threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(required_outputs, "FIRST_RETRY_DELAY_SECONDS", 0.01)
@@ -152,7 +154,7 @@ async def test_an_end_whose_output_could_not_be_looked_for_outlives_the_pipeline
     await stage.feed("a")
     async with stage.pipeline() as pipeline:
         run = asyncio.create_task(pipeline.run())
-        while parts.listings < 2:  # noqa: ASYNC110 - nothing tells of it
+        while parts.listings < 2:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
         assert stage.task.running == {"a"}
         run.cancel()
@@ -164,7 +166,7 @@ async def test_an_end_whose_output_could_not_be_looked_for_outlives_the_pipeline
     assert runs == ["a"]
 
 
-async def test_a_job_in_another_process_that_overwrites_another_task_has_failed(
+async def test_a_job_in_another_process_that_overwrites_another_tasks_output_has_failed(
     tmp_path: Path,
 ) -> None:
     def place(name: str) -> YamlMetadataFileRepository:

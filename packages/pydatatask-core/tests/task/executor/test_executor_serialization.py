@@ -1,4 +1,4 @@
-"""What may travel to a worker in another process, and the sentences that refuse the rest."""
+"""Objects that can be sent to a worker in another process, and the errors for all others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent / "support"))  # workers find it there as well
+sys.path.append(str(Path(__file__).parent / "support"))  # workers import from it too
 
 import executor_bodies as bodies
 from executor_stage import in_files, in_memory
@@ -47,14 +47,14 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 
 
 async def refusal(stage: Any) -> str:
-    """Open a pipeline that must not open, and give the reason."""
+    """Open a pipeline that must not open, and return the error."""
     with pytest.raises(TaskConfigurationError) as caught:
         async with stage.pipeline():
             pass
     return str(caught.value)
 
 
-async def test_a_lambda_is_refused(tmp_path: Path, pool: Any) -> None:
+async def test_a_lambda_is_rejected(tmp_path: Path, pool: Any) -> None:
     told = await refusal(in_files(tmp_path, pool, lambda job, inp: None))
 
     assert told.startswith("the body of work, ")
@@ -62,7 +62,7 @@ async def test_a_lambda_is_refused(tmp_path: Path, pool: Any) -> None:
     assert "Define it at the top level of a module" in told
 
 
-async def test_a_function_inside_another_is_refused(tmp_path: Path, pool: Any) -> None:
+async def test_a_nested_function_is_rejected(tmp_path: Path, pool: Any) -> None:
     async def nested(job: str, inp: MetadataRepository) -> None: ...
 
     told = await refusal(in_files(tmp_path, pool, nested))
@@ -71,7 +71,7 @@ async def test_a_function_inside_another_is_refused(tmp_path: Path, pool: Any) -
     assert "it is defined inside another function" in told
 
 
-async def test_a_function_that_something_else_hides_is_refused(
+async def test_a_function_shadowed_by_another_object_is_rejected(
     tmp_path: Path, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = bodies.copy
@@ -83,7 +83,7 @@ async def test_a_function_that_something_else_hides_is_refused(
     assert "it is not what is found there under that name" in told
 
 
-async def test_a_function_that_nothing_holds_any_more_is_refused(
+async def test_a_function_that_was_removed_from_its_module_is_rejected(
     tmp_path: Path, pool: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = bodies.copy
@@ -94,7 +94,9 @@ async def test_a_function_that_nothing_holds_any_more_is_refused(
     assert "it is not found there (module 'executor_bodies' has no attribute 'copy')" in told
 
 
-async def test_a_partial_of_what_does_not_pickle_is_refused(tmp_path: Path, pool: Any) -> None:
+async def test_a_partial_with_an_unpicklable_argument_is_rejected(
+    tmp_path: Path, pool: Any
+) -> None:
     stage = in_files(tmp_path, pool, functools.partial(bodies.everything, more=lambda: 1))
 
     told = await refusal(stage)
@@ -103,7 +105,9 @@ async def test_a_partial_of_what_does_not_pickle_is_refused(tmp_path: Path, pool
     assert "it does not pickle" in told
 
 
-async def test_a_repository_in_memory_is_refused_by_its_link(tmp_path: Path, pool: Any) -> None:
+async def test_an_in_memory_repository_is_rejected_and_its_link_named(
+    tmp_path: Path, pool: Any
+) -> None:
     told = await refusal(in_memory(pool, bodies.copy))
 
     assert told.startswith("the link 'inp' of work, InProcessMetadataRepository(<0 jobs>), ")
@@ -111,7 +115,7 @@ async def test_a_repository_in_memory_is_refused_by_its_link(tmp_path: Path, poo
     assert "Link a repository in files" in told
 
 
-async def test_a_repository_of_a_session_is_refused(tmp_path: Path, pool: Any) -> None:
+async def test_a_repository_that_needs_a_session_is_rejected(tmp_path: Path, pool: Any) -> None:
     session = Session()
 
     @session.resource
@@ -131,7 +135,7 @@ async def test_a_repository_of_a_session_is_refused(tmp_path: Path, pool: Any) -
     assert ELSEWHERE in told
 
 
-async def test_a_view_through_a_lambda_is_refused(tmp_path: Path, pool: Any) -> None:
+async def test_a_view_with_a_lambda_is_rejected(tmp_path: Path, pool: Any) -> None:
     stage = in_files(tmp_path, pool, bodies.copy)
     stage.task.links["inp"].repo = stage.inp.map(lambda value: value)
 
@@ -142,13 +146,13 @@ async def test_a_view_through_a_lambda_is_refused(tmp_path: Path, pool: Any) -> 
 
 
 class Shelf(InProcessMetadataRepository):
-    """A third party's repository: it pickles, and its copy is another shelf."""
+    """A third-party repository that can be pickled, but whose copy holds other data."""
 
     def __reduce__(self) -> Any:
         return Shelf, ()
 
 
-async def test_a_repository_whose_copy_would_be_another_one_is_refused(
+async def test_a_repository_whose_copy_would_hold_other_data_is_rejected(
     tmp_path: Path, pool: Any
 ) -> None:
     stage = in_files(tmp_path, pool, bodies.copy)
@@ -159,9 +163,7 @@ async def test_a_repository_whose_copy_would_be_another_one_is_refused(
     assert "does not say where its data lives (its `identity` is None)" in told
 
 
-async def test_the_live_repository_is_refused_where_a_function_asks_for_it(
-    tmp_path: Path, pool: Any
-) -> None:
+async def test_the_live_repository_is_rejected_as_a_parameter(tmp_path: Path, pool: Any) -> None:
     told = await refusal(in_files(tmp_path, pool, bodies.with_live))
 
     assert "the link 'live' of work" in told
@@ -169,12 +171,12 @@ async def test_the_live_repository_is_refused_where_a_function_asks_for_it(
 
 
 @pytest.mark.parametrize("wrong", [bodies.HomeBody, 5, "copy"])
-def test_a_body_that_is_no_function_is_refused(wrong: Any) -> None:
+def test_a_body_that_is_not_a_function_is_rejected(wrong: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="has to be a function"):
         in_memory(ThreadPoolExecutor(1), wrong)
 
 
-def test_a_generator_function_is_refused_since_calling_it_does_nothing() -> None:
+def test_a_generator_function_is_rejected_because_calling_it_does_nothing() -> None:
     async def lines(job: str) -> AsyncGenerator[str, None]:
         yield job
 
@@ -182,11 +184,11 @@ def test_a_generator_function_is_refused_since_calling_it_does_nothing() -> None
         in_memory(ThreadPoolExecutor(1), lines)
 
 
-async def test_only_looking_at_a_pipeline_asks_for_no_executor_and_refuses_nothing(
+async def test_inspecting_a_pipeline_neither_requests_an_executor_nor_rejects_anything(
     tmp_path: Path,
 ) -> None:
     def closed() -> Any:
-        raise AssertionError("it was asked for")
+        raise AssertionError("the executor was requested")
 
     stage = in_files(tmp_path, closed, lambda job, inp: None)
     pipeline = stage.pipeline()
@@ -196,10 +198,10 @@ async def test_only_looking_at_a_pipeline_asks_for_no_executor_and_refuses_nothi
     await pipeline.close()
 
 
-async def test_a_relative_path_does_not_lead_to_another_folder_in_silence(
+async def test_a_relative_path_does_not_silently_refer_to_another_directory(
     tmp_path: Path, pool: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pool.submit(os.getpid).result()  # so that the worker stays where it is
+    pool.submit(os.getpid).result()  # so that the worker keeps its working directory
     monkeypatch.chdir(tmp_path)
     stage = in_files(Path("data"), pool, bodies.copy)
     await stage.feed("a")
@@ -216,7 +218,7 @@ async def test_a_relative_path_does_not_lead_to_another_folder_in_silence(
     [bodies.Methods.copy, functools.partial(bodies.add, more=0), bodies.Methods().copy],
     ids=["static method", "partial", "method"],
 )
-async def test_what_can_be_found_elsewhere_travels(tmp_path: Path, pool: Any, body: Any) -> None:
+async def test_importable_functions_are_serialized(tmp_path: Path, pool: Any, body: Any) -> None:
     stage = in_files(tmp_path, pool, body)
     await stage.feed("a")
 
@@ -225,7 +227,7 @@ async def test_what_can_be_found_elsewhere_travels(tmp_path: Path, pool: Any, bo
     assert await stage.out.info("a") == 1
 
 
-async def test_a_view_of_files_travels(tmp_path: Path, pool: Any) -> None:
+async def test_a_view_of_files_is_serialized(tmp_path: Path, pool: Any) -> None:
     stage = in_files(tmp_path, pool, bodies.copy)
     stage.task.links["inp"].repo = stage.inp.map(bodies.doubled) | stage.inp
     await stage.feed("a", value=2)
@@ -235,7 +237,7 @@ async def test_a_view_of_files_travels(tmp_path: Path, pool: Any) -> None:
     assert await stage.out.info("a") == {"left": 4, "right": 2}
 
 
-async def test_whoever_takes_all_links_gets_those_that_are_there_to_work_with(
+async def test_a_body_with_keyword_arguments_receives_all_data_links(
     tmp_path: Path, pool: Any
 ) -> None:
     stage = in_files(tmp_path, pool, bodies.everything)
@@ -298,7 +300,7 @@ def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_a_decorated_function_of_the_script_itself_is_found_by_process_pools(
+def test_process_pools_find_a_decorated_function_of_the_main_script(
     tmp_path: Path, method: str
 ) -> None:
     script = tmp_path / "script.py"
@@ -309,7 +311,7 @@ def test_a_decorated_function_of_the_script_itself_is_found_by_process_pools(
     assert (ended.stdout, ended.stderr) == ("True\n", "")
 
 
-def test_a_function_of_the_script_itself_is_refused_where_workers_do_not_load_that(
+def test_a_function_of_the_main_script_is_rejected_if_workers_do_not_import_the_script(
     tmp_path: Path,
 ) -> None:
     script = tmp_path / "script.py"
@@ -322,7 +324,7 @@ def test_a_function_of_the_script_itself_is_refused_where_workers_do_not_load_th
     assert "defined in what is run as `__main__`, which these workers do not load" in ended.stderr
 
 
-def test_a_function_of_an_interactive_session_is_refused_where_it_cannot_be_found(
+def test_a_function_of_an_interactive_session_is_rejected_if_it_cannot_be_imported(
     tmp_path: Path,
 ) -> None:
     ended = run_script(tmp_path, "-", "spawn")
@@ -331,7 +333,7 @@ def test_a_function_of_an_interactive_session_is_refused_where_it_cannot_be_foun
     assert "defined in what is run as `__main__`, which these workers do not load" in ended.stderr
 
 
-def test_a_task_can_be_made_with_its_function_or_decorate_it(tmp_path: Path) -> None:
+def test_a_task_accepts_its_function_as_argument_or_by_decoration(tmp_path: Path) -> None:
     done = YamlMetadataFileRepository(tmp_path)
 
     @ExecutorTask("work", ThreadPoolExecutor(1), done)
@@ -342,7 +344,7 @@ def test_a_task_can_be_made_with_its_function_or_decorate_it(tmp_path: Path) -> 
         work(bodies.copy)
 
 
-async def test_what_a_body_in_another_process_has_published_travels_back(tmp_path: Path) -> None:
+async def test_outputs_published_in_another_process_are_reported_back(tmp_path: Path) -> None:
     links = {name: YamlMetadataFileRepository(tmp_path / name) for name in ("inp", "out")}
     await links["inp"].dump("a", 1)
     payload = serialize("work", BoundFunction(bodies.copy, links), main=False)

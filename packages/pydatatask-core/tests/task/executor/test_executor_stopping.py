@@ -1,4 +1,4 @@
-"""Stopping functions in threads, and hearing of ends whenever they come."""
+"""Stopping functions in threads, and recording outcomes that arrive at any time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 class Holding:
-    """An async body that says that it has begun, and waits to be cancelled or let go."""
+    """An async body that signals its start and waits to be cancelled or released."""
 
     def __init__(self) -> None:
         self.begun = threading.Event()
@@ -88,13 +88,13 @@ async def test_deleting_a_running_job_from_live_stops_and_records_it(
         assert not await live.contains("a")
         assert not await live.keys()
         assert not await pipeline.gather_ready_jobs(stage.task)
-        await live.delete("a")  # it succeeds on what is not there
+        await live.delete("a")  # deleting a missing job succeeds
     record = await stage.done.info("a")
     assert record["success"] is False
     assert record["reason"] == "cancelled"
 
 
-async def test_a_job_that_does_not_mind_being_cancelled_is_recorded_as_it_ended(
+async def test_a_job_that_ignores_its_cancellation_is_recorded_with_its_own_outcome(
     threads: ThreadPoolExecutor,
 ) -> None:
     started = threading.Event()
@@ -119,7 +119,7 @@ async def test_a_job_that_does_not_mind_being_cancelled_is_recorded_as_it_ended(
     assert "reason" not in record
 
 
-async def test_a_job_that_cancels_itself_has_failed_and_is_not_called_cancelled(
+async def test_a_job_that_cancels_itself_has_failed_and_is_not_recorded_as_cancelled(
     threads: ThreadPoolExecutor,
 ) -> None:
     async def body(job: str, inp: Any) -> None:
@@ -136,7 +136,7 @@ async def test_a_job_that_cancels_itself_has_failed_and_is_not_called_cancelled(
     assert "reason" not in record
 
 
-async def test_closing_cancels_async_functions_and_forgets_that_they_ran(
+async def test_closing_cancels_async_functions_and_records_no_outcome(
     threads: ThreadPoolExecutor,
 ) -> None:
     holding = Holding()
@@ -155,7 +155,7 @@ async def test_closing_cancels_async_functions_and_forgets_that_they_ran(
         assert await pipeline.gather_ready_jobs(stage.task) == {"a", "b", "c", "d"}
 
 
-async def test_cancelling_a_run_leaves_its_jobs_to_the_next_run_of_the_same_opening(
+async def test_cancelling_a_run_leaves_its_jobs_to_the_next_run_of_the_open_pipeline(
     threads: ThreadPoolExecutor,
 ) -> None:
     holding = Holding()
@@ -176,7 +176,7 @@ async def test_cancelling_a_run_leaves_its_jobs_to_the_next_run_of_the_same_open
     assert (await stage.done.info("a"))["success"] is True
 
 
-async def test_whoever_is_cancelled_while_hopping_is_told_when_it_has_ended_there(
+async def test_a_portal_call_that_is_cancelled_returns_after_it_has_ended_in_the_drivers_loop(
     threads: ThreadPoolExecutor,
 ) -> None:
     repo = Bound()
@@ -200,8 +200,8 @@ async def test_whoever_is_cancelled_while_hopping_is_told_when_it_has_ended_ther
     assert after == ["cancelled"]
 
 
-async def test_closing_lets_go_of_a_thread_that_waits_for_the_drivers_loop() -> None:
-    """Otherwise the pool could never be shut down, and the process not end."""
+async def test_closing_releases_a_thread_that_waits_for_the_drivers_loop() -> None:
+    """Otherwise the pool could not be shut down and the process would not exit."""
     repo = Bound()
     told: list[str] = []
 
@@ -228,7 +228,7 @@ async def test_closing_lets_go_of_a_thread_that_waits_for_the_drivers_loop() -> 
     assert all("the pipeline that this job belongs to was closed" in text for text in told)
 
 
-def test_a_loop_that_ends_without_closing_the_pipeline_lets_go_of_threads_as_well() -> None:
+def test_a_loop_that_ends_without_closing_the_pipeline_also_releases_threads() -> None:
     told: list[str] = []
 
     def body(job: str, repo: Any, inp: Any) -> None:
@@ -251,7 +251,7 @@ def test_a_loop_that_ends_without_closing_the_pipeline_lets_go_of_threads_as_wel
     assert len(told) == 1
 
 
-def test_a_hop_that_a_loop_never_got_to_ends_when_the_loop_is_closed(
+def test_a_portal_call_that_never_ran_ends_when_the_loop_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(hop, "LOOP_CHECK_INTERVAL_SECONDS", 0.01)
@@ -279,7 +279,7 @@ def test_a_hop_that_a_loop_never_got_to_ends_when_the_loop_is_closed(
             waiting.result()
 
 
-def test_an_end_that_comes_between_two_loops_is_recorded_in_the_second(
+def test_a_job_that_ends_between_two_loops_is_recorded_in_the_second_loop(
     threads: ThreadPoolExecutor,
 ) -> None:
     started, go = threading.Event(), threading.Event()
@@ -308,7 +308,7 @@ def test_an_end_that_comes_between_two_loops_is_recorded_in_the_second(
     assert asyncio.run(stage.done.info("a"))["success"] is True
 
 
-async def test_an_interrupt_fails_a_job_unless_it_ends_the_pipeline_as_well(
+async def test_an_interrupt_fails_a_job_unless_it_also_ends_the_pipeline(
     threads: ThreadPoolExecutor,
 ) -> None:
     def body(job: str, inp: Any) -> None:
@@ -327,7 +327,7 @@ async def test_an_interrupt_fails_a_job_unless_it_ends_the_pipeline_as_well(
     assert (await stage.done.info("a"))["exception"].startswith("KeyboardInterrupt")
 
 
-async def test_ends_that_come_while_nobody_listens_are_recorded_at_the_next_opening(
+async def test_jobs_that_end_while_no_pipeline_is_open_are_recorded_at_the_next_opening(
     threads: ThreadPoolExecutor,
 ) -> None:
     started, go, ended = threading.Event(), threading.Event(), threading.Event()
@@ -352,7 +352,7 @@ async def test_ends_that_come_while_nobody_listens_are_recorded_at_the_next_open
     assert (await stage.done.info("a"))["success"] is True
 
 
-def test_a_task_can_be_used_in_one_loop_after_another(threads: ThreadPoolExecutor) -> None:
+def test_a_task_can_be_used_in_several_loops_one_after_another(threads: ThreadPoolExecutor) -> None:
     async def body(job: str, inp: Any, out: Any) -> None:
         await out.dump(job, await inp.info(job))
 

@@ -1,4 +1,4 @@
-"""Functions in threads: what they see of the repositories, and the loops of threads."""
+"""Functions in threads: their access to repositories, and the event loops of the threads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 async def in_thread(threads: ThreadPoolExecutor, func: Any, **links: Repository) -> Any:
-    """Run a function for job ``a`` and give what it has put into ``found``."""
+    """Run a function for job ``a`` and return the values that it put into ``found``."""
     found: list[Any] = []
 
     async def body(job: str, **given: Any) -> None:
@@ -58,10 +58,10 @@ async def in_thread(threads: ThreadPoolExecutor, func: Any, **links: Repository)
     return found[0]
 
 
-# -- what a function sees ------------------------------------------------------------------------
+# -- access to repositories ----------------------------------------------------------------------
 
 
-async def test_an_error_in_the_other_loop_arrives_as_the_exception_that_it_is(
+async def test_an_error_in_the_drivers_loop_is_raised_unchanged_in_the_thread(
     threads: ThreadPoolExecutor,
 ) -> None:
     async def body(job: str, repo: Any) -> str:
@@ -76,7 +76,7 @@ async def test_an_error_in_the_other_loop_arrives_as_the_exception_that_it_is(
     assert await in_thread(threads, body, repo=Bound()) == "seen"
 
 
-async def test_a_repository_of_the_drivers_loop_is_used_there_and_looks_as_it_is(
+async def test_a_proxy_uses_its_repository_in_the_drivers_loop_and_looks_the_same(
     threads: ThreadPoolExecutor,
 ) -> None:
     repo = Bound()
@@ -124,7 +124,7 @@ async def test_a_repository_of_the_drivers_loop_is_used_there_and_looks_as_it_is
     }
 
 
-async def test_what_is_made_of_a_repository_in_a_thread_hops_as_well(
+async def test_views_created_in_a_thread_are_proxies_too(
     threads: ThreadPoolExecutor,
 ) -> None:
     repo = Bound()
@@ -146,7 +146,7 @@ async def test_what_is_made_of_a_repository_in_a_thread_hops_as_well(
     assert found == (2, {"b"}, {"b", "c"}, {"c"})
 
 
-async def test_contexts_and_generators_are_entered_and_left_in_the_drivers_loop(
+async def test_context_managers_and_generators_run_in_the_drivers_loop(
     threads: ThreadPoolExecutor,
 ) -> None:
     repo = Bound()
@@ -189,7 +189,9 @@ async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothin
         with pytest.raises(ValueError, match="mode"):
             await blobs.open("text", "x")  # type: ignore[call-overload]
         async with await blobs.open("text") as reader:
-            assert type(reader) is AReadText  # decoded in this thread, so a line costs no hop
+            assert (
+                type(reader) is AReadText
+            )  # decoded in this thread, so that a line needs no portal call
             lines = [line async for line in reader]
         async with await blobs.open("bytes", "rb") as stream:
             some = await stream.read(1)
@@ -243,7 +245,7 @@ async def test_a_write_in_a_thread_that_is_not_awaited_publishes_nothing(
     assert blobs.data == {}
 
 
-async def test_repositories_in_files_are_used_in_the_thread_itself(
+async def test_file_repositories_are_used_in_the_thread_itself(
     tmp_path: Path, threads: ThreadPoolExecutor
 ) -> None:
     seen: list[Any] = []
@@ -262,7 +264,7 @@ async def test_repositories_in_files_are_used_in_the_thread_itself(
     assert (tmp_path / "marks" / "a").read_text() == "1"
 
 
-async def test_a_function_that_is_not_async_can_run_a_loop_of_its_own(
+async def test_a_synchronous_function_can_run_its_own_loop(
     threads: ThreadPoolExecutor,
 ) -> None:
     repo = Bound()
@@ -279,7 +281,7 @@ async def test_a_function_that_is_not_async_can_run_a_loop_of_its_own(
     assert repo.data == {"a": 1}
 
 
-async def test_a_resource_of_the_session_may_give_the_executor(tmp_path: Path) -> None:
+async def test_a_session_resource_may_provide_the_executor(tmp_path: Path) -> None:
     session = Session()
 
     @session.resource
@@ -322,7 +324,7 @@ async def test_the_loop_of_a_thread_is_closed_when_the_thread_ends() -> None:
     assert loops[0].is_closed()
 
 
-async def test_what_a_job_leaves_running_ends_with_it(threads: ThreadPoolExecutor) -> None:
+async def test_tasks_that_a_job_leaves_running_end_with_it(threads: ThreadPoolExecutor) -> None:
     ended: list[str] = []
 
     async def linger() -> None:

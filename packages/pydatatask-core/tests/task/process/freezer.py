@@ -1,4 +1,4 @@
-"""Drivers that die at a chosen point: from then on, nothing that they ask for ever happens."""
+"""Drivers that die at a chosen point: from then on, none of their requests is carried out."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 
 
 class Freezer:
-    """Counts the points that a driver comes by, and lets it not past one of them.
+    """Counts the points that a driver passes, and blocks it at one of them.
 
-    :param at: the number of the point, from 1 on; 0 for none.
+    :param at: the number of the point, starting at 1; 0 for none.
     """
 
     def __init__(self, at: int = 0) -> None:
@@ -18,7 +18,7 @@ class Freezer:
         self._over = False
 
     async def pass_by(self, name: str) -> None:
-        """Come by a point."""
+        """Pass a point."""
         if not self.frozen.is_set():
             self.passed.append(name)
             if len(self.passed) != self.at:
@@ -29,9 +29,9 @@ class Freezer:
         raise Frozen
 
     def end(self) -> None:
-        """Let whoever still waits end with an error."""
+        """Raise an error in every frozen caller."""
         self._over = True
 
 
 class Frozen(BaseException):
-    """Ends what is frozen when the test is over."""
+    """Raised in frozen callers when the test is over."""

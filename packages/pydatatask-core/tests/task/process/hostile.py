@@ -1,4 +1,4 @@
-"""Attacks on run directories, and what they must not reach."""
+"""Attacks on run directories, and the objects that they must not reach."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECRET = "TOP-SECRET"
 OTHER_USER = 65534
 
 MAX_BLOCKED_TICKS = 50
-"""How often a second thread may tick, every 20 ms, while the loop does nothing."""
+"""The maximum number of ticks, 20 ms apart, of a second thread while the loop is blocked."""
 
 _TICK_SECONDS = 0.02
 
@@ -30,7 +30,7 @@ FILES = (".script", ".stdin", ".stdout", ".stderr", ".status", ".begun", ".made"
 
 
 class Attack(NamedTuple):
-    """One change of one run directory.
+    """One modification of one run directory.
 
     :param name: the file, or ``.`` for the directory.
     :param how: the key of :data:`ATTACKS` or :data:`ATTACKS_ON_DIRECTORY`.
@@ -67,7 +67,7 @@ class Canary:
         )
 
     def check(self, root: Path) -> None:
-        """Check that nothing of it was read, written, removed or signalled."""
+        """Check that none of it was read, written, removed or signalled."""
         assert self._look() == self._before
         assert self.process.poll() is None
         for folder in ("out", "err", "done", "pids"):
@@ -137,11 +137,11 @@ ALL = [Attack(name, how) for name in FILES for how in ATTACKS] + [
 
 
 def carry_out(attack: Attack, place: Path, canary: Canary, dice: random.Random) -> None:
-    """Change a run directory.
+    """Modify a run directory.
 
-    :param attack: the change.
+    :param attack: the modification.
     :param place: the directory.
-    :param canary: what it may aim at.
+    :param canary: the target of the attack.
     :param dice: decides on the content.
     """
     if attack.name == ".":
@@ -158,10 +158,10 @@ def carry_out(attack: Attack, place: Path, canary: Canary, dice: random.Random) 
 
 @contextlib.contextmanager
 def watched_signals(canary: Canary, monkeypatch: Any) -> Iterator[None]:
-    """Check that each process that is signalled descends from a supervisor of this process.
+    """Check that each signalled process descends from a supervisor of this process.
 
     :param canary: a child that is not one.
-    :param monkeypatch: replaces the functions that signal.
+    :param monkeypatch: replaces the functions that send signals.
     """
     strangers: list[tuple[int, object]] = []
 
@@ -182,7 +182,7 @@ def watched_signals(canary: Canary, monkeypatch: Any) -> Iterator[None]:
 
 
 def is_child(pid: int) -> bool:
-    """Determine whether a process is a child of this one, without reading anything."""
+    """Return True if a process is a child of this one, without reading anything."""
     try:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -191,7 +191,7 @@ def is_child(pid: int) -> bool:
 
 
 def descends_from_this(pid: int) -> bool:
-    """Determine whether a process is a descendant of this one, or has ended."""
+    """Return True if a process has ended or is a descendant of this one."""
     while pid > 1:
         try:
             line = Path(f"/proc/{pid}/stat").read_text()
@@ -205,9 +205,9 @@ def descends_from_this(pid: int) -> bool:
 
 @contextlib.asynccontextmanager
 async def never_blocked() -> Any:
-    """Check that nothing keeps the running loop busy for longer than a second.
+    """Check that the running loop is never blocked for longer than a second.
 
-    The time is counted by a second thread, which a busy machine slows down as well.
+    A second thread counts the time, and a busy machine slows down that thread as well.
     """
     ticks, worst, over = [0], [0], threading.Event()
 
@@ -245,10 +245,10 @@ class Gate:
         self._fd = -1
 
     def open(self) -> None:
-        """Let all scripts go on that wait, or come later."""
+        """Release all scripts that wait now or arrive later."""
         self._fd = os.open(self.path, os.O_RDWR)
 
     def close(self) -> None:
-        """Release the descriptor."""
+        """Close the descriptor."""
         if self._fd >= 0:
             os.close(self._fd)

@@ -1,4 +1,4 @@
-"""A job is not trusted with the driver: what it leaves is data, and it names no process."""
+"""Jobs are untrusted: the driver treats their files as data and never takes a PID from them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def canary(lab: Lab) -> Iterator[Canary]:
 
 
 @needs_root
-async def test_a_link_in_the_place_of_stdout_publishes_nothing(lab: Lab, canary: Canary) -> None:
-    """A program of another user, as in a container, has the run directory and nothing else."""
+async def test_a_symbolic_link_in_place_of_stdout_publishes_nothing(
+    lab: Lab, canary: Canary
+) -> None:
+    """A program of another user, as in a container, can access only the run directory."""
     canary.file.chmod(0o600)
     inner = f"rm .stdout; ln -s {canary.file} .stdout"
     await lab.add("a")
@@ -54,7 +56,7 @@ async def test_a_link_in_the_place_of_stdout_publishes_nothing(lab: Lab, canary:
 
 @needs_root
 @pytest.mark.parametrize("whose", ["another name", "another user"])
-async def test_a_file_of_another_name_or_user_in_the_place_of_stdout_publishes_nothing(
+async def test_a_hard_link_or_a_file_of_another_user_in_place_of_stdout_publishes_nothing(
     lab: Lab, canary: Canary, whose: str
 ) -> None:
     script = f"rm .stdout; ln {canary.file} .stdout"
@@ -67,7 +69,7 @@ async def test_a_file_of_another_name_or_user_in_the_place_of_stdout_publishes_n
 
 
 @pytest.mark.parametrize("name", [".stdout", ".status", ".stderr", ".begun"])
-async def test_a_fifo_holds_up_neither_the_driver_nor_another_job(lab: Lab, name: str) -> None:
+async def test_a_fifo_blocks_neither_the_driver_nor_other_jobs(lab: Lab, name: str) -> None:
     await lab.add("a", "b")
     script = f"[ {{{{ job }}}} = b ] || {{ rm -rf {name}; mkfifo {name}; }}; echo x"
     async with never_blocked():
@@ -82,7 +84,7 @@ async def test_a_fifo_holds_up_neither_the_driver_nor_another_job(lab: Lab, name
 
 
 @pytest.mark.parametrize("how", ["kill", "timeout"])
-async def test_a_forged_status_has_no_other_process_signalled(
+async def test_a_forged_status_causes_no_signal_to_another_process(
     lab: Lab, canary: Canary, how: str
 ) -> None:
     await lab.add("a")
@@ -102,10 +104,10 @@ async def test_a_forged_status_has_no_other_process_signalled(
 
 
 @needs_root
-async def test_a_forged_status_of_a_process_that_init_started_signals_nothing(
+async def test_a_forged_status_of_a_child_of_init_causes_no_signal(
     lab: Lab, canary: Canary
 ) -> None:
-    """The first process always lives, and is older than any start time."""
+    """Process 1 always lives, and is older than any start time."""
     boot = canary.status.splitlines(keepends=True)[1]
     fields = " ".join(["1"] + ["0"] * 17 + ["9999999999999", "0", "0"])
     forged = lab.root / "forged"
@@ -119,7 +121,7 @@ async def test_a_forged_status_of_a_process_that_init_started_signals_nothing(
     canary.check(lab.root)
 
 
-async def test_a_forged_success_is_not_believed_while_the_process_lives(lab: Lab) -> None:
+async def test_a_forged_success_is_ignored_while_the_process_lives(lab: Lab) -> None:
     await lab.add("a")
     script = "echo half; printf '%7d\\n' 0 >.status; echo ran >>LOG; WAIT; echo end; exit 3"
     task = lab.task(script, stdout=lab.out)
@@ -138,7 +140,7 @@ async def test_a_forged_success_is_not_believed_while_the_process_lives(lab: Lab
     assert await lab.out.keys() == set()
 
 
-async def test_a_record_of_a_forged_directory_neither_signals_nor_publishes(
+async def test_a_record_of_a_forged_directory_causes_no_signal_and_publishes_nothing(
     lab: Lab, canary: Canary
 ) -> None:
     await lab.add("a")
@@ -149,7 +151,7 @@ async def test_a_record_of_a_forged_directory_neither_signals_nor_publishes(
     canary.check(lab.root)
 
 
-async def test_a_driver_that_met_a_fifo_goes_on_and_can_be_cancelled(lab: Lab) -> None:
+async def test_a_driver_that_finds_a_fifo_continues_and_can_be_cancelled(lab: Lab) -> None:
     await lab.add("a", "b", "c")
     script = "[ {{ job }} != a ] || { rm .stdout; mkfifo .stdout; }; echo {{ job }}"
 
@@ -172,7 +174,7 @@ async def test_a_driver_that_met_a_fifo_goes_on_and_can_be_cancelled(lab: Lab) -
     assert lab.empty()
 
 
-# -- a job that an earlier driver left -------------------------------------------------------------
+# -- jobs of an earlier driver ---------------------------------------------------------------------
 
 
 def ended(pid: int) -> bool:
@@ -180,7 +182,7 @@ def ended(pid: int) -> bool:
 
 
 async def adopted(lab: Lab, canary: Canary, change: Any) -> Any:
-    """Return the record of a job whose directory is changed before the next driver looks."""
+    """Return the record of a job whose directory changes before the next driver adopts it."""
     await lab.add("a", "b")
     task = lab.task("echo {{ job }} $$ >>LOG; WAIT", stdout=lab.out)
     for job in ("a", "b"):
@@ -202,7 +204,7 @@ async def adopted(lab: Lab, canary: Canary, change: Any) -> Any:
         async def gone() -> bool:
             return await asyncio.to_thread(ended, pid)
 
-        await until(gone)  # though nothing has said go
+        await until(gone)  # although no script was released yet
         lab.go.touch()
         await pipeline.run(poll=0.05)
     records = await lab.done.info_all()
@@ -211,7 +213,7 @@ async def adopted(lab: Lab, canary: Canary, change: Any) -> Any:
     return records["a"]
 
 
-async def test_a_job_whose_directory_became_a_link_is_ended_and_has_failed(
+async def test_a_job_whose_directory_became_a_link_is_terminated_and_has_failed(
     lab: Lab, canary: Canary
 ) -> None:
     def change(place: Path) -> None:
@@ -223,7 +225,9 @@ async def test_a_job_whose_directory_became_a_link_is_ended_and_has_failed(
     assert "`a` is not its run directory any more (it is a symbolic link)" in record["reason"]
 
 
-async def test_a_job_whose_directory_is_gone_is_ended_and_lost(lab: Lab, canary: Canary) -> None:
+async def test_a_job_whose_directory_is_gone_is_terminated_and_lost(
+    lab: Lab, canary: Canary
+) -> None:
     record = await adopted(lab, canary, shutil.rmtree)
     assert record["lost"] is True
     assert "is gone" in record["reason"]
@@ -233,7 +237,7 @@ async def test_a_job_whose_directory_is_gone_is_ended_and_lost(lab: Lab, canary:
 
 
 def without_journal(lab: Lab) -> Path:
-    """Make the only run directory look like one of an earlier release."""
+    """Convert the only run directory to the format of an earlier release."""
     [place], status = lab.directories(), lab.status().read_bytes()
     shutil.rmtree(place.parent / JOURNAL)
     (place / ".status").write_bytes(status)
@@ -259,7 +263,7 @@ async def test_a_job_of_an_earlier_release_is_adopted_and_can_be_killed(lab: Lab
     assert lab.empty()
 
 
-async def test_a_status_of_an_earlier_release_is_not_believed_about_another_process(
+async def test_a_status_of_an_earlier_release_is_ignored_if_it_names_another_process(
     lab: Lab, canary: Canary
 ) -> None:
     await lab.add("a")
@@ -279,7 +283,7 @@ async def test_a_status_of_an_earlier_release_is_not_believed_about_another_proc
 
 
 @pytest.mark.parametrize("how", sorted(REFUSED))
-def test_nothing_but_a_regular_file_is_opened(tmp_path: Path, lab: Lab, how: str) -> None:
+def test_only_regular_files_are_opened(tmp_path: Path, lab: Lab, how: str) -> None:
     canary = Canary(tmp_path)
     place = tmp_path / "run"
     place.mkdir()
@@ -295,7 +299,7 @@ def test_nothing_but_a_regular_file_is_opened(tmp_path: Path, lab: Lab, how: str
 
 
 @pytest.mark.parametrize("how", sorted(set(ATTACKS) - {"removed", "directory"}))
-def test_a_file_that_is_written_replaces_what_is_there(tmp_path: Path, how: str) -> None:
+def test_writing_a_file_replaces_an_existing_one(tmp_path: Path, how: str) -> None:
     canary = Canary(tmp_path)
     place = tmp_path / "run"
     place.mkdir()
@@ -329,8 +333,8 @@ for mode in (0o000, 0o600):
 """
 
 
-def test_a_directory_whose_permissions_forbid_it_is_refused() -> None:
-    """A job may forbid its own directory; the driver of a plain user meets that."""
+def test_a_directory_whose_permissions_prevent_access_is_an_error() -> None:
+    """A job may remove the permissions of its own directory; only root could still read it."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         os.chmod(folder, 0o777)
         program = [sys.executable, "-c", FORBIDDEN, folder]

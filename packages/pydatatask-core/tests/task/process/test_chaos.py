@@ -1,8 +1,8 @@
-"""Nothing is lost and nothing doubled, whatever is killed, whenever.
+"""Jobs are neither lost nor run twice, for any process killed at any time.
 
-A few rounds are part of every run of the tests. At length::
+A few rounds run with every test run. For a long run::
 
-    PYDATATASK_CHAOS_ROUNDS=500 ./dev core tests/process/test_chaos.py
+PYDATATASK_CHAOS_ROUNDS=500 ./dev core tests/task/process/test_chaos.py
 
 ``PYDATATASK_CHAOS_SEED`` is the seed of the first round (1 by default; a failure names its own).
 """
@@ -37,7 +37,9 @@ def server() -> Iterator[DriverServer]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
 @pytest.mark.parametrize("kind", ["drivers", "processes", "disk"])
-def test_whatever_is_killed(tmp_path: Path, server: DriverServer, seed: int, kind: str) -> None:
+def test_no_kill_loses_or_repeats_a_job(
+    tmp_path: Path, server: DriverServer, seed: int, kind: str
+) -> None:
     world = World(tmp_path / "world")
     world.populate(JOBS)
     chaos = Chaos(world, random.Random(f"{kind} {seed}"), server)

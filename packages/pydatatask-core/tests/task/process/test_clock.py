@@ -1,4 +1,4 @@
-"""What a wall clock that jumps does to jobs of processes: nothing."""
+"""A wall clock that jumps has no effect on running jobs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class _LikeDatetime(type):
 
 
 class Clock:
-    """Sets the driver's wall clock, by the name under which modules know it.
+    """Shifts the driver's wall clock in the modules that use it.
 
-    :param monkeypatch: undoes that.
+    :param monkeypatch: undoes the change after the test.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
 
     def shift(self, by: timedelta) -> None:
-        """Have the clock tell another time from now on."""
+        """Shift the clock from now on."""
 
         class Shifted(metaclass=_LikeDatetime):
             fromtimestamp = datetime.fromtimestamp
@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def left_running(lab: Lab, **options: Any) -> ProcessTask:
-    """Let a driver go that has a job running."""
+    """Abandon a driver that has a running job."""
     await lab.add("a")
     task = lab.task("echo ready >>LOG; WAIT", **options)
     await task.launch("a")
@@ -62,7 +62,7 @@ async def left_running(lab: Lab, **options: Any) -> ProcessTask:
 
 
 @pytest.mark.parametrize("jump", [HOUR, -HOUR, timedelta(seconds=0.01)])
-async def test_no_record_ends_before_it_starts_nor_lasts_as_long_as_a_jump(
+async def test_no_record_ends_before_its_start_or_includes_a_clock_jump(
     lab: Lab, clock: Clock, jump: timedelta
 ) -> None:
     clock.shift(jump)
@@ -73,7 +73,7 @@ async def test_no_record_ends_before_it_starts_nor_lasts_as_long_as_a_jump(
     assert record["duration"] == (record["end_time"] - record["start_time"]).total_seconds()
 
 
-async def test_of_an_adopted_job_no_record_ends_before_it_starts(lab: Lab) -> None:
+async def test_no_record_of_an_adopted_job_ends_before_its_start(lab: Lab) -> None:
     await left_running(lab)
     record = await lab.pids.info("a")
     record["start_time"] += HOUR
@@ -84,7 +84,7 @@ async def test_of_an_adopted_job_no_record_ends_before_it_starts(lab: Lab) -> No
     assert record["end_time"] >= record["start_time"]
 
 
-async def test_a_clock_that_was_set_forward_ends_no_job_early(lab: Lab, clock: Clock) -> None:
+async def test_a_clock_set_forward_ends_no_job_early(lab: Lab, clock: Clock) -> None:
     await left_running(lab)
     clock.shift(2 * HOUR)
     lab.go.touch()
@@ -92,7 +92,7 @@ async def test_a_clock_that_was_set_forward_ends_no_job_early(lab: Lab, clock: C
     assert (await lab.done.info("a"))["success"] is True
 
 
-async def test_a_clock_that_was_set_back_lets_no_job_run_on(lab: Lab, clock: Clock) -> None:
+async def test_a_clock_set_back_does_not_extend_a_timeout(lab: Lab, clock: Clock) -> None:
     await left_running(lab)
     clock.shift(-2 * HOUR)
     await lab.run(lab.again().task("echo ready >>LOG; WAIT", timeout=0.01))
@@ -102,7 +102,7 @@ async def test_a_clock_that_was_set_back_lets_no_job_run_on(lab: Lab, clock: Clo
 @pytest.mark.parametrize(
     ("retry_time", "delay"), [(10 * HOUR, 0.01), (-HOUR, 3600)], ids=["set back", "set forward"]
 )
-async def test_a_recorded_wait_is_never_longer_than_the_policy(
+async def test_a_recorded_retry_delay_is_limited_to_that_of_the_policy(
     lab: Lab, retry_time: timedelta, delay: float
 ) -> None:
     await lab.add("a")
@@ -114,7 +114,7 @@ async def test_a_recorded_wait_is_never_longer_than_the_policy(
     assert (await lab.done.info("a"))["attempt"] == 2
 
 
-async def test_a_launch_that_failed_is_tried_again_within_a_minute(lab: Lab) -> None:
+async def test_a_failed_launch_is_retried_within_a_minute(lab: Lab) -> None:
     task = lab.task("exit 0", retries=Retries(2, delay=5))
     waits = []
     for attempt in (1, 2, 3, 4):
@@ -124,9 +124,7 @@ async def test_a_launch_that_failed_is_tried_again_within_a_minute(lab: Lab) -> 
     assert waits == [60, 5, 10, 60]
 
 
-async def test_a_clock_that_was_set_back_makes_no_launch_recent_for_longer(
-    lab: Lab, clock: Clock
-) -> None:
+async def test_a_clock_set_back_does_not_extend_the_launch_window(lab: Lab, clock: Clock) -> None:
     task = await left_running(lab, job_resources=Resources.parse(1, 1, 1), window=HOUR)
     record = await lab.pids.info("a")
     record["start_time"] += 5 * HOUR

@@ -1,4 +1,4 @@
-"""A driver that dies at any point loses nothing, doubles nothing, and leaves nothing behind."""
+"""A driver may die at any point without losing a job, repeating a job or leaving files behind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pydatatask_core import ProcessTask
 
 LONG = 200_000
-"""More bytes than are copied in one piece."""
+"""More bytes than one copy operation handles."""
 
 TWICE = Retries(1, delay=0.01)
 
@@ -74,8 +74,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 class FreezingLab(Lab):
     """A lab whose driver dies.
 
-    :param root: the folder.
-    :param freezer: where.
+    :param root: the directory.
+    :param freezer: the point at which the driver dies.
     """
 
     def __init__(self, root: Path, freezer: Freezer) -> None:
@@ -103,7 +103,7 @@ def make_task(lab: Lab, scenario: dict[str, Any]) -> ProcessTask:
 
 
 async def drive_until_frozen(root: Path, scenario: dict[str, Any], at: int) -> list[str] | None:
-    """Run a driver that dies at a point; None if it does not come so far."""
+    """Run a driver that dies at a point; return None if it never reaches the point."""
     freezer = Freezer(at)
     lab = FreezingLab(root, freezer)
     task = make_task(lab, scenario)
@@ -133,7 +133,7 @@ async def recover(lab: Lab, scenario: dict[str, Any]) -> None:
 
 
 async def check(lab: Lab, scenario: dict[str, Any], point: str) -> None:
-    if scenario["runs"] is None:  # nothing tells the next driver that it has run
+    if scenario["runs"] is None:  # no trace shows the next driver that the job has run
         assert lab.lines() in (["ran"], ["ran"] * 2), point
     else:
         assert lab.lines() == ["ran"] * scenario["runs"], point

@@ -1,8 +1,8 @@
-"""Whatever a job leaves in its run directory reaches nothing else, and holds up no other job.
+"""The contents of a run directory affect nothing outside it, and delay no other job.
 
-A few hundred cases are part of every run of the tests. At length::
+A few hundred cases run with every test run. For a long run::
 
-    PYDATATASK_FUZZ_CASES=2000 ./dev core tests/process/test_fuzz.py
+PYDATATASK_FUZZ_CASES=2000 ./dev core tests/task/process/test_fuzz.py
 
 ``PYDATATASK_FUZZ_SEED`` is the seed of the first round (1 by default; a failure names its own).
 """
@@ -48,10 +48,10 @@ ROUNDS = -(-CASES // CASES_PER_ROUND)
 
 
 class Round:
-    """Some jobs whose run directories are attacked at one phase, and others beside them.
+    """Some jobs whose run directories are attacked in one phase, and other jobs beside them.
 
-    :param lab: where.
-    :param seed: decides everything.
+    :param lab: the lab to use.
+    :param seed: the seed of all random choices.
     :param phase: when the directories are attacked.
     """
 
@@ -59,7 +59,7 @@ class Round:
         self.lab = lab
         self.phase = phase
         self.dice = random.Random(f"{seed} {phase}")
-        # Each attack has its turn at each phase: consecutive rounds go through all of them.
+        # Consecutive rounds go through all combinations of attack and phase.
         first = seed // len(PHASES) * CASES_PER_ROUND
         order = random.Random(phase).sample(ALL, len(ALL))
         chosen = [order[(first + number) % len(ALL)] for number in range(CASES_PER_ROUND)]
@@ -69,13 +69,13 @@ class Round:
         self.gate = Gate(lab.root / "gate")
 
     def task(self, lab: Lab) -> ProcessTask:
-        """Return the task of a driver that knows nothing yet."""
+        """Return the task of a new driver without any state."""
         lab.quota = ResourceManager(Resources.parse(len(self.jobs), len(self.jobs)))
         script = f"cat; echo why >&2; echo {{{{ job }}}} >>LOG; : <{self.gate.path}; echo end"
         return lab.task(script, stdin=lab.inp, stdout=lab.out, stderr=lab.err)
 
     def attack(self, job: str, place: Path) -> None:
-        """Attack the run directory of a job, if it is one of those."""
+        """Attack the run directory of a job, if the job is one of those under attack."""
         if job in self.attacks:
             carry_out(self.attacks[job], place, self.canary, self.dice)
 
@@ -85,7 +85,7 @@ class Round:
             self.attack(job, task.new_run(job).directory)
 
     async def all_run(self) -> None:
-        """Wait until all jobs run."""
+        """Wait until all jobs are running."""
 
         async def run() -> bool:
             return len(self.lab.lines()) == len(self.jobs)
@@ -103,7 +103,7 @@ class Round:
         await until(ended)
 
     async def live(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """ProcessRun everything to its end."""
+        """Run all jobs to completion."""
         await self.lab.add(*self.jobs)
         if self.phase == "before it begins":
             return await self._attack_before_the_start(monkeypatch)
@@ -119,7 +119,7 @@ class Round:
         for job in self.jobs:
             await first.launch(job)
         await self.all_run()
-        first.attach(None)  # the driver is gone
+        first.attach(None)  # the driver dies
         if self.phase == "after it has ended":
             self.gate.open()
             await self.all_ended()
@@ -145,7 +145,7 @@ class Round:
         await self.lab.run(self.task(self.lab))
 
     async def check(self) -> None:
-        """Check that each job has ended as it should."""
+        """Check that each job has the expected outcome."""
         lab = self.lab
         self.canary.check(lab.root)
         records = await lab.done.info_all()
@@ -164,7 +164,7 @@ class Round:
 
 
 def check_record(attack: Attack, record: Any) -> None:
-    """Check what is recorded of a job whose run directory was attacked as it ran, or later."""
+    """Check the record of a job whose run directory was attacked while it ran, or later."""
     told = f"{attack}: {record}"
     if attack.name in STREAMS and attack.how in REFUSED:
         assert record["success"] is False, told
@@ -186,7 +186,7 @@ def rounds(lab: Lab) -> Iterator[list[Round]]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
-async def test_whatever_is_in_a_run_directory_stays_in_there(
+async def test_the_contents_of_a_run_directory_affect_nothing_outside_it(
     lab: Lab, seed: int, rounds: list[Round], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = Round(lab, seed, PHASES[seed % len(PHASES)])

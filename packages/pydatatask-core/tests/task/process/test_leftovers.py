@@ -1,4 +1,4 @@
-"""Run directories that cannot be removed: the job is over, and they are in nobody's way."""
+"""Run directories that cannot be removed: their jobs finish, and other jobs are not affected."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def thaw(lab: Lab) -> None:
     subprocess.run(["chattr", "-R", "-f", "-i", str(lab.root)], check=False)
 
 
-async def test_what_is_mounted_in_a_run_directory_stays(
+async def test_a_file_system_mounted_in_a_run_directory_is_not_removed(
     lab: Lab, bind: Bind, caplog: pytest.LogCaptureFixture
 ) -> None:
     precious = lab.root / "precious"
@@ -53,7 +53,7 @@ async def test_what_is_mounted_in_a_run_directory_stays(
     assert (left / "m t" / "file").exists()
 
 
-async def test_any_number_of_jobs_end_whose_directories_cannot_be_removed(
+async def test_many_jobs_finish_although_their_directories_cannot_be_removed(
     lab: Lab, freeze: Freeze, caplog: pytest.LogCaptureFixture
 ) -> None:
     jobs = [f"j{number}" for number in range(70)]
@@ -70,7 +70,7 @@ async def test_any_number_of_jobs_end_whose_directories_cannot_be_removed(
     assert usage is None or not usage.cpu
 
 
-async def test_opening_tries_again_and_reports_what_is_left_once(
+async def test_opening_retries_the_removal_and_reports_the_rest_once(
     lab: Lab, freeze: Freeze, caplog: pytest.LogCaptureFixture
 ) -> None:
     await lab.add("a", "b", "c")
@@ -88,7 +88,7 @@ async def test_opening_tries_again_and_reports_what_is_left_once(
         assert lab.directories() == []
 
 
-async def test_a_job_runs_again_beside_what_it_has_left(lab: Lab, freeze: Freeze) -> None:
+async def test_a_job_runs_again_beside_its_old_directory(lab: Lab, freeze: Freeze) -> None:
     await lab.add("a")
     await lab.run(lab.task(FROZEN))
     await lab.done.delete("a")
@@ -98,7 +98,7 @@ async def test_a_job_runs_again_beside_what_it_has_left(lab: Lab, freeze: Freeze
     assert len(lab.directories()) == 2
 
 
-async def test_a_retry_runs_beside_what_the_attempt_before_has_left(
+async def test_a_retry_runs_beside_the_directory_of_the_previous_attempt(
     lab: Lab, freeze: Freeze
 ) -> None:
     await lab.add("a")
@@ -110,7 +110,7 @@ async def test_a_retry_runs_beside_what_the_attempt_before_has_left(
 
 
 async def stuck(lab: Lab, freeze: Freeze, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Run job "a" to its end, and have its directory keep its name; return it."""
+    """Run job "a" to completion with a directory that cannot be renamed; return the directory."""
     await lab.add("a")
     task = lab.task("echo ran >>LOG")
     await task.load_namespace()
@@ -128,7 +128,7 @@ async def stuck(lab: Lab, freeze: Freeze, monkeypatch: pytest.MonkeyPatch) -> Pa
     return place
 
 
-async def test_a_directory_that_cannot_even_be_renamed_does_not_keep_its_job_alive(
+async def test_a_directory_that_cannot_be_renamed_does_not_keep_its_job_live(
     lab: Lab, freeze: Freeze, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = await stuck(lab, freeze, monkeypatch)
@@ -145,7 +145,7 @@ async def test_a_directory_that_cannot_even_be_renamed_does_not_keep_its_job_ali
     assert lab.lines() == ["ran"]
 
 
-async def test_a_job_is_refused_while_a_directory_of_its_name_cannot_go(
+async def test_a_job_cannot_be_launched_while_a_directory_of_its_name_cannot_be_removed(
     lab: Lab, freeze: Freeze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = await stuck(lab, freeze, monkeypatch)
@@ -161,7 +161,7 @@ async def test_a_job_is_refused_while_a_directory_of_its_name_cannot_go(
     assert lab.empty()
 
 
-async def test_a_job_is_not_tried_again_in_a_directory_that_cannot_go(
+async def test_a_job_is_not_retried_if_its_directory_cannot_be_removed(
     lab: Lab, freeze: Freeze, caplog: pytest.LogCaptureFixture
 ) -> None:
     await lab.add("a")
@@ -175,7 +175,7 @@ async def test_a_job_is_not_tried_again_in_a_directory_that_cannot_go(
     assert lab.lines() == ["ran"]
 
 
-async def test_a_driver_that_died_while_a_retry_was_put_off_gets_over_a_directory_that_cannot_go(
+async def test_a_delayed_retry_is_abandoned_by_the_next_driver_if_its_directory_cannot_be_removed(
     lab: Lab, freeze: Freeze
 ) -> None:
     await lab.add("a")
@@ -204,8 +204,8 @@ async def until_ended(task: Any) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to give a directory to another user")
-def test_a_directory_that_a_container_gave_to_another_user_makes_room(powerless: Path) -> None:
-    """Only its owner may move it to another folder, so it stays in this one."""
+def test_a_directory_that_a_container_gave_to_another_user_is_moved_aside(powerless: Path) -> None:
+    """Only its owner may move it to another directory, so it is renamed in place."""
     place = powerless / "runs" / "a"
     (place / "theirs").mkdir(parents=True)
     (place / "theirs" / "file").write_text("")
@@ -230,10 +230,10 @@ def test_a_directory_that_a_container_gave_to_another_user_makes_room(powerless:
     assert os.listdir(powerless / "runs") == []
 
 
-async def test_the_output_of_a_failed_job_is_held_whatever_its_directory_leaves(
+async def test_the_output_of_a_failed_job_is_archived_even_if_its_directory_cannot_be_removed(
     lab: Lab, freeze: Freeze
 ) -> None:
-    """Without `done`, nothing but the held output says that the job has failed."""
+    """Without `done`, only the archived output shows that the job has failed."""
     await lab.add("a")
     for count in (1, 2):
         task = lab.again().task(f"{FROZEN}; echo out; exit 1", done=None, stdout=lab.out)

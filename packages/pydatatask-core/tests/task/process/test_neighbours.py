@@ -1,6 +1,6 @@
-"""Other users of a machine can neither read, change nor keep from running the jobs of a user.
+"""Other users of a machine can neither read nor change the jobs of a user, nor prevent them.
 
-The tests that need other users run as root only.
+The tests that need other users run only as root.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PRIVATE = f"app-{os.geteuid()}"
 
 @pytest.fixture
 def default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let the default folder and the home of the user be private to the test."""
+    """Redirect the default directory and the home directory into a private place of the test."""
     shared, home = tmp_path / "shared", tmp_path / "home"
     shared.mkdir()
     os.chmod(shared, 0o1777)
@@ -89,14 +89,14 @@ async def used(root: Path) -> Path:
     return manager.local_path
 
 
-async def test_the_default_is_used_where_no_other_user_has_it(default: Path) -> None:
+async def test_the_default_directory_is_used_if_no_other_user_owns_it(default: Path) -> None:
     assert await used(default) == default
     assert stat.S_IMODE(os.stat(default).st_mode) == 0o1777
 
 
 @ROOT
 @TAKEN
-async def test_a_default_that_is_taken_is_replaced_and_the_next_driver_finds_it(
+async def test_a_default_directory_of_another_user_is_replaced_also_for_the_next_driver(
     default: Path, take: Callable[[Path], None]
 ) -> None:
     take(default)
@@ -108,7 +108,7 @@ async def test_a_default_that_is_taken_is_replaced_and_the_next_driver_finds_it(
 
 @ROOT
 @TAKEN
-async def test_where_both_names_are_taken_the_home_is_used(
+async def test_the_home_directory_is_used_if_both_default_names_are_taken(
     default: Path, tmp_path: Path, take: Callable[[Path], None]
 ) -> None:
     take(default)
@@ -121,7 +121,7 @@ async def test_where_both_names_are_taken_the_home_is_used(
 
 
 @ROOT
-async def test_a_name_that_is_given_up_moves_no_job(default: Path) -> None:
+async def test_abandoning_a_name_moves_no_job(default: Path) -> None:
     directory(default)
     await used(default)
     os.rmdir(default)
@@ -133,7 +133,7 @@ async def test_a_name_that_is_given_up_moves_no_job(default: Path) -> None:
 
 
 @ROOT
-async def test_a_folder_in_which_jobs_may_be_is_left_for_no_other(default: Path) -> None:
+async def test_a_directory_that_may_contain_jobs_is_never_abandoned(default: Path) -> None:
     await used(default)
     await used(by_number(default))
 
@@ -141,7 +141,7 @@ async def test_a_folder_in_which_jobs_may_be_is_left_for_no_other(default: Path)
 
 
 @ROOT
-async def test_a_name_that_is_taken_after_the_choice_is_replaced(default: Path) -> None:
+async def test_a_name_taken_by_another_user_after_the_choice_is_replaced(default: Path) -> None:
     manager = LocalLinuxManager("app", default)
     assert manager.local_path == default
     directory(default)
@@ -152,7 +152,7 @@ async def test_a_name_that_is_taken_after_the_choice_is_replaced(default: Path) 
 
 
 @ROOT
-async def test_where_every_name_is_taken_the_error_names_them_all(
+async def test_if_every_name_is_taken_the_error_names_them_all(
     default: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory(default)
@@ -175,7 +175,7 @@ async def test_where_every_name_is_taken_the_error_names_them_all(
 
 @ROOT
 @TAKEN
-async def test_a_folder_that_was_chosen_is_refused_and_not_replaced(
+async def test_an_unsafe_directory_chosen_by_the_user_is_rejected_and_not_replaced(
     tmp_path: Path, take: Callable[[Path], None]
 ) -> None:
     take(tmp_path / "chosen")
@@ -187,7 +187,7 @@ async def test_a_folder_that_was_chosen_is_refused_and_not_replaced(
     assert sorted(os.listdir(tmp_path)) == before
 
 
-# -- the directories on the way to a folder --------------------------------------------------------
+# -- parent directories ----------------------------------------------------------------------------
 
 
 async def refused(root: Path, *parts: str) -> None:
@@ -197,7 +197,7 @@ async def refused(root: Path, *parts: str) -> None:
         assert part in str(error.value)
 
 
-async def test_a_parent_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
+async def test_a_parent_writable_by_others_is_rejected(tmp_path: Path) -> None:
     for mode in (0o777, 0o772):
         (tmp_path / "open").mkdir(exist_ok=True)
         os.chmod(tmp_path / "open", mode)
@@ -212,7 +212,7 @@ async def test_a_parent_that_others_may_write_to_is_refused(tmp_path: Path) -> N
 
 
 @ROOT
-async def test_a_parent_of_another_user_is_refused(tmp_path: Path) -> None:
+async def test_a_parent_of_another_user_is_rejected(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "ours").mkdir(parents=True)
     os.chown(theirs, NEIGHBOUR, NEIGHBOUR)
@@ -221,7 +221,7 @@ async def test_a_parent_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 @ROOT
-async def test_a_link_of_another_user_on_the_way_is_refused(tmp_path: Path) -> None:
+async def test_a_link_of_another_user_in_the_path_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "ours").mkdir()
     (tmp_path / "theirs").symlink_to("ours")
     os.lchown(tmp_path / "theirs", NEIGHBOUR, NEIGHBOUR)
@@ -230,7 +230,7 @@ async def test_a_link_of_another_user_on_the_way_is_refused(tmp_path: Path) -> N
 
 
 @ROOT
-async def test_the_way_behind_a_link_of_our_own_is_checked(tmp_path: Path) -> None:
+async def test_the_target_path_of_an_own_link_is_checked(tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     (theirs / "ours").mkdir(parents=True)
     os.chown(theirs, NEIGHBOUR, NEIGHBOUR)
@@ -242,7 +242,7 @@ async def test_the_way_behind_a_link_of_our_own_is_checked(tmp_path: Path) -> No
     await refused(tmp_path / "missing" / ".." / "first" / "root", repr(str(theirs)))
 
 
-async def test_parents_are_made_safe_whatever_the_umask_is(tmp_path: Path) -> None:
+async def test_parents_are_created_with_safe_permissions_for_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         await LocalLinuxManager("app", tmp_path / "a" / "b" / "root").validate()
@@ -252,7 +252,7 @@ async def test_parents_are_made_safe_whatever_the_umask_is(tmp_path: Path) -> No
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o755
 
 
-def test_the_group_of_one_user_is_no_other_user(
+def test_a_private_group_does_not_count_as_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import grp
@@ -278,7 +278,7 @@ def test_the_group_of_one_user_is_no_other_user(
     assert ownership.writable_by_others(own)
 
 
-def test_a_user_outside_of_the_namespace_is_known_by_the_map(
+def test_a_user_outside_the_namespace_is_recognized_by_the_id_map(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ownership, "UID_MAP", str(tmp_path / "map"))
@@ -296,7 +296,7 @@ def test_a_loop_of_links_ends_the_check(tmp_path: Path) -> None:
     assert not is_own_folder(str(tmp_path / "loop"))
 
 
-def test_the_folder_at_home_depends_on_the_user_and_the_machine_alone(
+def test_the_directory_at_home_depends_only_on_user_and_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import pwd

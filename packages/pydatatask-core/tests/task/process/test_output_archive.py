@@ -1,4 +1,4 @@
-"""The output of a failed job is not data: it is held back where the job ran."""
+"""The output of a failed job is not published: it is archived on the machine of the job."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG = 200_000
 
 
 async def streams(task: ProcessTask, job: str = "a") -> dict[str, bytes]:
-    """Read all that a job has written which has ended."""
+    """Read all streams of a job that has ended."""
     found = {}
     async with aclosing(task.open_logs(job)) as opened:
         async for name, stream in opened:
@@ -71,7 +71,7 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "copyfile", copyfile)
 
 
-async def test_the_output_of_a_failed_job_is_held_back(lab: Lab) -> None:
+async def test_the_output_of_a_failed_job_is_archived(lab: Lab) -> None:
     await lab.add("good", "bad")
     template = "echo first; echo why >&2; [ {{ job }} = good ] || exit 4; echo second"
     await lab.run(lab.task(template, stdout=lab.out))
@@ -88,14 +88,14 @@ async def test_the_output_of_a_failed_job_is_held_back(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_held_output_is_private(lab: Lab) -> None:
+async def test_archived_output_is_private(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("echo x; false", stdout=lab.out))
     (place,) = (lab.root / "processes").glob("*/*/*/failed/a")
     assert [path.stat().st_mode & 0o777 for path in (place.parent, place)] == [0o700] * 2
 
 
-async def test_the_record_has_the_last_64_kib_of_what_is_held_back(lab: Lab) -> None:
+async def test_the_record_contains_the_last_64_kib_of_the_archived_output(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task(f"head -c {LONG} /dev/zero | tr '\\0' x; echo end; false", stdout=lab.out)
     await lab.run(task)
@@ -104,7 +104,7 @@ async def test_the_record_has_the_last_64_kib_of_what_is_held_back(lab: Lab) -> 
     assert (await streams(task))["stdout"] == b"x" * LONG + b"end\n"
 
 
-async def test_long_stderr_is_held_beside_the_output(lab: Lab) -> None:
+async def test_long_stderr_is_archived_with_the_output(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("seq 5000 >&2; echo out; false", stdout=lab.out)
     await lab.run(task)
@@ -113,7 +113,7 @@ async def test_long_stderr_is_held_beside_the_output(lab: Lab) -> None:
     assert len((await lab.done.info("a"))["stderr_tail"]) == 4096
 
 
-async def test_interleaved_streams_are_held_together(lab: Lab) -> None:
+async def test_interleaved_streams_are_archived_together(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("echo 1; echo 2 >&2; false", stdout=lab.out, stderr=STDOUT))
     assert lab.held() == {"a": {".stdout": "1\n2\n"}}
@@ -129,7 +129,7 @@ async def test_stderr_with_a_repository_is_published(lab: Lab) -> None:
     assert await streams(task) == {"stdout": b"1\n", "stderr": b"2\n"}
 
 
-async def test_the_next_success_of_the_job_removes_what_is_held_back(lab: Lab) -> None:
+async def test_the_next_success_of_the_job_removes_its_archived_output(lab: Lab) -> None:
     await lab.add("a")
     template = "echo ran >>LOG; echo x; [ $(wc -l <LOG) = 2 ]"
     await lab.run(lab.task(template, stdout=lab.out))
@@ -141,7 +141,7 @@ async def test_the_next_success_of_the_job_removes_what_is_held_back(lab: Lab) -
     assert lab.held() == {}
 
 
-async def test_the_next_failure_of_the_job_replaces_what_is_held_back(lab: Lab) -> None:
+async def test_the_next_failure_of_the_job_replaces_its_archived_output(lab: Lab) -> None:
     await lab.add("a")
     template = "echo ran >>LOG; echo x$(wc -l <LOG); [ -s ../nothing ] || seq 5000 >&2; false"
     await lab.run(lab.task(template, stdout=lab.out))
@@ -154,7 +154,7 @@ async def test_the_next_failure_of_the_job_replaces_what_is_held_back(lab: Lab) 
     assert lab.held() == {}
 
 
-async def test_sweeping_removes_what_is_held_back_of_these_jobs(lab: Lab) -> None:
+async def test_clean_up_removes_the_archived_output_of_the_given_jobs(lab: Lab) -> None:
     await lab.add("a", "b")
     await lab.run(lab.task("echo x; false", stdout=lab.out))
     other = lab.again().task("true", stdout=lab.out)
@@ -163,7 +163,7 @@ async def test_sweeping_removes_what_is_held_back_of_these_jobs(lab: Lab) -> Non
 
 
 @pytest.mark.parametrize("keep", [timedelta(hours=1), 3600])
-async def test_held_output_is_removed_when_it_is_too_old(lab: Lab, keep: Any) -> None:
+async def test_archived_output_is_removed_when_it_expires(lab: Lab, keep: Any) -> None:
     await lab.add("a", "b")
     await lab.run(lab.task("echo x; false", stdout=lab.out))
     make_old(lab, "a", 3700)
@@ -172,7 +172,7 @@ async def test_held_output_is_removed_when_it_is_too_old(lab: Lab, keep: Any) ->
     assert lab.held().keys() == {"b"}
 
 
-async def test_held_output_is_kept_for_thirty_days(lab: Lab) -> None:
+async def test_archived_output_is_kept_for_thirty_days(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("echo x; false", stdout=lab.out))
     for days, kept in ((29, True), (2, False)):
@@ -181,7 +181,7 @@ async def test_held_output_is_kept_for_thirty_days(lab: Lab) -> None:
         assert ("a" in lab.held()) is kept
 
 
-async def test_a_value_that_an_earlier_success_published_stays(lab: Lab) -> None:
+async def test_a_value_published_by_an_earlier_success_is_kept(lab: Lab) -> None:
     await lab.add("a")
     template = "echo ran >>LOG; wc -l <LOG; [ $(wc -l <LOG) = 1 ]"
     first = lab.task(template, "first", stdout=lab.out)
@@ -191,10 +191,10 @@ async def test_a_value_that_an_earlier_success_published_stays(lab: Lab) -> None
     await lab.run(first, second_stage(lab, first))
     assert await lab.text(lab.out) == "1\n"
     assert await streams(first) == {"stdout": b"2\n"}
-    assert lab.lines() == ["ran", "ran"]  # nothing was started by the old value
+    assert lab.lines() == ["ran", "ran"]  # the old value started no job
 
 
-# -- publishing it all the same ------------------------------------------------------------------
+# -- publishing the output of failed jobs --------------------------------------------------------
 
 
 async def test_the_output_of_failed_jobs_can_be_published(lab: Lab) -> None:
@@ -208,7 +208,9 @@ async def test_the_output_of_failed_jobs_can_be_published(lab: Lab) -> None:
     assert await streams(task) == {"stdout": b"x\n"}
 
 
-async def test_it_is_published_for_a_task_that_failed_jobs_start(lab: Lab) -> None:
+async def test_failed_output_is_published_if_a_downstream_task_accepts_failed_jobs(
+    lab: Lab,
+) -> None:
     await lab.add("a")
     first = lab.task("echo x; false", "first", stdout=lab.out)
     await lab.run(first, second_stage(lab, first, failed_counts=True))
@@ -216,7 +218,9 @@ async def test_it_is_published_for_a_task_that_failed_jobs_start(lab: Lab) -> No
     assert lab.held() == {}
 
 
-async def test_a_task_that_failed_jobs_start_has_to_get_their_output(lab: Lab) -> None:
+async def test_a_task_that_accepts_failed_jobs_requires_their_output_to_be_published(
+    lab: Lab,
+) -> None:
     first = lab.task("echo x; false", "first", stdout=lab.out, publish_failed=False)
     second = second_stage(lab, first, failed_counts=True)
     with pytest.raises(TaskConfigurationError, match=r"first: publish_failed=False.* second"):
@@ -224,15 +228,15 @@ async def test_a_task_that_failed_jobs_start_has_to_get_their_output(lab: Lab) -
 
 
 @pytest.mark.parametrize("keep", [0, -1, timedelta(0), True])
-def test_an_age_that_makes_no_sense_is_refused(lab: Lab, keep: Any) -> None:
+def test_an_invalid_age_is_rejected(lab: Lab, keep: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="keep_failed"):
         lab.task("true", keep_failed=keep)
 
 
-# -- where it cannot be held -----------------------------------------------------------------------
+# -- failures of archiving -------------------------------------------------------------------------
 
 
-async def test_it_is_copied_where_there_are_no_links(
+async def test_output_is_copied_if_hard_links_are_not_supported(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     no_links(monkeypatch)
@@ -243,7 +247,7 @@ async def test_it_is_copied_where_there_are_no_links(
 
 
 @pytest.mark.parametrize("done", [True, False])
-async def test_what_cannot_be_held_stays_where_the_job_ran_until_it_can(
+async def test_output_that_cannot_be_archived_stays_in_the_run_directory_until_it_can(
     lab: Lab, caplog: pytest.LogCaptureFixture, done: bool
 ) -> None:
     options: dict[str, Any] = {} if done else {"done": None}
@@ -263,7 +267,7 @@ async def test_what_cannot_be_held_stays_where_the_job_ran_until_it_can(
         assert lab.directories() == []
 
 
-async def test_what_is_held_already_is_not_lost_with_a_run_directory_that_is_half_removed(
+async def test_archived_output_survives_an_interrupted_removal_of_the_run_directory(
     lab: Lab,
 ) -> None:
     await lab.add("a")
@@ -278,7 +282,9 @@ async def test_what_is_held_already_is_not_lost_with_a_run_directory_that_is_hal
         assert lab.directories() == []
 
 
-async def test_the_job_can_be_tried_again_while_its_output_stays_where_it_ran(lab: Lab) -> None:
+async def test_a_job_can_be_retried_while_its_old_output_stays_in_the_run_directory(
+    lab: Lab,
+) -> None:
     await lab.add("a")
     with pytest.MonkeyPatch.context() as patch:
         no_room(patch)
@@ -290,7 +296,7 @@ async def test_the_job_can_be_tried_again_while_its_output_stays_where_it_ran(la
 
 
 @pytest.mark.parametrize("script", ["echo x", "echo x; false"])
-async def test_a_job_is_over_though_its_attempts_cannot_be_noted(
+async def test_a_job_finishes_even_if_its_attempt_note_cannot_be_written(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, script: str
 ) -> None:
     await lab.add("a")
@@ -310,7 +316,7 @@ async def test_a_job_is_over_though_its_attempts_cannot_be_noted(
     assert other.empty()
 
 
-async def test_held_output_that_cannot_be_removed_stops_nothing(
+async def test_archived_output_that_cannot_be_removed_does_not_block_anything(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await lab.add("a")
@@ -329,7 +335,9 @@ async def test_held_output_that_cannot_be_removed_stops_nothing(
     assert await streams(task) == {"stdout": b"y\n"}
 
 
-async def test_a_manager_of_documented_methods_holds_it_back_too(lab: Lab) -> None:
+async def test_output_is_also_archived_for_managers_with_only_the_documented_methods(
+    lab: Lab,
+) -> None:
     lab.manager = manager = PlainManager(lab.root / "processes")
     await lab.add("a")
     template = "echo ran >>LOG; echo x; [ $(wc -l <LOG) = 2 ]"
@@ -349,7 +357,7 @@ def _held_by(root: Path) -> list[Path]:
     return list(root.glob("*/*/failed/*"))
 
 
-async def test_without_done_both_streams_are_held_back(lab: Lab, caplog: Any) -> None:
+async def test_without_done_both_streams_are_archived(lab: Lab, caplog: Any) -> None:
     await lab.add("a")
     task = lab.task("echo 1; echo 2 >&2; false", stdout=lab.out, stderr=lab.err, done=None)
     with caplog.at_level(logging.WARNING):
@@ -364,7 +372,7 @@ async def test_without_done_both_streams_are_held_back(lab: Lab, caplog: Any) ->
 @pytest.mark.parametrize(
     "replacement", ["mkfifo .stdout", "mkdir .stdout", "ln -s /etc/hostname .stdout"]
 )
-async def test_what_is_no_file_in_place_of_stdout_is_not_read(
+async def test_a_special_file_in_place_of_stdout_is_not_read(
     lab: Lab, replacement: str, status: int
 ) -> None:
     await lab.add("a")

@@ -1,4 +1,4 @@
-"""No launch exceeds a quota, and none leaks."""
+"""Launches never exceed a quota, and quota is always released."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class Untouchable:
-    """Fails whoever does anything with it."""
+    """An object that raises on every attribute access."""
 
     def __getattr__(self, name: str) -> Any:
         raise AssertionError(f"{name} was used for a job that was not launched")
 
 
-async def test_who_is_refused_costs_nothing(lab: Lab) -> None:
-    """Neither is a template rendered for it, nor anything looked up."""
+async def test_a_refused_launch_does_no_work(lab: Lab) -> None:
+    """No template is rendered and no value is read for it."""
     await lab.add("a", "b")
     lab.quota = ResourceManager(Resources.parse(1, 1))
     task = lab.task("WAIT; {{ inp }}")
@@ -52,7 +52,7 @@ async def test_who_is_refused_costs_nothing(lab: Lab) -> None:
 
 
 def counted(repo: Any, log: list[str], name: str) -> Any:
-    """Have a repository write down what it is asked."""
+    """Log each call of a method of the repository."""
 
     def through(method: str) -> Any:
         ask = getattr(repo, method)
@@ -68,7 +68,7 @@ def counted(repo: Any, log: list[str], name: str) -> Any:
     return repo
 
 
-async def test_a_round_that_can_launch_nothing_takes_no_more_than_the_listing(lab: Lab) -> None:
+async def test_a_round_that_can_launch_nothing_costs_only_the_listings(lab: Lab) -> None:
     asked: list[str] = []
     ready = InProcessMetadataRepository({f"job{number}": number for number in range(10_000)})
     lab.inp = counted(ready, asked, "inp")
@@ -97,7 +97,7 @@ async def test_a_round_that_can_launch_nothing_takes_no_more_than_the_listing(la
     assert lab.empty()
 
 
-async def test_no_more_run_at_once_than_there_is_room_for(lab: Lab) -> None:
+async def test_no_more_jobs_run_at_once_than_the_quota_allows(lab: Lab) -> None:
     await lab.add(*(f"job{number}" for number in range(12)))
     lab.quota = ResourceManager(Resources.parse(3, 100))
     task = lab.task("echo begin >>LOG; sleep 0.1; echo end >>LOG")
@@ -110,7 +110,7 @@ async def test_no_more_run_at_once_than_there_is_room_for(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_no_launch_is_tried_that_a_quota_would_refuse(lab: Lab) -> None:
+async def test_no_launch_is_attempted_that_the_quota_would_refuse(lab: Lab) -> None:
     await lab.add(*(f"job{number}" for number in range(12)))
     lab.quota = ResourceManager(Resources.parse(3, 100))
     task = lab.task("echo {{ job }} >>LOG")
@@ -144,7 +144,7 @@ async def test_tasks_share_a_quota(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_launch_that_fails_gives_its_share_back(lab: Lab) -> None:
+async def test_a_failed_launch_releases_its_quota(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("{{ 1 / 0 }}")
     for _ in range(5):
@@ -155,8 +155,8 @@ async def test_a_launch_that_fails_gives_its_share_back(lab: Lab) -> None:
     assert usage.cpu == 0
 
 
-async def test_the_room_of_a_process_is_free_when_it_ends(lab: Lab) -> None:
-    """Not only when all is recorded: a slow store leaves no machine idle."""
+async def test_the_quota_of_a_process_is_released_when_it_ends(lab: Lab) -> None:
+    """It does not wait for the record: a slow store leaves no machine idle."""
     gate = asyncio.Event()
 
     class Slow(YamlMetadataFileRepository):
@@ -180,7 +180,7 @@ async def test_the_room_of_a_process_is_free_when_it_ends(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_launches_are_limited_in_a_span_of_time(lab: Lab) -> None:
+async def test_launches_per_window_are_limited(lab: Lab) -> None:
     await lab.add("a", "b", "c")
     lab.quota = ResourceManager(Resources.parse(9, 9, 2))
     task = lab.task("true", window=timedelta(hours=1))
@@ -192,7 +192,7 @@ async def test_launches_are_limited_in_a_span_of_time(lab: Lab) -> None:
     assert await lab.pids.keys() == set()
 
 
-async def test_launches_before_a_restart_count(lab: Lab) -> None:
+async def test_launches_before_a_restart_count_towards_the_limit(lab: Lab) -> None:
     await lab.add("a", "b")
     lab.quota = ResourceManager(Resources.parse(9, 9, 1))
     task = lab.task("WAIT")
@@ -208,8 +208,8 @@ async def test_launches_before_a_restart_count(lab: Lab) -> None:
     await other.quiet(again)
 
 
-async def test_who_has_to_wait_for_another_attempt_is_no_error_of_an_update(lab: Lab) -> None:
-    """Without a pipeline, too, a job that the quota refuses stays due."""
+async def test_a_retry_that_waits_for_quota_does_not_fail_an_update(lab: Lab) -> None:
+    """Without a pipeline, too, a job refused by the quota stays due."""
     await lab.add("a", "b")
     lab.quota = ResourceManager(Resources.parse(1, 1))
     task = lab.task("[ {{ job }} = a ] && exit 1; WAIT", retries=Retries(1, delay=0.01))
@@ -236,13 +236,13 @@ async def _launched(task: ProcessTask, job: str) -> bool:
     return True
 
 
-async def test_as_many_run_as_the_task_may_have(lab: Lab) -> None:
+async def test_concurrency_limits_the_running_jobs_of_a_task(lab: Lab) -> None:
     await lab.add(*(f"job{number}" for number in range(6)))
     await lab.run(lab.task("echo begin >>LOG; sleep 0.05; echo end >>LOG", concurrency=1))
     assert lab.log.read_text() == "begin\nend\n" * 6
 
 
-async def test_a_job_that_waits_for_another_attempt_takes_no_room(lab: Lab) -> None:
+async def test_a_job_waiting_for_its_next_attempt_uses_no_quota(lab: Lab) -> None:
     await lab.add("a", "b")
     lab.quota = ResourceManager(Resources.parse(1, 1))
     template = "echo {{ job }} >>LOG; [ {{ job }} = b ] || [ $(grep -c a LOG) = 2 ]"
@@ -254,7 +254,7 @@ async def test_a_job_that_waits_for_another_attempt_takes_no_room(lab: Lab) -> N
     assert lab.empty()
 
 
-async def test_another_attempt_waits_for_room(lab: Lab) -> None:
+async def test_a_retry_waits_for_quota(lab: Lab) -> None:
     await lab.add("a", "b")
     lab.quota = ResourceManager(Resources.parse(1, 1))
     template = (
@@ -267,7 +267,7 @@ async def test_another_attempt_waits_for_room(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_the_count_of_attempts_goes_on_after_done_was_deleted(lab: Lab) -> None:
+async def test_the_attempt_count_continues_after_done_was_deleted(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("echo ran >>LOG; [ $(wc -l <LOG) = 4 ]", retries=Retries(1, delay=0.01))
     await lab.run(task)
@@ -278,4 +278,4 @@ async def test_the_count_of_attempts_goes_on_after_done_was_deleted(lab: Lab) ->
     assert (record["success"], record["attempt"]) == (True, 4)
     await lab.done.delete("a")
     await lab.run(task)
-    assert (await lab.done.info("a"))["attempt"] == 2, "it counts from the last success on"
+    assert (await lab.done.info("a"))["attempt"] == 2, "attempts are counted from the last success"

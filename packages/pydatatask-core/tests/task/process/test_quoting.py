@@ -1,4 +1,4 @@
-"""Values in scripts: quoted, plain words, or meant; anything else is reported or refused."""
+"""Values in scripts: quoted values, plain words and literals pass; others are reported."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def script(source: str, quoting: Quoting = "strict") -> str:
         "echo a#b' c' {{ x | quote }}",
     ],
 )
-async def test_a_value_that_no_shell_takes_for_code_is_printed(source: str) -> None:
+async def test_a_value_that_no_shell_interprets_is_rendered(source: str) -> None:
     await script(source)
 
 
@@ -93,7 +93,7 @@ async def test_a_value_that_no_shell_takes_for_code_is_printed(source: str) -> N
         ("{% call caller() %}a{% endcall %}", "{% call caller() %}"),
     ],
 )
-async def test_any_other_value_is_refused_with_its_line_and_the_remedy(
+async def test_any_other_value_is_rejected_with_its_line_and_the_remedy(
     source: str, place: str
 ) -> None:
     with pytest.raises(TemplateError) as caught:
@@ -120,14 +120,14 @@ async def test_any_other_value_is_refused_with_its_line_and_the_remedy(
         ("cat <<A <<'B'\nA\n{{ lines | quote }}\nB\n", "a quoted here-document"),
     ],
 )
-async def test_quotes_that_protect_nothing_where_they_stand_are_refused(
+async def test_quoting_that_has_no_effect_in_its_context_is_rejected(
     source: str, place: str
 ) -> None:
     with pytest.raises(TemplateError, match=f"that is quoted, but within {place}, where"):
         await script(source)
 
 
-def test_a_script_that_the_strict_check_accepts_runs_no_value(tmp_path: Path) -> None:
+def test_no_value_is_executed_in_a_script_that_passes_the_strict_check(tmp_path: Path) -> None:
     for source in [
         "echo {{ x | quote }}",
         'echo "$(echo {{ x | quote }})" {{ lines | quote }}',
@@ -139,7 +139,7 @@ def test_a_script_that_the_strict_check_accepts_runs_no_value(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-async def test_a_script_of_another_language_may_print_a_literal() -> None:
+async def test_a_script_in_another_language_may_render_a_literal() -> None:
     await script("#!/usr/bin/env python3\nprint({{ x | tojson }})")
     with pytest.raises(TemplateError, match=r"interpreter may take .*`\{\{ ... \| tojson \}\}`"):
         await script("#!/usr/bin/python3\nprint('{{ x }}')")
@@ -160,14 +160,14 @@ async def test_a_value_is_reported_once_per_task_by_default(
     assert "quoting='strict' refuses" in record.getMessage()
 
 
-async def test_nothing_is_reported_where_that_is_turned_off(
+async def test_nothing_is_reported_if_the_check_is_off(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     await script("echo {{ x }}", "off")
     assert not caplog.records
 
 
-async def test_only_jobs_with_such_a_value_are_refused(
+async def test_only_jobs_with_an_unsafe_value_are_rejected(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     await lab.add("a", "b", "c")
@@ -183,7 +183,7 @@ async def test_only_jobs_with_such_a_value_are_refused(
     assert "2 jobs could not be launched for one reason" in last
 
 
-def test_a_check_that_does_not_exist_is_refused_with_those_that_do(lab: Lab) -> None:
+def test_an_unknown_check_is_rejected_and_the_valid_ones_are_named(lab: Lab) -> None:
     for quoting in get_args(Quoting):
         lab.task("true", quoting=quoting)
     with pytest.raises(TaskConfigurationError, match="'warn', 'strict' or 'off', not 'loose'"):

@@ -1,4 +1,4 @@
-"""Records of live jobs that name what is not theirs: none of it is touched, and nothing is lost."""
+"""Live records that name foreign paths or hosts: nothing foreign is touched, nothing is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRIPT = "echo {{ job }} >>LOG"
 
 @pytest.fixture
 def thesis(lab: Lab) -> Path:
-    """Return a directory that no record may have removed."""
+    """Return a directory that no record may cause to be removed."""
     folder = lab.root / "thesis"
     folder.mkdir()
     (folder / "chapter1.tex").write_text("x")
@@ -35,7 +35,7 @@ def thesis(lab: Lab) -> Path:
 
 @pytest.fixture
 def victim() -> Iterator[subprocess.Popen[bytes]]:
-    """Return a process that no record may have killed."""
+    """Return a process that no record may cause to be killed."""
     process = subprocess.Popen(["sleep", "600"], start_new_session=True)
     yield process
     process.kill()
@@ -43,7 +43,7 @@ def victim() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def like_a_run_of(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Make a directory look like that of a job that runs as this process."""
+    """Make a directory look like the run directory of this process."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     stat = Path(f"/proc/{process.pid}/stat").read_text()
     (folder / ".status").write_text(f"{' ' * 7}\n{boot}{stat}")
@@ -57,7 +57,7 @@ async def recorded(lab: Lab, job: str, record: Any) -> None:
     await lab.pids.dump(job, record)
 
 
-# Each gives what the record of job "a" names, of a task and a directory that is not the job's.
+# Each returns the path that the record of job "a" names; none is the run directory of the job.
 NAMES: dict[str, Callable[[ProcessTask, Path], Any]] = {
     "a directory elsewhere": lambda task, thesis: str(thesis),
     "a relative path": lambda task, thesis: os.path.relpath(thesis),
@@ -79,7 +79,7 @@ NAMES: dict[str, Callable[[ProcessTask, Path], Any]] = {
 
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-async def test_a_record_that_names_what_is_not_the_jobs_is_an_error_of_that_job_alone(
+async def test_a_record_that_names_a_foreign_path_is_an_error_of_its_own_job_only(
     lab: Lab, thesis: Path, name: str, plain: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     if plain:
@@ -103,7 +103,7 @@ async def test_a_record_that_names_what_is_not_the_jobs_is_an_error_of_that_job_
 
 
 @pytest.mark.parametrize("record", ["text", ["a"], 1])
-async def test_a_record_that_is_no_mapping_is_an_error_of_that_job_alone(
+async def test_a_record_that_is_not_a_mapping_is_an_error_of_its_own_job_only(
     lab: Lab, record: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     await recorded(lab, "a", record)
@@ -113,7 +113,7 @@ async def test_a_record_that_is_no_mapping_is_an_error_of_that_job_alone(
     assert lab.lines() == []
 
 
-async def test_many_records_of_nonsense_hold_up_no_other_job(lab: Lab, thesis: Path) -> None:
+async def test_many_invalid_records_do_not_delay_other_jobs(lab: Lab, thesis: Path) -> None:
     names = [f"n{number}" for number in range(70)]
     await lab.add(*names, "good")
     await lab.pids.validate()
@@ -125,7 +125,7 @@ async def test_many_records_of_nonsense_hold_up_no_other_job(lab: Lab, thesis: P
 
 
 @pytest.mark.parametrize("mode", ["drive", "one"])
-async def test_a_record_alone_kills_nothing(
+async def test_a_record_alone_causes_no_kill(
     lab: Lab, thesis: Path, victim: subprocess.Popen[bytes], mode: Any
 ) -> None:
     like_a_run_of(victim, thesis)
@@ -160,9 +160,7 @@ async def test_a_record_without_the_directory_publishes_nothing(lab: Lab, thesis
     assert await lab.done.keys() == set()
 
 
-async def test_a_job_is_launched_once_its_record_of_nonsense_is_deleted(
-    lab: Lab, thesis: Path
-) -> None:
+async def test_a_job_is_launched_once_its_invalid_record_is_deleted(lab: Lab, thesis: Path) -> None:
     await recorded(lab, "a", {"handle": str(thesis)})
     task = lab.task(SCRIPT)
     async with lab.pipeline(task) as pipeline:
@@ -174,7 +172,7 @@ async def test_a_job_is_launched_once_its_record_of_nonsense_is_deleted(
     assert lab.empty()
 
 
-async def test_a_job_that_runs_in_an_earlier_folder_is_neither_lost_nor_run_again(
+async def test_a_job_running_in_an_earlier_directory_is_neither_lost_nor_run_again(
     lab: Lab, tmp_path: Path
 ) -> None:
     await lab.add("a")
@@ -191,7 +189,7 @@ async def test_a_job_that_runs_in_an_earlier_folder_is_neither_lost_nor_run_agai
     assert lab.lines() == ["ran"]
 
 
-async def test_a_record_of_a_host_that_is_not_in_the_pool_is_an_error_of_that_job_alone(
+async def test_a_record_of_a_host_outside_the_pool_is_an_error_of_its_own_job_only(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     here = LocalLinuxManager("lab", lab.root / "processes")
@@ -209,10 +207,10 @@ async def test_a_record_of_a_host_that_is_not_in_the_pool_is_an_error_of_that_jo
     assert "names the host 'elsewhere', which is none of the machines of the pool" in caplog.text
 
 
-async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
+async def test_a_directory_without_the_files_of_a_run_directory_is_not_removed(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Somebody keeps something of his own in the folder of runs, named as a job is."""
+    """The directory of runs contains a directory of the user that is named like a job."""
     task = lab.task(SCRIPT)
     await task.load_namespace()
     for job in ("a", "b"):
@@ -229,14 +227,14 @@ async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(
     assert lab.lines() == []
 
 
-async def test_a_run_directory_that_became_a_link_leads_nowhere(lab: Lab, thesis: Path) -> None:
+async def test_a_run_directory_that_became_a_link_is_not_followed(lab: Lab, thesis: Path) -> None:
     await lab.add("a")
     await lab.run(lab.task(f'rm -rf "$PWD"; ln -s {thesis} "$PWD"'))
     assert (thesis / "chapter1.tex").read_text() == "x"
     assert await asyncio.to_thread(lab.empty)
 
 
-async def test_a_link_in_the_place_of_a_run_directory_is_none(
+async def test_a_link_in_place_of_a_run_directory_is_not_followed(
     lab: Lab, thesis: Path, victim: subprocess.Popen[bytes]
 ) -> None:
     like_a_run_of(victim, thesis)

@@ -1,4 +1,4 @@
-"""What a driver makes of what an earlier one has left: records, directories, processes."""
+"""Recovery of the state that an earlier driver left: records, directories, processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCRIPT = "echo ran >>LOG; WAIT; echo done"
 
 
 async def left_running(lab: Lab, template: str = SCRIPT, **options: Any) -> ProcessTask:
-    """Launch job "a", leave it running, and give the task of a driver that knows nothing of it."""
+    """Launch job "a", leave it running, and return the task of a new driver without any state."""
     await lab.add("a")
     task = lab.task(template, stdout=lab.out, **options)
     await task.launch("a")
@@ -53,7 +53,7 @@ async def status_written(status: Path) -> None:
     await until(written)
 
 
-async def test_a_record_without_a_directory_is_a_job_that_is_lost(lab: Lab) -> None:
+async def test_the_job_of_a_record_without_a_directory_is_lost(lab: Lab) -> None:
     task = await left_running(lab)
     shutil.rmtree(lab.directories()[0])
     record = await finish(lab, task)
@@ -63,9 +63,7 @@ async def test_a_record_without_a_directory_is_a_job_that_is_lost(lab: Lab) -> N
 
 
 @pytest.mark.parametrize("found", [{}, {"pid": "123", "start_time": datetime(2020, 1, 1)}, None])
-async def test_a_record_that_somebody_else_wrote_is_a_job_that_is_lost(
-    lab: Lab, found: Any
-) -> None:
+async def test_the_job_of_a_record_written_by_another_program_is_lost(lab: Lab, found: Any) -> None:
     await lab.add("a")
     await lab.pids.validate()
     await lab.pids.dump("a", found)
@@ -75,14 +73,14 @@ async def test_a_record_that_somebody_else_wrote_is_a_job_that_is_lost(
     assert lab.empty()
 
 
-async def test_a_record_that_does_not_parse_is_made_anew(lab: Lab) -> None:
+async def test_a_record_that_cannot_be_parsed_is_rewritten(lab: Lab) -> None:
     task = await left_running(lab)
     (lab.root / "pids" / "a.yaml").write_text("{")
     assert (await finish(lab, task))["success"] is True
     assert lab.empty()
 
 
-async def test_a_job_that_lives_is_adopted(lab: Lab) -> None:
+async def test_a_running_job_is_adopted(lab: Lab) -> None:
     task = await left_running(lab)
     async with lab.pipeline(task) as pipeline:
         assert task.running == {"a"}
@@ -98,7 +96,7 @@ async def test_a_job_that_lives_is_adopted(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_has_ended_meanwhile_is_recorded(lab: Lab) -> None:
+async def test_a_job_that_ended_without_a_driver_is_recorded(lab: Lab) -> None:
     task = await left_running(lab)
     lab.go.touch()
     await status_written(lab.status())
@@ -108,7 +106,7 @@ async def test_a_job_that_has_ended_meanwhile_is_recorded(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_lives_without_a_record_gets_it_back(lab: Lab, caplog: Any) -> None:
+async def test_a_running_job_without_a_record_gets_its_record_again(lab: Lab, caplog: Any) -> None:
     task = await left_running(lab)
     await lab.pids.delete("a")
     with caplog.at_level(logging.WARNING):
@@ -119,7 +117,7 @@ async def test_a_job_that_lives_without_a_record_gets_it_back(lab: Lab, caplog: 
     assert lab.empty()
 
 
-async def test_a_directory_of_a_job_that_is_over_is_discarded(lab: Lab) -> None:
+async def test_the_directory_of_a_finished_job_is_removed(lab: Lab) -> None:
     task = await left_running(lab)
     lab.go.touch()
     await lab.quiet(task)
@@ -135,7 +133,7 @@ async def test_a_directory_of_a_job_that_is_over_is_discarded(lab: Lab) -> None:
 
 
 def not_begun(lab: Lab, task: ProcessTask, status: bytes | None) -> Path:
-    """Make the directory of a process that died, or had no room to go on, before it began."""
+    """Create the directory of a process that died, or hit a full disk, before the script began."""
     place = task.new_run("a").directory
     place.mkdir(parents=True)
     (place / ".script").write_text(SCRIPT)
@@ -149,7 +147,7 @@ DEAD = b"       \nboot\n1 (sh) R" + b" 1" * 30 + b"\n"
 
 @pytest.mark.parametrize("recorded", [True, False])
 @pytest.mark.parametrize("status", [None, b"", b"       \nbo", DEAD])
-async def test_what_had_no_room_to_begin_is_begun_again(
+async def test_a_job_that_could_not_begin_on_a_full_disk_is_started_again(
     lab: Lab, status: bytes | None, recorded: bool
 ) -> None:
     await lab.add("a")
@@ -171,8 +169,10 @@ async def test_what_had_no_room_to_begin_is_begun_again(
 
 @pytest.mark.parametrize("gone", [".begun", ".script", ".stderr", ".stdout"])
 @pytest.mark.parametrize("order", [1, -1])
-async def test_a_directory_that_is_half_removed_is_removed(lab: Lab, gone: str, order: int) -> None:
-    """A driver died while it removed what it had recorded."""
+async def test_the_removal_of_a_half_removed_directory_is_completed(
+    lab: Lab, gone: str, order: int
+) -> None:
+    """A driver died while it removed the directory of a recorded job."""
     task = await left_running(lab)
     lab.go.touch()
     place = lab.directories()[0]
@@ -189,14 +189,14 @@ async def test_a_directory_that_is_half_removed_is_removed(lab: Lab, gone: str, 
     assert await lab.pids.keys() == set()
 
 
-async def test_a_process_that_only_has_the_number_is_not_taken_for_it(lab: Lab) -> None:
+async def test_an_unrelated_process_with_the_same_pid_is_not_mistaken_for_the_job(lab: Lab) -> None:
     task = await left_running(lab)
     status = lab.status()
     lines = status.read_text().split("\n")
     fields = lines[2].split(" ")
     os.killpg(int(fields[0]), signal.SIGKILL)
     await status_written(status)
-    # As if the machine had run on for long, and this very process had got both numbers.
+    # As if the process IDs had wrapped around and this process had got both of the job's.
     fields[0] = fields[3] = str(os.getpid())
     fields[21] = "5"
     status.write_text("\n".join([" " * 7, lines[1], " ".join(fields), ""]))
@@ -205,7 +205,7 @@ async def test_a_process_that_only_has_the_number_is_not_taken_for_it(lab: Lab) 
     assert lab.empty()
 
 
-async def test_a_process_of_another_boot_is_not_taken_for_a_live_one(
+async def test_a_process_of_another_boot_is_not_mistaken_for_a_live_one(
     lab: Lab, tmp_path: Path
 ) -> None:
     await left_running(lab)
@@ -221,7 +221,7 @@ async def test_a_process_of_another_boot_is_not_taken_for_a_live_one(
 
 
 @pytest.mark.parametrize("place", ["{boot}/anothermachine/{namespace}", "{boot}/{machine}/4711"])
-async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_told_of_once(
+async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_reported_once(
     lab: Lab, caplog: pytest.LogCaptureFixture, place: str
 ) -> None:
     task = await left_running(lab)
@@ -241,13 +241,13 @@ async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_t
         told = [r.getMessage() for r in caplog.records if "is left alone" in r.getMessage()]
         assert len(told) == 1
 
-        lab.go.touch()  # that one ends, and says so in the directory that they share
+        lab.go.touch()  # the process ends and writes its status in the shared directory
         await lab.quiet(task)
     assert (await lab.done.info("a"))["success"] is True
     assert lab.empty()
 
 
-async def test_a_job_that_waited_for_another_attempt_gets_it(lab: Lab) -> None:
+async def test_a_job_waiting_for_its_next_attempt_is_retried_by_the_next_driver(lab: Lab) -> None:
     await lab.add("a")
     template = "echo ran >>LOG; [ $(wc -l <LOG) = 2 ]"
     task = lab.task(template, retries=Retries(1, delay=3600))
@@ -272,7 +272,7 @@ async def test_a_job_that_waited_for_another_attempt_gets_it(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_what_one_job_only_is_opened_for_touches_no_other(lab: Lab) -> None:
+async def test_opening_a_pipeline_for_one_job_touches_no_other_job(lab: Lab) -> None:
     task = await left_running(lab)
     await with_one(lab, task)
 
@@ -294,7 +294,7 @@ async def with_one(lab: Lab, task: ProcessTask) -> None:
         await pipeline.close()
 
 
-async def test_looking_at_a_pipeline_changes_nothing(lab: Lab) -> None:
+async def test_inspecting_a_pipeline_changes_nothing(lab: Lab) -> None:
     task = await left_running(lab)
     before = sorted(str(path) for path in lab.root.rglob("*"))
     pipeline = lab.pipeline(task)
@@ -305,7 +305,9 @@ async def test_looking_at_a_pipeline_changes_nothing(lab: Lab) -> None:
     assert (await finish(lab, lab.again().task(SCRIPT, stdout=lab.out)))["success"] is True
 
 
-async def test_two_pipelines_with_tasks_of_one_name_do_not_meet(lab: Lab, tmp_path: Path) -> None:
+async def test_pipelines_with_tasks_of_the_same_name_do_not_interfere(
+    lab: Lab, tmp_path: Path
+) -> None:
     task = await left_running(lab)
     stranger = type(lab)(tmp_path / "copy")
     stranger.root.mkdir()
@@ -332,8 +334,8 @@ async def test_a_pipeline_can_be_opened_again(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_is_over_is_not_recorded_again(lab: Lab) -> None:
-    """Whoever looks through all jobs may still hold one that has been recorded meanwhile."""
+async def test_a_finished_job_is_not_recorded_twice(lab: Lab) -> None:
+    """A scan of all jobs may still hold one that has been recorded meanwhile."""
     await lab.add("a")
     task = lab.task("true", stdout=lab.out)
     await task.launch("a")

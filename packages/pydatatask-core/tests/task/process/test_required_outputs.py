@@ -1,4 +1,4 @@
-"""Law T6 for processes: a job whose script ends well without writing an output has failed."""
+"""Law T6 for processes: a job whose script succeeds without writing an output has failed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ WRITE = "test {{ job }} = b || echo data >{{ data }}"
 
 
 class Remote(FileRepository):
-    """A repository in files that is asked as one on a server is: by listings alone.
+    """A file repository that is used like one on a server: only by listings.
 
-    :param problem: what a listing raises.
+    :param problem: the exception that a listing raises.
     """
 
     looks_up_locally = False
@@ -57,14 +57,14 @@ class Remote(FileRepository):
 
 @pytest.fixture(params=["local", "plain"])
 def lab(lab: Lab, request: pytest.FixtureRequest) -> Lab:
-    """Use a manager that has only the documented methods as well."""
+    """Run the tests also with a manager that has only the documented methods."""
     if request.param == "plain":
         lab.manager = PlainManager(lab.root / "processes")
     return lab
 
 
 async def linked(lab: Lab, script: str, repo: Any = None, **options: Any) -> Any:
-    """Make a task with an output that its script writes itself."""
+    """Create a task with an output that its script writes itself."""
     link = options.pop("link", {})
     repo = FileRepository(lab.root / "data") if repo is None else repo
     task = lab.task(script, **options)
@@ -73,7 +73,7 @@ async def linked(lab: Lab, script: str, repo: Any = None, **options: Any) -> Any
     return task
 
 
-async def test_a_script_that_leaves_its_output_out_has_failed(lab: Lab) -> None:
+async def test_a_script_that_does_not_write_its_output_has_failed(lab: Lab) -> None:
     task = await linked(lab, "echo told >&2; " + WRITE)
     after: list[str] = []
 
@@ -95,21 +95,21 @@ async def test_a_script_that_leaves_its_output_out_has_failed(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_an_optional_output_may_be_left_out(lab: Lab) -> None:
+async def test_an_optional_output_may_be_missing(lab: Lab) -> None:
     task = await linked(lab, WRITE, link={"optional": True})
     assert (await lab.run(task)).failed == {}
     assert (await lab.done.info("b"))["success"] is True
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
-async def test_streams_that_the_driver_writes_count_as_written(lab: Lab, interleaved: bool) -> None:
+async def test_streams_written_by_the_driver_count_as_written(lab: Lab, interleaved: bool) -> None:
     stderr: Any = STDOUT if interleaved else lab.err
     await lab.add("a")
     assert (await lab.run(lab.task("true", stdout=lab.out, stderr=stderr))).failed == {}
     assert await lab.text(lab.out) == ""
 
 
-async def test_a_missing_output_is_tried_again_as_any_failure_is(lab: Lab) -> None:
+async def test_a_missing_output_is_retried_like_any_other_failure(lab: Lab) -> None:
     script = "echo {{ job }} >>LOG; test $(grep -c {{ job }} LOG) = 1 || echo data >{{ data }}"
     task = await linked(lab, script, retries=Retries(2, delay=0.01))
     assert (await lab.run(task)).failed == {}
@@ -117,7 +117,7 @@ async def test_a_missing_output_is_tried_again_as_any_failure_is(lab: Lab) -> No
     assert lab.lines() == ["a", "a", "b", "b"]
 
 
-async def test_in_synchronous_mode_it_is_a_failure_too(lab: Lab) -> None:
+async def test_a_missing_output_is_a_failure_in_synchronous_mode(lab: Lab) -> None:
     task = await linked(lab, WRITE)
     async with lab.pipeline(task) as pipeline:
         pipeline.settings(synchronous=True)
@@ -126,7 +126,7 @@ async def test_in_synchronous_mode_it_is_a_failure_too(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_store_on_a_server_is_listed_for_many_jobs_at_once(lab: Lab) -> None:
+async def test_a_store_on_a_server_is_listed_once_for_many_jobs(lab: Lab) -> None:
     out = Remote(lab.root / "data")
     lab.quota = ResourceManager(Resources.parse(8, 8))
     task = await linked(lab, WRITE, out)
@@ -135,20 +135,20 @@ async def test_a_store_on_a_server_is_listed_for_many_jobs_at_once(lab: Lab) -> 
     out.go.clear()
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while task.output_check.checking != jobs:  # noqa: ASYNC110 - nothing tells of it
+        while task.output_check.checking != jobs:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         out.go.set()
         assert (await run).failed == {"task": ["b"]}
-    assert out.listings == 2  # one for the first that ended, one for all that ended meanwhile
+    assert out.listings == 2  # one for the first job that ended, one for all others
 
 
-async def test_an_end_is_kept_while_the_outputs_cannot_be_listed(lab: Lab) -> None:
+async def test_an_outcome_stays_pending_while_the_outputs_cannot_be_listed(lab: Lab) -> None:
     out = Remote(lab.root / "data")
     out.problem = StoreConnectionError("list", out, "down")
     task = await linked(lab, WRITE, out)
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while out.listings < 3:  # noqa: ASYNC110 - nothing tells of it
+        while out.listings < 3:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         assert await lab.done.keys() == set()
         assert await lab.pids.keys() == {"a", "b"}
@@ -157,7 +157,7 @@ async def test_an_end_is_kept_while_the_outputs_cannot_be_listed(lab: Lab) -> No
     assert lab.empty()
 
 
-async def test_an_end_that_was_not_checked_is_checked_by_the_next_driver(lab: Lab) -> None:
+async def test_an_outcome_that_was_not_checked_is_checked_by_the_next_driver(lab: Lab) -> None:
     out = Remote(lab.root / "data")
     out.problem = StoreConnectionError("list", out, "down")
     task = await linked(lab, WRITE, out)
@@ -174,7 +174,7 @@ async def test_an_end_that_was_not_checked_is_checked_by_the_next_driver(lab: La
     assert later.empty()
 
 
-async def test_an_output_that_may_not_be_listed_is_unchecked(
+async def test_an_output_that_may_not_be_listed_is_left_unchecked(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     out = Remote(lab.root / "data")
@@ -187,13 +187,13 @@ async def test_an_output_that_may_not_be_listed_is_unchecked(
 
 
 class Shared(FileRepository):
-    """A repository on a file system on which what others write may not be seen yet."""
+    """A repository on a file system where writes of other machines may become visible late."""
 
     async def visibility_delay(self) -> float:
         return FAR
 
 
-async def test_jobs_that_wait_for_an_output_hold_up_no_others(
+async def test_jobs_waiting_for_an_output_do_not_delay_others(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(required_outputs, "MAX_LOOK_INTERVAL_SECONDS", 0.05)
@@ -223,7 +223,7 @@ async def test_a_round_does_not_wait_for_an_output_to_appear(lab: Lab) -> None:
         assert await lab.done.keys() == set()
 
 
-async def test_a_job_that_is_killed_while_its_output_is_looked_for_is_not_tried_again(
+async def test_a_job_killed_while_its_output_is_checked_is_not_retried(
     lab: Lab,
 ) -> None:
     out = Remote(lab.root / "data")
@@ -233,7 +233,7 @@ async def test_a_job_that_is_killed_while_its_output_is_looked_for_is_not_tried_
     await lab.inp.delete("b")
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - nothing tells of it
+        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         killed = asyncio.create_task(task.kill("a"))
         await asyncio.sleep(0)
@@ -245,7 +245,9 @@ async def test_a_job_that_is_killed_while_its_output_is_looked_for_is_not_tried_
     assert lab.empty()
 
 
-async def test_one_that_another_process_kills_meanwhile_is_not_tried_again(lab: Lab) -> None:
+async def test_a_job_killed_by_another_process_while_its_output_is_checked_is_not_retried(
+    lab: Lab,
+) -> None:
     out = Remote(lab.root / "data")
     out.go.clear()
     script = "echo ran >>LOG; if [ $(wc -l <LOG) != 1 ]; then WAIT; fi"
@@ -253,13 +255,13 @@ async def test_one_that_another_process_kills_meanwhile_is_not_tried_again(lab: 
     await lab.inp.delete("b")
     async with lab.pipeline(task) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=0.05))
-        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - nothing tells of it
+        while "a" not in task.output_check.checking:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.01)
         other = lab.again().task(script, manager=lambda: lab.manager)
         looking = lab.pipeline(other)
         await looking.open("one")
         killed = asyncio.create_task(other.kill("a"))
-        await asyncio.wait([killed], timeout=0.3)  # as long as that goes on, it waits
+        await asyncio.wait([killed], timeout=0.3)  # the kill waits until the check has finished
         assert not killed.done()
         out.go.set()
         assert await asyncio.wait_for(killed, 10)

@@ -1,4 +1,4 @@
-"""The interpreter of scripts without a first line, and the end of one in which a command fails."""
+"""The interpreter of scripts without a shebang, and scripts in which a command fails."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOOLS = ("setsid", "sh", "cat", "sleep", "grep", "head", "yes")
 
 @pytest.fixture
 def _no_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a path with a few tools, of which bash is none."""
+    """Set a PATH with a few tools but without bash."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool in TOOLS:
@@ -30,7 +30,7 @@ def _no_bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def record_of(lab: Lab, template: str, **options: Any) -> dict[str, Any]:
-    """ProcessRun a script, and return how it ended."""
+    """Run a script, and return its record."""
     await lab.add("a")
     await lab.run(lab.task(template, stdout=lab.out, **options))
     record = await lab.done.info("a")
@@ -48,18 +48,18 @@ async def record_of(lab: Lab, template: str, **options: Any) -> dict[str, Any]:
         ("x=$(false); echo not reached", 1),
     ],
 )
-async def test_a_command_that_fails_fails_the_job(lab: Lab, template: str, code: int) -> None:
+async def test_a_failing_command_fails_the_job(lab: Lab, template: str, code: int) -> None:
     record = await record_of(lab, template)
     assert (record["success"], record["return_code"]) == (False, code)
     assert await lab.out.keys() == set()
 
 
-async def test_a_script_without_a_first_line_is_one_of_bash(lab: Lab) -> None:
+async def test_a_script_without_a_shebang_runs_in_bash(lab: Lab) -> None:
     await record_of(lab, "words=(x y); [[ ${words[1]} = y ]]; echo $-")
     assert {"e", "u"} <= set(await lab.text(lab.out))
 
 
-async def test_a_command_that_is_not_found_is_the_reason(lab: Lab) -> None:
+async def test_a_command_that_is_not_found_is_the_recorded_reason(lab: Lab) -> None:
     record = await record_of(lab, "nonexistent-program | sort")
     assert record["reason"] == (
         "exit status 127 (a command was not found; the end of stderr names it)"
@@ -85,23 +85,23 @@ async def test_a_shell_may_have_arguments(lab: Lab) -> None:
     assert (await lab.done.info("a"))["stdout_tail"] == "reached\n"
 
 
-async def test_sh_needs_no_path(lab: Lab) -> None:
+async def test_sh_is_found_without_a_path(lab: Lab) -> None:
     await record_of(lab, "echo reached", shell="sh", environ={"PATH": "/nonexistent"})
     assert await lab.text(lab.out) == "reached\n"
 
 
-async def test_bash_needs_no_path(lab: Lab) -> None:
+async def test_bash_is_found_without_a_path(lab: Lab) -> None:
     await record_of(lab, "echo reached", environ={"PATH": "/nonexistent"})
     assert await lab.text(lab.out) == "reached\n"
 
 
-async def test_a_first_line_is_obeyed_as_it_is_written(lab: Lab) -> None:
+async def test_a_shebang_is_used_unchanged(lab: Lab) -> None:
     record = await record_of(lab, "#!/bin/sh\nfalse | cat; false; echo reached", shell="bash -e")
     assert record["success"] is True
 
 
 @pytest.mark.parametrize("shell", ["", "  ", 5, b"sh", ["sh"], "sh 'x", "''", "sh\0"])
-def test_a_shell_that_is_no_command_line_is_refused(lab: Lab, shell: Any) -> None:
+def test_a_shell_that_is_not_a_command_line_is_rejected(lab: Lab, shell: Any) -> None:
     with pytest.raises(TaskConfigurationError, match="task: shell must be a command line"):
         lab.task("true", shell=shell)
     with pytest.raises(ProcessManagerError, match="shell must be a command line"):
@@ -112,13 +112,13 @@ def test_a_shell_that_is_no_command_line_is_refused(lab: Lab, shell: Any) -> Non
 
 
 @pytest.mark.usefixtures("_no_bash")
-async def test_without_bash_a_script_runs_as_strictly_as_sh_can(lab: Lab) -> None:
+async def test_without_bash_a_script_runs_as_strictly_as_sh_allows(lab: Lab) -> None:
     record = await record_of(lab, "false | cat; echo reached; false; echo not reached")
     assert (record["return_code"], record["stdout_tail"]) == (1, "reached\n")
 
 
 @pytest.mark.usefixtures("_no_bash")
-async def test_without_bash_one_warning_says_what_is_not_noticed(
+async def test_without_bash_one_warning_names_the_undetected_failures(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     def task(name: str, template: str = "true", **options: Any) -> Any:
@@ -138,16 +138,16 @@ async def test_without_bash_one_warning_says_what_is_not_noticed(
     assert "has no bash" not in caplog.text
 
 
-async def test_with_bash_there_is_no_warning(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+async def test_with_bash_no_warning_is_logged(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     async with lab.pipeline(lab.task("true")):
         pass
     assert "has no bash" not in caplog.text
 
 
-# -- what is explained -----------------------------------------------------------------------------
+# -- explanations ----------------------------------------------------------------------------------
 
 
-async def test_a_pipe_that_its_reader_closed_is_explained(lab: Lab) -> None:
+async def test_a_pipe_closed_by_its_reader_is_explained(lab: Lab) -> None:
     record = await record_of(lab, "yes | head -n 1")
     assert record["return_code"] == 141
     assert record["reason"].startswith(
@@ -156,7 +156,7 @@ async def test_a_pipe_that_its_reader_closed_is_explained(lab: Lab) -> None:
     assert "`|| [ $? = 141 ]`" in record["reason"]
 
 
-async def test_the_remedies_that_are_named_work(lab: Lab) -> None:
+async def test_the_suggested_remedies_work(lab: Lab) -> None:
     template = (
         "yes | head -n 1 || [ $? = 141 ]; seq 9999 | sed -n 1p; { grep x /dev/null || true; }"
     )
@@ -172,7 +172,7 @@ async def test_a_grep_without_a_match_is_explained(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(("template", "shell"), [("#!/bin/sh\nexit 1", None), ("exit 1", "sh")])
-async def test_where_a_script_is_not_run_strictly_nothing_is_explained(
+async def test_nothing_is_explained_for_a_script_that_is_not_run_strictly(
     lab: Lab, template: str, shell: str | None
 ) -> None:
     assert (await record_of(lab, template, shell=shell))["reason"] == "exit status 1"

@@ -1,4 +1,4 @@
-"""Stores and targets that fail, are slow, or get much to hold."""
+"""Stores and targets that fail, are slow, or receive much data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Moody:
-    """Makes the methods of a repository fail or wait while it is told to.
+    """Makes the methods of a repository fail or wait on request.
 
     :param refuses: whether to fail.
     """
@@ -63,7 +63,7 @@ class MoodyBlobs(FileRepository):
 
 @pytest.fixture
 def mood(lab: Lab, request: pytest.FixtureRequest) -> Moody:
-    """Make one of the lab's repositories moody, the one that the test is parametrized with."""
+    """Wrap the repository of the lab that the test is parametrized with."""
     mood = Moody()
     name = request.param
     kind = MoodyBlobs if name == "out" else MoodyMetadata
@@ -114,7 +114,7 @@ async def test_a_job_that_cannot_be_recorded_is_not_launched(lab: Lab, mood: Moo
     with pytest.raises(StoreConnectionError):
         await task.launch("a")
     assert lab.lines() == []
-    assert task.waiting == {"a"}, "nobody knows whether it has a record"
+    assert task.waiting == {"a"}, "it is unknown whether it has a record"
     mood.refuses = False
     await lab.run(task)
     assert lab.lines() == ["ran"]
@@ -122,7 +122,9 @@ async def test_a_job_that_cannot_be_recorded_is_not_launched(lab: Lab, mood: Moo
 
 
 @pytest.mark.parametrize("mood", ["out"], indirect=True)
-async def test_a_slow_store_of_one_job_holds_up_no_other(lab: Lab, mood: Moody) -> None:
+async def test_a_store_that_is_slow_for_one_job_does_not_delay_others(
+    lab: Lab, mood: Moody
+) -> None:
     await lab.add(*(f"job{number}" for number in range(10)))
     slow = lab.task("echo {{ job }}", "slow", stdout=lab.out)
     fast = lab.task(
@@ -147,7 +149,7 @@ async def _as_many(count: Callable[[], int], number: int) -> bool:
 
 
 @pytest.mark.parametrize("mood", ["done"], indirect=True)
-async def test_what_cannot_be_recorded_does_not_pile_up(
+async def test_launching_stops_while_outcomes_cannot_be_recorded(
     lab: Lab, mood: Moody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "MAX_PENDING_RECORDS", 3)
@@ -159,7 +161,7 @@ async def test_what_cannot_be_recorded_does_not_pile_up(
         await until(lambda: _as_many(lambda: len(lab.lines()), 3))
         for _ in range(10):
             await pipeline_turn()
-        assert len(lab.lines()) <= 3 + 4  # what ran already when it was noticed
+        assert len(lab.lines()) <= 3 + 4  # jobs that were running when the failure was noticed
         mood.gate.set()
         await run
     assert len(lab.lines()) == 20
@@ -170,7 +172,7 @@ async def pipeline_turn() -> None:
     await asyncio.sleep(0.02)
 
 
-async def test_much_output_passes_through_little_memory(lab: Lab) -> None:
+async def test_large_outputs_are_copied_in_bounded_memory(lab: Lab) -> None:
     class Counting(InProcessBlobRepository):
         async def open(self, job: str, mode: Any = "r") -> Any:
             stream = await super().open(job, mode)
@@ -202,8 +204,8 @@ async def _nothing() -> None:
     return
 
 
-@pytest.mark.timeout(240)  # tracing takes its time
-async def test_memory_does_not_grow_with_jobs_that_are_over(lab: Lab) -> None:
+@pytest.mark.timeout(240)  # tracing is slow
+async def test_memory_does_not_grow_with_finished_jobs(lab: Lab) -> None:
     await lab.inp.validate()
     task = lab.task("true", stdout=lab.out)
     async with lab.pipeline(task) as pipeline:
@@ -214,8 +216,8 @@ async def test_memory_does_not_grow_with_jobs_that_are_over(lab: Lab) -> None:
             for repo in (lab.inp, lab.out, lab.done):
                 for job in await repo.keys():
                     await repo.delete(job)
-            gc.collect()  # what waits for the collector is no growth
-            # Other tests may have left threads behind that make objects of their own.
+            gc.collect()  # garbage that is not collected yet does not count
+            # Other tests may have left threads behind that allocate objects.
             ours = tracemalloc.Filter(True, "*/pydatatask_core/*", all_frames=True)
             traces = tracemalloc.take_snapshot().filter_traces([ours]).traces
             return sum(trace.size for trace in traces)
@@ -225,12 +227,12 @@ async def test_memory_does_not_grow_with_jobs_that_are_over(lab: Lab) -> None:
             sizes = [await batch(number) for number in range(4)]
         finally:
             tracemalloc.stop()
-    # PyYAML's C emitter keeps some 90 bytes for every datetime that it writes.
-    assert sizes[-1] - sizes[1] < 50 * 400  # bytes for each of the jobs in between
+    # PyYAML's C emitter leaks about 90 bytes for every datetime that it writes.
+    assert sizes[-1] - sizes[1] < 50 * 400  # bytes for each job in between
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to mount a file system")
-async def test_a_full_disk_is_an_error_that_passes(lab: Lab) -> None:
+async def test_a_full_disk_is_a_temporary_error(lab: Lab) -> None:
     root = lab.root / "processes"
     root.mkdir()
     await _command("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(root))

@@ -1,4 +1,4 @@
-"""What a process task does with a script, and what it records."""
+"""Running scripts as process tasks, and the records of their outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from processes.lab import Lab
 
 
-async def test_a_script_that_fails_is_recorded_with_what_it_said(lab: Lab) -> None:
+async def test_a_failed_script_is_recorded_with_its_error_output(lab: Lab) -> None:
     await lab.add("a")
     summary = await lab.run(lab.task("echo working\necho 'went wrong' >&2\nexit 3"))
     record = await lab.done.info("a")
@@ -34,7 +34,7 @@ async def test_a_script_that_fails_is_recorded_with_what_it_said(lab: Lab) -> No
     assert lab.empty()
 
 
-async def test_a_script_that_is_killed_is_recorded_with_the_signal(lab: Lab) -> None:
+async def test_a_killed_script_is_recorded_with_the_signal(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("kill -KILL $$"))
     record = await lab.done.info("a")
@@ -43,7 +43,7 @@ async def test_a_script_that_is_killed_is_recorded_with_the_signal(lab: Lab) -> 
     assert record["reason"] == "killed by SIGKILL (exit status 137)"
 
 
-async def test_a_supervisor_that_is_killed_leaves_a_job_that_is_lost(lab: Lab) -> None:
+async def test_a_job_whose_supervisor_is_killed_is_lost(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("echo ran >>LOG; kill -KILL $PPID", stdout=lab.out))
     record = await lab.done.info("a")
@@ -63,19 +63,19 @@ async def test_the_end_of_long_error_output_is_kept(lab: Lab) -> None:
     assert tail.endswith("100000\nthe end\n")
 
 
-async def test_interleaved_error_output_is_kept_for_a_failure(lab: Lab) -> None:
+async def test_interleaved_error_output_of_a_failure_is_kept(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("echo out; echo err >&2; false", stderr=STDOUT))
     assert (await lab.done.info("a"))["stdout_tail"] == "out\nerr\n"
 
 
-async def test_output_that_is_no_text_can_be_recorded(lab: Lab) -> None:
+async def test_output_that_cannot_be_decoded_can_be_recorded(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task(r"printf 'a\377\000\033b' >&2; false"))
     assert (await lab.done.info("a"))["stderr_tail"] == "a\N{REPLACEMENT CHARACTER}\0\x1bb"
 
 
-async def test_a_script_that_succeeds_is_recorded(lab: Lab) -> None:
+async def test_a_successful_script_is_recorded(lab: Lab) -> None:
     await lab.add("a")
     before = datetime.now(UTC)
     summary = await lab.run(lab.task("echo fine >&2"))
@@ -86,7 +86,7 @@ async def test_a_script_that_succeeds_is_recorded(lab: Lab) -> None:
     assert not record.keys() & {"reason", "signal", "lost", "stdout_tail"}
     assert record["stderr_tail"] == "fine\n"
     start, end = record["start_time"], record["end_time"]
-    slack = timedelta(seconds=0.1)  # the clock of a file system ticks more slowly
+    slack = timedelta(seconds=0.1)  # the clock of a file system has a lower resolution
     assert before <= start <= end + slack <= datetime.now(UTC) + slack
     assert start.tzinfo is not None
     assert record["duration"] == pytest.approx(max(0, (end - start).total_seconds()))
@@ -109,13 +109,13 @@ async def test_stderr_is_interleaved_into_stdout(lab: Lab) -> None:
     assert task.stderr is lab.out
 
 
-async def test_stdin_is_preloaded(lab: Lab) -> None:
+async def test_stdin_is_copied_before_the_script_starts(lab: Lab) -> None:
     await lab.add("a", content="some input\n")
     await lab.run(lab.task("cat; echo end", stdin=lab.inp, stdout=lab.out))
     assert await lab.text(lab.out) == "some input\nend\n"
 
 
-async def test_without_stdin_there_is_nothing_to_read(lab: Lab) -> None:
+async def test_without_an_input_link_stdin_is_empty(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("cat; echo end", stdout=lab.out))
     assert await lab.text(lab.out) == "end\n"
@@ -144,7 +144,9 @@ async def test_a_script_may_call_itself(lab: Lab) -> None:
     assert await lab.text(lab.out) == "again\n"
 
 
-async def test_the_environment_is_added_to(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_environment_variables_are_added_to_those_of_the_driver(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KEPT", "kept")
     await lab.add("a")
     task = lab.task('echo "$ADDED|$KEPT"', environ={"ADDED": "a b 'c'"}, stdout=lab.out)
@@ -152,16 +154,16 @@ async def test_the_environment_is_added_to(lab: Lab, monkeypatch: pytest.MonkeyP
     assert await lab.text(lab.out) == "a b 'c'|kept\n"
 
 
-async def test_a_script_runs_in_a_directory_of_its_own(lab: Lab) -> None:
+async def test_each_script_runs_in_its_own_directory(lab: Lab) -> None:
     await lab.add("a", "b")
     await lab.run(lab.task("ls; echo {{ job }} >mark; cat *", stdout=lab.out))
     assert [await lab.text(lab.out, job) for job in "ab"] == ["a\n", "b\n"]
 
 
-async def test_templates_see_the_links_that_they_name(lab: Lab, tmp_path: Path) -> None:
+async def test_templates_see_only_the_links_that_they_name(lab: Lab, tmp_path: Path) -> None:
     class Untouched(InProcessMetadataRepository):
         async def info(self, job: str) -> Any:
-            raise AssertionError("nobody asked for this")
+            raise AssertionError("this link must not be read")
 
     template = tmp_path / "script.sh"
     template.write_text("cat {{ inp | quote }}\necho {{ task }} {{ job }} {{ more.x | quote }}\n")
@@ -174,7 +176,7 @@ async def test_templates_see_the_links_that_they_name(lab: Lab, tmp_path: Path) 
     assert await lab.text(lab.out) == "input of a\ntask a it's\n"
 
 
-async def test_a_template_that_fails_launches_nothing(lab: Lab, caplog: Any) -> None:
+async def test_a_template_that_cannot_be_rendered_launches_nothing(lab: Lab, caplog: Any) -> None:
     await lab.add("a")
     task = lab.task("echo {{ inp.size }}")
     with pytest.raises(
@@ -191,14 +193,14 @@ async def test_a_template_that_fails_launches_nothing(lab: Lab, caplog: Any) -> 
     assert lab.empty()
 
 
-async def test_a_name_that_means_nothing_is_found_at_opening_and_told_once(lab: Lab) -> None:
+async def test_an_undefined_name_is_found_at_opening_and_reported_once(lab: Lab) -> None:
     await lab.add("a", "b")
     with pytest.raises(TemplateError, match=r"task: its template uses `imp` \(line 1\)") as caught:
         await lab.run(lab.task("echo {{ imp }} {{ imp | quote }}"))
     assert str(caught.value).count("imp") == 1
 
 
-async def test_an_environment_variable_that_looks_like_a_template_is_warned_of(
+async def test_an_environment_variable_that_looks_like_a_template_causes_a_warning(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     environ = {"NAME": "x-{{ job }}", "FORMAT": "{{ .Names }} {{ other }}", "PLAIN": "job"}
@@ -209,7 +211,7 @@ async def test_an_environment_variable_that_looks_like_a_template_is_warned_of(
     assert "task: the environment variable NAME contains 'x-{{ job }}'" in told[0]
 
 
-async def test_a_script_begins_with_its_shebang_whatever_is_before_it(lab: Lab) -> None:
+async def test_text_before_the_shebang_is_removed(lab: Lab) -> None:
     await lab.add("a")
     script = """
     #!/usr/bin/env python3
@@ -220,7 +222,7 @@ async def test_a_script_begins_with_its_shebang_whatever_is_before_it(lab: Lab) 
     assert await lab.text(lab.out) == "a\nb\n"
 
 
-async def test_a_template_with_delimiters_of_its_own_is_taken(lab: Lab) -> None:
+async def test_a_template_with_custom_delimiters_is_accepted(lab: Lab) -> None:
     await lab.add("a")
     script = "#!/bin/bash\na=(1 2 3)\necho ${#a[@]} {{ job }} <# ${x#} #>\n"
     template = Template(script, comment_start_string="<#", comment_end_string="#>")
@@ -228,7 +230,7 @@ async def test_a_template_with_delimiters_of_its_own_is_taken(lab: Lab) -> None:
     assert await lab.text(lab.out) == "3 a\n"
 
 
-async def test_a_template_that_is_changed_or_removed_after_opening_is_what_it_was(lab: Lab) -> None:
+async def test_changing_or_removing_a_template_file_after_opening_has_no_effect(lab: Lab) -> None:
     path = lab.root / "script"
     path.write_text("cat {{ inp | quote }}")
     await lab.add("a", "b")
@@ -241,12 +243,12 @@ async def test_a_template_that_is_changed_or_removed_after_opening_is_what_it_wa
     assert [await lab.text(lab.out, job) for job in "ab"] == ["input of a\n", "input of b\n"]
 
 
-async def test_a_template_that_is_not_well_formed_is_found_at_opening(lab: Lab) -> None:
+async def test_a_malformed_template_is_found_at_opening(lab: Lab) -> None:
     with pytest.raises(TemplateError, match=r"task: .* line 2"):
         await lab.run(lab.task("echo\n{% if %}"))
 
 
-async def test_an_input_that_is_gone_launches_nothing(lab: Lab) -> None:
+async def test_a_missing_input_launches_nothing(lab: Lab) -> None:
     task = lab.task("cat", stdin=lab.inp)
     with pytest.raises(FileNotFoundError):
         await task.launch("a")
@@ -265,7 +267,7 @@ async def test_a_job_is_not_launched_twice(lab: Lab) -> None:
     assert lab.lines() == ["ran"]
 
 
-async def test_several_launches_of_a_job_at_once_start_it_once(lab: Lab) -> None:
+async def test_concurrent_launches_of_a_job_start_it_once(lab: Lab) -> None:
     import asyncio
 
     await lab.add("a")
@@ -291,7 +293,7 @@ async def test_a_failed_job_does_not_start_the_next_stage(lab: Lab) -> None:
     assert await lab.out.keys() == {"good"}
 
 
-async def test_without_done_outputs_mark_what_is_over(lab: Lab, caplog: Any) -> None:
+async def test_without_done_the_outputs_mark_finished_jobs(lab: Lab, caplog: Any) -> None:
     await lab.add("good", "bad")
     task = lab.task("echo {{ job }} >>LOG; echo {{ job }}; [ {{ job }} = good ]",
                     stdout=lab.out, done=None)  # fmt: skip
@@ -345,16 +347,16 @@ async def test_synchronous_launches_wait_for_the_end(lab: Lab) -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(lab: Lab, wrong: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_rejected(lab: Lab, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(TaskConfigurationError, match=message):
         lab.task("true", **wrong)
 
 
-async def test_a_request_that_never_fits_is_refused_at_opening(lab: Lab) -> None:
+async def test_a_request_above_the_quota_is_rejected_at_opening(lab: Lab) -> None:
     with pytest.raises(TaskConfigurationError, match="ever be launched, since one takes 5 CPU, 1"):
         await lab.run(lab.task("true", job_resources=Resources.parse(5, 1)))
 
 
-async def test_the_base_directory_is_below_that_of_the_manager(lab: Lab) -> None:
+async def test_the_base_directory_is_inside_that_of_the_manager(lab: Lab) -> None:
     task = lab.task("true", "some task")
     assert task.basedir == lab.manager.basedir / "some task"

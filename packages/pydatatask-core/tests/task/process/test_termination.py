@@ -1,4 +1,4 @@
-"""ProcessTracker that are ended before they end by themselves."""
+"""Termination of jobs: timeouts and kills."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def alive(pid: str) -> bool:
         return False
 
 
-async def test_a_job_that_takes_too_long_is_asked_to_end(lab: Lab) -> None:
+async def test_a_job_that_exceeds_its_timeout_is_terminated(lab: Lab) -> None:
     await lab.add("a")
     template = "trap 'echo leaving; exit 0' TERM; echo here; WAIT"
     await lab.run(lab.task(template, stdout=lab.out, timeout=timedelta(seconds=0.5)))
@@ -50,7 +50,7 @@ async def test_a_job_that_takes_too_long_is_asked_to_end(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("_no_grace")
-async def test_a_job_that_does_not_listen_is_killed_with_its_children(lab: Lab) -> None:
+async def test_a_job_that_ignores_sigterm_is_killed_with_its_children(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task(STUBBORN, timeout=0.5))
     record = await lab.done.info("a")
@@ -65,26 +65,26 @@ async def _none_alive(pids: list[str]) -> bool:
     return not any(alive(pid) for pid in pids)
 
 
-async def test_a_job_that_is_suspended_ends_in_time(lab: Lab) -> None:
+async def test_a_suspended_job_is_terminated_in_time(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task("kill -STOP $$; WAIT", timeout=0.5))
     assert (await lab.done.info("a"))["timed_out"] is True
 
 
-async def test_the_time_of_a_job_goes_on_when_the_driver_does_not(
+async def test_the_timeout_of_a_job_continues_without_a_driver(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lab.add("a")
     task = lab.task("echo ready >>LOG; WAIT", timeout=3600)
     await task.launch("a")
-    await lab.logged()  # one that is only about to begin is begun anew, and so is its time
+    await lab.logged()  # a job that has not begun would be started again, with a new timeout
     task.attach(None)
     monkeypatch.setattr(examining, "read_uptime", lambda: read_uptime() + 7200)
     await lab.run(lab.again().task("echo ready >>LOG; WAIT", timeout=3600))
     assert (await lab.done.info("a"))["reason"] == "timed out after 3600 s"
 
 
-async def test_a_job_that_timed_out_is_tried_again(lab: Lab) -> None:
+async def test_a_job_that_timed_out_is_retried(lab: Lab) -> None:
     await lab.add("a")
     template = "echo ran >>LOG; [ $(wc -l <LOG) = 2 ] && exit; WAIT"
     await lab.run(lab.task(template, timeout=0.5, retries=Retries(1, delay=0.01)))
@@ -108,7 +108,7 @@ async def test_a_job_can_be_killed(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_another_driver_runs_can_be_killed(lab: Lab) -> None:
+async def test_a_job_of_another_driver_can_be_killed(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("trap '' TERM; echo ready >>LOG; WAIT")
     other = lab.again().task("trap '' TERM; WAIT")
@@ -125,7 +125,7 @@ async def test_a_job_that_another_driver_runs_can_be_killed(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_nobody_drives_can_be_killed(lab: Lab) -> None:
+async def test_a_job_without_a_driver_can_be_killed(lab: Lab) -> None:
     await lab.add("a")
     first, second, third = lab.task("WAIT"), lab.again().task("WAIT"), lab.again().task("WAIT")
     await first.launch("a")
@@ -141,7 +141,7 @@ async def test_a_job_that_nobody_drives_can_be_killed(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_is_only_beginning_can_be_killed(lab: Lab) -> None:
+async def test_a_job_that_is_being_started_can_be_killed(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("echo ran >>LOG; WAIT")
     await task.launch("a")
@@ -150,7 +150,7 @@ async def test_a_job_that_is_only_beginning_can_be_killed(lab: Lab) -> None:
     assert lab.empty()
 
 
-async def test_a_job_that_waits_for_another_attempt_can_be_killed(lab: Lab) -> None:
+async def test_a_job_waiting_for_its_next_attempt_can_be_killed(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("false", retries=Retries(1, delay=3600))
     await task.launch("a")
@@ -167,14 +167,14 @@ async def test_a_job_that_waits_for_another_attempt_can_be_killed(lab: Lab) -> N
     assert lab.empty()
 
 
-async def test_a_job_that_fails_while_it_is_killed_is_not_tried_again(lab: Lab) -> None:
+async def test_a_job_that_fails_while_it_is_killed_is_not_retried(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("echo tried >>LOG; WAIT; exit 3", retries=Retries(3, delay=3600))
     reschedule = task.pids.dump
     killed: list[asyncio.Task[bool]] = []
 
     async def kill_then_dump(job: str, data: Any) -> None:
-        if "retry_time" in data:  # too late to keep it from waiting
+        if "retry_time" in data:  # too late to prevent the wait
             killed.append(asyncio.create_task(task.kill(job)))
             await asyncio.sleep(0)
         await reschedule(job, data)
@@ -197,7 +197,7 @@ async def waits_for_another_attempt(lab: Lab) -> bool:
 
 
 async def kill_from_outside(lab: Lab) -> bool:
-    """Kill the job by a task that drives nothing, as the command does."""
+    """Kill the job through a task that drives nothing, as the `kill` command does."""
     task = lab.again().task("false")
     looking = lab.pipeline(task)
     await looking.open("one")
@@ -207,7 +207,7 @@ async def kill_from_outside(lab: Lab) -> bool:
         await looking.close()
 
 
-async def test_a_job_that_waits_for_another_attempt_of_another_driver_can_be_killed(
+async def test_a_job_waiting_for_its_next_attempt_in_another_driver_can_be_killed(
     lab: Lab,
 ) -> None:
     await lab.add("a")
@@ -227,7 +227,7 @@ async def test_a_job_that_waits_for_another_attempt_of_another_driver_can_be_kil
     assert lab.empty()
 
 
-async def test_a_job_that_waits_for_another_attempt_and_has_no_driver_can_be_killed(
+async def test_a_job_waiting_for_its_next_attempt_without_a_driver_can_be_killed(
     lab: Lab,
 ) -> None:
     await lab.add("a")
@@ -254,7 +254,7 @@ async def test_a_job_whose_next_attempt_begins_while_it_is_killed_does_not_run(l
     made = task.backend.create
 
     async def kill_then_make(run: ProcessRun, spec: LaunchSpec) -> None:
-        if await asyncio.to_thread(lab.lines):  # the next attempt is about to make its directory
+        if await asyncio.to_thread(lab.lines):  # the next attempt is about to create its directory
             assert await kill_from_outside(lab)
         await made(run, spec)
 
@@ -266,7 +266,7 @@ async def test_a_job_whose_next_attempt_begins_while_it_is_killed_does_not_run(l
     assert lab.empty()
 
 
-async def test_who_kills_the_group_is_named_in_the_record(lab: Lab) -> None:
+async def test_the_record_says_that_the_process_group_was_killed(lab: Lab) -> None:
     await lab.add("a")
     task = lab.task("echo $$ >>LOG; WAIT")
     async with lab.pipeline(task) as pipeline:

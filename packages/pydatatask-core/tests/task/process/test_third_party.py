@@ -1,4 +1,4 @@
-"""Tasks over a manager that implements the documented methods alone, and over one that is asked."""
+"""Tasks with a manager that has only the documented methods, and with one that is polled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def plain(lab: Lab) -> PlainManager:
 
 
 def left(lab: Lab) -> list[Path]:
-    """List what run directories there are."""
+    """List the existing run directories."""
     return sorted((lab.root / "plain").glob("*/*/runs/*"))
 
 
@@ -43,7 +43,7 @@ async def test_jobs_run_and_are_recorded(lab: Lab, plain: PlainManager) -> None:
     assert await lab.pids.keys() == set()
 
 
-async def test_the_record_holds_the_identifier(lab: Lab, plain: PlainManager) -> None:
+async def test_the_live_record_contains_the_identifier(lab: Lab, plain: PlainManager) -> None:
     await lab.add("a")
     task = lab.task("WAIT")
     await task.launch("a")
@@ -69,7 +69,9 @@ async def _no(plain: PlainManager) -> bool:
     return not await plain.get_live_pids(set())
 
 
-async def test_a_job_whose_identifier_was_not_noted_is_lost(lab: Lab, plain: PlainManager) -> None:
+async def test_a_job_whose_identifier_was_not_recorded_is_lost(
+    lab: Lab, plain: PlainManager
+) -> None:
     await lab.add("a")
     await lab.pids.validate()
     task = lab.task("echo ran >>LOG")
@@ -80,7 +82,7 @@ async def test_a_job_whose_identifier_was_not_noted_is_lost(lab: Lab, plain: Pla
     assert lab.lines() == []
 
 
-async def test_a_failed_job_is_tried_again(lab: Lab, plain: PlainManager) -> None:
+async def test_a_failed_job_is_retried(lab: Lab, plain: PlainManager) -> None:
     await lab.add("a")
     task = lab.task("echo ran >>LOG; [ $(wc -l <LOG) = 2 ]", retries=Retries(1, delay=0.01))
     await lab.run(task)
@@ -89,19 +91,19 @@ async def test_a_failed_job_is_tried_again(lab: Lab, plain: PlainManager) -> Non
     assert left(lab) == []
 
 
-async def test_a_job_that_takes_too_long_is_killed(lab: Lab, plain: PlainManager) -> None:
+async def test_a_job_that_exceeds_its_timeout_is_killed(lab: Lab, plain: PlainManager) -> None:
     await lab.add("a")
     await lab.run(lab.task("WAIT", timeout=0.2))
     assert (await lab.done.info("a"))["timed_out"] is True
 
 
-async def test_an_exit_status_that_never_comes_is_waited_for_in_vain(
+async def test_waiting_for_an_exit_status_that_never_appears_has_a_limit(
     lab: Lab, plain: PlainManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The release that we replace waits for ever, and so keeps its share of the quota."""
+    """Release 0.4 waited forever, and kept the quota of the job."""
 
     class NoSuchFile(Exception):
-        """What a foreign manager may raise in the place of a FileNotFoundError."""
+        """An exception that a foreign manager may raise in place of FileNotFoundError."""
 
     class Forgetful(PlainManager):
         async def open(self, path: Path, mode: str) -> Any:
@@ -120,7 +122,7 @@ async def test_an_exit_status_that_never_comes_is_waited_for_in_vain(
     assert lab.empty()
 
 
-async def test_a_target_that_cannot_be_reached_makes_nobody_dead(lab: Lab, caplog: Any) -> None:
+async def test_an_unreachable_target_does_not_mark_its_jobs_as_dead(lab: Lab, caplog: Any) -> None:
     class Unreachable(PlainManager):
         reachable = True
 
@@ -144,20 +146,20 @@ async def test_a_target_that_cannot_be_reached_makes_nobody_dead(lab: Lab, caplo
     assert (await lab.done.info("a"))["success"] is True
 
 
-async def test_what_is_no_manager_is_refused(lab: Lab) -> None:
+async def test_an_object_that_is_not_a_manager_is_rejected(lab: Lab) -> None:
     task = lab.task("true", manager=lambda: "localhost")
     with pytest.raises(ValueError, match="'localhost', which is no process manager"):
         await lab.run(task)
 
 
-async def test_a_manager_that_is_made_anew_each_time_will_do(lab: Lab) -> None:
+async def test_a_factory_may_return_a_new_manager_each_time(lab: Lab) -> None:
     await lab.add("a")
     path = lab.root / "processes"
     await lab.run(lab.task("echo hi", stdout=lab.out, manager=lambda: LocalLinuxManager("x", path)))
     assert await lab.text(lab.out) == "hi\n"
 
 
-async def test_without_descriptors_of_processes_one_asks(
+async def test_without_process_descriptors_the_process_is_polled(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(pid: int, flags: int = 0) -> int:
@@ -171,7 +173,7 @@ async def test_without_descriptors_of_processes_one_asks(
     assert lab.empty()
 
 
-async def test_what_cannot_be_removed_is_reported_once_and_is_in_no_ones_way(
+async def test_a_directory_that_cannot_be_removed_is_reported_once_and_blocks_nothing(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Stubborn(PlainManager):

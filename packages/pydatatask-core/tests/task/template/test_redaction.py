@@ -1,4 +1,4 @@
-"""What is shown of a template that was filled in with something secret."""
+"""Redaction of secrets in the text of a rendered template."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES: dict[str, Any] = {
 async def _masked(source: str) -> Redacted:
     template = TaskTemplate(f"{source}\n", "task")
     await template.load()
-    assert template.render("job1", VALUES, VALUES)  # it can be filled in
+    assert template.render("job1", VALUES, VALUES)  # rendering succeeds
     return template.redacted(VALUES, {"token", "all", "text"})
 
 
@@ -49,7 +49,7 @@ async def _masked(source: str) -> Redacted:
         ("a: |\n  {{ text }}b: {{ job }}", "a: |\n  <hidden>\n  <hidden>\nb: job1"),
     ],
 )
-async def test_whatever_may_tell_of_a_secret_is_masked_and_the_rest_is_shown(
+async def test_expressions_that_may_reveal_a_secret_are_masked_and_the_rest_is_shown(
     source: str, shown: str
 ) -> None:
     redacted = await _masked(source)
@@ -57,7 +57,7 @@ async def test_whatever_may_tell_of_a_secret_is_masked_and_the_rest_is_shown(
     assert not any(SECRET[i : i + 3] in redacted.text for i in range(len(SECRET) - 2))
 
 
-async def test_what_somebody_else_says_about_it_shows_no_piece_of_a_secret() -> None:
+async def test_messages_of_other_code_reveal_no_part_of_a_secret() -> None:
     redacted = await _masked("a: {{ token | upper }}\nb: {{ token[:2] }}\ncontainers: x")
     told = redact_message(
         "containers: no 'TR0UB4DOR&3', nor '...UB4DOR&3' nor 'Tr' nor Trap", redacted
@@ -65,7 +65,7 @@ async def test_what_somebody_else_says_about_it_shows_no_piece_of_a_secret() -> 
     assert told == "containers: no '<hidden>', nor '...<hidden>' nor '<hidden>' nor Trap"
 
 
-def test_pieces_of_a_secret_that_are_shown_anyway_are_not_hidden() -> None:
+def test_parts_of_a_secret_that_are_public_anyway_are_not_masked() -> None:
     redacted = Redacted("containers: <hidden>", ["my-containers"])
     assert (
         redact_message("containers are my-containers", redacted) == "containers are <hidden>iners"
@@ -81,7 +81,7 @@ def test_pieces_of_a_secret_that_are_shown_anyway_are_not_hidden() -> None:
         "{{ text.index('x') }}",
     ],
 )
-async def test_an_error_of_filling_in_shows_no_secret(source: str) -> None:
+async def test_a_rendering_error_reveals_no_secret(source: str) -> None:
     template = TaskTemplate(f"\n{source}\n", "task")
     await template.load()
     with pytest.raises(TemplateError) as caught:

@@ -1,4 +1,4 @@
-"""Templates: found, read once, filled in with what they name, and precise about what is wrong."""
+"""Templates: found, read once, rendered with the names that they use, with precise errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def render(source: Any, **values: Any) -> str:
         ("{% include 'x' %}", "line 1: a template is one text"),
     ],
 )
-async def test_what_is_wrong_is_said(source: str, message: str) -> None:
+async def test_errors_name_their_cause(source: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         await render(source, job="job1")
 
@@ -47,14 +47,14 @@ async def test_what_is_wrong_is_said(source: str, message: str) -> None:
         *("{% if job is absent %}{% endif %}", "{{ [job] | select('string') | absent }}"),
     ],
 )
-async def test_what_is_not_well_formed_is_said_before_anything_is_launched(source: str) -> None:
+async def test_a_malformed_template_is_rejected_before_any_launch(source: str) -> None:
     template = TaskTemplate(source, "task")
     for _ in range(2):
         with pytest.raises(TemplateError, match="not well-formed, line"):
             await template.check()
 
 
-def test_what_is_taken_for_plain_is_what_jinja_takes_it_for() -> None:
+def test_plain_text_is_recognized_exactly_as_jinja_does() -> None:
     parts = [
         "{",
         "{{ ",
@@ -83,7 +83,7 @@ def test_what_is_taken_for_plain_is_what_jinja_takes_it_for() -> None:
     assert plain > 100
 
 
-def test_to_check_a_plain_template_takes_no_jinja() -> None:
+def test_checking_a_plain_template_does_not_import_jinja() -> None:
     program = """
 import asyncio, sys
 from pydatatask_core.task.template import TaskTemplate
@@ -95,7 +95,7 @@ assert "jinja2" not in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-async def test_a_template_is_what_it_was_when_it_was_checked(tmp_path: Path) -> None:
+async def test_changes_of_the_file_after_the_check_have_no_effect(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("before {{ job }}")
     template = TaskTemplate(tmp_path / "t", "task")
     await template.check()
@@ -104,30 +104,30 @@ async def test_a_template_is_what_it_was_when_it_was_checked(tmp_path: Path) -> 
     assert template.render("job1", {"job": "job1"}, []) == "before job1"
 
 
-async def test_a_file_that_is_missing_is_said(tmp_path: Path) -> None:
+async def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match=r"absent\.sh' cannot be read: No such file"):
         await render(tmp_path / "absent.sh")
 
 
-async def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+async def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t").write_bytes(b"\xff")
     with pytest.raises(TemplateError, match="cannot be read"):
         await render(str(tmp_path / "t"))
 
 
-async def test_an_error_in_a_file_names_it(tmp_path: Path) -> None:
+async def test_an_error_in_a_file_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("\n{{ x }}")
     with pytest.raises(TemplateError, match=r"the template '.*/t' cannot .* line 2"):
         await render(tmp_path / "t")
 
 
 @pytest.mark.parametrize("source", [5, None, b"bytes"])
-def test_only_text_or_a_path_is_a_template(source: Any) -> None:
+def test_a_template_must_be_text_or_a_path(source: Any) -> None:
     with pytest.raises(TemplateError, match="a string, a path or a Template"):
         TaskTemplate(source, "task")
 
 
-async def test_a_string_that_names_a_file_is_that(
+async def test_a_string_that_names_a_file_is_read_as_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -139,7 +139,7 @@ async def test_a_string_that_names_a_file_is_that(
     assert await render("x" * 5000) == "x" * 5000
 
 
-async def test_words_are_quoted_for_the_shell() -> None:
+async def test_the_quote_filter_quotes_for_the_shell() -> None:
     assert await render("{{ a | quote }} {{ b | quote }}", a="it's", b=5) == "'it'\"'\"'s' 5"
 
 
@@ -147,7 +147,7 @@ async def test_text_is_not_escaped() -> None:
     assert await render("{{ a }}", a="<&'") == "<&'"
 
 
-async def test_only_what_is_named_is_looked_up() -> None:
+async def test_only_the_names_used_are_looked_up() -> None:
     class Repo(InProcessMetadataRepository):
         async def info(self, job: str) -> Any:
             asked.append(self)

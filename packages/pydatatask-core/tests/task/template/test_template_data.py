@@ -1,4 +1,4 @@
-"""What a template names is data: no attribute of Python, no function of Jinja2, no odd text."""
+"""Names in a template are data: never Python attributes, Jinja functions or implicit text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pydatatask_core.task.template import TaskTemplate, read_values
 
 @dataclass(frozen=True)
 class Address:
-    """A value such as third parties' repositories give."""
+    """A value such as a third-party repository may return."""
 
     uri: str
 
@@ -50,7 +50,7 @@ async def render(source: str) -> str:
 
 
 @pytest.mark.parametrize("key", KEYS)
-async def test_a_key_of_a_value_is_never_hidden_by_a_method_of_mappings(key: str) -> None:
+async def test_a_key_of_a_value_is_never_hidden_by_a_dict_method(key: str) -> None:
     for source in ("{{ inp.KEY }}", "{{ inp['KEY'] }}", "{{ inp | attr('KEY') }}"):
         assert await render(source.replace("KEY", key)) == str(KEYS[key])
     assert await render(f"{{% if inp.{key} is defined %}}{{{{ inp.{key} }}}}{{% endif %}}") == str(
@@ -73,7 +73,7 @@ async def test_a_key_of_a_value_is_never_hidden_by_a_method_of_mappings(key: str
         ("{{ dict if dict is defined else 'D' }}", "D"),
     ],
 )
-async def test_what_is_no_data_is_undefined(source: str, text: str) -> None:
+async def test_attributes_that_are_not_data_are_undefined(source: str, text: str) -> None:
     assert await render(source) == text
 
 
@@ -108,7 +108,7 @@ async def test_what_is_no_data_is_undefined(source: str, text: str) -> None:
         ("{{ '%s-%03d' | format(job, number) }}", "a1-005"),
     ],
 )
-async def test_calls_data_and_the_language_are_what_they_were(source: str, text: str) -> None:
+async def test_calls_data_and_syntax_work_as_in_jinja(source: str, text: str) -> None:
     assert await render(source) == text
 
 
@@ -149,7 +149,7 @@ async def test_calls_data_and_the_language_are_what_they_were(source: str, text:
         ("inp.bytes | quote", "the value is bytes"),
     ],
 )
-async def test_what_has_no_text_is_refused_and_the_expression_named(
+async def test_a_value_without_a_text_form_is_rejected_and_its_expression_named(
     expression: str, problem: str
 ) -> None:
     with pytest.raises(TemplateError) as caught:
@@ -164,13 +164,15 @@ async def test_an_expression_of_several_lines_is_named() -> None:
         await render("\n{{ job ~\n inp.absent }}\n{{ job }}")
 
 
-async def test_a_value_of_an_absent_job_is_not_printed_as_an_empty_mapping() -> None:
+async def test_the_value_of_an_absent_job_is_not_rendered_as_an_empty_mapping() -> None:
     class Repo(InProcessMetadataRepository):
         async def contains(self, job: str) -> bool:
             asked.append(job)
             return await super().contains(job)
 
-        async def info(self, job: str) -> Any:  # of an absent job as those in files and servers
+        async def info(
+            self, job: str
+        ) -> Any:  # an empty result for an absent job, as file and server repositories return it
             return await super().info(job) or {}
 
     asked: list[str] = []

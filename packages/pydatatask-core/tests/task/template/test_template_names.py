@@ -1,4 +1,4 @@
-"""Names that mean nothing, and braces that are not meant for Jinja2, are errors of opening."""
+"""Undefined names, and braces not meant for Jinja, are errors when the pipeline opens."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def test_a_name_that_can_never_be_defined_is_an_error_with_its_line(source
 
 
 @pytest.mark.parametrize("name", ["range", "dict", "lipsum", "cycler", "joiner", "namespace"])
-async def test_a_function_of_jinja_that_is_not_called_is_no_meaning_of_a_name(name: str) -> None:
+async def test_a_jinja_function_that_is_not_called_counts_as_undefined(name: str) -> None:
     for source in (f"{{{{ {name} }}}}", f"{{% for x in {name} %}}{{% endfor %}}"):
         with pytest.raises(TemplateError, match=f"uses `{name}` \\(line 1\\)"):
             await check(source)
@@ -86,11 +86,11 @@ async def test_a_function_of_jinja_that_is_not_called_is_no_meaning_of_a_name(na
         "{# {{ x }} #}",
     ],
 )
-async def test_a_name_that_is_tested_or_set_is_none(source: str) -> None:
+async def test_a_name_that_is_tested_or_set_is_not_an_error(source: str) -> None:
     await check(f"{{{{ inp }}}}{source}")
 
 
-async def test_all_names_that_mean_nothing_are_in_one_error() -> None:
+async def test_all_undefined_names_are_in_one_error() -> None:
     with pytest.raises(TemplateError) as caught:
         await check("{{ y }}\n{{ x }}\n{{ y }}\n{% if z %}{% endif %}", ("inp", "done"))
     message = str(caught.value)
@@ -110,7 +110,9 @@ async def test_all_names_that_mean_nothing_are_in_one_error() -> None:
         ("true", "{% if true %}{% endif %}"),
     ],
 )
-async def test_a_link_that_jinja_hides_is_refused_where_it_is_named(name: str, source: str) -> None:
+async def test_a_link_shadowed_by_a_jinja_function_is_rejected_where_it_is_used(
+    name: str, source: str
+) -> None:
     await check(source) if name != "self" else None
     with pytest.raises(TemplateError, match=f"uses `{name}`, which in Jinja2 has a meaning"):
         await check(source, ("inp", name))
@@ -138,7 +140,7 @@ async def test_a_link_that_jinja_hides_is_refused_where_it_is_named(name: str, s
         ("\nprintf '1\r2'", "carriage return that ends no line, line 2"),
     ],
 )
-async def test_braces_that_are_not_meant_for_jinja_are_an_error_with_line_and_remedy(
+async def test_braces_not_meant_for_jinja_are_an_error_with_line_and_remedy(
     source: str, problem: str
 ) -> None:
     with pytest.raises(TemplateError, match=problem) as caught:
@@ -166,13 +168,13 @@ async def test_braces_that_are_not_meant_for_jinja_are_an_error_with_line_and_re
         ),
     ],
 )
-async def test_what_is_meant_for_the_shell_can_be_said(source: Any, text: str) -> None:
+async def test_braces_meant_for_the_shell_can_be_escaped(source: Any, text: str) -> None:
     template = await check(source)
     await template.load()
     assert template.render("a1", {"job": "a1"}, []).strip() == text
 
 
-async def test_a_plain_text_is_looked_at_with_the_delimiters_it_has() -> None:
+async def test_a_plain_text_is_checked_with_its_own_delimiters() -> None:
     template = await check(
         Template("{{ x }}<< job >>", variable_start_string="<<", variable_end_string=">>")
     )
@@ -188,14 +190,14 @@ async def test_a_plain_text_is_looked_at_with_the_delimiters_it_has() -> None:
         (ValueError, {"source": "", "comment_start_string": "{{"}),
     ],
 )
-def test_what_can_be_no_template_is_refused_when_it_is_made(
+def test_an_invalid_template_is_rejected_at_construction(
     error: type[Exception], arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(error, match="template"):
         Template(**arguments)
 
 
-def test_to_make_a_template_takes_no_jinja() -> None:
+def test_constructing_a_template_does_not_import_jinja() -> None:
     program = """
 import sys, pydatatask_core
 pydatatask_core.Template("x")
@@ -204,7 +206,7 @@ assert "jinja2" not in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-# -- files, and what comes before `#!` -----------------------------------------------------
+# -- files, and text before `#!` -----------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ assert "jinja2" not in sys.modules
         ("\n  x\n  #! no first line\n", "\n  x\n  #! no first line\n"),
     ],
 )
-async def test_what_is_before_a_shebang_is_removed_in_texts_and_files(
+async def test_text_before_a_shebang_is_removed_in_strings_and_files(
     tmp_path: Path, source: str, script: str
 ) -> None:
     (tmp_path / "script").write_bytes(source.encode())
@@ -234,7 +236,7 @@ async def test_what_is_before_a_shebang_is_removed_in_texts_and_files(
         assert template.render_script("a1", {}, []).decode() == script
 
 
-async def test_bytes_of_a_path_that_are_no_text_arrive_as_they_are() -> None:
+async def test_undecodable_bytes_of_a_path_are_rendered_unchanged() -> None:
     template = await check("{{ inp }}")
     await template.load()
     assert template.render_script("a1", {"inp": "caf\udce9"}, []) == b"caf\xe9"
@@ -242,7 +244,7 @@ async def test_bytes_of_a_path_that_are_no_text_arrive_as_they_are() -> None:
         template.render_script("a1", {"inp": "\ud800"}, [])
 
 
-async def test_a_folder_or_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+async def test_a_directory_or_a_file_in_another_encoding_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="cannot be read: Is a directory"):
         await check(tmp_path)
     with pytest.raises(TemplateError, match="cannot be read: Is a directory"):
@@ -259,7 +261,7 @@ async def test_a_folder_or_a_file_in_another_encoding_is_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["scripts/count.sh", "./count.sh", "../a-b/count", "scripts/"])
-async def test_a_relative_path_that_is_no_file_is_not_taken_for_a_command(path: str) -> None:
+async def test_a_relative_path_to_a_missing_file_is_not_run_as_a_command(path: str) -> None:
     with pytest.raises(TemplateError, match="cannot be read: No such file"):
         await check(path)
 

@@ -1,4 +1,4 @@
-"""Functions for executors. Workers in other processes import this module, so it is a small one."""
+"""Functions for executors. Workers in other processes import this module, so it is small."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ async def copy(job: str, inp: MetadataRepository, out: MetadataRepository) -> No
 
 
 async def tell_where(job: str, inp: MetadataRepository, out: MetadataRepository) -> None:
-    """Write down which process, thread and loop this is."""
+    """Record the process, the thread and the loop that run the job."""
     await inp.info(job)
     loop = asyncio.get_running_loop()
     await out.dump(job, [os.getpid(), threading.get_ident(), id(loop)])
 
 
 class Unpicklable(Exception):
-    """An exception that pickles and does not unpickle, like many in the wild."""
+    """An exception that can be pickled but not unpickled, a common fault of exceptions."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -47,7 +47,7 @@ async def raise_unprintable(job: str, inp: MetadataRepository) -> NoReturn:
 
 
 class Panic(BaseException):
-    """As that of pyo3, by which extensions in Rust tell of a bug: not an Exception."""
+    """An exception like pyo3's PanicException (a bug in a Rust extension): not an `Exception`."""
 
 
 async def raise_panic(job: str, inp: MetadataRepository) -> NoReturn:
@@ -90,26 +90,26 @@ async def leave(job: str, inp: MetadataRepository) -> NoReturn:
 
 
 def plainly(job: str, inp: MetadataRepository, marks: FileRepository) -> str:
-    """Do something without a loop, and return what nobody wants."""
+    """Run without a loop, and return an unused value."""
     marks.fullpath(job).write_text(str(os.getpid()))
     return job
 
 
 def hold(job: str, inp: MetadataRepository, gates: FileRepository) -> None:
-    """Tell that it has begun, then block until it is let go: each by a named pipe."""
+    """Signal the start through one named pipe, then block until released through another."""
     gate = gates.fullpath(job)
     Path(f"{gate}begun").open("w").close()
     Path(f"{gate}go").open().close()
 
 
 def die(job: str, inp: MetadataRepository) -> None:
-    """Take the worker along if the job says so."""
+    """Kill the worker if the name of the job says so."""
     if job.startswith("bad"):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_once(job: str, inp: MetadataRepository, marks: FileRepository) -> None:
-    """Take the worker along the first time."""
+    """Kill the worker at the first attempt."""
     mark = marks.fullpath(job)
     if not mark.exists():
         mark.touch()
@@ -117,7 +117,7 @@ def die_once(job: str, inp: MetadataRepository, marks: FileRepository) -> None:
 
 
 class HomeBody:
-    """Callable, and pickles; it unpickles in the process alone that made it."""
+    """A callable that can be pickled, but unpickled only in the process that created it."""
 
     def __init__(self, pid: int | None = None) -> None:
         if pid not in (None, os.getpid()):
@@ -141,12 +141,12 @@ async def add(job: str, inp: MetadataRepository, out: MetadataRepository, more: 
 
 
 async def everything(job: str, **links: Any) -> None:
-    """Take whatever there is, and tell what it was."""
+    """Accept all links, and write their names."""
     await links["out"].dump(job, sorted(links))
 
 
 async def with_live(job: str, inp: MetadataRepository, live: Any) -> None:
-    """Ask for what cannot travel."""
+    """Require a link that cannot be serialized."""
 
 
 def doubled(value: int) -> int:
@@ -154,7 +154,7 @@ def doubled(value: int) -> int:
 
 
 async def part(job: str, inp: MetadataRepository, parts: MetadataRepository) -> None:
-    """Write to ``parts`` in the way that the value of the job names."""
+    """Write to ``parts`` in the way given by the value of the job."""
     how = await inp.info(job)
     if how == "own":
         await parts.dump(job, 1)

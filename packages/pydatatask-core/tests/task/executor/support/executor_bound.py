@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Bound(InProcessMetadataRepository):
-    """A repository that, like a client of a server, works in one event loop only."""
+    """A repository that, like a client of a server, works only in one event loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Bound(InProcessMetadataRepository):
         return self
 
     async def wait(self) -> None:
-        """Wait for ever, and take a while to be cancelled."""
+        """Wait forever, with a slow reaction to cancellation."""
         self._check()
         try:
             self.waiting.set()

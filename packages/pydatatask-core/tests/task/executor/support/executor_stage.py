@@ -1,4 +1,4 @@
-"""A pipeline of one executor task, and what it reads and writes."""
+"""A pipeline with one executor task, its inputs and its outputs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Stage:
             await pipeline.run(timeout=50)
 
     async def finish(self) -> None:
-        """Wait for the end of what was launched by hand."""
-        while await self.task.update():  # noqa: ASYNC110 - a task on its own has to be asked
+        """Wait for the end of manually launched jobs."""
+        while await self.task.update():  # noqa: ASYNC110 - a task without a pipeline must be polled
             await asyncio.sleep(0)
 
 
@@ -57,7 +57,7 @@ def _stage(
 
 
 def in_files(folder: Path, executor: Any, func: Any, **options: Any) -> Stage:
-    """Make one over files, with folders of plain files called ``marks`` and ``gates`` besides."""
+    """Create a stage over files, with extra directories of plain files, ``marks`` and ``gates``."""
     stage = _stage(
         lambda name: YamlMetadataFileRepository(folder / name, ".yaml"), executor, func, options
     )
@@ -67,12 +67,12 @@ def in_files(folder: Path, executor: Any, func: Any, **options: Any) -> Stage:
 
 
 def in_memory(executor: Any, func: Any, **options: Any) -> Stage:
-    """Make one over repositories in memory."""
+    """Create a stage over repositories in memory."""
     return _stage(lambda _: InProcessMetadataRepository(), executor, func, options)
 
 
 class Gate:
-    """Two named pipes: a job that holds says that it has begun, and waits until it may go on.
+    """Two named pipes: a job signals its start through one and waits at the other.
 
     Both methods block until the other side is there.
     """
@@ -87,7 +87,7 @@ class Gate:
         Path(self._base + "begun").open().close()
 
     def stand_open(self) -> None:
-        """Hold up nobody, on either side, for as long as this process lives."""
+        """Block neither side for as long as this process lives."""
         for end in ("begun", "go"):
             os.open(self._base + end, os.O_RDWR)
 
