@@ -68,7 +68,7 @@ def test_only_a_repository_can_be_linked(thing: Any) -> None:
 
 
 def test_a_repository_without_streams_is_refused_where_streams_are_copied() -> None:
-    with pytest.raises(TaskConfigurationError, match=r"t\.x: streams are stored in a blob repo"):
+    with pytest.raises(TaskConfigurationError, match=r"t\.x: streams need a blob repo"):
         Plain("t").link_blobs("x", repo())
 
 

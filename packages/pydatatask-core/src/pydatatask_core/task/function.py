@@ -108,8 +108,8 @@ class FunctionTask(Task):
             elif parameter.default is parameter.empty:
                 known = ", ".join(sorted(self.links)) or "none"
                 raise TaskConfigurationError(
-                    f"the body of {self.name} has a parameter {parameter.name!r}, which is not a link "
-                    f"of the task; its links are: {known}"
+                    f"the body of {self.name} has a parameter {parameter.name!r}, which is not a "
+                    f"link of the task; its links are: {known}"
                 )
         return bound
 

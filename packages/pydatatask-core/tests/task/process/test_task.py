@@ -178,7 +178,7 @@ async def test_a_template_that_fails_launches_nothing(lab: Lab, caplog: Any) -> 
     await lab.add("a")
     task = lab.task("echo {{ inp.size }}")
     with pytest.raises(
-        TemplateError, match=r"'str object' has no attribute 'size'; there are: .*inp"
+        TemplateError, match=r"'str object' has no attribute 'size'; defined names: .*inp"
     ):
         await task.launch("a")
     assert lab.directories() == []
