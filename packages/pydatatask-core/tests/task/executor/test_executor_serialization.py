@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
 SPAWN = multiprocessing.get_context("spawn")
-ELSEWHERE = "cannot travel to a worker in another process"
+ELSEWHERE = "cannot be passed to a worker in another process"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ async def test_a_function_inside_another_is_refused(tmp_path: Path, pool: Any) -
 
     told = await refusal(in_files(tmp_path, pool, nested))
 
-    assert "nested, cannot travel" in told
+    assert "nested, cannot be passed" in told
     assert "it is defined inside another function" in told
 
 
@@ -79,8 +79,8 @@ async def test_a_function_that_something_else_hides_is_refused(
 
     told = await refusal(in_files(tmp_path, pool, hidden))
 
-    assert "executor_bodies.copy, cannot travel" in told
-    assert "it is not what is found there under that name" in told
+    assert "executor_bodies.copy, cannot be passed" in told
+    assert "it is not the object with that name in its module" in told
 
 
 async def test_a_function_that_nothing_holds_any_more_is_refused(
@@ -156,7 +156,7 @@ async def test_a_repository_whose_copy_would_be_another_one_is_refused(
 
     told = await refusal(stage)
 
-    assert "does not say where its data lives (its `identity` is None)" in told
+    assert "is unknown (its `identity` is None)" in told
 
 
 async def test_the_live_repository_is_refused_where_a_function_asks_for_it(
@@ -165,7 +165,7 @@ async def test_the_live_repository_is_refused_where_a_function_asks_for_it(
     told = await refusal(in_files(tmp_path, pool, bodies.with_live))
 
     assert "the link 'live' of work" in told
-    assert "shows what runs in this process" in told
+    assert "holds the running jobs of this process" in told
 
 
 @pytest.mark.parametrize("wrong", [bodies.HomeBody, 5, "copy"])
@@ -318,8 +318,8 @@ def test_a_function_of_the_script_itself_is_refused_where_workers_do_not_load_th
     ended = run_script(tmp_path, str(script), "loky")
 
     assert ended.stdout == ""
-    assert "the body of work, __main__.work, cannot travel" in ended.stderr
-    assert "defined in what is run as `__main__`, which these workers do not load" in ended.stderr
+    assert "the body of work, __main__.work, cannot be passed" in ended.stderr
+    assert "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
 
 
 def test_a_function_of_an_interactive_session_is_refused_where_it_cannot_be_found(
@@ -328,7 +328,7 @@ def test_a_function_of_an_interactive_session_is_refused_where_it_cannot_be_foun
     ended = run_script(tmp_path, "-", "spawn")
 
     assert ended.stdout == ""
-    assert "defined in what is run as `__main__`, which these workers do not load" in ended.stderr
+    assert "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
 
 
 def test_a_task_can_be_made_with_its_function_or_decorate_it(tmp_path: Path) -> None:

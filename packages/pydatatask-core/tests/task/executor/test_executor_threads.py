@@ -69,7 +69,7 @@ async def test_an_error_in_the_other_loop_arrives_as_the_exception_that_it_is(
             await repo.broken()
         with pytest.raises(AttributeError):
             _ = repo.no_such_thing
-        with pytest.raises(TypeError, match="cannot travel"):
+        with pytest.raises(TypeError, match="cannot be pickled"):
             repo.__reduce__()
         return "seen"
 
