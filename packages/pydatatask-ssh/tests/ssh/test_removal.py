@@ -187,7 +187,7 @@ async def test_a_directory_that_cannot_go_ends_its_job_at_the_first_attempt(
         await lab.run(lab.task(template, retries=Retries(3, delay=0.01)))
         record = await lab.done.info("a")
         assert (record["return_code"], record["attempt"]) == (3, 1)
-        assert "not tried again" in record["reason"]
+        assert "not retried" in record["reason"]
         assert lab.lines() == ["ran"]
         assert await lab.pids.keys() == set()
 

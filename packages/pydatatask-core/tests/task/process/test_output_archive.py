@@ -306,7 +306,7 @@ async def test_a_job_is_over_though_its_attempts_cannot_be_noted(
     await asyncio.wait_for(other.run(task), 10)
     record = await lab.done.info("a")
     assert (record["success"], record["attempt"]) == ("false" not in script, 2)
-    assert caplog.text.count("cannot be noted: no space left on device") == 1
+    assert caplog.text.count("cannot be saved: no space left on device") == 1
     assert other.empty()
 
 

@@ -206,7 +206,7 @@ async def test_a_record_of_a_host_that_is_not_in_the_pool_is_an_error_of_that_jo
     assert summary.given_up == {"task": ["a", "b"]}
     assert lab.lines() == ["c"]
     assert await lab.pids.keys() == {"a", "b"}
-    assert "names the host 'elsewhere', which is none of the machines of the pool" in caplog.text
+    assert "names the host 'elsewhere', which is not a machine of the pool" in caplog.text
 
 
 async def test_a_directory_that_bears_no_mark_of_a_run_is_not_removed(

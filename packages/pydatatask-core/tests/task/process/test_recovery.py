@@ -114,7 +114,7 @@ async def test_a_job_that_lives_without_a_record_gets_it_back(lab: Lab, caplog: 
     with caplog.at_level(logging.WARNING):
         await task.validate()
     assert await lab.pids.keys() == {"a"}
-    assert "runs and has no record" in caplog.text
+    assert "runs without a record" in caplog.text
     assert (await finish(lab, task))["success"] is True
     assert lab.empty()
 

@@ -351,7 +351,7 @@ def test_what_makes_no_sense_is_refused(lab: Lab, wrong: dict[str, Any], message
 
 
 async def test_a_request_that_never_fits_is_refused_at_opening(lab: Lab) -> None:
-    with pytest.raises(TaskConfigurationError, match="ever be launched, since one takes 5 CPU, 1"):
+    with pytest.raises(TaskConfigurationError, match="ever be launched, because one takes 5 CPU, 1"):
         await lab.run(lab.task("true", job_resources=Resources.parse(5, 1)))
 
 

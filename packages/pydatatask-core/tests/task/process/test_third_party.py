@@ -187,4 +187,4 @@ async def test_what_cannot_be_removed_is_reported_once_and_is_in_no_ones_way(
     assert len(left(lab)) == 2
     first, last = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert "cannot be removed and is left as" in first
-    assert "2 run directories of jobs that are over are left in" in last
+    assert "2 run directories of finished jobs are left in" in last

@@ -79,7 +79,7 @@ class ExecutorAdapter:
         return 2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
 
     def forget(self) -> None:
-        """Forget the executor; functions in threads can use no repository from now on."""
+        """Drop the executor; functions in threads can use no repository from now on."""
         if self._portal is not None:
             self._portal.close()
         self._executor = self._new_work_item = self._portal = None

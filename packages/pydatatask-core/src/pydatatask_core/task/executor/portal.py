@@ -76,7 +76,7 @@ class _PortalCall(Generic[T]):
         self._task: asyncio.Task[T] | None = None
 
     async def result(self) -> T:
-        """Make the call, and wait for its end even if the caller is cancelled."""
+        """Run the call, and wait for its end even if the caller is cancelled."""
         cancellation: asyncio.CancelledError | None = None
         self._post(self._loop_begin)
         while not self._result.done():

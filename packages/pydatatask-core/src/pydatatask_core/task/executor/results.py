@@ -47,7 +47,7 @@ class ResultRecorder:
         """Why no worker can run any job of the task, after a worker has reported so."""
 
     def reset(self) -> None:
-        """Forget the attempts and worker errors, when the pipeline opens or closes."""
+        """Clear the attempts and worker errors, when the pipeline opens or closes."""
         self._attempts.clear()
         self.unusable = None
 

@@ -240,7 +240,7 @@ class ExecutorTask(FunctionTask):
         return submission
 
     async def _finish(self, submission: Submission) -> bool:
-        """Wait for the end of a job and record it; return True if it is to be retried now."""
+        """Wait for the end of a job and record it; return True if it should be retried now."""
         try:
             await submission.ended.wait()
             await self._results.record_finished()

@@ -171,7 +171,7 @@ def run(work_item: WorkItem) -> JobResult:
         body = work_item.deserialize()
     except KeyboardInterrupt:
         raise
-    except BaseException as e:  # noqa: BLE001 - returned as text, whatever its class
+    except BaseException as e:  # noqa: BLE001 - returned as text, because its class may be missing
         return JobResult({}, unusable=f"{describe(e)} (in a worker, {worker_id()})")
     scope = work_item.scope
     token = scope.enter()
