@@ -146,7 +146,7 @@ async def test_a_target_that_cannot_be_reached_makes_nobody_dead(lab: Lab, caplo
 
 async def test_what_is_no_manager_is_refused(lab: Lab) -> None:
     task = lab.task("true", manager=lambda: "localhost")
-    with pytest.raises(ValueError, match="'localhost', which is no process manager"):
+    with pytest.raises(ValueError, match="'localhost', which is not a process manager"):
         await lab.run(task)
 
 

@@ -306,7 +306,7 @@ class ProcessTask(ProcessConfig):
         tracker.watch(tracked)
 
     async def _forget_killed(self, tracked: ProcessJob) -> None:
-        """Stop tracking a job that another process killed or removed while it waited for a retry."""
+        """Stop tracking a job that another process killed or removed while it waited."""
         record = None if self.done is None else await self.done.info(tracked.job)
         is_recorded = isinstance(record, dict) and record.get("success") is False
         await self._tracker.complete(tracked, record if is_recorded else None)
