@@ -256,7 +256,7 @@ class TaskTemplate:
         """
         assert self._compiled is not None
         try:
-            text: Any = self._compiled.render(values)  # by `DataEnvironment.concat`
+            text: Any = self._compiled.render(values)  # created by `DataEnvironment.concat`
         except Exception as e:  # noqa: BLE001 - raised again as a TemplateError
             secrets = [values[name] for name in secret if name in values]
             raise self._error(job, e, known, secrets) from (None if secrets else e)

@@ -91,7 +91,7 @@ async def test_a_function_that_nothing_holds_any_more_is_refused(
 
     told = await refusal(in_files(tmp_path, pool, lost))
 
-    assert "it is not found there (module 'executor_bodies' has no attribute 'copy')" in told
+    assert "it cannot be found there (module 'executor_bodies' has no attribute 'copy')" in told
 
 
 async def test_a_partial_of_what_does_not_pickle_is_refused(tmp_path: Path, pool: Any) -> None:

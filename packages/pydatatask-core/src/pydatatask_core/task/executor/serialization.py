@@ -119,7 +119,7 @@ def _portable_function(task: str, func: Callable[..., Any], main: bool) -> Any:
             if reference.resolve() is not func:
                 problem = "is not the object with that name in its module"
         except Exception as e:  # noqa: BLE001 - an import may raise anything; reported below
-            problem = f"is not found there ({describe(e)})"
+            problem = f"cannot be found there ({describe(e)})"
     if problem is not None:
         raise _refusal(task, f"{reference.module}.{reference.name},", problem)
     return reference

@@ -257,7 +257,7 @@ class ExecutorTask(FunctionTask):
             if submission.retry_after is not None:
                 self._by_job.pop(submission.job, None)
 
-    # -- ends ------------------------------------------------------------------------------------
+    # -- outcomes --------------------------------------------------------------------------------
 
     async def update(self) -> bool:
         self._enter_loop()

@@ -146,7 +146,7 @@ async def everything(job: str, **links: Any) -> None:
 
 
 async def with_live(job: str, inp: MetadataRepository, live: Any) -> None:
-    """Ask for what cannot travel."""
+    """Take the live repository, which cannot be pickled."""
 
 
 def doubled(value: int) -> int:
