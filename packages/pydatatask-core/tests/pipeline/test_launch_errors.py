@@ -19,7 +19,7 @@ class Failing(Detached):
     """A task none of whose jobs can be launched."""
 
     def error(self, job: str) -> Exception:
-        return TemplateError(f"{self.name}: the template cannot be filled in for job {job!r}")
+        return TemplateError(f"{self.name}: the template cannot be rendered for job {job!r}")
 
     async def launch(self, job: str) -> None:
         raise self.error(job)

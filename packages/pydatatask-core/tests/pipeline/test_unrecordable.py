@@ -179,7 +179,7 @@ async def test_two_jobs_that_would_be_one_record_do_not_both_run(
         told = [r.getMessage() for r in caplog.records if "not launched" in r.getMessage()]
         assert len(told) == 1
         assert f"job {refused!r} is not launched" in told[0]
-        assert f"job {refused.swapcase()!r} has the same name there but for the case" in told[0]
+        assert f"job {refused.swapcase()!r} has the same name there, ignoring case" in told[0]
         assert bodies.ran == [] or sorted(bodies.ran) == sorted([refused.swapcase(), "b"])
     assert bodies.ran == []
     assert await done.keys() == {refused.swapcase(), "b"}

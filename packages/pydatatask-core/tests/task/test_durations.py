@@ -31,7 +31,7 @@ def test_a_window_is_a_timedelta_or_seconds(window: Any) -> None:
 
 @pytest.mark.parametrize("window", ["60", None, True, -1, math.nan, math.inf, 1e300, timedelta(-1)])
 def test_a_window_that_is_not_a_duration_is_rejected(window: Any) -> None:
-    with pytest.raises(TaskConfigurationError, match="t: window has to be a time from 0 on"):
+    with pytest.raises(TaskConfigurationError, match="t: window has to be a time of at least 0"):
         _task(window=window)
 
 

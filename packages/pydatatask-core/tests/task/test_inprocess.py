@@ -78,9 +78,9 @@ async def positional_link(job: str, source: Any, /) -> None: ...
         (job_by_keyword_only, "has to take the job as its first parameter"),
         (
             unknown_link,
-            "parameter 'sink', which is no link of the task; its links are: done, source",
+            "parameter 'sink', which is not a link of the task; its links are: done, source",
         ),
-        (positional_link, "parameter 'source', which is no link"),
+        (positional_link, "parameter 'source', which is not a link"),
     ],
 )
 async def test_a_body_with_an_unusable_signature_is_rejected_when_the_pipeline_opens(

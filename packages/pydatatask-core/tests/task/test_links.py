@@ -68,7 +68,7 @@ def test_only_repositories_can_be_linked(thing: Any) -> None:
 
 
 def test_a_link_whose_streams_are_copied_needs_a_blob_repository() -> None:
-    with pytest.raises(TaskConfigurationError, match=r"t\.x: streams are stored in a blob repo"):
+    with pytest.raises(TaskConfigurationError, match=r"t\.x: streams need a blob repo"):
         Plain("t").link_blobs("x", repo())
 
 

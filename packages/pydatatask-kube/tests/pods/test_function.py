@@ -147,6 +147,6 @@ async def test_a_task_without_a_function_or_with_an_unknown_link_is_rejected(
     async def other(job: str, nothing: Any) -> None: ...
 
     functions.task(other)
-    with pytest.raises(TaskConfigurationError, match="'nothing', which is no link"):
+    with pytest.raises(TaskConfigurationError, match="'nothing', which is not a link"):
         await functions.pipeline.open()
     await functions.podman.close()

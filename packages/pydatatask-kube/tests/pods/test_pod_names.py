@@ -59,7 +59,7 @@ def test_an_app_that_cannot_be_a_label_is_rejected(app: Any) -> None:
         ({"quota": None}, "resources must be a ResourceManager"),
         ({"timeout": 0}, "timeout has to be a time above 0"),
         ({"timeout": "5"}, "timeout has to be a time above 0, .* not '5'"),
-        ({"window": "60"}, "window has to be a time from 0 on, .* not '60'"),
+        ({"window": "60"}, "window has to be a time of at least 0, .* not '60'"),
         ({"pending_timeout": -1}, "pending_timeout has to be a time above 0"),
         ({"env": {"a-b": 1}}, "keys of env must be identifiers, .*; 'a-b' is not one"),
         ({"template": 1}, "the template has to be a string, a path or a Template"),

@@ -58,7 +58,7 @@ def _refusing(error: type[Exception]) -> Any:
         (_template("[]", cpu="{{ token }}"), "the cpu of container 'main': '<hidden>' is", "<hid"),
         (_template('["not be accepted {{ token }}"]'), 'Invalid value: "', "ted <hidden>"),
         (_template("{{ lines }}"), "env inserted, line 8", "args: <hidden>\n>   8 <hidden>"),
-        (_template("[{{ {}[token] }}]"), "cannot be filled in for job 'job', line 7", "<hidden>"),
+        (_template("[{{ {}[token] }}]"), "cannot be rendered for job 'job', line 7", "<hidden>"),
     ],
 )
 async def test_an_error_shows_the_template_without_the_values_of_env(

@@ -187,7 +187,7 @@ async def test_a_job_whose_directory_cannot_be_removed_is_not_retried(
         await lab.run(lab.task(template, retries=Retries(3, delay=0.01)))
         record = await lab.done.info("a")
         assert (record["return_code"], record["attempt"]) == (3, 1)
-        assert "not tried again" in record["reason"]
+        assert "not retried" in record["reason"]
         assert lab.lines() == ["ran"]
         assert await lab.pids.keys() == set()
 

@@ -1,7 +1,7 @@
-"""Tasks: what is done with a job, where, and how its end is recorded.
+"""Tasks: which command, function or pod runs for a job, where, and how its outcome is recorded.
 
-A task knows repositories, quotas and targets; it does not know the pipeline, only the small
-runtime that an open pipeline gives it.
+A task knows repositories, quotas and hosts. It does not know the pipeline, only the small
+:class:`~pydatatask_core.task.runtime.Runtime` that an open pipeline provides.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The contract of every task."""
+"""The base class of all tasks."""
 
 from __future__ import annotations
 
@@ -35,27 +35,28 @@ log = logging.getLogger("pydatatask.task")
 
 
 class Task(Linked, ABC):
-    """One phase of computation, which a job instantiates.
+    """One step of a computation, which runs once per job.
 
-    To write one, implement :meth:`update` and :meth:`launch`. Tell the pipeline of what ended by
-    :meth:`wake` and set ``event_driven``, and it need not poll.
+    A subclass implements :meth:`update` and :meth:`launch`. A subclass that calls :meth:`wake`
+    whenever a job ends sets ``event_driven``, so that the pipeline does not poll it.
 
-    :param name: the name of the task, one of its own in its pipeline.
-    :param ready: which jobs are to be launched; by default those in every repository that is
-        required for start and in none that inhibits it.
-    :param disabled: whether the pipeline leaves this task alone.
-    :param retries: how often a failed job is tried again before its failure is recorded.
-    :param concurrency: how many jobs of this task may run at once; no limit by default.
+    :param name: the name of the task, unique in its pipeline.
+    :param ready: the jobs to launch; by default those that are in every repository required for
+        start and in none that inhibits it.
+    :param disabled: whether the pipeline skips this task.
+    :param retries: how often a failed job is retried before its failure is recorded.
+    :param concurrency: the maximum number of jobs of this task that run at once; unlimited by
+        default.
     """
 
     event_driven: ClassVar[bool] = False
-    """Whether :meth:`wake` is called for everything that ends, so that polling adds nothing."""
+    """True if :meth:`wake` is called whenever a job ends, so that polling finds nothing more."""
 
     completes_in_launch: ClassVar[bool] = False
-    """Whether the job has ended when :meth:`launch` returns."""
+    """True if the job has ended when :meth:`launch` returns."""
 
     ends_with_process: ClassVar[bool] = False
-    """Whether its jobs live in this process or its executor, so that they are lost if it ends."""
+    """True if jobs run in this process or its executor, and are lost when it exits."""
 
     def __init__(
         self,
@@ -69,9 +70,9 @@ class Task(Linked, ABC):
         super().__init__(name, ready)
         if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
             raise TaskConfigurationError(
-                f"{name}: concurrency has to be a whole number from 1 on, not {concurrency!r}"
+                f"{name}: concurrency has to be a whole number of at least 1, not {concurrency!r}"
             )
-        # To name the class costs little: dataclasses would add 2 ms to 10.
+        # Imported here so that defining a task is cheap: dataclasses costs 2 to 10 ms.
         from .retries import Retries
 
         self.disabled = disabled
@@ -81,90 +82,90 @@ class Task(Linked, ABC):
         self.metadata = True
         self.runtime: Runtime | None = None
         self.shared_outputs: SharedOutputs | None = None
-        """What is known of the places that other tasks write to as well, if there are any."""
+        """The keys published to stores that other tasks write to as well; None without such."""
         self.case_insensitive_records: dict[str, Repository] = {}
-        """Those of :attr:`recording_repositories` where case makes no difference, by link."""
+        """The :attr:`recording_repositories` that ignore case in job ids, by link name."""
         self.due_retries: deque[str] = deque()
-        """Jobs whose wait for another attempt is over."""
+        """Jobs whose retry delay is over."""
         self.output_check = OutputCheck(self)
         self._waiting: set[str] = set()
         self.retry_timers: dict[str, asyncio.TimerHandle] = {}
-        """What each job waits for that is to be tried again; for :meth:`finish_retry_wait`."""
+        """The timer of each job that waits for a retry; for :meth:`finish_retry_wait`."""
 
     async def validate(self) -> None:
         """Raise an exception if the task is misconfigured.
 
-        Called exactly once for each opening of the pipeline, before anything is launched, so it
-        is safe to use for setup in an async context.
+        The pipeline calls this exactly once each time it is opened, before anything is launched,
+        so it may also do asynchronous setup.
 
-        :raises TaskConfigurationError: if the task cannot work as it is configured.
+        :raises TaskConfigurationError: if the task cannot work with its configuration.
         """
 
     async def config_warnings(self) -> Iterable[str]:
-        """Find what is allowed and hardly meant about what this task works with.
+        """Return warnings about a configuration that is valid but probably unintended.
 
-        :return: a sentence each. What several tasks say alike is told once.
+        :return: one sentence per warning. A warning that several tasks share is logged once.
         """
         return ()
 
     @abstractmethod
     async def update(self) -> bool:
-        """Do the first part of a round: look after what runs; typically, reap what has ended.
+        """Do the first part of a round: check the running jobs, typically record those that ended.
 
-        :return: whether anything interesting happened, or any job is live.
+        :return: whether anything changed, or any job is live.
         """
 
     @abstractmethod
     async def launch(self, job: str) -> None:
-        """Begin the execution of a job. What it raises is reported and stops nothing else.
+        """Launch a job. An exception is reported and does not affect other jobs.
 
         :param job: the job.
-        :raises LaunchRefusedError: if a quota has no room, so that the job has to wait.
+        :raises LaunchRefusedError: if a quota is exhausted, so that the job has to wait.
         """
 
     async def clean_up(self, jobs: Collection[str]) -> None:
-        """Remove what is left of jobs of which a record tells how they ended.
+        """Remove the remains of jobs whose outcome is recorded.
 
-        It is called before such records are deleted. What a driver has left that died before it
-        could clear up would else be found, and recorded again.
+        Called before such records are deleted. Otherwise the remains that a driver left when it
+        died would be found later, and the jobs recorded again.
 
         :param jobs: the jobs.
         """
 
     def references(self) -> Iterable[object]:
-        """Give the objects that one job of this task works with, to find their live resources."""
+        """Return the objects that a job of this task uses, to find their session resources."""
         return [self, *(link.repo for link in self.links.values())]
 
     @property
     def quotas(self) -> tuple[ResourceManager, ...]:
-        """The quotas that this task's jobs draw on; a pipeline finds them here."""
+        """The quotas that jobs of this task draw on, for the pipeline."""
         return ()
 
     def launch_capacity(self) -> int | None:
-        """Tell for how many more launches the quotas have room now, without asking anybody.
+        """Return how many more launches the quotas allow now, without any request.
 
-        :return: None if that is not known, so that it has to be tried.
+        :return: None if only a launch can find out.
         """
         return None
 
     @property
     def recording_repositories(self) -> Mapping[str, Repository]:
-        """The repositories that hold a job under its own name once it has ended, by link.
+        """The repositories that hold a job under its own id once it has ended, by link name.
 
-        A job that one of them cannot have is not launched. These are the status links; a task that
-        writes outputs itself adds those.
+        A job whose id one of them cannot hold is not launched. By default these are the status
+        links; a task that writes outputs itself adds those.
         """
         return self.status
 
     def check_recordable(self, job: str) -> None:
-        """Refuse a job whose end could not be recorded. Every launch calls this first.
+        """Check that the end of a job can be recorded. Every launch calls this first.
 
         :param job: the job.
-        :raises UnrecordableJobError: naming every repository that cannot have it.
+        :raises UnrecordableJobError: naming every repository that cannot hold the job.
         """
         if self._max_plain_length < 0:
             self._max_plain_length = self._find_max_plain_length()
-        # The usual case, in a tenth of the time.
+        # Fast path for the usual ids: ten times as fast.
         plain = isinstance(job, str) and job.isalnum() and job.isascii()
         if plain and len(job) <= self._max_plain_length:
             return
@@ -178,10 +179,10 @@ class Task(Linked, ABC):
             raise UnrecordableJobError(self.name, job, problems)
 
     async def check_case_collision(self, job: str, live: Iterable[str]) -> None:
-        """Refuse a job whose record would be another job's, because only case tells them apart.
+        """Check that no other job has the same id but for the case, where that is one record.
 
         :param job: the job.
-        :param live: the jobs of this task that are live.
+        :param live: the live jobs of this task.
         :raises UnrecordableJobError: naming the other job.
         """
         folded = job.casefold()
@@ -201,16 +202,16 @@ class Task(Linked, ABC):
             if twin is None and await repo.contains(job):
                 twin = other(await repo.keys())
             if twin is not None:
-                rule = f"job {twin!r} has the same name there but for the case"
+                rule = f"job {twin!r} has the same name there, ignoring case"
                 raise UnrecordableJobError(self.name, job, [(name, repo, rule)])
 
     def _find_max_plain_length(self) -> int:
-        """Return up to which length every name of letters and digits is recordable, or 0."""
+        """Return the length up to which every alphanumeric id is recordable, or 0."""
         repos = list(self.recording_repositories.values())
         return min((repo.plain_job_id_length for repo in repos), default=0)
 
     def find_unrecordable(self, jobs: Collection[str]) -> set[str]:
-        """Return those of the jobs that :meth:`check_recordable` refuses.
+        """Return those of the jobs that :meth:`check_recordable` rejects.
 
         :param jobs: the jobs.
         """
@@ -218,22 +219,22 @@ class Task(Linked, ABC):
         return {job for repo in repos for job in repo.invalid_names(jobs)}
 
     async def requested_resources(self, job: str) -> Resources | None:
-        """Give what a launch of a job would take of the quotas; None if that shows only then.
+        """Return the quota that a launch of a job would request; None if only the launch shows it.
 
         :param job: the job.
-        :raises PydatataskError: if it could not be launched at all.
+        :raises PydatataskError: if the job cannot be launched at all.
         """
         return None
 
     async def missing_outputs(self, job: str) -> list[str]:
-        """Return the names of the required outputs that a job lacks that ended well.
+        """Return the names of the required outputs that a successful job has not written.
 
-        A task that records ends itself calls this before it records a success; a job that lacks an
-        output has failed. Missing outputs on a shared file system are looked for again for a
-        minute.
+        A task that records outcomes itself calls this before it records a success; a job with a
+        missing output has failed. On a shared file system, an output may take up to a minute to
+        appear, and this waits for it.
 
         :param job: the job, which has ended.
-        :raises Exception: if a store could not be read; then nothing may be recorded yet.
+        :raises Exception: if a store cannot be read; then nothing may be recorded yet.
         """
         check = self.output_check
         missing = await check.missing(job, self.required_outputs)
@@ -246,11 +247,11 @@ class Task(Linked, ABC):
 
     @property
     def quarantined(self) -> AbstractSet[str]:
-        """The jobs that are left alone, because their records cannot be what this task wrote."""
+        """The jobs left alone because their records cannot have been written by this task."""
         return frozenset()
 
     def attach(self, runtime: Runtime | None) -> None:
-        """Tell the task which open pipeline it belongs to; None when the pipeline closes."""
+        """Set the open pipeline that the task belongs to; None when the pipeline closes."""
         self.runtime = runtime
         self.shared_outputs = None
         self.case_insensitive_records = {}
@@ -262,30 +263,30 @@ class Task(Linked, ABC):
         self.retry_timers.clear()
 
     def wake(self) -> None:
-        """Tell the pipeline, if there is one, that something of this task ended."""
+        """Notify the pipeline, if there is one, that a job of this task ended."""
         if self.runtime is not None:
             self.runtime.wake(self)
 
     @property
     def waiting(self) -> AbstractSet[str]:
-        """The jobs that wait for another attempt."""
+        """The jobs that wait for a retry."""
         return self._waiting
 
     def note_missing(self, jobs: AbstractSet[str]) -> None:
-        """Note which waiting jobs no repository of live jobs had when it was listed.
+        """Record which waiting jobs were in no repository of live jobs when it was listed.
 
-        Another process may have ended them, where such a repository keeps what waits.
+        Another process may have removed them, if such a repository keeps waiting jobs.
 
         :param jobs: the jobs.
         """
 
     def retry_later(self, job: str, delay: float) -> None:
-        """Have the pipeline launch a job again after a wait.
+        """Schedule another launch of a job by the pipeline.
 
-        Until that launch has returned, the job counts as live.
+        The job counts as live until that launch has returned.
 
         :param job: the job.
-        :param delay: how long to wait, in seconds.
+        :param delay: the delay in seconds.
         """
         self._waiting.add(job)
 
@@ -299,7 +300,9 @@ class Task(Linked, ABC):
         self.retry_timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
 
     async def launch_due_retries(self) -> None:
-        """Launch the jobs whose wait is over, as far as there is room; without a pipeline's help.
+        """Launch the jobs whose retry delay is over until the quota is exhausted.
+
+        For use without a pipeline.
 
         :raises PydatataskError: if one of them cannot be launched.
         """
@@ -312,10 +315,10 @@ class Task(Linked, ABC):
                 return
 
     def finish_retry_wait(self, job: str, timer: asyncio.TimerHandle | None) -> None:
-        """Have a job wait no longer for another attempt, unless it has begun to do so anew.
+        """End the retry wait of a job, unless a new wait has begun.
 
         :param job: the job, which was launched.
-        :param timer: what it waited for before.
+        :param timer: the timer of the wait before that launch.
         """
         if timer is not None and self.retry_timers.get(job) is timer:
             del self.retry_timers[job]

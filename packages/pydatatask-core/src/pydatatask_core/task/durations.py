@@ -1,4 +1,4 @@
-"""Refusing what a task cannot be configured with."""
+"""Validation of task parameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["checked_quoting", "is_number", "parse_seconds", "parse_window"]
 
 
 def checked_quoting(owner: str, value: Quoting) -> Quoting:
-    """Return the check of values that are printed into scripts.
+    """Return the quoting check if it is valid.
 
     :param owner: the name of the task, for the message.
     :param value: the value of the parameter.
@@ -29,12 +29,12 @@ def checked_quoting(owner: str, value: Quoting) -> Quoting:
 
 
 def parse_seconds(owner: str, parameter: str, value: timedelta | float | None) -> float | None:
-    """Give a time limit in seconds; None if there is none.
+    """Return a time limit in seconds; None if there is none.
 
     :param owner: the name of the task, for the message.
     :param parameter: the name of the parameter, for the message.
-    :param value: what was given, a timedelta or seconds.
-    :raises TaskConfigurationError: if it is no time above 0.
+    :param value: a timedelta or a number of seconds.
+    :raises TaskConfigurationError: if it is not a positive duration.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if seconds is not None and not (is_number(seconds) and seconds > 0):
@@ -50,7 +50,7 @@ def parse_window(owner: str, value: timedelta | float) -> timedelta:
 
     :param owner: the name of the task, for the message.
     :param value: a timedelta, or a number of seconds.
-    :raises TaskConfigurationError: if it is not a time from 0 on.
+    :raises TaskConfigurationError: if it is not a duration of at least 0.
     """
     try:
         window = timedelta(seconds=float(value)) if is_number(value) else value
@@ -58,7 +58,7 @@ def parse_window(owner: str, value: timedelta | float) -> timedelta:
         window = value
     if not isinstance(window, timedelta) or window < timedelta():
         raise TaskConfigurationError(
-            f"{owner}: window has to be a time from 0 on, a timedelta or a number of seconds, "
+            f"{owner}: window has to be a time of at least 0, a timedelta or a number of seconds, "
             f"not {value!r}"
         )
     return window

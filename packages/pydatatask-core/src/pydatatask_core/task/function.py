@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 __all__ = ["FunctionTask", "FunctionTaskProtocol", "describe_failure"]
 
 MAX_MESSAGE_LENGTH = 4096
-"""How many characters of an exception's text a record keeps, the first ones."""
+"""The maximum number of characters of an exception's text in a record; the first ones are kept."""
 
 MAX_KEPT_TASKS = 32
-"""How many asyncio tasks of ended bodies are kept: libraries scope state by ``id(current_task())``,
-which must not be another job's at once."""
+"""The number of finished asyncio tasks of bodies that are kept alive. Libraries key state by
+``id(current_task())``, which the task of the next job must not reuse at once."""
 
 MAX_TRACEBACK_LENGTH = 64 * 1024
-"""How many characters of a traceback a record keeps, the last ones."""
+"""The maximum number of characters of a traceback in a record; the last ones are kept."""
 
 Self = TypeVar("Self", bound="FunctionTask")
 
 
 class FunctionTaskProtocol(Protocol):
-    """The shape of a task's body: the job, then the links that its parameters name."""
+    """The signature of a task's body: the job, then the links that its parameters name."""
 
     def __call__(self, job: str, **links: Any) -> Any:
         """Run the body for one job."""
 
 
 class FunctionTask(Task):
-    """What tasks with a function for a body share: taking it, and matching links to parameters.
+    """Base class of tasks with a function as body, whose parameters are matched with links.
 
-    A subclass calls ``super().__init__`` and sets ``func`` if one was given to it.
+    A subclass calls ``super().__init__`` and sets ``func`` if it received one.
     """
 
     func: Callable[..., Any] | None = None
@@ -54,10 +54,10 @@ class FunctionTask(Task):
         self._recent: deque[asyncio.Task[BaseException | None]] = deque(maxlen=MAX_KEPT_TASKS)
 
     def __call__(self: Self, func: Callable[..., Any]) -> Self:
-        """Take the function as the body of this task; this makes the task a decorator."""
+        """Set the function as the body of this task, so that the task works as a decorator."""
         if self.func is not None:
             raise TaskConfigurationError(
-                f"{self.name} has a body already, {_name(self.func)}; make another task for "
+                f"{self.name} has a body already, {_name(self.func)}; create another task for "
                 f"{_name(func)}"
             )
         self.func = self._check_body(func)
@@ -73,20 +73,20 @@ class FunctionTask(Task):
         return body
 
     def new_scope(self, job: str) -> JobScope:
-        """Create the scope in which the body runs for a job."""
+        """Create the scope in which the body runs for one job."""
         if self.shared_outputs is None:
             return JobScope(self.name, job)
         return JobScope(self.name, job, partial(self.shared_outputs.claim, self, job))
 
     def bind_links(self) -> dict[str, Repository]:
-        """Find the linked repository for each parameter of the body but the first, the job.
+        """Return the linked repository of each parameter of the body except the first, the job.
 
-        :raises TaskConfigurationError: if there is no body, or a parameter names no link.
+        :raises TaskConfigurationError: if there is no body, or a parameter is not a link.
         """
         if self.func is None:
             raise TaskConfigurationError(
                 f"{self.name} has no body: use the task as a decorator of an `async def` function, "
-                "or give it as func"
+                "or pass it as func"
             )
         parameters = list(inspect.signature(self.func).parameters.values())
         if not parameters or parameters[0].kind not in _POSITIONAL:
@@ -100,7 +100,7 @@ class FunctionTask(Task):
             if parameter.kind is parameter.VAR_KEYWORD:
                 bound = {name: link.repo for name, link in self.links.items()} | bound
                 if job.kind is job.POSITIONAL_OR_KEYWORD:
-                    bound.pop(job.name, None)  # the name is taken, by the job
+                    bound.pop(job.name, None)  # this parameter receives the job
             elif parameter.name in self.links and parameter.kind in _BY_NAME:
                 bound[parameter.name] = self.links[parameter.name].repo
             elif parameter.kind is parameter.VAR_POSITIONAL:
@@ -108,21 +108,21 @@ class FunctionTask(Task):
             elif parameter.default is parameter.empty:
                 known = ", ".join(sorted(self.links)) or "none"
                 raise TaskConfigurationError(
-                    f"the body of {self.name} has a parameter {parameter.name!r}, which is no link "
-                    f"of the task; its links are: {known}"
+                    f"the body of {self.name} has a parameter {parameter.name!r}, which is not a "
+                    f"link of the task; its links are: {known}"
                 )
         return bound
 
     async def run_body(self, scope: JobScope, links: Mapping[str, Any]) -> BaseException | None:
-        """Run an async body in an asyncio task and a context of its own.
+        """Run an async body in its own asyncio task and context.
 
-        Neither a context variable nor a cancellation of one job reaches another, however late.
+        Neither a context variable nor a cancellation of one job ever reaches another job.
 
         :param scope: the scope of the job; it has ended when this returns.
         :param links: the keyword arguments of the body.
-        :return: what the body raised; None if it succeeded.
+        :return: the exception that the body raised; None if it succeeded.
         :raises asyncio.CancelledError: if the caller is being cancelled and the body did not
-            succeed, which says nothing about the job.
+            succeed. The outcome of the job is then unknown.
         """
         caller = asyncio.current_task()
         assert caller is not None
@@ -133,7 +133,7 @@ class FunctionTask(Task):
         self._recent.append(body)
         try:
             error = await body
-        except asyncio.CancelledError as e:  # it was cancelled and did not wait again
+        except asyncio.CancelledError as e:  # cancelled before it could return its exception
             error = e
         if error is not None and caller.cancelling() > before:
             raise asyncio.CancelledError from error
@@ -143,9 +143,10 @@ class FunctionTask(Task):
 async def _run_attempt(
     func: Callable[..., Any], scope: JobScope, links: Mapping[str, Any]
 ) -> BaseException | None:
-    """Run a body and return what it raised: an asyncio task would let SystemExit out of the loop.
+    """Run a body and return the exception that it raised.
 
-    If the loop is gone, a GeneratorExit ends both this and the caller, which then reads nothing.
+    The exception is returned because an asyncio task lets SystemExit escape from the event loop.
+    If the loop is gone, a GeneratorExit ends both this and the caller, which then returns nothing.
     """
     scope.enter()
     try:
@@ -154,11 +155,11 @@ async def _run_attempt(
             await scope.wait_for_calls(links)
     except KeyboardInterrupt:
         raise
-    except BaseException as e:  # noqa: BLE001 - all else is a failure of this job
+    except BaseException as e:  # noqa: BLE001 - anything else is a failure of this job
         scope.close_unawaited_calls(e, links)
         return e
     finally:
-        scope.ended = True  # the context ends with this task, so that nothing has to be reset
+        scope.ended = True  # the context ends with this task: there is nothing to reset
     return None
 
 
@@ -171,18 +172,18 @@ _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_O
 
 
 def describe_failure(error: BaseException) -> dict[str, str]:
-    """Describe an exception for a ``done`` record: in a line, and with its traceback.
+    """Describe an exception for a ``done`` record: in one line, and with its traceback.
 
-    The texts can be written anywhere, whatever is in the exception.
+    The texts can be encoded in UTF-8, even if those of the exception cannot.
     """
     try:
         trace = "".join(traceback.format_exception(error))
     except KeyboardInterrupt:
         raise
-    except BaseException:  # noqa: BLE001 - a class may get more wrong than its __str__
+    except BaseException:  # noqa: BLE001 - more than the __str__ of a class may be broken
         trace = "".join(traceback.format_tb(error.__traceback__))
     text = f"{type_name(error)}: {describe(error)[:MAX_MESSAGE_LENGTH]}"
-    if "coroutine" in text:  # used in the place of a value, so the note names the reason
+    if "coroutine" in text:  # a missing `await`: the note names the place
         text = " ".join([text.rstrip("."), *_notes(error)])
     return {
         "exception": _writable(text),

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["InProcessSyncTask"]
 
-_utc_now = partial(datetime.now, UTC)  # looked up anew, it takes a quarter more, twice a job
+_utc_now = partial(datetime.now, UTC)  # a quarter faster than two lookups, twice per job
 
 
 class InProcessSyncTask(FunctionTask):
-    """A task which runs in-process, as in the following example.
+    """A task whose body runs in the driver's process, as in the following example.
 
     ::
 
@@ -41,20 +41,19 @@ class InProcessSyncTask(FunctionTask):
         my_task.link("inp", repo_input, is_input=True)
         my_task.link("out", repo_output, is_output=True)
 
-    What runs dies with the process, and is launched again by the next one.
+    Running jobs are lost when the process exits, and launched again by the next driver.
 
     :param name: the name of this task.
-    :param done: a metadata repository to store some information about a job's runtime and
-        termination on completion: ``success``, ``start_time``, ``end_time``, ``attempt``, of a
-        failure ``exception`` and ``traceback``, or ``reason`` and ``missing_outputs`` if it did
-        not write all required outputs, and ``fan_out``, the outputs to which it wrote only other
-        keys.
-    :param ready: a repository from which to read task-ready status.
+    :param done: a metadata repository for the outcome of each job: ``success``, ``start_time``,
+        ``end_time``, ``attempt``; after a failure ``exception`` and ``traceback``, or ``reason``
+        and ``missing_outputs`` if the job did not write all required outputs; and ``fan_out``,
+        the outputs to which it wrote only other keys.
+    :param ready: a repository of the jobs to launch.
     :param func: the async function to run as the task body, if the task is not used as a
         decorator.
-    :param retries: how often a failed job is tried again before its failure is recorded.
-    :param concurrency: how many jobs a running pipeline runs at once.
-    :param disabled: whether the pipeline leaves this task alone.
+    :param retries: how often a failed job is retried before its failure is recorded.
+    :param concurrency: the maximum number of jobs that a running pipeline runs at once.
+    :param disabled: whether the pipeline skips this task.
     """
 
     event_driven = True
@@ -97,17 +96,17 @@ class InProcessSyncTask(FunctionTask):
         return bool(self.running)
 
     async def launch(self, job: str) -> None:
-        """Run the body for one job, to its end.
+        """Run the body for one job and record the outcome.
 
-        Where a pipeline drives the task, the wait for another attempt does not count; then this
-        returns, and the pipeline launches the job again.
+        In a running pipeline, this returns before a retry, and the pipeline launches the job again
+        after the delay.
 
-        :raises UnrecordableJobError: if its end could not be recorded.
+        :raises UnrecordableJobError: if the outcome could not be recorded.
         """
         if self._bound_links is None:
             self._bound_links = self.bind_links()
         if len(job) > self._max_plain_length or not (job.isalnum() and job.isascii()):
-            self.check_recordable(job)  # which takes the same way, and half as long again
+            self.check_recordable(job)  # the same check, but half as slow again
         if job in self._running or job in self.output_check.checking:
             raise TaskError(f"{self.name}: job {job!r} is running already")
         self._waiting.discard(job)
@@ -136,7 +135,7 @@ class InProcessSyncTask(FunctionTask):
                         return self._record_later(job, record, outputs)
                     record |= await check.verdict(job, outputs)
                 wait = await self._record_or_retry(job, record, problem)
-                del problem  # its traceback leads to what the body worked with
+                del problem  # its traceback refers to the objects of the body
                 if wait is None:
                     return
                 if self._is_driven:
@@ -148,12 +147,12 @@ class InProcessSyncTask(FunctionTask):
     async def _record_or_retry(
         self, job: str, record: dict[str, Any], problem: BaseException | None = None
     ) -> float | None:
-        """Record the end of a job, unless it is launched again.
+        """Record the outcome of a job, unless it is retried.
 
         :param job: the job.
-        :param record: how it ended.
+        :param record: its outcome.
         :param problem: the exception that its body raised.
-        :return: after how many seconds it is launched again, or None if it is not.
+        :return: the delay before the retry in seconds, or None if there is none.
         """
         if not record["success"]:
             wait = self.retries.wait_after(record["attempt"])
@@ -166,7 +165,7 @@ class InProcessSyncTask(FunctionTask):
         return None
 
     def _record_later(self, job: str, record: dict[str, Any], outputs: Outputs) -> None:
-        """Look for the outputs of a job beside the other jobs, then record its end."""
+        """Check the outputs of a job in the background, then record its outcome."""
 
         async def finish() -> None:
             try:
@@ -184,5 +183,5 @@ class InProcessSyncTask(FunctionTask):
 
     @property
     def _is_driven(self) -> bool:
-        """Whether somebody launches jobs again that are to be tried again."""
+        """True if a pipeline launches the jobs that are due for a retry."""
         return not self.synchronous and self.runtime is not None and self.runtime.mode == "drive"

@@ -1,4 +1,4 @@
-"""How a task and a repository are related."""
+"""The relation between a task and a repository."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Link"]
 
 @dataclass
 class Link:
-    """A linked repository and its disposition. Made by ``Task.link``, not by hand."""
+    """A linked repository and its dispositions. Created by ``Task.link``, not directly."""
 
     repo: Repository
     is_input: bool = False
@@ -28,17 +28,17 @@ class Link:
 
     @property
     def dispositions(self) -> dict[str, bool]:
-        """How the repository is used, by name."""
-        # The last two say what the end of a job is, and not how the repository is used.
+        """The uses of the repository, by name."""
+        # `shared` and `optional` do not describe a use of the repository.
         apart = ("repo", "shared", "optional")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
 
     @property
     def is_required_output(self) -> bool:
-        """Whether a job that ends without it has failed."""
+        """True if a job that ends without it has failed."""
         return self.is_output and self.required_for_output and not self.optional
 
     @property
     def shows_live_jobs(self) -> bool:
-        """Whether the repository holds the jobs that run now, as ``live`` and ``pids`` do."""
+        """True if the repository holds the jobs that run now, as ``live`` and ``pids`` do."""
         return self.is_status and self.inhibits_start and self.inhibits_output

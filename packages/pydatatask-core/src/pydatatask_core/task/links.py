@@ -1,4 +1,4 @@
-"""What a task is linked to, and what follows from it."""
+"""The links between tasks and repositories."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["Linked"]
 
 
 class Linked:
-    """The links of a task: making them, plugging one task into another, asking for them.
+    """The links of a task, and the operations on them.
 
     :param name: the name of the task.
-    :param ready: which jobs are to be launched, if that is not to follow from the links.
+    :param ready: the jobs to launch, if the links do not determine them.
     """
 
     def __init__(self, name: str, ready: Repository | None) -> None:
@@ -36,25 +36,25 @@ class Linked:
         self._ready = ready
         self._default_ready: Repository | None = None
         self._max_plain_length = -1
-        """Up to which length every name of letters and digits can be recorded; -1 if not known."""
+        """The length up to which every alphanumeric id is recordable; -1 if not known yet."""
         self._required_outputs: dict[str, Repository] | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
         self.upstream_tasks: list[Linked] = []
-        """The tasks that this one was plugged behind."""
+        """The tasks that are plugged into this one."""
         self.failed_counted_by: list[str] = []
-        """The tasks that are started by failed jobs of this one, too."""
+        """The tasks that failed jobs of this one start, too."""
 
     @property
     def ready(self) -> Repository:
-        """The repository whose jobs are to be launched.
+        """The repository of the jobs to launch.
 
-        If none was given to the constructor, it is
+        Unless one was passed to the constructor, it is
         ``AND(*required_for_start, NOT(OR(*inhibits_start)))``.
         """
         if self._ready is not None:
             return self._ready
         if self._default_ready is None:
-            # Views are imported where one is made: to name a task costs little.
+            # Views are imported only where one is needed, so that defining a task is cheap.
             from pydatatask_core.repository.views.sets import (
                 AggregateAndRepository,
                 AggregateOrRepository,
@@ -72,7 +72,7 @@ class Linked:
 
     @property
     def default_ready(self) -> bool:
-        """Whether readiness follows from the links alone."""
+        """True if readiness follows from the links alone."""
         return self._ready is None
 
     def link(
@@ -92,24 +92,24 @@ class Linked:
     ) -> None:
         """Create a link between this task and a repository.
 
-        :param name: the name of the link, which templates and functions know it by.
+        :param name: the name of the link in templates and function parameters.
         :param repo: the repository to link.
-        :param is_input: whether it contains data which is consumed by the task.
-        :param is_output: whether it is populated by the task.
-        :param is_status: whether it is populated with task-ephemeral data.
-        :param inhibits_start: whether a job in it is kept from being launched.
-        :param required_for_start: whether a job has to be in it to be launched; as ``is_input``
-            if unspecified.
+        :param is_input: whether it contains data that the task consumes.
+        :param is_output: whether the task writes to it.
+        :param is_status: whether the task keeps data about the state of its jobs in it.
+        :param inhibits_start: whether a job in it is not launched.
+        :param required_for_start: whether a job has to be in it to be launched; defaults to
+            ``is_input``.
         :param inhibits_output: whether it becomes ``inhibits_start`` in tasks that this one is
             plugged into.
         :param required_for_output: whether it becomes ``required_for_start`` in tasks that this
-            one is plugged into; as ``is_output`` if unspecified.
-        :param shared: whether other tasks are meant to write to the same place. If all links to
-            it say so, opening the pipeline does not warn of it.
-        :param optional: whether a job may end well without this output. Otherwise a job that ends
-            without an output that is required for output has failed. A task plugged after this
-            one starts only for jobs that have it, in either case.
-        :raises TaskConfigurationError: if the name is taken, or no repository is given.
+            one is plugged into; defaults to ``is_output``.
+        :param shared: whether other tasks write to the same store on purpose. If all links to the
+            store set it, opening the pipeline does not warn about the store.
+        :param optional: whether a job may succeed without this output. Otherwise a job that ends
+            without an output that is required for output has failed. In either case, a task
+            plugged after this one starts only for jobs that have the output.
+        :raises TaskConfigurationError: if the name is taken, or ``repo`` is not a repository.
         """
         if not isinstance(name, str) or not name:
             raise TaskConfigurationError(
@@ -154,26 +154,27 @@ class Linked:
     ) -> None:
         """Link the output repositories of ``output`` as inputs to this task.
 
-        Outputs keep their link's name; of the other links those that are required for output or
-        inhibit it become ``<task>_<link>``. A job that failed does not start this task: in the
-        place of ``done`` stands a view of it without the failed jobs.
+        Outputs keep the names of their links; other links that are required for output or inhibit
+        it are named ``<task>_<link>``. A failed job does not start this task: ``done`` is replaced
+        by a view without the failed jobs.
 
         :param output: the task to plug into this one.
-        :param output_links: the names of the only links to use, the gate on ``done`` included.
-        :param meta: whether to transfer inhibit and required_for dispositions.
-        :param translator: a repository to transform job identifiers by: a job is in the linked
+        :param output_links: the names of the only links to use, including ``done`` if this task
+            is to wait for it.
+        :param meta: whether to transfer the inhibit and required_for dispositions.
+        :param translator: a repository that translates job identifiers: a job is in the linked
             repository if the source has the job ``await translator.info(job)``.
-        :param translate_allow_deletes: whether deleting through the translation does anything.
+        :param translate_allow_deletes: whether deleting through the translation has an effect.
         :param translate_prefetch_lookup: whether translations are kept in memory.
         :param failed_counts: whether failed jobs start this task, too.
-        :raises TaskConfigurationError: if a name is taken, ``output_links`` names no link, or
-            the task is this one.
+        :raises TaskConfigurationError: if a name is taken, ``output_links`` names an unknown link,
+            or ``output`` is this task.
         """
         if not isinstance(output, Linked):
             raise TaskConfigurationError(f"{self.name}: only a task can be plugged, not {output!r}")
         if output is self:
             raise TaskConfigurationError(
-                f"{self.name} is plugged into itself, and would wait for its own end"
+                f"{self.name} is plugged into itself, and would wait for itself to finish"
             )
         wanted = None if output_links is None else _check_link_names(output, output_links)
         plugged: dict[str, tuple[Link, Repository]] = {}
@@ -187,11 +188,11 @@ class Linked:
                 others = sorted((wanted or output._outcomes.keys()) - {name})
                 raise TaskConfigurationError(
                     f"plugging {output.name}.{name} into {self.name} needs the link name "
-                    f"{own_name!r}, which {self.name} has already, for {taken.repo!r}; "
+                    f"{own_name!r}, which {self.name} uses already, for {taken.repo!r}; "
                     + (
                         f"plug with output_links={others}, and link {link.repo!r} by another name"
                         if link.is_output
-                        else "give that link another name"
+                        else "rename that link"
                     )
                 )
             repo = link.repo if failed_counts else output.gated(name)
@@ -215,9 +216,9 @@ class Linked:
             output.failed_counted_by.append(self.name)
 
     def gated(self, name: str) -> Repository:
-        """Give what a task plugged after this one waits for in the place of a link.
+        """Return the repository that a task plugged after this one waits for, for a link.
 
-        That is a view without the failed jobs for a link that records outcomes, else the linked
+        This is a view without the failed jobs if the link records outcomes, otherwise the linked
         repository itself.
 
         :param name: the name of the link.
@@ -225,16 +226,15 @@ class Linked:
         return self._outcomes.get(name) or self.links[name].repo
 
     def link_outcomes(self, name: str, repo: Repository, **dispositions: Any) -> None:
-        """Link the repository in which this task records how its jobs ended.
+        """Link the repository in which this task records the outcomes of its jobs.
 
         :param name: the name of the link.
         :param repo: a metadata repository.
-        :param dispositions: as of :meth:`link`; those of ``done`` by default.
+        :param dispositions: as for :meth:`link`; by default those of ``done``.
         """
         if isinstance(repo, Repository) and not callable(getattr(repo, "dump", None)):
             raise TaskConfigurationError(
-                f"{self.name}.{name}: records are stored in a metadata repository, and {repo!r} "
-                "is none"
+                f"{self.name}.{name}: records need a metadata repository, which {repo!r} is not"
             )
         usual = {"is_status": True, "inhibits_start": True, "required_for_output": True}
         self.link(name, repo, **(usual | dispositions))
@@ -243,21 +243,21 @@ class Linked:
         self._outcomes[name] = SucceededRepository(repo)
 
     def link_blobs(self, name: str, repo: Repository, **dispositions: Any) -> None:
-        """Link a repository from which or to which this task copies whole streams.
+        """Link a blob repository that this task reads or writes as streams.
 
         :param name: the name of the link.
         :param repo: a blob repository.
-        :param dispositions: as of :meth:`link`.
-        :raises TaskConfigurationError: if the repository has no streams, or the name is taken.
+        :param dispositions: as for :meth:`link`.
+        :raises TaskConfigurationError: if ``repo`` is not a blob repository, or the name is taken.
         """
         if isinstance(repo, Repository) and not callable(getattr(repo, "open", None)):
             raise TaskConfigurationError(
-                f"{self.name}.{name}: streams are stored in a blob repository, and {repo!r} is none"
+                f"{self.name}.{name}: streams need a blob repository, which {repo!r} is not"
             )
         self.link(name, repo, **dispositions)
 
     def outcome_view(self, name: str) -> SucceededRepository:
-        """Give the view without failed jobs of a link made by :meth:`link_outcomes`.
+        """Return the view without failed jobs of a link created by :meth:`link_outcomes`.
 
         :param name: the name of the link.
         """
@@ -265,12 +265,12 @@ class Linked:
 
     @property
     def outcome_repositories(self) -> list[Repository]:
-        """The repositories in which this task records how its jobs ended."""
+        """The repositories in which this task records the outcomes of its jobs."""
         return [self.links[name].repo for name in self._outcomes]
 
     @property
     def outcome_views(self) -> list[SucceededRepository]:
-        """Views of these repositories without the jobs that have failed."""
+        """The views without failed jobs of :attr:`outcome_repositories`."""
         return list(self._outcomes.values())
 
     def _links_with(self, disposition: str) -> dict[str, Repository]:
@@ -313,7 +313,7 @@ class Linked:
 
     @property
     def required_outputs(self) -> dict[str, Repository]:
-        """The repositories that a job has to be in, or write to, to have ended well, by link."""
+        """The repositories that a job has to be in, or write to, to succeed, by link name."""
         if self._required_outputs is None:
             self._required_outputs = {
                 name: link.repo for name, link in self.links.items() if link.is_required_output
@@ -322,7 +322,7 @@ class Linked:
 
     @property
     def live_repositories(self) -> list[Repository]:
-        """The linked repositories that show which jobs run now, wherever that is known."""
+        """The linked repositories that hold the jobs that run now."""
         return [link.repo for link in self.links.values() if link.shows_live_jobs]
 
 

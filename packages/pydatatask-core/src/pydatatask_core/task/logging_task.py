@@ -1,4 +1,4 @@
-"""Reading what jobs write."""
+"""Tasks whose jobs write logs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["LoggingTask"]
 
 
 class LoggingTask(Task, ABC):
-    """A task whose jobs write what somebody may want to read, as processes and containers do."""
+    """A task whose jobs write output that can be read, as processes and containers do."""
 
     @property
     @abstractmethod
     def log_repositories(self) -> Sequence[BlobRepository]:
-        """Where what a job wrote is put when it has ended, in the order in which to read it."""
+        """The repositories that receive the output of a finished job, in reading order."""
 
     @property
     def recording_repositories(self) -> Mapping[str, Repository]:
@@ -36,16 +36,16 @@ class LoggingTask(Task, ABC):
 
     @abstractmethod
     def stream_logs(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
-        """Read what a live job has written until now.
+        """Yield the output of a live job so far.
 
-        Of a job that is just beginning, or has just ended, there may be nothing.
+        There may be none if the job is just starting or has just ended.
 
         :param job: the job.
-        :param follow: whether to go on, with what it writes meanwhile, until it has ended.
+        :param follow: whether to continue with further output until the job has ended.
         """
 
     async def open_logs(self, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
-        """Open what a job wrote that has ended, each stream with a name for it.
+        """Open the output of a finished job, and yield each stream with its name.
 
         By default these are the values of :attr:`log_repositories`. The caller closes the streams.
 

@@ -1,4 +1,4 @@
-"""Recording how jobs ended, through a store that may be out of order for a while."""
+"""Recording of job outcomes, with retries while the store fails."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MAX_RETRY_DELAY_SECONDS = 60.0
 class OutcomeLog:
     """Writes the ``done`` records of a task, and keeps those that could not be written.
 
-    A job whose record is not written yet counts as live, so that nothing starts it again.
+    A job whose record is not written yet counts as live, so that it is not launched again.
 
-    :param task: whose records these are.
-    :param link: the name of the link that they go to.
-    :param done: the repository that they go to.
+    :param task: the task whose outcomes are recorded.
+    :param link: the name of the link to ``done``.
+    :param done: the repository of the records.
     """
 
     def __init__(self, task: Task, link: str, done: MetadataRepository) -> None:
@@ -44,14 +44,14 @@ class OutcomeLog:
     async def record(self, job: str, record: Mapping[str, Any]) -> None:
         """Write a record, or keep it for :meth:`retry` if the store fails.
 
-        :param job: whose record it is.
-        :param record: what became of the job.
+        :param job: the job.
+        :param record: its outcome.
         """
         success: bool = record["success"]
         if self.task.metadata:
             try:
                 await self.done.dump(job, record)
-            except Exception as e:  # noqa: BLE001 - told of, and tried again
+            except Exception as e:  # noqa: BLE001 - logged, and retried
                 self._postpone(job, record, e)
                 return
             self._succeeded.record_verdict(job, success)
@@ -62,11 +62,11 @@ class OutcomeLog:
 
     def _postpone(self, job: str, record: Mapping[str, Any], error: Exception) -> None:
         is_repeated = job in self.pending
-        if self.pending and not is_repeated:  # of those before is told, and they are tried again
+        if self.pending and not is_repeated:  # already logged; all pending records are retried
             self.pending[job] = record
             return
         self.pending.pop(job, None)
-        self.pending[job] = record  # behind the others, which it is not to keep waiting
+        self.pending[job] = record  # moved to the end, so that it does not block the others
         self._delay = min(
             max(2 * self._delay, _FIRST_RETRY_DELAY_SECONDS), _MAX_RETRY_DELAY_SECONDS
         )
@@ -82,7 +82,7 @@ class OutcomeLog:
         )
 
     async def retry(self) -> None:
-        """Write what could not be written before, if it has waited long enough."""
+        """Write the pending records, if the retry delay is over."""
         if self.pending and time.monotonic() >= self._retry_at:
             for job, record in list(self.pending.items()):
                 await self.record(job, record)

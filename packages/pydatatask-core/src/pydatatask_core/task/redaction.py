@@ -1,4 +1,4 @@
-"""Showing a template that was filled in, without what must not be shown."""
+"""Redaction of secret values in rendered templates and messages."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["REDACTED", "Redacted", "iter_strings", "redact", "redact_message"]
 REDACTED = "<hidden>"
 
 _FRAGMENT_LENGTH = 6
-"""How many characters of what is hidden are hidden wherever they stand; less than that only as a
-word, since it may be found in any."""
+"""The minimum length of a part of a secret that is redacted anywhere in a message. A shorter secret
+is redacted only as a whole word, because it may occur in any text by chance."""
 
 
 @dataclass(frozen=True)
 class Redacted:
-    """A text in which something is masked.
+    """A text with redacted parts.
 
-    :param text: the text. It has as many lines as without the masks.
-    :param secrets: what the masks stand for.
+    :param text: the text. It has as many lines as the original.
+    :param secrets: the redacted texts.
     """
 
     text: str
@@ -37,21 +37,21 @@ class Redacted:
 def redact(
     environment: jinja2.Environment, source: str, values: Mapping[str, Any], secret: Collection[str]
 ) -> Redacted:
-    """Fill in a template, with a mask for whatever may tell of secret values.
+    """Render a template, and redact every expression that may reveal a secret value.
 
-    That is each expression which names one of them, or anything that the template itself defines,
-    since that may come of one, too. What the template says itself is shown, and which way it took.
+    These are the expressions that use a secret name, or a name that the template itself defines,
+    which may be derived from one. The text of the template and the branches taken are shown.
 
-    :param environment: an environment that nobody else uses.
+    :param environment: an environment that is not used for anything else; it is modified.
     :param source: the template.
-    :param values: what its names mean.
+    :param values: the values of its names.
     :param secret: the names of secret values.
     """
     from jinja2 import nodes
 
     tree = environment.parse(source)
     elsewhere = nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends
-    if any(tree.find(kind) is not None for kind in elsewhere):  # where what they write comes from
+    if any(tree.find(kind) is not None for kind in elsewhere):  # their output cannot be traced
         return Redacted(REDACTED, [environment.from_string(source).render(values)])
     secrets: list[str] = []
 
@@ -94,7 +94,7 @@ def _defined(tree: nodes.Template) -> set[str]:
 
 
 def iter_strings(value: object) -> Iterator[str]:
-    """Iterate the texts and numbers in a value, however deep."""
+    """Iterate over the texts and numbers in a value, at any depth."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from iter_strings(key)
@@ -107,15 +107,15 @@ def iter_strings(value: object) -> Iterator[str]:
 
 
 def redact_message(message: str, redacted: Redacted) -> str:
-    """Hide in a message of somebody else what is masked in a text, also a piece of it.
+    """Redact the secrets of a text, and parts of them, in another program's message.
 
     :param message: the message.
-    :param redacted: the text. Pieces that are in it, too, are not hidden.
+    :param redacted: the text. Parts that also occur in it are not redacted.
     """
     covered = [False] * len(message)
     fragments: set[str] = set()
     for secrets in redacted.secrets:
-        text = " ".join(secrets.split())  # as messages have it
+        text = " ".join(secrets.split())  # messages collapse whitespace
         fragments.update(
             text[i : i + _FRAGMENT_LENGTH] for i in range(len(text) - _FRAGMENT_LENGTH + 1)
         )

@@ -1,4 +1,4 @@
-"""The text of a filled-in template, which knows the pieces that its expressions printed."""
+"""The text of a rendered template, with the origin of each of its pieces."""
 
 from __future__ import annotations
 
@@ -26,46 +26,46 @@ __all__ = [
 ]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:=@%+,-]+")
-"""A word that every shell reads as itself. The empty text is none, since it vanishes."""
+"""A word that every shell reads literally. The empty text is not one: it would disappear."""
 
 _NUMBERS = frozenset({int, float, bool})
-"""Types whose values have a text in which nothing can be hidden."""
+"""Types whose values are always safe to print."""
 
 _SURROGATES = re.compile(r"\\u(d[89ab]..)\\u(d[c-f]..)")
 
 
 class Piece(str):
-    """A text whose origin is known.
+    """A text with a known origin.
 
-    Every operation on it returns a plain text: only an unchanged piece keeps its origin.
+    Every operation on it returns a plain string: only an unchanged piece keeps its origin.
     """
 
     __slots__ = ("line",)
 
     line: int
-    """The line of the template whose expression has printed it; only set once it is printed."""
+    """The line of the template whose expression printed it; set only when it is printed."""
 
     def __str__(self) -> str:
-        return self  # a copy would be a plain text
+        return self  # a copy would be a plain string
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return str, (str.__str__(self),)
 
 
 class Printed(Piece):
-    """A value that an expression printed as it is."""
+    """A value that an expression printed unchanged."""
 
     __slots__ = ()
 
 
 class Quoted(Piece):
-    """Words of a shell, quoted by the filter ``quote``."""
+    """Shell words quoted by the filter ``quote``."""
 
     __slots__ = ()
 
 
 class JsonText(Piece):
-    """A whole value in JSON, written by the filter ``tojson``."""
+    """A whole value as JSON, written by the filter ``tojson``."""
 
     __slots__ = ()
 
@@ -74,21 +74,21 @@ class JsonText(Piece):
 
 
 class Literal(Piece):
-    """Text of the template itself, or of a value that the filter ``raw`` declares as such."""
+    """Text of the template itself, or of a value marked as such by the filter ``raw``."""
 
     __slots__ = ()
 
 
 VALUE_TYPES = frozenset({Printed, Quoted, JsonText})
-"""The types of the pieces that come from values."""
+"""The types of pieces that come from values."""
 
 
 class RenderedText(str):
-    """What a template, or one of its macros or blocks, has written.
+    """The output of a template, or of one of its macros or blocks.
 
-    :param pieces: the parts of the text in their order: a plain text for what the template itself
-        says and for numbers, :class:`Piece` for what an expression printed, and the rendered text
-        of a macro or block.
+    :param pieces: the parts of the text in order: a plain string for text of the template itself
+        and for numbers, a :class:`Piece` for a value that an expression printed, and the rendered
+        text of a macro or block.
     """
 
     __slots__ = ("pieces",)
@@ -108,7 +108,7 @@ class RenderedText(str):
         return str, (str.__str__(self),)
 
     def flat(self) -> Iterator[str]:
-        """Iterate the pieces, with those of macros and blocks in the place of their texts."""
+        """Iterate over the pieces, with macros and blocks replaced by their own pieces."""
         for piece in self.pieces:
             if type(piece) is RenderedText:
                 yield from piece.flat()
@@ -117,21 +117,21 @@ class RenderedText(str):
 
     @property
     def values(self) -> list[Piece]:
-        """The pieces that came from values."""
+        """The pieces that come from values."""
         values: list[Any] = [piece for piece in self.flat() if type(piece) in VALUE_TYPES]
         return values
 
     def with_words(self, words: Iterable[str]) -> str:
-        """Return the text with other texts in the place of its values.
+        """Return the text with its values replaced.
 
-        :param words: one text for each of :attr:`values`.
+        :param words: one replacement for each of :attr:`values`.
         """
         rest = iter(words)
         return "".join(next(rest) if type(p) in VALUE_TYPES else p for p in self.flat())
 
 
 def is_plain(text: str) -> bool:
-    """Return whether a text is one word that every shell reads as itself.
+    """Return whether a text is one word that every shell reads literally.
 
     :param text: the text.
     """
@@ -139,7 +139,7 @@ def is_plain(text: str) -> bool:
 
 
 def quote(value: object) -> Quoted:
-    """Return a value as one word of a shell.
+    """Return a value as one quoted shell word.
 
     :param value: any value; its text is quoted.
     """
@@ -147,10 +147,10 @@ def quote(value: object) -> Quoted:
 
 
 def joined(parts: Iterable[object], separator: str = "") -> str:
-    """Join texts; the result has the origin of its parts, if all of them are safe in a shell.
+    """Join texts; the result counts as quoted if all parts are safe in a shell.
 
     :param parts: texts and numbers.
-    :param separator: the text between two of them.
+    :param separator: the text between two parts.
     """
     values = list(parts)
     text = separator.join(map(str, values))
@@ -170,9 +170,9 @@ def _is_safe(value: object) -> bool:
 
 
 def to_json(text: str) -> JsonText:
-    """Return a text in JSON as one that YAML reads alike.
+    """Convert JSON to a text that YAML parsers read in the same way.
 
-    :param text: JSON in ASCII. YAML knows no pairs of surrogates, so their character stands itself.
+    :param text: JSON in ASCII. YAML has no surrogate pairs, so each is replaced by its character.
     """
     return JsonText(_SURROGATES.sub(lambda pair: json.loads(f'"{pair[0]}"'), text))
 
@@ -189,9 +189,9 @@ def printed(value: Any, line: int) -> str:
     elif kind in _NUMBERS:
         return str(value)
     elif kind in VALUE_TYPES:
-        piece = kind(value)  # which may be printed elsewhere, too
+        piece = kind(value)  # a copy, because the value may be printed in another line, too
     elif kind is Literal or kind is RenderedText:
-        return value  # type: ignore[no-any-return] # it is one of these
+        return value  # type: ignore[no-any-return] # a Literal or a RenderedText
     else:
         piece = Printed(str(value))
     piece.line = line

@@ -1,4 +1,4 @@
-"""Whether jobs that ended well have written the outputs that they have to write."""
+"""Checks that successful jobs have written their required outputs."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ __all__ = [
 log = logging.getLogger("pydatatask.task")
 
 FAN_OUT = "fan_out"
-"""The key of a ``done`` record that lists the outputs in which a job wrote other keys only."""
+"""The key of a ``done`` record that lists the outputs to which a job wrote only other keys."""
 
 MISSING_OUTPUTS = "missing_outputs"
-"""The key of a ``done`` record that lists the outputs without which a job has failed."""
+"""The key of a ``done`` record that lists the missing outputs for which a job has failed."""
 
 MIN_LOOK_INTERVAL_SECONDS = 0.1
 MAX_LOOK_INTERVAL_SECONDS = 5.0
-"""How long to wait before a missing output is looked for again, at first and at most."""
+"""The delays between two checks for a missing output, at first and at most."""
 
 FIRST_RETRY_DELAY_SECONDS = 0.5
 MAX_RETRY_DELAY_SECONDS = 60.0
-"""How long to wait before a store that could not be read is asked again, at first and at most."""
+"""The delays before a store that could not be read is read again, at first and at most."""
 
 Outputs = dict[str, "Repository"]
-"""Repositories by the names of their links."""
+"""Repositories by link name."""
 
 
 class OutputCheck:
-    """Looks for the required outputs of the jobs of a task that ended well.
+    """The check of the required outputs of a task's successful jobs.
 
-    A repository in memory or files is asked for each job; any other one is listed, once for all
-    jobs that ended before the listing begins.
+    A repository in memory or in files is queried for each job; any other one is listed, once for
+    all jobs that ended before the listing began.
 
     :param task: the task.
     """
 
     def __init__(self, task: Linked) -> None:
         self.checking: set[str] = set()
-        """The jobs that have ended and whose outputs are being looked for."""
+        """The ended jobs whose outputs are being checked."""
         self._task = task
         self._listings: dict[int, _SharedListing] = {}
         self._unreadable: set[int] = set()
@@ -66,7 +66,7 @@ class OutputCheck:
     def unwritten(self, scope: JobScope, record: dict[str, Any]) -> Outputs:
         """Return the required outputs that the body of a job is not known to have written.
 
-        The record gets the outputs in which it wrote other keys only.
+        The outputs to which it wrote only other keys are added to the record.
 
         :param scope: the scope in which the body ran.
         :param record: the record of its success.
@@ -84,7 +84,7 @@ class OutputCheck:
     async def has_all_here(self, job: str, outputs: Outputs) -> bool:
         """Return whether memory and files show at once that a job has written its outputs.
 
-        If not, :meth:`verdict` finds out, which may take a while.
+        If not, :meth:`verdict` decides, which may take some time.
 
         :param job: the job, which has ended.
         :param outputs: the outputs that it is not known to have written.
@@ -97,27 +97,27 @@ class OutputCheck:
             return False
 
     async def missing(self, job: str, outputs: Outputs) -> Outputs:
-        """Return those of the outputs that do not contain a job.
+        """Return the outputs that do not contain a job.
 
-        An output that may not be read is reported once and not among them.
+        An output that this process may not read is left out, and reported once.
 
         :param job: the job, which has ended.
         :param outputs: the outputs that it is not known to have written.
-        :raises Exception: if a store could not be read.
+        :raises Exception: if a store cannot be read.
         """
         with self._checking(job):
             return await self._find_missing(job, outputs)
 
     async def still_missing(self, job: str, missing: Outputs) -> Outputs:
-        """Return those of the missing outputs that do not appear on a shared file system in time.
+        """Return the missing outputs that do not appear on a shared file system in time.
 
         :param job: the job, which has ended.
-        :param missing: the outputs that it was found to lack.
-        :raises Exception: if a store could not be read.
+        :param missing: the outputs in which it was not found.
+        :raises Exception: if a store cannot be read.
         """
         with self._checking(job):
             delays = [await repo.visibility_delay() for repo in missing.values()]
-            deadline = time.monotonic() + min(delays, default=0.0)  # one that lacks it decides
+            deadline = time.monotonic() + min(delays, default=0.0)  # one missing output suffices
             pause = MIN_LOOK_INTERVAL_SECONDS
             while missing and (remaining := deadline - time.monotonic()) > 0:
                 await asyncio.sleep(min(pause, remaining))
@@ -126,7 +126,7 @@ class OutputCheck:
             return missing
 
     async def verdict(self, job: str, outputs: Outputs) -> dict[str, Any]:
-        """Return what to add to the record of a job that ended well, as soon as that is known.
+        """Return the fields to add to the record of a successful job, when its outputs are known.
 
         :param job: the job, which has ended.
         :param outputs: the outputs that it is not known to have written.
@@ -135,9 +135,9 @@ class OutputCheck:
         return missing_outputs_record(missing) if missing else {}
 
     async def _check(self, job: str, outputs: Outputs) -> Outputs:
-        """Return the outputs that a job lacks.
+        """Return the missing outputs of a job.
 
-        A store that cannot be read is asked again and again, less and less often.
+        A store that cannot be read is read again with growing delays, without a limit.
         """
         pause = FIRST_RETRY_DELAY_SECONDS
         with self._checking(job):
@@ -145,7 +145,7 @@ class OutputCheck:
                 try:
                     missing = await self._find_missing(job, outputs)
                     return await self.still_missing(job, missing) if missing else missing
-                except Exception as e:  # noqa: BLE001 - reported, and tried again
+                except Exception as e:  # noqa: BLE001 - reported, and retried
                     self._report_error(job, e, pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, MAX_RETRY_DELAY_SECONDS)
@@ -161,12 +161,12 @@ class OutputCheck:
                 self.checking.discard(job)
 
     def _report_error(self, job: str, error: Exception, pause: float) -> None:
-        """Report an error; once if the same error concerns many jobs."""
+        """Log an error; repetitions of the same error for other jobs only at debug level."""
         last, self._last_error = self._last_error, str(error)
         log.log(
             logging.DEBUG if last == self._last_error else logging.ERROR,
-            "%s: job %s has ended, and whether it has written its outputs is not known; it is "
-            "not recorded yet, next try in %.1f s: %s",
+            "%s: job %s has ended, but checking its outputs failed, so that its outcome is not "
+            "recorded yet; next try in %.1f s: %s",
             *(self._task.name, job, pause, error),
             extra={"task": self._task.name, "job": job},
         )
@@ -194,24 +194,24 @@ class OutputCheck:
             return await batch.keys()
         finally:
             batch.waiting -= 1
-            if not batch.waiting:  # then nothing keeps its keys in memory
+            if not batch.waiting:  # so that its keys do not stay in memory
                 self._listings.pop(id(repo), None)
 
     def _warn_of_unreadable(self, name: str, repo: Repository, error: Exception) -> None:
         if id(repo) not in self._unreadable:
             self._unreadable.add(id(repo))
             log.warning(
-                "%s: whether its jobs write their output `%s` is not checked, because %r may not "
-                "be read: %s",
+                "%s: the output `%s` of its jobs is not checked, because reading %r is not "
+                "permitted: %s",
                 *(self._task.name, name, repo, error),
                 extra={"task": self._task.name},
             )
 
 
 class _SharedListing:
-    """Lists a repository for several callers at once.
+    """Listings of a repository shared by concurrent callers.
 
-    Each gets a listing that began after it asked for one; no two are under way at a time.
+    Each caller receives a listing that began after its request; there is one listing at a time.
     """
 
     def __init__(self, repo: Repository) -> None:
@@ -229,7 +229,7 @@ class _SharedListing:
                 self._begun += 1
                 try:
                     self._result = await self._repo.keys()
-                except Exception as e:  # noqa: BLE001 - the others learn of it as well
+                except Exception as e:  # noqa: BLE001 - raised in each caller
                     self._result = e
                 self._ended = self._begun
         if isinstance(self._result, Exception):
@@ -238,23 +238,23 @@ class _SharedListing:
 
 
 def describe_missing(names: Iterable[str]) -> str:
-    """Return the reason why a job has failed that ended well without some of its outputs.
+    """Return why a job that ended successfully without some of its outputs has failed.
 
-    :param names: the names of the links to them.
+    :param names: the link names of the missing outputs.
     """
     names = list(names)
     listed = " and ".join(f"`{name}`" for name in names)
     several = len(names) > 1
     return (
         f"succeeded without writing its output{'s' * several} {listed}; link "
-        f"{'them' if several else 'it'} with optional=True if a job may end well without "
+        f"{'them' if several else 'it'} with optional=True if a job may succeed without "
         f"{'them' if several else 'it'}"
     )
 
 
 def missing_outputs_record(names: Iterable[str]) -> dict[str, Any]:
-    """Return what a record says about a job that ended well without some of its outputs.
+    """Return the record fields of a job that ended successfully without some of its outputs.
 
-    :param names: the names of the links to them.
+    :param names: the link names of the missing outputs.
     """
     return {"success": False, "reason": describe_missing(names), MISSING_OUTPUTS: sorted(names)}

@@ -1,4 +1,4 @@
-"""When a job that failed is tried again."""
+"""The retry policy of failed jobs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Retries"]
 
 @dataclass(frozen=True)
 class Retries:
-    """How often, and after how long, a failed job is tried again before its failure is recorded.
+    """How often, and after which delay, a failed job is retried before its failure is recorded.
 
-    :param times: how many more attempts a job gets.
-    :param delay: how long to wait before the first of them, in seconds.
-    :param factor: what the wait is multiplied by from one attempt to the next.
-    :param longest: the longest wait, in seconds.
+    :param times: the maximum number of retries.
+    :param delay: the delay before the first retry, in seconds.
+    :param factor: the factor by which the delay grows from one retry to the next.
+    :param longest: the maximum delay, in seconds.
     """
 
     times: int
@@ -29,7 +29,7 @@ class Retries:
     def __post_init__(self) -> None:
         if not isinstance(self.times, int) or isinstance(self.times, bool) or self.times < 0:
             raise TaskConfigurationError(
-                f"retries has to be a number of attempts from 0 on, not {self.times!r}"
+                f"retries has to be a number of attempts of at least 0, not {self.times!r}"
             )
         numbers = all(map(is_number, (self.delay, self.factor, self.longest)))
         if not numbers or not (self.delay >= 0 and self.factor >= 1 and self.longest >= 0):
@@ -39,15 +39,15 @@ class Retries:
 
     @classmethod
     def of(cls, value: int | Retries) -> Retries:
-        """Take a plain number for that many retries with the usual waits."""
+        """Convert a plain number to that many retries with the default delays."""
         return value if isinstance(value, Retries) else cls(value)
 
     def wait_after(self, attempt: int) -> float | None:
-        """Give the seconds to wait after a failed attempt, or None if it was the last.
+        """Return the delay in seconds after a failed attempt, or None if it was the last one.
 
-        :param attempt: which attempt failed, counted from 1.
+        :param attempt: the number of the failed attempt, counted from 1.
         """
         if attempt > self.times:
             return None
-        exponent = min(attempt - 1, 64)  # beyond it the power overflows, the limit long reached
+        exponent = min(attempt - 1, 64)  # larger powers overflow, and `longest` is reached by then
         return float(min(self.delay * self.factor**exponent, self.longest))

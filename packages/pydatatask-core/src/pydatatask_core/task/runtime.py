@@ -1,4 +1,4 @@
-"""What a pipeline gives to its tasks while it is open."""
+"""The interface that an open pipeline provides to its tasks."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["FailureHook", "OpenMode", "Runtime"]
 log = logging.getLogger("pydatatask.task")
 
 OpenMode = Literal["drive", "inspect", "one"]
-"""What a pipeline is opened for: to launch and reap, only to look, or to run one job."""
+"""The purpose of opening a pipeline: launch and record jobs, only inspect, or run one job."""
 
 FailureHook = Callable[[str, str, Mapping[str, Any]], Any]
-"""Called with a task's name, a job and its ``done`` record when the job has failed for good."""
+"""Called with the name of a task, a job, and its ``done`` record after its last attempt failed."""
 
 
 class Runtime(Protocol):
-    """What an open pipeline offers its tasks; without one a task works on its own."""
+    """The services of an open pipeline; a task without one works on its own."""
 
     mode: OpenMode
 
     @property
     def looping(self) -> bool:
-        """Whether a loop attends to what tasks tell by :meth:`wake`, so that they need not wait."""
+        """True if a running loop reacts to :meth:`wake`, so that tasks need not wait themselves."""
 
     def wake(self, task: Task) -> None:
-        """Say that something of this task ended, so that a round is worth while at once."""
+        """Request a round now, because a job of this task ended."""
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        """Run something beside the loop until the pipeline closes, which cancels it."""
+        """Run a coroutine beside the loop until it ends or the pipeline closes and cancels it."""
 
     async def failed(self, task: Task, job: str, record: Mapping[str, Any]) -> None:
-        """Report a job that has failed for good."""
+        """Report a job whose last attempt failed."""

@@ -1,4 +1,4 @@
-"""Places that the outputs of several tasks share: no task overwrites what another has published."""
+"""Stores that several tasks write to: no task overwrites a key that another task published."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["SharedOutputs"]
 
 
 class _SharedStore:
-    """A place that several tasks write to.
+    """A store that several tasks write to.
 
-    :param writers: each of these tasks, with a repository by which it writes there.
+    :param writers: each of these tasks, with the repository through which it writes.
     """
 
     def __init__(self, writers: Iterable[tuple[Task, Repository]]) -> None:
         self.writers = dict(writers)
         self.owners: dict[str, tuple[Task, str]] = {}
-        """The task that has published each key or is about to, and its job, as far as known."""
+        """The known owner of each key: the task that published it or is about to, and its job."""
 
 
 class SharedOutputs:
-    """Knows which task has published which key, for places that several tasks write to.
+    """Records which task published which key, for stores that several tasks write to.
 
-    :param stores: for each such place, the tasks and the repositories by which they write there.
+    :param stores: for each such store, its tasks and the repositories through which they write.
     """
 
     def __init__(self, stores: Iterable[Iterable[tuple[Task, Repository]]]) -> None:
@@ -49,9 +49,9 @@ class SharedOutputs:
                 task.shared_outputs = self
 
     async def load(self) -> None:
-        """Look up, once, which jobs of the tasks have ended well in earlier runs.
+        """Look up, once, which jobs of the tasks succeeded in earlier runs.
 
-        :raises Exception: if a store could not be read.
+        :raises Exception: if a store cannot be read.
         """
         async with self._loading:
             for task in self._of_task.keys() - self._succeeded.keys():
@@ -59,21 +59,21 @@ class SharedOutputs:
                 self._succeeded[task] = frozenset().union(*[await view.keys() for view in views])
 
     async def prepare(self, task: Task, job: str) -> None:
-        """Find out whether another task has published a job under its own name.
+        """Check whether another task has published a key equal to the job.
 
-        The stores are asked only if it seems so.
+        The stores are queried only if the records suggest it.
 
         :param task: the task that is about to publish.
         :param job: the job.
-        :raises Exception: if a store could not be read.
+        :raises Exception: if a store cannot be read.
         """
         if len(self._succeeded) < len(self._of_task):
-            await self.load()  # a job of an earlier run may end while the pipeline still opens
+            await self.load()  # a job of an earlier run may end while the pipeline is being opened
         for store in self._of_task.get(task, ()):
             if job in store.owners:
                 owner, by = store.owners[job]
                 if owner is task or by in owner.running:
-                    continue  # it may not have published yet what it has claimed
+                    continue  # the owner may not have published the key yet
             elif job in self._succeeded[task]:
                 continue
             else:
@@ -83,17 +83,17 @@ class SharedOutputs:
                 owner, by = owners[0], job
             if await store.writers[owner].contains(job):
                 store.owners[job] = owner, by
-            else:  # it was deleted since then, or the job has published another key
+            else:  # the key was deleted since then, or the job published another key
                 store.owners.pop(job, None)
 
     def claim(self, task: Task, job: str, repository: Repository, key: str) -> None:
-        """Note that a task publishes a key, unless another one has.
+        """Claim a key for a task before it publishes it.
 
         :param task: the task.
-        :param job: the job of the task that publishes it.
+        :param job: the job of the task that publishes the key.
         :param repository: the repository that it writes to, not a view of it.
         :param key: the key.
-        :raises OutputConflictError: if another task has published it.
+        :raises OutputConflictError: if the key belongs to another task.
         """
         store = self._stores.get(id(repository))
         if store is not None:

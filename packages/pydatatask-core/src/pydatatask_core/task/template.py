@@ -1,4 +1,4 @@
-"""Templates of scripts and manifests, in which a job and a task's links can be named."""
+"""Templates of scripts and manifests, which refer to a job and to the links of a task."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["Quoting", "TaskTemplate", "Template", "plain_names", "read_values"]
 
 Quoting = Literal["warn", "strict", "off"]
-"""What becomes of a script into which a value is printed that the shell may take for code."""
+"""The reaction to a printed value in a script that the shell may interpret as code."""
 
 _PLAIN = r"(?<![{$])\{\{\s*([A-Za-z_]\w*)(?:\s*\.\s*[A-Za-z_]\w*)*\s*(?:\|\s*quote\s*)?\}\}"
-"""An expression that is nothing but a name, perhaps what is in it, and perhaps quoted."""
+"""An expression that is only a name, perhaps with attributes, and perhaps quoted."""
 
 _MARKS = ("{{", "{%", "{#")
 _CONSTANTS = frozenset({"true", "false", "none", "self", "super"})
@@ -41,9 +41,9 @@ _REMEDY = (
 
 
 class Template:
-    """The Jinja2 template of a script or manifest, with delimiters of its own.
+    """The Jinja2 template of a script or manifest, with its own delimiters.
 
-    Give it to a task in the place of the text if the default delimiters are in the way, such as
+    Pass it to a task instead of the text if the default delimiters conflict with it, such as
     ``{#`` in ``${#array[@]}``::
 
         Template(
@@ -52,15 +52,15 @@ class Template:
             comment_end_string="#>",
         )
 
-    :param source: the text; or a file, if it is a path, or a string without a line break that
-        names a file that exists when the template is read, or is a relative path with a slash.
+    :param source: the text, or a file. A path is a file; a string is one if it has no line break
+        and names a file that exists when the template is read, or is a relative path with a slash.
     :param block_start_string: the beginning of a statement.
     :param block_end_string: the end of a statement.
     :param variable_start_string: the beginning of an expression.
     :param variable_end_string: the end of an expression.
     :param comment_start_string: the beginning of a comment.
     :param comment_end_string: the end of a comment.
-    :raises TypeError: if one of them is not a string, or the source neither a string nor a path.
+    :raises TypeError: if a delimiter is not a string, or the source neither a string nor a path.
     :raises ValueError: if a delimiter is empty, or two beginnings are the same.
     """
 
@@ -106,15 +106,15 @@ _DEFAULT_DELIMITERS = Template("").delimiters
 
 
 class TaskTemplate:
-    """A template of a task, read and compiled when it is first needed.
+    """A template of a task, read and compiled on first use.
 
-    Undefined names and values are errors, never an empty string. The filter ``quote`` makes one
-    word of a shell out of anything.
+    Undefined names and values are errors, never an empty string. The filter ``quote`` converts a
+    value to one shell word.
 
-    :param template: the template; or its text or path, as of :class:`Template`.
+    :param template: the template, or its text or path, as for :class:`Template`.
     :param owner: the name of the task, for messages.
     :param quoting: the check of values that are printed into scripts.
-    :raises TemplateError: if it is none of these.
+    :raises TemplateError: if ``template`` has another type.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class TaskTemplate:
         """The names that it uses and does not define; known once it is checked or loaded."""
 
     async def check(self) -> None:
-        """Read the template and see that it is well-formed, unless that has been done.
+        """Read the template and check its syntax, if not done yet.
 
-        This is all that is needed where nothing is launched. It does without Jinja2 where that
-        could find no fault, since to import it and compile takes a fifth of a start with nothing
-        to do.
+        This is sufficient if nothing is launched. It avoids Jinja2 for templates in which Jinja2
+        could not find an error, because importing it and compiling the template takes a fifth of
+        the start of a pipeline that has nothing to do.
 
-        :raises TemplateError: if it cannot be read, or is not well-formed.
+        :raises TemplateError: if it cannot be read, or has a syntax error.
         """
         if self._compiled is None:
             await asyncio.to_thread(self._check)
@@ -165,43 +165,43 @@ class TaskTemplate:
                 self._required[match[1]] = text.count("\n", 0, match.start()) + 1
 
     def require_known(self, own: Collection[str], links: Collection[str]) -> None:
-        """Check that every name which the template, which is checked, needs has a meaning.
+        """Check that every name that the checked template requires is defined.
 
-        :param own: the names that mean something besides links.
+        :param own: the defined names other than links.
         :param links: the names of links.
-        :raises TemplateError: if there is one that can never be defined, with its line.
+        :raises TemplateError: naming the names that are never defined, with their lines.
         """
         known = {*own, *links}
         hidden = sorted(self._reserved & (known - {"job", "task"}))
         if hidden:
             raise TemplateError(
-                f"{self.owner}: {self.label} uses {_listed(hidden)}, which in Jinja2 has a meaning "
-                "of its own; give the link or value of that name another name"
+                f"{self.owner}: {self.label} uses {_listed(hidden)}, which is a reserved name of "
+                "Jinja2; rename the link or value of that name"
             )
         unknown = {name: line for name, line in self._required.items() if name not in known}
         if unknown:
             used = [f"`{name}` (line {line})" for name, line in sorted(unknown.items())]
             raise TemplateError(
                 f"{self.owner}: {self.label} uses {', '.join(used)}, which is neither "
-                f"{_listed(own)} nor a link; there are the links {_listed(sorted(links))}. A name "
+                f"{_listed(own)} nor a link; its links are {_listed(sorted(links))}. A name "
                 "that may be undefined needs `is defined` or `default`; " + _REMEDY
             )
 
     @property
     def names_interpreter(self) -> bool:
-        """Whether the template, which is checked or loaded, begins with a line ``#!``."""
+        """True if the template, which is checked or loaded, begins with a line ``#!``."""
         return (self._text or "").lstrip().startswith("#!")
 
     async def load(self) -> None:
-        """Read and compile the template, unless that has been done.
+        """Read and compile the template, if not done yet.
 
-        :raises TemplateError: if it cannot be read, or is not well-formed.
+        :raises TemplateError: if it cannot be read, or has a syntax error.
         """
         if self._compiled is None:
             await asyncio.to_thread(self._load)
 
     def _load(self) -> None:
-        with self._loading:  # the first launches come together
+        with self._loading:  # the first launches run concurrently
             if self._compiled is None:
                 self._compile(self._read())
 
@@ -218,12 +218,13 @@ class TaskTemplate:
             self._compiled = environment.from_string(environment.parse(text))
         except jinja2.TemplateSyntaxError as e:
             raise TemplateError(
-                f"{self.owner}: {self.label} is not well-formed, line {e.lineno}: {e.message}; "
+                f"{self.owner}: {self.label} has a syntax error, line {e.lineno}: {e.message}; "
                 + _REMEDY
             ) from e
         except TemplateTrapError as e:
             raise TemplateError(
-                f"{self.owner}: {self.label} cannot be meant so, line {e.line}: {e}; {_REMEDY}"
+                f"{self.owner}: {self.label} has an unintended effect, line {e.line}: {e}; "
+                f"{_REMEDY}"
             ) from e
 
     def _environment(self) -> DataEnvironment:
@@ -245,30 +246,30 @@ class TaskTemplate:
         known: Iterable[str],
         secret: Collection[str] = (),
     ) -> RenderedText:
-        """Return the filled-in template, a text that knows which of its pieces were values.
+        """Return the rendered template, with the origin of each piece.
 
         :param job: the job, for messages.
-        :param values: what the names mean.
-        :param known: every name that could have been used, for messages.
-        :param secret: the names of values that are not to be in a message.
-        :raises TemplateError: naming job, line, expression and problem.
+        :param values: the values of its names.
+        :param known: every available name, for messages.
+        :param secret: the names of values that messages must not contain.
+        :raises TemplateError: naming the job, the line, the expression and the problem.
         """
         assert self._compiled is not None
         try:
-            text: Any = self._compiled.render(values)  # by `DataEnvironment.concat`
-        except Exception as e:  # noqa: BLE001 - it is raised anew, as ours
+            text: Any = self._compiled.render(values)  # created by `DataEnvironment.concat`
+        except Exception as e:  # noqa: BLE001 - raised again as a TemplateError
             secrets = [values[name] for name in secret if name in values]
             raise self._error(job, e, known, secrets) from (None if secrets else e)
         return text  # type: ignore[no-any-return]
 
     def render_script(self, job: str, values: Mapping[str, Any], known: Iterable[str]) -> bytes:
-        """Fill in the template of a script, in which a ``#!`` comes first if it has one.
+        """Render the template of a script, so that a ``#!`` comes first if there is one.
 
         :param job: the job, for messages.
-        :param values: what the names mean.
-        :param known: every name that could have been used, for messages.
-        :raises TemplateError: as :meth:`render`, if there is a character that cannot be encoded in
-            UTF-8, and if quoting is strict and a value may be taken for code.
+        :param values: the values of its names.
+        :param known: every available name, for messages.
+        :raises TemplateError: as :meth:`render`, if a character cannot be encoded in UTF-8, and if
+            quoting is strict and a value may be interpreted as code.
         """
         rendered = self.render(job, values, known)
         self._check_quoting(rendered, job)
@@ -276,11 +277,11 @@ class TaskTemplate:
         if text.lstrip().startswith("#!"):
             text = text.lstrip()
         try:
-            return text.encode(errors="surrogateescape")  # which paths may be written in
+            return text.encode(errors="surrogateescape")  # paths may contain escaped bytes
         except UnicodeEncodeError as e:
             raise TemplateError(
-                f"{self.owner}: {self.label}, filled in for job {job!r}, contains "
-                f"{text[e.start]!r}, which is no character"
+                f"{self.owner}: {self.label}, rendered for job {job!r}, contains "
+                f"{text[e.start]!r}, which is not a valid character"
             ) from e
 
     def _check_quoting(self, text: RenderedText, job: str) -> None:
@@ -292,7 +293,7 @@ class TaskTemplate:
         self._quoting_check.check(text, job)
 
     def describe_line(self, line: int) -> str:
-        """Return a line of the template and its expressions, as the end of a phrase.
+        """Return a line of the template and its expressions, to append to a message.
 
         :param line: the number of the line; 0 if it is not known.
         """
@@ -301,10 +302,10 @@ class TaskTemplate:
         return where + (f", in {tags}" if tags else "")
 
     def redacted(self, values: Mapping[str, Any], secret: Collection[str]) -> Redacted:
-        """Fill in the template, which can be, so that the outcome may be shown.
+        """Render the template, with the secret values redacted, so that it may be shown.
 
-        :param values: what the names mean.
-        :param secret: the names of values of which nothing is to be shown.
+        :param values: the values of its names; the template has been rendered with them before.
+        :param secret: the names of secret values.
         """
         from .redaction import redact
 
@@ -319,27 +320,26 @@ class TaskTemplate:
 
         where = self.describe_line(_line(error) or 0)
         undefined = isinstance(error, UndefinedError)
-        hint = f"; there are: {', '.join(sorted(known))}" if undefined else ""
+        hint = f"; defined names: {', '.join(sorted(known))}" if undefined else ""
         problem = redact_message(
             describe(error), Redacted(self._read(), list(iter_strings(secrets)))
         )
         return TemplateError(
-            f"{self.owner}: {self.label} cannot be filled in for job {job!r}{where}: "
-            f"{problem}{hint}"
+            f"{self.owner}: {self.label} cannot be rendered for job {job!r}{where}: {problem}{hint}"
         )
 
     @cached_property
     def _tags(self) -> list[tuple[int, int, str]]:
-        """The expressions and statements, with their first and last line."""
+        """The expressions and statements, with their first and last lines."""
         from .jinja.analysis import find_tags
 
         return list(find_tags(self._environment(), self._read()))
 
 
 def plain_names(text: str) -> frozenset[str] | None:
-    """Give the names that a template uses; None where that takes Jinja2 to say.
+    """Return the names that a template uses, or None if only Jinja2 can find them.
 
-    What is left beside expressions that are certainly well-formed has to be text alone.
+    The text apart from expressions that are certainly valid must not contain any delimiter.
 
     :param text: the template.
     """
@@ -356,12 +356,12 @@ async def read_values(
     links: Mapping[str, Repository],
     others: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Look up what a template names: what repositories say about a job, and nothing else.
+    """Read the values of the names in a template: of links, the value of the job in them.
 
-    :param template: a template that is loaded.
+    :param template: a loaded template.
     :param job: the job.
-    :param links: the repositories by the names of their links.
-    :param others: what else has a name; it is used as it is, and goes before a link.
+    :param links: the repositories by link name.
+    :param others: the values of other names; they are used unchanged and override links.
     """
     values: dict[str, Any] = {name: others[name] for name in template.names & others.keys()}
     wanted = sorted((template.names & links.keys()) - values.keys())
@@ -376,7 +376,7 @@ async def read_values(
 async def _value(repo: Repository, job: str) -> Any:
     """Return the info of a job in a repository.
 
-    The empty mapping is that of an absent job, too, which must not be printed as if it were one.
+    An empty mapping may also mean that the job is absent, which must not be printed as a value.
     """
     value = await repo.info(job)
     if isinstance(value, dict) and not value and not await repo.contains(job):
@@ -391,7 +391,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _line(error: BaseException) -> int | None:
-    """Find the line of the template that an error came from; Jinja2 rewrites the traceback."""
+    """Return the template line that raised an error; Jinja2 rewrites the traceback."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<template>":

@@ -58,7 +58,7 @@ async def test_a_broken_pool_fails_jobs_that_may_have_started_and_leaves_the_oth
     # One in the worker, plus the pool's call queue.
     assert len(found) <= 1 + 1 + 1
     assert set(summary.given_up["work"]) == {"bad", *GOOD} - found.keys()
-    refusals = [r for r in caplog.records if "takes no more jobs" in r.getMessage()]
+    refusals = [r for r in caplog.records if "accepts no more jobs" in r.getMessage()]
     told = [r.getMessage() for r in refusals if r.levelno >= logging.ERROR]
     assert len([message for message in told if "next try" in message]) == 1
     assert len(told) <= 1 + 6  # the count is logged each time it doubles
@@ -147,7 +147,7 @@ async def test_an_executor_that_was_shut_down_fails_no_jobs(tmp_path: Path) -> N
     assert summary.given_up == {"work": ["a", "b"]}
     assert summary.failed == {}
     assert not await stage.done.keys()
-    with pytest.raises(TaskConfigurationError, match="ThreadPoolExecutor takes no more jobs"):
+    with pytest.raises(TaskConfigurationError, match="ThreadPoolExecutor accepts no more jobs"):
         await stage.task.launch("a")
 
 
@@ -210,7 +210,7 @@ async def test_workers_that_cannot_import_the_function_fail_no_jobs_and_stop_the
 async def test_a_factory_that_does_not_return_an_executor_is_rejected_when_it_is_called() -> None:
     stage = in_memory(lambda: 5, bodies.copy)
 
-    with pytest.raises(TaskConfigurationError, match="callable gave 5, which is no executor"):
+    with pytest.raises(TaskConfigurationError, match="callable returned 5, which is not an executor"):
         await run(stage)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
 SPAWN = multiprocessing.get_context("spawn")
-ELSEWHERE = "cannot travel to a worker in another process"
+ELSEWHERE = "cannot be passed to a worker in another process"
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ async def test_a_nested_function_is_rejected(tmp_path: Path, pool: Any) -> None:
 
     told = await refusal(in_files(tmp_path, pool, nested))
 
-    assert "nested, cannot travel" in told
+    assert "nested, cannot be passed" in told
     assert "it is defined inside another function" in told
 
 
@@ -79,8 +79,8 @@ async def test_a_function_shadowed_by_another_object_is_rejected(
 
     told = await refusal(in_files(tmp_path, pool, hidden))
 
-    assert "executor_bodies.copy, cannot travel" in told
-    assert "it is not what is found there under that name" in told
+    assert "executor_bodies.copy, cannot be passed" in told
+    assert "it is not the object with that name in its module" in told
 
 
 async def test_a_function_that_was_removed_from_its_module_is_rejected(
@@ -91,7 +91,7 @@ async def test_a_function_that_was_removed_from_its_module_is_rejected(
 
     told = await refusal(in_files(tmp_path, pool, lost))
 
-    assert "it is not found there (module 'executor_bodies' has no attribute 'copy')" in told
+    assert "it cannot be found there (module 'executor_bodies' has no attribute 'copy')" in told
 
 
 async def test_a_partial_with_an_unpicklable_argument_is_rejected(
@@ -160,14 +160,14 @@ async def test_a_repository_whose_copy_would_hold_other_data_is_rejected(
 
     told = await refusal(stage)
 
-    assert "does not say where its data lives (its `identity` is None)" in told
+    assert "is unknown (its `identity` is None)" in told
 
 
 async def test_the_live_repository_is_rejected_as_a_parameter(tmp_path: Path, pool: Any) -> None:
     told = await refusal(in_files(tmp_path, pool, bodies.with_live))
 
     assert "the link 'live' of work" in told
-    assert "shows what runs in this process" in told
+    assert "holds the running jobs of this process" in told
 
 
 @pytest.mark.parametrize("wrong", [bodies.HomeBody, 5, "copy"])
@@ -320,8 +320,8 @@ def test_a_function_of_the_main_script_is_rejected_if_workers_do_not_import_the_
     ended = run_script(tmp_path, str(script), "loky")
 
     assert ended.stdout == ""
-    assert "the body of work, __main__.work, cannot travel" in ended.stderr
-    assert "defined in what is run as `__main__`, which these workers do not load" in ended.stderr
+    assert "the body of work, __main__.work, cannot be passed" in ended.stderr
+    assert "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
 
 
 def test_a_function_of_an_interactive_session_is_rejected_if_it_cannot_be_imported(
@@ -330,7 +330,7 @@ def test_a_function_of_an_interactive_session_is_rejected_if_it_cannot_be_import
     ended = run_script(tmp_path, "-", "spawn")
 
     assert ended.stdout == ""
-    assert "defined in what is run as `__main__`, which these workers do not load" in ended.stderr
+    assert "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
 
 
 def test_a_task_accepts_its_function_as_argument_or_by_decoration(tmp_path: Path) -> None:

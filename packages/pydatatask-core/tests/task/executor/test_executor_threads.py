@@ -69,7 +69,7 @@ async def test_an_error_in_the_drivers_loop_is_raised_unchanged_in_the_thread(
             await repo.broken()
         with pytest.raises(AttributeError):
             _ = repo.no_such_thing
-        with pytest.raises(TypeError, match="cannot travel"):
+        with pytest.raises(TypeError, match="cannot be pickled"):
             repo.__reduce__()
         return "seen"
 

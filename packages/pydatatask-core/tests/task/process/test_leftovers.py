@@ -65,7 +65,7 @@ async def test_many_jobs_finish_although_their_directories_cannot_be_removed(
     assert len(lab.directories()) == 70
     first, last = warnings(caplog)
     assert "cannot be removed and is left as" in first
-    assert "70 run directories of jobs that are over are left in" in last
+    assert "70 run directories of finished jobs are left in" in last
     usage = lab.quota.usage()
     assert usage is None or not usage.cpu
 
@@ -80,7 +80,7 @@ async def test_opening_retries_the_removal_and_reports_the_rest_once(
     async with lab.pipeline(task):
         assert not task.running
     first, last = warnings(caplog)
-    assert "3 run directories of jobs that are over cannot be removed" in first
+    assert "3 run directories of finished jobs cannot be removed" in first
     assert "Operation not permitted" in first
     assert "3 run directories" in last
     thaw(lab)
@@ -141,7 +141,7 @@ async def test_a_directory_that_cannot_be_renamed_does_not_keep_its_job_live(
         assert not task.running
         await pipeline.run(poll=0.05)
     (warning,) = warnings(caplog)
-    assert f"1 run directories of jobs that are over cannot be removed, {place} for one" in warning
+    assert f"1 run directories of finished jobs cannot be removed, for example {place}" in warning
     assert lab.lines() == ["ran"]
 
 
@@ -169,7 +169,7 @@ async def test_a_job_is_not_retried_if_its_directory_cannot_be_removed(
     await lab.run(lab.task(template, retries=Retries(3, delay=0.01)))
     record = await lab.done.info("a")
     assert (record["success"], record["return_code"], record["attempt"]) == (False, 3, 1)
-    assert record["reason"].startswith("exit status 3; it is not tried again")
+    assert record["reason"].startswith("exit status 3; it is not retried")
     assert str(lab.directories()[0]) in record["reason"]
     assert await lab.pids.keys() == set()
     assert lab.lines() == ["ran"]

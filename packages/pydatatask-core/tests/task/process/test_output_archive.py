@@ -312,7 +312,7 @@ async def test_a_job_finishes_even_if_its_attempt_note_cannot_be_written(
     await asyncio.wait_for(other.run(task), 10)
     record = await lab.done.info("a")
     assert (record["success"], record["attempt"]) == ("false" not in script, 2)
-    assert caplog.text.count("cannot be noted: no space left on device") == 1
+    assert caplog.text.count("cannot be saved: no space left on device") == 1
     assert other.empty()
 
 

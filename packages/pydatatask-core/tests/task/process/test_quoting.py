@@ -99,7 +99,7 @@ async def test_any_other_value_is_rejected_with_its_line_and_the_remedy(
     with pytest.raises(TemplateError) as caught:
         await script(source)
     message = str(caught.value)
-    assert message.startswith("task: its template prints a value that the shell may take for code")
+    assert message.startswith("task: its template prints a value that the shell may interpret as code")
     assert f"`{place}`" in message
     assert "`{{ ... | quote }}`" in message
     assert "The value for job 'job1' is " in message
@@ -141,9 +141,9 @@ def test_no_value_is_executed_in_a_script_that_passes_the_strict_check(tmp_path:
 
 async def test_a_script_in_another_language_may_render_a_literal() -> None:
     await script("#!/usr/bin/env python3\nprint({{ x | tojson }})")
-    with pytest.raises(TemplateError, match=r"interpreter may take .*`\{\{ ... \| tojson \}\}`"):
+    with pytest.raises(TemplateError, match=r"interpreter may run .*`\{\{ ... \| tojson \}\}`"):
         await script("#!/usr/bin/python3\nprint('{{ x }}')")
-    with pytest.raises(TemplateError, match="the shell may take"):
+    with pytest.raises(TemplateError, match="the shell may interpret"):
         await script("#!/usr/bin/env -S bash -e\necho {{ x | tojson }}")
 
 

@@ -204,7 +204,7 @@ async def test_a_record_of_a_host_outside_the_pool_is_an_error_of_its_own_job_on
     assert summary.given_up == {"task": ["a", "b"]}
     assert lab.lines() == ["c"]
     assert await lab.pids.keys() == {"a", "b"}
-    assert "names the host 'elsewhere', which is none of the machines of the pool" in caplog.text
+    assert "names the host 'elsewhere', which is not a machine of the pool" in caplog.text
 
 
 async def test_a_directory_without_the_files_of_a_run_directory_is_not_removed(

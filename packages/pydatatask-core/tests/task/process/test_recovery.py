@@ -112,7 +112,7 @@ async def test_a_running_job_without_a_record_gets_its_record_again(lab: Lab, ca
     with caplog.at_level(logging.WARNING):
         await task.validate()
     assert await lab.pids.keys() == {"a"}
-    assert "runs and has no record" in caplog.text
+    assert "runs without a record" in caplog.text
     assert (await finish(lab, task))["success"] is True
     assert lab.empty()
 

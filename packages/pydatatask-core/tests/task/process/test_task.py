@@ -180,7 +180,7 @@ async def test_a_template_that_cannot_be_rendered_launches_nothing(lab: Lab, cap
     await lab.add("a")
     task = lab.task("echo {{ inp.size }}")
     with pytest.raises(
-        TemplateError, match=r"'str object' has no attribute 'size'; there are: .*inp"
+        TemplateError, match=r"'str object' has no attribute 'size'; defined names: .*inp"
     ):
         await task.launch("a")
     assert lab.directories() == []
@@ -353,7 +353,7 @@ def test_invalid_options_are_rejected(lab: Lab, wrong: dict[str, Any], message: 
 
 
 async def test_a_request_above_the_quota_is_rejected_at_opening(lab: Lab) -> None:
-    with pytest.raises(TaskConfigurationError, match="ever be launched, since one takes 5 CPU, 1"):
+    with pytest.raises(TaskConfigurationError, match="ever be launched, because one takes 5 CPU, 1"):
         await lab.run(lab.task("true", job_resources=Resources.parse(5, 1)))
 
 

@@ -148,7 +148,7 @@ async def test_an_unreachable_target_does_not_mark_its_jobs_as_dead(lab: Lab, ca
 
 async def test_an_object_that_is_not_a_manager_is_rejected(lab: Lab) -> None:
     task = lab.task("true", manager=lambda: "localhost")
-    with pytest.raises(ValueError, match="'localhost', which is no process manager"):
+    with pytest.raises(ValueError, match="'localhost', which is not a process manager"):
         await lab.run(task)
 
 
@@ -189,4 +189,4 @@ async def test_a_directory_that_cannot_be_removed_is_reported_once_and_blocks_no
     assert len(left(lab)) == 2
     first, last = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert "cannot be removed and is left as" in first
-    assert "2 run directories of jobs that are over are left in" in last
+    assert "2 run directories of finished jobs are left in" in last

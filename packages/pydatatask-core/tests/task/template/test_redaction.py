@@ -86,6 +86,6 @@ async def test_a_rendering_error_reveals_no_secret(source: str) -> None:
     await template.load()
     with pytest.raises(TemplateError) as caught:
         template.render("job1", VALUES, VALUES, {"token", "all", "text"})
-    assert "cannot be filled in for job 'job1', line 2" in str(caught.value)
+    assert "cannot be rendered for job 'job1', line 2" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None

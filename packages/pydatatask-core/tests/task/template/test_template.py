@@ -26,12 +26,12 @@ async def render(source: Any, **values: Any) -> str:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("x\n{{ y }}\n", "cannot be filled in for job 'job1', line 2, in `{{ y }}`: 'y' is"),
-        ("{{ job.x }}", "has no attribute 'x'; there are: job, task"),
+        ("x\n{{ y }}\n", "cannot be rendered for job 'job1', line 2, in `{{ y }}`: 'y' is"),
+        ("{{ job.x }}", "has no attribute 'x'; defined names: job, task"),
         ("\n\n{{ 1 / 0 }}", "line 3, in `{{ 1 / 0 }}`: division by zero"),
-        ("\n{{ }}", "task: its template is not well-formed, line 2"),
-        ("{% for %}", "not well-formed, line 1"),
-        ("{% include 'x' %}", "line 1: a template is one text"),
+        ("\n{{ }}", "task: its template has a syntax error, line 2"),
+        ("{% for %}", "a syntax error, line 1"),
+        ("{% include 'x' %}", "line 1: a template is a single text"),
     ],
 )
 async def test_errors_name_their_cause(source: str, message: str) -> None:
@@ -50,7 +50,7 @@ async def test_errors_name_their_cause(source: str, message: str) -> None:
 async def test_a_malformed_template_is_rejected_before_any_launch(source: str) -> None:
     template = TaskTemplate(source, "task")
     for _ in range(2):
-        with pytest.raises(TemplateError, match="not well-formed, line"):
+        with pytest.raises(TemplateError, match="a syntax error, line"):
             await template.check()
 
 

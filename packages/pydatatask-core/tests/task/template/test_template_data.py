@@ -115,9 +115,9 @@ async def test_calls_data_and_syntax_work_as_in_jinja(source: str, text: str) ->
 @pytest.mark.parametrize(
     ("expression", "problem"),
     [
-        ("job.upper", "has no value 'upper', but a method, which is called as `upper()`"),
-        ("job['upper']", "a method, which is called as `upper()`"),
-        ("job | attr('upper')", "a method, which is called as `upper()`"),
+        ("job.upper", "has no value 'upper', but a method; call it as `upper()`"),
+        ("job['upper']", "a method; call it as `upper()`"),
+        ("job | attr('upper')", "a method; call it as `upper()`"),
         ("inp.pop", "'dict object' has no value 'pop', but a method"),
         ("[inp.pop]", "'dict object' has no value 'pop', but a method"),
         ("inp.pop | length", "'dict object' has no value 'pop', but a method"),

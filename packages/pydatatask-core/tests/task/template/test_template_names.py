@@ -97,7 +97,7 @@ async def test_all_undefined_names_are_in_one_error() -> None:
     assert (
         "uses `x` (line 2), `y` (line 1), `z` (line 4), which is neither `job`, `task`" in message
     )
-    assert "there are the links `done`, `inp`" in message
+    assert "its links are `done`, `inp`" in message
     assert "{% raw %}" in message
 
 
@@ -114,7 +114,7 @@ async def test_a_link_shadowed_by_a_jinja_function_is_rejected_where_it_is_used(
     name: str, source: str
 ) -> None:
     await check(source) if name != "self" else None
-    with pytest.raises(TemplateError, match=f"uses `{name}`, which in Jinja2 has a meaning"):
+    with pytest.raises(TemplateError, match=f"uses `{name}`, which is a reserved name"):
         await check(source, ("inp", name))
     await check("{{ job }}", ("inp", name))
 
@@ -124,20 +124,20 @@ async def test_a_link_shadowed_by_a_jinja_function_is_rejected_where_it_is_used(
     [
         (
             "\necho ${#a[@]}\nexit 3\n# ${x#}\n",
-            r"line 2: in `\${#`, Jinja2 takes `{#` for the begi",
+            r"line 2: in `\${#`, Jinja2 interprets `{#` as the begi",
         ),
-        ("\necho ${#a} ${x#}", "line 2: .* a comment, which deletes all up to the next"),
+        ("\necho ${#a} ${x#}", "line 2: .* a comment, which deletes everything up to the next"),
         ("\necho ${#a}", "line 2: .* a comment"),
         ("\necho ${{ job }}", "line 2: .* an expression, whose value follows the `\\$`"),
         ("\necho ${% if job %}{% endif %}", "line 2: .* a statement"),
-        ("\n{#1}\n{x#}", "line 2: `{#1}` begins a comment, which deletes all"),
+        ("\n{#1}\n{x#}", "line 2: `{#1}` begins a comment, which deletes everything"),
         ("\nawk '{# n\nn++ }'", "line 2: Missing end of comment tag"),
         ("\nawk '{{print $1}}'", "line 2: unexpected char"),
         ("\nprintf '{%s}'", "line 2: "),
         ("\ndate +{%Y}", "line 2: "),
-        ("\n{% include 'x' ignore missing %}", "line 2: a template is one text"),
-        ("\n{% import 'x' as x %}", "line 2: a template is one text"),
-        ("\nprintf '1\r2'", "carriage return that ends no line, line 2"),
+        ("\n{% include 'x' ignore missing %}", "line 2: a template is a single text"),
+        ("\n{% import 'x' as x %}", "line 2: a template is a single text"),
+        ("\nprintf '1\r2'", "carriage return that does not end a line, line 2"),
     ],
 )
 async def test_braces_not_meant_for_jinja_are_an_error_with_line_and_remedy(
@@ -240,7 +240,7 @@ async def test_undecodable_bytes_of_a_path_are_rendered_unchanged() -> None:
     template = await check("{{ inp }}")
     await template.load()
     assert template.render_script("a1", {"inp": "caf\udce9"}, []) == b"caf\xe9"
-    with pytest.raises(TemplateError, match=r"filled in for job 'a1', contains '\\ud800'"):
+    with pytest.raises(TemplateError, match=r"rendered for job 'a1', contains '\\ud800'"):
         template.render_script("a1", {"inp": "\ud800"}, [])
 
 

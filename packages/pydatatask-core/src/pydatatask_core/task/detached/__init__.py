@@ -1,4 +1,4 @@
-"""Jobs that outlive the driver, such as processes and pods.
+"""The common part of jobs that outlive the driver, such as processes and pods.
 
-Here belongs what all kinds of such jobs share. Nothing here knows a process or a pod.
+Nothing here depends on the kind of job.
 """

@@ -1,7 +1,7 @@
-"""Jobs in flight: what runs elsewhere and outlives the driver, looked after until it is recorded.
+"""Tracking of jobs that run elsewhere and outlive the driver, until their outcome is recorded.
 
-A task of such jobs finds those that an earlier driver left, is told when one ends, records that
-beside everything else, and tries again what it could not record or what is to be retried.
+A task with such jobs finds those of an earlier driver, is notified when one ends, records outcomes
+concurrently, and retries after failures.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ log = logging.getLogger("pydatatask.task")
 
 _FIRST_RETRY_DELAY_SECONDS = 0.5
 MAX_RETRY_DELAY_SECONDS = 60.0
-"""Seconds after which what failed is tried again at the latest, if no policy says otherwise."""
+"""The maximum delay before a retry, if no policy specifies another one."""
 
 
 class Phase(Enum):
-    """How far a job is."""
+    """The phase of a job."""
 
     LAUNCHING = "launching"
     RUNNING = "running"
     EXITED = "ended"
-    """It is over, or is to be, and not all of that is recorded yet."""
+    """It has ended, or was cancelled, and its outcome is not completely recorded yet."""
     TERMINATING = "leaving"
-    """All of that is recorded, and what ran it has to go first."""
+    """Its outcome is recorded, and the resource that ran it is still being deleted."""
     WAITING = "waiting"
-    """It is to be launched again."""
+    """It waits to be launched again."""
 
 
 @dataclass(slots=True, eq=False)
 class TrackedJob:
-    """A job that is launched, runs, waits for another attempt, or is not recorded yet.
+    """A job that is launching, running, waiting for a retry, or not recorded yet.
 
     :param job: the job.
     """
@@ -52,29 +52,29 @@ class TrackedJob:
     job: str
     phase: Phase = field(default=Phase.LAUNCHING, kw_only=True)
     holds_quota: bool = field(default=False, kw_only=True)
-    """Whether it has a share of the quota."""
+    """True if it holds a share of the quota."""
     recording: bool = field(default=False, kw_only=True)
-    """Whether its end is being recorded right now."""
+    """True while its outcome is being recorded."""
     failures: int = field(default=0, kw_only=True)
-    """How often in a row its end could not be recorded, or it could not be started."""
+    """The number of consecutive failures to record its outcome or to start it."""
     not_before: float = field(default=0.0, kw_only=True)
-    """When (monotonic) to try that again."""
+    """The monotonic time before which this is not retried."""
     finished: asyncio.Event = field(default_factory=asyncio.Event, kw_only=True)
-    """Set when nothing more is to be done about it."""
+    """Set when the job needs no further handling."""
 
     def next_delay(self, first_delay: float) -> float:
-        """Give the delay after one more failure.
+        """Count a failure, and return the delay before the next try in seconds.
 
-        :param first_delay: the first delay.
+        :param first_delay: the delay after the first failure, in seconds.
         """
         self.failures += 1
         return float(min(first_delay * 2 ** min(self.failures - 1, 16), MAX_RETRY_DELAY_SECONDS))
 
     def stop_watching(self) -> None:
-        """Stop being told of its end, and looking at the clock."""
+        """Cancel the exit notification and the timers of the job."""
 
     def finish(self) -> None:
-        """Note that nothing more is to be done about it."""
+        """Mark the job as needing no further handling."""
         self.stop_watching()
         self.finished.set()
 
@@ -83,9 +83,9 @@ J = TypeVar("J", bound=TrackedJob)
 
 
 class JobTracker(ABC, Generic[J]):
-    """All jobs of a task that are in flight, for as long as one pipeline is open.
+    """The unfinished jobs of a task, while one pipeline is open.
 
-    :param task: whose jobs.
+    :param task: the task.
     """
 
     def __init__(self, task: Task) -> None:
@@ -99,21 +99,21 @@ class JobTracker(ABC, Generic[J]):
 
     @property
     def pending_records(self) -> int:
-        """How many jobs have ended and could not be recorded yet.
+        """The number of ended jobs whose outcome is not recorded yet.
 
-        Those whose outputs are still being looked for do not count.
+        Jobs whose outputs are still being checked do not count.
         """
         return self._exited_count - len(self.task.output_check.checking)
 
     @abstractmethod
     async def record_outcome(self, tracked: J) -> None:
-        """Record the end of a job as far as possible; if this raises it is tried again.
+        """Record the outcome of a job as far as possible; an exception causes a retry.
 
         :param tracked: the job, which has ended.
         """
 
     def close(self) -> None:
-        """Stop looking after the jobs. What runs goes on, and is found again."""
+        """Stop managing the jobs. They continue, and are found again by the next driver."""
         for task in self._background_tasks:
             task.cancel()
         for tracked in self.jobs.values():
@@ -121,9 +121,9 @@ class JobTracker(ABC, Generic[J]):
         self.jobs.clear()
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], tracked: J) -> None:
-        """Do something for a job beside everything else.
+        """Run a coroutine for a job in the background.
 
-        :param coroutine: what to do; it handles its own failures.
+        :param coroutine: the coroutine; it handles its own failures.
         :param tracked: the job.
         """
         name = f"pydatatask {self.task.name} {tracked.job}"
@@ -136,7 +136,7 @@ class JobTracker(ABC, Generic[J]):
     # -- phases ----------------------------------------------------------------------------------
 
     def set_phase(self, tracked: J, phase: Phase) -> None:
-        """Have a job in a phase, unless it is done with.
+        """Move the job to a phase; no-op if it has finished.
 
         :param tracked: the job.
         :param phase: the phase.
@@ -146,21 +146,21 @@ class JobTracker(ABC, Generic[J]):
             tracked.phase = phase
 
     def schedule_retry(self, tracked: J, delay: float) -> None:
-        """Have a job launched again.
+        """Schedule another launch of a job.
 
-        :param tracked: the job, of which nothing runs any more.
-        :param delay: after how many seconds.
+        :param tracked: the job, which has no running process.
+        :param delay: the delay in seconds.
         """
         tracked.not_before = time.monotonic() + delay
         self.set_phase(tracked, Phase.WAITING)
-        if not self.task.synchronous:  # there, whoever launched it waits for it
+        if not self.task.synchronous:  # else the caller of `launch` waits for the retry
             self.task.retry_later(tracked.job, delay)
 
     async def complete(self, tracked: J, record: Mapping[str, Any] | None) -> None:
-        """Forget a job.
+        """Stop tracking a job, and report its failure.
 
-        :param tracked: the job, of which everything is recorded.
-        :param record: how it ended; None if that is nobody's business.
+        :param tracked: the job, whose outcome is recorded.
+        :param record: its ``done`` record, to report a failure; None to report nothing.
         """
         self.untrack(tracked)
         if record is not None and not record["success"] and self.task.runtime is not None:
@@ -168,12 +168,12 @@ class JobTracker(ABC, Generic[J]):
         self.task.wake()
 
     def untrack(self, tracked: J) -> None:
-        """Look after a job no longer.
+        """Stop managing a job.
 
         :param tracked: the job.
         """
         if tracked.finished.is_set():
-            return  # it was deleted while its end was being recorded, or the other way round
+            return  # it was deleted while its outcome was being recorded, or the other way round
         tracked.finish()
         self._exited_count -= tracked.phase is Phase.EXITED
         if self.jobs.get(tracked.job) is tracked:
@@ -182,35 +182,35 @@ class JobTracker(ABC, Generic[J]):
     # -- recording -------------------------------------------------------------------------------
 
     def record_exited(self, jobs: Collection[J]) -> None:
-        """Record the ends of those jobs that have ended, where it is time to try.
+        """Start recording the ended jobs whose retry delay is over.
 
-        :param jobs: the jobs to look at.
+        :param jobs: the jobs to check.
         """
         now = time.monotonic()
         for tracked in jobs:
             if tracked.finished.is_set() or tracked.recording:
-                continue  # the caller's list may be older than the end of the job
+                continue  # the caller's list may be outdated
             if tracked.phase is Phase.EXITED and now >= tracked.not_before:
                 tracked.recording = True
                 self._begin_recording()
                 self.spawn(self.try_to_record(tracked), tracked)
 
     async def try_to_record(self, tracked: J) -> None:
-        """Record the end of a job, or have it tried again later, less and less often.
+        """Record the outcome of a job, or schedule another try with a growing delay.
 
         :param tracked: the job.
         """
         try:
             await self.record_outcome(tracked)
-        except Exception as e:  # noqa: BLE001 - told of, and tried again
+        except Exception as e:  # noqa: BLE001 - logged, and retried
             if tracked.phase is Phase.TERMINATING:
                 self.set_phase(tracked, Phase.EXITED)
             delay = tracked.next_delay(_FIRST_RETRY_DELAY_SECONDS)
             tracked.not_before = time.monotonic() + delay
             asyncio.get_running_loop().call_later(delay, self.record_exited, [tracked])
             log.error(
-                "%s: the end of job %s could not be recorded; what it left is kept and it is "
-                "tried again in %.1f s: %s",
+                "%s: the outcome of job %s could not be recorded; its data is kept; next try in "
+                "%.1f s: %s",
                 *(self.task.name, tracked.job, delay, e),
                 extra={"task": self.task.name, "job": tracked.job},
             )
@@ -228,13 +228,13 @@ class JobTracker(ABC, Generic[J]):
             self._all_recorded.set()
 
     async def missing_outputs(self, tracked: J, written: Collection[Repository]) -> list[str]:
-        """Return the names of the required outputs that a job lacks that ended well.
+        """Return the names of the required outputs that a successful job has not written.
 
-        While they are looked for again, other jobs go on, and nothing waits for this one.
+        While this waits for them, other jobs are recorded, and nothing waits for this one.
 
         :param tracked: the job.
         :param written: the repositories that the task itself writes.
-        :raises Exception: if a store could not be read.
+        :raises Exception: if a store cannot be read.
         """
         check = self.task.output_check
         required = self.task.required_outputs
@@ -253,5 +253,5 @@ class JobTracker(ABC, Generic[J]):
         return list(missing)
 
     async def wait_recorded(self) -> None:
-        """Wait until all that can be recorded now is."""
+        """Wait until all outcomes that can be recorded now are recorded."""
         await self._all_recorded.wait()

@@ -1,5 +1,5 @@
-"""What an executor task is made of: where its jobs go, what travels there, and what runs there.
+"""The parts of an executor task: submission of jobs, serialization, and the code in the workers.
 
-``worker`` and ``serialization`` are imported by workers in other processes, so they know nothing of
-pipelines; only ``adapter`` knows kinds of executors.
+Workers in other processes import ``worker`` and ``serialization``, which therefore do not depend on
+pipelines. Only ``adapter`` depends on the kind of executor.
 """

@@ -1,4 +1,4 @@
-"""Where the jobs of an executor task go: the executor, and the form that it takes them in."""
+"""Submission of an executor task's jobs: the executor, and the form of work item it needs."""
 
 from __future__ import annotations
 
@@ -27,32 +27,33 @@ if TYPE_CHECKING:
 __all__ = ["ExecutorAdapter", "ExecutorSource", "is_executor"]
 
 ExecutorSource = Executor | Callable[[], Executor]
-"""An executor, or what gives it once it is there."""
+"""An executor, or a callable that returns it when it exists."""
 
 DEFAULT_MAX_SUBMITTED = 1000
-"""How many jobs an executor has at once that does not say how many workers it has."""
+"""The maximum number of submitted jobs for an executor that does not provide its worker count."""
 
 SPARE_JOBS = 16
-"""How many jobs it has beyond twice its workers, so that short ones do not leave them idle."""
+"""The number of submitted jobs beyond twice the worker count, so that short jobs keep workers busy.
+"""
 
 
 def is_executor(value: object) -> bool:
-    """Tell whether something takes jobs as ``concurrent.futures.Executor`` does."""
+    """Return whether an object accepts jobs as ``concurrent.futures.Executor`` does."""
     return isinstance(value, Executor) or (
         callable(getattr(value, "submit", None)) and not isinstance(value, type)
     )
 
 
 class ExecutorAdapter:
-    """Finds the executor when it is needed, and hands jobs to it.
+    """Finds the executor when it is needed, and submits jobs to it.
 
-    A thread pool shares everything with this process. Any other executor is taken to have its
-    workers elsewhere, and gets nothing that does not travel.
+    A thread pool shares all objects with this process. Any other executor is assumed to have its
+    workers in other processes, and receives serialized work items.
 
     :param task: the name of the task, for messages.
-    :param source: the executor, or a callable that gives it. That is asked again only when the
-        executor takes no more jobs, and may give a new one then.
-    :param body: gives the function and its repositories.
+    :param source: the executor, or a callable that returns it. The callable is called again only
+        when the executor accepts no more jobs, and may then return a new one.
+    :param body: returns the function and its repositories.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class ExecutorAdapter:
         if isinstance(source, type) or not (is_executor(source) or callable(source)):
             raise TaskConfigurationError(
                 f"{task}: executor has to be a concurrent.futures.Executor that is ready for "
-                f"use, or a function that gives one, not {source!r}"
+                f"use, or a function that returns one, not {source!r}"
             )
         self._task = task
         self._source = source
@@ -73,22 +74,22 @@ class ExecutorAdapter:
 
     @property
     def max_submitted(self) -> int:
-        """How many jobs to have in the executor at once: enough for all workers to be busy."""
+        """The maximum number of submitted jobs: enough for all workers to be busy."""
         workers = getattr(self._executor, "_max_workers", None)
         return 2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
 
     def forget(self) -> None:
-        """Let go of the executor; functions in threads reach no repository from now on."""
+        """Drop the executor; functions in threads can use no repository from now on."""
         if self._portal is not None:
             self._portal.close()
         self._executor = self._new_work_item = self._portal = None
         self._lock = asyncio.Lock()
 
     async def prepare(self, instead_of: Executor | None = None) -> Executor:
-        """Find the executor, unless it was found before, and make things ready for it.
+        """Find the executor and create its work item factory, if not done yet.
 
-        :param instead_of: the executor that was found before and takes no more jobs.
-        :raises TaskConfigurationError: if something that has to travel to its workers cannot.
+        :param instead_of: the executor that was found before and accepts no more jobs.
+        :raises TaskConfigurationError: if the body cannot be passed to its workers.
         """
         async with self._lock:
             executor = self._executor
@@ -102,11 +103,12 @@ class ExecutorAdapter:
     def _find_executor(self) -> Executor:
         source = self._source
         if is_executor(source):
-            return source  # type: ignore[return-value] # it was found to be one
-        candidate = source()  # type: ignore[operator] # and else it was found to be callable
+            return source  # type: ignore[return-value] # an executor
+        candidate = source()  # type: ignore[operator] # a callable, as checked by __init__
         if not is_executor(candidate):
             raise TaskConfigurationError(
-                f"{self._task}: the executor's callable gave {candidate!r}, which is no executor"
+                f"{self._task}: the executor's callable returned {candidate!r}, which is not an "
+                "executor"
             )
         return candidate
 
@@ -123,27 +125,27 @@ class ExecutorAdapter:
         return partial(PickledWorkItem, payload=payload)
 
     def _repository_for_thread(self, repo: Repository) -> Any:
-        """Give what a function in another thread sees of a repository.
+        """Return a repository for use in another thread.
 
-        Those in files work from any loop as they are, since they do everything in threads.
+        Those in files work in any event loop, because they access files in threads.
         """
         assert self._portal is not None
         in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, View)
         return repo if in_files else make_proxy(self._portal, repo)
 
     def work_item(self, scope: JobScope) -> WorkItem:
-        """Create the order for the job of a scope; ``prepare`` comes first."""
+        """Create the work item for the job of a scope; call ``prepare`` first."""
         assert self._new_work_item is not None
         return self._new_work_item(scope)
 
     async def submit(
         self, work_item: WorkItem, on_submitted: Callable[[Future[JobResult]], None]
     ) -> None:
-        """Hand an order to the executor.
+        """Submit a work item to the executor.
 
-        :param work_item: what to do.
-        :param on_submitted: called with the future, in whatever thread.
-        :raises TaskConfigurationError: if the executor takes no more jobs, now or ever.
+        :param work_item: the work item.
+        :param on_submitted: called with the future, in any thread.
+        :raises TaskConfigurationError: if the executor accepts no more jobs, now or ever.
         """
         executor = await self.prepare()
         try:
@@ -165,22 +167,22 @@ class ExecutorAdapter:
 
         if isinstance(executor, ThreadPoolExecutor):
             hand_over()
-        else:  # it may start processes, or talk to a scheduler
+        else:  # it may start processes, or send a request to a scheduler
             await run_to_completion(asyncio.to_thread(hand_over))
 
     def _refused(self, executor: Executor, error: Exception) -> TaskError:
         kind = type(executor).__name__
         if isinstance(error, BrokenExecutor | RuntimeError):
             return TaskConfigurationError(
-                f"{self._task}: its {kind} takes no more jobs: {describe(error)}. What is ready "
-                "waits for the next run; give the task a function that makes a new executor to "
-                "have it go on by itself"
+                f"{self._task}: its {kind} accepts no more jobs: {describe(error)}. Ready jobs "
+                "wait for the next run; to continue without one, pass the task a function that "
+                "creates a new executor"
             )
-        return TaskError(f"{self._task}: its {kind} did not take a job: {describe(error)}")
+        return TaskError(f"{self._task}: its {kind} did not accept a job: {describe(error)}")
 
 
 def _workers_load_main(executor: Executor) -> bool:
-    """Tell whether the workers of an executor know what the script that is run defines."""
+    """Return whether the workers of an executor can find functions defined in the main script."""
     from concurrent.futures import ProcessPoolExecutor
 
     if not isinstance(executor, ProcessPoolExecutor):
@@ -189,5 +191,5 @@ def _workers_load_main(executor: Executor) -> bool:
     if context is not None and context.get_start_method() == "fork":
         return True
     main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None) or ""  # "<stdin>", for instance, is none
+    file = getattr(main, "__file__", None) or ""  # "<stdin>", for example, is not a file
     return getattr(main, "__spec__", None) is not None or os.path.exists(file)

@@ -1,4 +1,4 @@
-"""The repository that shows which jobs an executor task has running."""
+"""The repository of the running jobs of an executor task."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ __all__ = ["ExecutorLiveRepo"]
 
 
 class ExecutorLiveRepo(Repository):
-    """A repository where keys translate to running jobs in an ``ExecutorTask``.
+    """A repository of the running jobs of an ``ExecutorTask``.
 
-    It is constructed automatically and is linked as the ``live`` repository. Do not construct
-    this class manually.
-
+    The task creates it and links it as ``live``; do not create one directly.
     :param task: the task.
     """
 
@@ -38,11 +36,11 @@ class ExecutorLiveRepo(Repository):
         return self._last
 
     def check_job_id(self, job: str) -> None:
-        """Refuse what the task could not record."""
+        """Check that the task can record a job with this id."""
         self.task.links["done"].repo.check_job_id(job)
 
     async def filter_jobs(self, iterator: AsyncIterable[str]) -> AsyncIterator[str]:
-        """Let everything pass; what runs was checked when it was launched."""
+        """Yield all jobs; running jobs were checked at their launch."""
         async for job in iterator:
             yield job
 
@@ -50,19 +48,19 @@ class ExecutorLiveRepo(Repository):
         return item in self.task.running
 
     async def info(self, job: str) -> None:
-        """There is no templating info for an ExecutorLiveRepo."""
+        """Return None: there is no info about running jobs."""
         self.check_job_id(job)
 
     async def delete(self, job: str) -> None:
-        """Cancel the corresponding job.
+        """Cancel the job.
 
-        :raises TaskError: if it runs where nothing can stop it.
+        :raises TaskError: if it has started and cannot be stopped.
         """
         self.check_job_id(job)
         await self.task.cancel(job)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} shows what runs in this process and cannot travel to another")
+        raise TypeError(f"{self!r} holds the running jobs of this process and cannot be pickled")
 
     def __repr__(self) -> str:
         return f"ExecutorLiveRepo({self.task!r})"

@@ -1,7 +1,7 @@
-"""Hops from the event loop of a worker's thread to the driver's, and back with what came of it.
+"""Calls from the event loop of a worker's thread into the driver's, which return their results.
 
-Repositories, and the streams that they open, belong to the loop that the pipeline runs in. A
-function in a thread is given stand-ins that look the same and hop for everything they await.
+Repositories, and the streams that they open, belong to the event loop of the pipeline. A function
+in a thread receives proxies, which await everything in that loop.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["LoopPortal"]
 
 LOOP_CHECK_INTERVAL_SECONDS = 5.0
-"""Seconds after which somebody who waits looks whether the driver's loop is still there."""
+"""The interval at which waiting calls check that the driver's loop still exists."""
 
 T = TypeVar("T")
 
 
 class LoopPortal:
-    """The way from other threads into an event loop, which can be closed.
+    """A portal for calls from other threads into an event loop.
 
-    :param loop: where it leads.
+    :param loop: the event loop.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,12 +37,12 @@ class LoopPortal:
         self._closed = False
 
     async def run(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await something in the loop that the bridge leads to.
+        """Await an object in the loop of the portal.
 
-        If the caller is cancelled, that is cancelled, too, and has ended when this returns.
+        If the caller is cancelled, the object is cancelled, too, and has ended when this returns.
 
-        :param call: gives what to await; it is called there.
-        :raises TaskError: if the bridge is closed, or while this waits.
+        :param call: a function that returns the object to await; it is called in that loop.
+        :raises TaskError: if the portal is closed, or while this waits.
         """
         if asyncio.get_running_loop() is self.loop:
             return await call()
@@ -58,7 +58,7 @@ class LoopPortal:
                 self._calls.discard(portal_call)
 
     def close(self) -> None:
-        """Let everybody who waits go, with an error, and nobody in any more."""
+        """Reject further calls, and raise an error in those that wait."""
         with self._lock:
             self._closed = True
             for portal_call in self._calls:
@@ -66,7 +66,7 @@ class LoopPortal:
 
 
 class _PortalCall(Generic[T]):
-    """One call into another loop. What is named ``loop_`` runs in that."""
+    """One call into another loop. Methods named ``loop_`` run in that loop."""
 
     def __init__(self, portal: LoopPortal, call: Callable[[], Awaitable[T]]) -> None:
         self._loop = portal.loop
@@ -76,7 +76,7 @@ class _PortalCall(Generic[T]):
         self._task: asyncio.Task[T] | None = None
 
     async def result(self) -> T:
-        """Make the call, and wait for its end in any case."""
+        """Run the call, and wait for its end even if the caller is cancelled."""
         cancellation: asyncio.CancelledError | None = None
         self._post(self._loop_begin)
         while not self._result.done():
@@ -89,13 +89,13 @@ class _PortalCall(Generic[T]):
                 self.abandon()
                 await asyncio.wait({self._result})
         if cancellation is not None:
-            self._result.exception()  # so that nobody misses that it was looked at
+            self._result.exception()  # so that asyncio does not log it as never retrieved
             raise cancellation
         return self._result.result()
 
     def abandon(self) -> None:
-        """Tell who waits that nothing will come, and stop what they wait for; from any thread."""
-        with contextlib.suppress(RuntimeError):  # that loop has gone as well
+        """Raise an error in the caller, and cancel the call; from any thread."""
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed as well
             self._caller_loop.call_soon_threadsafe(self._fail, _closed_error())
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._loop_cancel)
@@ -121,7 +121,7 @@ class _PortalCall(Generic[T]):
         if task.cancelled():
             return self.abandon()
         error = task.exception()
-        with contextlib.suppress(RuntimeError):  # nobody is left to be told
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed
             if error is None:
                 self._caller_loop.call_soon_threadsafe(self._succeed, task.result())
             else:

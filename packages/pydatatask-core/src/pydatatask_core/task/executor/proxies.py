@@ -1,4 +1,4 @@
-"""Stand-ins for what lives in the driver's event loop, for functions in other threads."""
+"""Proxies for objects of the driver's event loop, for functions in other threads."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 __all__ = ["LoopProxy", "RepositoryProxy", "make_proxy"]
 
 MAX_LISTED_JOBS = 1000
-"""How many jobs of a listing come over at once."""
+"""The maximum number of jobs of a listing that are transferred at once."""
 
 TEXT_CHUNK_BYTES = 256 * 1024
-"""How many bytes of a text come over at once."""
+"""The number of bytes of a text that are transferred at once."""
 
 _END: Any = object()
 _ASYNC = ("__aenter__", "__anext__", "__aiter__", "__await__")
 
 
 def make_proxy(portal: LoopPortal, value: Any) -> Any:
-    """Give a stand-in for what has to be awaited in another loop; anything else is itself.
+    """Return a proxy for an object that has to be awaited in another loop, else the object itself.
 
-    :param portal: the way to that loop.
-    :param value: anything.
+    :param portal: the portal to that loop.
+    :param value: any object.
     """
     if isinstance(value, LoopProxy):
         return value
@@ -53,12 +53,12 @@ def make_proxy(portal: LoopPortal, value: Any) -> Any:
 
 
 class LoopProxy(AsyncWithOnly):
-    """Looks like an object of another event loop, and hops there for what is awaited.
+    """A proxy for an object of another event loop, which runs async methods in that loop.
 
-    ``isinstance`` says what it says of the object. Methods that are not async run where they are
-    called.
+    ``isinstance`` gives the same results as for the object. Methods that are not async run in the
+    calling thread.
 
-    :param portal: the way to that loop.
+    :param portal: the portal to that loop.
     :param target: the object.
     """
 
@@ -68,12 +68,12 @@ class LoopProxy(AsyncWithOnly):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """The class of the object as far as ``isinstance`` is concerned."""
+        """The class of the object, for ``isinstance``."""
         target = self.__dict__.get("_target")
         return LoopProxy if target is None else target.__class__
 
     def __getattr__(self, name: str) -> Any:
-        """Give what the object has, methods that are async as ones that hop."""
+        """Return an attribute of the object; async methods are wrapped to run in its loop."""
         target = self.__dict__.get("_target")
         if target is None or name.startswith("__"):
             raise AttributeError(name)
@@ -110,7 +110,7 @@ class LoopProxy(AsyncWithOnly):
         return self._wrap(await self._portal.run(lambda: method(*args, **kwargs)))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._target)  # where it is called, as other methods that are not async
+        return iter(self._target)  # in the calling thread, like other methods that are not async
 
     async def __aenter__(self) -> Any:
         return await self._run_in_loop(type(self._target).__aenter__, self._target)
@@ -131,16 +131,16 @@ class LoopProxy(AsyncWithOnly):
         return self._run_in_loop(awaited).__await__()
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"{self!r} is of use in one thread only and cannot travel")
+        raise TypeError(f"{self!r} belongs to one thread and cannot be pickled")
 
     def __repr__(self) -> str:
         return repr(self.__dict__.get("_target"))
 
 
 class WriterProxy(AtomicWriter[bytes], LoopProxy):  # type: ignore[misc] # one `__aexit__` of two
-    """A stand-in for a stream that is written, which refuses to close if a write was forgotten.
+    """A proxy for a stream opened for writing, which fails to close if a write was not awaited.
 
-    :param stream: a stand-in for the stream.
+    :param stream: a proxy for the stream.
     """
 
     def __init__(self, stream: LoopProxy) -> None:
@@ -163,7 +163,7 @@ class WriterProxy(AtomicWriter[bytes], LoopProxy):  # type: ignore[misc] # one `
 
 
 class RepositoryProxy(LoopProxy, Repository):
-    """A stand-in for a repository: whatever derives from it hops, too."""
+    """A proxy for a repository; views of it use the other loop, too."""
 
     _target: Repository
 
@@ -215,7 +215,7 @@ class RepositoryProxy(LoopProxy, Repository):
         return super().__getattr__(name)
 
     async def _open(self, job: str, mode: str = "r") -> Any:
-        """Open a blob; text, which is UTF-8 by contract, is decoded here, in large pieces."""
+        """Open a blob; text, which is always UTF-8, is decoded in this thread, in large chunks."""
         check_mode(mode)
         target: Any = self._target
         stream = await self._run_in_loop(target.open, job, mode.removesuffix("b") + "b")
@@ -232,11 +232,12 @@ class RepositoryProxy(LoopProxy, Repository):
 async def _iterate(
     portal: LoopPortal, iterable: Callable[[], Any], size: int
 ) -> AsyncGenerator[Any, None]:
-    """Iterate something of the other loop.
+    """Iterate over an object of the other loop.
 
-    :param portal: the way there.
-    :param iterable: gives what to iterate; it is called there.
-    :param size: how many items come over at once; more than one holds back items until it is full.
+    :param portal: the portal to that loop.
+    :param iterable: a function that returns the object; it is called in that loop.
+    :param size: the number of items to transfer at once; with more than one, items are held back
+        until there are so many.
     """
 
     async def begin() -> Any:

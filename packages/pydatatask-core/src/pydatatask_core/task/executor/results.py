@@ -1,4 +1,4 @@
-"""Seeing to the jobs that have ended: a record, another attempt, or neither."""
+"""Handling of ended jobs: a record, a retry, or neither."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["ResultRecorder"]
 log = logging.getLogger("pydatatask.task")
 
 MAX_CONCURRENT_WRITES = 16
-"""How many records are written at once."""
+"""The maximum number of records written concurrently."""
 
 
 class ResultRecorder:
-    """Settles the instances of a task that have ended; until then a job counts as running.
+    """Records the ended submissions of a task; until then a job counts as running.
 
-    :param task: whose jobs they are.
-    :param submissions: knows the instances and which have ended.
+    :param task: the task.
+    :param submissions: the submissions, and those that have ended.
     :param recorder: writes the records.
     """
 
@@ -44,23 +44,23 @@ class ResultRecorder:
         self._attempts: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self.unusable: str | None = None
-        """Why no worker can run any job of the task, once one has said so."""
+        """Why no worker can run any job of the task, after a worker has reported so."""
 
     def reset(self) -> None:
-        """Forget attempts and verdicts, as the pipeline opens or closes."""
+        """Clear the attempts and worker errors, when the pipeline opens or closes."""
         self._attempts.clear()
         self.unusable = None
 
     def enter_loop(self) -> None:
-        """Work in another event loop from now on."""
+        """Prepare for use in another event loop."""
         self._lock = asyncio.Lock()
 
     def next_attempt(self, job: str) -> int:
-        """Count the attempts of a job; give the number of the one that begins."""
+        """Return the number of the attempt that begins, counted from 1."""
         return self._attempts.pop(job, 0) + 1
 
     async def record_finished(self) -> None:
-        """Record every job that has ended, or see to its next attempt."""
+        """Record every ended job, or schedule its retry."""
         async with self._lock:
             writers = min(MAX_CONCURRENT_WRITES, len(self._submissions.finished))
             await run_concurrently(self._record_some() for _ in range(writers))
@@ -99,9 +99,9 @@ class ResultRecorder:
         return None
 
     def _find_conflict(self, submission: Submission) -> OutputConflictError | None:
-        """Return an error if a job has overwritten what another task has published.
+        """Return an error if a job has overwritten a key that another task published.
 
-        In a thread, that is refused. In another process, it is only found out afterwards.
+        In a thread, the write itself fails. In another process, this is detected only afterwards.
         """
         scope = submission.scope
         if scope.before_publish is None or submission.in_thread:
@@ -119,20 +119,20 @@ class ResultRecorder:
     async def _record_later(
         self, submission: Submission, record: dict[str, Any], outputs: Outputs
     ) -> None:
-        """Look for the outputs of a job beside the other jobs, then record its end."""
+        """Check the outputs of a job in the background, then record its outcome."""
         check = self._task.output_check
         try:
             record |= await check.verdict(submission.job, outputs)
             await self._end(submission, record)
         except BaseException:
-            self._submissions.finished.append(submission)  # for when the pipeline is opened again
+            self._submissions.finished.append(submission)  # for the next opening of the pipeline
             raise
         finally:
             check.checking.discard(submission.job)
             self._task.wake()
 
     async def _end(self, submission: Submission, record: dict[str, Any]) -> None:
-        """Record the end of a job, or see to its next attempt."""
+        """Record the outcome of a job, or schedule its retry."""
         job, wait = submission.job, None
         if not (record["success"] or submission.cancelled):
             wait = self._task.retries.wait_after(submission.attempt)
@@ -148,7 +148,7 @@ class ResultRecorder:
 
     def _forget(self, submission: Submission) -> None:
         self._submissions.by_job.pop(submission.job, None)
-        submission.future = None  # which leads back here, and to whatever its executor keeps for it
+        submission.future = None  # it refers back to this object, and to data of its executor
 
     def _set_worker_error(self, problem: str) -> None:
         if self.unusable is None:
@@ -157,9 +157,9 @@ class ResultRecorder:
             log.error("%s", self.unusable, extra={"task": name})
 
     async def cancel_waiting(self, job: str) -> None:
-        """Record that a job was cancelled while it waited for another attempt.
+        """Record that a job was cancelled while it waited for a retry.
 
-        :param job: a job that runs nowhere; nothing launches it meanwhile.
+        :param job: a job that is not running; it is not launched while this runs.
         """
         by_job = self._submissions.by_job
         attempt = self._attempts.pop(job, 0)

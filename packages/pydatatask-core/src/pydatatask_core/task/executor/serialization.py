@@ -1,7 +1,7 @@
-"""What travels to a worker in another process, and what cannot.
+"""Serialization of task bodies for workers in other processes.
 
-A function travels as a reference, a module and a name in it; repositories are pickled if all that
-they know of their data is where it lives.
+A function is serialized as a reference, its module and qualified name; a repository is pickled if
+its only state is the location of its data.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 __all__ = ["BoundFunction", "Reference", "deserialize", "serialize", "stores"]
 
-_PROTOCOL = 4  # so that a worker may run any Python that we support
+_PROTOCOL = 4  # readable by workers with any supported Python version
 
 
 class BoundFunction(NamedTuple):
-    """What every job of a task runs: a function, and the repositories that it is given by name."""
+    """The body of a task's jobs: a function, and the repositories passed to it by name."""
 
     func: Callable[..., Any]
     links: Mapping[str, Any]
 
 
 class Reference(NamedTuple):
-    """Where to find a function."""
+    """A function by module and qualified name."""
 
     module: str
     name: str
 
     def resolve(self) -> Any:
-        """Find the function; the body of the task, if its decorator has put that in its place.
+        """Return the function; if a task decorates it, the body of the task.
 
         :raises ImportError: if the module cannot be imported here.
         :raises AttributeError: if it has no such name.
@@ -53,14 +53,14 @@ class Reference(NamedTuple):
 
 
 def serialize(task: str, body: BoundFunction, main: bool) -> bytes:
-    """Make of a body what a worker in another process can unpack.
+    """Serialize a body for a worker in another process.
 
-    This looks at the disk, so it does not belong into an event loop.
+    This accesses the file system, so do not call it in an event loop.
 
     :param task: the name of the task, for messages.
     :param body: the function and its repositories.
-    :param main: whether workers load the script that is run, so that they find what it defines.
-    :raises TaskConfigurationError: naming what cannot travel, and what to do.
+    :param main: whether workers load the main script, and can find functions defined in it.
+    :raises TaskConfigurationError: naming the object that cannot be serialized, and the remedy.
     """
     func = _portable_function(task, body.func, main)
     for name, repo in body.links.items():
@@ -75,9 +75,9 @@ def serialize(task: str, body: BoundFunction, main: bool) -> bytes:
 
 
 def deserialize(payload: bytes) -> BoundFunction:
-    """Find the function, and make repositories like those that were packed.
+    """Return the function and copies of the repositories of a serialized body.
 
-    :raises Exception: if something of it is not to be had here.
+    :raises Exception: if one of them is not available in this process.
     """
     folder, func, links = pickle.loads(payload)
     if folder is not None and os.getcwd() != folder:
@@ -91,7 +91,7 @@ def deserialize(payload: bytes) -> BoundFunction:
 
 
 def stores(repo: Repository) -> Iterator[Repository]:
-    """Iterate the repositories that hold data beneath a repository, or itself if it does."""
+    """Iterate over the repositories that hold the data of a view, or the repository itself."""
     if isinstance(repo, View):
         for child in repo.children.values():
             yield from stores(child)
@@ -113,13 +113,13 @@ def _portable_function(task: str, func: Callable[..., Any], main: bool) -> Any:
     elif "<locals>" in reference.name:
         problem = "is defined inside another function, where no other process can find it"
     elif reference.module == "__main__" and not main:
-        problem = "is defined in what is run as `__main__`, which these workers do not load"
+        problem = "is defined in the script run as `__main__`, which these workers do not load"
     else:
         try:
             if reference.resolve() is not func:
-                problem = "is not what is found there under that name"
-        except Exception as e:  # noqa: BLE001 - an import may raise anything; it is told below
-            problem = f"is not found there ({describe(e)})"
+                problem = "is not the object with that name in its module"
+        except Exception as e:  # noqa: BLE001 - an import may raise anything; reported below
+            problem = f"cannot be found there ({describe(e)})"
     if problem is not None:
         raise _refusal(task, f"{reference.module}.{reference.name},", problem)
     return reference
@@ -127,7 +127,8 @@ def _portable_function(task: str, func: Callable[..., Any], main: bool) -> Any:
 
 def _refusal(task: str, what: str, problem: str) -> TaskConfigurationError:
     return TaskConfigurationError(
-        f"the body of {task}, {what} cannot travel to a worker in another process: it {problem}. "
+        f"the body of {task}, {what} cannot be passed to a worker in another process: it "
+        f"{problem}. "
         "Define it at the top level of a module that the workers can import, or use threads"
     )
 
@@ -137,17 +138,18 @@ def _check_repository(task: str, name: str, repo: Repository) -> None:
     cause = None
     try:
         pickle.loads(pickle.dumps(repo, _PROTOCOL))
-    except Exception as e:  # noqa: BLE001 - pickling may raise anything; it is told below
+    except Exception as e:  # noqa: BLE001 - pickling may raise anything; reported below
         problem, cause = describe(e), e
     else:
         for store in stores(repo):
             if store.identity is None:
                 problem = (
-                    f"{store!r} does not say where its data lives (its `identity` is None), so "
-                    "that its copy would be another repository"
+                    f"the location of the data of {store!r} is unknown (its `identity` is None), "
+                    "so that its copy would be another repository"
                 )
     if problem is not None:
         raise TaskConfigurationError(
-            f"the link {name!r} of {task}, {repo!r}, cannot travel to a worker in another process: "
+            f"the link {name!r} of {task}, {repo!r}, cannot be passed to a worker in another "
+            f"process: "
             f"{problem}. Link a repository in files, or use threads"
         ) from cause

@@ -1,4 +1,4 @@
-"""One job in an executor, from its order to what is recorded of it."""
+"""One job in an executor, from its work item to its record."""
 
 from __future__ import annotations
 
@@ -21,61 +21,58 @@ __all__ = ["Submission", "early_end_record"]
 
 @dataclass(eq=False)
 class Submission:
-    """A job that was given to an executor, or is about to be."""
+    """A job that was submitted to an executor, or is about to be."""
 
     job: str
     attempt: int
     scope: JobScope
-    """What its body has published."""
+    """The keys that its body has published."""
 
     work_item: WorkItem | None = None
     future: Future[JobResult] | None = None
     submitted_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
-    """Whether somebody asked for its end."""
+    """True if the user cancelled it."""
 
     closing: bool = False
-    """Whether the pipeline was closed before it was recorded."""
+    """True if the pipeline was closed before the job was recorded."""
 
     abandoned: bool = False
-    """Whether the pipeline was closed before it ended."""
+    """True if the pipeline was closed before the job ended."""
 
     never_started: bool = False
-    """Whether it was still waiting when its executor broke."""
+    """True if the job was still queued when its executor broke."""
 
     is_awaited: bool = False
-    """Whether its launch waits for its end, and launches it again if need be."""
+    """True if its launch waits for the end of the job, and retries it if necessary."""
 
     unusable: bool = False
-    """Whether it was not begun, since its worker cannot run the task."""
+    """True if the job did not start because its worker cannot run the task."""
 
     retry_after: float | None = None
-    """How many seconds such a launch has to wait first."""
+    """The delay in seconds before such a launch retries the job."""
 
     @property
     def is_pending(self) -> bool:
-        """Whether it surely has not begun."""
+        """True if it has certainly not started."""
         future = self.future
         return future is not None and not (future.running() or future.done())
 
     @property
     def in_thread(self) -> bool:
-        """Whether it is for a thread of this process, which can be told to end it."""
+        """True if it is for a thread of this process, where an async function can be cancelled."""
         return self.work_item is not None and self.work_item.stop is not None
 
     def stop(self) -> bool:
-        """End it if that can be done; tell whether it can. This may block."""
+        """Cancel the job if possible, and return whether it is. This may block."""
         if self.future is None or self.future.cancel() or self.future.done():
             return True
         stop = None if self.work_item is None else self.work_item.stop
         return stop is not None and stop.request()
 
     def result(self) -> JobResult | None:
-        """Give what became of it, or None if that says nothing about the job.
-
-        Then the job is as it was before the launch.
-        """
+        """Return the result, or None if the job is to count as never launched."""
         assert self.future is not None
         if self.future.cancelled():
             if self.abandoned and not self.cancelled:
@@ -95,27 +92,27 @@ class Submission:
 
     @property
     def _was_interrupted(self) -> bool:
-        """Whether the end of the pipeline took its repositories away, or cancelled it."""
+        """True if closing the pipeline closed its repositories or cancelled it."""
         return self.in_thread and self.abandoned and not self.cancelled
 
     def _without_result(self, error: BaseException) -> JobResult | None:
-        """Judge an exception, which never is the function's own: those arrive as text."""
+        """Return the result of a job whose worker raised; errors of the function arrive as text."""
         if self.closing and isinstance(error, KeyboardInterrupt | BrokenExecutor):
-            return None  # Ctrl-C, of which all processes of a terminal hear
+            return None  # Ctrl-C, which reaches all processes of a terminal
         if self.never_started and isinstance(error, BrokenExecutor):
             return None
         text = f"{type(error).__name__}: {describe(error)}"
         if isinstance(error, ImportError | AttributeError | pickle.PickleError):
-            return JobResult({}, unusable=f"a worker cannot read what it is to do: {text}")
-        record = early_end_record(self.submitted_at, "its worker died, or its executor gave it up")
+            return JobResult({}, unusable=f"a worker cannot deserialize its job: {text}")
+        record = early_end_record(self.submitted_at, "its worker died, or its executor dropped it")
         return JobResult({**record, "exception": text})
 
 
 def early_end_record(start: datetime, reason: str) -> dict[str, Any]:
-    """Make the record of a job whose end no worker tells of.
+    """Create the record of a job whose end no worker reported.
 
-    :param start: since when it was on its way.
-    :param reason: why it has ended.
+    :param start: when it was submitted.
+    :param reason: why it ended.
     """
     return {
         "success": False,

@@ -1,4 +1,4 @@
-"""The jobs that a task has in its executor, and those of them that have ended."""
+"""The jobs of a task in its executor, and those of them that have ended."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Submissions"]
 
 
 class Submissions:
-    """Keeps a task's instances, and hears of their ends in whatever thread those come to light.
+    """The submissions of a task. Executors may report the end of a job in any thread.
 
-    An end that comes while there is no event loop is kept until there is one again.
+    An end that is reported while no event loop runs is kept for the next one.
 
-    :param wake: called in the event loop after something has ended.
+    :param wake: called in the event loop after a job has ended.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
@@ -33,30 +33,30 @@ class Submissions:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Have ends told in an event loop; tell whether it is another than before.
+        """Set the event loop in which ends are handled, and return whether it changed.
 
-        :param loop: the one that runs.
+        :param loop: the running loop.
         """
         if loop is self._loop:
             return False
-        self._loop = loop  # before the look at what came when there was none
+        self._loop = loop  # set before handling the ends that came without a loop
         for submission in list(self.finished):
             submission.ended.set()
         return True
 
     def on_submitted(self, submission: Submission, future: Future[JobResult]) -> None:
-        """Note that an instance is in the executor; from any thread.
+        """Set the future of a submission; callable from any thread.
 
-        :param submission: which one.
-        :param future: what the executor gave for it.
+        :param submission: the submission.
+        :param future: the future that the executor returned.
         """
         submission.future = future
         future.add_done_callback(partial(self._on_done, submission))
 
     def _on_done(self, submission: Submission, future: Future[JobResult]) -> None:
         if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
-            # It fails all its jobs one after the other, whether they have begun or not. What
-            # is still waiting while it does so has not.
+            # A broken executor fails all its jobs one after the other, whether started or not.
+            # Those still queued at the first failure have not started.
             for other in list(self.by_job.values()):
                 other.never_started = other.never_started or other.is_pending
         self.finished.append(submission)
@@ -71,15 +71,15 @@ class Submissions:
         self._wake()
 
     def reopen(self) -> None:
-        """Take what is left of an earlier opening for jobs of this one."""
+        """Reset the submissions left from an earlier opening of the pipeline."""
         for submission in self.by_job.values():
             submission.closing = False
 
     async def cancel_pending(self, seconds: float) -> None:
-        """Take back what has not begun, and cancel what can be cancelled, as the pipeline closes.
+        """Cancel queued jobs, and running ones if possible, when the pipeline closes.
 
-        :param seconds: how long to try.
-        :raises TimeoutError: if something is still about to end after that.
+        :param seconds: the time limit in seconds.
+        :raises TimeoutError: if a cancelled job has not ended by then.
         """
         for submission in self.by_job.values():
             submission.closing = True
@@ -87,15 +87,15 @@ class Submissions:
         pending = [submission for submission in self.by_job.values() if submission.abandoned]
         deadline = time.monotonic() + seconds
         async with asyncio.timeout(seconds):
-            # The last ones first: they are the least likely to have begun.
+            # In reverse order: the last ones are the least likely to have started.
             stopping = await asyncio.to_thread(_cancel_until, list(reversed(pending)), deadline)
             await asyncio.gather(*(submission.ended.wait() for submission in stopping))
 
 
 def _cancel_until(by_job: Iterable[Submission], deadline: float) -> list[Submission]:
-    """Stop what can be stopped, until the time is up; in threads here, where it takes none, all.
+    """Cancel jobs until the deadline; those in threads in any case, because that is immediate.
 
-    Whoever waits for a pool of threads to end would wait for a function that was not stopped.
+    The shutdown of a thread pool would wait for a function that was not stopped.
     """
     stopping = []
     for submission in by_job:

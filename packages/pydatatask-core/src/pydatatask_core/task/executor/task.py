@@ -33,61 +33,63 @@ __all__ = ["ExecutorLiveRepo", "ExecutorTask"]
 log = logging.getLogger("pydatatask.task")
 
 CANCEL_TIMEOUT_SECONDS = 5.0
-"""Seconds that a cancelled job gets to end before whoever cancelled it is told that it does not."""
+"""The time that a cancelled job has to end before ``cancel`` raises an error."""
 
 CLOSE_TIMEOUT_SECONDS = 0.5
-"""Seconds that are spent on ending and recording jobs when the pipeline closes."""
+"""The time for cancelling and recording jobs when the pipeline closes."""
 
 
 class ExecutorTask(FunctionTask):
-    """A task which runs python functions in a ``concurrent.futures.Executor``.
+    """A task that runs Python functions in a ``concurrent.futures.Executor``.
 
-    See :class:`InProcessSyncTask` for how to use it as a decorator. The function may be async or
-    not; what it returns is thrown away. A worker keeps one event loop for all its jobs.
+    See :class:`InProcessSyncTask` for its use as a decorator. The function may be async or not; its
+    return value is discarded. A worker keeps one event loop for all its jobs.
 
-    *Threads.* With a ``ThreadPoolExecutor`` any function will do. Repositories in files are used
-    in the thread; every other one through a stand-in that hops to the pipeline's event loop, so
-    give the function what it needs as links and do not reach for repositories another way.
+    *Threads.* A ``ThreadPoolExecutor`` can run any function. Repositories in files are used in the
+    worker's thread; every other repository is used through a proxy that runs its methods in the
+    pipeline's event loop. Therefore pass all repositories to the function as links, and do not
+    access them in another way.
 
     *Other processes.* With any other executor (``ProcessPoolExecutor``, loky, Dask's
-    ``Client.get_executor()``) the function travels as a reference, so it has to be at the top
-    level of a module that the workers can import, and only repositories that are nothing but the
-    way to their data travel with it, such as those in files. Opening the pipeline fails with what
-    cannot travel.
+    ``Client.get_executor()``) the function is passed by reference, so it has to be at the top level
+    of a module that the workers can import. Repositories are pickled, so they may consist of
+    nothing but the location of their data, as those in files do. Opening the pipeline fails if
+    something cannot be passed to the workers, and names it.
 
-    *Failures.* What a function raises is in ``done`` with its traceback. If a worker dies, the
-    jobs that may have been in it have failed. A job whose worker cannot find the function or
-    its repositories has not; the task then launches nothing more until the pipeline is opened
-    again. A ``ProcessPoolExecutor`` that is broken stays broken: give a function that makes one
-    (``loky.get_reusable_executor``, say), and it is asked for another.
+    *Failures.* An exception of the function is stored in ``done`` with its traceback. If a worker
+    dies, the jobs that may have been running in it have failed. If a worker cannot find the
+    function or its repositories, the job has not failed; the task then launches nothing more until
+    the pipeline is opened again. A ``ProcessPoolExecutor`` that is broken stays broken: pass a
+    function that creates an executor (``loky.get_reusable_executor``, for example), and the task
+    requests a new one.
 
-    *Promise.* While this process lives a job has one instance, also where the pipeline is closed
-    and opened again (Dask runs a job again by itself if its worker dies). If this process dies,
-    its jobs are run again by the next: at least once, each output whole.
+    *Guarantee.* While this process lives, there is one instance of each job, even if the pipeline
+    is closed and opened again. (Dask itself runs a job again if its worker dies.) If this process
+    dies, the next one runs its jobs again: each job runs at least once, each output is complete.
 
-    *Closing.* Jobs that have not begun are taken back. Async functions in threads are cancelled.
-    What runs in other processes, and functions in threads that are not async, cannot be stopped:
-    they go on, and their ends are recorded if the pipeline is opened again in this process. (Dask
-    does not tell what it has begun, and lets go of everything.) What Ctrl-C interrupts has not
-    failed.
+    *Closing.* Jobs that have not started are cancelled, and so are async functions in threads. Jobs
+    in other processes, and functions in threads that are not async, cannot be stopped: they
+    continue, and their outcomes are recorded if the pipeline is opened again in this process. (Dask
+    does not report which jobs have started, and releases all of them.) A job that Ctrl-C interrupts
+    has not failed.
 
-    It is expected that the executor will perform all necessary resource quota management.
-    It has at most 16 jobs more than twice its workers at once, or 1000 if it does not say how many
-    it has; ``concurrency`` stands in the place of both.
+    The executor is expected to manage resources itself. The task submits at most 16 jobs more than
+    twice the number of workers at once, or 1000 jobs if the executor does not provide that number;
+    ``concurrency`` replaces both limits.
 
     :param name: the name of this task.
-    :param executor: the executor to run jobs in, or a callable that gives it, such as a resource
-        of the session.
-    :param done: a metadata repository to store some information about a job's runtime and
-        termination on completion: ``success``, ``start_time``, ``end_time``, ``attempt``,
-        ``worker`` (host and process), of a failure ``exception`` and ``traceback``, or
-        ``reason`` where the function did not end by itself or did not write all required outputs
-        (``missing_outputs``), and ``fan_out``, the outputs to which it wrote only other keys.
-    :param ready: a repository from which to read task-ready status.
+    :param executor: the executor to run jobs in, or a callable that returns it, such as a session
+        resource.
+    :param done: a metadata repository for the outcome of each job: ``success``, ``start_time``,
+        ``end_time``, ``attempt``, ``worker`` (host and process); after a failure ``exception`` and
+        ``traceback``, or ``reason`` if the function did not end by itself or did not write all
+        required outputs (``missing_outputs``); and ``fan_out``, the outputs to which it wrote only
+        other keys.
+    :param ready: a repository of the jobs to launch.
     :param func: the function to run as the task body, if the task is not used as a decorator.
-    :param retries: how often a failed job is tried again before its failure is recorded.
-    :param concurrency: how many jobs a running pipeline has in the executor at once.
-    :param disabled: whether the pipeline leaves this task alone.
+    :param retries: how often a failed job is retried before its failure is recorded.
+    :param concurrency: the maximum number of jobs that a running pipeline has in the executor.
+    :param disabled: whether the pipeline skips this task.
     """
 
     event_driven = True
@@ -124,7 +126,7 @@ class ExecutorTask(FunctionTask):
         if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
             raise TaskConfigurationError(
                 f"the body of {self.name}, {func!r}, is a generator function: calling it does "
-                "nothing; write one without `yield`"
+                "nothing; write a function without `yield`"
             )
         return func  # type: ignore[no-any-return] # it is callable
 
@@ -132,7 +134,7 @@ class ExecutorTask(FunctionTask):
         links = self.bind_links()
         assert self.func is not None
         if "live" not in inspect.signature(self.func).parameters:
-            links.pop("live", None)  # what **links takes is what there is to work with
+            links.pop("live", None)  # **links receives only the data to work with
         return BoundFunction(self.func, links)
 
     @property
@@ -153,9 +155,9 @@ class ExecutorTask(FunctionTask):
         self._results.reset()
 
     async def validate(self) -> None:
-        """Find the executor, and make sure that everything can travel to its workers.
+        """Find the executor, and check that the body can be passed to its workers.
 
-        :raises TaskConfigurationError: if something cannot.
+        :raises TaskConfigurationError: if something cannot be passed.
         """
         self._body()
         self._enter_loop()
@@ -185,12 +187,12 @@ class ExecutorTask(FunctionTask):
     # -- launching -------------------------------------------------------------------------------
 
     async def launch(self, job: str) -> None:
-        """Give a job to the executor; in synchronous mode also wait for its end.
+        """Submit a job to the executor; in synchronous mode also wait for its end.
 
-        :raises UnrecordableJobError: if its end could not be recorded.
-        :raises LaunchRefusedError: if the executor has as many jobs as it may.
-        :raises TaskConfigurationError: if the executor takes no more, or its workers cannot run
-            this task.
+        :raises UnrecordableJobError: if its outcome could not be recorded.
+        :raises LaunchRefusedError: if the executor has the maximum number of jobs.
+        :raises TaskConfigurationError: if the executor accepts no more jobs, or its workers cannot
+            run this task.
         """
         self.check_recordable(job)
         self._enter_loop()
@@ -208,7 +210,7 @@ class ExecutorTask(FunctionTask):
 
     @property
     def _is_full(self) -> bool:
-        """Whether a pipeline should hold back; what is launched by hand is not held back."""
+        """True if the pipeline should wait; launches without a pipeline are not limited."""
         return (
             self.concurrency is None
             and self.runtime is not None
@@ -217,7 +219,7 @@ class ExecutorTask(FunctionTask):
         )
 
     async def _submit(self, job: str) -> Submission:
-        # In the table before the first await, so that nothing launches the job beside this.
+        # Registered before the first await, so that the job is not launched twice.
         submission = self._by_job[job] = Submission(
             job, self._results.next_attempt(job), self.new_scope(job)
         )
@@ -238,7 +240,7 @@ class ExecutorTask(FunctionTask):
         return submission
 
     async def _finish(self, submission: Submission) -> bool:
-        """Wait for an end and settle it; tell whether the job is to be tried again now."""
+        """Wait for the end of a job and record it; return True if it should be retried now."""
         try:
             await submission.ended.wait()
             await self._results.record_finished()
@@ -255,7 +257,7 @@ class ExecutorTask(FunctionTask):
             if submission.retry_after is not None:
                 self._by_job.pop(submission.job, None)
 
-    # -- ends ------------------------------------------------------------------------------------
+    # -- outcomes --------------------------------------------------------------------------------
 
     async def update(self) -> bool:
         self._enter_loop()
@@ -266,14 +268,14 @@ class ExecutorTask(FunctionTask):
         return bool(self.running)
 
     async def cancel(self, job: str) -> None:
-        """Stop the current job from running, or do nothing if it is not running.
+        """Cancel a job; no-op if it is not running.
 
-        A job that was cancelled counts as failed: ``done`` says so with the reason, and keeps
-        it from being launched again. One that ends by itself all the same is recorded as it ended.
-        Dask takes back what it has not begun; what it has begun goes on unheard.
+        A cancelled job has failed: ``done`` records the reason, and keeps the job from being
+        launched again. If the job nevertheless ends by itself first, its own outcome is recorded.
+        Dask cancels jobs that have not started; one that has continues, and its result is ignored.
 
-        :raises TaskError: if it has begun where nothing can stop it, or does not end although it
-            was cancelled. It stays live until it ends.
+        :raises TaskError: if it has started and cannot be stopped, or does not end although it was
+            cancelled. It stays live until it ends.
         """
         self._enter_loop()
         submission = self._by_job.get(job)
@@ -289,7 +291,7 @@ class ExecutorTask(FunctionTask):
             return
         if not await asyncio.to_thread(submission.stop):
             raise TaskError(
-                f"{self.name}: job {job!r} has begun, and nothing can stop it: only an async "
+                f"{self.name}: job {job!r} has started and cannot be stopped: only an async "
                 "function in a thread can be stopped. It stays live until it ends"
             )
         try:

@@ -1,6 +1,6 @@
-"""What runs in a worker of an executor: one job, in the event loop of the worker's thread.
+"""The part that runs in a worker of an executor: one job, in the event loop of its thread.
 
-This is imported in other processes, too, where there is neither a pipeline nor a task that runs.
+Workers in other processes import this module, where neither a pipeline nor a task is running.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
 __all__ = ["CancelRequest", "JobResult", "LocalWorkItem", "PickledWorkItem", "WorkItem", "run"]
 
 MAX_CACHED_FUNCTIONS = 32
-"""How many unpacked bodies a thread of a worker keeps."""
+"""The maximum number of deserialized bodies that a thread of a worker keeps."""
 
 
 class JobResult(NamedTuple):
-    """What became of a job, in nothing but texts, numbers and times, so that it always arrives."""
+    """The result of a job, made only of texts, numbers and times, so that it can be unpickled."""
 
     record: dict[str, Any]
-    """What goes into ``done``, except for what only the driver knows."""
+    """The ``done`` record, without the fields that only the driver knows."""
 
     cancelled: bool = False
-    """Whether the job ended because it was asked to."""
+    """True if the job ended because it was cancelled."""
 
     written: frozenset[str] = frozenset()
-    """The identities of the repositories that the job has published to; see ``JobScope``."""
+    """The identities of the repositories to which the job published; see ``JobScope``."""
 
     own_key: frozenset[str] = frozenset()
-    """Those of them to which it has published its own key."""
+    """The identities among them to which the job published its own key."""
 
     unusable: str | None = None
-    """Why this worker cannot run any job of the task, if so; this one was not begun then."""
+    """Why this worker cannot run any job of the task; this job was then not started."""
 
 
 class WorkItem(Protocol):
-    """What a worker is asked to do."""
+    """The unit of work that a worker receives."""
 
     job: str
-    """Which job it is."""
+    """The job."""
 
     @property
     def scope(self) -> JobScope:
@@ -64,17 +64,17 @@ class WorkItem(Protocol):
 
     @property
     def stop(self) -> CancelRequest | None:
-        """Asks the job to end, where that can be heard."""
+        """The request that cancels the job, if the worker can receive it."""
 
     def deserialize(self) -> BoundFunction:
-        """Give the function and the repositories for it."""
+        """Return the function and its repositories."""
 
 
 class LocalWorkItem:
-    """An order for a thread of this process, which shares everything with it.
+    """A work item for a thread of this process, which shares all objects with it.
 
-    :param scope: the scope of the job, which is shared with the driver.
-    :param body: the function and the repositories for it.
+    :param scope: the scope of the job, shared with the driver.
+    :param body: the function and its repositories.
     """
 
     def __init__(self, scope: JobScope, body: BoundFunction) -> None:
@@ -84,18 +84,18 @@ class LocalWorkItem:
         self._body = body
 
     def deserialize(self) -> BoundFunction:
-        """Give the function and the repositories for it."""
+        """Return the function and its repositories."""
         return self._body
 
 
 class PickledWorkItem:
-    """An order for any process. It is no tuple: to some executors those mean something.
+    """A work item for any process. It is not a tuple, because some executors interpret tuples.
 
-    :param scope: the scope of the job, of which the names travel.
-    :param payload: what ``serialization.serialize`` made of the body.
+    :param scope: the scope of the job; only its names are pickled.
+    :param payload: the body, as returned by ``serialization.serialize``.
     """
 
-    stop = None  # nothing reaches a job in another process
+    stop = None  # a job in another process cannot be cancelled
 
     def __init__(self, scope: JobScope, payload: bytes) -> None:
         self.job = scope.job
@@ -109,10 +109,10 @@ class PickledWorkItem:
         return JobScope(self._task, self.job)
 
     def deserialize(self) -> BoundFunction:
-        """Unpack the function and the repositories for it, once a thread.
+        """Deserialize the function and its repositories, once per thread.
 
-        :raises KeyboardInterrupt: if this thread was interrupted since the order was given, which
-            was meant for all that it had to do.
+        :raises KeyboardInterrupt: if this thread was interrupted after the item was submitted. The
+            interrupt was meant for all work of the thread.
         """
         if self.submitted_at <= _thread_state.interrupted:
             raise KeyboardInterrupt
@@ -127,7 +127,7 @@ class PickledWorkItem:
 
 
 class CancelRequest:
-    """Asks a job in another thread to end; an async function hears it where it awaits."""
+    """A request to cancel a job in another thread; an async function receives it at an await."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -136,7 +136,7 @@ class CancelRequest:
         self.requested = False
 
     def request(self) -> bool:
-        """Ask; tell whether the job can hear it."""
+        """Request the cancellation, and return whether the job can receive it."""
         with self._lock:
             self.requested = True
             if self._task is not None:
@@ -144,9 +144,9 @@ class CancelRequest:
             return not self._cannot_cancel
 
     def begin(self, task: asyncio.Task[Any] | None) -> None:
-        """Note what the job runs in: a task, or nothing that could be cancelled.
+        """Set the asyncio task of the job; None if the job cannot be cancelled.
 
-        :raises asyncio.CancelledError: if the job was asked to end before it began.
+        :raises asyncio.CancelledError: if the job was cancelled before it started.
         """
         with self._lock:
             if self.requested:
@@ -154,15 +154,15 @@ class CancelRequest:
             self._task, self._cannot_cancel = task, task is None
 
     def end(self) -> None:
-        """Note that the job is over, so that what comes late hits nothing."""
+        """Mark the job as ended, so that a late request has no effect."""
         with self._lock:
             self._task = None
 
 
 def run(work_item: WorkItem) -> JobResult:
-    """Run a job to its end. What it raises is part of the ending, as text.
+    """Run a job to its end. An exception is returned as text in the result.
 
-    :param work_item: what to do.
+    :param work_item: the work item.
     """
     start, began = datetime.now(UTC), time.monotonic()
     record: dict[str, Any] = {"success": True, "start_time": start}
@@ -171,7 +171,7 @@ def run(work_item: WorkItem) -> JobResult:
         body = work_item.deserialize()
     except KeyboardInterrupt:
         raise
-    except BaseException as e:  # noqa: BLE001 - it arrives as text, whatever class it has
+    except BaseException as e:  # noqa: BLE001 - returned as text, because its class may be missing
         return JobResult({}, unusable=f"{describe(e)} (in a worker, {worker_id()})")
     scope = work_item.scope
     token = scope.enter()
@@ -180,7 +180,7 @@ def run(work_item: WorkItem) -> JobResult:
     except KeyboardInterrupt:
         _thread_state.interrupted = time.time()
         raise
-    except BaseException as e:  # noqa: BLE001 - SystemExit must not end somebody's worker
+    except BaseException as e:  # noqa: BLE001 - SystemExit must not end the worker
         asked = work_item.stop is not None and work_item.stop.requested
         cancelled = asked and isinstance(e, asyncio.CancelledError)
         scope.close_unawaited_calls(e, body.links)
@@ -198,7 +198,7 @@ def run(work_item: WorkItem) -> JobResult:
 
 
 def _call(body: BoundFunction, scope: JobScope, stop: CancelRequest | None) -> None:
-    """Run a body in a context of its own: a variable that a job sets is not the next one's."""
+    """Run a body in its own context, so that no job sees a context variable of another."""
 
     async def finish(result: Awaitable[Any]) -> None:
         await result
@@ -220,12 +220,12 @@ def _call(body: BoundFunction, scope: JobScope, stop: CancelRequest | None) -> N
 
 
 class _Loop:
-    """The event loop of a thread, which it keeps for all its jobs and closes when it ends."""
+    """The event loop of a thread, kept for all its jobs and closed when the thread ends."""
 
     def __init__(self) -> None:
         loop = asyncio.new_event_loop()
         self._runner = asyncio.Runner(loop_factory=lambda: loop)
-        # The runner's own way to close would begin another thread in one that is about to end.
+        # Runner.close() would start another thread in one that is about to end.
         weakref.finalize(self, _close, loop)
 
     def run(
@@ -234,12 +234,12 @@ class _Loop:
         stop: CancelRequest | None,
         context: contextvars.Context,
     ) -> None:
-        """Run one job and what it leaves behind, as ``asyncio.run`` would."""
+        """Run one job, and clean up its asyncio tasks as ``asyncio.run`` does."""
         self._runner.run(_run_to_end(call, stop), context=context)
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    if not loop.is_running():  # as it may be in a daemon thread when the process ends
+    if not loop.is_running():  # it may be running in a daemon thread when the process exits
         loop.close()
 
 
@@ -259,9 +259,10 @@ async def _run_to_end(call: Callable[[], Awaitable[Any]], stop: CancelRequest | 
 
 
 def _restore_interrupts() -> None:
-    """Undo what a forked worker has inherited of the driver's event loop.
+    """Restore the default handler of Ctrl-C in a forked worker.
 
-    There Ctrl-C cancels the main task, of which a copy is all that there is here.
+    The handler inherited from the driver cancels the main task of its event loop, of which only a
+    copy exists here.
     """
     runner = getattr(getattr(signal.getsignal(signal.SIGINT), "func", None), "__self__", None)
     if isinstance(runner, asyncio.Runner):
@@ -273,7 +274,7 @@ def _restore_interrupts() -> None:
 
 
 class _ThreadState(threading.local):
-    """What a thread keeps from one job to the next."""
+    """The state that a thread keeps from one job to the next."""
 
     def __init__(self) -> None:
         self.functions: dict[bytes, BoundFunction] = {}

@@ -1,5 +1,5 @@
-"""The parts of templates: their source, an environment of Jinja2, and an analysis of names.
+"""The use of Jinja2 by templates: reading the source, the environment, and the analysis of names.
 
-Here belongs how Jinja2 is used: data only, every name known, nothing deleted silently. It is
-imported when a template needs it and not before.
+Names mean data only, every name has to be known, and nothing is deleted silently. The package is
+imported only when a template needs it.
 """

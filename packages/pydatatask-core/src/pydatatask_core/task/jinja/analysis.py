@@ -1,4 +1,4 @@
-"""The checks of a template that need no job: its names, and its braces."""
+"""The checks of a template that do not need a job: its names and its braces."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _RESERVED = frozenset(
         *("self", "super", "loop", "caller", "varargs", "kwargs"),
     }
 )
-"""Names with a meaning of their own in Jinja2."""
+"""Reserved names of Jinja2."""
 
 _BEGINNINGS = {
-    "comment_begin": "a comment, which deletes all up to the next `#}`",
-    "variable_begin": "an expression, whose value follows the `$`; `{{ '$' ~ x }}` says so",
+    "comment_begin": "a comment, which deletes everything up to the next `#}`",
+    "variable_begin": "an expression, whose value follows the `$`; write `{{ '$' ~ x }}` for that",
     "block_begin": "a statement",
 }
 
@@ -31,7 +31,7 @@ _ELSEWHERE = nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends
 
 
 class TemplateTrapError(Exception):
-    """A template is well-formed for Jinja2, and does something else than it seems to.
+    """A valid template with an effect that is probably not intended.
 
     :param problem: the problem.
     :param line: the line.
@@ -47,9 +47,9 @@ class Analysis:
     """The names in a template.
 
     :param names: the names that it uses and does not define.
-    :param required: those that have to be defined, by the line of their first use: neither is
-        there a test that they are, nor a default, nor an assignment.
-    :param reserved: the names in it that have a meaning of their own in Jinja2.
+    :param required: the names that have to be defined, with the line of their first use: the
+        template neither tests them, nor provides a default, nor assigns them.
+    :param reserved: the reserved names of Jinja2 in it.
     """
 
     names: frozenset[str]
@@ -60,10 +60,10 @@ class Analysis:
 def analyze(environment: jinja2.Environment, text: str) -> Analysis:
     """Find the names in a template, and check its braces.
 
-    :param environment: the environment that it is for.
+    :param environment: the environment of the template.
     :param text: the template.
-    :raises jinja2.TemplateSyntaxError: if it is not well-formed.
-    :raises TemplateTrapError: if something in it has an effect that cannot be meant.
+    :raises jinja2.TemplateSyntaxError: if it has a syntax error.
+    :raises TemplateTrapError: if a part of it has an effect that is probably not intended.
     """
     words = _check_tokens(environment, text)
     tree = environment.parse(text)
@@ -71,7 +71,7 @@ def analyze(environment: jinja2.Environment, text: str) -> Analysis:
         result = tree.find(kind)
         if result is not None:
             raise TemplateTrapError(
-                "a template is one text, and cannot load another", result.lineno
+                "a template is a single text and cannot load another one", result.lineno
             )
     _check_functions(environment, tree)
     names = frozenset(meta.find_undeclared_variables(tree))
@@ -86,7 +86,7 @@ def analyze(environment: jinja2.Environment, text: str) -> Analysis:
 
 
 def _check_functions(environment: jinja2.Environment, tree: nodes.Template) -> None:
-    """Check that all filters and tests exist, which Jinja2 leaves to the job inside of an `if`."""
+    """Check that all filters and tests exist; inside an `if`, Jinja2 would check at run time."""
     for node in tree.find_all((nodes.Filter, nodes.Test)):
         is_filter = isinstance(node, nodes.Filter)
         if node.name not in (environment.filters if is_filter else environment.tests):
@@ -95,10 +95,10 @@ def _check_functions(environment: jinja2.Environment, tree: nodes.Template) -> N
 
 
 def find_tags(environment: jinja2.Environment, text: str) -> Iterator[tuple[int, int, str]]:
-    """Iterate the expressions and statements of a template with their first and last line.
+    """Yield the expressions and statements of a template with their first and last lines.
 
-    :param environment: the environment that it is for.
-    :param text: the template, which is well-formed.
+    :param environment: the environment of the template.
+    :param text: the template, without syntax errors.
     """
     first, parts = 0, list[str]()
     for line, kind, value in environment.lex(text):
@@ -110,18 +110,18 @@ def find_tags(environment: jinja2.Environment, text: str) -> Iterator[tuple[int,
 
 
 def _check_tokens(environment: jinja2.Environment, text: str) -> set[str]:
-    """Return the words in the tags of a template, in which no tag may be meant for a shell."""
+    """Check that no tag looks like shell syntax, and return the words in the tags."""
     words: set[str] = set()
     before = ""
     for line, kind, value in environment.lex(text):
-        # A mark that ends in a minus took blanks away, so that the `$` may not be before it.
+        # A tag that begins with `{{-` strips whitespace, so the `$` may not be next to it.
         if kind in _BEGINNINGS and before.endswith("$") and value[0] == "{" and value[-1] != "-":
-            problem = f"in `${value}`, Jinja2 takes `{value}` for the beginning of "
+            problem = f"in `${value}`, Jinja2 interprets `{value}` as the beginning of "
             raise TemplateTrapError(problem + _BEGINNINGS[kind], line)
         if kind == "comment" and "\n" in value and value[0].isalnum():
             raise TemplateTrapError(
-                f"`{{#{value.split()[0]}` begins a comment, which deletes all up to the next `#}}` "
-                "in another line; a comment of several lines begins with a blank",
+                f"`{{#{value.split()[0]}` begins a comment, which deletes everything up to the "
+                "next `#}` in another line; begin a comment of several lines with a space",
                 line,
             )
         if kind == "name":
@@ -131,7 +131,7 @@ def _check_tokens(environment: jinja2.Environment, text: str) -> set[str]:
 
 
 def _assigned(tree: nodes.Template) -> set[str]:
-    """Return the names that a template assigns somewhere, if perhaps not on every way."""
+    """Return the names that a template assigns in at least one branch."""
     result = {macro.name for macro in tree.find_all(nodes.Macro)}
     targets = [assignment.target for assignment in tree.find_all(nodes.Assign)]
     targets += [assignment.target for assignment in tree.find_all(nodes.AssignBlock)]
@@ -182,7 +182,7 @@ def _replace_in_branches(node: nodes.If, safe: frozenset[str]) -> None:
 
 
 def _facts(node: nodes.Node) -> dict[str, frozenset[str]]:
-    """Return which names are known to be defined in which field of a node."""
+    """Return the names known to be defined in each field of a node."""
     if isinstance(node, nodes.CondExpr):
         return {"expr1": _defined_if(node.test, True), "expr2": _defined_if(node.test, False)}
     if isinstance(node, nodes.And | nodes.Or):
@@ -193,7 +193,7 @@ def _facts(node: nodes.Node) -> dict[str, frozenset[str]]:
 
 
 def _defined_if(test: nodes.Node, outcome: bool) -> frozenset[str]:
-    """Return the names that are defined if a test has an outcome."""
+    """Return the names that are defined if a test has the given outcome."""
     name = _tested_name(test)
     if name is not None and isinstance(test, nodes.Test):
         return frozenset({name}) if (test.name == "defined") == outcome else frozenset()
@@ -206,7 +206,7 @@ def _defined_if(test: nodes.Node, outcome: bool) -> frozenset[str]:
 
 
 def _tested_name(node: nodes.Node) -> str | None:
-    """Return the name of which a node tests whether it is defined."""
+    """Return the name whose definition a node tests."""
     if isinstance(node, nodes.Test) and node.name in ("defined", "undefined"):
         return node.node.name if isinstance(node.node, nodes.Name) else None
     return None

@@ -1,8 +1,8 @@
-"""The Jinja2 environment of templates: its names and attributes are data, never Python's.
+"""The Jinja2 environment of templates, in which names and attributes mean data only.
 
 A template is part of the pipeline's program, so it may call methods (``job.upper()``) and Jinja2's
 own functions (``range(3)``). A name without a call is data: ``x.items`` is the key ``items`` of a
-mapping, also where mappings have a method of that name.
+mapping, although mappings have a method of that name.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _LITERAL = "<literal>"
 _JOINED = "<joined>"
 _CALLED = "<called>"
 _FUNCTION = "jinja2_function_"
-"""The prefix of the names under which Jinja2's own functions are known, once a call is parsed."""
+"""The prefix of Jinja2's own functions, added to their names in calls when a template is parsed."""
 
 MAX_NAMED_KEYS = 20
 
 _SCALARS = frozenset({str, int, float, bool}) | VALUE_TYPES | {Literal, RenderedText}
-"""Types of values that have a text, and no fields."""
+"""Types of values that have a text and no attributes that are data."""
 
 _NO_FIELDS = _SCALARS | {type(None), complex, bytes, list, tuple, set, frozenset}
-"""Types of values whose attributes are no data, such as ``real`` of a number."""
+"""Types of values whose attributes are not data, such as ``real`` of a number."""
 
 _TEXT_FILTERS = frozenset(
     {
@@ -61,22 +61,22 @@ _TEXT_FILTERS = frozenset(
         *("urlize", "wordcount", "wordwrap"),
     }
 )
-"""Filters that make a text of anything, also of None."""
+"""Filters that convert any value to a text, even None."""
 
 _PRINTING_ARGUMENTS = frozenset({"default", "d", "join"})
-"""Filters whose arguments can be part of their result."""
+"""Filters whose arguments may become part of the result."""
 
 
 class UnprintableError(ValueError):
-    """A template prints a value that has no text, or none that can be meant."""
+    """Printing of a value that has no text, or only an unintended one."""
 
 
 class AbsentValue(dict[str, Any]):
-    """The empty mapping that stands for the value of a job which a repository does not have."""
+    """The empty mapping returned for a job that a repository does not contain."""
 
 
 class _Undefined(jinja2.StrictUndefined):
-    """Undefined wherever it is used, in a list that is printed as well."""
+    """An undefined value that raises on any use, even inside a list that is printed."""
 
     __slots__ = ()
 
@@ -90,10 +90,10 @@ class _Joiner(Joiner):
 
 
 class DataEnvironment(jinja2.Environment):
-    """An environment in which a template sees data.
+    """An environment in which names and attributes mean data.
 
-    :param delimiters: the keywords of Jinja2 that set how blocks, variables and comments begin
-        and end.
+    :param delimiters: Jinja2's keyword arguments for the delimiters of blocks, variables and
+        comments.
     """
 
     def __init__(self, delimiters: Mapping[str, str]) -> None:
@@ -101,7 +101,7 @@ class DataEnvironment(jinja2.Environment):
             undefined=_Undefined,
             keep_trailing_newline=True,
             autoescape=False,
-            **delimiters,  # type: ignore[arg-type] # mypy wants each keyword
+            **delimiters,  # type: ignore[arg-type] # mypy requires each keyword
         )
         functions = {**DEFAULT_NAMESPACE, "joiner": _Joiner}.items()
         self.globals = {_FUNCTION + name: function for name, function in functions}
@@ -112,17 +112,17 @@ class DataEnvironment(jinja2.Environment):
 
     @staticmethod
     def concat(parts: Iterable[str]) -> str:
-        """Join what a template, macro or block writes, for the code that Jinja2 generates."""
+        """Join the output of a template, macro or block; called by code that Jinja2 generates."""
         return RenderedText(parts)
 
     def parse(
         self, source: str, name: str | None = None, filename: str | None = None
     ) -> nodes.Template:
-        """Parse a template, so that calls differ from data and texts are checked.
+        """Parse a template, with calls distinguished from data and with printed values checked.
 
         :param source: the template.
-        :param name: as of Jinja2.
-        :param filename: as of Jinja2.
+        :param name: as in Jinja2.
+        :param filename: as in Jinja2.
         """
         tree = super().parse(source, name, filename)
         functions = DEFAULT_NAMESPACE.keys() - _set_names(tree)
@@ -143,12 +143,12 @@ class DataEnvironment(jinja2.Environment):
         return tree
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """Return the data that a value has under a name, or undefined: ``obj.attribute``."""
+        """Return the data of a value under a name, or undefined: ``obj.attribute``."""
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Return an item of a value, else a field, or undefined: ``obj[argument]``."""
-        if not isinstance(obj, type):  # which may be generic, as list[int] is
+        """Return an item of a value, else an attribute, or undefined: ``obj[argument]``."""
+        if not isinstance(obj, type):  # a class may support subscription, as `list[int]` does
             with contextlib.suppress(AttributeError, TypeError, LookupError):
                 return obj[argument]
         return self._field(obj, argument)
@@ -170,14 +170,14 @@ class DataEnvironment(jinja2.Environment):
             return missing
         if callable(value):
             return self.undefined(
-                f"{object_type_repr(obj)!r} has no value {name!r}, but a method, which is called "
-                f"as `{name}()`"
+                f"{object_type_repr(obj)!r} has no value {name!r}, but a method; call it as "
+                f"`{name}()`"
             )
         plain = type(obj) in _NO_FIELDS or isinstance(obj, Mapping)
         return missing if plain else value
 
     def _method(self, obj: Any, name: str) -> Any:
-        """Return the function that ``obj.name(...)`` calls."""
+        """Return the method called by ``obj.name(...)``."""
         if not name.startswith("_"):
             method = getattr(obj, name, None)
             if callable(method):
@@ -186,7 +186,7 @@ class DataEnvironment(jinja2.Environment):
 
 
 class _Origins(NodeTransformer):
-    """Changes a template so that the origin of each text that it writes is known."""
+    """Rewrites a template so that the origin of each printed text is known."""
 
     def visit_Output(self, node: nodes.Output) -> nodes.Output:
         self.generic_visit(node)
@@ -234,7 +234,7 @@ class _Origins(NodeTransformer):
         return self._visit_inside(node)
 
     def _visit_inside(self, node: _Node) -> _Node:
-        """Visit the parts of a node, except constants, which are not printed from there."""
+        """Visit the parts of a node except constants, which the node does not print."""
         for name, value in node.iter_fields():
             if isinstance(value, list):
                 setattr(node, name, [self._visit_part(part) for part in value])
@@ -271,7 +271,7 @@ def _traced(node: Any) -> nodes.Filter:
 def _checked(value: object) -> object:
     """Return a value unchanged if it can be printed.
 
-    :raises UnprintableError: if it has no text that can be meant.
+    :raises UnprintableError: if it has no text, or only an unintended one.
     """
     if type(value) not in _SCALARS:
         problem = _problem(value)
@@ -282,20 +282,18 @@ def _checked(value: object) -> object:
 
 def _problem(value: object) -> str | None:
     if value is None:
-        return (
-            "the value is None, which has no text; `default(..., true)` puts another in its place"
-        )
+        return "the value is None, which has no text; `default(..., true)` replaces it"
     if isinstance(value, bytes | bytearray | memoryview):
-        return "the value is bytes, which have no text; `.decode()` makes one of them"
+        return "the value is bytes, which have no text; `.decode()` converts them"
     if isinstance(value, AbsentValue):
-        return "the job has no value there; `default(..., true)` puts another in its place"
+        return "the job has no value there; `default(..., true)` replaces it"
     return _problem_inside(value)
 
 
 def _problem_inside(value: object) -> str | None:
-    """Return why the text of a value cannot be meant; None and bytes may be inside of others."""
+    """Return why a value cannot be printed; it may contain None and bytes."""
     if isinstance(value, jinja2.Undefined):
-        str(value)  # which raises
+        str(value)  # raises
     if isinstance(value, dict):
         return _first_problem((*value.keys(), *value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -303,7 +301,7 @@ def _problem_inside(value: object) -> str | None:
     name = "class" if inspect.isclass(value) else type(value).__name__
     kind = f"the value is a {name}, which has no text"
     if isinstance(value, KeysView | ValuesView | ItemsView | range):
-        return f"{kind}; `list` or `join(' ')` makes one of it"
+        return f"{kind}; `list` or `join(' ')` converts it"
     if type(value).__str__ is not object.__str__:
         return None
     if callable(value):
@@ -321,7 +319,7 @@ def _printed(value: object, line: int) -> str:
 
 @jinja2.pass_context
 def _called(context: Any, function: Any, line: int) -> Callable[..., str]:
-    """Return the function of a ``{% call %}`` so that its result counts as printed."""
+    """Return the function of a ``{% call %}``, wrapped so that its result counts as printed."""
     return lambda *args, **kwargs: _printed(context.call(function, *args, **kwargs), line)
 
 
@@ -347,7 +345,7 @@ def _join(
 
 
 def _safe(value: Any) -> Any:
-    """Return a text as it is, since nothing is escaped here; ``tojson | safe`` is still JSON."""
+    """Return the text unchanged: nothing is escaped here, and ``tojson | safe`` is still JSON."""
     return value if type(value) in VALUE_TYPES else do_mark_safe(value)
 
 
@@ -366,7 +364,7 @@ def _trim(value: Any, chars: str | None = None) -> str:
 def _keeping_origins(
     text: Any, change: Callable[[Any], str], change_value: Callable[[str], str]
 ) -> str:
-    """Change the space in a text; one that a template has written still knows its pieces."""
+    """Change the whitespace of a text and keep the origins of its pieces."""
     changed = change(text)
     if not isinstance(text, RenderedText):
         return changed
@@ -381,7 +379,7 @@ def _keeping_origins(
 
 
 def _free_word(text: str) -> str:
-    """Return a word that is not in a text."""
+    """Return a word that does not occur in a text."""
     word = "value"
     while word in text:
         word += "_"

@@ -1,4 +1,4 @@
-"""Finding printed values that a script may take for code."""
+"""The check for printed values that a script may interpret as code."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["QuotingCheck"]
 log = logging.getLogger("pydatatask.task")
 
 _SHELL_PROBLEM = (
-    "that the shell may take for code or drop; write `{{ ... | quote }}`, outside of other "
-    "quotes, or `{{ ... | raw }}` if it is meant as it is"
+    "that the shell may interpret as code or drop; write `{{ ... | quote }}`, outside of other "
+    "quotes, or `{{ ... | raw }}` if this is intended"
 )
 _OTHER_PROBLEM = (
-    "that the script's interpreter may take for code; write `{{ ... | tojson }}` for a literal, or "
-    "`{{ ... | raw }}` if it is meant as it is"
+    "that the script's interpreter may run as code; write `{{ ... | tojson }}` for a literal, or "
+    "`{{ ... | raw }}` if this is intended"
 )
 
 
 class QuotingCheck:
-    """The check of the scripts of one task.
+    """The quoting check of the scripts of one task.
 
     :param about: the task and its template, for messages.
-    :param quoting: whether a script with such a value is refused ("strict"), the first one is
-        warned of and no other ("warn"), or nothing is checked ("off").
+    :param quoting: ``"strict"`` rejects a script with an unquoted value, ``"warn"`` logs a warning
+        for the first one only, ``"off"`` disables the check.
     :param describe_line: returns the expressions in a line of the template, for messages.
     """
 
@@ -50,7 +50,7 @@ class QuotingCheck:
 
         :param text: the script.
         :param job: the job.
-        :raises TemplateError: if the check is strict and a value may be taken for code.
+        :raises TemplateError: if the check is strict and a value may be interpreted as code.
         """
         if self._ended:
             return
@@ -73,7 +73,7 @@ class QuotingCheck:
 
 
 def _find_unquoted(text: RenderedText) -> tuple[Piece, str] | None:
-    """Return the first value that may be taken for code, with the problem and its remedy."""
+    """Return the first value that may be interpreted as code, with the problem and its remedy."""
     values = text.values
     for piece in values:
         if type(piece) is not Quoted and not is_plain(piece):
@@ -83,7 +83,7 @@ def _find_unquoted(text: RenderedText) -> tuple[Piece, str] | None:
                 return piece, _OTHER_PROBLEM
     for value, place in find_misplaced(text, values):
         return value, (
-            f"that is quoted, but within {place}, where these quotes protect nothing; write "
+            f"that is quoted, but within {place}, where these quotes have no effect; write "
             "`{{ ... | quote }}` outside of other quotes, comments and here-documents"
         )
     return None

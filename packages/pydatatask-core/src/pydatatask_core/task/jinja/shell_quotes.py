@@ -1,4 +1,4 @@
-"""The quotes of a shell script around the pieces that a template has printed into it."""
+"""The quoting context of values that a template printed into a shell script."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHELLS = frozenset({"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox
 
 
 def is_shell_script(text: str) -> bool:
-    """Return whether a script is for a shell: it has no first line ``#!``, or one that names one.
+    """Return whether a script is for a shell: without a ``#!`` line, or with one for a shell.
 
     :param text: the script.
     """
@@ -43,13 +43,13 @@ def is_shell_script(text: str) -> bool:
 
 
 def find_misplaced(text: RenderedText, values: Sequence[Piece]) -> Iterator[tuple[Quoted, str]]:
-    """Find quoted values at places of a shell script where the quotes do not protect them.
+    """Yield quoted values that a shell script prints where their quotes do not protect them.
 
     This follows quotes, comments, here-documents and substitutions; it does not parse the language.
 
     :param text: the script.
     :param values: its values.
-    :return: each value with the name of its place.
+    :return: each such value, and the name of its context.
     """
     if not any(_needs_quotes(value) for value in values) or not is_shell_script(text):
         return
@@ -65,24 +65,24 @@ def _needs_quotes(value: Piece) -> bool:
 
 @lru_cache(maxsize=64)
 def _places(text: str) -> tuple[str, ...]:
-    """Return the names of the places of all holes; scripts of one task mostly differ in values."""
+    """Return the contexts of all values; cached, as scripts of a task differ only in values."""
     return tuple(place for part, place in _Scanner(text).parts() for _ in range(part.count(_HOLE)))
 
 
 def _escapes(value: Quoted, place: str) -> bool:
-    """Return whether a quoted value has an effect at a place of a script."""
+    """Return whether a quoted value has an effect in a context."""
     if place in ("a comment", "a quoted here-document"):
         return "\n" in value
     return place != ""
 
 
 def _place_of(token: re.Match[str], place: str) -> str:
-    """Return the name of the place of a token: a backslash takes the first quote of a value."""
+    """Return the context of a token: a backslash escapes the opening quote of a value."""
     return "a backslash" if token.lastgroup == "escape" and _HOLE in token[0] else place
 
 
 class _Scanner:
-    """Cuts a script into parts that are quoted alike.
+    """Splits a script into parts with one quoting context each.
 
     :param text: the script.
     """
@@ -91,11 +91,11 @@ class _Scanner:
         self.text = text
         self.at = 0
         self.double: list[int] = []
-        """For each pair of double quotes that is open: how many parentheses are open within."""
+        """The number of open parentheses inside each open pair of double quotes."""
         self.here: list[tuple[str, bool, bool]] = []
 
     def parts(self) -> Iterator[tuple[str, str]]:
-        """Iterate the parts, each with the name of its place; that of unquoted text is empty."""
+        """Iterate over the parts and their contexts; the context of unquoted text is empty."""
         while self.at < len(self.text):
             quoted = bool(self.double) and self.double[-1] == 0
             token = _TOKEN.search(self.text, self.at)
@@ -113,7 +113,7 @@ class _Scanner:
         if token.lastgroup == "double":
             self.double.pop()
         elif token.lastgroup == "ansi":
-            self.at = token.start() + 1  # a dollar before a quote that means nothing here
+            self.at = token.start() + 1  # `$'` has no meaning inside double quotes
             yield self.text[self.at], "double quotes"
             self.at += 1
         elif token.lastgroup == "substitution":

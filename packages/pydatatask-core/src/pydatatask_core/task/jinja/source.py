@@ -1,4 +1,4 @@
-"""The text of a template, read and normalized. Without Jinja2."""
+"""Reading and normalization of a template's text, without Jinja2."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _RELATIVE = r"(?:[\w.-]+/)+[\w.-]*"
 
 
 def read_source(source: str | os.PathLike[str], owner: str) -> tuple[str, str]:
-    """Read a template, and return how messages call it, and its text.
+    """Read a template, and return its name for messages, and its text.
 
     :param source: the text; or a file, if it is a path, or a string that names one.
     :param owner: the name of the task, for messages.
-    :raises TemplateError: if it cannot be read, is empty, or contains what Jinja2 would change.
+    :raises TemplateError: if it cannot be read, is empty, or contains a line end that Jinja2 would
+        change.
     """
     if isinstance(source, str) and not _is_path(source):
         return "its template", _normalized(source, f"{owner}: its template")
@@ -38,9 +39,9 @@ def read_source(source: str | os.PathLike[str], owner: str) -> tuple[str, str]:
 
 
 def _is_path(text: str) -> bool:
-    """Return whether a text is a path, if perhaps of no file, which is an error.
+    """Return whether a text is a path, even if there is no such file, which is an error.
 
-    A relative path with a slash can be no command of a script, whose directory is empty.
+    A relative path with a slash cannot be a command, because scripts run in an empty directory.
     """
     if "\n" in text or "\0" in text or not 0 < len(text) <= _MAX_PATH_LENGTH:
         return False
@@ -50,7 +51,7 @@ def _is_path(text: str) -> bool:
 
 
 def _normalized(text: str, about: str) -> str:
-    """Remove a byte order mark, and the indentation of a script whose ``#!`` is indented."""
+    """Remove a byte order mark, and the indentation of a script with an indented ``#!``."""
     text = text.removeprefix("\ufeff")
     if not text.strip():
         raise TemplateError(f"{about} is empty")
@@ -58,8 +59,9 @@ def _normalized(text: str, about: str) -> str:
     if alone is not None:
         line = text.count("\n", 0, alone.start()) + 1
         raise TemplateError(
-            f"{about} contains a carriage return that ends no line, line {line}, which Jinja2 "
-            r"makes a line break; write `\r` where a program of the script understands that"
+            f"{about} contains a carriage return that does not end a line, line {line}, which "
+            r"Jinja2 would convert to a line break; write `\r` if the program of the script "
+            "understands it"
         )
     indented = re.match(r"\s*?([ \t]+)#!", text)
     if indented is None:

@@ -1,7 +1,6 @@
-"""How a job of a ``ProcessTask`` begins, goes on after a crash, and ends.
+"""The launch, recovery and outcome of the jobs of a ``ProcessTask``.
 
-The protocol that this keeps is written down in
-``pydatatask_core.proc_manager.protocol.run_directory``.
+``pydatatask_core.proc_manager.protocol.run_directory`` specifies the protocol that this follows.
 """
 
 from __future__ import annotations

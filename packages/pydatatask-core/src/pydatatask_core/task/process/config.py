@@ -1,4 +1,4 @@
-"""How a process task is configured, and what follows from that."""
+"""The configuration of a process task, and the values derived from it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _RANDOM_BYTES = 8
 
 
 class ProcessConfig(LoggingTask, ABC):
-    """The part of a process task that does nothing: see :class:`ProcessTask` for its parameters."""
+    """The configuration of a process task; see :class:`ProcessTask` for the parameters."""
 
     def __init__(
         self,
@@ -96,13 +96,13 @@ class ProcessConfig(LoggingTask, ABC):
 
     @abstractmethod
     def _create_collaborators(self) -> None:
-        """Make what works with the configuration."""
+        """Create the objects that use the configuration."""
 
     def _check(self, manager: object, quota: object, resources: object) -> None:
         if not callable(manager):
             raise TaskConfigurationError(
-                f"{self.name}: manager has to be a callable that gives a process manager, such as "
-                f"`lambda: {manager!r}`, not {manager!r} itself"
+                f"{self.name}: manager has to be a callable that returns a process manager, such "
+                f"as `lambda: {manager!r}`, not {manager!r} itself"
             )
         from pydatatask_core.resource_manager import ResourceManager, Resources
 
@@ -124,20 +124,20 @@ class ProcessConfig(LoggingTask, ABC):
         if self._stderr is not None:
             self.link_blobs("stderr", self._stderr, is_output=True, inhibits_start=alone)
 
-    # -- what follows from the configuration -----------------------------------------------------
+    # -- values derived from the configuration ---------------------------------------------------
 
     @property
     def manager(self) -> AbstractProcessManager:
         """The process manager for this task.
 
-        :raises SessionError: if the manager comes from a session which is closed.
+        :raises SessionError: if the manager comes from a session that is closed.
         """
         manager = self._current_manager()
         if isinstance(manager, AbstractProcessManager):
             return manager
         raise TaskConfigurationError(
-            f"{self.name}: its jobs run on several machines, each of which has a manager of its "
-            "own; use `backend`"
+            f"{self.name}: its jobs run on several machines, each with its own manager; use "
+            "`backend`"
         )
 
     def _current_manager(self) -> AbstractProcessManager | ManagerPool:
@@ -146,29 +146,29 @@ class ProcessConfig(LoggingTask, ABC):
         manager = self._manager()
         if not isinstance(manager, AbstractProcessManager) and not _is_pool(manager):
             raise TaskConfigurationError(
-                f"{self.name}: its manager, {self._manager!r}, gave {manager!r}, which is no "
-                "process manager"
+                f"{self.name}: its manager, {self._manager!r}, returned {manager!r}, which is not "
+                "a process manager"
             )
-        if self.runtime is not None:  # its session is open as long as it is
+        if self.runtime is not None:  # its session stays open at least as long
             self._open_manager = manager
         return manager
 
     @property
     def backend(self) -> ProcessBackend:
-        """What the manager launches jobs by."""
+        """The backend that the manager launches jobs with."""
         return self._current_manager().backend
 
     @property
     def stderr(self) -> BlobRepository | None:
-        """The repository into which stderr will be dumped, or None if it goes to the null device.
+        """The repository for stderr, or None if it goes to the null device.
 
-        Without one, but with ``done``, the end of it is kept there.
+        Without one, but with ``done``, the end of stderr is stored in ``done``.
         """
         return self.stdout if self.interleaves else self._stderr
 
     @property
     def basedir(self) -> Path:
-        """The path in the target environment that is used to store information about this task."""
+        """The directory for this task in the target environment."""
         return self.backend.basedir() / self.name
 
     @property
@@ -177,11 +177,11 @@ class ProcessConfig(LoggingTask, ABC):
 
     @property
     def is_driver(self) -> bool:
-        """Whether it is for this process to look after all jobs of the task."""
+        """True if this process manages all jobs of the task."""
         return self.runtime is None or self.runtime.mode == "drive"
 
     def captured_streams(self) -> tuple[bool, bool | _StderrIsStdout]:
-        """Tell whether stdout and stderr are kept on the target while a job runs."""
+        """Return whether stdout and stderr are captured on the target while a job runs."""
         stdout = self.stdout is not None or (self.interleaves and self.done is not None)
         if self.interleaves:
             return stdout, STDOUT if stdout else False
@@ -189,25 +189,25 @@ class ProcessConfig(LoggingTask, ABC):
 
     @property
     def captured_stream_names(self) -> list[str]:
-        """The names of the streams that are kept on the target while a job runs."""
+        """The names of the streams that are captured on the target while a job runs."""
         stdout, stderr = self.captured_streams()
         return [STDOUT_FILE] * stdout + [STDERR] * (stderr is True)
 
     @property
     def published_streams(self) -> dict[str, BlobRepository]:
-        """Where which of the streams goes in the end."""
+        """The repository of each stream that is published."""
         targets = {STDOUT_FILE: self.stdout, STDERR: self._stderr}
         return {name: repo for name, repo in targets.items() if repo is not None}
 
     @property
     def publishes_failed(self) -> bool:
-        """Whether the output of failed jobs is published as well."""
+        """True if the output of failed jobs is published as well."""
         if self._publish_failed is None:
             return bool(self.failed_counted_by)
         return self._publish_failed
 
     def publishes(self, name: str, failed: bool) -> bool:
-        """Return whether a stream of a job that has ended goes to a repository.
+        """Return whether a stream of an ended job is copied to a repository.
 
         :param name: the name of the stream.
         :param failed: whether the job has failed.
@@ -216,11 +216,11 @@ class ProcessConfig(LoggingTask, ABC):
             return False
         if not failed or self.publishes_failed:
             return True
-        return name == STDERR and self.done is not None  # which keeps it from marking an end
+        return name == STDERR and self.done is not None  # otherwise stderr would mark it as ended
 
     @property
     def uses_default_shell(self) -> bool:
-        """Whether scripts run in the default interpreter, unless a template makes a first line."""
+        """True if scripts run in the default interpreter, unless a template prints a shebang."""
         chosen = self.shell or next((host.configured_shell for host in self.backend.hosts), None)
         return chosen is None and not self.template.names_interpreter
 
@@ -248,13 +248,13 @@ class ProcessConfig(LoggingTask, ABC):
         return read_streams(self, job, follow)
 
     def target_path(self, kind: str, job: str | None = None, host: str | None = None) -> Path:
-        """Give the folder on the target for one kind of thing, or a job's entry in it.
+        """Return the directory of one kind on the target, or the entry of a job in it.
 
-        Two pipelines that only happen to have tasks of one name do not meet there.
+        It is different for two pipelines that have tasks of the same name by chance.
 
-        :param kind: which kind.
+        :param kind: the kind: ``runs``, ``attempts`` or ``failed``.
         :param job: the job.
-        :param host: the machine, where several share the jobs.
+        :param host: the machine, if the jobs run on several.
         """
         backend = self.backend
         path = self._folders.get((backend, kind, host))
@@ -264,10 +264,10 @@ class ProcessConfig(LoggingTask, ABC):
         return path if job is None else path / safe_name(job)
 
     def new_run(self, job: str, host: str | None = None) -> ProcessRun:
-        """Give the run that a job is to have.
+        """Create the run directory object for a new run of a job.
 
         :param job: the job.
-        :param host: the machine, where several share the jobs.
+        :param host: the machine, if the jobs run on several.
         """
         backend = self.backend
         directory = self.target_path("runs", job, host)
@@ -287,11 +287,11 @@ class ProcessConfig(LoggingTask, ABC):
     def recorded_run(self, job: str, record: Any, host: str | None = None) -> ProcessRun:
         """Return the run of a job that has a record or a directory.
 
-        The directory follows from the job. A record only says on which of several machines it is,
-        and names the process to a manager that needs that; this is given to the manager alone.
+        The directory follows from the job. A record adds only the machine, if there are several,
+        and the process, for a manager that needs it; the latter is passed to the manager alone.
 
         :param job: the job.
-        :param record: the record, of whatever origin; None or empty if there is none.
+        :param record: the record, of any origin; None or empty if there is none.
         :param host: the machine on which its directory was found.
         :raises ForeignRecordError: if the record names anything that does not belong to the job.
         """
@@ -302,7 +302,7 @@ class ProcessConfig(LoggingTask, ABC):
         where = where if isinstance(where, str) else host
         if not self.backend.knows_host(where):
             named = f"names the host {reprlib.repr(fields.get('host'))}"
-            raise self._foreign(job, f"{named}, which is none of the machines of the pool")
+            raise self._foreign(job, f"{named}, which is not a machine of the pool")
         run = self.new_run(job, where)
         if path is not None and path != str(run.directory):
             expected = self.target_path("runs", job, where)
@@ -320,7 +320,7 @@ class ProcessConfig(LoggingTask, ABC):
         return ForeignRecordError(self.name, job, self.pids, problem)
 
     async def load_namespace(self) -> None:
-        """Look up what keeps the task apart from others of its name, for :meth:`target_path`."""
+        """Compute the directory name that separates tasks of the same name; see `target_path`."""
         if not self._namespace:
             identity = await asyncio.to_thread(lambda: self.pids.identity)
             import hashlib
@@ -329,7 +329,7 @@ class ProcessConfig(LoggingTask, ABC):
 
 
 def _is_random_name_of(expected: Path, path: object) -> bool:
-    """Return whether a path is one that :meth:`ProcessConfig.new_run` can give to a job."""
+    """Return whether a path is one that :meth:`ProcessConfig.new_run` can create for a job."""
     import re
 
     suffix = rf"\.[0-9a-f]{{{2 * _RANDOM_BYTES}}}"

@@ -1,4 +1,4 @@
-"""The jobs of a process task that this driver looks after."""
+"""The jobs of a process task that this driver manages."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ _NOWHERE = Path("/nonexistent")
 
 @dataclass(slots=True, eq=False)
 class ProcessJob(TrackedJob):
-    """A job of a process task that is in flight.
+    """An unfinished job of a process task.
 
     :param job: the job.
     :param run: its run directory, once it has one.
-    :param attempt: which attempt it is, counted from 1 when it was first launched.
+    :param attempt: the number of the attempt, counted from 1 at the first launch.
     """
 
     run: ProcessRun = field(default_factory=lambda: ProcessRun(_NOWHERE, ""))
     attempt: int = 1
     start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: float | None = None
-    """When (monotonic) its process began, if that is known."""
+    """The monotonic time at which its process started, if known."""
     exit_seen_at: float | None = None
-    """When (monotonic) the end of its process was noticed."""
+    """The monotonic time at which the end of its process was noticed."""
     retry_at: datetime | None = None
-    """When it is to be launched again, if that is noted in its record."""
+    """The time of its next launch, if its record contains it."""
     conflict: str | None = None
-    """Why its outputs must not be published, if another task has published there."""
+    """Why its outputs must not be published, if another task has published them."""
     last_error: str | None = None
     """Why the last attempt failed."""
     maybe_started: bool = False
-    """Whether a process may have come to life."""
+    """True if a process may have started."""
     is_final_attempt: bool = False
-    """Whether a failure of this attempt is final, because the job was killed."""
+    """True if a failure of this attempt is final, because the job was killed."""
     cancelled: bool = False
-    """Whether it is not to be launched again after all."""
+    """True if the job was killed while it waited for a retry."""
     has_record: bool = False
-    """Whether it was launched before, so that it has a record already."""
+    """True if it was launched before, so that it has a record already."""
     cleanup_failed: bool = False
-    """Whether a launch failed that could not be undone."""
+    """True if a launch failed and could not be undone."""
     handle_unsaved: bool = False
-    """Whether its record lacks what it takes to find the process again."""
+    """True if its record lacks the handle needed to find the process again."""
     unwatch: Callable[[], None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     total_attempts: int = 1
-    """How many attempts there were in all, whoever launched them, once that was looked up."""
+    """The number of attempts of all drivers, once it was looked up."""
 
     def record(self) -> dict[str, Any]:
-        """Give what ``pids`` says about the job."""
+        """Return the ``pids`` record of the job."""
         record: dict[str, Any] = {
             "handle": str(self.run.directory),
             "host": self.run.host,
@@ -76,9 +76,9 @@ class ProcessJob(TrackedJob):
         return record
 
     def restore(self, record: Any) -> None:
-        """Take over what ``pids`` says; what it does not say stays as it is.
+        """Restore the state from a ``pids`` record; missing fields stay unchanged.
 
-        :param record: the record, whoever wrote it.
+        :param record: the record, of any origin.
         """
         if not isinstance(record, dict):
             return
@@ -93,9 +93,9 @@ class ProcessJob(TrackedJob):
             self.last_error = str(record.get("reason"))
 
     def set_age(self, age: float | None) -> None:
-        """Note for how long its process has run.
+        """Set how long its process has been running.
 
-        :param age: the age in seconds, or None if only the clock can tell.
+        :param age: the age in seconds, or None to compute it from the recorded start time.
         """
         if age is None:
             age = max(0.0, (datetime.now(UTC) - self.start_time).total_seconds())
@@ -103,7 +103,7 @@ class ProcessJob(TrackedJob):
 
     @property
     def run_seconds(self) -> float | None:
-        """For how many seconds its process ran, or slightly more; None if that is not known."""
+        """The duration of its process in seconds, or slightly more; None if not known."""
         return (
             None
             if self.started_at is None or self.exit_seen_at is None
@@ -111,9 +111,9 @@ class ProcessJob(TrackedJob):
         )
 
     def count_attempts(self, note: str | None) -> int:
-        """Count this attempt and those before it, also before ``done`` was deleted to try again.
+        """Count this attempt and the earlier ones, including those before ``done`` was deleted.
 
-        :param note: what an earlier attempt that failed, or this one, has left.
+        :param note: the attempt note of an earlier failed attempt, or of this one.
         """
         count, _, run = (note or "").partition(" ")
         if not count.isdecimal():
@@ -121,7 +121,7 @@ class ProcessJob(TrackedJob):
         return int(count) if run == self._launched_at else int(count) + self.attempt
 
     def attempt_note(self) -> str:
-        """Give what is to be left for the next attempt; leaving it twice changes nothing."""
+        """Return the note for the next attempt; writing it twice has no further effect."""
         return f"{self.total_attempts} {self._launched_at}"
 
     @property
@@ -129,7 +129,7 @@ class ProcessJob(TrackedJob):
         return self.start_time.astimezone(UTC).isoformat()
 
     def release_host(self) -> None:
-        """Give back what it takes of its machine, where several share the jobs."""
+        """Release the share of its machine, if the jobs run on several."""
         if self.run.release_host is not None:
             self.run.release_host()
             self.run.release_host = None

@@ -1,4 +1,4 @@
-"""How a job of a process task begins."""
+"""The launch of a job of a process task."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _MAX_ATTEMPTS = 3
 
 
 class EndedElsewhereError(TaskError):
-    """The record of a job that waited for another attempt is gone: it was killed meanwhile."""
+    """A job that waited for a retry has no record anymore: another process killed it."""
 
 
 class Launcher:
-    """Begins jobs: the directory is made, then the record is written, then the process started.
+    """Launches jobs: creates the directory, then writes the record, then starts the process.
 
-    :param task: whose jobs.
+    :param task: the task.
     """
 
     def __init__(self, task: ProcessTask) -> None:
@@ -49,12 +49,12 @@ class Launcher:
     async def launch(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
         """Launch a job within the quota.
 
-        Nothing is looked up or rendered for a job that the quota has no room for. If this raises,
-        all is as it was, unless the job ``may_live`` or has ``left_traces``.
+        Values are read and templates rendered only if the quota has room. If this raises, nothing
+        has changed, unless ``maybe_started`` or ``cleanup_failed`` of the job is set.
 
         :param tracked: the job.
-        :param tracker: all of them.
-        :raises LaunchRefusedError: if the quota has no room.
+        :param tracker: all jobs of the task.
+        :raises LaunchRefusedError: if the quota is exhausted.
         """
         task = self.task
         failure: BaseException | None = None
@@ -69,7 +69,7 @@ class Launcher:
                 if not tracked.maybe_started:
                     tracked.release_host()
                     raise
-                failure = e  # what may be alive keeps its share of the quota
+                failure = e  # a process that may be alive keeps its share of the quota
             tracker.hold_quota(tracked)
         if failure is not None:
             raise failure
@@ -82,7 +82,7 @@ class Launcher:
             if not await self._create_directory(tracked, spec, tracker):
                 return
             if tracked.retry_at is not None and not await self.task.pids.contains(tracked.job):
-                # Now that there is a directory: who kills it looks for one after the record.
+                # Check after creating the directory: `kill` deletes the record, then looks for one.
                 await backend.remove(run)
                 raise EndedElsewhereError(f"job {tracked.job!r} of {self.task.name} was killed")
             try:
@@ -98,7 +98,7 @@ class Launcher:
                 try:
                     await backend.start(run, spec)
                 except Exception as e:
-                    # Where the directory tells, anything but a plain refusal is looked into.
+                    # Only a backend with atomic directories can find out later if it started.
                     refused = isinstance(e, ProcessManagerError) or not backend.atomic_create
                     tracked.maybe_started = not refused
                     raise
@@ -113,7 +113,7 @@ class Launcher:
             await self.save_handle(tracked)
 
     def _reserve_host(self, job: str) -> ProcessRun:
-        """Choose the machine, where several share the jobs, and keep room for the job there."""
+        """Choose a machine, if the jobs run on several, and reserve room for the job on it."""
         task, backend = self.task, self.task.backend
         host = backend.choose_host(task.job_resources)
         if not isinstance(host, str):
@@ -123,7 +123,7 @@ class Launcher:
         return run
 
     async def _prepare_spec(self, job: str) -> tuple[LaunchSpec, AReadStream | None]:
-        """Find out what is to be run; the stream is the rest of stdin, if that is long."""
+        """Return the launch specification, and the rest of stdin as a stream if it is long."""
         task = self.task
         links = {name: link.repo for name, link in task.links.items()}
         names = {"job": job, "task": task.name}
@@ -148,9 +148,9 @@ class Launcher:
     async def _create_directory(
         self, tracked: ProcessJob, spec: LaunchSpec, tracker: ProcessTracker
     ) -> bool:
-        """Make the directory; tell whether there is something to be started in it.
+        """Create the directory; return False if a process is already running in it.
 
-        A directory that is there is what a driver left behind that died, or that of another one.
+        An existing directory is that of a driver that died, or that of another process.
         """
         backend = self.task.backend
         for _ in range(_MAX_ATTEMPTS):
@@ -167,7 +167,7 @@ class Launcher:
                         f"in {str(tracked.run.directory)!r}"
                     ) from None
                 log.warning(
-                    "%s: job %s is running already, and is adopted", self.task.name, tracked.job
+                    "%s: job %s is running already; adopting it", self.task.name, tracked.job
                 )
                 tracked.maybe_started = True
                 tracked.restore(await self.task.pids.info(tracked.job))
@@ -179,13 +179,13 @@ class Launcher:
                 return True
         raise TaskError(
             f"{self.task.name}: the run directory {str(tracked.run.directory)!r} of job "
-            f"{tracked.job!r} appears again and again; something else uses it"
+            f"{tracked.job!r} reappears after removal; another program uses it"
         )
 
     async def save_handle(self, tracked: ProcessJob) -> None:
-        """Write down which process a job is, where it can only be found by that.
+        """Write the handle of a process to the record, if the process is found only by it.
 
-        :param tracked: the job, which runs; if the store fails this is to be tried again.
+        :param tracked: the running job; ``handle_unsaved`` is set if the store fails.
         """
         try:
             await self.task.pids.dump(tracked.job, tracked.record())
@@ -193,14 +193,14 @@ class Launcher:
         except Exception:
             tracked.handle_unsaved = True
             log.exception(
-                "%s: the process of job %s could not be noted, and would be lost if this process "
-                "ended now; it is tried again",
+                "%s: the process of job %s could not be recorded, and would be lost if this "
+                "process ended now; retrying",
                 self.task.name,
                 tracked.job,
             )
 
     async def _undo(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
-        """Leave nothing of a launch that failed."""
+        """Undo a failed launch."""
         tracked.cleanup_failed = True
         try:
             if not tracked.has_record:
@@ -208,10 +208,12 @@ class Launcher:
             await self._remove_directory(tracked, tracker)
             tracked.cleanup_failed = False
         except Exception:
-            log.exception("%s: the launch of job %s left traces", self.task.name, tracked.job)
+            log.exception(
+                "%s: the failed launch of job %s was not undone", self.task.name, tracked.job
+            )
 
     async def _remove_directory(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
-        """Remove a directory in which nothing runs, nor is said to by a record of its own.
+        """Remove a directory without a running process, after marking the record as waiting.
 
         :raises TaskError: if it can neither be removed nor renamed.
         """
@@ -224,14 +226,14 @@ class Launcher:
         if self.task.backend.blocks_launch(tracked.run, leftover):
             raise TaskError(
                 f"{self.task.name}: job {tracked.job!r} cannot be launched, because its run "
-                f"directory {leftover.path!r}, which an earlier attempt has left, can neither be "
+                f"directory {leftover.path!r}, left by an earlier attempt, can neither be "
                 f"removed nor renamed: {leftover.reason}. Remove it, or move it elsewhere"
             )
         tracker.leftovers.add(tracked.job, leftover)
 
 
 async def _read_head(stream: AReadStream) -> tuple[bytes, AReadStream | None]:
-    """Read a stream to its end if that is near, and give what is left of it otherwise."""
+    """Read a stream up to a limit; return the data, and the stream unless it has ended."""
     data = b""
     try:
         while len(data) <= MAX_INLINE_BYTES:

@@ -1,4 +1,4 @@
-"""What a process has written, while it runs."""
+"""The output of a running process."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 __all__ = ["read_streams"]
 
 CHUNK_BYTES = 1 << 20
-"""Bytes that are held in memory at once."""
+"""The maximum number of bytes held in memory at once."""
 
 _POLL_INTERVAL_SECONDS = 0.25
 
 
 async def read_streams(task: ProcessConfig, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
-    """Read the streams of a job where it runs.
+    """Yield the output of a job on its target.
 
-    :param task: whose job.
+    :param task: the task.
     :param job: the job, which has a record.
-    :param follow: whether to go on until that is gone.
+    :param follow: whether to continue until the record is deleted.
     """
     record = await task.pids.info(job)
     if not record or (isinstance(record, dict) and record.get("handle") is None):
-        return  # it is just beginning, or has just ended
+        return  # it is just starting, or has just ended
     await task.load_namespace()
     run = task.recorded_run(job, record)
     async with AsyncExitStack() as stack:
@@ -42,7 +42,7 @@ async def read_streams(task: ProcessConfig, job: str, follow: bool) -> AsyncGene
                     try:
                         streams[name] = await task.backend.open_output(run, name)
                     except FileNotFoundError:
-                        continue  # its supervisor is about to make it, or all is over
+                        continue  # not created yet, or removed already
                     stack.push_async_callback(streams[name].close)
                 while block := await streams[name].read(CHUNK_BYTES):
                     yield block

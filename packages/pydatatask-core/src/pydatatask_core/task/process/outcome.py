@@ -1,4 +1,4 @@
-"""What the ``done`` record of a process says. Pure."""
+"""The ``done`` records of processes, as pure functions."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ KILLED = "killed on request"
 _TIMED_OUT = "timed out"
 
 COMMAND_NOT_FOUND = 127
-"""The exit status of a shell that does not find a command."""
+"""The exit status of a shell for a command that it does not find."""
 
 _BROKEN_PIPE = (
-    "a command wrote into a pipe that its reader had closed, as in `zcat x | head -1`; if that is "
-    "no failure, read to the end (`sed -n 1p`) or append `|| [ $? = 141 ]`"
+    "a command wrote to a pipe that its reader had closed, as in `zcat x | head -1`; if that is "
+    "not a failure, read to the end (`sed -n 1p`) or append `|| [ $? = 141 ]`"
 )
 _NO_MATCH = (
-    "any command that fails ends the script, also inside a pipe, as `grep` without a match does; "
-    "`|| true` after it allows that"
+    "any command that fails ends the script, also inside a pipe, such as `grep` without a match; "
+    "append `|| true` to allow it"
 )
 
 _NO_COMMAND = "a command was not found; the end of stderr names it"
 
 
 def describe_timeout(seconds: float) -> str:
-    """Say why a job that had its time was told to end."""
+    """Return the reason for terminating a job at its timeout."""
     return f"{_TIMED_OUT} after {seconds:g} s"
 
 
@@ -49,12 +49,12 @@ def describe_outcome(
     *,
     strict: bool = False,
 ) -> dict[str, Any]:
-    """Say how a job ended.
+    """Return the ``done`` record of a job.
 
     :param tracked: the job.
-    :param status: what was found out about its process, which is over.
-    :param expected: the streams that have to be there.
-    :param now: the time, for a process of which nobody knows when it ended.
+    :param status: the status of its process, which has ended.
+    :param expected: the streams that have to exist.
+    :param now: the time of the end, if the process has no known one.
     :param strict: whether the script ran in the default interpreter, where any command that fails
         ends it.
     """
@@ -100,11 +100,11 @@ def describe_outcome(
 
 
 def _clamp_end(start: datetime, end: datetime, run_seconds: float | None) -> datetime:
-    """Return a time of the end that agrees with the start, which another clock may have stamped.
+    """Return an end time consistent with the start, which another clock may have stamped.
 
     :param start: the start, by the driver's clock.
     :param end: the end, by the target's clock.
-    :param run_seconds: for how long the process ran, or slightly more, if that is known.
+    :param run_seconds: the duration of the process or slightly more, if known.
     """
     if run_seconds is None:
         return max(start, end)
@@ -114,7 +114,7 @@ def _clamp_end(start: datetime, end: datetime, run_seconds: float | None) -> dat
 
 def _find_loss(status: ProcessStatus, expected: Iterable[str]) -> str | None:
     if status.state is not ProcessState.EXITED:
-        return status.reason or "nobody knows what became of it"
+        return status.reason or "its outcome is unknown"
     missing = [name.removeprefix(".") for name in expected if name not in status.outputs]
     return f"its run directory has lost its {' and '.join(missing)}" if missing else None
 

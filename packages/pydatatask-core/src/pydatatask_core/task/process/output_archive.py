@@ -1,6 +1,6 @@
 """The output of failed jobs, which is held back on the target instead of being published.
 
-Whatever reads a repository takes what is in there for data, so the output of a failed job goes to a
+Readers of a repository take its content for data. Therefore the output of a failed job goes to a
 private directory on the target, ``failed/JOB`` beside the run directories, until the job succeeds,
 is retried or deleted, or the output is too old.
 """
@@ -33,12 +33,12 @@ log = logging.getLogger("pydatatask.task")
 def split_streams(
     task: ProcessConfig, status: ProcessStatus, failed: bool
 ) -> tuple[list[str], list[str]]:
-    """Decide which streams of a job that has ended are published, and which are held back.
+    """Return the streams of an ended job to publish, and those to hold back.
 
-    A failed job holds back what it would have published, and what its record has no room for.
+    A failed job holds back the streams that are not published, if its record has no room for them.
 
-    :param task: whose job.
-    :param status: what is known about the process, with its streams.
+    :param task: the task.
+    :param status: the status of the process, with its streams.
     :param failed: the final verdict on the job.
     """
     published = [name for name in status.outputs if task.publishes(name, failed)]
@@ -63,7 +63,7 @@ def held_run(task: ProcessConfig, job: str, host: str) -> ProcessRun:
 
 
 class OutputArchive:
-    """Keeps track of the held output of one task, for a driver.
+    """The held output of one task, for a driver.
 
     :param task: the task.
     """
@@ -71,10 +71,10 @@ class OutputArchive:
     def __init__(self, task: ProcessTask) -> None:
         self._task = task
         self._hosts: dict[str, set[str]] = {}
-        """The machines on which each job has held output, as far as that is known."""
+        """The known machines on which each job has held output."""
 
     async def load(self) -> None:
-        """List the output that earlier drivers held back, and remove what is too old."""
+        """List the output that earlier drivers held back, and remove output that is too old."""
         for backend in self._task.backend.hosts:
             if not backend.is_up:
                 continue
@@ -91,13 +91,13 @@ class OutputArchive:
             await asyncio.gather(*map(self._remove, old))
 
     async def replace(self, tracked: ProcessJob, names: Collection[str]) -> bool:
-        """Hold streams of a job back, in the place of those of an earlier attempt.
+        """Hold back streams of a job, in place of those of an earlier attempt.
 
         This may be repeated. The run directory keeps its streams.
 
         :param tracked: the job, which has ended.
-        :param names: the streams; none if nothing is to be held back.
-        :return: whether they are held; if not, the run directory is all that has them.
+        :param names: the streams; may be empty.
+        :return: True on success. If False, only the run directory has the streams.
         """
         await self._remove(tracked.job)
         return await self._archive(tracked, names)
@@ -128,12 +128,12 @@ class OutputArchive:
         return True
 
     async def recover(self, tracked: ProcessJob, status: ProcessStatus) -> bool:
-        """Hold back what the run directory has of a job whose end is recorded.
+        """Hold back the streams in the run directory of a job whose outcome is recorded.
 
-        A driver may have died when it could not hold the output, or had not removed the directory.
+        A driver may have died before it could hold the output back or remove the directory.
 
         :param tracked: the job, which has a run directory and no record.
-        :param status: what is known about its process.
+        :param status: the status of its process.
         :return: whether the run directory can be removed.
         """
         task = self._task
@@ -149,7 +149,7 @@ class OutputArchive:
         if done is None:
             return status.return_code != 0
         if not await done.contains(job):
-            return False  # it was deleted, to try the job again
+            return False  # the record was deleted, so that the job is retried
         return not await self._task.outcome_view("done").contains(job)
 
     async def _remove(self, job: str) -> None:
@@ -167,9 +167,9 @@ class OutputArchive:
 
 
 async def clean_up_archive(task: ProcessConfig, jobs: Collection[str]) -> None:
-    """Remove the held output of jobs, wherever it is, beside a driver or without one.
+    """Remove the held output of jobs on all machines; a driver may be running or not.
 
-    :param task: whose jobs.
+    :param task: the task.
     :param jobs: the jobs.
     """
     for backend in task.backend.hosts:
@@ -185,9 +185,9 @@ async def clean_up_archive(task: ProcessConfig, jobs: Collection[str]) -> None:
 
 
 async def open_logs(task: ProcessConfig, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
-    """Open the streams of a job that has ended, wherever they are.
+    """Open the streams of an ended job: in the repositories, or where they are held back.
 
-    :param task: whose job.
+    :param task: the task.
     :param job: the job.
     """
     hosts = [backend.host for backend in task.backend.hosts]
@@ -215,14 +215,14 @@ async def _open_archived(
 ) -> AReadStream | None:
     for host in hosts:
         candidates = [held_run(task, job, host)]
-        if task.backend.atomic_create:  # where it stays if it cannot be held elsewhere
+        if task.backend.atomic_create:  # it stays there if it could not be held back
             candidates.append(task.new_run(job, host))
         for run in candidates:
             try:
                 return await task.backend.open_output(run, name)
             except FileNotFoundError:
                 continue
-            except Exception as e:  # noqa: BLE001 - a foreign manager may say "not found" by any
+            except Exception as e:  # noqa: BLE001 - other managers may use any error for "not found"
                 log.warning("%s: held output of job %s cannot be read: %s", task.name, job, e)
                 break
     return None

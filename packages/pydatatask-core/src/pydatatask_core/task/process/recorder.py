@@ -1,4 +1,4 @@
-"""How a job of a process task ends."""
+"""The recording of outcomes of a process task."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["OutcomeRecorder"]
 log = logging.getLogger("pydatatask.task")
 
 MAX_CONCURRENT_RECORDS = 16
-"""The ends of how many jobs of a task are recorded at once."""
+"""The maximum number of outcomes of a task recorded concurrently."""
 
 _RESTART_DELAY_SECONDS = 0.2
 
@@ -45,11 +45,11 @@ _BLOCK_BYTES = 1 << 20
 
 
 class OutcomeRecorder:
-    """Records the ends of jobs: outputs, ``done``, the record in ``pids``, and the directory last.
+    """Records outcomes: outputs, ``done``, the record in ``pids``, and the directory last.
 
-    Each step may be repeated. While one fails, the directory and the record stay.
+    Each step may be repeated. As long as one fails, the directory and the record stay.
 
-    :param task: whose jobs.
+    :param task: the task.
     :param tracker: the jobs.
     """
 
@@ -59,9 +59,9 @@ class OutcomeRecorder:
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_RECORDS)
 
     async def record(self, tracked: ProcessJob) -> None:
-        """Record the end of a job as far as possible, or find that it has not ended.
+        """Record the outcome of a job as far as possible, or find that it has not ended.
 
-        :param tracked: the job, whose process may be over.
+        :param tracked: the job, whose process may have ended.
         """
         await self.tracker.release_quota(tracked)
         async with self._slots:
@@ -86,9 +86,9 @@ class OutcomeRecorder:
     async def _find_outcome(
         self, tracked: ProcessJob
     ) -> tuple[ProcessStatus, dict[str, Any], bool] | None:
-        """Return how a job ended, or None if it goes on or is launched again.
+        """Return the outcome of a job, or None if it continues or is launched again.
 
-        The last item is whether it cannot be launched again.
+        The last item is True if the job cannot be launched again.
         """
         task = self.task
         status = await task.backend.inspect(tracked.run, task.captured_stream_names)
@@ -100,7 +100,7 @@ class OutcomeRecorder:
             self.tracker.watch(tracked)
             return None
         if tracked.retry_at is not None and not tracked.cancelled:
-            # What is there was left by the attempt before.
+            # The directory is that of the previous attempt.
             if await self._remove(tracked):
                 self.tracker.schedule_retry(
                     tracked, self._remaining_wait(tracked, tracked.retry_at)
@@ -123,9 +123,9 @@ class OutcomeRecorder:
         return status, record, is_stuck
 
     async def _find_conflicts(self, tracked: ProcessJob, streams: Iterable[str]) -> dict[str, str]:
-        """Return which of the streams another task has published for this job, and the message.
+        """Return the streams that another task has published for this job, with the messages.
 
-        The others are published by this task from now on.
+        The other streams belong to this task from now on.
         """
         task, shared = self.task, self.task.shared_outputs
         conflicts: dict[str, str] = {}
@@ -141,9 +141,9 @@ class OutcomeRecorder:
         return conflicts
 
     def _remaining_wait(self, tracked: ProcessJob, until: datetime) -> float:
-        """Return for how many more seconds a job waits for its next attempt.
+        """Return the remaining seconds until a job's retry.
 
-        That is never longer than after a failure, whatever became of the clock since then.
+        This is never longer than the delay of the policy, even if the clock was changed meanwhile.
         """
         policy = self.task.retries.wait_after(tracked.attempt - 1) if tracked.attempt > 1 else None
         longest = MAX_RETRY_DELAY_SECONDS if policy is None else policy
@@ -159,7 +159,7 @@ class OutcomeRecorder:
             delay = task.retries.wait_after(tracked.attempt)
             if delay is not None:
                 log.info(
-                    "%s: job %s failed and is tried again in %.1f s: %s",
+                    "%s: job %s failed and is retried in %.1f s: %s",
                     *(task.name, tracked.job, delay, record["reason"]),
                     extra={"task": task.name, "job": tracked.job},
                 )
@@ -168,11 +168,11 @@ class OutcomeRecorder:
                 is_stuck = True
         if failed and is_stuck:
             record["reason"] += (
-                f"; it is not tried again, because its run directory "
+                f"; it is not retried, because its run directory "
                 f"{str(tracked.run.directory)!r} can neither be removed nor renamed"
             )
         published, archived = split_streams(task, status, failed)
-        # Of a success, that was done before the verdict.
+        # After a success, this was checked before the verdict.
         conflicts = await self._find_conflicts(tracked, published) if failed else {}
         published = [name for name in published if name not in conflicts]
         for name in published:
@@ -191,7 +191,7 @@ class OutcomeRecorder:
     async def _save_attempts(
         self, tracked: ProcessJob, status: ProcessStatus, failed: bool
     ) -> None:
-        """Leave the number of attempts for the next one; without that, it is counted from 1."""
+        """Save the number of attempts for the next one; without it, the count restarts at 1."""
         try:
             if failed:
                 await self.task.backend.save_note(tracked.run, tracked.attempt_note())
@@ -199,13 +199,13 @@ class OutcomeRecorder:
                 await self.task.backend.save_note(tracked.run, None)
         except ProcessManagerError as e:
             log.warning(
-                "%s: the number of attempts of job %s, which is over, cannot be noted: %s",
+                "%s: the number of attempts of job %s, which has ended, cannot be saved: %s",
                 *(self.task.name, tracked.job, e),
                 extra={"task": self.task.name, "job": tracked.job},
             )
 
     async def record_killed(self, tracked: ProcessJob) -> None:
-        """Record that a job was killed which runs nowhere, because it waits for another attempt.
+        """Record that a job was killed while it waited for a retry, and had no process.
 
         :param tracked: the job.
         """
@@ -221,7 +221,7 @@ class OutcomeRecorder:
         await task.pids.delete(tracked.job)
 
     async def _remove(self, tracked: ProcessJob) -> bool:
-        """Remove the run directory of a job; return whether the next one can be made."""
+        """Remove the run directory of a job; return whether the next one can be created."""
         leftover = await self.task.backend.remove(tracked.run)
         if leftover is None:
             return True
@@ -229,7 +229,7 @@ class OutcomeRecorder:
         return not self.task.backend.blocks_launch(tracked.run, leftover)
 
     async def _remove_recorded(self, tracked: ProcessJob) -> None:
-        """Remove the run directory of a job that is recorded, and so is over in any case."""
+        """Remove the run directory of a recorded job; a failure is only reported."""
         try:
             await self._remove(tracked)
         except ProcessManagerError as e:
@@ -238,7 +238,7 @@ class OutcomeRecorder:
     async def _tails(
         self, tracked: ProcessJob, status: ProcessStatus, published: Collection[str], failed: bool
     ) -> dict[str, str]:
-        """Return the ends of the streams that the record of a job is to hold.
+        """Return the stream tails for the record of a job.
 
         :param published: the streams that are in a repository now.
         """
@@ -254,7 +254,7 @@ class OutcomeRecorder:
                 else:
                     tail = output.data
             elif name in published and (not failed or tails):
-                continue  # all of it can be read there
+                continue  # the repository has all of it
             if tail or (failed and name == STDERR):
                 tails[f"{name.removeprefix('.')}_tail"] = tail.decode(errors="replace")
         return tails
@@ -270,7 +270,7 @@ class OutcomeRecorder:
             await self.task.backend.open_output(tracked.run, name) as source,
             await repo.open(tracked.job, "wb") as target,
         ):
-            leftover = output.size  # a process that has outlived the job may go on writing
+            leftover = output.size  # a process that outlives the job may still be writing
             while leftover > 0 and (block := await source.read(min(leftover, _BLOCK_BYTES))):
                 await target.write(block)
                 leftover -= len(block)
@@ -278,15 +278,15 @@ class OutcomeRecorder:
     async def reschedule(
         self, tracked: ProcessJob, delay: float, problem: str, attempt: int
     ) -> bool:
-        """Have a job launched again after a wait.
+        """Schedule another launch of a job.
 
-        The record says so first, so that the directory may go.
+        The record is updated first, so that the directory may be removed.
 
-        :param tracked: the job, whose process is over.
-        :param delay: how long to wait, in seconds.
-        :param problem: why.
-        :param attempt: which attempt will be next.
-        :return: False if it cannot be launched again, because its directory cannot go.
+        :param tracked: the job, whose process has ended.
+        :param delay: the delay in seconds.
+        :param problem: the reason.
+        :param attempt: the number of the next attempt.
+        :return: False if it cannot be launched again, because its directory cannot be removed.
         """
         before = tracked.attempt, tracked.last_error
         tracked.attempt, tracked.last_error = attempt, problem

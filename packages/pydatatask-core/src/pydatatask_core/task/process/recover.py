@@ -1,4 +1,4 @@
-"""Going on with the jobs that a driver has left behind, however it ended."""
+"""Recovery of the jobs of an earlier driver, however it ended."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _MAX_CONCURRENT = 16
 
 
 async def adopt(task: ProcessTask, tracker: ProcessTracker) -> None:
-    """Compare what ``pids`` says with what is found on the target, and go on from there.
+    """Compare ``pids`` with the directories on the target, and continue the jobs found there.
 
-    :param task: whose jobs.
-    :param tracker: where to put those that are still to be looked after.
+    :param task: the task.
+    :param tracker: receives the jobs that are not finished.
     """
     await tracker.output_archive.load()
     recorded = await task.pids.keys()
@@ -53,13 +53,13 @@ async def adopt(task: ProcessTask, tracker: ProcessTracker) -> None:
     await run_concurrently(look() for _ in range(_MAX_CONCURRENT))
     tracker.leftovers.add_earlier(leftovers)
     if tracker.jobs:
-        log.info("%s: found %d jobs of an earlier driver", task.name, len(tracker.jobs))
+        log.info("%s: adopted %d jobs of an earlier driver", task.name, len(tracker.jobs))
 
 
 async def _adopt(
     task: ProcessTask, tracker: ProcessTracker, job: str, recorded: bool, host: str | None
 ) -> Leftover | None:
-    """Go on with one job, or discard its directory; return what is left of that."""
+    """Continue one job, or remove its directory; return the leftover if that fails."""
     record = await _record(task, job) if recorded else None
     try:
         tracked = ProcessJob(job, task.recorded_run(job, record, host), has_record=True)
@@ -72,16 +72,16 @@ async def _adopt(
         if status.state is ProcessState.RUNNING:
             tracked.set_age(status.age_seconds)
         if recorded:
-            # All else is found out again, and tried again if need be, when its end is recorded.
+            # Anything else is inspected again, with retries, when the outcome is recorded.
             running = status.state is ProcessState.RUNNING
             tracker.track(tracked, Phase.RUNNING if running else Phase.EXITED)
         elif status.state is ProcessState.RUNNING:
             await _restore_record(task, tracker, tracked, status)
         elif await tracker.output_archive.recover(tracked, status):
             return await task.backend.remove(tracked.run)
-    except Exception as e:  # noqa: BLE001 - one bad job never stops another
+    except Exception as e:  # noqa: BLE001 - one bad job must not stop the others
         log.error(
-            "%s: could not find out what became of job %s: %s",
+            "%s: the state of job %s could not be determined: %s",
             *(task.name, job, e),
             extra={"task": task.name, "job": job},
         )
@@ -93,7 +93,7 @@ async def _adopt(
 async def _restore_record(
     task: ProcessTask, tracker: ProcessTracker, tracked: ProcessJob, status: ProcessStatus
 ) -> None:
-    log.warning("%s: job %s runs and has no record; it gets one", task.name, tracked.job)
+    log.warning("%s: job %s runs without a record; writing one", task.name, tracked.job)
     if status.start_time is not None:
         tracked.start_time = datetime.fromtimestamp(status.start_time, UTC)
     await task.pids.dump(tracked.job, tracked.record())
@@ -104,5 +104,5 @@ async def _record(task: ProcessTask, job: str) -> Any:
     try:
         return await task.pids.info(job)
     except MalformedValueError as e:
-        log.warning("%s: %s; the record is made anew", task.name, e)
+        log.warning("%s: %s; the record is written again", task.name, e)
         return {}

@@ -1,6 +1,6 @@
-"""Scripts that run as processes, here or wherever their manager has them run.
+"""Scripts that run as processes, on this machine or on the target of a process manager.
 
-To name the class costs little: what it takes to run something is imported when one is made.
+Importing the class is cheap: the modules needed to run jobs are imported when a task is created.
 """
 
 from __future__ import annotations
@@ -33,72 +33,70 @@ __all__ = ["ProcessTask"]
 _POLL_INTERVAL_SECONDS = 0.05
 
 MAX_PENDING_RECORDS = 64
-"""While the ends of as many jobs are not recorded, nothing is launched."""
+"""The number of unrecorded outcomes from which on no more jobs are launched."""
 
 
 class ProcessTask(ProcessConfig):
     """A task that runs a script.
 
     The interpreter is specified by the shebang. Without one it is ``bash -euo pipefail``, so that a
-    command that fails, also inside a pipe, ends the script, or ``sh -eu`` where there is no bash.
-    The execution environment for the task is defined by the process manager.
+    failing command, also inside a pipe, ends the script, or ``sh -eu`` on targets without bash.
+    The execution environment of the task is defined by the process manager.
 
-    A script ends well with exit status 0; its job has failed all the same if an output that is not
-    optional is not written then. What is in ``done``, and how a job goes on after any
-    crash, is told by ``pydatatask_core.task.process`` and ``pydatatask_core.proc_manager``.
+    A script succeeds with exit status 0; its job has nevertheless failed if an output that is not
+    optional is missing then. ``pydatatask_core.task.process`` and ``pydatatask_core.proc_manager``
+    specify the ``done`` records, and the recovery of jobs after any crash.
 
     :param name: the name of this task.
-    :param manager: a callable returning the process manager with control over the target
-        execution environment, or a :class:`ManagerPool` of several.
-    :param resource_manager: a quota. Jobs launched will contribute to it and be denied if they
-        would break it.
-    :param job_resources: the amount of resources an individual job should contribute to the
-        quota. This is not enforced target-side.
-    :param pids: a metadata repository used to store the current live-status of processes. Linked
-        as "pids" with ``is_status``, ``inhibits_start``, ``inhibits_output``.
-    :param template: the Jinja2 template of a script to run, as a string or a path to a file; or a
-        :class:`Template`, which can have other delimiters. It may name ``job``, ``task`` and every
-        link, which gives what its repository says about the job; ``{{ x | quote }}`` makes one
-        word of a shell. A byte order mark, and blank lines and indentation before ``#!``, are
-        removed.
-    :param window: how recently (a timedelta, or seconds) a process must have been launched in
-        order to contribute to the process rate-limiting.
-    :param environ: additional environment variables to set on the target machine.
-    :param done: a metadata repository in which to dump how each job ended. Linked as "done" with
+    :param manager: a callable that returns the process manager for the target, or a
+        :class:`ManagerPool` of several.
+    :param resource_manager: the quota. Jobs count against it, and wait while it is exhausted.
+    :param job_resources: the resources that each job takes of the quota. The target does not
+        enforce them.
+    :param pids: a metadata repository of the live processes. Linked as "pids" with ``is_status``,
+        ``inhibits_start``, ``inhibits_output``.
+    :param template: the Jinja2 template of the script, as a string or a path to a file; or a
+        :class:`Template`, which can have other delimiters. It may use ``job``, ``task`` and every
+        link, whose value is the data of the job in its repository; ``{{ x | quote }}`` prints one
+        shell word. A byte order mark, and blank lines and indentation before ``#!``, are removed.
+    :param window: how long a launch counts against the launch rate of the quota, as a timedelta
+        or in seconds.
+    :param environ: additional environment variables to set on the target.
+    :param done: a metadata repository for the outcome of each job. Linked as "done" with
         ``is_status``, ``inhibits_start``, ``required_for_output``. It holds ``success``,
         ``return_code``, ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``,
-        ``host`` and ``handle``; of a failure also ``reason``, and ``signal``, ``lost``,
-        ``timed_out``, ``killed`` or ``missing_outputs`` where that applies. ``stderr_tail`` is the
-        last 4 KiB of its stderr (``stdout_tail`` where they are interleaved), of a failure always,
-        of a success where it is not published; ``stdout_tail`` the last 64 KiB of a stdout that
-        is held back.
-    :param stdin: a blob repository from which to source the process' standard input, preloaded
-        to the target. Linked as "stdin" with ``is_input``.
-    :param stdout: a blob repository into which to dump the process' standard output on
-        completion. Linked as "stdout" with ``is_output``. That of a failed job is not data: it is
-        held back on the target, in a directory ``failed/JOB`` below :attr:`basedir`, until the job
-        succeeds, is retried or deleted.
-    :param stderr: a blob repository into which to dump the process' standard error, linked as
-        "stderr" with ``is_output``, or ``STDOUT`` to interleave it with stdout.
-    :param ready: a repository from which to read task-ready status.
-    :param timeout: how long a job may run, as a timedelta or in seconds; then it is asked to end,
+        ``host`` and ``handle``; after a failure also ``reason``, and ``signal``, ``lost``,
+        ``timed_out``, ``killed`` or ``missing_outputs`` if that applies. ``stderr_tail`` is the
+        last 4 KiB of its stderr (``stdout_tail`` if they are interleaved), always after a failure,
+        and after a success if stderr is not published; ``stdout_tail`` is the last 64 KiB of a
+        stdout that is held back.
+    :param stdin: a blob repository for the standard input of the process, which is copied to the
+        target first. Linked as "stdin" with ``is_input``.
+    :param stdout: a blob repository for the standard output of the process, which is stored when
+        it has ended. Linked as "stdout" with ``is_output``. The output of a failed job is not data:
+        it is held back on the target, in a directory ``failed/JOB`` below :attr:`basedir`, until
+        the job succeeds, is retried or deleted.
+    :param stderr: a blob repository for the standard error of the process, linked as "stderr" with
+        ``is_output``, or ``STDOUT`` to interleave it with stdout.
+    :param ready: a repository of the jobs to launch.
+    :param timeout: how long a job may run, as a timedelta or in seconds; then it is terminated,
         and killed ten seconds later.
-    :param retries: how often a failed job is tried again before its failure is recorded.
-    :param concurrency: how many jobs may run at once.
-    :param disabled: whether the pipeline leaves this task alone.
+    :param retries: how often a failed job is retried before its failure is recorded.
+    :param concurrency: the maximum number of jobs that run at once.
+    :param disabled: whether the pipeline skips this task.
     :param shell: the command line of the interpreter of scripts without a shebang, such as ``sh``,
         ``bash -e`` or ``/usr/bin/zsh``; by default the manager decides.
     :param publish_failed: whether the stdout of failed jobs is published as well; by default only
-        if another task is started by failed jobs of this one (``plug(failed_counts=True)``).
-    :param keep_failed: how old output that is held back may become, as a timedelta or in seconds;
-        what is older is removed when the pipeline opens.
-    :param quoting: the check of values that the template prints and that the shell may take for
-        code: neither quoted (``| quote``) nor meant as they are (``| raw``) nor a plain word
+        if failed jobs of this task start another task (``plug(failed_counts=True)``).
+    :param keep_failed: the maximum age of output that is held back, as a timedelta or in seconds;
+        older output is removed when the pipeline opens.
+    :param quoting: the check for printed values that the shell may interpret as code: those that
+        are neither quoted (``| quote``) nor declared as code (``| raw``) nor a plain word
         (``[A-Za-z0-9_./:=@%+,-]+``). "warn" reports the first one, "strict" refuses such jobs with
-        a :class:`TemplateError`, "off" checks nothing.
+        a :class:`TemplateError`, "off" disables the check.
 
-    Without ``done``, its outputs inhibit the start of a job, so that stderr is held back as stdout
-    is.
+    Without ``done``, the outputs of a job inhibit its start, so that stderr is held back like
+    stdout.
     """
 
     event_driven = True
@@ -122,30 +120,30 @@ class ProcessTask(ProcessConfig):
         self._tracker = ProcessTracker(self)
 
     async def validate(self) -> None:
-        """Check the configuration and the target, and find what an earlier driver left behind.
+        """Check the configuration and the target, and adopt the jobs of an earlier driver.
 
         :raises TaskConfigurationError: if no job could ever be launched, or a task is plugged with
             ``failed_counts=True`` and ``publish_failed`` is False.
-        :raises TemplateError: if the template cannot be read, is not well-formed, or uses a name
+        :raises TemplateError: if the template cannot be read, has a syntax error, or uses a name
             that can never be defined.
-        :raises ProcessManagerError: if the target will not do.
+        :raises ProcessManagerError: if the target cannot be used.
         """
         if not self.resource_manager.fits(self.job_resources):
             raise TaskConfigurationError(
-                f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
+                f"{self.name}: no job can ever be launched, because one takes {self.job_resources} "
                 f"and the quota is {self.resource_manager.quota}"
             )
         if self.failed_counted_by and not self.publishes_failed:
             raise TaskConfigurationError(
                 f"{self.name}: publish_failed=False keeps the output of failed jobs from "
                 f"{', '.join(self.failed_counted_by)}, which is plugged with failed_counts=True; "
-                "leave one of them out"
+                "remove one of the two arguments"
             )
         await self.template.check()
         if self.is_driver and not self.backend.fits(self.job_resources):
             raise TaskConfigurationError(
-                f"{self.name}: no job can ever be launched, since one takes {self.job_resources} "
-                "and no machine of its pool has a quota of that much"
+                f"{self.name}: no job can ever be launched, because one takes {self.job_resources} "
+                "and no machine of its pool has such a quota"
             )
         self.template.require_known(("job", "task"), self.links)
         if self.is_driver:
@@ -156,8 +154,8 @@ class ProcessTask(ProcessConfig):
     async def config_warnings(self) -> Iterable[str]:
         names = {"job", "task", *self.links}
         warnings = [
-            f"{self.name}: the environment variable {key} contains {value!r}, in which nothing is "
-            "filled in, since only the script is a template"
+            f"{self.name}: the environment variable {key} contains {value!r}, which is not "
+            "rendered, because only the script is a template"
             for key, value in self.environ.items()
             if (plain_names(value) or frozenset()) & names
         ]
@@ -165,14 +163,14 @@ class ProcessTask(ProcessConfig):
             return warnings
         return warnings + [
             f"{backend.host} has no bash, so scripts without a first line `#!` run under `sh -eu`, "
-            "where a failing command inside a pipe is not noticed; install bash, or choose a shell "
-            'by `shell=` (`shell="sh"` runs them as before)'
+            "where a failing command inside a pipe is not detected; install bash, or choose a "
+            'shell with `shell=` (`shell="sh"` keeps this behaviour)'
             for backend in self.backend.hosts
             if backend.is_up and backend.configured_shell is None and await backend.lacks_bash()
         ]
 
     async def _usage(self) -> Resources:
-        """Tell what the live jobs take of the quota."""
+        """Return the share of the quota that the live jobs take."""
         from pydatatask_core.repository.concurrency import read_many
         from pydatatask_core.resource_manager import Resources
         from pydatatask_core.resource_manager.quantity import EXACT
@@ -188,7 +186,7 @@ class ProcessTask(ProcessConfig):
             count = self._tracker.quota_count
         else:
             names = await self.pids.keys()
-            records, _ = await read_many(self.pids, names)  # one that is malformed counts as live
+            records, _ = await read_many(self.pids, names)  # a malformed record counts as live
             tracked = [ProcessJob(name) for name in names]
             for one in tracked:
                 one.restore(records.get(one.job))
@@ -217,10 +215,10 @@ class ProcessTask(ProcessConfig):
         return self._tracker.quarantined.keys()
 
     async def update(self) -> bool:
-        """Reap what has ended, and go on with what could not be done before.
+        """Record the jobs that have ended, and retry the operations that failed before.
 
-        Beside a running loop this waits for none of it. It only asks for those jobs of whose end
-        nobody tells.
+        In a running loop this does not wait for them. Only jobs without an exit notification are
+        polled.
         """
         from .job import Phase
 
@@ -242,11 +240,11 @@ class ProcessTask(ProcessConfig):
         return True
 
     async def launch(self, job: str) -> None:
-        """Launch a job; in synchronous mode, to its end.
+        """Launch a job; in synchronous mode, wait for its end.
 
-        :raises UnrecordableJobError: if its end could not be recorded.
-        :raises LaunchRefusedError: if the quota has no room, or too many ends are not recorded.
-        :raises TaskError: if the job is running already, or failed and nothing records that.
+        :raises UnrecordableJobError: if its outcome could not be recorded.
+        :raises LaunchRefusedError: if the quota is exhausted, or too many outcomes are unrecorded.
+        :raises TaskError: if the job is running already, or has failed without a record of it.
         """
         from .job import Phase, ProcessJob
 
@@ -260,16 +258,16 @@ class ProcessTask(ProcessConfig):
                 await tracker.check_not_quarantined(job)
             if job in tracker.unrecorded_failures and self.runtime is not None:
                 raise TaskConfigurationError(
-                    f"{self.name}: job {job!r} has failed, and nothing records that, so it would "
-                    "be launched for ever; it is not launched again before the pipeline is opened "
-                    "anew. Give the task a `done` repository"
+                    f"{self.name}: job {job!r} has failed, and there is no record of that, so it "
+                    "would be launched forever; it is not launched again before the pipeline is "
+                    "reopened. Give the task a `done` repository"
                 )
             if not self.is_driver and await self.pids.contains(job):
-                raise TaskError(f"{self.name}: job {job!r} is running already, as pids says")
+                raise TaskError(f"{self.name}: job {job!r} is running already, according to pids")
             tracked = tracker.jobs[job] = ProcessJob(job)
         elif tracked.phase is Phase.WAITING:
             tracked.cleanup_failed = tracked.maybe_started = (
-                False  # that was said of the attempt before
+                False  # both refer to the previous attempt
             )
             self._waiting.discard(job)
             tracker.set_phase(tracked, Phase.LAUNCHING)
@@ -286,7 +284,7 @@ class ProcessTask(ProcessConfig):
         tracker = self._tracker
         try:
             if tracker.pending_records >= MAX_PENDING_RECORDS:
-                raise LaunchRefusedError(self.name, tracked.job, "recording ends of jobs")
+                raise LaunchRefusedError(self.name, tracked.job, "unrecorded job outcomes")
             await self._launcher.launch(tracked, tracker)
         except EndedElsewhereError:
             return await self._forget_killed(tracked)
@@ -308,7 +306,7 @@ class ProcessTask(ProcessConfig):
         tracker.watch(tracked)
 
     async def _forget_killed(self, tracked: ProcessJob) -> None:
-        """Forget a job that another process killed, or removed, while it waited."""
+        """Stop tracking a job that another process killed or removed while it waited."""
         record = None if self.done is None else await self.done.info(tracked.job)
         is_recorded = isinstance(record, dict) and record.get("success") is False
         await self._tracker.complete(tracked, record if is_recorded else None)
@@ -327,10 +325,10 @@ class ProcessTask(ProcessConfig):
             ):
                 self.retry_timers[job].cancel()
                 if job not in self.due_retries:
-                    self.due_retries.append(job)  # the launch finds out that it was killed
+                    self.due_retries.append(job)  # the launch detects that it was killed
 
     async def _run_to_end(self, tracked: ProcessJob) -> None:
-        """Wait until a job is over, and do what otherwise a pipeline would."""
+        """Wait until a job is finished, and do the work that a pipeline would do otherwise."""
         from .job import Phase
 
         while not tracked.finished.is_set():
@@ -343,15 +341,15 @@ class ProcessTask(ProcessConfig):
                 await asyncio.wait_for(tracked.finished.wait(), _POLL_INTERVAL_SECONDS)
 
     async def kill(self, job: str, *, grace: float | None = None) -> bool:
-        """End a job that is live: ask it to, and kill it with all processes of its group if not.
+        """Terminate a live job, and kill all processes of its group if it does not exit.
 
-        If this process drives the task, this returns when the end is recorded, as ``killed``; else
-        when the process is gone, and the driver records it, now or when there is one. One that
-        waits for another attempt is recorded at once, and its driver does not launch it.
+        If this process drives the task, this returns when the outcome is recorded, as ``killed``;
+        otherwise when the process has exited, and the driver records it, now or when one starts. A
+        job that waits for a retry is recorded at once, and its driver does not launch it.
 
         :param job: the job.
-        :param grace: after how many seconds it is killed; ten by default.
-        :return: whether there was anything to end.
+        :param grace: the seconds after which it is killed; ten by default.
+        :return: whether the job was live.
         :raises ForeignRecordError: if its record names anything that does not belong to the job.
         """
         from .job import Phase

@@ -1,4 +1,4 @@
-"""Ending jobs of a process task before they end by themselves."""
+"""Termination of jobs of a process task."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ __all__ = ["GRACE_SECONDS", "terminate", "terminate_foreign"]
 log = logging.getLogger("pydatatask.task")
 
 GRACE_SECONDS = 10.0
-"""Seconds after which a job that was asked to end is killed."""
+"""The time after which a terminated job is killed."""
 
 _POLL_INTERVAL_SECONDS = 0.05
 
 _RECORD_POLL_INTERVAL_SECONDS = 0.2
-"""How long to wait before the record of a job is read again."""
+"""The interval at which the record of a job is read."""
 
 
 async def terminate(
     task: ProcessTask, tracker: ProcessTracker, tracked: ProcessJob, reason: str, grace: float
 ) -> None:
-    """Ask a job that runs to end, and kill it if it does not.
+    """Terminate a running job, and kill it if it does not exit.
 
-    :param task: whose job.
-    :param tracker: all of them.
+    :param task: the task.
+    :param tracker: all jobs of the task.
     :param tracked: the job.
-    :param reason: what its record is to say.
-    :param grace: after how many seconds it is killed.
+    :param reason: the reason to record.
+    :param grace: the seconds after which it is killed.
     """
-    log.info("%s: job %s is ended: %s", task.name, tracked.job, reason)
+    log.info("%s: terminating job %s: %s", task.name, tracked.job, reason)
     deadline, notified = time.monotonic() + grace, False
     while tracked.phase in (Phase.LAUNCHING, Phase.RUNNING) and not tracked.finished.is_set():
         force = time.monotonic() >= deadline
         if tracked.phase is Phase.RUNNING and (force or not notified):
-            # While it is just beginning, nobody is there who could be told.
+            # While it is launching, there is no process to notify yet.
             notified = await task.backend.terminate(tracked.run, reason, force=force)
         if tracked.unwatch is None:
             await tracker.poll_unwatched([tracked])
@@ -54,17 +54,17 @@ async def terminate(
 async def terminate_foreign(
     task: ProcessTask, tracker: ProcessTracker, job: str, reason: str, grace: float
 ) -> bool:
-    """End a job that another driver looks after, or none.
+    """Terminate a job that this process does not drive.
 
-    The end of a process is recorded by its driver, now or when there is one. The end of a job that
-    waits for another attempt is recorded here: a driver launches none whose record is gone.
+    The outcome of a process is recorded by its driver, now or when one starts. A job that waits for
+    a retry is recorded here: a driver does not launch a job whose record was deleted.
 
-    :param task: whose job.
-    :param tracker: those that this process knows.
+    :param task: the task.
+    :param tracker: the jobs that this process knows.
     :param job: the job.
-    :param reason: what its record is to say.
-    :param grace: after how many seconds it is killed.
-    :return: whether there was one.
+    :param reason: the reason to record.
+    :param grace: the seconds after which it is killed.
+    :return: whether the job was live.
     :raises ForeignRecordError: if its record names anything that does not belong to the job.
     """
     if not await task.pids.contains(job):
@@ -75,7 +75,7 @@ async def terminate_foreign(
     tracked.restore(record)
     if tracked.retry_at is not None:
         await tracker.record_killed(tracked)
-        # A driver makes the directory before it looks for the record once more.
+        # A driver creates the directory before it checks the record a last time.
         status = await task.backend.inspect(run, fence=False)
         if status.state not in (ProcessState.RUNNING, ProcessState.CREATED):
             return True
@@ -94,12 +94,12 @@ async def terminate_foreign(
 async def _end_retries(
     task: ProcessTask, tracker: ProcessTracker, tracked: ProcessJob, deadline: float
 ) -> None:
-    """Wait for the verdict on a job that ended by itself; if it is to be tried again, end that.
+    """Wait for the verdict on a job that ended by itself, and cancel its retry if there is one.
 
-    :param task: whose job.
-    :param tracker: those that this process knows.
+    :param task: the task.
+    :param tracker: the jobs that this process knows.
     :param tracked: the job.
-    :param deadline: the time (monotonic) until which to wait.
+    :param deadline: the monotonic time until which to wait.
     """
     while await task.pids.contains(tracked.job):
         tracked.restore(await task.pids.info(tracked.job))
@@ -108,7 +108,7 @@ async def _end_retries(
         if time.monotonic() >= deadline:
             return log.warning(
                 "%s: job %s has ended by itself and no driver has recorded that yet; if it has "
-                "failed and has attempts left, it is tried again unless it is killed then",
+                "failed and has attempts left, it is retried unless it is killed again",
                 *(task.name, tracked.job),
                 extra={"task": task.name, "job": tracked.job},
             )

@@ -1,4 +1,4 @@
-"""All jobs that a process task looks after, and the ways from one of their phases to the next."""
+"""The jobs that a process task manages, and their transitions between phases."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ log = logging.getLogger("pydatatask.task")
 
 
 class ProcessTracker(JobTracker[ProcessJob]):
-    """The jobs of a process task that are in flight.
+    """The unfinished jobs of a process task.
 
-    :param task: whose jobs.
+    :param task: the task.
     """
 
     task: ProcessTask
@@ -41,11 +41,11 @@ class ProcessTracker(JobTracker[ProcessJob]):
     def __init__(self, task: ProcessTask) -> None:
         super().__init__(task)
         self.quota_count = 0
-        """How many processes have a share of the quota."""
+        """The number of processes that hold quota."""
         self.unrecorded_failures: set[str] = set()
-        """The jobs that have failed, which nothing but this tells."""
+        """The failed jobs without a record of their failure."""
         self.quarantined: dict[str, ForeignRecordError] = {}
-        """The jobs whose records name something that is not theirs."""
+        """The jobs whose records name something that does not belong to them."""
         self.leftovers = Leftovers(task)
         self.output_archive = OutputArchive(task)
         self._recorder = OutcomeRecorder(task, self)
@@ -63,14 +63,14 @@ class ProcessTracker(JobTracker[ProcessJob]):
         await self._recorder.record(tracked)
 
     async def record_killed(self, tracked: ProcessJob) -> None:
-        """Record that a job was killed that no process of this driver has.
+        """Record that a job was killed that has no process of this driver.
 
-        :param tracked: the job, which waits for another attempt.
+        :param tracked: the job, which waits for a retry.
         """
         await self._recorder.record_killed(tracked)
 
     async def adopt(self) -> None:
-        """Find the jobs that an earlier driver left behind; once, and only to drive them."""
+        """Find the jobs of an earlier driver; only once, and only if this process drives them."""
         if self._adopted or not self.task.is_driver:
             return
         async with self._adopt_lock:
@@ -79,16 +79,16 @@ class ProcessTracker(JobTracker[ProcessJob]):
                 self._adopted = True
 
     def quarantine(self, job: str, error: ForeignRecordError) -> None:
-        """Leave a job alone, because its record names something that is not the job's.
+        """Leave a job alone because its record names something that does not belong to it.
 
         :param job: the job.
-        :param error: what the record names.
+        :param error: the error that names it.
         """
         self.quarantined[job] = error
         log.error("%s", error, extra={"task": self.task.name, "job": job})
 
     async def check_not_quarantined(self, job: str) -> None:
-        """Raise an error if the record of a job names something that is not the job's.
+        """Raise an error if the record of a job names something that does not belong to it.
 
         :param job: the job.
         :raises ForeignRecordError: if it does and was not deleted since.
@@ -100,10 +100,10 @@ class ProcessTracker(JobTracker[ProcessJob]):
     # -- phases ----------------------------------------------------------------------------------
 
     def track(self, tracked: ProcessJob, phase: Phase) -> None:
-        """Begin to look after a job.
+        """Start to manage a job.
 
         :param tracked: the job.
-        :param phase: how far it is.
+        :param phase: its phase.
         """
         self.jobs[tracked.job] = tracked
         if phase is Phase.RUNNING:
@@ -114,7 +114,7 @@ class ProcessTracker(JobTracker[ProcessJob]):
             self.record_exited([tracked])
 
     def watch(self, tracked: ProcessJob) -> None:
-        """Wait for the end of a job whose process lives, and has its share of the quota.
+        """Wait for the end of a job with a live process, which holds its quota.
 
         :param tracked: the job.
         """
@@ -136,7 +136,7 @@ class ProcessTracker(JobTracker[ProcessJob]):
             self.spawn(terminate(self.task, self, tracked, reason, GRACE_SECONDS), tracked)
 
     def on_exit(self, tracked: ProcessJob) -> None:
-        """Note that the process of a job may have ended.
+        """Handle that the process of a job may have ended.
 
         :param tracked: the job.
         """
@@ -156,7 +156,7 @@ class ProcessTracker(JobTracker[ProcessJob]):
         await super().complete(tracked, record)
 
     def hold_quota(self, tracked: ProcessJob) -> None:
-        """Note that a job has its share of the quota.
+        """Count a job's share of the quota.
 
         :param tracked: the job.
         """
@@ -165,7 +165,7 @@ class ProcessTracker(JobTracker[ProcessJob]):
         self.task.backend.reserve_host(tracked.run, self.task.job_resources)
 
     async def release_quota(self, tracked: ProcessJob) -> None:
-        """Give back a job's share of the quota, unless that has been done.
+        """Release a job's share of the quota, if it is held.
 
         :param tracked: the job.
         """
@@ -176,7 +176,7 @@ class ProcessTracker(JobTracker[ProcessJob]):
             await self.task.resource_manager.relinquish(self.task.job_resources.without_launches())
 
     async def reacquire_quota(self, tracked: ProcessJob) -> None:
-        """Count a job's share of the quota again, since its process lives after all.
+        """Count a job's share of the quota again, because its process is still alive.
 
         :param tracked: the job.
         """
@@ -187,9 +187,9 @@ class ProcessTracker(JobTracker[ProcessJob]):
     # -- rounds ----------------------------------------------------------------------------------
 
     async def poll_unwatched(self, jobs: Collection[ProcessJob]) -> None:
-        """Ask for the jobs of whose end nobody tells.
+        """Poll the running jobs that have no exit notification.
 
-        :param jobs: the jobs to look at.
+        :param jobs: the jobs to check.
         """
         asked = [j for j in jobs if j.phase is Phase.RUNNING and j.unwatch is None]
         if not asked:
@@ -199,7 +199,7 @@ class ProcessTracker(JobTracker[ProcessJob]):
         except ProcessManagerError as e:
             if self._last_poll_error != str(e):
                 self._last_poll_error = str(e)
-                log.error("%s: nothing is known of its jobs: %s", self.task.name, e)
+                log.error("%s: the state of its jobs cannot be determined: %s", self.task.name, e)
             return
         self._last_poll_error = None
         for tracked in asked:

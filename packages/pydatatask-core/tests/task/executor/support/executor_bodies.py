@@ -146,7 +146,7 @@ async def everything(job: str, **links: Any) -> None:
 
 
 async def with_live(job: str, inp: MetadataRepository, live: Any) -> None:
-    """Require a link that cannot be serialized."""
+    """Take the live repository, which cannot be pickled."""
 
 
 def doubled(value: int) -> int:
