@@ -43,9 +43,7 @@ def _command(name: str, parser: argparse.ArgumentParser, short: str | None) -> c
             raise ExitStatus(e.code if isinstance(e.code, int) else 2) from e
         func = arguments_by_name.pop("func", None)
         if func is None:
-            raise CommandLineError(
-                f"parser {name!r} has no action; add set_defaults(func=...)"
-            )
+            raise CommandLineError(f"parser {name!r} has no action; add set_defaults(func=...)")
         if inspect.iscoroutinefunction(func):
             app.run(lambda pipeline: func(pipeline, **arguments_by_name), "one")
         else:

@@ -192,9 +192,7 @@ def _find_flips(root: Node, facts: dict[object, Node], verdict: bool) -> frozens
         if root.is_true(flips) != verdict:
             return flips
     keys = list(facts)
-    if (
-        len(keys) <= _MAX_FACTS_TRIED
-    ):  # a fact in several places may act in opposite directions
+    if len(keys) <= _MAX_FACTS_TRIED:  # a fact in several places may act in opposite directions
         for bits in range(1 << len(keys)):
             chosen = frozenset(key for index, key in enumerate(keys) if bits >> index & 1)
             if root.is_true(chosen) != verdict:

@@ -1,4 +1,4 @@
-"""``explain``: why a job is ready or not."""
+"""``explain``: print why a job is ready or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEANING = {"all": "all of:", "any": "any of:", "not": "not:"}
 
 
 async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> dict[str, Any]:
-    """Find out why a job is ready for a task, or not.
+    """Return why a job is ready for a task, or not, as data for JSON.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
@@ -71,7 +71,7 @@ async def print_explanation(
         f"job {job} is {'ready' if explanation['ready'] else 'not ready'} for {task_name}"
     )
     if explanation["held"]:
-        output.print_line(f"it is not launched, since {explanation['held']}")
+        output.print_line(f"it is not launched because {explanation['held']}")
     if not explanation["ready"]:
         _print_blame(explanation)
     for child in explanation["tree"]["children"]:
@@ -108,14 +108,15 @@ def _print_tree(node: dict[str, Any], depth: int) -> None:
 @click.argument("job", shell_complete=complete_job)
 @pass_app
 def command(app: App, as_json: bool, task: str, job: str) -> None:
-    """Say why a job is ready for a task, or is not.
+    """Explain why a job is ready for a task, or is not.
 
-    First the verdict, then what is to blame for it, then all that it follows from: which
-    repositories have the job and which do not, down to the ones that store something. A job that
-    is ready and yet not launched is held by a quota, or its task is disabled; that is said, too.
+    The verdict comes first, then the facts that decide it, then the complete derivation: which
+    repositories have the job and which do not, down to the repositories that store something. If
+    a ready job is not launched because of a quota, or because its task is disabled, that is
+    printed, too.
 
     With --json: {"task": TASK, "job": JOB, "ready": BOOL, "held": REASON or null, "blame":
-    [SENTENCE], "one_is_enough": whether one of them alone would change the verdict, "tree":
+    [SENTENCE], "one_is_enough": whether a change of one of them is enough, "tree":
     {"kind": "all", "any", "not" or "leaf", "label": TEXT, "holds": BOOL, "repository": TEXT,
     "job": JOB, "children": [...]}}.
     """
