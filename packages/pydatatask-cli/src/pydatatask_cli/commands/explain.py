@@ -40,7 +40,7 @@ async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> d
         "job": job,
         "ready": ready,
         "held": held,
-        "find_deciding_facts": [_fact(leaf) for leaf in blamed],
+        "blame": [_fact(leaf) for leaf in blamed],
         "one_is_enough": sufficient,
         "tree": root.as_dict(),
     }
@@ -79,15 +79,15 @@ async def print_explanation(
 
 
 def _print_blame(explanation: dict[str, Any]) -> None:
-    if not explanation["find_deciding_facts"]:
+    if not explanation["blame"]:
         output.print_line("no change of any repository would make it ready")
         return
-    several = len(explanation["find_deciding_facts"]) > 1
+    several = len(explanation["blame"]) > 1
     if explanation["one_is_enough"]:
         output.print_line("because" + (" (one of these has to change)" if several else "") + ":")
     else:
         output.print_line("because (all of these have to change):")
-    for fact in explanation["find_deciding_facts"]:
+    for fact in explanation["blame"]:
         output.print_line(f"  {fact}")
     output.print_line("in full:")
 
