@@ -24,7 +24,8 @@ def check_deletable(repo: Repository, data: str) -> None:
         where = "it is" if view is repo else "it contains"
         raise CommandLineError(
             f"nothing can be deleted from {data}: {where} the view {view!r}, which does not "
-            "delete; delete from the underlying repository, or create the view with allow_deletes=True"
+            "delete; delete from the underlying repository, or create the view with "
+            "allow_deletes=True"
         )
 
 
