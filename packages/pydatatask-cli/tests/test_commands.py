@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["cat", "nope.texts", "a"], "there is no link 'nope.texts'"),
+        (["cat", "nope.texts", "a"], "no link 'nope.texts'"),
         (["cat", "count.text", "a"], "did you mean 'count.texts'?"),
         (["cat", "count", "a"], "'count' is not the name of a repository"),
-        (["cat", "count.texts", "zz"], "there is no job 'zz' in FileRepository"),
-        (["cat", "count.counts", "zz"], "there is no job 'zz' in YamlMetadataFile"),
-        (["cat", "re-port.count_done", "zz"], "there is no job 'zz' in SucceededRepository"),
+        (["cat", "count.texts", "zz"], "no job 'zz' in FileRepository"),
+        (["cat", "count.counts", "zz"], "no job 'zz' in YamlMetadataFile"),
+        (["cat", "re-port.count_done", "zz"], "no job 'zz' in SucceededRepository"),
         (["cat", "count.texts", "../a"], "'../a' is not a valid job id"),
         (["cat", "count.folders", "a"], "count.folders cannot be printed"),
         (["cat", "--json", "count.texts", "a"], "which JSON cannot represent"),
-        (["inject", "count.nope", "a"], "there is no link 'count.nope'"),
+        (["inject", "count.nope", "a"], "no link 'count.nope'"),
         (["inject", "count.texts", "../a"], "'../a' is not a valid job id"),
         (["inject", "count.folders", "a"], "nothing can be injected into count.folders"),
         (["ls", "count.nope"], "there is no 'count.nope'"),
-        (["rm", "count.nope", "a"], "there is no link 'count.nope'"),
+        (["rm", "count.nope", "a"], "no link 'count.nope'"),
         (["rm", "count.texts", "a/b"], "'a/b' is not a valid job id"),
-        (["launch", "nope", "a"], "there is no task 'nope'; there are: count, re-port"),
+        (["launch", "nope", "a"], "no task 'nope'; there are: count, re-port"),
         (["launch", "count", "zz"], "job 'zz' is not ready for count"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_traceback_is_shown_only_with_debug(program: Program) -> None:
 
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert "Error: there is no link 'count.nope'" in done.stderr
+    assert "no link 'count.nope'" in done.stderr
 
 
 def test_commands_that_only_read_create_nothing(program: Program) -> None:

@@ -179,7 +179,7 @@ async def test_the_deciding_facts_are_minimal(
     assert one_is_enough is alone
 
 
-async def test_there_are_no_deciding_facts_if_no_change_helps() -> None:
+async def test_if_no_change_helps_no_fact_is_deciding() -> None:
     _, task = pipeline_of([(0, 0), (0, 1)], [{}] * LEAVES, custom=False)
 
     assert find_deciding_facts(await explain(task, "a")) == ([], False)

@@ -13,7 +13,7 @@ HEAD = "import pydatatask_core as p\n"
 @pytest.mark.parametrize(
     ("source", "text", "told"),
     [
-        ("nope.py", None, "there is no file nope.py"),
+        ("nope.py", None, "no file nope.py"),
         ("no.such.module", None, "No module named 'no'"),
         ("a/b", None, "neither a Python file nor the name of a module"),
         (":x", None, "names no pipeline"),

@@ -30,16 +30,16 @@ def failed(program: Program) -> Program:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["explain", "nope", "a"], "there is no task 'nope'"),
+        (["explain", "nope", "a"], "no task 'nope'"),
         (["explain", "count", "a/b"], "'a/b' is not a valid job id"),
-        (["failed", "nope"], "there is no task 'nope'"),
-        (["retry", "nope", "a"], "there is no task 'nope'"),
+        (["failed", "nope"], "no task 'nope'"),
+        (["retry", "nope", "a"], "no task 'nope'"),
         (["retry", "count", "zz"], "job 'zz' of count has not ended"),
-        (["kill", "nope", "a"], "there is no task 'nope'"),
-        (["logs", "nope", "a"], "there is no task 'nope'"),
+        (["kill", "nope", "a"], "no task 'nope'"),
+        (["logs", "nope", "a"], "no task 'nope'"),
         (["logs", "count", "zz"], "no output or record of job 'zz' of count was found"),
         (["kill", "count", "a"], "run in the process that drives them"),
-        (["export", "count.nope", "out"], "there is no link 'count.nope'"),
+        (["export", "count.nope", "out"], "no link 'count.nope'"),
         (["export", "count.folders", "out"], "cannot be exported"),
     ],
 )

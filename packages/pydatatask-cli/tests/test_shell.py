@@ -52,7 +52,7 @@ def test_await_works_at_the_prompt_and_tasks_go_on_in_the_background(
         running.sendline(line)
     running.sendline("print('now', 'ready')")
     running.expect_exact("now ready")
-    # There is no input meanwhile: the loop has to run by itself.
+    # Without input meanwhile, the loop has to run by itself.
     running.expect(pexpect.TIMEOUT, timeout=1)
     running.sendline("print('ticks:', len(ticks))")
     running.expect(re.compile(r"ticks: (\d+)"))

@@ -55,7 +55,7 @@ class _Console(code.InteractiveConsole):
     def _begin(self, code: CodeType, future: concurrent.futures.Future[Any]) -> None:
         try:
             result = FunctionType(code, self.locals)()
-        except BaseException as e:  # noqa: BLE001 - handed to the console's thread
+        except BaseException as e:  # noqa: BLE001 - raised in the console's thread
             future.set_exception(e)
             return
         if not inspect.iscoroutine(result):

@@ -189,7 +189,7 @@ async def test_a_job_that_ends_while_repositories_are_listed_is_not_launched_aga
         await source.asked.wait()
         # ... while the job ends ...
         let_go.set()
-        while not await done.contains("a"):  # noqa: ASYNC110 - a dict tells nobody
+        while not await done.contains("a"):  # noqa: ASYNC110 - a dict has no events
             await asyncio.sleep(0)
         # ... and only then the listing resumes.
         source.gate.set()

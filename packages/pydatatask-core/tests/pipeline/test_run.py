@@ -103,7 +103,7 @@ async def test_data_that_is_injected_while_the_loop_runs_is_found_by_polling() -
     done = task.links["done"].repo
     async with Pipeline([task]) as pipeline:
         run = asyncio.create_task(pipeline.run(forever=True, poll=0.01))
-        while not await done.contains("a"):  # noqa: ASYNC110 - a dict tells nobody
+        while not await done.contains("a"):  # noqa: ASYNC110 - a dict has no events
             await asyncio.sleep(0)
         await source.dump("b", None)
         while not await done.contains("b"):  # noqa: ASYNC110

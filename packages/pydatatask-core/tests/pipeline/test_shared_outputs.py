@@ -253,9 +253,9 @@ async def test_a_key_that_a_task_is_about_to_publish_is_refused_to_other_tasks()
         run = asyncio.create_task(pipeline.run(poll=0.01))
         await writing.wait()
         await later.dump("a", 1)
-        while not second.running:  # noqa: ASYNC110 - nothing tells of it
+        while not second.running:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
-        while second.running:  # noqa: ASYNC110 - it fails before it writes anything
+        while second.running:  # noqa: ASYNC110 - fails before it writes
             await asyncio.sleep(0)
         go.set()
         assert (await run).failed == {"second": ["a"]}

@@ -66,7 +66,7 @@ async def test_a_quota_released_just_when_a_wait_ends_is_noticed() -> None:
         loop = PipelineRun(pipeline._scheduler, (), False, False, FAR, None)
         waiting = asyncio.create_task(loop._wait(0.01))
         await settled()
-        time.sleep(0.02)  # noqa: ASYNC251 - so that the time is up when the loop looks next
+        time.sleep(0.02)  # noqa: ASYNC251 - the timeout expires before the loop continues
         asyncio.get_running_loop().call_soon(loop.on_quota_released)
         await waiting
         assert loop._quota_released

@@ -28,7 +28,7 @@ COMMANDS: dict[str, Entry] = {
     "fuse": Entry("fuse", "Mount the repositories as a file system."),
     "explain": Entry("explain", "Explain why a job is ready for a task, or is not."),
     "failed": Entry("failed", "Show which jobs failed, when, and why."),
-    "retry": Entry("retry", "Make ended jobs run again."),
+    "retry": Entry("retry", "Reset ended jobs so that they run again."),
     "kill": Entry("kill", "Stop a live job."),
     "logs": Entry("logs", "Print the output of a job."),
     "plan": Entry("plan", "Show the launches of the next round without launching."),

@@ -1,4 +1,4 @@
-"""``retry``: make ended jobs run again."""
+"""``retry``: reset ended jobs so that they run again."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def _check(task: Task, job: str, live_jobs: Collection[str]) -> None:
 @click.argument("job", nargs=-1, shell_complete=complete_job)
 @pass_app
 def command(app: App, failed: bool, task: str, job: tuple[str, ...]) -> None:
-    """Make ended jobs run again.
+    """Reset ended jobs so that they run again.
 
     Deletes exactly what prevents their launch: the record of their outcome, and outputs that
     inhibit it. Results of later tasks are kept; `rm -r` deletes those. Prints the jobs, one per

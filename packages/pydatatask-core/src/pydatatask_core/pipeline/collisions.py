@@ -86,7 +86,7 @@ async def prepare_shared_outputs(tasks: Sequence[Task]) -> SharedOutputs | None:
     """Set on each task which of its locations ignore case, and return the shared locations.
 
     :param tasks: the tasks of the pipeline.
-    :return: the locations that several tasks write to, or None if there are none.
+    :return: the locations that several tasks write to, or None.
     """
     targets = await asyncio.to_thread(_link_targets, tasks)
     for task in tasks:

@@ -77,7 +77,7 @@ class LaunchErrors:
 
         :param job: the job.
         :param error: the error.
-        :param delay: seconds until the next attempt; None if there is none.
+        :param delay: seconds until the next attempt; None for no retry.
         :param with_traceback: whether to log the traceback.
         """
         key = reason_of(error, job)

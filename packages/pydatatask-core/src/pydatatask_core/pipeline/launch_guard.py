@@ -180,7 +180,7 @@ class LaunchGuard:
             self.watched[task].retry_at = None
 
     def seconds_until_retry(self) -> float | None:
-        """Return the seconds until the next retry of a failed launch, or None if there is none."""
+        """Return the seconds until the next retry of a failed launch, or None."""
         times = [state.retry_at for state in self.watched.values() if state.retry_at is not None]
         return max(0.0, min(times) - self._clock()) if times else None
 

@@ -63,7 +63,7 @@ class DriverLock:
     reaches the folder finds it, by any path, as any user, from any container on this machine.
     If no state is in files, the lock is a file in the user's folder for temporary files, or
     in the user's home if another user has taken the name of that folder. A lock file can be opened
-    only by users who may write to its folder, so that no other user can hold the lock.
+    only by users with write access to its folder, so that no other user can hold the lock.
 
     The lock is an ``flock``: it ends with the process, however that ends. A lock file is removed
     when the lock is released; a file left by a killed process locks nothing.
@@ -158,7 +158,7 @@ class DriverLock:
 
 
 def _open(path: Path, task: Task) -> int:
-    """Open a lock file; create it, for the users who may write to its folder, if it is missing."""
+    """Open a lock file; create it for users with write access to its folder if it is missing."""
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         try:
@@ -179,7 +179,7 @@ def _open(path: Path, task: Task) -> int:
 
 
 def _share_with_group(descriptor: int, folder: Path) -> None:
-    """Allow the users who may write to the folder, and only them, to open a lock file."""
+    """Allow only the users with write access to the folder to open a lock file."""
     with contextlib.suppress(OSError):
         status = os.stat(folder)
         mode = 0o600
