@@ -176,7 +176,7 @@ def test_an_interrupted_run_lists_jobs_that_go_on_and_the_next_run_counts_them(
         _, told = running.communicate(timeout=20)
 
         assert running.returncode == 130
-        assert b"jobs that go on, and are taken up by the next run: sleep 1\n" in told
+        assert b"jobs that go on, and that the next run will adopt: sleep 1\n" in told
 
         following = terminal(program, "run")
         following.expect("sleep +0 +1 +0 +0")

@@ -180,7 +180,7 @@ async def test_only_jobs_with_such_a_value_are_refused(
     first, *_, last = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert "because quoting is 'strict'. The value for job '" in first
     assert "'b; c'" in first or "'$(c)'" in first
-    assert "2 jobs could not be launched for one reason" in last
+    assert "2 jobs could not be launched for the same reason" in last
 
 
 def test_a_check_that_does_not_exist_is_refused_with_those_that_do(lab: Lab) -> None:
