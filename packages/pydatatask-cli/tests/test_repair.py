@@ -255,11 +255,11 @@ def test_plan_shows_an_error_of_many_jobs_in_two_lines(program: Program) -> None
         PROCESSES.read_text().replace(
             "if __name__",
             """
-async def demand(job):
+async def requested_resources(job):
     raise pydatatask_core.PydatataskError(f"job {job} is too much" if job != "d" else "d is odd")
 
 
-sleep.demand = demand
+sleep.requested_resources = requested_resources
 
 if __name__""",
         )
