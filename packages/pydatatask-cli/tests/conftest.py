@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a small pipeline, and the program that drives it."""
+"""Fixtures of the command-line tests: a small pipeline, and the program that drives it."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ class Program:
         )
 
     def output(self, *words: str, stdin: bytes = b"") -> str:
-        """Run the script, which has to succeed, and give what it printed."""
+        """Run the script, check that it succeeds, and return its output."""
         done = self.run(*words, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def refusal(self, *words: str, stdin: bytes = b"", own: bool = True, status: int = 1) -> str:
-        """Run the script, which has to fail by a sentence alone, and give the sentence."""
+        """Run the script, check that it fails with a single message, and return the message."""
         done = self.run(*words, stdin=stdin, own=own)
         assert done.returncode == status, done
         assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""What a driver left of jobs whose end is recorded goes before their records do."""
+"""Remains of jobs with a recorded outcome are removed before their records are."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ENDED = {"success": False, "reason": "it failed"}
 
 
 class Leaving(Task):
-    """A task whose driver died when the end of job ``left`` was just recorded; ``runs`` runs."""
+    """A task whose driver died just after recording the outcome of job ``left``; ``runs`` runs."""
 
     def __init__(self) -> None:
         super().__init__("task")
@@ -40,7 +40,7 @@ class Leaving(Task):
         raise NotImplementedError
 
 
-async def test_a_job_is_tried_again_though_something_was_left_of_it() -> None:
+async def test_a_job_with_remains_can_be_retried() -> None:
     task = Leaving()
     async with Pipeline([task]) as pipeline:
         assert await retry(pipeline, "task", ["left"]) == ["left"]
@@ -49,14 +49,14 @@ async def test_a_job_is_tried_again_though_something_was_left_of_it() -> None:
     assert task.done.data.keys() == {"runs", "gone"}
 
 
-async def test_of_all_failed_jobs_those_that_run_are_left_alone() -> None:
+async def test_retry_failed_ignores_jobs_that_run() -> None:
     task = Leaving()
     async with Pipeline([task]) as pipeline:
         assert await retry(pipeline, "task", ["gone"], failed=True) == ["gone", "left"]
     assert task.done.data.keys() == {"runs"}
 
 
-async def test_what_was_left_goes_before_a_record_is_deleted() -> None:
+async def test_remains_are_removed_before_a_record_is_deleted() -> None:
     task = Leaving()
     async with Pipeline([task]) as pipeline:
         await delete_data(pipeline, "task.done", False, ["left"])

@@ -1,4 +1,4 @@
-"""Every documented command, through pipes, as scripts use it."""
+"""All documented commands, through pipes, as scripts use them."""
 
 from __future__ import annotations
 
@@ -15,54 +15,56 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["cat", "nope.texts", "a"], "there is no link 'nope.texts'"),
+        (["cat", "nope.texts", "a"], "no link 'nope.texts'"),
         (["cat", "count.text", "a"], "did you mean 'count.texts'?"),
-        (["cat", "count", "a"], "'count' names no repository"),
-        (["cat", "count.texts", "zz"], "there is no job 'zz' in FileRepository"),
-        (["cat", "count.counts", "zz"], "there is no job 'zz' in YamlMetadataFile"),
-        (["cat", "re-port.count_done", "zz"], "there is no job 'zz' in SucceededRepository"),
+        (["cat", "count", "a"], "'count' is not the name of a repository"),
+        (["cat", "count.texts", "zz"], "no job 'zz' in FileRepository"),
+        (["cat", "count.counts", "zz"], "no job 'zz' in YamlMetadataFile"),
+        (["cat", "re-port.count_done", "zz"], "no job 'zz' in SucceededRepository"),
         (["cat", "count.texts", "../a"], "'../a' is not a valid job id"),
         (["cat", "count.folders", "a"], "count.folders cannot be printed"),
-        (["cat", "--json", "count.texts", "a"], "which are no JSON"),
-        (["inject", "count.nope", "a"], "there is no link 'count.nope'"),
+        (["cat", "--json", "count.texts", "a"], "which JSON cannot represent"),
+        (["inject", "count.nope", "a"], "no link 'count.nope'"),
         (["inject", "count.texts", "../a"], "'../a' is not a valid job id"),
         (["inject", "count.folders", "a"], "nothing can be injected into count.folders"),
         (["ls", "count.nope"], "there is no 'count.nope'"),
-        (["rm", "count.nope", "a"], "there is no link 'count.nope'"),
+        (["rm", "count.nope", "a"], "no link 'count.nope'"),
         (["rm", "count.texts", "a/b"], "'a/b' is not a valid job id"),
-        (["launch", "nope", "a"], "there is no task 'nope'; there are: count, re-port"),
+        (["launch", "nope", "a"], "no task 'nope'; there are: count, re-port"),
         (["launch", "count", "zz"], "job 'zz' is not ready for count"),
     ],
 )
-def test_what_does_not_exist_is_told_in_a_sentence_naming_what_does(
+def test_the_error_for_a_missing_thing_is_one_sentence_with_the_existing_names(
     program: Program, words: list[str], told: str
 ) -> None:
     assert told in program.refusal(*words)
 
 
-def test_an_unknown_command_names_the_ones_that_exist(program: Program) -> None:
+def test_the_error_for_an_unknown_command_lists_the_commands(program: Program) -> None:
     told = program.refusal("statsu", status=2)
 
     assert "did you mean 'status'?" in told
     assert "trace" in told
 
 
-def test_bad_yaml_is_told_with_line_and_column_and_nothing_is_written(program: Program) -> None:
+def test_invalid_yaml_is_reported_with_line_and_column_and_nothing_is_written(
+    program: Program,
+) -> None:
     told = program.refusal("inject", "count.counts", "a", stdin=b"words: 1\nmore: [2\n")
 
     assert "line 3, column 1" in told
     assert program.output("ls", "count.counts") == ""
 
 
-def test_a_traceback_is_shown_when_it_is_asked_for_and_only_then(program: Program) -> None:
+def test_a_traceback_is_shown_only_with_debug(program: Program) -> None:
     done = program.run("--debug", "cat", "count.nope", "a")
 
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert "Error: there is no link 'count.nope'" in done.stderr
+    assert "no link 'count.nope'" in done.stderr
 
 
-def test_looking_creates_nothing(program: Program) -> None:
+def test_commands_that_only_read_create_nothing(program: Program) -> None:
     for words in (["status", "-a"], ["trace", "a"], ["ls", "count.texts"]):
         program.output(*words)
 
@@ -80,14 +82,14 @@ def test_status_prints_a_line_for_each_link_inputs_first(program: Program) -> No
     )
 
 
-def test_status_shows_links_of_no_kind_when_asked(program: Program) -> None:
+def test_status_shows_links_without_a_kind_with_all(program: Program) -> None:
     (program.folder / "data" / "folders" / "x").mkdir(parents=True)
 
     assert "count.folders 1\n" in program.output("status", "-a")
     assert "count.folders" not in program.output("status")
 
 
-def test_status_shows_what_can_be_listed_beside_what_cannot(program: Program) -> None:
+def test_status_shows_counts_beside_repositories_that_cannot_be_listed(program: Program) -> None:
     program.put("texts/a.txt", "one two")
     program.put("counts", "a file where a folder belongs")
 
@@ -99,7 +101,7 @@ def test_status_shows_what_can_be_listed_beside_what_cannot(program: Program) ->
     assert done.stderr.count("Error: could not list") == 1
 
 
-def test_status_as_json_says_the_same(program: Program) -> None:
+def test_status_as_json_has_the_same_content(program: Program) -> None:
     program.put("texts/a.txt", "one two")
 
     found = json.loads(program.output("status", "--json"))
@@ -140,13 +142,13 @@ def test_ls_prints_sorted_jobs_of_an_expression_over_any_number_of_words(program
     assert json.loads(program.output("ls", "--json", "count.counts")) == {"jobs": ["b"]}
 
 
-def test_a_fault_in_an_expression_has_a_caret_under_it(program: Program) -> None:
+def test_an_error_in_an_expression_has_a_caret_under_it(program: Program) -> None:
     told = program.refusal("ls", "count.texts", "&", "(count.done")
 
     assert told.endswith("  count.texts & (count.done\n                ^\n")
 
 
-def test_bytes_come_out_as_they_went_in(program: Program) -> None:
+def test_cat_prints_the_bytes_that_inject_wrote(program: Program) -> None:
     data = bytes(range(256)) * 9000 + b"\r\n\xff"
 
     assert program.output("inject", "count.texts", "a", stdin=data) == ""
@@ -157,7 +159,7 @@ def test_bytes_come_out_as_they_went_in(program: Program) -> None:
     assert (program.folder / "data/texts/b.txt").read_bytes() == data
 
 
-def test_metadata_goes_in_and_comes_out_as_yaml_or_json(program: Program) -> None:
+def test_metadata_is_read_and_printed_as_yaml_or_json(program: Program) -> None:
     program.output("inject", "count.counts", "a", stdin=b"{words: 3, at: 2020-01-02T03:04:05Z}")
 
     assert "words: 3" in program.output("cat", "count.counts", "a")
@@ -167,7 +169,7 @@ def test_metadata_goes_in_and_comes_out_as_yaml_or_json(program: Program) -> Non
     }
 
 
-def test_run_names_the_jobs_that_failed_and_exits_non_zero_for_new_ones_only(
+def test_run_lists_failed_jobs_and_exits_non_zero_for_new_failures_only(
     program: Program,
 ) -> None:
     program.put("texts/a.txt", "one two")
@@ -182,7 +184,7 @@ def test_run_names_the_jobs_that_failed_and_exits_non_zero_for_new_ones_only(
     assert (second.returncode, second.stdout[:17]) == (0, "launched: nothing")
 
 
-def test_run_takes_failures_for_success_if_told_so(program: Program) -> None:
+def test_run_exits_with_0_despite_failures_with_ok_failures(program: Program) -> None:
     program.put("texts/b.txt", "")
 
     summary = json.loads(program.output("run", "--ok-failures", "--json"))
@@ -190,7 +192,7 @@ def test_run_takes_failures_for_success_if_told_so(program: Program) -> None:
     assert (summary["launched"], summary["failed"]) == ({"count": 1}, {"count": ["b"]})
 
 
-def test_an_update_that_could_not_do_its_part_exits_with_1(program: Program) -> None:
+def test_an_update_that_failed_in_part_exits_with_1(program: Program) -> None:
     program.put("texts/b.txt", "")
     program.output("update", "--ok-failures")
     texts = program.folder / "data/texts"
@@ -203,13 +205,13 @@ def test_an_update_that_could_not_do_its_part_exits_with_1(program: Program) -> 
     assert "data/texts" in ended.stderr
 
 
-def test_run_gives_up_when_the_time_is_up(program: Program) -> None:
+def test_run_stops_after_the_timeout(program: Program) -> None:
     told = program.refusal("run", "--forever", "--timeout", "0.5")
 
     assert "not quiet after 0.5 s" in told
 
 
-def test_launch_once_goes_no_further(program: Program) -> None:
+def test_launch_once_launches_no_dependent_jobs(program: Program) -> None:
     program.put("texts/a.txt", "one two")
 
     program.output("run", "--launch-once")
@@ -218,7 +220,7 @@ def test_launch_once_goes_no_further(program: Program) -> None:
     assert program.output("ls", "re-port.re-ports") == ""
 
 
-def test_update_is_one_round(program: Program) -> None:
+def test_update_runs_one_round(program: Program) -> None:
     program.put("texts/a.txt", "one two")
 
     program.output("update")
@@ -228,7 +230,7 @@ def test_update_is_one_round(program: Program) -> None:
     assert program.output("ls", "re-port.re-ports") == "a\n"
 
 
-def test_launch_runs_one_job_and_leaves_no_note_if_told_so(program: Program) -> None:
+def test_launch_runs_one_job_and_records_nothing_with_no_meta(program: Program) -> None:
     program.put("texts/a.txt", "one two")
     program.put("texts/b.txt", "one two")
 
@@ -239,7 +241,7 @@ def test_launch_runs_one_job_and_leaves_no_note_if_told_so(program: Program) -> 
     assert program.output("ls", "count.done") == "a\n"
 
 
-def test_launch_refuses_what_is_done_and_obeys_force(program: Program) -> None:
+def test_launch_refuses_a_job_that_is_done_unless_forced(program: Program) -> None:
     program.put("texts/a.txt", "one two")
     program.put("count-done/a.yaml", "{}")
 
@@ -249,7 +251,7 @@ def test_launch_refuses_what_is_done_and_obeys_force(program: Program) -> None:
     assert program.output("ls", "count.counts") == "a\n"
 
 
-def test_rm_deletes_from_one_repository_and_an_absent_job_is_no_error(program: Program) -> None:
+def test_rm_deletes_from_one_repository_and_accepts_missing_jobs(program: Program) -> None:
     program.put("texts/a.txt")
     program.put("texts/b.txt")
     program.put("counts/a.yaml", "words: 2")
@@ -265,7 +267,7 @@ def test_rm_deletes_from_one_repository_and_an_absent_job_is_no_error(program: P
     assert program.output("ls", "count.texts") == ""
 
 
-def test_rm_r_deletes_what_was_made_of_it_without_asking_a_script(program: Program) -> None:
+def test_rm_r_deletes_dependent_values_without_a_prompt_in_a_script(program: Program) -> None:
     for job in ("a", "b"):
         program.put(f"texts/{job}.txt", "one two")
     program.output("run")
@@ -282,7 +284,7 @@ def test_rm_r_deletes_what_was_made_of_it_without_asking_a_script(program: Progr
     assert program.output("ls", "count.counts | re-port.re-ports | re-port.done") == "b\n"
 
 
-def test_rm_only_shows_on_a_dry_run(program: Program) -> None:
+def test_rm_only_lists_on_a_dry_run(program: Program) -> None:
     program.put("texts/a.txt")
 
     assert program.output("rm", "-n", "count.texts", "__all__") == "count.texts a\n"

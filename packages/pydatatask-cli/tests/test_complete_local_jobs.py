@@ -1,4 +1,4 @@
-"""Commands that are done when they end: what lives in their process is carried to its record."""
+"""Commands that wait until the jobs in their process have ended and are recorded."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ ENDING = [
 
 
 @pytest.mark.parametrize("task", ENDING)
-def test_an_update_ends_when_the_jobs_that_end_with_it_are_recorded(
+def test_an_update_ends_when_the_jobs_in_its_process_are_recorded(
     program: Program, task: str
 ) -> None:
     write(program, task, "a", "b")
@@ -90,9 +90,7 @@ def test_an_update_ends_when_the_jobs_that_end_with_it_are_recorded(
 
 
 @pytest.mark.parametrize("task", ENDING)
-def test_a_launch_ends_when_a_job_that_ends_with_it_is_recorded(
-    program: Program, task: str
-) -> None:
+def test_a_launch_ends_when_the_job_in_its_process_is_recorded(program: Program, task: str) -> None:
     write(program, task, "a", "b")
 
     program.output("launch", "t", "b")
@@ -102,7 +100,7 @@ def test_a_launch_ends_when_a_job_that_ends_with_it_is_recorded(
 
 @pytest.mark.parametrize("task", [FUNCTION, THREADS, PROCESSES])
 @pytest.mark.parametrize("command", [["update"], ["launch", "t", "a"]])
-def test_a_job_that_fails_gets_its_further_attempts_and_the_command_exits_with_1(
+def test_a_failing_job_is_retried_and_the_command_exits_with_1(
     program: Program, task: str, command: list[str]
 ) -> None:
     write(program, task.format("fails"), "a")
@@ -115,7 +113,7 @@ def test_a_job_that_fails_gets_its_further_attempts_and_the_command_exits_with_1
     assert (program.folder / "log").read_text().split() == ["a", "a"]
 
 
-def test_failed_jobs_can_be_left_out_of_the_status_of_an_update(program: Program) -> None:
+def test_failed_jobs_can_be_ignored_in_the_exit_status_of_an_update(program: Program) -> None:
     write(program, FUNCTION.format("fails"), "a")
 
     program.output("update", "--ok-failures")
@@ -123,7 +121,7 @@ def test_failed_jobs_can_be_left_out_of_the_status_of_an_update(program: Program
     assert records(program)["a"]["success"] is False
 
 
-def test_an_update_runs_all_ready_jobs_of_an_executor_that_takes_fewer_at_once(
+def test_an_update_runs_all_ready_jobs_of_an_executor_that_runs_fewer_at_once(
     program: Program,
 ) -> None:
     jobs = [f"j{number}" for number in range(40)]
@@ -154,7 +152,7 @@ def test_an_update_leaves_processes_to_the_next_one(program: Program) -> None:
 
 TASK_GROUPS = """
 class Remote(MetadataRepository):
-    '''A third party's store, which is down and says so by a TaskGroup.'''
+    '''A third party's store, which is down and raises from a TaskGroup.'''
     async def unfiltered_iter(self):
         yield "a"
     async def contains(self, job): return job == "a"

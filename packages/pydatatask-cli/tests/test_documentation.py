@@ -1,6 +1,6 @@
-"""The page of the documentation shows what the commands really print.
+"""The console blocks of the documentation page show the actual output of the commands.
 
-With ``PYDATATASK_REWRITE_DOCS=1`` the page and its pictures are written anew.
+With ``PYDATATASK_REWRITE_DOCS=1`` the tests write the page and its pictures.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def printed(program: Program, command: str) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_what_the_page_shows_is_what_the_commands_print(program: Program) -> None:
+def test_the_page_shows_the_actual_output_of_the_commands(program: Program) -> None:
     program.environ["COLUMNS"] = "80"
 
     def block(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""The verdict of ``explain`` is the pipeline's own, and what it blames is to blame."""
+"""The verdict of ``explain`` is that of the pipeline, and its deciding facts do decide it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOBS = ("a", "b", "c")
 Shape = Any
 
 LEAVES = 5
-RECORDS = 2  # of the leaves, so many hold records of ends, the others names of jobs
+RECORDS = 2  # so many leaves hold records of outcomes, the others names of jobs
 
 
 class Idle(Task):
@@ -108,7 +108,7 @@ async def looked_at(pipeline: Pipeline) -> AsyncIterator[None]:
 
 
 async def flip(leaf: Node) -> None:
-    """Make the fact that a leaf stands for its opposite."""
+    """Change the data so that the fact of a leaf is negated."""
     assert isinstance(leaf.repo, InProcessMetadataRepository)
     if leaf.fact:
         await leaf.repo.delete(leaf.job)
@@ -118,7 +118,7 @@ async def flip(leaf: Node) -> None:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenes)
-async def test_the_verdict_is_the_pipelines_own(scene: tuple[Pipeline, Task]) -> None:
+async def test_the_verdict_is_that_of_the_pipeline(scene: tuple[Pipeline, Task]) -> None:
     pipeline, task = scene
     async with looked_at(pipeline):
         ready = await pipeline.gather_ready_jobs(task)
@@ -130,7 +130,7 @@ async def test_the_verdict_is_the_pipelines_own(scene: tuple[Pipeline, Task]) ->
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(scenes, st.sampled_from(JOBS))
-async def test_flipping_what_is_blamed_flips_the_verdict(
+async def test_negating_the_deciding_facts_negates_the_verdict(
     scene: tuple[Pipeline, Task], job: str
 ) -> None:
     pipeline, task = scene
@@ -141,8 +141,8 @@ async def test_flipping_what_is_blamed_flips_the_verdict(
 
     if blamed:
         assert root.is_true(keys) != root.is_true()
-    # The real thing as well, where the facts are jobs of stores, and flipping one of them changes
-    # no other: a value that is put into a store may be looked at by a filter, or a translation.
+    # Change actual data as well where the facts are jobs of stores and a change of one affects no
+    # other: filters and translations may depend on values in a store.
     real = all(isinstance(leaf.repo, InProcessMetadataRepository) for leaf in chosen)
     if chosen and real and not _looks_at_values(root):
         for leaf in chosen:
@@ -166,7 +166,7 @@ def _looks_at_values(root: Node) -> bool:
         ([{"a": {}}, {}, {"a": {}}], ["l2"], True),
     ],
 )
-async def test_blamed_is_what_is_in_the_way_and_no_more(
+async def test_the_deciding_facts_are_minimal(
     values: list[dict[str, Any]], blamed: list[str], alone: bool
 ) -> None:
     _, task = pipeline_of([(0, 0), (1, 1), (2, 1)], [*values, {}, {}], custom=False)
@@ -179,13 +179,13 @@ async def test_blamed_is_what_is_in_the_way_and_no_more(
     assert one_is_enough is alone
 
 
-async def test_nothing_is_blamed_where_nothing_helps() -> None:
+async def test_if_no_change_helps_no_fact_is_deciding() -> None:
     _, task = pipeline_of([(0, 0), (0, 1)], [{}] * LEAVES, custom=False)
 
     assert find_deciding_facts(await explain(task, "a")) == ([], False)
 
 
-async def test_a_job_whose_end_could_not_be_recorded_is_said_to_be_held() -> None:
+async def test_a_job_whose_outcome_could_not_be_recorded_is_shown_as_held() -> None:
     class Dotted(InProcessMetadataRepository):
         CHARSET = "ab."
 

@@ -19,20 +19,20 @@ def value(text: str) -> str:
         ("", 0, "it is empty"),
         ("   ", 3, "it is empty"),
         ("a.x &", 5, "a name is missing at the end"),
-        ("& a.x", 0, "a name is missing"),
-        ("a.x | | c.z", 6, "a name is missing"),
+        ("& a.x", 0, "is missing here"),
+        ("a.x | | c.z", 6, "is missing here"),
         ("a.x c.z", 4, "is missing"),
         ("(a.x", 0, "never closed"),
         ("(a.x c.z)", 5, "closing parenthesis is missing"),
-        ("a.x)", 3, "closes nothing"),
-        ("()", 1, "a name is missing"),
+        ("a.x)", 3, "never opened"),
+        ("()", 1, "is missing here"),
         ("a.x & nope.x", 6, "there is no 'nope.x'"),
         ("__import__('os')", 0, "there is no '__import__'"),
         ("a.xx", 0, "did you mean 'a.x'?"),
         ("(" * 200 + "a.x" + ")" * 200, 100, "parentheses are open"),
     ],
 )
-def test_a_bad_expression_is_told_with_a_caret_under_the_fault(
+def test_an_invalid_expression_is_reported_with_a_caret_under_the_error(
     text: str, position: int, problem: str
 ) -> None:
     with pytest.raises(ExpressionError) as caught:
@@ -61,7 +61,7 @@ def test_a_bad_expression_is_told_with_a_caret_under_the_fault(
         ("c.z&a.x-a-b.y-z", "3"),
     ],
 )
-def test_an_expression_means_what_it_means_in_python(text: str, expected: str) -> None:
+def test_an_expression_has_the_same_meaning_as_in_python(text: str, expected: str) -> None:
     assert value(text) == expected
 
 
@@ -82,7 +82,7 @@ NAMES = {"n0": "13", "n1": "12", "n2": "012"}
         max_leaves=12,
     )
 )
-def test_any_expression_has_the_value_that_python_gives_it(text: str) -> None:
+def test_any_expression_has_the_same_value_as_in_python(text: str) -> None:
     sets = {name: frozenset(elements) for name, elements in NAMES.items()}
 
     found = parse(text, NAMES).evaluate(sets.__getitem__)
@@ -90,7 +90,7 @@ def test_any_expression_has_the_value_that_python_gives_it(text: str) -> None:
     assert found == eval(text, {}, dict(sets))
 
 
-def test_the_names_come_from_left_to_right() -> None:
+def test_the_names_are_yielded_from_left_to_right() -> None:
     found: Expression = parse("(a.x | c.z) - a", SETS)
 
     assert list(found.names()) == ["a.x", "c.z", "a"]

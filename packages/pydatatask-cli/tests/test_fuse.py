@@ -1,4 +1,4 @@
-"""A real mount, used through the kernel."""
+"""A mounted pipeline, used through the kernel."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def test_values_are_read_written_and_deleted(program: Program, mountpoint: Path)
 
 
 @mounted
-def test_metadata_is_yaml_and_what_does_not_parse_is_refused(
-    program: Program, mountpoint: Path
-) -> None:
+def test_metadata_is_yaml_and_invalid_yaml_is_refused(program: Program, mountpoint: Path) -> None:
     counts = mountpoint / "count" / "counts"
 
     (counts / "a").write_text("{words: 3}")
@@ -119,7 +117,7 @@ def test_metadata_is_yaml_and_what_does_not_parse_is_refused(
 
 
 @mounted
-def test_the_mount_ends_with_a_program_that_is_told_to_end(program: Program) -> None:
+def test_the_mount_ends_when_the_program_is_terminated(program: Program) -> None:
     folder = program.folder / "mnt"
     folder.mkdir()
     serving = program.start("fuse", "mnt")
@@ -133,7 +131,7 @@ def test_the_mount_ends_with_a_program_that_is_told_to_end(program: Program) -> 
 
 
 @mounted
-def test_a_view_that_does_not_delete_is_read_only() -> None:
+def test_a_view_without_allow_deletes_is_read_only() -> None:
     from pydatatask_cli.fuse_operations import RepositoryFiles
 
     task = InProcessSyncTask("t", InProcessMetadataRepository())
@@ -147,7 +145,7 @@ def test_a_view_that_does_not_delete_is_read_only() -> None:
     assert caught.value.errno == errno.EROFS
 
 
-def test_without_the_library_a_sentence_says_what_to_install(program: Program) -> None:
+def test_without_the_library_the_error_has_the_command_to_install_it(program: Program) -> None:
     source = program.script.read_text()
     program.script.write_text("import sys\nsys.modules['mfusepy'] = None\n" + source)
 
@@ -155,5 +153,5 @@ def test_without_the_library_a_sentence_says_what_to_install(program: Program) -
 
 
 @mounted
-def test_what_is_no_folder_is_refused(program: Program) -> None:
-    assert "is no folder" in program.refusal("fuse", "nope")
+def test_a_mountpoint_that_is_not_a_folder_is_refused(program: Program) -> None:
+    assert "is not a folder" in program.refusal("fuse", "nope")

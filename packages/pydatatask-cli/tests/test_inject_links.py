@@ -1,4 +1,4 @@
-"""`inject --from` takes the files of a folder, not what links in it lead to."""
+"""`inject --from` reads the files of a folder, and skips symbolic links."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from conftest import Program
 
 
-def test_inject_of_a_folder_follows_no_links_unless_told_to(program: Program) -> None:
+def test_inject_of_a_folder_skips_links_without_follow_links(program: Program) -> None:
     books = program.folder / "books"
     books.mkdir()
     (books / "a.txt").write_text("one")
@@ -26,14 +26,14 @@ def test_inject_of_a_folder_follows_no_links_unless_told_to(program: Program) ->
 
     assert done.returncode == 0
     assert done.stderr == (
-        "symbolic links are passed over: 'b.txt', 'c.txt'; --follow-links follows them\n"
-        "1 value was put into count.texts\n"
+        "symbolic links were skipped: 'b.txt', 'c.txt'; --follow-links includes them\n"
+        "1 value was written into count.texts\n"
     )
     assert program.output("ls", "count.texts") == "a\n"
 
     done = program.run("inject", "count.texts", "--from", "books", "--follow-links")
 
-    assert (done.returncode, done.stderr) == (0, "2 values were put into count.texts\n")
+    assert (done.returncode, done.stderr) == (0, "2 values were written into count.texts\n")
     assert program.output("cat", "count.texts", "b") == "two"
 
 
@@ -45,6 +45,6 @@ def test_a_file_that_becomes_a_link_before_it_is_read_is_not_followed(tmp_path: 
         FileInput(tmp_path / "link", follow_links=False)
 
 
-def test_follow_links_goes_with_a_folder(program: Program) -> None:
+def test_follow_links_requires_a_folder(program: Program) -> None:
     error = program.refusal("inject", "--follow-links", "count.texts", "a", status=2)
-    assert "--follow-links goes with --from FOLDER" in error
+    assert "--follow-links requires --from FOLDER" in error

@@ -1,4 +1,4 @@
-"""A user's function that raises for one job: every command that only looks still answers."""
+"""A user's function that raises for one job: all commands that only read still work."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def write(program: Program, text: str, error: str = ERRORS[0]) -> None:
     ],
     ids=["filter", "translation", "ready", "priority"],
 )
-def test_the_other_jobs_are_launched_and_the_function_the_job_and_the_exception_are_named_once(
+def test_the_other_jobs_are_launched_and_the_failing_call_is_reported_once(
     program: Program, text: str, launched: str, error: str
 ) -> None:
     write(program, text, error)
@@ -105,7 +105,7 @@ def test_the_other_jobs_are_launched_and_the_function_the_job_and_the_exception_
     [FILTER, TRANSLATION, MAPPED_TRANSLATION, READY, PRIORITY],
     ids=["filter", "translation", "mapped translation", "ready", "priority"],
 )
-def test_commands_that_only_look_answer(program: Program, text: str, command: list[str]) -> None:
+def test_commands_that_only_read_work(program: Program, text: str, command: list[str]) -> None:
     write(program, text)
 
     ended = program.run(*command)
@@ -115,7 +115,7 @@ def test_commands_that_only_look_answer(program: Program, text: str, command: li
     assert ended.returncode == 0 or "j3" in ended.stderr
 
 
-def test_an_explanation_says_what_is_not_known_of_the_job(program: Program) -> None:
+def test_an_explanation_includes_the_unknown_facts_of_the_job(program: Program) -> None:
     write(program, FILTER)
 
     told = program.output("explain", "t", "j3")
@@ -125,7 +125,7 @@ def test_an_explanation_says_what_is_not_known_of_the_job(program: Program) -> N
     assert "raised for job 'j3': KeyError: 'weight')" in told
 
 
-def test_a_plan_names_a_job_without_a_priority_and_why(program: Program) -> None:
+def test_a_plan_has_a_job_without_a_priority_with_the_reason(program: Program) -> None:
     write(program, PRIORITY)
 
     plan = json.loads(program.output("plan", "--json"))
@@ -152,7 +152,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_ready_repository_that_raises_for_one_task_leaves_the_plan_of_the_others(
+def test_a_ready_repository_that_raises_for_one_task_keeps_the_plan_of_the_others(
     program: Program,
 ) -> None:
     write(program, DOWN)
@@ -165,7 +165,7 @@ def test_a_ready_repository_that_raises_for_one_task_leaves_the_plan_of_the_othe
 
 
 @pytest.mark.parametrize("command", [["validate"], ["trace", "-a", "j1"], ["status", "-a"]])
-def test_a_repository_that_raises_is_told_beside_the_rest(
+def test_a_repository_that_raises_is_reported_beside_the_rest(
     program: Program, command: list[str]
 ) -> None:
     write(program, DOWN)

@@ -1,4 +1,4 @@
-"""What jobs wrote, of any task that tells it."""
+"""The output of jobs of any ``LoggingTask``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Silent(Task):
-    """A task that shows which jobs live, and keeps nothing of what they write."""
+    """A task that shows live jobs but does not keep their output."""
 
     def __init__(self) -> None:
         super().__init__("task")
@@ -40,7 +40,7 @@ class Silent(Task):
 
 
 class Writing(Silent, LoggingTask):
-    """A task that tells what its jobs write."""
+    """A task that implements ``LoggingTask``."""
 
     text = b"until now\n"
     rest = b"and on\n"
@@ -69,7 +69,7 @@ async def _logs(task: Task, capfd: pytest.CaptureFixture[str], **options: Any) -
 
 
 @pytest.mark.parametrize("follow", [False, True])
-async def test_of_a_live_job_it_is_read_where_the_job_runs(
+async def test_the_output_of_a_live_job_is_read_from_where_it_runs(
     capfd: pytest.CaptureFixture[str], follow: bool
 ) -> None:
     task = Writing()
@@ -81,7 +81,7 @@ async def test_of_a_live_job_it_is_read_where_the_job_runs(
     assert shown == "until now\n" + "and on\n" * follow
 
 
-async def test_of_a_job_that_has_ended_all_that_was_put_somewhere_is_read(
+async def test_all_published_output_of_an_ended_job_is_read(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     task = Writing()
@@ -102,7 +102,7 @@ async def test_of_a_job_that_has_ended_all_that_was_put_somewhere_is_read(
         (b"out", "oh no", "==> texts <==\nout\n\n==> stderr <==\noh no\n"),
     ],
 )
-async def test_what_is_not_empty_has_a_heading_if_there_are_several(
+async def test_nonempty_streams_have_headings_if_there_are_several(
     capfd: pytest.CaptureFixture[str], texts: bytes, tail: str | None, shown: str
 ) -> None:
     task = Writing()
@@ -113,14 +113,14 @@ async def test_what_is_not_empty_has_a_heading_if_there_are_several(
     assert await _logs(task, capfd) == shown
 
 
-async def test_a_long_stream_is_printed_whole(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_a_long_stream_is_printed_completely(capfd: pytest.CaptureFixture[str]) -> None:
     task = Writing()
     task.texts.data["job"] = b"x" * (CHUNK_BYTES + 5)
 
     assert len(await _logs(task, capfd)) == CHUNK_BYTES + 5
 
 
-async def test_of_a_job_that_ends_before_it_can_be_read_it_is_what_was_put_somewhere(
+async def test_if_a_job_ends_before_it_can_be_read_its_published_output_is_printed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     task = Writing()
@@ -131,7 +131,7 @@ async def test_of_a_job_that_ends_before_it_can_be_read_it_is_what_was_put_somew
     assert await _logs(task, capfd) == "out\n"
 
 
-async def test_that_a_job_wrote_nothing_is_something_to_know(
+async def test_a_known_job_without_output_is_reported(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     task = Writing()
@@ -140,7 +140,7 @@ async def test_that_a_job_wrote_nothing_is_something_to_know(
     assert await _logs(task, capfd) == ""
 
 
-async def test_of_a_live_job_that_wrote_nothing_it_says_that_it_is_live(
+async def test_a_live_job_without_output_is_reported_as_live(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     task = Writing()
@@ -157,11 +157,11 @@ async def _nothing(job: str, *, follow: bool = False) -> AsyncGenerator[bytes, N
     yield b""
 
 
-async def test_a_task_that_keeps_nothing_of_live_jobs_is_told(
+async def test_a_task_that_keeps_no_output_of_live_jobs_is_reported(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     task = Silent()
     task.live.data["job"] = {}
 
-    with pytest.raises(CommandLineError, match="keeps nothing to be read while a job runs"):
+    with pytest.raises(CommandLineError, match="cannot be read while a job runs"):
         await _logs(task, capfd)

@@ -1,4 +1,4 @@
-"""One record or value that cannot be read does not keep the commands from the others."""
+"""If one record or value cannot be read, commands still process the others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RECORDS = {
 
 @pytest.fixture
 def malformed(program: Program) -> Program:
-    """Run a pipeline in which all jobs but ``a`` fail; then all records but ``c``'s are damaged."""
+    """Run a pipeline in which all jobs but ``a`` fail, then damage all records but ``c``."""
     program.put("texts/a.txt", "one two")
     for job in ("c", *RECORDS):
         program.put(f"texts/{job}.txt", "")
@@ -37,7 +37,7 @@ def malformed(program: Program) -> Program:
 
 
 def assert_named(errors: str) -> None:
-    """Check that each damaged record is named in an error of its own."""
+    """Check that there is a separate error for each damaged record."""
     lines = [line for line in errors.splitlines() if line.startswith("Error: ")]
     assert len(lines) == len(RECORDS)
     for job in RECORDS:
@@ -45,7 +45,7 @@ def assert_named(errors: str) -> None:
         assert f"count-done/{job}.yaml" in line
 
 
-def test_failed_shows_the_others_and_then_names_the_records(malformed: Program) -> None:
+def test_failed_shows_the_other_jobs_and_then_the_damaged_records(malformed: Program) -> None:
     done = malformed.run("failed", "-n", "0")
     assert done.returncode == 1
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [["count", "c"]]
@@ -56,7 +56,9 @@ def test_failed_shows_the_others_and_then_names_the_records(malformed: Program) 
     assert [failure["job"] for failure in json.loads(as_json.stdout)["failed"]] == ["c"]
 
 
-def test_retry_takes_the_others_away_and_a_record_if_it_is_named(malformed: Program) -> None:
+def test_retry_deletes_the_other_records_and_a_damaged_one_if_its_job_is_named(
+    malformed: Program,
+) -> None:
     done = malformed.run("retry", "count", "--failed")
     assert (done.returncode, done.stdout) == (1, "c\n")
     assert_named(done.stderr)
@@ -65,7 +67,7 @@ def test_retry_takes_the_others_away_and_a_record_if_it_is_named(malformed: Prog
     assert malformed.output("ls", "count.done") == "a\n"
 
 
-def test_status_plan_and_run_go_on_with_the_others(malformed: Program) -> None:
+def test_status_plan_and_run_process_the_other_jobs(malformed: Program) -> None:
     assert "count.done 7\n" in malformed.output("status")
     malformed.put("texts/d.txt", "one")
     assert malformed.output("plan") == "launch count d\n"
@@ -76,7 +78,7 @@ def test_status_plan_and_run_go_on_with_the_others(malformed: Program) -> None:
     assert "job twice is not ready for re-port" in malformed.output("explain", "re-port", "twice")
 
 
-def test_export_writes_the_others_and_names_what_it_could_not(program: Program) -> None:
+def test_export_writes_the_other_values_and_reports_the_failures(program: Program) -> None:
     for job in ("a", "b", "c"):
         program.put(f"counts/{job}.yaml", "words: 1")
     program.put("counts/b.yaml", "words: 1\nwords: 2")
@@ -85,18 +87,18 @@ def test_export_writes_the_others_and_names_what_it_could_not(program: Program) 
 
     assert done.returncode == 1
     assert sorted(path.name for path in (program.folder / "out").iterdir()) == ["a.yaml", "c.yaml"]
-    assert "2 values of count.counts are in out\n" in done.stderr
+    assert "2 values of count.counts were written to out\n" in done.stderr
     assert "b.yaml', line 2, column 1: the key 'words' occurs twice, first in line 1" in done.stderr
 
 
-def test_inject_refuses_a_key_that_occurs_twice(program: Program) -> None:
+def test_inject_refuses_a_duplicate_key(program: Program) -> None:
     error = program.refusal("inject", "count.counts", "a", stdin=b"words: 1\nwords: 2\n")
 
     assert "line 2, column 1: the key 'words' occurs twice" in error
     assert program.output("ls", "count.counts") == ""
 
 
-def test_cat_prints_all_that_yaml_holds_also_as_json(program: Program) -> None:
+def test_cat_prints_everything_that_yaml_supports_also_as_json(program: Program) -> None:
     text = "2024-05-01: 1\nnull: !!set\n  a: null\nb: !!pairs\n- c: 1\n? !!binary |\n  AA==\n: 2\n"
     program.put("counts/a.yaml", text)
 

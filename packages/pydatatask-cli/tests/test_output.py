@@ -23,12 +23,12 @@ HOT = "40 \u2103 \U0001f525 \xe9"
 
 
 def _parse(text: str) -> Any:
-    return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+    return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
 @pytest.fixture(params=["iso8859-1", "ascii", "ascii:surrogateescape", "utf-8"])
 def encoded(program: Program, request: pytest.FixtureRequest) -> Program:
-    """Run a pipeline whose job ``a`` fails with what not every encoding has."""
+    """Run a pipeline whose job ``a`` fails with characters that some encodings lack."""
     program.script.write_text(
         f"""
 import pydatatask_core
@@ -51,7 +51,7 @@ main(pydatatask_core.Pipeline([t]))
     return program
 
 
-def test_a_character_that_cannot_be_shown_hides_nothing_else(encoded: Program) -> None:
+def test_a_character_that_the_encoding_lacks_is_escaped(encoded: Program) -> None:
     done = subprocess.run(
         encoded.command("failed"),
         cwd=encoded.folder,
@@ -65,12 +65,12 @@ def test_a_character_that_cannot_be_shown_hides_nothing_else(encoded: Program) -
     assert lines == [b"t a ", b"t b "]
 
 
-def test_json_is_whole_in_any_encoding(encoded: Program) -> None:
+def test_json_is_valid_in_any_encoding(encoded: Program) -> None:
     failed = _parse(encoded.output("failed", "--json"))["failed"]
     assert f"{HOT}a" in json.dumps(failed, ensure_ascii=False)
 
 
-def test_what_json_lacks_is_null() -> None:
+def test_numbers_that_json_lacks_are_null() -> None:
     value = {"a": [math.nan, math.inf, {"b": (-math.inf, 1.5)}], "n": 10**400}
     assert _parse(json_text(value)) == {"a": [None, None, {"b": [None, 1.5]}], "n": 10**400}
     assert _parse(json_text({math.nan: 1, 2: 3, None: 4, date(2026, 1, 2): 5, (1, 2): 6})) == {
@@ -82,7 +82,7 @@ def test_what_json_lacks_is_null() -> None:
     }
 
 
-def test_the_program_in_a_running_loop_says_what_to_do_instead() -> None:
+def test_in_a_running_loop_the_error_has_the_alternative() -> None:
     async def notebook() -> None:
         main(Pipeline([]))
 
@@ -91,7 +91,7 @@ def test_the_program_in_a_running_loop_says_what_to_do_instead() -> None:
 
 
 @pytest.mark.parametrize("words", [("run", "--ok-failures"), ("update",)])
-def test_a_reader_that_has_seen_enough_fails_no_job(program: Program, words: tuple[str]) -> None:
+def test_a_reader_that_exits_early_makes_no_job_fail(program: Program, words: tuple[str]) -> None:
     program.script.write_text(
         """
 import asyncio, os, sys

@@ -1,4 +1,4 @@
-"""What belongs to no command: help, completion, commands of the user's own, use from code."""
+"""Help, completion, custom commands, and use from code."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print("and on it goes")
 """
 
 
-def test_every_command_has_help_with_an_example_and_one_line_in_the_list() -> None:
+def test_every_command_has_help_with_an_example_and_a_short_help() -> None:
     group = make_group()
     ctx = group.make_context("it", ["status", "--help"], resilient_parsing=True)
 
@@ -52,7 +52,7 @@ def test_every_command_has_help_with_an_example_and_one_line_in_the_list() -> No
         assert entry.help.startswith((command.help or "").split(".")[0].split(",")[0][:20])
 
 
-def test_help_imports_nothing_that_is_heavy(program: Program) -> None:
+def test_help_imports_no_heavy_module(program: Program) -> None:
     source = program.script.read_text()
     program.script.write_text(
         "import atexit, sys\n"
@@ -64,7 +64,7 @@ def test_help_imports_nothing_that_is_heavy(program: Program) -> None:
         assert program.output(*words).endswith("loaded: []\n")
 
 
-def test_a_command_that_a_script_adds_by_argparse_is_one_of_the_commands(program: Program) -> None:
+def test_a_command_that_a_script_adds_with_argparse_is_available(program: Program) -> None:
     program.script.write_text(
         program.script.read_text().replace("\nif __name__", OWN + "\nif False and __name__")
     )
@@ -78,7 +78,7 @@ def test_a_command_that_a_script_adds_by_argparse_is_one_of_the_commands(program
     assert "invalid int value" in program.refusal("jobs-of", "texts", "--times", "x", status=2)
 
 
-def test_a_command_of_click_is_added_to_the_group(program: Program) -> None:
+def test_a_click_command_can_be_added_to_the_group(program: Program) -> None:
     program.script.write_text(
         program.script.read_text().replace(
             "    pydatatask_cli.main(pipeline)",
@@ -202,7 +202,7 @@ def test_the_functions_work_from_code_on_an_open_pipeline(program: Program) -> N
     assert done.stdout.endswith("re-port.count_done a\n\n")
 
 
-def test_the_module_main_may_be_called(program: Program) -> None:
+def test_the_module_main_is_callable(program: Program) -> None:
     pytest.importorskip("pydatatask")
     start = "import sys; sys.argv = ['x', 'status']; import pydatatask.main as m; "
     start += "from main import pipeline; m(pipeline); m.main(pipeline)"
@@ -214,7 +214,7 @@ def test_the_module_main_may_be_called(program: Program) -> None:
     assert done.stdout.count(b"count.texts 0") == 2
 
 
-def test_the_package_says_what_it_needs() -> None:
+def test_the_package_declares_its_dependencies() -> None:
     project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
 
     assert 'pydatatask = "pydatatask_cli.entry:console_script"' in project

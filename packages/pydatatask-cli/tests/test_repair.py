@@ -1,4 +1,4 @@
-"""The commands that say why, and those that mend."""
+"""Commands for diagnosis and repair."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROCESSES = Path(__file__).parent / "support" / "processes.py"
 
 @pytest.fixture
 def failed(program: Program) -> Program:
-    """Run a pipeline, in which job ``a`` goes well and job ``b`` fails."""
+    """Run a pipeline in which job ``a`` succeeds and job ``b`` fails."""
     program.put("texts/a.txt", "one two")
     program.put("texts/b.txt", "")
     program.output("run", "--ok-failures")
@@ -30,26 +30,26 @@ def failed(program: Program) -> Program:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["explain", "nope", "a"], "there is no task 'nope'"),
+        (["explain", "nope", "a"], "no task 'nope'"),
         (["explain", "count", "a/b"], "'a/b' is not a valid job id"),
-        (["failed", "nope"], "there is no task 'nope'"),
-        (["retry", "nope", "a"], "there is no task 'nope'"),
+        (["failed", "nope"], "no task 'nope'"),
+        (["retry", "nope", "a"], "no task 'nope'"),
         (["retry", "count", "zz"], "job 'zz' of count has not ended"),
-        (["kill", "nope", "a"], "there is no task 'nope'"),
-        (["logs", "nope", "a"], "there is no task 'nope'"),
-        (["logs", "count", "zz"], "nothing is known of what job 'zz' of count wrote"),
-        (["kill", "count", "a"], "run inside the process that drives them"),
-        (["export", "count.nope", "out"], "there is no link 'count.nope'"),
+        (["kill", "nope", "a"], "no task 'nope'"),
+        (["logs", "nope", "a"], "no task 'nope'"),
+        (["logs", "count", "zz"], "no output or record of job 'zz' of count was found"),
+        (["kill", "count", "a"], "run in the process that drives them"),
+        (["export", "count.nope", "out"], "no link 'count.nope'"),
         (["export", "count.folders", "out"], "cannot be exported"),
     ],
 )
-def test_what_does_not_exist_is_told_in_a_sentence(
+def test_a_missing_thing_is_reported_in_one_sentence(
     program: Program, words: list[str], told: str
 ) -> None:
     assert told in program.refusal(*words)
 
 
-def test_explain_blames_the_missing_and_the_inhibiting_repository(failed: Program) -> None:
+def test_explain_shows_the_missing_and_the_inhibiting_repository(failed: Program) -> None:
     lines = failed.output("explain", "re-port", "b").splitlines()
 
     assert lines[0] == "job b is not ready for re-port"
@@ -67,7 +67,7 @@ def test_explain_blames_the_missing_and_the_inhibiting_repository(failed: Progra
     ]
 
 
-def test_explain_says_that_a_job_is_ready(program: Program) -> None:
+def test_explain_shows_that_a_job_is_ready(program: Program) -> None:
     program.put("texts/a.txt", "one")
 
     assert program.output("explain", "count", "a").startswith("job a is ready for count\n")
@@ -75,14 +75,14 @@ def test_explain_says_that_a_job_is_ready(program: Program) -> None:
     assert (found["ready"], found["held"], found["tree"]["holds"]) == (True, None, True)
 
 
-def test_logs_of_a_job_that_wrote_nothing_say_so_beside_the_output(failed: Program) -> None:
+def test_logs_of_a_job_without_output_print_a_note_on_stderr(failed: Program) -> None:
     done = failed.run("logs", "count", "a")
 
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "job 'a' of count wrote nothing that was kept\n"
+    assert done.stderr == "no output of job 'a' of count was kept\n"
 
 
-def test_failed_says_which_and_why_and_shows_the_end_of_what_was_written(failed: Program) -> None:
+def test_failed_shows_jobs_reasons_and_the_end_of_their_output(failed: Program) -> None:
     lines = failed.output("failed").splitlines()
 
     assert lines[0].startswith("count b 2")
@@ -94,7 +94,7 @@ def test_failed_says_which_and_why_and_shows_the_end_of_what_was_written(failed:
     assert (found["task"], found["job"]) == ("count", "b")
 
 
-def test_retry_takes_away_exactly_what_makes_a_job_run_again(failed: Program) -> None:
+def test_retry_deletes_exactly_the_values_that_prevent_another_run(failed: Program) -> None:
     assert failed.output("retry", "count", "--failed") == "b\n"
 
     assert failed.output("ls", "count.done") == "a\n"
@@ -105,14 +105,14 @@ def test_retry_takes_away_exactly_what_makes_a_job_run_again(failed: Program) ->
     assert failed.output("failed") == ""
 
 
-def test_retry_of_one_unknown_job_takes_nothing_away(failed: Program) -> None:
+def test_retry_with_one_unknown_job_deletes_nothing(failed: Program) -> None:
     failed.refusal("retry", "count", "b", "zz")
 
     assert failed.output("ls", "count.done") == "a\nb\n"
-    assert "name jobs, or give --failed" in failed.refusal("retry", "count", status=2)
+    assert "add the names of jobs, or --failed" in failed.refusal("retry", "count", status=2)
 
 
-def test_validate_creates_and_launches_nothing_and_names_what_is_wrong(program: Program) -> None:
+def test_validate_creates_and_launches_nothing_and_prints_errors(program: Program) -> None:
     done = program.run("validate")
 
     warned = done.stderr.count("WARNING: ")
@@ -129,7 +129,7 @@ def test_validate_creates_and_launches_nothing_and_names_what_is_wrong(program: 
     assert "counts" in program.refusal("validate")
 
 
-def test_a_task_that_is_put_together_wrongly_keeps_nobody_from_looking_at_the_others(
+def test_an_invalid_task_does_not_prevent_inspection_of_the_others(
     program: Program,
 ) -> None:
     script = PROCESSES.read_text().replace('"true"', '"echo {{ job"')
@@ -160,7 +160,7 @@ def test_graph_is_drawn_for_mermaid_and_for_graphviz_with_counts(program: Progra
     assert {edge["from"] for edge in found["edges"]} <= ids
 
 
-def test_a_folder_goes_in_and_comes_out(program: Program) -> None:
+def test_a_folder_can_be_injected_and_exported(program: Program) -> None:
     source = program.folder / "in"
     source.mkdir()
     for name in ("a.txt", "b.txt", ".hidden"):
@@ -177,7 +177,7 @@ def test_a_folder_goes_in_and_comes_out(program: Program) -> None:
     assert (out / "a.yaml").read_text() == "words: 2\n"
 
 
-def test_a_folder_of_odd_names_goes_in_when_they_are_to_be_encoded(program: Program) -> None:
+def test_a_folder_with_invalid_names_can_be_injected_with_encode(program: Program) -> None:
     source = program.folder / "in"
     source.mkdir()
     names = ["plain", "a b", "aZbb", "1.2.x", "-", "naïve 日本"]
@@ -191,13 +191,14 @@ def test_a_folder_of_odd_names_goes_in_when_they_are_to_be_encoded(program: Prog
     for job in jobs:
         assert program.output("cat", "count.texts", job) == decode_job_id(job)
     told = program.refusal("inject", "count.texts", "a", "--encode", status=2)
-    assert "--encode goes with --from" in told
+    assert "--encode requires --from" in told
 
 
 @pytest.mark.parametrize(
-    ("names", "told"), [(["a-b.txt", "c.txt"], "valid job id"), (["a.x", "a.y"], "mean one job")]
+    ("names", "told"),
+    [(["a-b.txt", "c.txt"], "valid job id"), (["a.x", "a.y"], "result in the same job")],
 )
-def test_a_folder_with_a_bad_name_is_refused_as_a_whole(
+def test_a_folder_with_an_invalid_name_is_refused_as_a_whole(
     program: Program, names: list[str], told: str
 ) -> None:
     source = program.folder / "in"
@@ -209,7 +210,7 @@ def test_a_folder_with_a_bad_name_is_refused_as_a_whole(
     assert program.output("ls", "count.texts") == ""
 
 
-def test_a_quota_and_a_disabled_task_are_foreseen(program: Program) -> None:
+def test_plan_considers_quotas_and_disabled_tasks(program: Program) -> None:
     program.script.write_text(PROCESSES.read_text())
     for job in ("a", "b", "c"):
         program.put(f"jobs/{job}")
@@ -217,12 +218,12 @@ def test_a_quota_and_a_disabled_task_are_foreseen(program: Program) -> None:
     lines = program.output("plan").splitlines()
 
     assert lines[:2] == ["launch sleep a", "launch sleep b"]
-    assert lines[2] == "wait sleep c the quota of CPU is used up"
+    assert lines[2] == "wait sleep c the quota of CPU is exhausted"
     assert lines[3:] == [f"wait later {job} the task is disabled" for job in "abc"]
-    assert "since the task is disabled" in program.output("explain", "later", "a")
+    assert "because the task is disabled" in program.output("explain", "later", "a")
 
 
-def test_a_record_that_names_what_is_not_the_jobs_touches_nothing_and_can_be_deleted(
+def test_a_foreign_record_affects_no_process_and_can_be_deleted(
     program: Program,
 ) -> None:
     program.script.write_text(PROCESSES.read_text())
@@ -242,23 +243,23 @@ def test_a_record_that_names_what_is_not_the_jobs_touches_nothing_and_can_be_del
 
     deleted = program.run("rm", "sleep.pids", "a")
     assert deleted.returncode == 0
-    assert "nothing is ended, only the record is deleted: sleep: the record of job 'a'" in (
+    assert "no job is stopped, only the record is deleted: sleep: the record of job 'a'" in (
         deleted.stderr
     )
     assert program.output("ls", "sleep.pids") == ""
     assert (thesis / ".stdout").read_text() == "secret\n"
 
 
-def test_an_error_that_keeps_many_jobs_is_foreseen_in_two_lines(program: Program) -> None:
+def test_plan_shows_an_error_of_many_jobs_in_two_lines(program: Program) -> None:
     program.script.write_text(
         PROCESSES.read_text().replace(
             "if __name__",
             """
-async def demand(job):
+async def requested_resources(job):
     raise pydatatask_core.PydatataskError(f"job {job} is too much" if job != "d" else "d is odd")
 
 
-sleep.demand = demand
+sleep.requested_resources = requested_resources
 
 if __name__""",
         )
@@ -277,7 +278,7 @@ if __name__""",
     assert [each["job"] for each in whole if each["task"] == "sleep"] == list("abcd")
 
 
-def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Program) -> None:
+def test_a_live_job_is_killed_while_its_driver_runs_and_counts_as_failed(program: Program) -> None:
     program.script.write_text(PROCESSES.read_text())
     program.put("jobs/a")
     driver = program.start("run", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -310,7 +311,7 @@ def test_a_live_job_is_killed_beside_its_driver_and_counts_as_failed(program: Pr
 
 @pytest.fixture
 def held(program: Program) -> Program:
-    """Run a pipeline of processes, in which job ``a`` goes well and job ``b`` fails."""
+    """Run a pipeline of processes in which job ``a`` succeeds and job ``b`` fails."""
     script = PROCESSES.read_text().replace(
         '"echo began; echo oh no >&2; exec sleep 600"',
         '"echo began {{ job }}; seq 9999 >&2; [ {{ job }} = a ]",\n'
@@ -329,7 +330,7 @@ def held_jobs(program: Program) -> list[str]:
     return sorted(place.name for place in places)
 
 
-def test_logs_of_a_failed_process_are_all_that_it_wrote(held: Program) -> None:
+def test_logs_of_a_failed_process_are_its_complete_output(held: Program) -> None:
     numbers = "".join(f"{number}\n" for number in range(1, 10000))
 
     shown = held.output("logs", "sleep", "b")
@@ -338,7 +339,7 @@ def test_logs_of_a_failed_process_are_all_that_it_wrote(held: Program) -> None:
     assert "    9999" in held.output("failed", "sleep")
 
 
-def test_logs_of_a_process_that_went_well_show_the_end_of_its_errors(held: Program) -> None:
+def test_logs_of_a_successful_process_show_the_end_of_its_stderr(held: Program) -> None:
     shown = held.output("logs", "sleep", "a")
 
     assert shown.startswith("==> stdout <==\nbegan a\n\n==> stderr <==\n")
@@ -356,7 +357,7 @@ def test_logs_of_a_process_that_went_well_show_the_end_of_its_errors(held: Progr
         ["rm", "sleep.stdout", "b"],
     ],
 )
-def test_what_is_held_back_goes_with_the_record_of_the_failure(
+def test_held_output_is_removed_with_the_record_of_the_failure(
     held: Program, words: list[str]
 ) -> None:
     assert held_jobs(held) == ["b"]
@@ -366,7 +367,7 @@ def test_what_is_held_back_goes_with_the_record_of_the_failure(
     assert held_jobs(held) == []
 
 
-def test_what_is_held_back_of_other_jobs_stays(held: Program) -> None:
+def test_held_output_of_other_jobs_is_kept(held: Program) -> None:
     held.output("rm", "sleep.done", "a")
     held.refusal("retry", "sleep", "b", "zz")
 

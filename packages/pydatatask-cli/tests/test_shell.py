@@ -1,4 +1,4 @@
-"""The interactive shells, at a terminal."""
+"""The interactive shells on a terminal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_await_works_at_the_prompt_and_tasks_go_on_in_the_background(
         running.sendline(line)
     running.sendline("print('now', 'ready')")
     running.expect_exact("now ready")
-    # Nothing is typed meanwhile: the loop has to go on by itself.
+    # Without input meanwhile, the loop has to run by itself.
     running.expect(pexpect.TIMEOUT, timeout=1)
     running.sendline("print('ticks:', len(ticks))")
     running.expect(re.compile(r"ticks: (\d+)"))
@@ -69,7 +69,7 @@ def test_await_works_at_the_prompt_and_tasks_go_on_in_the_background(
     assert program.output("ls", "count.done") == "a\n"
 
 
-def test_ctrl_c_ends_what_is_awaited_and_not_the_shell(program: Program) -> None:
+def test_ctrl_c_cancels_the_awaited_statement_and_not_the_shell(program: Program) -> None:
     running = shell(program, plain=True)
 
     running.sendline("print('waits'); await asyncio.sleep(600)")
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_what_is_awaited_and_not_the_shell(program: Program) -> None
     assert running.exitstatus == 0
 
 
-def test_what_comes_through_a_pipe_is_run_like_a_script(program: Program) -> None:
+def test_statements_from_a_pipe_are_run_like_a_script(program: Program) -> None:
     program.put("texts/a.txt", "one two")
     script = b"""
 async def counted():
@@ -101,7 +101,7 @@ for job in await counted():
 
 
 @pytest.mark.parametrize("wrong", ["await fail()", "no statement"])
-def test_a_pipe_ends_at_the_first_error_with_its_traceback_alone(
+def test_a_pipe_ends_at_the_first_error_with_only_its_traceback(
     program: Program, wrong: str
 ) -> None:
     lines = ["async def fail():", " return 1 / 0", wrong, "print('too far')"]

@@ -1,4 +1,4 @@
-"""What happens to a program that is interrupted, or whose reader goes away."""
+"""Interruption of a program, and readers that close their pipe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_interrupted_inject_leaves_nothing_and_exits_130(program: Program) ->
         "inject", "count.texts", "a", stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert running.stdin is not None
-    running.stdin.write(b"x" * (4 << 20))  # more than a pipe holds, so it is being read
+    running.stdin.write(b"x" * (4 << 20))  # more than a pipe holds, so the program reads it
     running.stdin.flush()
 
     running.send_signal(signal.SIGINT)
@@ -40,7 +40,7 @@ def _left(folder: Path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.is_dir() else []
 
 
-def test_a_reader_that_goes_away_is_no_error(program: Program) -> None:
+def test_a_reader_that_closes_its_pipe_causes_no_error(program: Program) -> None:
     program.put("texts/a.txt").write_bytes(b"x" * LARGE)
     running = program.start(
         "cat", "count.texts", "a", stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -56,7 +56,7 @@ def test_a_reader_that_goes_away_is_no_error(program: Program) -> None:
     running.stderr.close()
 
 
-def test_a_reader_of_lines_that_goes_away_is_no_error(program: Program) -> None:
+def test_a_reader_of_lines_that_closes_its_pipe_causes_no_error(program: Program) -> None:
     for number in range(3000):
         program.put(f"texts/{number:0100}.txt")
 
@@ -87,7 +87,7 @@ def _peak(program: Program, *words: str) -> int:
     return int(done.stderr.splitlines()[-1])
 
 
-def test_a_value_of_any_size_passes_in_bounded_memory(program: Program) -> None:
+def test_a_value_of_any_size_is_copied_in_bounded_memory(program: Program) -> None:
     small = program.put("texts/small.txt", "x")
     large = program.folder / "large"
     large.write_bytes(b"x" * LARGE)
@@ -101,7 +101,7 @@ def test_a_value_of_any_size_passes_in_bounded_memory(program: Program) -> None:
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["script", "console program"])
-def test_ctrl_c_while_it_still_imports_shows_no_traceback(program: Program, own: bool) -> None:
+def test_ctrl_c_during_imports_shows_no_traceback(program: Program, own: bool) -> None:
     early = f"""
 import sys
 
@@ -124,7 +124,7 @@ import pydatatask_cli
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_is_told_to_end_does_so_as_at_an_interrupt(
+def test_a_terminated_run_ends_as_after_an_interrupt(
     program: Program, number: signal.Signals
 ) -> None:
     program.script.write_text(PROCESSES.read_text())
@@ -138,8 +138,8 @@ def test_a_run_that_is_told_to_end_does_so_as_at_an_interrupt(
         while not program.output("ls", "sleep.pids"):
             assert running.isalive()
         running.kill(number)
-        running.expect_exact("jobs that go on, and are taken up by the next run: sleep 1")
-        running.expect_exact("\x1b[?25h")  # the cursor is there again
+        running.expect_exact("jobs that go on, and that the next run will adopt: sleep 1")
+        running.expect_exact("\x1b[?25h")  # the cursor is visible again
         running.expect(pexpect.EOF)
         running.close()
     finally:
@@ -148,7 +148,7 @@ def test_a_run_that_is_told_to_end_does_so_as_at_an_interrupt(
     assert running.exitstatus == 128 + number
 
 
-def test_a_signal_that_is_ignored_stays_so(program: Program) -> None:
+def test_an_ignored_signal_stays_ignored(program: Program) -> None:
     program.script.write_text(PROCESSES.read_text())
     program.put("jobs/a")
     command = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", sys.executable, str(program.script)]
@@ -163,7 +163,7 @@ def test_a_signal_that_is_ignored_stays_so(program: Program) -> None:
     assert running.returncode == 1, told
 
 
-def test_a_run_that_is_interrupted_says_which_jobs_go_on_and_the_next_one_counts_them(
+def test_an_interrupted_run_lists_jobs_that_go_on_and_the_next_run_counts_them(
     program: Program,
 ) -> None:
     program.script.write_text(PROCESSES.read_text())
@@ -176,7 +176,7 @@ def test_a_run_that_is_interrupted_says_which_jobs_go_on_and_the_next_one_counts
         _, told = running.communicate(timeout=20)
 
         assert running.returncode == 130
-        assert b"jobs that go on, and are taken up by the next run: sleep 1\n" in told
+        assert b"jobs that go on, and that the next run will adopt: sleep 1\n" in told
 
         following = terminal(program, "run")
         following.expect("sleep +0 +1 +0 +0")
@@ -220,7 +220,7 @@ def terminal(program: Program, *words: str) -> pexpect.spawn[str]:
     )
 
 
-def test_rm_r_on_a_terminal_shows_what_it_would_delete_and_asks(program: Program) -> None:
+def test_rm_r_on_a_terminal_lists_the_values_and_asks(program: Program) -> None:
     program.put("texts/a.txt", "one")
     program.put("counts/a.yaml", "words: 2")
 
@@ -245,7 +245,7 @@ def test_rm_r_on_a_terminal_shows_what_it_would_delete_and_asks(program: Program
     assert program.output("ls", "count.texts | count.counts") == ""
 
 
-def test_ctrl_c_at_the_question_of_rm_r_deletes_nothing_and_exits_130(program: Program) -> None:
+def test_ctrl_c_at_the_prompt_of_rm_r_deletes_nothing_and_exits_130(program: Program) -> None:
     program.put("texts/a.txt", "one")
 
     running = terminal(program, "rm", "-r", "count.texts", "a")
@@ -259,7 +259,7 @@ def test_ctrl_c_at_the_question_of_rm_r_deletes_nothing_and_exits_130(program: P
     assert program.output("ls", "count.texts") == "a\n"
 
 
-def test_rm_r_on_a_terminal_does_not_ask_who_said_yes(program: Program) -> None:
+def test_rm_r_on_a_terminal_does_not_ask_with_yes(program: Program) -> None:
     program.put("texts/a.txt", "one")
 
     running = terminal(program, "rm", "-r", "--yes", "count.texts", "a")
@@ -271,7 +271,7 @@ def test_rm_r_on_a_terminal_does_not_ask_who_said_yes(program: Program) -> None:
     assert program.output("ls", "count.texts") == ""
 
 
-def test_a_terminal_gets_tables_in_colour(program: Program) -> None:
+def test_tables_on_a_terminal_have_colours(program: Program) -> None:
     program.put("texts/a.txt", "one")
 
     for words in (["status"], ["trace", "a"]):
@@ -284,7 +284,7 @@ def test_a_terminal_gets_tables_in_colour(program: Program) -> None:
         assert "task" in str(running.before)
 
 
-def test_run_on_a_terminal_shows_each_task_live_and_then_a_summary(program: Program) -> None:
+def test_run_on_a_terminal_shows_a_live_table_and_then_a_summary(program: Program) -> None:
     program.put("texts/a.txt", "one")
     program.put("texts/b.txt", "")
 
@@ -298,7 +298,7 @@ def test_run_on_a_terminal_shows_each_task_live_and_then_a_summary(program: Prog
     assert running.exitstatus == 1
 
 
-def test_status_is_watched_until_interrupted(program: Program) -> None:
+def test_status_with_watch_repeats_until_interrupted(program: Program) -> None:
     program.put("texts/a.txt", "one")
     running = terminal(program, "status", "--watch", "--every", "0.2")
     running.expect("texts.*input.* 1 ")

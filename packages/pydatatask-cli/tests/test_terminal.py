@@ -1,4 +1,4 @@
-"""What a job, a record or a file name contains never commands the terminal that it is shown on."""
+"""Control characters in outputs, records and file names never reach a terminal."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ t.link("odd", Raising("data/odd"))
 main(pydatatask_core.Pipeline([t]))
 """
 OURS = re.compile(rb"\x1b\[(\d+(;\d+)*m|\?25[lh]|1A|2K)|\r(?=[\n\x1b])")
-"""Colours, the cursor and the redrawing of a live table; a terminal writes a newline as two."""
+"""Sequences of colours, of the cursor and of a live table; newlines are CR LF."""
 
 
 @pytest.fixture
 def hostile(program: Program) -> Program:
-    """Run a pipeline whose only job fails, and whose data try to command the terminal."""
+    """Run a pipeline whose only job fails, and whose data contain control characters."""
     program.script.write_text(SCRIPT)
     program.put("inp/a")
     program.output("run", "--ok-failures")
@@ -70,7 +70,7 @@ def hostile(program: Program) -> Program:
 
 
 def on_terminal(program: Program, *words: str) -> bytes:
-    """Run a command on a terminal and return the bytes that the terminal gets."""
+    """Run a command on a terminal and return the bytes that the terminal receives."""
     environ = {**program.environment, "TERM": "xterm-256color"}
     command = program.command(*words)
     folder = str(program.folder)
@@ -85,7 +85,7 @@ def on_terminal(program: Program, *words: str) -> bytes:
 
 
 def commands_in(printed: bytes) -> list[str]:
-    """Return the lines that contain a control character which is not ours."""
+    """Return the lines that contain a control character from data."""
     text = OURS.sub(b"", printed).decode()
     return [line for line in text.split("\n") if escape_controls(line) != line]
 
@@ -134,7 +134,7 @@ def test_json_escapes_them_and_keeps_the_value(hostile: Program) -> None:
     assert HOSTILE in [failure["reason"] for failure in json.loads(failed)["failed"]]
 
 
-def test_a_pipe_gets_the_bytes_of_a_value_as_they_are(hostile: Program) -> None:
+def test_the_bytes_of_a_value_are_written_unchanged_to_a_pipe(hostile: Program) -> None:
     value = f"{HOSTILE}\n".encode() + b"\xff\x9b"
     (hostile.folder / "data/out/a.txt").write_bytes(value)
     with (hostile.folder / "copy").open("w+b") as copy:
@@ -160,7 +160,7 @@ def test_lines_of_text_are_escaped_in_a_pipe_as_well(hostile: Program) -> None:
     assert escape_controls(done.stdout + done.stderr) == done.stdout + done.stderr
 
 
-async def test_a_notebook_gets_text_that_is_escaped() -> None:
+async def test_output_in_a_notebook_is_escaped() -> None:
     with redirect_stdout(StringIO()) as notebook:
         for raw in (False, True):
             out = Output(raw=raw)
@@ -199,7 +199,7 @@ def test_the_shells_escape_the_message_of_an_exception(hostile: Program) -> None
     assert shown.getvalue() == f"ValueError: {SHOWN}\n"
 
 
-def test_a_table_takes_data_neither_for_commands_nor_for_markup() -> None:
+def test_a_table_interprets_data_neither_as_control_characters_nor_as_markup() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=200)
     console.print(
@@ -212,12 +212,12 @@ def test_a_table_takes_data_neither_for_commands_nor_for_markup() -> None:
     assert "[bold]n" in shown.getvalue()
 
 
-def test_keys_that_json_cannot_tell_apart_are_refused(program: Program) -> None:
+def test_keys_that_would_be_equal_in_json_are_refused(program: Program) -> None:
     program.put("counts/a.yaml", "x: {1: a, '1': b}\n")
 
     refused = program.refusal("cat", "--json", "count.counts", "a")
 
-    assert "the keys 1 and '1' of one mapping would both be '1' there" in refused
+    assert "the keys 1 and '1' of one mapping would both be '1'; omit" in refused
     assert program.output("cat", "count.counts", "a") == "x: {1: a, '1': b}\n"
     assert json.loads(json_text({True: 1, "yes": {None: 2, 1.5: 3}})) == {
         "true": 1,
@@ -225,7 +225,7 @@ def test_keys_that_json_cannot_tell_apart_are_refused(program: Program) -> None:
     }
 
 
-def test_trace_of_an_unknown_job_says_that_it_is_unknown(program: Program) -> None:
+def test_trace_of_an_unknown_job_reports_it(program: Program) -> None:
     program.put("texts/a.txt", "one")
 
     done = program.run("trace", "a", "b")

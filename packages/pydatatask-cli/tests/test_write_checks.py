@@ -1,4 +1,4 @@
-"""A command that ends with 0 has done what it says."""
+"""A command that exits with 0 has made the requested change."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def write(program: Program, view: str = "texts.map(len)", link: str = "{}") -> N
 
 @pytest.mark.parametrize("view", READ_ONLY.values(), ids=READ_ONLY)
 @pytest.mark.parametrize("words", [["rm"], ["rm", "-r"], ["rm", "-n"]], ids=" ".join)
-def test_rm_through_a_view_that_does_not_delete_is_refused(
+def test_rm_through_a_view_without_allow_deletes_is_refused(
     program: Program, view: str, words: list[str]
 ) -> None:
     write(program, view)
 
     told = program.refusal(*words, "t.view", "a")
 
-    assert "nothing is deleted from t.view: it " in told
+    assert "nothing can be deleted from t.view: it " in told
     assert "allow_deletes=True" in told
     assert program.output("ls", "t.texts") == "a\n"
     assert (program.folder / "data/ids/a.yaml").exists()
@@ -70,7 +70,7 @@ def test_rm_through_a_view_that_does_not_delete_is_refused(
         "RelatedItemRepository(texts, ids, allow_deletes=True)",
     ],
 )
-def test_rm_through_a_view_that_deletes_does_so(program: Program, view: str) -> None:
+def test_rm_through_a_view_with_allow_deletes_deletes(program: Program, view: str) -> None:
     write(program, view)
 
     program.output("rm", "t.view", "a")
@@ -78,17 +78,17 @@ def test_rm_through_a_view_that_deletes_does_so(program: Program, view: str) -> 
     assert program.output("ls", "t.texts") == program.output("ls", "t.view") == ""
 
 
-def test_retry_through_a_view_that_does_not_delete_is_refused(program: Program) -> None:
+def test_retry_through_a_view_without_allow_deletes_is_refused(program: Program) -> None:
     write(program, link="{'is_output': True, 'inhibits_start': True}")
     program.put("done/a.yaml", "{success: false}")
 
     for words in (["a"], ["--failed"]):
-        assert "nothing is deleted from t.view" in program.refusal("retry", "t", *words)
+        assert "nothing can be deleted from t.view" in program.refusal("retry", "t", *words)
     assert program.output("ls", "t.done") == "a\n"
 
 
 @pytest.mark.parametrize("words", [["inject", "t.memory", "b"], ["rm", "t.memory", "a"]])
-def test_a_change_of_what_is_in_memory_is_refused(program: Program, words: list[str]) -> None:
+def test_a_change_of_a_repository_in_memory_is_refused(program: Program, words: list[str]) -> None:
     write(program)
 
     assert "t.memory is in the memory of this process" in program.refusal(*words)

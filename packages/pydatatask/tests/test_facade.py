@@ -1,4 +1,4 @@
-"""The documented names in one place, each of them the object that a package of ours holds."""
+"""The documented names, each of which is the object that its package defines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODULES = (
     "utils",
 )
 NOT_LIGHT = ["dataclasses", "decimal", "pathlib"]
-"""Modules of the standard library that take milliseconds each, of the 30 that we have."""
+"""Modules of the standard library that take milliseconds each, out of a budget of 30."""
 
 HEAVY = [
     "IPython",
@@ -64,7 +64,7 @@ def test_an_unknown_name_of_a_module_is_an_attribute_error(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_name_is_the_same_object_wherever_it_is_taken_from(module: str) -> None:
+def test_a_name_is_the_same_object_in_every_module(module: str) -> None:
     documented = importlib.import_module(f"pydatatask.{module}")
     for name in documented.__all__:
         value = getattr(documented, name)
@@ -81,7 +81,7 @@ def test_every_public_name_is_there_and_listed_once_beside_the_modules() -> None
     assert shown == {*names, *MODULES, "fuse", "main"}
 
 
-def test_import_star_gives_every_public_name() -> None:
+def test_import_star_imports_every_public_name() -> None:
     found = in_a_new_process(
         "from pydatatask import *\nimport pydatatask\n"
         "print([name for name in pydatatask.__all__ if name not in globals()])"
@@ -89,7 +89,7 @@ def test_import_star_gives_every_public_name() -> None:
     assert found == "[]"
 
 
-def test_classes_keep_their_real_module_and_unpickle_where_only_the_core_is() -> None:
+def test_classes_keep_their_defining_module_and_unpickle_with_only_the_core() -> None:
     for name in ("Pipeline", "FileRepository", "InProcessSyncTask", "Session", "Resources"):
         kind = getattr(pydatatask, name)
         assert kind.__module__.startswith("pydatatask_core.")
@@ -97,14 +97,14 @@ def test_classes_keep_their_real_module_and_unpickle_where_only_the_core_is() ->
         assert b"pydatatask_core" in pickle.dumps(kind)
 
 
-def test_what_0_4_pickled_by_its_documented_name_is_found() -> None:
+def test_objects_pickled_by_0_4_under_documented_names_unpickle() -> None:
     for module, name in (("repository", "FileRepository"), ("task", "Link"), ("main", "run")):
         pickled = f"cpydatatask.{module}\n{name}\n.".encode()
         documented = importlib.import_module(f"pydatatask.{module}")
         assert pickle.loads(pickled) is getattr(documented, name)
 
 
-def test_signatures_and_help_are_those_of_what_is_behind_a_name() -> None:
+def test_signatures_and_help_are_those_of_the_defined_object() -> None:
     assert list(inspect.signature(pydatatask.main).parameters) == ["pipeline", "instrument"]
     assert inspect.signature(pydatatask.Pipeline) == inspect.signature(pydatatask_core.Pipeline)
     for found, shown in (
@@ -116,7 +116,7 @@ def test_signatures_and_help_are_those_of_what_is_behind_a_name() -> None:
         assert shown in pydoc.plain(pydoc.render_doc(found))
 
 
-def test_the_first_names_load_no_client_library_nor_anything_else_that_is_heavy() -> None:
+def test_the_first_names_load_no_client_library_or_other_heavy_module() -> None:
     loaded = in_a_new_process(
         "import asyncio, sys\n"
         "before = set(sys.modules)\n"
@@ -127,7 +127,7 @@ def test_the_first_names_load_no_client_library_nor_anything_else_that_is_heavy(
     assert loaded == "[]"
 
 
-def test_importing_alone_loads_no_module_of_the_core_but_the_one_for_lazy_names() -> None:
+def test_importing_loads_only_the_module_for_lazy_names_of_the_core() -> None:
     loaded = in_a_new_process(
         "import sys, pydatatask\n"
         "print(sorted(name for name in sys.modules if name.startswith('pydatatask_core.')))"

@@ -1,13 +1,13 @@
 """The command line of a pipeline.
 
-Here belong: commands, the parsing of what the user typed, and the printing of what came of it, to
-a terminal, to a pipe or as JSON.
+This package contains the commands, the parsing of arguments, and the printing of results to a
+terminal, to a pipe or as JSON.
 
-Here do not belong: decisions about jobs. What a command does to a pipeline stands in
-:mod:`pydatatask_core`, so that code can do it without a command line. Backends are known by the
-core's base classes alone, so none needs to be installed. ``click``, ``rich``, ``IPython`` and
-``mfusepy`` are imported in this package and nowhere else, the heavy ones only by the command that
-needs them.
+It makes no decisions about jobs. The operations behind the commands are in
+:mod:`pydatatask_core`, so that code can use them without a command line. Backends are used
+through the core's base classes alone, so none needs to be installed. ``click``, ``rich``,
+``IPython`` and ``mfusepy`` are imported in this package and nowhere else, the heavy ones only by
+the commands that need them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every command is given: the pipeline, opened as the command needs it."""
+"""The object that every command receives: the pipeline, opened as the command needs it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 
 class App:
-    """A pipeline, or the way to one, for the time of one command.
+    """The pipeline of one command, or the source to load it from.
 
-    :param pipeline: the pipeline, if it is there already.
+    :param pipeline: the pipeline, if it is loaded already.
     """
 
     def __init__(self, pipeline: Pipeline | None = None) -> None:
@@ -38,14 +38,14 @@ class App:
 
     @property
     def pipeline(self) -> Pipeline:
-        """The pipeline, not opened; loaded when it is first asked for.
+        """The pipeline, not opened; loaded on first access.
 
-        :raises CommandLineError: if none was named, or it cannot be loaded.
+        :raises CommandLineError: if no source was given, or it cannot be loaded.
         """
         if self._pipeline is None:
             if not self.source:
                 raise CommandLineError(
-                    "no pipeline was named: give `-p FILE_OR_MODULE[:NAME]`, as in `-p main.py`, "
+                    "no pipeline was given: add `-p FILE_OR_MODULE[:NAME]`, as in `-p main.py`, "
                     "or set PYDATATASK_PIPELINE"
                 )
             from .loader import load_pipeline
@@ -61,16 +61,16 @@ class App:
         tasks: Iterable[str] = (),
         strict: bool = False,
     ) -> T:
-        """Open the pipeline, do something with it, and close it.
+        """Open the pipeline, await an action with it, and close it.
 
-        :param action: what to do.
-        :param mode: what it is opened for.
-        :param data: the links that are needed, by name; with no more than these and ``tasks``
-            the pipeline is opened. All of it by default.
-        :param tasks: the tasks that are needed, by name.
-        :param strict: whether a task that is put together wrongly is an error also where it is
-            only looked at; else that is warned of.
-        :raises ExitStatus: if the program is told to end meanwhile.
+        :param action: the function to await.
+        :param mode: the mode to open the pipeline with.
+        :param data: the names of the links that are needed; the pipeline is opened only for these
+            and ``tasks``. By default for all tasks.
+        :param tasks: the names of the tasks that are needed.
+        :param strict: whether configuration errors are raised in mode ``inspect`` too, rather than
+            logged as warnings.
+        :raises ExitStatus: if a termination signal arrives meanwhile.
         """
         from pydatatask_core.pipeline.validation import raise_problems
 
@@ -95,8 +95,8 @@ class App:
                     await pipeline.close()
 
         async def isolated() -> T:
-            # What leaves a cancellation count raised, such as a third party's TaskGroup that fails
-            # before Python 3.13, must not keep asyncio.run from telling of Ctrl-C.
+            # A raised cancellation count, as left by a third party's TaskGroup that fails before
+            # Python 3.13, must not keep asyncio.run from raising KeyboardInterrupt after Ctrl-C.
             return await asyncio.create_task(opened(), name="pydatatask command")
 
         try:
@@ -111,5 +111,5 @@ class App:
 
 
 def pass_app(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the :class:`App` as its first argument."""
+    """Pass the :class:`App` to a command as its first argument."""
     return click.make_pass_decorator(App)(function)

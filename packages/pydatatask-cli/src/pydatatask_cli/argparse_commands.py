@@ -1,4 +1,4 @@
-"""Commands that a script adds by argparse."""
+"""Commands that a script adds with argparse."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["add_commands"]
 
 
 def add_commands(group: PipelineGroup, instrument: Callable[[Any], None]) -> None:
-    """Let a function add parsers to a sub-parsers action, and make commands of them.
+    """Call a function that adds argparse parsers, and add a command for each parser.
 
-    :param group: gets the commands.
-    :param instrument: the function.
+    :param group: the group to add the commands to.
+    :param instrument: called with a sub-parsers action of argparse.
     """
     parser = argparse.ArgumentParser(prog=sys.argv[0])
     action = parser.add_subparsers()
@@ -43,9 +43,7 @@ def _command(name: str, parser: argparse.ArgumentParser, short: str | None) -> c
             raise ExitStatus(e.code if isinstance(e.code, int) else 2) from e
         func = arguments_by_name.pop("func", None)
         if func is None:
-            raise CommandLineError(
-                f"the parser of {name!r} says not what to do; add set_defaults(func=...)"
-            )
+            raise CommandLineError(f"parser {name!r} has no action; add set_defaults(func=...)")
         if inspect.iscoroutinefunction(func):
             app.run(lambda pipeline: func(pipeline, **arguments_by_name), "one")
         else:

@@ -1,7 +1,7 @@
-"""Standard input and output as streams of bytes that may be left at any time.
+"""Standard input and output as byte streams that can be abandoned at any time.
 
-A read of a terminal or pipe, and a write to a pipe, may take for ever. They are done by threads
-that nobody waits for, on the bare file descriptors, so that Ctrl-C ends the program at once.
+A read from a terminal or pipe, and a write to a pipe, may block forever. Threads that the program
+does not wait for do them, on the bare file descriptors, so that Ctrl-C ends the program at once.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["CHUNK_BYTES", "FileInput", "Output", "run_abandonable"]
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
-"""Bytes that are held in memory at once."""
+"""The maximum number of bytes in memory at once."""
 
 
 async def run_abandonable(function: Callable[[], T]) -> T:
-    """Call a function that may block, in a thread that is left to itself on cancellation.
+    """Call a function that may block in a thread, which is abandoned on cancellation.
 
-    :param function: what to call.
+    :param function: the function to call.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -41,12 +41,12 @@ async def run_abandonable(function: Callable[[], T]) -> T:
     def work() -> None:
         try:
             setter, value = future.set_result, function()
-        except BaseException as e:  # noqa: BLE001 - it belongs to whoever awaits
+        except BaseException as e:  # noqa: BLE001 - passed to the awaiting caller
             setter, value = future.set_exception, e  # type: ignore[assignment]
         try:
             loop.call_soon_threadsafe(tell, setter, value)
         except RuntimeError:
-            return  # the loop is closed: nobody waits any more
+            return  # the loop is closed, so no caller waits
 
     threading.Thread(target=work, daemon=True, name="pydatatask io").start()
     return await future
@@ -57,7 +57,7 @@ class FileInput(ReadStream):
 
     :param path: the file; standard input by default.
     :param follow_links: whether the path may be a symbolic link.
-    :raises OSError: ``ELOOP``, if it is one that is not followed.
+    :raises OSError: ``ELOOP``, if the path is a symbolic link and ``follow_links`` is false.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class FileInput(ReadStream):
         self._descriptor = sys.stdin.fileno() if path is None else os.open(path, flags)
 
     async def read(self, n: int | None = None) -> bytes:
-        """Read up to n bytes, or all that is left; only an empty result means the end."""
+        """Read up to n bytes, or all remaining bytes; only an empty result means the end."""
         if n is not None:
             return await run_abandonable(lambda: os.read(self._descriptor, min(n, CHUNK_BYTES)))
         parts = []
@@ -83,12 +83,12 @@ class FileInput(ReadStream):
 
 
 class Output:
-    """Standard output for the bytes of a value; close it when all are written.
+    """Standard output for the bytes of a value; close it after the last write.
 
-    A pipe or a file gets them as they are. A terminal, or a notebook, gets text in which
-    everything that would command it is escaped.
+    A pipe or a file receives the bytes unchanged. A terminal or a notebook receives text in which
+    all control characters are escaped.
 
-    :param raw: whether a terminal gets the bytes as they are, too.
+    :param raw: whether a terminal receives the bytes unchanged, too.
     """
 
     def __init__(self, *, raw: bool = False) -> None:
@@ -109,12 +109,12 @@ class Output:
             await self._show(self._decoder.decode(data))
 
     async def close(self) -> None:
-        """Write the rest: bytes that may have been the beginning of a character."""
+        """Write remaining bytes that may have been the beginning of a character."""
         if self._decoder is not None:
             await self._show(self._decoder.decode(b"", final=True))
 
     async def _show(self, text: str) -> None:
-        # The bytes of a character in UTF-8 can be commands in the encoding of the terminal.
+        # The UTF-8 bytes of a character may be control characters in the terminal's encoding.
         await self._put(text.encode(self._encoding, "backslashreplace"))
 
     @property

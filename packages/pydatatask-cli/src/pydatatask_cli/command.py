@@ -1,4 +1,4 @@
-"""A command whose help ends with examples."""
+"""The base class of the commands, whose help ends with examples."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Command"]
 
 
 class Command(click.Command):
-    """A command of click with examples.
+    """A click command with examples.
 
-    :param examples: what to type after the program's name.
+    :param examples: command lines without the program's name.
     """
 
     def __init__(self, *args: Any, examples: Iterable[str] = (), **options: Any) -> None:
@@ -23,7 +23,7 @@ class Command(click.Command):
         self.examples = tuple(examples)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples, as they can be typed here."""
+        """Write the examples with the name of the program in use."""
         if self.examples:
             program = ctx.command_path.rpartition(" ")[0]
             with formatter.section("Examples"):

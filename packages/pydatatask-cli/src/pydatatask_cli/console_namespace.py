@@ -1,4 +1,4 @@
-"""What is there at the prompt of a shell."""
+"""The initial variables of the interactive shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BANNER = "`pipeline` is open, and `await` works here."
 
 
 def console_namespace(pipeline: Pipeline) -> dict[str, Any]:
-    """Give the names that are there at the beginning.
+    """Return the initial variables of a console.
 
     :param pipeline: the open pipeline.
     """

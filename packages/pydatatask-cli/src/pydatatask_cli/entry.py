@@ -1,4 +1,4 @@
-"""The entry of a script, and the console program ``pydatatask``."""
+"""The entry points: ``main`` for scripts, and the console program ``pydatatask``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["console_script", "main"]
 
 
 def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:
-    """Parse ``sys.argv`` and do what it asks of a pipeline; the last thing that a script does.
+    """Parse ``sys.argv`` and run the command; call it at the end of a script.
 
-    It returns if all went well, and ends the program with another exit status than 0 if not.
+    It returns after success, and raises SystemExit if the exit status is not 0.
 
     :param pipeline: the pipeline, not opened.
-    :param instrument: adds commands of your own: it is called with a sub-parsers action of
-        argparse. What a parser sets as ``func`` by ``set_defaults`` is called as
-        ``func(pipeline, **arguments)``; a coroutine function finds the pipeline open.
+    :param instrument: function that adds commands of your own: it is called with a sub-parsers
+        action of argparse. The ``func`` that a parser sets with ``set_defaults`` is called as
+        ``func(pipeline, **arguments)``; for a coroutine function, the pipeline is open.
     :raises PipelineError: if an event loop is running in this thread.
     """
     from .error_boundary import interruptible
@@ -51,8 +51,8 @@ def _refuse_running_loop() -> None:
     except RuntimeError:
         return
     raise PipelineError(
-        "pydatatask.main() cannot run in an event loop that is running, such as that of a notebook "
-        "or of an `async def`; there, use `async with pipeline: await pipeline.run()`"
+        "pydatatask.main() cannot run inside a running event loop, such as that of a notebook "
+        "or of an `async def`; use `async with pipeline: await pipeline.run()` there"
     )
 
 
@@ -64,17 +64,17 @@ def _make_group(pipeline: Pipeline) -> PipelineGroup:
     from .loader import loading_source
 
     if not isinstance(pipeline, Pipeline):
-        raise TypeError(f"main(pipeline) takes a Pipeline, not {pipeline!r}")
+        raise TypeError(f"main(pipeline) needs a Pipeline, not {pipeline!r}")
     if (source := loading_source()) is not None:
         raise CommandLineError(
-            f"{source} calls pydatatask.main() when it is imported; put that under "
+            f"{source} calls pydatatask.main() when it is imported; move the call under "
             '`if __name__ == "__main__":`'
         )
     return make_group(pipeline)
 
 
 def console_script() -> None:
-    """Do what ``sys.argv`` asks of the pipeline that it names."""
+    """Parse ``sys.argv``, load the pipeline that it names, and run the command."""
     from .error_boundary import interruptible
 
     with interruptible():

@@ -1,4 +1,4 @@
-"""The one place where an exception becomes a sentence and an exit status."""
+"""Conversion of exceptions to error messages and exit statuses, in one place."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ EXIT_FAILED = 1
 
 
 class ClosedPipe(Exception):
-    """Whoever read what is printed has gone away; unlike the OSError, click lets it pass."""
+    """The reader of the output has closed the pipe; click passes this on, unlike an OSError."""
 
 
 def run_guarded(work: Callable[[], object], debug: Callable[[], bool]) -> int:
-    """Do something, and give the exit status that says how it went.
+    """Call a function and return the exit status for its result or exception.
 
-    :param work: what to do; an int that it returns is the status.
-    :param debug: whether a traceback is wanted, asked when there is one.
+    :param work: the function; if it returns an int, that is the status.
+    :param debug: called after an exception; returns whether to print a traceback.
     """
     _escape_unencodable()
     try:
         status = work()
         sys.stdout.flush()
-    except BaseException as e:  # noqa: BLE001 - this is what the boundary is for
+    except BaseException as e:  # noqa: BLE001 - the boundary handles all
         status = _exit_status(e, debug())
     return _flush(status if isinstance(status, int) else 0)
 
 
 def _escape_unencodable() -> None:
-    """Let standard output show characters that its encoding lacks as standard error does."""
+    """Escape characters that the encoding lacks on standard output, as standard error does."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
@@ -49,7 +49,7 @@ def _escape_unencodable() -> None:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """End the program at Ctrl-C as :func:`run_guarded` does, before that is imported."""
+    """Exit on Ctrl-C as :func:`run_guarded` does, during imports before it can be used."""
     try:
         yield
     except KeyboardInterrupt:
@@ -58,10 +58,10 @@ def interruptible() -> Iterator[None]:
 
 
 def _exit_status(error: BaseException, debug: bool) -> int:
-    """Say what an exception means, and give the exit status for it."""
+    """Print the message for an exception, and return its exit status."""
     import click
 
-    # A prompt of click raises it `from None`, so its cause says nothing.
+    # A prompt of click raises it `from None`, so only its context is set.
     interrupted = isinstance(error, click.Abort) and isinstance(
         error.__context__, KeyboardInterrupt
     )
@@ -93,13 +93,13 @@ def _print_error_chain(error: Exception, debug: bool) -> None:
     for sentence in error_sentences(error):
         print_error(sentence)
     if not debug and _is_unexpected(error):
-        print_info("--debug before the command shows where that happened")
+        print_info("add --debug before the command for a traceback")
 
 
 def error_sentences(error: BaseException) -> Iterator[str]:
-    """Say what an exception and its causes mean, one sentence each.
+    """Yield a message for an exception and one for each of its causes.
 
-    A cause whose words are in those of the exception is not told again.
+    A cause whose message is part of the exception's message is omitted.
 
     :param error: the exception.
     """
@@ -130,14 +130,14 @@ def _is_unexpected(error: BaseException) -> bool:
 
 
 def is_closed_pipe(error: BaseException) -> bool:
-    """Tell whether an exception says only that a reader has gone away."""
+    """Return whether an exception means only that a reader has closed its pipe."""
     if isinstance(error, BaseExceptionGroup):
         return all(is_closed_pipe(inner) for inner in error.exceptions)
     return isinstance(error, BrokenPipeError)
 
 
 def _flush(status: int) -> int:
-    """Flush while there is still somebody to notice that it fails."""
+    """Flush standard output; return the exit status, also of a failure to flush."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -146,7 +146,7 @@ def _flush(status: int) -> int:
 
 
 def _discard_output() -> int:
-    """Let nothing more be said to a pipe that is closed, not by the interpreter's end either."""
+    """Redirect standard output to the null device, so that the interpreter's final flush works."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, sys.stdout.fileno())
     os.close(devnull)

@@ -1,4 +1,4 @@
-"""What is wrong with what the user typed."""
+"""Errors of the command line."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["CommandLineError", "ExitStatus"]
 
 
 class CommandLineError(PydatataskError):
-    """A command was asked for something that does not exist or cannot be done."""
+    """A command refers to something that does not exist, or cannot be executed."""
 
 
 class ExitStatus(Exception):
-    """Ends the program with a status, without another word.
+    """Ends the program with a status and without a message.
 
     :param status: the exit status.
     """

@@ -1,4 +1,4 @@
-"""Why a job is ready for a task, or not: a formula over the repositories, and what to blame."""
+"""The reasons why a job is ready for a task or not, as a formula over repositories."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["Node", "explain", "find_deciding_facts"]
 class Node:
     """A part of the formula.
 
-    ``all`` and ``any`` are true if all, or any, of their children are, and false without any;
-    ``not`` is the opposite of its child; a ``leaf`` is a fact about a job and a repository.
+    ``all`` and ``any`` are true if all, or any, of their children are, and false without children;
+    ``not`` is the negation of its child; a ``leaf`` is a fact about a job and a repository.
     """
 
     kind: str
@@ -30,15 +30,15 @@ class Node:
     children: list[Node] = field(default_factory=list)
     fact: bool = False
     key: object = None
-    """What the fact is about: leaves with one key are one fact in several places."""
+    """The identity of the fact: leaves with the same key are the same fact in several places."""
 
     repo: Repository | None = None
     job: str = ""
 
     def is_true(self, flipped: AbstractSet[object] = frozenset()) -> bool:
-        """Tell whether this is true.
+        """Return the truth value of this part.
 
-        :param flipped: the keys of the facts that are to be taken for their opposite.
+        :param flipped: the keys of the facts to negate.
         """
         if self.kind == "leaf":
             return self.fact != (self.key in flipped)
@@ -48,14 +48,14 @@ class Node:
         return bool(values) and (all(values) if self.kind == "all" else any(values))
 
     def leaves(self) -> Iterable[Node]:
-        """Iterate the facts, one that stands in several places as often."""
+        """Yield the leaves; a fact in several places is yielded once for each."""
         if self.kind == "leaf":
             yield self
         for child in self.children:
             yield from child.leaves()
 
     def as_dict(self) -> dict[str, Any]:
-        """Give it as JSON knows it."""
+        """Return a representation for JSON."""
         result: dict[str, Any] = {"kind": self.kind, "label": self.label, "holds": self.is_true()}
         if self.repo is not None:
             result |= {"repository": repr(self.repo), "job": self.job}
@@ -65,7 +65,7 @@ class Node:
 
 
 async def explain(task: Task, job: str) -> Node:
-    """Find out what the readiness of a job consists of.
+    """Return the formula for the readiness of a job.
 
     :param task: the task.
     :param job: the job.
@@ -88,13 +88,13 @@ async def explain(task: Task, job: str) -> Node:
 
 
 async def _explain(repo: Repository, job: str, name: str, if_unknown: bool = False) -> Node:
-    """Take a repository apart.
+    """Return the formula for the presence of a job in a repository.
 
     :param repo: the repository.
     :param job: the job.
-    :param name: what it is called.
-    :param doubt: what a pipeline takes for true where a value cannot be read, so that nothing is
-        launched.
+    :param name: the label of the repository.
+    :param if_unknown: the value that a pipeline assumes for facts that cannot be read, so that no
+        job is launched.
     """
     from pydatatask_core.repository import (
         AggregateAndRepository,
@@ -107,7 +107,7 @@ async def _explain(repo: Repository, job: str, name: str, if_unknown: bool = Fal
 
     if not is_view(repo):
         return await _explain_leaf(repo, job, name, if_unknown)
-    # A related repository passes for its base as far as isinstance is concerned, so it is first.
+    # A related repository has the class of its base for isinstance, so the type is compared.
     kind = type(repo)
     if issubclass(kind, RelatedItemRepository):
         return await _explain_related(repo, job, name, if_unknown)
@@ -126,7 +126,7 @@ async def _explain(repo: Repository, job: str, name: str, if_unknown: bool = Fal
 async def _explain_leaf(repo: Repository, job: str, name: str, if_unknown: bool) -> Node:
     try:
         fact = await repo.contains(job)
-    except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
+    except Exception as e:  # noqa: BLE001 - unknown facts are part of the explanation
         return Node("leaf", _unknown_label(name, e), [], if_unknown, (id(repo), job))
     return Node("leaf", name, [], fact, (id(repo), job), repo, job)
 
@@ -143,7 +143,7 @@ async def _explain_filtered(repo: Any, job: str, name: str, if_unknown: bool) ->
     label = f"{name}: " + ("it has not failed there" if succeeded else "it passes the filter")
     try:
         passes = await repo.verdict(job) if child.is_true() else True
-    except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
+    except Exception as e:  # noqa: BLE001 - unknown facts are part of the explanation
         passes, label = if_unknown, _unknown_label(label, e)
     return Node("all", name, [child, Node("leaf", label, [], passes, ("passes", id(repo), job))])
 
@@ -154,7 +154,7 @@ async def _explain_related(repo: Any, job: str, name: str, if_unknown: bool) -> 
     label = f"{name}: it is translated to a job"
     try:
         translated = await repo.translate(job) if translator.is_true() else None
-    except Exception as e:  # noqa: BLE001 - what is not known is part of the explanation
+    except Exception as e:  # noqa: BLE001 - unknown facts are part of the explanation
         fact, label = if_unknown, _unknown_label(label, e)
     if translated is None:
         base = Node("leaf", label, [], fact, ("translated", id(repo), job))
@@ -164,11 +164,12 @@ async def _explain_related(repo: Any, job: str, name: str, if_unknown: bool) -> 
 
 
 def find_deciding_facts(root: Node) -> tuple[list[Node], bool]:
-    """Find the facts to blame for a verdict.
+    """Return the facts that decide a verdict.
 
     :param root: the formula.
-    :return: the facts, each once, and whether one of them alone would change the verdict; else
-        all of them have to change, and fewer would not do. None if nothing changes it.
+    :return: the facts, each once, and whether a change of any one of them would change the verdict;
+        otherwise all of them have to change, and no subset is enough. No facts if none has an
+        effect.
     """
     facts = {leaf.key: leaf for leaf in root.leaves()}
     verdict = root.is_true()
@@ -186,14 +187,12 @@ _MAX_FACTS_TRIED = 16
 
 
 def _find_flips(root: Node, facts: dict[object, Node], verdict: bool) -> frozenset[object]:
-    """Find some facts that change the verdict together, not more than need be if they are few."""
+    """Return facts that together change the verdict; a small set if there are few facts."""
     for flips in (_required_flips(root, not verdict), frozenset(facts)):
         if root.is_true(flips) != verdict:
             return flips
     keys = list(facts)
-    if (
-        len(keys) <= _MAX_FACTS_TRIED
-    ):  # facts that stand in several places may contradict each other
+    if len(keys) <= _MAX_FACTS_TRIED:  # a fact in several places may act in opposite directions
         for bits in range(1 << len(keys)):
             chosen = frozenset(key for index, key in enumerate(keys) if bits >> index & 1)
             if root.is_true(chosen) != verdict:
@@ -202,7 +201,7 @@ def _find_flips(root: Node, facts: dict[object, Node], verdict: bool) -> frozens
 
 
 def _required_flips(node: Node, value: bool) -> frozenset[object]:
-    """Give the facts that have to change for a value if each stood in one place only."""
+    """Return the facts that have to change for a value, assuming each occurs only once."""
     if node.is_true() == value:
         return frozenset()
     if node.kind == "leaf":

@@ -1,8 +1,8 @@
 """Set expressions over repositories: ``task.link`` names, ``& | - ^`` and parentheses.
 
-As in Python, ``-`` binds more tightly than ``&``, that than ``^``, and that than ``|``. Nothing
-is ever evaluated as Python. A name may have hyphens in it, or whatever else a task is named by:
-where a known name stands, it is taken whole, the longest that fits.
+As in Python, ``-`` binds more tightly than ``&``, then come ``^`` and ``|``. Nothing is ever
+evaluated as Python. A name may contain hyphens, or any other character of a task's name: the
+longest known name that matches is used.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MAX_DEPTH = 100
 
 
 class ExpressionError(CommandLineError):
-    """An expression does not parse; the message shows where.
+    """An expression that does not parse; the message shows the position.
 
     :param text: the expression.
-    :param position: the index of the character at fault.
-    :param problem: what is wrong, and what to do.
+    :param position: the index of the invalid character.
+    :param problem: the error and its remedy.
     """
 
     def __init__(self, text: str, position: int, problem: str) -> None:
@@ -39,7 +39,7 @@ class ExpressionError(CommandLineError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A name, or two expressions and what is between them."""
+    """A name, or two expressions and their operator."""
 
     name: str = ""
     operator: str = ""
@@ -47,7 +47,7 @@ class Expression:
     right: Expression | None = None
 
     def names(self) -> Iterator[str]:
-        """Iterate the names in it, from left to right."""
+        """Yield the names in the expression, from left to right."""
         if self.left is None or self.right is None:
             yield self.name
         else:
@@ -55,9 +55,9 @@ class Expression:
             yield from self.right.names()
 
     def evaluate(self, lookup: Callable[[str], AbstractSet[str]]) -> AbstractSet[str]:
-        """Work it out.
+        """Return the value of the expression.
 
-        :param lookup: gives the set that a name stands for.
+        :param lookup: returns the set for a name.
         """
         if self.left is None or self.right is None:
             return lookup(self.name)
@@ -74,7 +74,7 @@ def parse(text: str, names: Collection[str]) -> Expression:
 
     :param text: the expression.
     :param names: the names that exist.
-    :raises ExpressionError: if it does not parse, or names something that does not exist.
+    :raises ExpressionError: if it does not parse, or uses a name that does not exist.
     """
     parser = _Parser(text, names)
     expression = parser.expression()
@@ -102,9 +102,9 @@ class _Parser:
 
     def expect_end(self) -> None:
         if self._next() == ")":
-            self._fail("this parenthesis closes nothing")
+            self._fail("this parenthesis was never opened")
         if self._next():
-            self._fail("here one of & | - ^ is missing")
+            self._fail("an operator (& | - ^) is missing here")
 
     def _operand(self) -> Expression:
         following = self._next()
@@ -117,7 +117,7 @@ class _Parser:
             inner = self.expression()
             if self._next() != ")":
                 if self._next():
-                    self._fail("here one of & | - ^ or a closing parenthesis is missing")
+                    self._fail("an operator (& | - ^) or a closing parenthesis is missing here")
                 raise ExpressionError(self._text, opened, "this parenthesis is never closed")
             self._advance()
             self._depth -= 1
@@ -129,12 +129,12 @@ class _Parser:
         if not following:
             self._fail("a name is missing at the end" if self._text.strip() else "it is empty")
         if following in _SPECIAL:
-            self._fail("here a name is missing, such as `task.link`")
+            self._fail("a name such as `task.link` is missing here")
         word = self._word()
         self._fail(f"there is no {word!r}; {suggest(word, list(self._names), 'link')}")
 
     def _known(self) -> str | None:
-        """Find the longest name that exists and stands here as a word of its own."""
+        """Return the longest known name that begins at the position and is a complete word."""
         for name in self._longest_first:
             if self._text.startswith(name, self._position):
                 after = self._text[self._position + len(name) : self._position + len(name) + 1]
@@ -162,4 +162,4 @@ class _Parser:
             self._position += 1
 
     def _fail(self, problem: str) -> NoReturn:
-        raise ExpressionError(self._text, self._position, f"the expression is wrong: {problem}")
+        raise ExpressionError(self._text, self._position, f"invalid expression: {problem}")

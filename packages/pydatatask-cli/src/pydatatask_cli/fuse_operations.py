@@ -1,8 +1,8 @@
 """A pipeline as a file system: ``/TASK/LINK/JOB``.
 
-FUSE calls these from threads of its own; each hands the work over to the pipeline's event loop.
-A file that is open is a temporary file, so that a value of any size takes no memory, and any part
-of it can be read or written in any order; closing it publishes what was changed.
+FUSE calls these operations from its own threads; each passes its work to the pipeline's event
+loop. An open file is a temporary file, so that a value of any size takes no memory and any part
+of it can be read or written in any order; closing it publishes the changes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _JOB_DEPTH = 3
 
 @dataclass
 class _OpenFile:
-    """A file that is open."""
+    """An open file."""
 
     repo: Repository
     data: str
@@ -53,8 +53,8 @@ class _OpenFile:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no types
-    """What FUSE asks for, answered by the repositories of a pipeline.
+class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # mfusepy has no types
+    """The FUSE operations on the repositories of a pipeline.
 
     :param pipeline: the open pipeline.
     :param loop: its event loop.
@@ -70,13 +70,13 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         self._folder = Path.cwd()
 
     def init(self, path: str) -> None:
-        """Go back to where the program was: libfuse has left it for the root folder."""
+        """Restore the working directory, which libfuse has changed to the root directory."""
         os.chdir(self._folder)
 
-    # -- finding ---------------------------------------------------------------------------------
+    # -- paths -----------------------------------------------------------------------------------
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have something done in the event loop, and make an error number of what goes wrong."""
+        """Run a coroutine in the event loop; raise FuseOSError with an errno for its error."""
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
         except mfusepy.FuseOSError:
@@ -92,7 +92,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
             raise mfusepy.FuseOSError(getattr(e, "errno", None) or errno.EIO) from e
 
     def _resolve(self, path: str) -> tuple[Repository, str, str]:
-        """Give the repository, what it is called, and the job that a path means."""
+        """Return the repository of a path, its name, and the job."""
         parts = path.strip("/").split("/")
         if len(parts) != _JOB_DEPTH:
             raise mfusepy.FuseOSError(errno.EISDIR if len(parts) < _JOB_DEPTH else errno.ENOENT)
@@ -125,7 +125,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         return [".", "..", *self._call(listed())]
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        """Describe a folder or file; how long a file is, is known while it is open."""
+        """Return the attributes of a folder or file; the size is known for open files only."""
         parts = [part for part in path.split("/") if part]
         times = {
             "st_ctime": self._mounted_at,
@@ -157,7 +157,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
     # -- files -----------------------------------------------------------------------------------
 
     def open(self, path: str, flags: int) -> int:
-        """Open a file that is there."""
+        """Open an existing file."""
         repo, data, job = self._resolve(path)
         opened = self._opened(repo, data, job)
         if flags & os.O_TRUNC:
@@ -168,7 +168,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         return opened.descriptor
 
     def create(self, path: str, mode: int, fi: Any = None) -> int:
-        """Make a file, which appears in the repository when it is closed."""
+        """Create a file, which appears in the repository when it is closed."""
         repo, data, job = self._resolve(path)
         try:
             repo.check_job_id(job)
@@ -211,7 +211,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
             return os.pwrite(fh, data, offset)
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
-        """Make a file shorter or longer."""
+        """Change the length of a file."""
         own = fh is None
         handle = self.open(path, os.O_WRONLY) if fh is None else fh
         os.ftruncate(handle, length)
@@ -222,7 +222,7 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         return 0
 
     def flush(self, path: str, fh: int) -> int:
-        """Publish what was written; what is wrong with it is the result of closing the file."""
+        """Publish the changes; an invalid value is an error of closing the file."""
         opened = self._open[fh]
         with opened.lock:
             if opened.changed:
@@ -235,12 +235,12 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
             await put(opened.repo, opened.data, opened.job, source)
 
     def release(self, path: str, fh: int) -> int:
-        """Let go of a file."""
+        """Delete the temporary file of a closed file."""
         _discard(self._open.pop(fh))
         return 0
 
     def unlink(self, path: str) -> int:
-        """Delete a job from its repository; a view that does not delete is read-only."""
+        """Delete a job from its repository; views without ``allow_deletes`` are read-only."""
         repo, data, job = self._resolve(path)
         try:
             check_deletable(repo, data)
@@ -250,19 +250,19 @@ class RepositoryFiles(mfusepy.Operations):  # type: ignore[misc] # it has no typ
         return 0
 
     def statfs(self, path: str) -> dict[str, int]:
-        """Say something of the whole, as programs want it to be said."""
+        """Return the block size and the maximum length of names."""
         return {"f_bsize": 4096, "f_namemax": 255}
 
     def chmod(self, path: str, mode: int) -> int:
-        """Take no notice of permissions."""
+        """Ignore a change of permissions."""
         return 0
 
     def chown(self, path: str, uid: int, gid: int) -> int:
-        """Take no notice of owners."""
+        """Ignore a change of owner."""
         return 0
 
     def utimens(self, path: str, times: Any = None) -> int:
-        """Take no notice of times."""
+        """Ignore a change of times."""
         return 0
 
 

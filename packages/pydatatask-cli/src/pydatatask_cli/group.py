@@ -1,4 +1,4 @@
-"""The group of all commands, of which each is imported when it is used."""
+"""The group of all commands, each of which is imported when it is used."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["PipelineGroup", "make_group"]
 
-_HELP = "Run, inspect and repair a pipeline. COMMAND --help says more, with examples."
+_HELP = "Run, inspect and repair a pipeline. See COMMAND --help for details and examples."
 
 
 class PipelineGroup(click.Group):
-    """The commands of a pipeline; calling it runs the one that ``sys.argv`` names.
+    """The commands of a pipeline; calling it runs the command in ``sys.argv``.
 
-    Commands of your own are added as to any group of click, and get the :class:`App`::
+    Commands of your own are added as to any click group, and receive the :class:`App`::
 
         group = pydatatask_cli.make_group(pipeline)
 
@@ -38,7 +38,7 @@ class PipelineGroup(click.Group):
 
         group()
 
-    :param app: gives the pipeline.
+    :param app: holds the pipeline.
     """
 
     def __init__(self, app: App, **options: Any) -> None:
@@ -46,11 +46,11 @@ class PipelineGroup(click.Group):
         self.app = app
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """List our commands in the order of the documentation, then those that were added."""
+        """Return our commands in the order of the documentation, then those that were added."""
         return [*COMMANDS, *sorted(self.commands.keys() - COMMANDS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Give a command, importing it if it is one of ours."""
+        """Return a command; import it if it is one of ours."""
         added = self.commands.get(cmd_name)
         if added is not None:
             return added
@@ -64,7 +64,7 @@ class PipelineGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or say which one may have been meant."""
+        """Return the command, or fail with a suggestion."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             from .lookup import suggest
@@ -74,7 +74,7 @@ class PipelineGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing any."""
+        """Write the list of commands without importing any."""
         rows = [(name, entry.help) for name, entry in COMMANDS.items()]
         added = self.list_commands(ctx)[len(COMMANDS) :]
         rows += [(name, self.commands[name].get_short_help_str(60)) for name in added]
@@ -100,7 +100,8 @@ class PipelineGroup(click.Group):
     ) -> Any:
         """Run a command and end the program with its exit status.
 
-        :param standalone_mode: whether to do that; else exceptions leave this, as in click.
+        :param standalone_mode: whether to end the program; if false, exceptions propagate, as in
+            click.
         """
 
         def run() -> Any:
@@ -118,9 +119,9 @@ class PipelineGroup(click.Group):
 
 
 def make_group(pipeline: Pipeline | None = None) -> PipelineGroup:
-    """Make the group of all commands, to which more can be added.
+    """Create the group of all commands, to which more can be added.
 
-    :param pipeline: whose commands; by default, that which the user names by ``-p``.
+    :param pipeline: the pipeline; by default the one that the user names with ``-p``.
     """
     app = App(pipeline)
 
@@ -149,11 +150,11 @@ def make_group(pipeline: Pipeline | None = None) -> PipelineGroup:
                 ["-p", "--pipeline"],
                 metavar="PIPELINE",
                 envvar="PYDATATASK_PIPELINE",
-                help="Where the pipeline is: main.py, main.py:NAME or package.module:NAME. "
+                help="The pipeline: main.py, main.py:NAME or package.module:NAME. "
                 "[env: PYDATATASK_PIPELINE]",
             )
         )
     group.params.append(
-        click.Option(["--debug"], is_flag=True, help="Show tracebacks, and all that is logged.")
+        click.Option(["--debug"], is_flag=True, help="Show tracebacks and all log messages.")
     )
     return group

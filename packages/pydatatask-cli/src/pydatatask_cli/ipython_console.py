@@ -1,4 +1,4 @@
-"""IPython with the pipeline open."""
+"""An IPython console with the pipeline open."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["run_console"]
 
 
 def run_console(pipeline: Pipeline) -> None:
-    """Open the pipeline, show IPython until its end, and close the pipeline.
+    """Open the pipeline, run IPython until it exits, and close the pipeline.
 
-    The pipeline is opened in the loop that IPython runs the prompt in, so that tasks go on while
-    somebody types.
+    The pipeline is opened in the event loop in which IPython runs the prompt, so that tasks go on
+    while the prompt waits for input.
 
     :param pipeline: the pipeline.
     """
-    helpers = import_module("IPython.core.async_helpers")  # these have no types
+    helpers = import_module("IPython.core.async_helpers")  # IPython has no types
     embed = import_module("IPython.terminal.embed")
     loop = helpers.get_asyncio_loop()
     loop.run_until_complete(pipeline.open("one"))

@@ -1,4 +1,4 @@
-"""What keeps a job that is ready from being launched."""
+"""Reasons why a ready job is not launched."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 __all__ = ["ERROR_PREFIX", "LaunchBudget", "launch_blocker"]
 
 ERROR_PREFIX = "it cannot be launched: "
-"""How the reason begins if a job cannot be launched because of an error."""
+"""The prefix of the reason if an error prevents the launch."""
 
 
 class LaunchBudget:
-    """What is left of the quotas and the concurrency of tasks, for launches that are imagined."""
+    """The remaining quotas and concurrency of tasks in a simulation of launches."""
 
     def __init__(self) -> None:
         self._used: dict[ResourceManager, Resources] = {}
@@ -25,7 +25,7 @@ class LaunchBudget:
         self._exhausted: dict[Task, str] = {}
 
     async def take(self, task: Task, job: str) -> str | None:
-        """Imagine that one more job of a task is launched, or say why it would not be.
+        """Count one more launch of a task, or return the reason why it is not possible.
 
         :param task: the task.
         :param job: the job, which is ready.
@@ -35,15 +35,15 @@ class LaunchBudget:
         if task.concurrency is not None and not task.completes_in_launch:
             live_count = await self._count_live(task)
             if live_count >= task.concurrency:
-                return f"{live_count} jobs of the task are live, and its concurrency is no more"
-        # Once one was refused, a round asks for no further job of its task.
+                return f"{live_count} jobs of the task are live, which is its concurrency limit"
+        # After one refusal, a round launches no further job of the task.
         refusal = self._exhausted.get(task) or await self._reserve(task, job)
         if refusal is None and task in self._live_counts:
             self._live_counts[task] += 1
         return refusal
 
     async def _reserve(self, task: Task, job: str) -> str | None:
-        """Take what a job needs from the quotas of its task, or say why it cannot be launched."""
+        """Reserve the resources of a job, or return the reason why it cannot be launched."""
         try:
             task.check_recordable(job)
             request = await task.requested_resources(job)
@@ -55,7 +55,7 @@ class LaunchBudget:
             used = await self._usage(quota) + request
             exhausted = used.excess(quota.quota)
             if exhausted is not None:
-                self._exhausted[task] = f"the quota of {exhausted.name} is used up"
+                self._exhausted[task] = f"the quota of {exhausted.name} is exhausted"
                 return self._exhausted[task]
         for quota in task.quotas:
             self._used[quota] += request
@@ -79,7 +79,7 @@ class LaunchBudget:
 
 
 async def launch_blocker(task: Task, job: str) -> str | None:
-    """Say what keeps a job of a task that is ready from being launched now, if anything does.
+    """Return the reason why a ready job cannot be launched now, or None.
 
     :param task: the task.
     :param job: the job.

@@ -1,4 +1,4 @@
-"""Finding a pipeline in a script or module that the user names."""
+"""Loading of the pipeline from a script or module."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _loading: list[str] = []
 
 
 def loading_source() -> str | None:
-    """Give what is being loaded now, if anything is."""
+    """Return the file or module that is being loaded, or None."""
     return _loading[-1] if _loading else None
 
 
 def load_pipeline(source: str) -> Pipeline:
     """Load a pipeline.
 
-    :param source: ``FILE.py[:NAME]`` or ``package.module[:NAME]``; without a name, the module has
-        to have exactly one pipeline.
-    :raises CommandLineError: if it does not import, has no pipeline, or several.
+    :param source: ``FILE.py[:NAME]`` or ``package.module[:NAME]``; without a name, the module must
+        have exactly one pipeline.
+    :raises CommandLineError: if the import fails, or there is no pipeline, or more than one.
     """
     target, _, name = source.rpartition(":") if ":" in source else (source, "", "")
     if not target:
-        raise CommandLineError(f"{source!r} names no pipeline; give FILE.py[:NAME] or MODULE:NAME")
+        raise CommandLineError(f"{source!r} names no pipeline; use FILE.py[:NAME] or MODULE:NAME")
     _loading.append(target)
     try:
         module = _load_module(target)
     except PydatataskError as e:
         if isinstance(e, CommandLineError):
             raise
-        raise CommandLineError(f"{target} does not import: {e}") from e
+        raise CommandLineError(f"{target} cannot be imported: {e}") from e
     except SystemExit as e:
         raise CommandLineError(
-            f"{target} ends the program when it is imported; put what it does as a program under "
+            f"{target} exits when it is imported; move the code of the program under "
             '`if __name__ == "__main__":`'
         ) from e
     except Exception as e:
-        raise CommandLineError(f"{target} does not import: {_describe_error(e, target)}") from e
+        raise CommandLineError(f"{target} cannot be imported: {_describe_error(e, target)}") from e
     finally:
         _loading.pop()
     return _get_named(module, target, name) if name else _get_only(module, target)
@@ -70,15 +70,15 @@ def _load_module(target: str) -> ModuleType:
 
 
 def _load_file(path: Path) -> ModuleType:
-    """Import a file as the program does: with its folder first on the path.
+    """Import a file as Python runs it: with its folder first on ``sys.path``.
 
-    It is known by its own name, so that workers in other processes find its functions.
+    The module has the name of the file, so that workers in other processes find its functions.
     """
     sys.path.insert(0, str(path.parent))
     name = path.stem if path.stem not in sys.modules else f"pydatatask_pipeline_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise CommandLineError(f"{path} is no Python file; its name has to end with .py")
+        raise CommandLineError(f"{path} is not a Python file; its name has to end with .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -90,7 +90,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _describe_error(error: Exception, target: str) -> str:
-    """Say what is wrong, and at which line of the user's file."""
+    """Return a message with the last line of the user's file in the traceback."""
     message = f"{type(error).__name__}: {describe(error)}"
     trace, line = error.__traceback__, None
     while trace is not None:
@@ -118,7 +118,7 @@ def _get_named(module: ModuleType, target: str, name: str) -> Pipeline:
     if not isinstance(value, Pipeline):
         known = ", ".join(_pipelines(module)) or "none"
         raise CommandLineError(
-            f"{name!r} of {target} is no pipeline but {type(value).__name__}; "
+            f"{name!r} of {target} is not a pipeline but {type(value).__name__}; "
             f"its pipelines are: {known}"
         )
     return value
@@ -132,11 +132,11 @@ def _get_only(module: ModuleType, target: str) -> Pipeline:
     distinct = {id(pipeline): pipeline for pipeline in pipelines.values()}
     if not distinct:
         raise CommandLineError(
-            f"{target} has no pipeline: make one at the top level, as in `pipeline = Pipeline(...)`"
+            f"{target} has no pipeline: create one at the top level: `pipeline = Pipeline(...)`"
         )
     if len(distinct) > 1:
         raise CommandLineError(
-            f"{target} has several pipelines; say which: "
+            f"{target} has several pipelines; choose one: "
             + " or ".join(f"`{target}:{name}`" for name in pipelines)
         )
     return next(iter(distinct.values()))

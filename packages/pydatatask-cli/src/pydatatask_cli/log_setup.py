@@ -1,4 +1,4 @@
-"""Log lines of the pipeline on standard error."""
+"""Logging of the pipeline to standard error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["configure_logging"]
 
 
 class _Handler(logging.Handler):
-    """Writes to what is standard error now, since a live display puts itself in its place."""
+    """Writes to the current ``sys.stderr``, which a live display replaces temporarily."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -22,9 +22,9 @@ class _Handler(logging.Handler):
 
 
 def configure_logging(level: str) -> None:
-    """Show what pydatatask logs, unless the script has configured logging itself.
+    """Log messages of pydatatask to standard error, unless the script has configured logging.
 
-    :param level: the least serious level that is shown.
+    :param level: the minimum level.
     """
     logger, root = logging.getLogger("pydatatask"), logging.getLogger()
     shown = [handler for handler in logger.handlers if isinstance(handler, _Handler)]
@@ -38,7 +38,7 @@ def configure_logging(level: str) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """Shows tracebacks only where everything is shown, and no control characters of data."""
+    """Escapes control characters, and omits tracebacks above level DEBUG."""
 
     def format(self, record: logging.LogRecord) -> str:
         if logging.getLogger("pydatatask").level > logging.DEBUG and record.exc_info:

@@ -1,4 +1,4 @@
-"""Finding what a user named, or saying what there is."""
+"""Lookup of tasks and links by name, with suggestions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = ("input", "status", "output")
 
 
 class Data(NamedTuple):
-    """What ``task.link`` names."""
+    """A link named ``task.link``."""
 
     name: str
     task: Task
@@ -33,9 +33,9 @@ class Data(NamedTuple):
 
 
 def find_task(pipeline: Pipeline, name: str) -> Task:
-    """Give the task of a name.
+    """Return the task with a name.
 
-    :raises CommandLineError: if there is none, naming those that there are.
+    :raises CommandLineError: if there is none; the message lists the tasks.
     """
     task = pipeline.tasks.get(name)
     if task is None:
@@ -46,9 +46,9 @@ def find_task(pipeline: Pipeline, name: str) -> Task:
 
 
 def find_data(pipeline: Pipeline, name: str) -> Data:
-    """Give what ``task.link`` names; either name may have dots in it.
+    """Return the link that ``task.link`` names; either name may contain dots.
 
-    :raises CommandLineError: if there is no such link, naming those that there are.
+    :raises CommandLineError: if there is no such link; the message lists the links.
     """
     for task in pipeline.tasks.values():
         link = task.links.get(name.removeprefix(f"{task.name}."))
@@ -56,7 +56,7 @@ def find_data(pipeline: Pipeline, name: str) -> Data:
             return Data(name, task, link)
     if "." not in name:
         raise CommandLineError(
-            f"{name!r} names no repository: it is named by its task and link, as in "
+            f"{name!r} is not the name of a repository: use its task and link, as in "
             f"`task.link`; {suggest(name, link_names(pipeline), 'link')}"
         )
     raise CommandLineError(
@@ -65,16 +65,16 @@ def find_data(pipeline: Pipeline, name: str) -> Data:
 
 
 def link_names(pipeline: Pipeline) -> list[str]:
-    """List every ``task.link`` of a pipeline."""
+    """Return every ``task.link`` of a pipeline."""
     return [f"{task.name}.{link}" for task in pipeline.tasks.values() for link in task.links]
 
 
 def suggest(name: str, known: list[str], kind: str) -> str:
-    """Say which name may have been meant, and which there are.
+    """Return a suggestion for a mistyped name, with a list of the known names.
 
-    :param name: what was typed.
-    :param known: what there is.
-    :param kind: what such a thing is called.
+    :param name: the name.
+    :param known: the known names.
+    :param kind: the kind of the named things.
     """
     from difflib import get_close_matches
 
@@ -87,7 +87,7 @@ def suggest(name: str, known: list[str], kind: str) -> str:
 
 
 def kind_of(link: Link) -> str:
-    """Give a link's kind: input, status, output or other."""
+    """Return a link's kind: input, status, output or other."""
     if link.is_input:
         return "input"
     if link.is_status:
@@ -96,10 +96,10 @@ def kind_of(link: Link) -> str:
 
 
 def shown_links(task: Task, all_repos: bool) -> Iterable[tuple[str, str, Link]]:
-    """Iterate a task's links as they are shown: name, kind and link; inputs come first.
+    """Yield name, kind and link of a task's links in the order of display, inputs first.
 
-    :param task: whose links.
-    :param all_repos: whether those that are neither input nor output nor status are shown, too.
+    :param task: the task.
+    :param all_repos: whether to include links that are neither input nor output nor status.
     """
     for kind in (*_KINDS, "other") if all_repos else _KINDS:
         for name, link in task.links.items():

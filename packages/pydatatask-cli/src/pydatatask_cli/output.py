@@ -1,6 +1,6 @@
-"""Everything that is printed goes through here: lines, JSON, tables.
+"""Printing of lines, JSON and tables; all output of commands except values uses this module.
 
-Characters of data that command a terminal are escaped. Values as bytes go through ``bytestream``.
+Control characters in data are escaped. Values are written by ``byte_streams``.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ __all__ = [
 
 @contextmanager
 def without_broken_pipes() -> Iterator[None]:
-    """Discard the output of this process once its reader is gone, while the context is open.
+    """Discard output of this process after its reader has closed the pipe.
 
-    A job that prints something must not fail because ``head`` has seen enough.
+    A job that prints something must not fail because ``head`` has exited.
     """
     with ExitStack() as stack:
         for name in ("stdout", "stderr"):
@@ -85,34 +85,34 @@ def _is_pipe(stream: io.TextIOWrapper) -> bool:
 
 
 def is_terminal() -> bool:
-    """Tell whether a person is looking at standard output."""
+    """Return whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def print_line(*words: object) -> None:
     """Print a line to standard output.
 
-    :param words: what is in it, to be separated by blanks.
+    :param words: the words of the line, which are separated by spaces.
     """
     sys.stdout.write(escape_controls(" ".join(str(word) for word in words)) + "\n")
 
 
 def print_info(text: str) -> None:
-    """Print a line about what was done to standard error, where it disturbs no script."""
+    """Print an informational line to standard error, so that scripts can parse standard output."""
     sys.stdout.flush()
     sys.stderr.write(escape_controls(text) + "\n")
     sys.stderr.flush()
 
 
 def print_error(text: str) -> None:
-    """Print what went wrong to standard error."""
+    """Print an error to standard error."""
     print_info(f"Error: {text}")
 
 
 def print_errors_and_exit(errors: Collection[str]) -> None:
-    """Print errors after the rest of the output, and end the command with 1 if there are any.
+    """Print errors after the rest of the output, and exit with status 1 if there are any.
 
-    :raises ExitStatus: if there are any.
+    :raises ExitStatus: if there are errors.
     """
     for error in errors:
         print_error(error)
@@ -126,15 +126,15 @@ def print_json(value: Any) -> None:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """Write a value as JSON, with null for NaN and infinities, which it does not have.
+    """Return a value as JSON, with null for NaN and infinities, which JSON lacks.
 
-    :param value: metadata, or what is made of it.
-    :param indent: how deep to indent; on one line by default.
-    :raises CommandLineError: if JSON cannot tell two keys of a mapping apart, such as 1 and "1".
+    :param value: metadata, or a result of a command.
+    :param indent: the number of spaces to indent by; a single line by default.
+    :raises CommandLineError: if two keys of a mapping, such as 1 and "1", are equal in JSON.
     """
     import json
 
-    # Other encodings than UTF-8 lack characters, and their escapes are not those of JSON.
+    # Encodings other than UTF-8 lack characters, and their escapes are not valid in JSON.
     escaped = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
 
     def dump(value: Any) -> str:
@@ -147,7 +147,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
 
 
 def _to_strict_json(value: Any) -> Any:
-    """Return a value as JSON can hold it: null for numbers it does not have, texts for keys."""
+    """Return a value that JSON can represent: null for NaN and infinities, strings as keys."""
     if isinstance(value, dict):
         return _mapping(value)
     if isinstance(value, set | frozenset):
@@ -165,8 +165,8 @@ def _mapping(value: dict[Any, Any]) -> dict[str, Any]:
         text = _key(key)
         if text in keys:
             raise CommandLineError(
-                f"it cannot be printed as JSON: the keys {keys[text]!r} and {key!r} of one mapping "
-                f"would both be {text!r} there; leave out --json"
+                f"the value cannot be printed as JSON: the keys {keys[text]!r} and {key!r} of one "
+                f"mapping would both be {text!r}; omit --json"
             )
         keys[text] = key
     return {text: _to_strict_json(value[key]) for text, key in keys.items()}
@@ -181,7 +181,7 @@ def _key(key: Any) -> str:
 
 
 def _to_plain(value: Any) -> Any:
-    if isinstance(value, date):  # which a datetime is
+    if isinstance(value, date):  # also datetime
         return value.isoformat()
     if isinstance(value, bytes | bytearray):
         from base64 import b64encode
@@ -193,22 +193,22 @@ def _to_plain(value: Any) -> Any:
 
 
 def console(**options: Any) -> Console:
-    """Make a console of rich."""
+    """Create a rich console."""
     from rich.console import Console
 
     return Console(highlight=False, **options)
 
 
 def print_rich(renderable: RenderableType) -> None:
-    """Print something of rich to the terminal."""
+    """Print a rich object to the terminal."""
     sys.stdout.flush()
     console().print(renderable)
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
-    """Make a table of rich.
+    """Return a rich table.
 
-    :param columns: the headings; a column whose heading begins with ``#`` has numbers.
+    :param columns: the headings; columns whose heading begins with ``#`` are right-aligned.
     :param rows: the cells, plain text.
     """
     from rich import box
@@ -226,7 +226,7 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Rend
 
 
 def _cell(content: object) -> Text:
-    """Return plain or styled text for a table; data are never taken for markup."""
+    """Return plain or styled text for a table; data is never interpreted as markup."""
     from rich.text import Text
 
     if isinstance(content, Text):

@@ -1,4 +1,4 @@
-"""The shell for statements that come through a pipe: no banner, no prompt, an exit status."""
+"""The shell for statements from a pipe: no banner, no prompt, an exit status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def _run(pipeline: Pipeline, text: str) -> None:
         try:
             for statement in ast.parse(text, SOURCE).body:
                 await _execute(statement, variables)
-        except Exception as e:  # noqa: BLE001 - it is shown, as every console does
+        except Exception as e:  # noqa: BLE001 - shown, as in every console
             trace = e.__traceback__
             while trace is not None and trace.tb_frame.f_code.co_filename != SOURCE:
                 trace = trace.tb_next
@@ -41,7 +41,7 @@ async def _run(pipeline: Pipeline, text: str) -> None:
 
 
 async def _execute(statement: ast.stmt, variables: dict[str, Any]) -> None:
-    """Run a statement; what an expression gives is shown, as at a prompt."""
+    """Run a statement; print the value of an expression, as at a prompt."""
     code = compile(
         ast.Interactive([statement]), SOURCE, "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     )
@@ -51,9 +51,9 @@ async def _execute(statement: ast.stmt, variables: dict[str, Any]) -> None:
 
 
 def run_console(pipeline: Pipeline) -> None:
-    """Open the pipeline, run what standard input has, and close the pipeline.
+    """Open the pipeline, run the statements from standard input, and close the pipeline.
 
     :param pipeline: the pipeline.
-    :raises ExitStatus: if a statement has failed; the traceback was shown.
+    :raises ExitStatus: if a statement fails, after its traceback was printed.
     """
     asyncio.run(_run(pipeline, sys.stdin.read()))

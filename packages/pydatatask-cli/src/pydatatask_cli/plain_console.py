@@ -1,6 +1,6 @@
-"""The console of the standard library, with ``await``, as ``python -m asyncio`` has it.
+"""The console of the standard library with ``await``, like ``python -m asyncio``.
 
-The event loop has the main thread; the console is in another, and hands over what it has compiled.
+The event loop runs in the main thread; the console runs in another, and submits compiled code.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Console(code.InteractiveConsole):
         super().write(escape_controls(data))
 
     def runcode(self, code: CodeType) -> None:
-        """Run what was typed in the event loop, and wait for it."""
+        """Run compiled code in the event loop, and wait for it."""
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._loop.call_soon_threadsafe(self._begin, code, future)
         try:
@@ -49,13 +49,13 @@ class _Console(code.InteractiveConsole):
             raise
         except (KeyboardInterrupt, asyncio.CancelledError, concurrent.futures.CancelledError):
             self.write("\nKeyboardInterrupt\n")
-        except BaseException:  # noqa: BLE001 - it is shown, as every console does
+        except BaseException:  # noqa: BLE001 - shown, as in every console
             self.showtraceback()
 
     def _begin(self, code: CodeType, future: concurrent.futures.Future[Any]) -> None:
         try:
             result = FunctionType(code, self.locals)()
-        except BaseException as e:  # noqa: BLE001 - handed to the console's thread
+        except BaseException as e:  # noqa: BLE001 - raised in the console's thread
             future.set_exception(e)
             return
         if not inspect.iscoroutine(result):
@@ -75,7 +75,7 @@ class _Console(code.InteractiveConsole):
         self._running.add_done_callback(ended)
 
     def interrupt(self) -> None:
-        """End what runs, because of Ctrl-C."""
+        """Cancel the running statement on Ctrl-C."""
         if self._running is not None:
             self._running.cancel()
 
@@ -103,10 +103,10 @@ async def _run(pipeline: Pipeline) -> None:
 
 
 def run_console(pipeline: Pipeline) -> None:
-    """Open the pipeline, show the console until its end, and close the pipeline.
+    """Open the pipeline, run the console until it exits, and close the pipeline.
 
     :param pipeline: the pipeline.
     """
     with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - gives the prompt its history
+        import readline  # noqa: F401 - adds history to the prompt
     asyncio.run(_run(pipeline))

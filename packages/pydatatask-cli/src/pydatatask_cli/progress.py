@@ -1,4 +1,4 @@
-"""How far a run is: a live table on a terminal, else a log line now and then."""
+"""The progress of a run: a live table on a terminal, otherwise periodic log lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAME_INTERVAL_SECONDS = 0.1
 
 @contextmanager
 def progress_display(pipeline: Pipeline) -> Iterator[Callable[[Progress], None]]:
-    """Give a function to be called with every :class:`Progress` of a run.
+    """Yield a function to call with every :class:`Progress` of a run.
 
     :param pipeline: the pipeline that is run.
     """
@@ -36,7 +36,7 @@ def progress_display(pipeline: Pipeline) -> Iterator[Callable[[Progress], None]]
     from rich.live import Live
 
     table = _LiveTable(list(pipeline.tasks))
-    # Drawn at once: a log line and the first frame at the same moment would leave two tables.
+    # The first frame is complete: a log line during an empty frame would leave two tables.
     with Live(
         table.render(),
         console=output.console(),

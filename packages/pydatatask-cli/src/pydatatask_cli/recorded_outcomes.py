@@ -1,4 +1,4 @@
-"""How jobs ended, as their tasks recorded it."""
+"""The recorded outcomes of jobs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["completion_links", "failed_jobs", "outcome_repositories"]
 
 
 def outcome_repositories(task: Task) -> Iterable[Repository]:
-    """Iterate the repositories in which a task records how its jobs ended."""
+    """Return the repositories in which a task records the outcomes of its jobs."""
     return task.outcome_repositories
 
 
 async def failed_jobs(task: Task) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return the record of each job of a task that has failed, and the unreadable records.
+    """Return the records of a task's failed jobs, and errors for unreadable records.
 
     :param task: the task.
     :return: the records by job, and an error for each record that cannot be read.
@@ -37,9 +37,9 @@ async def failed_jobs(task: Task) -> tuple[dict[str, dict[str, Any]], list[str]]
 
 
 def completion_links(task: Task) -> dict[str, Repository]:
-    """Give what a task leaves behind that keeps a job from being launched again, by link.
+    """Return, by link, the repositories of a task that prevent another launch of an ended job.
 
-    What says that a job is live is not among it.
+    Repositories that show live jobs are not included.
     """
     return {
         name: link.repo

@@ -1,4 +1,4 @@
-"""What a shell may offer at the place of a task, a link or a job."""
+"""Shell completion of tasks, links and jobs."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def _pipeline(ctx: click.Context) -> Pipeline | None:
     app = _app(ctx)
     try:
         return None if app is None else app.pipeline
-    except Exception:  # noqa: BLE001 - a shell that completes is no place for complaints
+    except Exception:  # noqa: BLE001 - completion prints no errors
         return None
 
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the names of tasks."""
+    """Return the matching names of tasks."""
     pipeline = _pipeline(ctx)
     return [name for name in pipeline.tasks if name.startswith(incomplete)] if pipeline else []
 
 
 def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the names of links."""
+    """Return the matching names of links."""
     from .lookup import link_names
 
     pipeline = _pipeline(ctx)
@@ -49,7 +49,7 @@ def complete_data(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Offer the jobs of the link or task that was named before, else of all inputs."""
+    """Return matching jobs of the link or task given before, otherwise of all inputs."""
     app, pipeline = _app(ctx), _pipeline(ctx)
     if app is None or pipeline is None:
         return []

@@ -1,4 +1,4 @@
-"""The status, again and again."""
+"""Repeated display of the status."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["watch_status"]
 async def watch_status(
     pipeline: Pipeline, all_repos: bool, every: float, *, as_json: bool = False
 ) -> None:
-    """Show the status until interrupted.
+    """Display the status repeatedly until interrupted.
 
     :param pipeline: an open pipeline.
-    :param all_repos: whether to show links of no kind, too.
-    :param every: how many seconds to wait in between.
-    :param as_json: whether to print JSON, an object a line.
+    :param all_repos: whether to include links that are neither input nor output nor status.
+    :param every: seconds between displays.
+    :param as_json: whether to print JSON, one object per line.
     """
     if as_json or not output.is_terminal():
         while True:
@@ -44,6 +44,6 @@ async def _once(pipeline: Pipeline, all_repos: bool, as_json: bool) -> None:
     if as_json:
         output.print_line(output.json_text(await collect_status(pipeline, all_repos)))
     else:
-        with contextlib.suppress(ExitStatus):  # it was told; the next look may do better
+        with contextlib.suppress(ExitStatus):  # it was printed; the next attempt may succeed
             await print_status(pipeline, all_repos)
     sys.stdout.flush()

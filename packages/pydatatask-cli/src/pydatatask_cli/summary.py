@@ -1,4 +1,4 @@
-"""What a run did, in a few lines."""
+"""The summary of a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["DONE_WITHOUT_OUTPUT", "print_done_without_output", "print_summary"]
 
 DONE_WITHOUT_OUTPUT = "done_without_output"
-"""The key under which JSON has the jobs that are done and lack an output, by link."""
+"""The JSON key for jobs that are done but lack an output, by link."""
 
 _MAX_JOBS_SHOWN = 20
 
@@ -25,11 +25,11 @@ def print_summary(
     *,
     as_json: bool = False,
 ) -> None:
-    """Print what a run did.
+    """Print the summary of a run.
 
-    :param summary: what ``Pipeline.run`` gave.
-    :param without_output: the jobs that are done and lack an output, by task and link.
-    :param as_json: whether to print it as JSON.
+    :param summary: the result of ``Pipeline.run``.
+    :param without_output: the jobs that are done but lack an output, by task and link.
+    :param as_json: whether to print JSON.
     """
     if as_json:
         from dataclasses import asdict
@@ -45,7 +45,7 @@ def print_summary(
 
 
 def print_done_without_output(without_output: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-    """Print the jobs that are recorded as successes and lack an output.
+    """Print the jobs that are recorded as successes but lack an output.
 
     :param without_output: the jobs by task and link.
     """

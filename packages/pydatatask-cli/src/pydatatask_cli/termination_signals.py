@@ -1,4 +1,4 @@
-"""Ending as at Ctrl-C when whoever started the program wants it to end."""
+"""Cancellation of a command by termination signals, as by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 __all__ = ["Termination"]
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""What a batch system, ``systemd`` or ``kill`` sends, and what a terminal that is closed does."""
+"""Signals of batch systems, ``systemd`` and ``kill``, and of a terminal that is closed."""
 
 
 class Termination:
-    """Notes that the program is told to end."""
+    """Records and handles a termination signal."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        """What told it so, if anything did."""
+        """The signal that arrived, if any."""
 
     @property
     def status(self) -> int:
-        """The exit status that a shell would give a program that the signal ends."""
+        """The exit status that a shell reports for a program ended by the signal."""
         return 0 if self.signal is None else 128 + self.signal
 
     @contextmanager
     def cancel_on_signal(self) -> Iterator[None]:
-        """Have the signals cancel the current task, once: the next one ends the program.
+        """Cancel the current task at the first signal; the next one ends the program.
 
-        One that is ignored, as under ``nohup``, stays so.
+        Signals that are ignored, as under ``nohup``, stay ignored.
         """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         signals = [
@@ -42,7 +42,7 @@ class Termination:
             if signal.getsignal(signal_number) is signal.SIG_DFL
         ]
         if threading.current_thread() is not threading.main_thread():
-            signals = []  # only that one can
+            signals = []  # only the main thread can handle signals
 
         def end(number: signal.Signals) -> None:
             self.signal = number

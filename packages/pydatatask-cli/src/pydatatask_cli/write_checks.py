@@ -1,4 +1,4 @@
-"""Refusal of changes that would have no effect, before anything is changed."""
+"""Checks that a change would have an effect, before anything is changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["check_deletable", "check_outlives_process"]
 
 
 def check_deletable(repo: Repository, data: str) -> None:
-    """Check that deleting from a repository deletes something, also if it is a view.
+    """Check that deleting from a repository or view has an effect.
 
     :param repo: the repository.
     :param data: its name, for the message.
@@ -23,8 +23,9 @@ def check_deletable(repo: Repository, data: str) -> None:
     if view is not None:
         where = "it is" if view is repo else "it contains"
         raise CommandLineError(
-            f"nothing is deleted from {data}: {where} the view {view!r}, which does not delete; "
-            "delete from the repository below it, or create the view with allow_deletes=True"
+            f"nothing can be deleted from {data}: {where} the view {view!r}, which does not "
+            "delete; delete from the underlying repository, or create the view with "
+            "allow_deletes=True"
         )
 
 
@@ -33,7 +34,7 @@ def _read_only_view(repo: Repository) -> Repository | None:
     from pydatatask_core.repository.snapshot import View
     from pydatatask_core.repository.views.filtered import FilterRepository
 
-    # A class with a `delete` of its own may delete whatever the flag says.
+    # A class with its own `delete` may delete regardless of the flag.
     if type(repo).delete in (FilterRepository.delete, RelatedItemRepository.delete):
         view: FilterRepository | RelatedItemRepository = repo  # type: ignore[assignment]
         if not view.allow_deletes:
@@ -43,7 +44,7 @@ def _read_only_view(repo: Repository) -> Repository | None:
 
 
 def check_outlives_process(repo: Repository, data: str) -> None:
-    """Check that a change of a repository lasts longer than the command that makes it.
+    """Check that a change of a repository outlives the command that makes it.
 
     :param repo: the repository.
     :param data: its name, for the message.
@@ -53,6 +54,6 @@ def check_outlives_process(repo: Repository, data: str) -> None:
 
     if isinstance(repo, InProcessBlobRepository | InProcessMetadataRepository):
         raise CommandLineError(
-            f"{data} is in the memory of this process, so a change of it would be lost when the "
+            f"{data} is in the memory of this process, so a change would be lost when the "
             "command ends; change the program that fills it, or use a repository in files"
         )

@@ -16,7 +16,7 @@ def task(name: str, template: str, **options: object) -> pydatatask_core.Process
         pydatatask_core.YamlMetadataFileRepository(f"data/{name}-pids"),
         template,
         done=pydatatask_core.YamlMetadataFileRepository(f"data/{name}-done"),
-        **options,  # type: ignore[arg-type] # which is what a test gives
+        **options,  # type: ignore[arg-type] # as the test passes it
     )
 
 

@@ -1,4 +1,4 @@
-"""Tasks and repositories that the tests of the pipeline drive by hand."""
+"""Tasks and repositories that the tests of the pipeline control step by step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def jobs(*names: str) -> InProcessMetadataRepository:
-    """Make a repository of the given jobs."""
+    """Return a repository with the given jobs."""
     return InProcessMetadataRepository(dict.fromkeys(names))
 
 
@@ -30,7 +30,7 @@ def function_task(
     source: InProcessMetadataRepository | None = None,
     **arguments: Any,
 ) -> InProcessSyncTask:
-    """Make an in-process task, with its input if one is given."""
+    """Return an in-process task, with an input if one is passed."""
     task = InProcessSyncTask(name, InProcessMetadataRepository(), func=body, **arguments)
     if source is not None:
         task.link("source", source, is_input=True)
@@ -38,9 +38,9 @@ def function_task(
 
 
 class Detached(Task):
-    """A task whose jobs run until the test ends them, as those of a cluster would.
+    """A task whose jobs run until the test ends them, like jobs on a cluster.
 
-    It is written against the documented contract alone, so the pipeline has to poll it.
+    It implements only the documented contract, so the pipeline has to poll it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Detached(Task):
         await self.live.dump(job, {})
 
     async def end(self, job: str) -> None:
-        """Let a job end."""
+        """End a job."""
         await self.done.dump(job, {"success": True})
         await self.live.delete(job)
         if self.quota is not None:
@@ -101,7 +101,7 @@ class Gated(InProcessMetadataRepository):
 
 
 class Counting(InProcessMetadataRepository):
-    """A repository that counts what it is asked."""
+    """A repository that counts listings and reads."""
 
     def __init__(self, data: dict[str, Any] | None = None) -> None:
         super().__init__(data)
@@ -118,7 +118,7 @@ class Counting(InProcessMetadataRepository):
 
 
 class Broken(InProcessMetadataRepository):
-    """A repository that cannot be listed while it is out of order."""
+    """A repository that cannot be listed while it is unavailable."""
 
     out_of_order = True
 

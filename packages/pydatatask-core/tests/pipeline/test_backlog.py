@@ -1,4 +1,4 @@
-"""Which job comes next."""
+"""The order of jobs in the backlog."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def by(priorities: dict[str, int]) -> Callable[[str, str], int]:
     return lambda task, job: priorities[job]
 
 
-def test_without_priorities_each_task_goes_on_by_itself_in_order_of_names() -> None:
+def test_without_priorities_each_task_takes_its_jobs_in_order_of_names() -> None:
     a, b = two_tasks()
     backlog = Backlog()
     backlog.replace({a: {"y", "x"}, b: {"z"}})
@@ -73,7 +73,7 @@ def test_a_refusal_holds_back_lower_priorities_of_its_quota() -> None:
     assert backlog.take(b) is None
 
 
-def test_a_refusal_holds_back_nothing_of_another_quota() -> None:
+def test_a_refusal_holds_back_no_job_of_another_quota() -> None:
     a, b = two_tasks(shared=False)
     backlog = Backlog(by({"high": 2, "low": 1}))
     backlog.replace({a: {"high"}, b: {"low"}})
@@ -85,7 +85,7 @@ def test_a_refusal_holds_back_nothing_of_another_quota() -> None:
     assert backlog.take(b) == "low"
 
 
-def test_a_job_that_was_refused_comes_first_again() -> None:
+def test_a_refused_job_returns_to_the_head_of_the_queue() -> None:
     a, _ = two_tasks()
     backlog = Backlog()
     backlog.replace({a: {"x", "y"}})
@@ -98,7 +98,7 @@ def test_a_job_that_was_refused_comes_first_again() -> None:
     assert backlog.take(a) == "x"
 
 
-def test_a_round_replaces_what_was_left_of_the_last() -> None:
+def test_a_round_replaces_the_remaining_jobs_of_the_last_round() -> None:
     a, b = two_tasks()
     backlog = Backlog()
     backlog.replace({a: {"x"}, b: {"y"}})
@@ -110,7 +110,7 @@ def test_a_round_replaces_what_was_left_of_the_last() -> None:
     assert backlog.take(b) == "z"
 
 
-def test_what_waits_stays_for_a_task_that_a_round_did_not_ask_for() -> None:
+def test_waiting_jobs_are_kept_for_tasks_that_a_round_does_not_include() -> None:
     a, b = two_tasks()
     backlog = Backlog(lambda task, job: 1)
     backlog.replace({a: {"x"}, b: {"y"}})

@@ -1,4 +1,4 @@
-"""Links that write to one place are refused or warned of when a pipeline opens."""
+"""Links that write to one location cause an error or a warning when a pipeline opens."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class DottedYaml(YamlMetadataFileRepository):
 
 
 def make(name: str, done: Any = None, **outputs: Repository) -> InProcessSyncTask:
-    """Make a task of one ready job that writes to the given repositories."""
+    """Return a task with one ready job that writes to the given repositories."""
     task = InProcessSyncTask(name, done or InProcessMetadataRepository(), func=quiet)
     task.link("source", jobs("a"), is_input=True)
     for link, repo in outputs.items():
@@ -54,14 +54,14 @@ def make(name: str, done: Any = None, **outputs: Repository) -> InProcessSyncTas
 
 
 async def refusal(*tasks: Task) -> PydatataskError:
-    """Return the error with which a pipeline refuses to open."""
+    """Return the error that opening a pipeline raises."""
     with pytest.raises(PydatataskError) as caught:
         await Pipeline(tasks, exclusive=False).open()
     return caught.value
 
 
 async def warnings(caplog: pytest.LogCaptureFixture, *tasks: Task) -> str:
-    """Return the warnings of an opening that succeeds."""
+    """Return the warnings logged by opening a pipeline."""
     caplog.clear()
     async with Pipeline(tasks, exclusive=False):
         return caplog.text
@@ -71,13 +71,13 @@ async def test_two_outputs_of_one_task_in_one_folder_are_refused(tmp_path: Path)
     out = FileRepository(tmp_path / "out")
     error = await refusal(make("t", first=out, second=FileRepository(tmp_path / "out")))
     assert isinstance(error, TaskConfigurationError)
-    assert "the links first and second lead to one place" in str(error)
+    assert "the links first and second lead to one location" in str(error)
     assert repr(out) in str(error)
-    assert "give each a place of its own" in str(error)
+    assert "give each its own location" in str(error)
 
 
 async def test_a_refused_pipeline_validates_no_task(tmp_path: Path) -> None:
-    """To validate a process task adopts what `pids` holds, and deletes it from there."""
+    """Validating a process task adopts the jobs in `pids`, and deletes them from there."""
     validated: list[str] = []
 
     class Noting(InProcessSyncTask):
@@ -91,7 +91,7 @@ async def test_a_refused_pipeline_validates_no_task(tmp_path: Path) -> None:
     assert validated == []
 
 
-async def test_each_collision_is_told(tmp_path: Path) -> None:
+async def test_each_collision_is_reported(tmp_path: Path) -> None:
     yaml, text = YamlMetadataFileRepository(tmp_path), FileRepository(tmp_path, ".txt")
     error = await refusal(make("one", yaml, out=yaml), make("two", first=text, second=text))
     assert isinstance(error, PipelineConfigurationError)
@@ -99,7 +99,7 @@ async def test_each_collision_is_told(tmp_path: Path) -> None:
     assert "two: the links first and second" in str(error)
 
 
-async def test_to_look_at_a_pipeline_it_may_have_collisions(tmp_path: Path) -> None:
+async def test_a_pipeline_with_collisions_can_be_inspected(tmp_path: Path) -> None:
     out = FileRepository(tmp_path / "out")
     pipeline = Pipeline([make("t", first=out, second=out)])
     await pipeline.open("inspect")
@@ -122,7 +122,7 @@ async def test_to_look_at_a_pipeline_it_may_have_collisions(tmp_path: Path) -> N
         "absolute/../work/out",
     ],
 )
-def test_a_folder_is_known_by_any_spelling(
+def test_a_folder_is_identified_under_any_spelling(
     spelling: str, exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -140,12 +140,12 @@ def test_a_link_to_a_folder_that_does_not_exist_is_that_folder(tmp_path: Path) -
     assert len(find_collisions([make("t", one=one, two=two)])) == 1
 
 
-def test_folders_of_one_name_in_folders_that_do_not_exist_are_not_one(tmp_path: Path) -> None:
+def test_folders_of_the_same_name_in_different_missing_folders_are_distinct(tmp_path: Path) -> None:
     one, two = FileRepository(tmp_path / "a" / "out"), FileRepository(tmp_path / "b" / "out")
     assert find_collisions([make("t", one=one, two=two)]) == []
 
 
-def test_spellings_count_as_one_where_the_file_system_ignores_case(
+def test_spellings_are_equal_if_the_file_system_ignores_case(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pair = FileRepository(tmp_path / "Out", ".TXT"), FileRepository(tmp_path / "out", ".txt")
@@ -155,26 +155,26 @@ def test_spellings_count_as_one_where_the_file_system_ignores_case(
     assert len(find_collisions([task])) == 1
 
 
-def test_a_file_system_that_tells_case_apart_is_known(tmp_path: Path) -> None:
+def test_a_case_sensitive_file_system_is_detected(tmp_path: Path) -> None:
     (tmp_path / "letters").mkdir()
     assert not location._file_system_ignores_case(str(tmp_path / "letters"))
-    os.symlink("letters", tmp_path / "LETTERS")  # as such a file system would find it
+    os.symlink("letters", tmp_path / "LETTERS")  # simulates a file system that ignores case
     assert location._file_system_ignores_case(str(tmp_path / "letters"))
 
 
-def test_a_repository_that_ignores_case_shares_extensions_that_differ_in_it(
+def test_a_repository_that_ignores_case_shares_extensions_that_differ_in_case(
     tmp_path: Path,
 ) -> None:
     one = FileRepository(tmp_path, ".TXT", case_insensitive=True)
     assert len(find_collisions([make("t", one=one, two=FileRepository(tmp_path, ".txt"))])) == 1
 
 
-def test_directories_and_files_of_one_name_are_one_place(tmp_path: Path) -> None:
+def test_directories_and_files_of_one_name_are_one_location(tmp_path: Path) -> None:
     one, two = DirectoryRepository(tmp_path / "out"), FileRepository(tmp_path / "out")
     assert len(find_collisions([make("t", one=one, two=two)])) == 1
 
 
-def test_memory_is_one_place_by_its_object_or_dict() -> None:
+def test_repositories_in_memory_are_identified_by_object_or_dict() -> None:
     data: dict[str, Any] = {}
     one = InProcessMetadataRepository(data)
     assert len(find_collisions([make("t", one, out=one)])) == 1
@@ -193,14 +193,16 @@ def test_memory_is_one_place_by_its_object_or_dict() -> None:
         lambda repo, other: RelatedItemRepository(repo - other, other).map(len),
     ],
 )
-def test_a_view_is_where_it_writes(view: Any, tmp_path: Path) -> None:
+def test_a_view_has_the_location_to_which_it_writes(view: Any, tmp_path: Path) -> None:
     out = FileRepository(tmp_path / "out")
     shown = view(FileRepository(tmp_path / "out"), InProcessMetadataRepository())
     assert len(find_collisions([make("t", one=out, two=shown)])) == 1
 
 
 @pytest.mark.parametrize("view", [lambda r, o: o - r, lambda r, o: RelatedItemRepository(o, r)])
-def test_a_view_is_not_where_it_only_reads(view: Any, tmp_path: Path) -> None:
+def test_a_view_does_not_have_the_location_from_which_it_only_reads(
+    view: Any, tmp_path: Path
+) -> None:
     out = FileRepository(tmp_path / "out")
     other = FileRepository(tmp_path / "other")
     assert find_collisions([make("t", one=out, two=view(out, other))]) == []
@@ -213,12 +215,12 @@ def test_a_task_may_change_a_value_in_place(tmp_path: Path) -> None:
     assert find_collisions([task]) == []
 
 
-def test_an_input_that_the_task_takes_for_its_own_state_is_refused() -> None:
+def test_an_input_that_is_also_the_state_of_the_task_is_refused() -> None:
     state = InProcessMetadataRepository()
     task = InProcessSyncTask("t", state, func=quiet)
     task.link("source", state, is_input=True)
     (error,) = find_collisions([task])
-    assert "the links done and source lead to one place" in str(error)
+    assert "the links done and source lead to one location" in str(error)
 
 
 def test_a_task_may_read_its_own_records() -> None:
@@ -233,18 +235,18 @@ async def test_a_status_link_of_two_tasks_is_refused(tmp_path: Path) -> None:
     )
     error = await refusal(one, two)
     assert isinstance(error, PipelineConfigurationError)
-    assert "one.done and two.done lead to one place" in str(error)
+    assert "one.done and two.done lead to one location" in str(error)
     assert "are status links" in str(error)
 
 
 async def test_a_status_link_that_another_task_writes_to_is_refused() -> None:
     done = InProcessMetadataRepository()
     error = await refusal(make("one", done), make("two", out=done))
-    assert "one.done and two.out lead to one place" in str(error)
+    assert "one.done and two.out lead to one location" in str(error)
     assert "one.done is a status link" in str(error)
 
 
-async def test_a_disabled_task_stands_in_nobodys_way() -> None:
+async def test_a_disabled_task_does_not_collide() -> None:
     done = InProcessMetadataRepository()
     old = InProcessSyncTask("old", done, func=quiet, disabled=True)
     old.link("source", jobs("a"), is_input=True)
@@ -252,7 +254,7 @@ async def test_a_disabled_task_stands_in_nobodys_way() -> None:
         pass
 
 
-async def test_a_plugged_task_may_read_what_the_other_writes(
+async def test_a_plugged_task_may_read_the_outputs_of_the_other_task(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     first, second = make("first", out=FileRepository(tmp_path)), make("second")
@@ -260,7 +262,7 @@ async def test_a_plugged_task_may_read_what_the_other_writes(
     assert "one" not in await warnings(caplog, first, second)
 
 
-async def test_outputs_of_two_tasks_in_one_place_are_warned_of_unless_both_say_shared(
+async def test_outputs_of_two_tasks_in_one_location_cause_a_warning_unless_both_are_shared(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     one, two = make("one"), make("two")
@@ -273,7 +275,7 @@ async def test_outputs_of_two_tasks_in_one_place_are_warned_of_unless_both_say_s
     assert "write to one repository" not in await warnings(caplog, one, two)
 
 
-async def test_two_extensions_in_one_folder_are_two_places(
+async def test_two_extensions_in_one_folder_are_two_locations(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     repos = [
@@ -284,20 +286,20 @@ async def test_two_extensions_in_one_folder_are_two_places(
         DottedFiles(tmp_path, ".R2.fastq.gz"),
     ]
     task = make("t", **{f"out{number}": repo for number, repo in enumerate(repos)})
-    assert "place" not in await warnings(caplog, task)
+    assert "location" not in await warnings(caplog, task)
 
 
-async def test_a_job_of_one_that_is_also_a_job_of_another_is_warned_of(
+async def test_entries_that_are_jobs_of_two_repositories_cause_a_warning(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     task = make("t", DottedYaml(tmp_path), out=DottedFiles(tmp_path))
     told = await warnings(caplog, task)
-    assert told.count("share entries of one place") == 1
+    assert told.count("share entries:") == 1
     assert "job 'a' of DottedYaml" in told
     assert "job 'a.yaml' of DottedFiles" in told
 
 
-async def test_a_folder_of_values_that_is_listed_as_a_job_is_warned_of(
+async def test_a_folder_of_values_that_is_listed_as_a_job_causes_a_warning(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     inside = YamlMetadataFileRepository(tmp_path / "out" / "state")

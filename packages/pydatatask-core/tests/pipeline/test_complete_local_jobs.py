@@ -1,4 +1,4 @@
-"""Jobs that end with this process are carried to their record; nothing else is begun for it."""
+"""Jobs that end with this process are run until they are recorded; no other job is started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .fakes import Detached, function_task, jobs
 from .waits import FAR
 
 
-async def test_a_job_that_waits_for_another_attempt_is_tried_again_until_it_is_recorded() -> None:
+async def test_a_job_that_waits_for_a_retry_is_retried_until_it_is_recorded() -> None:
     runs: list[str] = []
 
     async def body(job: str, source: Any) -> None:
@@ -30,7 +30,7 @@ async def test_a_job_that_waits_for_another_attempt_is_tried_again_until_it_is_r
     assert summary.failed == {"t": ["a"]}
 
 
-async def test_what_gets_ready_meanwhile_is_left_to_the_next_round() -> None:
+async def test_jobs_that_become_ready_meanwhile_are_left_to_the_next_round() -> None:
     runs: list[str] = []
 
     async def body(job: str, **links: Any) -> None:
@@ -68,7 +68,7 @@ class Down(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
-async def test_a_record_that_the_store_refused_is_written_before_it_is_over(
+async def test_a_record_that_the_store_refused_is_written_before_the_call_returns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pydatatask_core.task.outcome_log._FIRST_RETRY_DELAY_SECONDS", 0.001)
@@ -93,7 +93,7 @@ async def test_a_record_that_the_store_refused_is_written_before_it_is_over(
 
 
 class Grouping(InProcessMetadataRepository):
-    """A third party's store whose reads fail in a TaskGroup, as before Python 3.13 to be felt."""
+    """A third party's store whose reads fail in a TaskGroup, which matters before Python 3.13."""
 
     async def info_many(self, jobs: Any) -> Any:
         async def fail() -> None:

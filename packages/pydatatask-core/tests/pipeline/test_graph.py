@@ -1,4 +1,4 @@
-"""The dependency graph, and what depends on what."""
+"""The dependency graph, and its traversal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_tasks_and_repositories_are_nodes_and_links_are_edges_with_their_disposi
     assert not graph.has_edge(first.links["done"].repo, first)
 
 
-def test_direct_dependants_look_through_the_view_that_plug_puts_in() -> None:
+def test_direct_dependants_include_those_of_the_view_that_plug_inserts() -> None:
     pipeline, first, second, source, out = make()
     done = first.links["done"].repo
 
@@ -60,7 +60,7 @@ def test_transitive_dependants_reach_the_end_of_the_pipeline_once_each() -> None
     assert source not in found
 
 
-def test_a_view_that_inhibits_is_a_dependence_as_well() -> None:
+def test_a_view_that_inhibits_is_a_dependency_as_well() -> None:
     first = Detached("first", jobs())
     second = Detached("second", jobs())
     second.plug(first)
@@ -68,7 +68,7 @@ def test_a_view_that_inhibits_is_a_dependence_as_well() -> None:
     assert second in set(Pipeline([first, second]).dependants(first.live, recursive=True))
 
 
-def test_what_is_no_part_of_the_pipeline_is_named() -> None:
+def test_the_error_names_a_node_that_is_not_part_of_the_pipeline() -> None:
     pipeline, *_ = make()
 
     with pytest.raises(KeyError, match="is not part of this pipeline"):
@@ -86,7 +86,7 @@ def test_a_linked_repository_that_nothing_depends_on_is_a_node_without_edges() -
     assert list(graph.successors(aside)) == list(graph.predecessors(aside)) == []
 
 
-def test_two_links_that_lead_the_same_way_are_one_edge_that_says_what_either_says() -> None:
+def test_two_links_between_the_same_nodes_are_one_edge_with_the_dispositions_of_both() -> None:
     source = jobs("a")
     task = function_task("t", quiet, source)
     task.link("blocks", source, inhibits_start=True)

@@ -1,4 +1,4 @@
-"""What hangs or fails holds up only itself, and nothing makes the loop spin."""
+"""A hanging or failing task delays no other task, and the loop never spins."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Hanging(Detached):
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_an_update_that_hangs_holds_up_only_its_own_task() -> None:
+async def test_a_hanging_update_delays_only_its_own_task() -> None:
     hangs = Hanging("hangs", jobs("x"))
     first = function_task("first", quiet, jobs("a", "b"))
     second = function_task("second", quiet)
@@ -72,7 +72,7 @@ async def test_an_update_that_hangs_holds_up_only_its_own_task() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_an_update_that_hangs_and_ignores_its_cancellation_does_not_keep_the_run_open(
+async def test_a_hanging_update_that_ignores_its_cancellation_does_not_keep_the_run_open(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hangs = Hanging("hangs", jobs("x"))
@@ -83,18 +83,18 @@ async def test_an_update_that_hangs_and_ignores_its_cancellation_does_not_keep_t
             await settled()
         await cancelled(run)
 
-    assert "pydatatask update hangs does not end although it was cancelled" in caplog.text
+    assert "pydatatask update hangs does not finish although it was cancelled" in caplog.text
     hangs.gate.set()
     await settled()
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_ends_during_a_slow_update_is_looked_after_by_another() -> None:
+async def test_a_job_that_ends_during_a_slow_update_is_handled_by_another_update() -> None:
     class Slow(Hanging):
         over: ClassVar[set[str]] = set()
 
         async def update(self) -> bool:
-            live = sorted(self.live.data)  # what it looks at, before it is told of the end
+            live = sorted(self.live.data)  # read before the job ends
             await super().update()
             for job in live:
                 if job in self.over:
@@ -112,7 +112,7 @@ async def test_what_ends_during_a_slow_update_is_looked_after_by_another() -> No
         slow.wake()
         while slow.updates == before:
             await settled()
-        await a_while()  # longer than the patience
+        await a_while()  # longer than the timeout
         slow.over.add("x")
         slow.wake()
         await settled()
@@ -126,7 +126,7 @@ async def test_what_ends_during_a_slow_update_is_looked_after_by_another() -> No
 
 
 @pytest.mark.parametrize("names", [("high", "low"), ("low", "high")])
-async def test_with_priorities_a_function_that_hangs_holds_up_only_its_own_job(
+async def test_with_priorities_a_hanging_function_delays_only_its_own_job(
     names: tuple[str, str],
 ) -> None:
     never, done = asyncio.Event(), asyncio.Event()
@@ -145,7 +145,7 @@ async def test_with_priorities_a_function_that_hangs_holds_up_only_its_own_job(
         await cancelled(run)
 
 
-async def test_a_task_of_lower_priority_follows_when_the_launch_of_the_higher_returns() -> None:
+async def test_a_task_of_lower_priority_starts_when_the_launch_of_the_higher_returns() -> None:
     gate = asyncio.Event()
 
     class Slow(Detached):
@@ -200,7 +200,7 @@ async def test_step_by_step_waiting_for_a_higher_priority_costs_nothing(
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError("inside"), ValueError("no"), OSError()])
-async def test_whatever_a_launch_raises_the_other_jobs_are_launched(
+async def test_any_exception_of_a_launch_leaves_the_other_jobs_launched(
     error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch_guard, "_INITIAL_BACKOFF_SECONDS", 0.001)
@@ -220,7 +220,7 @@ async def test_whatever_a_launch_raises_the_other_jobs_are_launched(
     assert summary.given_up == {"t": ["bad"]}
 
 
-async def test_with_launch_once_a_launch_that_fails_is_not_waited_for() -> None:
+async def test_with_launch_once_the_run_does_not_wait_for_a_failed_launch() -> None:
     class Failing(Detached):
         async def launch(self, job: str) -> None:
             raise ValueError("no")
@@ -232,7 +232,7 @@ async def test_with_launch_once_a_launch_that_fails_is_not_waited_for() -> None:
     assert summary.given_up == {"t": ["a"]}
 
 
-async def test_a_launch_that_failed_is_tried_again_in_time_however_long_the_poll_interval(
+async def test_a_failed_launch_is_retried_in_time_regardless_of_the_poll_interval(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(launch_guard, "_INITIAL_BACKOFF_SECONDS", 0.001)
@@ -257,7 +257,7 @@ async def test_a_launch_that_failed_is_tried_again_in_time_however_long_the_poll
     assert summary.given_up == {}
 
 
-async def test_a_job_to_be_tried_again_for_which_there_is_no_room_makes_no_rounds(
+async def test_a_retry_that_exceeds_the_concurrency_causes_no_rounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(launch_guard, "_INITIAL_BACKOFF_SECONDS", 0.001)
@@ -282,7 +282,7 @@ async def test_a_job_to_be_tried_again_for_which_there_is_no_room_makes_no_round
         run = asyncio.create_task(pipeline.run(poll=FAR))
         while not task.failed:
             await settled()
-        task.concurrency = 1  # which a has by now
+        task.concurrency = 1  # reached by job a
         await a_while()
         before = source.listings
         await a_while()
@@ -296,7 +296,7 @@ async def test_a_job_to_be_tried_again_for_which_there_is_no_room_makes_no_round
         await run
 
 
-def test_a_launch_that_fails_for_days_is_still_tried_again() -> None:
+def test_a_launch_that_fails_for_days_is_still_retried() -> None:
     now = 0.0
     guard = LaunchGuard(lambda: now)
     task = Detached("t", jobs("a"))
@@ -311,7 +311,7 @@ def test_a_launch_that_fails_for_days_is_still_tried_again() -> None:
         assert guard.seconds_until_retry() is None
 
 
-def test_a_failed_launch_counts_on_while_its_job_is_taken_for_live() -> None:
+def test_a_failed_launch_keeps_its_count_while_its_job_seems_to_be_live() -> None:
     guard = LaunchGuard(lambda: 0.0)
     task = Detached("t", jobs("a"))
     guard.failed(task, "a", ValueError("no"))
@@ -323,7 +323,7 @@ def test_a_failed_launch_counts_on_while_its_job_is_taken_for_live() -> None:
     assert not guard.has_pending_retries
 
 
-async def test_when_nothing_is_left_to_do_a_round_follows_at_once_whatever_rounds_cost(
+async def test_when_nothing_is_left_to_do_a_round_follows_at_once_even_if_rounds_are_slow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(loop, "ROUND_PAUSE_FACTOR", 1e9)

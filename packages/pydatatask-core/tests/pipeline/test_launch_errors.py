@@ -1,4 +1,4 @@
-"""A launch error of many jobs is told at once, and then with their number."""
+"""A launch error of many jobs is logged at once, and then with their number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .fakes import Detached, jobs
 
 
 class Failing(Detached):
-    """A task none of whose jobs can be launched."""
+    """A task whose jobs cannot be launched."""
 
     def error(self, job: str) -> Exception:
         return TemplateError(f"{self.name}: the template cannot be rendered for job {job!r}")
@@ -47,23 +47,23 @@ async def test_ten_thousand_jobs_with_one_error_are_a_few_lines_and_the_last_has
     assert "task: job t" in first
     assert "could not be launched (next try in 4 s, while the pipeline runs): task: the" in first
     assert 1 <= len(more) <= 14
-    assert "task: 10000 jobs could not be launched for one reason, t" in more[-1]
+    assert "task: 10000 jobs could not be launched for the same reason; the first is t" in more[-1]
 
 
-async def test_a_round_tells_the_number_as_a_run_does(told: Any) -> None:
+async def test_a_round_logs_the_number_of_jobs_as_a_run_does(told: Any) -> None:
     task = Failing("task", source := jobs("a", "b", "c"))
     async with Pipeline([task]) as pipeline:
         await pipeline.update()
         assert len(told()) == 2
-        assert "3 jobs could not be launched for one reason" in told()[-1]
+        assert "3 jobs could not be launched for the same reason" in told()[-1]
         await pipeline.update()
-        assert len(told()) == 2  # no job is new
+        assert len(told()) == 2  # no new job
         await source.dump("d", None)
         await pipeline.update()
-        assert "4 jobs could not be launched for one reason" in told()[-1]
+        assert "4 jobs could not be launched for the same reason" in told()[-1]
 
 
-async def test_jobs_with_different_errors_are_each_told(told: Any) -> None:
+async def test_jobs_with_different_errors_are_logged_separately(told: Any) -> None:
     class Various(Failing):
         def error(self, job: str) -> Exception:
             return ValueError("odd" if job in "ac" else f"{job} needs {len(job) + ord(job)}")
@@ -90,7 +90,7 @@ def _failing_guard(task: Task, *failing: tuple[str, str]) -> LaunchGuard:
     return guard
 
 
-async def test_an_error_that_no_job_has_any_more_is_told_again(told: Any) -> None:
+async def test_an_error_that_disappeared_is_logged_again_when_it_returns(told: Any) -> None:
     task = Failing("task", jobs())
     guard = _failing_guard(task, ("a", "x"), ("b", "x"))
     guard.report()
@@ -113,7 +113,7 @@ async def test_a_job_whose_error_changes_no_longer_counts_for_the_old_one(told: 
     ]
 
 
-async def test_between_rounds_the_number_is_told_as_it_doubles(told: Any) -> None:
+async def test_between_rounds_the_number_is_logged_each_time_it_doubles(told: Any) -> None:
     task = Failing("task", jobs())
     guard = LaunchGuard(lambda: 0.0)
     names: list[str] = []
@@ -125,7 +125,7 @@ async def test_between_rounds_the_number_is_told_as_it_doubles(told: Any) -> Non
     assert counts == ["2", "4", "8", "16", "32", "64"]
 
 
-def test_what_is_the_same_in_errors_is_all_but_the_job_and_the_file() -> None:
+def test_errors_are_compared_without_the_job_and_the_file_name() -> None:
     def full(job: str, path: str) -> Exception:
         cause = OSError(28, "No space left on device", path)
         error = StoreError(f"write job {job!r}", "files", cause)

@@ -1,4 +1,4 @@
-"""Two drivers of one pipeline on one machine are kept apart."""
+"""Two drivers of one pipeline on one machine exclude each other."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subproces
         process.kill()
 
 
-async def test_a_second_driver_is_refused_by_the_name_of_the_first(
+async def test_a_second_driver_is_refused_with_the_identity_of_the_first(
     driver: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     with pytest.raises(PipelineLockedError, match=rf"task t .* process {driver.pid} on "):
@@ -93,7 +93,7 @@ async def test_a_driver_that_was_killed_leaves_no_lock_even_if_its_children_live
         assert (await opened.run()).launched == {"t": 1}
 
 
-async def test_looking_is_allowed_while_another_drives(
+async def test_inspection_is_allowed_while_another_process_drives(
     driver: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     opened = pipeline(tmp_path / "done")
@@ -102,14 +102,14 @@ async def test_looking_is_allowed_while_another_drives(
     await opened.close()
 
 
-async def test_whoever_asks_for_it_may_drive_as_well(
+async def test_with_exclusive_false_a_second_driver_is_allowed(
     driver: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     async with pipeline(tmp_path / "done", exclusive=False) as opened:
         assert await opened.gather_ready_jobs(opened.tasks["t"]) == {"a"}
 
 
-async def test_two_pipelines_of_one_process_are_kept_apart_as_well(tmp_path: Path) -> None:
+async def test_two_pipelines_of_one_process_exclude_each_other_as_well(tmp_path: Path) -> None:
     async with pipeline(tmp_path / "done"):
         with pytest.raises(PipelineLockedError, match="another pipeline of this process"):
             await pipeline(tmp_path / "done").open()
@@ -141,7 +141,7 @@ async def test_another_path_to_the_same_state_is_the_same_lock(
             await pipeline(path).open()
 
 
-async def test_another_folder_for_temporary_files_is_no_way_around_the_lock(
+async def test_another_folder_for_temporary_files_does_not_bypass_the_lock(
     driver: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "other").mkdir()
@@ -152,7 +152,7 @@ async def test_another_folder_for_temporary_files_is_no_way_around_the_lock(
         await pipeline(tmp_path / "done").open()
 
 
-async def test_a_lock_is_listed_nowhere_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_lock_file_is_not_listed_as_a_job_and_is_removed_on_release(tmp_path: Path) -> None:
     done = YamlMetadataFileRepository(tmp_path / "done")
     everything = FileRepository(tmp_path / "done")
 
@@ -164,7 +164,7 @@ async def test_a_lock_is_listed_nowhere_and_leaves_nothing(tmp_path: Path) -> No
     assert os.listdir(tmp_path / "done") == []
 
 
-async def test_to_look_creates_nothing(tmp_path: Path) -> None:
+async def test_inspection_creates_nothing(tmp_path: Path) -> None:
     (tmp_path / "done").mkdir()
     opened = pipeline(tmp_path / "done")
     await opened.open("inspect")
@@ -173,7 +173,7 @@ async def test_to_look_creates_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "done") == []
 
 
-async def test_different_tasks_of_one_folder_are_driven_side_by_side(tmp_path: Path) -> None:
+async def test_different_tasks_of_one_folder_can_be_driven_at_the_same_time(tmp_path: Path) -> None:
     async def body(job: str) -> None: ...
 
     other = InProcessSyncTask("other", YamlMetadataFileRepository(tmp_path / "done"), func=body)
@@ -198,7 +198,7 @@ async def test_a_lock_whose_file_was_replaced_is_not_released_for_the_new_holder
 
 
 def lock_as(user: int, umask: int, folder: Path, pipe: Connection) -> None:
-    """Lock the task as another user of the group, and hold that until the pipe is closed."""
+    """Lock the task as another user of the group, and hold the lock until the pipe is closed."""
     os.umask(umask)
     os.setgroups([GROUP])
     os.setgid(user)
@@ -217,7 +217,7 @@ GROUP = 12345
 
 @contextmanager
 def locked_as(user: int, umask: int, folder: Path) -> Iterator[str]:
-    """Give what came of it in a process of the user."""
+    """Return the result of locking in a process of the user."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(
         target=lock_as, args=(user, umask, folder, theirs)
@@ -232,7 +232,7 @@ def locked_as(user: int, umask: int, folder: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_users_of_one_group_are_kept_apart_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_users_of_one_group_exclude_each_other_with_any_umask(tmp_path: Path, umask: int) -> None:
     shared = tmp_path / "done"
     shared.mkdir()
     os.chown(shared, 0, GROUP)
@@ -249,7 +249,7 @@ def test_users_of_one_group_are_kept_apart_whatever_the_umask(tmp_path: Path, um
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-async def test_a_file_system_without_locks_is_warned_of_and_the_users_own_folder_locked(
+async def test_a_file_system_without_locks_causes_a_warning_and_a_lock_in_the_users_own_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -271,7 +271,7 @@ async def test_a_file_system_without_locks_is_warned_of_and_the_users_own_folder
 
 
 class Elsewhere(InProcessMetadataRepository):
-    """A repository on a server, as far as a lock can tell."""
+    """A repository that looks like one on a server to the lock."""
 
     @property
     def identity(self) -> str:

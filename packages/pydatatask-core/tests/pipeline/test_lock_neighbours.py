@@ -1,4 +1,4 @@
-"""Other users of a machine can neither hold the locks of a user nor take their place."""
+"""Other users of a machine can neither hold nor replace the locks of a user."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _private_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Elsewhere(InProcessMetadataRepository):
-    """A repository on a server, as far as a lock can tell."""
+    """A repository that looks like one on a server to the lock."""
 
     @property
     def identity(self) -> str:
@@ -52,14 +52,14 @@ NEIGHBOUR = 12345
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the folder in the home of the user that is used where another one is taken."""
+    """Return the folder in the user's home that is used if the first one is taken."""
     folder = tmp_path / "home" / "locks"
     monkeypatch.setattr(lock, "state_folder", lambda name: str(folder))
     return folder
 
 
 def _take(tmp_path: Path, kind: str) -> Path:
-    """Let another user take the name of the folder for locks."""
+    """Create the folder for locks as another user."""
     place = tmp_path / "locks" / f"pydatatask-locks-{os.getuid()}"
     (tmp_path / "locks").chmod(0o1777)
     if kind == "directory":
@@ -74,7 +74,7 @@ def _take(tmp_path: Path, kind: str) -> Path:
 
 @ROOT
 @pytest.mark.parametrize("kind", ["directory", "file", "link"])
-async def test_another_user_who_takes_the_name_keeps_no_driver_from_running(
+async def test_a_lock_folder_of_another_user_does_not_prevent_drivers(
     tmp_path: Path, home: Path, kind: str
 ) -> None:
     place = _take(tmp_path, kind)
@@ -86,7 +86,7 @@ async def test_another_user_who_takes_the_name_keeps_no_driver_from_running(
 
 
 @ROOT
-async def test_a_name_that_another_user_gives_up_meanwhile_lets_no_second_driver_in(
+async def test_a_lock_folder_that_another_user_removes_meanwhile_admits_no_second_driver(
     tmp_path: Path, home: Path
 ) -> None:
     place = _take(tmp_path, "file")
@@ -107,7 +107,7 @@ async def test_a_folder_for_temporary_files_that_others_may_change_is_not_used(
 
 
 @ROOT
-async def test_where_no_folder_can_be_trusted_the_error_says_so(
+async def test_if_no_folder_is_safe_the_error_has_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _take(tmp_path, "directory")
@@ -120,7 +120,7 @@ async def test_where_no_folder_can_be_trusted_the_error_says_so(
     ("folder", "lock_file"),
     [(0o700, 0o600), (0o755, 0o600), (0o775, 0o660), (0o777, 0o666), (0o1777, 0o666)],
 )
-async def test_only_those_who_may_write_to_the_folder_may_open_its_lock(
+async def test_only_users_with_write_access_to_the_folder_can_open_its_lock(
     tmp_path: Path, folder: int, lock_file: int
 ) -> None:
     os.mkdir(tmp_path / "done")
@@ -132,7 +132,7 @@ async def test_only_those_who_may_write_to_the_folder_may_open_its_lock(
 
 
 @ROOT
-async def test_a_lock_that_root_leaves_does_not_lock_the_owner_of_the_folder_out(
+async def test_a_lock_file_left_by_root_does_not_lock_out_the_owner_of_the_folder(
     tmp_path: Path,
 ) -> None:
     os.mkdir(tmp_path / "done")

@@ -1,4 +1,4 @@
-"""What a pipeline makes when it opens, and what it leaves alone."""
+"""Creation of missing repositories when a pipeline opens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make(folder: Path) -> Pipeline:
     return Pipeline([task])
 
 
-async def test_what_is_written_to_is_made_and_what_is_only_read_is_warned_of(
+async def test_written_repositories_are_created_and_missing_inputs_cause_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with make(tmp_path) as pipeline:
@@ -38,7 +38,7 @@ async def test_what_is_written_to_is_made_and_what_is_only_read_is_warned_of(
         assert (await pipeline.run()).launched == {"t": 1}
 
 
-async def test_a_pipeline_that_is_only_looked_at_makes_nothing(tmp_path: Path) -> None:
+async def test_inspection_creates_no_repository(tmp_path: Path) -> None:
     pipeline = make(tmp_path)
 
     await pipeline.open("inspect")

@@ -1,4 +1,4 @@
-"""Calls at the wrong time, and what users give, end in clear errors and harm nothing."""
+"""Calls at the wrong time and invalid arguments raise clear errors and do no harm."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_steps_are_refused_while_the_pipeline_is_run() -> None:
             pipeline.update_only_launch(),
         ]
         for step in steps:
-            with pytest.raises(PipelineError, match="the pipeline is being run already"):
+            with pytest.raises(PipelineError, match="is not possible during run"):
                 await step
         gate.set()
         await run
@@ -67,22 +67,22 @@ async def test_a_run_ends_with_an_error_when_its_pipeline_is_closed() -> None:
     async with Pipeline([function_task("t", quiet, jobs("a"))]) as pipeline:
         run = asyncio.create_task(pipeline.run(forever=True, poll=FAR))
         await settled()
-    with pytest.raises(PipelineNotOpenError, match="closed while it was run"):
+    with pytest.raises(PipelineNotOpenError, match="closed during its run"):
         await run
 
 
-# -- what users give ---------------------------------------------------------------------------
+# -- arguments ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [None, "high", [1]])
-async def test_a_priority_that_is_no_number_is_named(value: Any) -> None:
+async def test_the_error_names_a_priority_that_is_not_a_number(value: Any) -> None:
     task = function_task("t", quiet, jobs("a"))
     async with Pipeline([task], priority=lambda task, job: value) as pipeline:
         with pytest.raises(PipelineConfigurationError, match=r"priority\('t', 'a'\)"):
             await pipeline.run(poll=FAR)
 
 
-async def test_what_a_hook_or_a_progress_display_raises_is_not_swallowed_nor_harmful(
+async def test_an_exception_of_a_hook_or_a_progress_display_is_reported_and_harmless(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def broken(*args: Any) -> None:
@@ -96,7 +96,7 @@ async def test_what_a_hook_or_a_progress_display_raises_is_not_swallowed_nor_har
     assert await task.links["done"].repo.contains("a")
 
 
-async def test_what_runs_beside_the_loop_and_fails_is_told_of(
+async def test_the_error_of_a_background_task_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def fail() -> None:
@@ -111,7 +111,7 @@ async def test_what_runs_beside_the_loop_and_fails_is_told_of(
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_what_runs_beside_the_loop_and_ignores_its_cancellation_is_left_behind(
+async def test_a_background_task_that_ignores_its_cancellation_is_abandoned(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     gate = asyncio.Event()
@@ -127,6 +127,6 @@ async def test_what_runs_beside_the_loop_and_ignores_its_cancellation_is_left_be
         pipeline.spawn(deaf(), "something deaf")
         await settled()
 
-    assert "something deaf does not end although it was cancelled" in caplog.text
+    assert "something deaf does not finish although it was cancelled" in caplog.text
     gate.set()
     await settled()

@@ -1,4 +1,4 @@
-"""Jobs of earlier runs that are recorded as successes and lack an output."""
+"""Jobs of earlier runs that are recorded as successes but lack an output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FAILED = {"success": False, "exception": "ValueError: no"}
 
 
 class Values(InProcessMetadataRepository):
-    """Records of ends that note which are read."""
+    """Records of outcomes that count reads."""
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -56,7 +56,7 @@ async def test_a_record_of_an_older_release_counts_as_it_does_for_plugged_tasks(
 
 
 @pytest.mark.parametrize("link", [{"optional": True}, {"required_for_output": False}])
-async def test_an_output_that_may_be_lacking_is_not_looked_at(link: Any) -> None:
+async def test_an_optional_output_is_not_checked(link: Any) -> None:
     task = task_of({"good": OLD, "pets": OLD}, "good", **link)
     assert await find_done_without_output([task]) == {}
 
@@ -67,12 +67,12 @@ async def test_an_output_to_which_no_job_wrote_its_own_key_is_a_fan_out() -> Non
     assert task.links["done"].repo.read == []
 
 
-async def test_an_own_key_of_a_failed_job_alone_says_nothing() -> None:
+async def test_an_own_key_of_a_failed_job_alone_does_not_disprove_a_fan_out() -> None:
     task = task_of({"a": OLD, "bad": FAILED}, "a1", "bad")
     assert await find_done_without_output([task]) == {}
 
 
-async def test_a_record_that_names_the_output_as_fan_out_is_believed() -> None:
+async def test_a_record_that_lists_the_output_as_fan_out_is_trusted() -> None:
     fan = {**OLD, "fan_out": ["out"]}
     task = task_of({"own": OLD, "fan": fan, "pets": {**OLD, "fan_out": ["other"]}}, "own", "fan1")
     assert await find_done_without_output([task]) == {"t": {"out": ["pets"]}}
@@ -82,17 +82,17 @@ async def test_only_the_records_of_jobs_without_their_key_are_read() -> None:
     jobs = [f"j{n}" for n in range(1000)]
     task = task_of({**dict.fromkeys(jobs, OLD), "pets": OLD}, *jobs)
     assert await find_done_without_output([task]) == {"t": {"out": ["pets"]}}
-    assert len(task.links["done"].repo.read) < 150  # and those of the first ones that have it
+    assert len(task.links["done"].repo.read) < 150  # plus those of the first jobs with an output
 
 
-async def test_where_every_job_has_its_output_nothing_is_read() -> None:
+async def test_if_every_job_has_its_output_no_value_is_read() -> None:
     task = task_of({"a": OLD, "b": OLD}, "a", "b")
     assert await find_done_without_output([task]) == {}
     assert task.links["done"].repo.read == []
 
 
 @pytest.mark.parametrize("kind", [StorePermissionError, StoreConnectionError])
-async def test_what_cannot_be_listed_is_not_known(kind: type[Any]) -> None:
+async def test_a_repository_that_cannot_be_listed_is_skipped(kind: type[Any]) -> None:
     out = Broken()
     out.problem = kind("list", out, "no")
     sound = task_of({"good": OLD, "pets": OLD}, "good")
@@ -105,7 +105,7 @@ async def test_a_job_that_ends_during_the_listings_is_not_reported() -> None:
     class Late(InProcessMetadataRepository):
         async def keys(self) -> frozenset[str]:
             found = await super().keys()
-            await self.dump("pets", 1)  # it is there with the next listing
+            await self.dump("pets", 1)  # appears in the next listing
             return found
 
     task = task_of({"good": OLD, "pets": OLD}, out=Late({"good": 1}))
@@ -118,7 +118,7 @@ async def test_the_warning_names_task_output_and_jobs(caplog: pytest.LogCaptureF
     assert "t: 1 jobs are done without output `out`: pets" in record.getMessage()
 
 
-async def test_a_task_without_a_record_of_ends_is_left_out() -> None:
+async def test_a_task_without_records_of_outcomes_is_skipped() -> None:
     from pydatatask_core import Task
 
     class Plain(Task):

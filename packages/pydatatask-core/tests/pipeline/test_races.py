@@ -1,4 +1,4 @@
-"""Whatever ends or starts while repositories are listed, no job is launched twice or forgotten."""
+"""Jobs that end or start while repositories are listed are neither launched twice nor forgotten."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SlowToShow(Detached):
         await self.live.dump(job, {})
 
 
-async def test_a_launch_that_becomes_visible_during_a_listing_is_not_made_again() -> None:
+async def test_a_launch_that_becomes_visible_during_a_listing_is_not_repeated() -> None:
     source = Gated({"a": 1})
     task = SlowToShow("t", source)
     async with Pipeline([task]) as pipeline:
@@ -61,7 +61,7 @@ async def test_a_launch_that_becomes_visible_during_a_listing_is_not_made_again(
     assert task.launches == ["a"]
 
 
-async def test_a_launch_that_takes_longer_than_rounds_is_not_made_again() -> None:
+async def test_a_launch_that_takes_longer_than_rounds_is_not_repeated() -> None:
     source = Gated({"a": 1})
     task = SlowToShow("t", source)
     async with Pipeline([task]) as pipeline:
@@ -78,7 +78,7 @@ async def test_a_launch_that_takes_longer_than_rounds_is_not_made_again() -> Non
 
 
 async def test_a_job_that_was_refused_during_a_listing_is_not_forgotten() -> None:
-    """Nothing else is there that would keep the loop going."""
+    """No other job keeps the loop going."""
     source = Gated({"a": 1, "b": 1})
     begun, released = asyncio.Event(), asyncio.Event()
 
@@ -102,7 +102,7 @@ async def test_a_job_that_was_refused_during_a_listing_is_not_forgotten() -> Non
         source.asked.clear()
         source.gate.clear()
         await source.asked.wait()
-        released.set()  # so that a ends, and b is taken from what the last round found
+        released.set()  # job a ends, and b is taken from the backlog
         await settled()
         source.gate.set()
         await run
@@ -111,7 +111,7 @@ async def test_a_job_that_was_refused_during_a_listing_is_not_forgotten() -> Non
 
 
 class Stage:
-    """Lets what is under way go on one by one, in an order that the test chooses."""
+    """Resumes pending operations one by one, in an order that the test chooses."""
 
     def __init__(self) -> None:
         self.waiting: list[asyncio.Future[None]] = []
@@ -128,7 +128,7 @@ class Stage:
 
 
 class Slow(InProcessMetadataRepository):
-    """A repository that pauses before and after whatever it does."""
+    """A repository that pauses before and after each operation."""
 
     def __init__(self, stage: Stage, data: dict[str, Any] | None = None) -> None:
         super().__init__(data)
@@ -156,7 +156,7 @@ class Slow(InProcessMetadataRepository):
 
 
 class Remote(Task):
-    """A task whose jobs run elsewhere: recorded before, reaped after, whenever that is noticed."""
+    """A task whose jobs run elsewhere: recorded before the launch, and reaped by a later update."""
 
     def __init__(self, name: str, stage: Stage, told: bool) -> None:
         super().__init__(name)
@@ -213,7 +213,7 @@ def _no_pauses_between_rounds() -> Any:
     late=st.lists(st.integers(0, 60), max_size=2),
     concurrency=st.sampled_from([None, 1, 2]),
 )
-def test_in_any_order_of_events_each_job_goes_through_each_task_exactly_once(
+def test_in_any_order_of_events_each_task_runs_each_job_exactly_once(
     schedule: list[int], kinds: list[str], late: list[int], concurrency: int | None
 ) -> None:
     launches: Counter[tuple[str, str]] = Counter()
@@ -260,7 +260,7 @@ def test_in_any_order_of_events_each_job_goes_through_each_task_exactly_once(
     assert {(task.name, job) for task in tasks for job in ("a", "b")} <= launches.keys()
 
 
-async def test_only_a_job_that_waited_before_the_listing_can_be_missing_in_it() -> None:
+async def test_only_a_job_that_waited_before_a_listing_counts_as_missing_in_it() -> None:
     class Waits(Detached):
         missing: AbstractSet[str] = frozenset()
 

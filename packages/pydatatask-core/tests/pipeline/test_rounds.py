@@ -1,4 +1,4 @@
-"""One round at a time: what is ready, what is launched, and what the documented calls return."""
+"""Single rounds: ready jobs, launches, and the results of the documented calls."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pydatatask_core.errors import PipelineError, PipelineNotOpenError
 from .fakes import Broken, Counting, Detached, Gated, function_task, jobs, quiet
 
 
-async def test_an_unopened_pipeline_says_how_to_use_it() -> None:
+async def test_the_error_for_an_unopened_pipeline_has_the_remedy() -> None:
     pipeline = Pipeline([function_task("t", quiet, jobs("a"))])
 
     for call in (
@@ -44,7 +44,7 @@ async def test_a_pipeline_can_be_opened_again_but_not_twice_at_once() -> None:
         assert not await pipeline.update()
 
 
-async def test_a_round_launches_what_is_ready_and_the_next_finds_nothing() -> None:
+async def test_a_round_launches_the_ready_jobs_and_the_next_finds_none() -> None:
     ran: list[str] = []
 
     async def body(job: str) -> None:
@@ -60,7 +60,7 @@ async def test_a_round_launches_what_is_ready_and_the_next_finds_nothing() -> No
         assert not await pipeline.update()
 
 
-async def test_the_update_phase_tells_of_live_jobs() -> None:
+async def test_the_update_phase_returns_whether_there_are_live_jobs() -> None:
     task = Detached("t", jobs("a"))
     async with Pipeline([task]) as pipeline:
         assert await pipeline.update_only_launch()
@@ -70,7 +70,7 @@ async def test_the_update_phase_tells_of_live_jobs() -> None:
         assert not await pipeline.update_only_launch()
 
 
-async def test_jobs_that_a_quota_keeps_back_count_as_activity() -> None:
+async def test_jobs_held_back_by_a_quota_count_as_activity() -> None:
     task = Detached("t", jobs("a", "b"), ResourceManager(Resources.parse(1, 1)))
     async with Pipeline([task]) as pipeline:
         assert await pipeline.update_only_launch()
@@ -82,7 +82,7 @@ async def test_jobs_that_a_quota_keeps_back_count_as_activity() -> None:
         assert sorted(task.launches) == ["a", "b"]
 
 
-async def test_a_task_that_was_refused_costs_no_more_than_its_launches_under_way() -> None:
+async def test_after_a_refusal_only_pending_launches_of_the_task_are_attempted() -> None:
     task = Detached(
         "t", jobs(*(f"j{i}" for i in range(10_000))), ResourceManager(Resources.parse(2, 1))
     )
@@ -93,7 +93,7 @@ async def test_a_task_that_was_refused_costs_no_more_than_its_launches_under_way
     assert task.attempts <= 2 + 16
 
 
-async def test_each_repository_is_listed_once_a_round_however_many_tasks_link_it() -> None:
+async def test_each_repository_is_listed_once_per_round_however_many_tasks_link_it() -> None:
     source = Counting(dict.fromkeys(["a", "b"]))
     tasks = [function_task(f"t{i}", quiet, source) for i in range(3)]
     async with Pipeline(tasks) as pipeline:
@@ -120,7 +120,7 @@ async def test_an_idle_round_reads_no_value() -> None:
     assert done.reads == []
 
 
-async def test_values_are_asked_only_of_candidates_and_remembered() -> None:
+async def test_values_are_read_only_for_candidates_and_cached() -> None:
     done = Counting({f"j{i}": {"success": i != 0} for i in range(100)})
     first = Detached("first", jobs())
     first.links.pop("done")
@@ -140,7 +140,7 @@ async def test_values_are_asked_only_of_candidates_and_remembered() -> None:
     assert len(done.reads) - read <= 1  # j0, which failed, is the only candidate left
 
 
-async def test_a_listing_that_fails_holds_up_only_the_tasks_that_use_it(
+async def test_a_failed_listing_blocks_only_the_tasks_that_use_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     broken = Broken(dict.fromkeys(["a"]))
@@ -183,15 +183,15 @@ async def test_a_job_that_ends_while_repositories_are_listed_is_not_launched_aga
     async with Pipeline([task]) as pipeline, asyncio.TaskGroup() as group:
         run = group.create_task(pipeline.run(poll=0.01))
         await started.wait()
-        # A round begins to list, finds `done` empty, and is held up at `source`...
+        # A round begins to list, finds `done` empty, and blocks at `source`...
         source.gate.clear()
         source.asked.clear()
         await source.asked.wait()
         # ... while the job ends ...
         let_go.set()
-        while not await done.contains("a"):  # noqa: ASYNC110 - a dict tells nobody
+        while not await done.contains("a"):  # noqa: ASYNC110 - a dict has no events
             await asyncio.sleep(0)
-        # ... and only then the listing goes on.
+        # ... and only then the listing resumes.
         source.gate.set()
         summary = await run
 
@@ -200,7 +200,7 @@ async def test_a_job_that_ends_while_repositories_are_listed_is_not_launched_aga
 
 
 @pytest.mark.parametrize("shown", ["fails", "succeeds", "injected"])
-async def test_a_failed_job_does_not_start_what_is_plugged_after_it(shown: str) -> None:
+async def test_a_failed_job_does_not_start_the_task_plugged_after_it(shown: str) -> None:
     async def body(job: str) -> None:
         if shown == "fails":
             raise ValueError("no")
@@ -248,7 +248,7 @@ async def test_priorities_are_launched_strictly_in_order() -> None:
     assert order == ["b.x", "a.y", "b.y", "a.x"]
 
 
-async def test_a_disabled_task_is_left_alone() -> None:
+async def test_a_disabled_task_is_neither_updated_nor_launched() -> None:
     task = function_task("t", quiet, jobs("a"), disabled=True)
     async with Pipeline([task]) as pipeline:
         assert not await pipeline.update()
@@ -256,7 +256,7 @@ async def test_a_disabled_task_is_left_alone() -> None:
     assert not await task.links["done"].repo.contains("a")
 
 
-async def test_without_metadata_a_job_runs_once_in_a_run_and_is_held_with_one_error(
+async def test_without_metadata_a_job_runs_once_per_run_and_is_held_back_with_one_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ran: list[str] = []
@@ -276,7 +276,7 @@ async def test_without_metadata_a_job_runs_once_in_a_run_and_is_held_with_one_er
     assert "ready again" in errors[0].getMessage()
 
 
-async def test_a_job_whose_launch_fails_is_tried_again_and_then_given_up(
+async def test_a_job_whose_launch_fails_is_retried_and_then_abandoned(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Refuses(Detached):

@@ -1,4 +1,4 @@
-"""The loop behind run: what it launches, when it acts, when it ends, and how it is left."""
+"""The loop of run: its launches, its timing, its end, and its cancellation."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 FAR = 3600.0
-"""A poll interval that no test lives to see."""
+"""A poll interval in seconds that no test reaches."""
 
 
-async def test_every_job_goes_through_a_chain_once_without_any_polling() -> None:
+async def test_every_job_passes_a_chain_of_tasks_once_without_polling() -> None:
     ran: list[str] = []
 
     def body(name: str) -> Any:
@@ -51,7 +51,7 @@ async def test_every_job_goes_through_a_chain_once_without_any_polling() -> None
     assert not summary.given_up
 
 
-async def test_a_function_that_hangs_holds_up_only_its_own_job() -> None:
+async def test_a_hanging_function_delays_only_its_own_job() -> None:
     never = asyncio.Event()
     others = [f"j{i}" for i in range(50)]
 
@@ -103,7 +103,7 @@ async def test_data_that_is_injected_while_the_loop_runs_is_found_by_polling() -
     done = task.links["done"].repo
     async with Pipeline([task]) as pipeline:
         run = asyncio.create_task(pipeline.run(forever=True, poll=0.01))
-        while not await done.contains("a"):  # noqa: ASYNC110 - a dict tells nobody
+        while not await done.contains("a"):  # noqa: ASYNC110 - a dict has no events
             await asyncio.sleep(0)
         await source.dump("b", None)
         while not await done.contains("b"):  # noqa: ASYNC110
@@ -113,7 +113,7 @@ async def test_data_that_is_injected_while_the_loop_runs_is_found_by_polling() -
             await run
 
 
-async def test_after_a_round_that_took_long_the_next_one_does_not_follow_at_once(
+async def test_after_a_slow_round_the_next_one_does_not_follow_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Pipeline([function_task("t", quiet, jobs())]) as pipeline:
@@ -130,7 +130,7 @@ async def test_after_a_round_that_took_long_the_next_one_does_not_follow_at_once
         assert waits[0] > 1.0
 
 
-async def test_launch_once_launches_nothing_that_becomes_ready_later() -> None:
+async def test_launch_once_does_not_launch_jobs_that_become_ready_later() -> None:
     first = function_task("first", quiet, jobs("a", "b"))
     second = function_task("second", quiet)
     second.plug(first)
@@ -140,7 +140,7 @@ async def test_launch_once_launches_nothing_that_becomes_ready_later() -> None:
     assert summary.launched == {"first": 2}
 
 
-async def test_launch_once_waits_for_the_end_of_what_it_launched() -> None:
+async def test_launch_once_waits_for_the_end_of_its_jobs() -> None:
     task = Detached("t", jobs("a"))
 
     async def end_soon(job: str) -> None:
@@ -156,7 +156,7 @@ async def test_launch_once_waits_for_the_end_of_what_it_launched() -> None:
     assert not await task.live.contains("a")
 
 
-async def test_the_end_of_the_time_raises_and_leaves_work_running() -> None:
+async def test_the_timeout_raises_and_leaves_jobs_running() -> None:
     task = Detached("t", jobs("a"))
     async with Pipeline([task]) as pipeline:
         with pytest.raises(TimeoutError):
@@ -202,7 +202,7 @@ async def test_cancelling_ends_within_a_second_and_closes_the_session_in_reverse
     with pytest.raises(asyncio.CancelledError):
         await run
 
-    assert time.monotonic() - began < 5  # it takes one second; the rest is for a busy machine
+    assert time.monotonic() - began < 5  # takes one second; the rest is for a busy machine
     assert closed == ["b", "a"]
     assert not await task.links["done"].repo.contains("j0")
     leftover = [t for t in asyncio.all_tasks() if t.get_name().startswith("pydatatask launch")]
@@ -211,7 +211,7 @@ async def test_cancelling_ends_within_a_second_and_closes_the_session_in_reverse
     await asyncio.gather(*leftover, return_exceptions=True)
 
 
-async def test_what_a_quota_keeps_back_is_launched_as_soon_as_there_is_room() -> None:
+async def test_jobs_held_back_by_a_quota_are_launched_as_soon_as_there_is_room() -> None:
     quota = ResourceManager(Resources.parse(1, 1))
     launched = asyncio.Event()
 
@@ -251,7 +251,7 @@ async def test_concurrency_limits_the_jobs_that_run_at_once() -> None:
     assert most == 3
 
 
-async def test_a_failed_job_is_tried_again_after_a_wait_in_which_others_run() -> None:
+async def test_a_failed_job_is_retried_after_a_wait_in_which_other_jobs_run() -> None:
     attempts: dict[str, int] = {}
 
     async def body(job: str) -> None:
@@ -269,12 +269,12 @@ async def test_a_failed_job_is_tried_again_after_a_wait_in_which_others_run() ->
     assert (await task.links["done"].repo.info("a"))["attempt"] == 3
 
 
-async def test_a_job_that_fails_for_good_is_reported_once_to_hook_and_summary() -> None:
+async def test_a_job_that_fails_without_a_retry_is_reported_once_to_hook_and_summary() -> None:
     told: list[tuple[str, str, str]] = []
 
     async def hook(task: str, job: str, record: Any) -> None:
         told.append((task, job, record["exception"]))
-        raise RuntimeError("a hook that fails stops nothing")
+        raise RuntimeError("a failing hook does not stop the run")
 
     async def body(job: str) -> None:
         if job == "bad":
@@ -314,7 +314,7 @@ async def test_an_outcome_that_cannot_be_stored_is_kept_and_its_job_runs_only_on
     assert (await done.info("a"))["success"] is True
 
 
-async def test_a_store_that_is_out_of_order_keeps_the_loop_from_calling_itself_quiet() -> None:
+async def test_while_a_store_is_unavailable_the_pipeline_is_not_quiet() -> None:
     broken = Broken(dict.fromkeys(["a"]))
     task = function_task("t", quiet, broken)
     async with Pipeline([task]) as pipeline:
@@ -333,20 +333,20 @@ async def test_a_pipeline_runs_once_at_a_time() -> None:
     async with Pipeline([function_task("t", body, jobs("a"))]) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=FAR))
         await asyncio.sleep(0)
-        with pytest.raises(PipelineError, match="being run already"):
+        with pytest.raises(PipelineError, match="is not possible during run"):
             await pipeline.run()
         never.set()
         await run
 
 
 @pytest.mark.parametrize("poll", [0, -1])
-async def test_a_senseless_poll_interval_is_refused(poll: float) -> None:
+async def test_an_invalid_poll_interval_is_refused(poll: float) -> None:
     async with Pipeline([]) as pipeline:
         with pytest.raises(ValueError, match="poll has to be"):
             await pipeline.run(poll=poll)
 
 
-async def test_progress_tells_what_waits_runs_was_launched_and_failed() -> None:
+async def test_progress_has_the_numbers_of_waiting_running_launched_and_failed_jobs() -> None:
     seen: list[Progress] = []
 
     async def body(job: str) -> None:

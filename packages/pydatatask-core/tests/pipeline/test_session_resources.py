@@ -1,4 +1,4 @@
-"""Opening a pipeline for a few of its tasks opens no more of its session than they need."""
+"""Opening a pipeline for some of its tasks opens only the session resources that they need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Remote(InProcessMetadataRepository):
-    """A repository over a live resource, as backends are."""
+    """A repository that uses a live resource, like those of backends."""
 
     def __init__(self, client: Any) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ def make(session: Session) -> Pipeline:
     return Pipeline([one, two], session)
 
 
-async def test_only_what_links_and_bodies_refer_to_is_opened(
+async def test_only_resources_that_links_and_functions_refer_to_are_opened(
     session: Session, opened: list[str]
 ) -> None:
     pipeline = make(session)
@@ -80,7 +80,9 @@ async def test_only_what_links_and_bodies_refer_to_is_opened(
     assert await out.info("j") == "c"
 
 
-async def test_a_repository_behind_a_view_counts(session: Session, opened: list[str]) -> None:
+async def test_the_resource_of_a_repository_behind_a_view_is_opened(
+    session: Session, opened: list[str]
+) -> None:
     pipeline = make(session)
 
     await pipeline.open("one", only=["two"])
@@ -89,12 +91,14 @@ async def test_a_repository_behind_a_view_counts(session: Session, opened: list[
     assert opened == ["b"]
 
 
-async def test_without_a_choice_everything_is_opened(session: Session, opened: list[str]) -> None:
+async def test_by_default_all_resources_are_opened(session: Session, opened: list[str]) -> None:
     async with make(session):
         assert opened == ["a", "b", "c"]
 
 
-async def test_a_task_that_does_not_exist_is_named(session: Session, opened: list[str]) -> None:
+async def test_the_error_names_a_task_that_does_not_exist(
+    session: Session, opened: list[str]
+) -> None:
     with pytest.raises(PipelineError, match=r"no task 'three'; there are: one, two"):
         await make(session).open("one", only=["three"])
 

@@ -1,4 +1,4 @@
-"""Outputs of several tasks in one place: what one has published no other overwrites."""
+"""Outputs of several tasks in one location: no task overwrites a value of another task."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def writer(
     done: Any = None,
     key: Callable[[str], str] = str,
 ) -> InProcessSyncTask:
-    """Make a task whose jobs publish their task's name under a key."""
+    """Return a task whose jobs publish their task's name under a key."""
 
     async def body(job: str, out: Any) -> None:
         await out.dump(key(job), name)
@@ -59,7 +59,7 @@ def writer(
 
 
 async def run(*tasks: Task) -> dict[str, list[str]]:
-    """ProcessRun a pipeline and return its failures."""
+    """Run a pipeline and return its failures."""
     async with Pipeline(tasks, exclusive=False) as pipeline:
         return (await pipeline.run(poll=0.01)).failed
 
@@ -78,7 +78,7 @@ async def test_the_second_task_to_publish_a_key_fails_and_overwrites_nothing(
     assert "was published by task first" in told
 
 
-async def test_a_key_that_is_no_job_of_the_other_counts_as_well() -> None:
+async def test_a_key_that_is_not_a_job_of_the_other_task_counts_as_well() -> None:
     out = InProcessMetadataRepository()
     first = writer("first", out, key=lambda job: "total")
     second = writer("second", out, jobs("b"), key=lambda job: "total")
@@ -88,14 +88,14 @@ async def test_a_key_that_is_no_job_of_the_other_counts_as_well() -> None:
     assert await out.info("total") == "first" if "second" in failed else "second"
 
 
-async def test_tasks_that_publish_different_keys_get_along() -> None:
+async def test_tasks_that_publish_different_keys_do_not_conflict() -> None:
     out = InProcessMetadataRepository()
     tasks = [writer(n, out, key=lambda job, n=n: job + n) for n in ("one", "two")]  # type: ignore[misc]
     assert await run(*tasks) == {}
     assert await out.keys() == {"aone", "atwo"}
 
 
-async def test_what_was_published_in_an_earlier_run_is_not_overwritten() -> None:
+async def test_a_value_published_in_an_earlier_run_is_not_overwritten() -> None:
     out, done = InProcessMetadataRepository(), InProcessMetadataRepository()
     assert await run(writer("first", out, done=done), writer("second", out, jobs())) == {}
     again = writer("first", out, done=done), writer("second", out)
@@ -103,14 +103,14 @@ async def test_what_was_published_in_an_earlier_run_is_not_overwritten() -> None
     assert await out.info("a") == "first"
 
 
-async def test_what_a_failed_job_of_the_other_left_may_be_overwritten() -> None:
+async def test_a_value_left_by_a_failed_job_of_the_other_task_may_be_overwritten() -> None:
     out = InProcessMetadataRepository({"a": "old"})
     done = InProcessMetadataRepository({"a": {"success": False}})
     assert await run(writer("first", out, done=done), writer("second", out)) == {}
     assert await out.info("a") == "second"
 
 
-async def test_what_was_deleted_since_then_may_be_published(tmp_path: Path) -> None:
+async def test_a_key_that_was_deleted_may_be_published_again(tmp_path: Path) -> None:
     out, source = InProcessMetadataRepository(), InProcessMetadataRepository()
     first, second = writer("first", out), writer("second", out, source)
     async with Pipeline([first, second], exclusive=False) as pipeline:
@@ -121,7 +121,7 @@ async def test_what_was_deleted_since_then_may_be_published(tmp_path: Path) -> N
     assert await out.info("a") == "second"
 
 
-async def test_a_task_overwrites_its_own() -> None:
+async def test_a_task_overwrites_its_own_values() -> None:
     out, done = InProcessMetadataRepository(), InProcessMetadataRepository()
     tasks = writer("first", out, done=done), writer("second", out, jobs("b"))
     async with Pipeline(tasks, exclusive=False) as pipeline:
@@ -189,7 +189,7 @@ async def test_a_process_does_not_publish_over_another_task(script: str, tmp_pat
     assert lab.empty()
 
 
-async def test_records_that_cannot_be_listed_keep_the_pipeline_from_opening() -> None:
+async def test_the_pipeline_does_not_open_if_records_cannot_be_listed() -> None:
     class Down(InProcessMetadataRepository):
         async def keys(self) -> frozenset[str]:
             raise OSError("the server is down")
@@ -238,7 +238,7 @@ async def test_a_process_that_ended_without_a_driver_overwrites_no_other_task(
     assert (tmp_path / "both" / "a").read_text() == "first\n"
 
 
-async def test_what_a_task_is_about_to_publish_no_other_task_publishes() -> None:
+async def test_a_key_that_a_task_is_about_to_publish_is_refused_to_other_tasks() -> None:
     writing, go = asyncio.Event(), asyncio.Event()
 
     class Slow(InProcessMetadataRepository):
@@ -253,16 +253,16 @@ async def test_what_a_task_is_about_to_publish_no_other_task_publishes() -> None
         run = asyncio.create_task(pipeline.run(poll=0.01))
         await writing.wait()
         await later.dump("a", 1)
-        while not second.running:  # noqa: ASYNC110 - nothing tells of it
+        while not second.running:  # noqa: ASYNC110 - there is no event for it
             await asyncio.sleep(0)
-        while second.running:  # noqa: ASYNC110 - it fails before it writes anything
+        while second.running:  # noqa: ASYNC110 - fails before it writes
             await asyncio.sleep(0)
         go.set()
         assert (await run).failed == {"second": ["a"]}
     assert await out.info("a") == "first"
 
 
-async def test_an_attempt_counts_that_a_store_kept_from_beginning() -> None:
+async def test_an_attempt_that_a_store_error_prevented_counts() -> None:
     class Flaky(InProcessMetadataRepository):
         broken = False
 

@@ -1,4 +1,4 @@
-"""What a round, a run or a moment leaves behind, and must not be lost or in the way later."""
+"""State that a round or a run leaves behind is neither lost nor a hindrance later."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .fakes import Broken, Detached, jobs
 from .waits import FAR, a_while, cancelled, settled
 
 
-async def test_launch_once_launches_what_waits_for_room_though_a_listing_fails_meanwhile() -> None:
+async def test_launch_once_launches_jobs_that_wait_for_a_quota_although_a_listing_fails() -> None:
     source = Broken({"x": None})
     waits = Detached("waits", jobs("a", "b", "c"), ResourceManager(Resources.parse(1, 1)))
     unknown = Detached("unknown", source)
@@ -24,7 +24,7 @@ async def test_launch_once_launches_what_waits_for_room_though_a_listing_fails_m
             while waits.launches[-1:] != [job]:
                 await a_while()
                 assert not run.done()
-            await a_while()  # rounds in which the other is not known
+            await a_while()  # rounds in which the other task is unknown
             await waits.end(job)
         source.out_of_order = False
         while not unknown.launches:
@@ -35,7 +35,7 @@ async def test_launch_once_launches_what_waits_for_room_though_a_listing_fails_m
     assert summary.launched == {"waits": 3, "unknown": 1}
 
 
-async def test_a_launch_that_was_cut_short_does_not_keep_others_back_in_the_next_run() -> None:
+async def test_a_cancelled_launch_does_not_block_other_jobs_in_the_next_run() -> None:
     class Hanging(Detached):
         event_driven = True
 
@@ -61,18 +61,18 @@ async def test_a_launch_that_was_cut_short_does_not_keep_others_back_in_the_next
         await cancelled(run)
 
 
-async def test_room_that_is_made_just_when_a_wait_ends_is_not_overlooked() -> None:
+async def test_a_quota_released_just_when_a_wait_ends_is_noticed() -> None:
     async with Pipeline([Detached("t", jobs())]) as pipeline:
         loop = PipelineRun(pipeline._scheduler, (), False, False, FAR, None)
         waiting = asyncio.create_task(loop._wait(0.01))
         await settled()
-        time.sleep(0.02)  # noqa: ASYNC251 - so that the time is up when the loop looks next
+        time.sleep(0.02)  # noqa: ASYNC251 - the timeout expires before the loop continues
         asyncio.get_running_loop().call_soon(loop.on_quota_released)
         await waiting
         assert loop._quota_released
 
 
-async def test_a_pipeline_whose_closing_is_cut_short_lets_go_of_its_tasks() -> None:
+async def test_a_pipeline_whose_closing_is_cancelled_releases_its_tasks() -> None:
     quota = ResourceManager(Resources.parse(1, 1))
 
     class Deaf(Detached):

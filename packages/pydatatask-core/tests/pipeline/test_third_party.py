@@ -1,4 +1,4 @@
-"""Tasks of others, which know only what is documented: polled, limited and tried again."""
+"""Third-party tasks that implement only the documented contract: polling, limits and retries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .waits import FAR, a_while, cancelled, settled
 
 
 class Silent(Detached):
-    """A task as they were: where its quota has no room, launch does nothing and says nothing."""
+    """A task of the old kind, whose launch silently does nothing if its quota is exhausted."""
 
     async def launch(self, job: str) -> None:
         assert self.quota is not None
@@ -36,7 +36,7 @@ class Silent(Detached):
         await self.live.dump(job, {})
 
 
-async def test_a_task_that_silently_launches_nothing_is_asked_again_at_the_poll_interval() -> None:
+async def test_a_task_that_silently_launches_nothing_is_retried_at_the_poll_interval() -> None:
     task = Silent("t", jobs("a", "b"), ResourceManager(Resources.parse(1, 1)))
     async with Pipeline([task]) as pipeline:
         run = asyncio.create_task(pipeline.run(poll=FAR))
@@ -56,9 +56,9 @@ async def test_a_task_that_silently_launches_nothing_is_asked_again_at_the_poll_
     assert sorted(task.launches) == ["a", "b"]
 
 
-async def test_what_a_polled_task_launched_last_is_polled_for_before_the_run_is_quiet() -> None:
+async def test_the_last_launch_of_a_polled_task_is_polled_before_the_run_is_quiet() -> None:
     class Immediate(Detached):
-        """Its jobs are over before anybody looks, and it says nothing of it."""
+        """A task whose jobs end before the next update, without notice."""
 
         async def launch(self, job: str) -> None:
             await super().launch(job)
@@ -86,7 +86,7 @@ async def test_concurrency_limits_tasks_that_launch_without_running(event_driven
             return self.live.data.keys() if event_driven else frozenset()
 
         async def launch(self, job: str) -> None:
-            await asyncio.sleep(0)  # it takes a moment until anybody can see it
+            await asyncio.sleep(0)  # the job becomes visible with a delay
             await super().launch(job)
             self.most = max(self.most, len(self.live.data))
 
@@ -106,7 +106,7 @@ async def test_concurrency_limits_tasks_that_launch_without_running(event_driven
     assert len(task.launches) == 10
 
 
-async def test_a_job_that_waits_for_another_attempt_takes_up_no_place() -> None:
+async def test_a_job_that_waits_for_a_retry_does_not_count_for_the_concurrency() -> None:
     class Retrying(Detached):
         event_driven = True
 
@@ -136,7 +136,7 @@ async def test_a_job_that_waits_for_another_attempt_takes_up_no_place() -> None:
     assert task.launches == ["a, in vain", "b", "a"]
 
 
-async def test_a_third_party_may_have_jobs_tried_again_and_need_not_know_how() -> None:
+async def test_a_third_partys_task_can_request_retries_without_implementing_them() -> None:
     class Retrying(Detached):
         tries = 0
 
@@ -157,7 +157,7 @@ async def test_a_third_party_may_have_jobs_tried_again_and_need_not_know_how() -
     assert not task.running
 
 
-async def test_a_retry_that_is_refused_waits_and_spins_nowhere() -> None:
+async def test_a_refused_retry_waits_without_spinning() -> None:
     class Refusing(Detached):
         event_driven = True
         room = False
@@ -199,7 +199,7 @@ async def test_a_retry_that_is_refused_waits_and_spins_nowhere() -> None:
 # -- quotas ------------------------------------------------------------------------------------
 
 
-async def test_the_end_of_some_other_job_is_no_reason_to_ask_a_quota_again() -> None:
+async def test_the_end_of_a_job_of_another_task_causes_no_request_to_a_quota() -> None:
     gate = asyncio.Event()
 
     async def body(job: str) -> None:
@@ -220,7 +220,7 @@ async def test_the_end_of_some_other_job_is_no_reason_to_ask_a_quota_again() -> 
         await cancelled(run)
 
 
-async def test_opening_again_asks_anew_what_is_in_use() -> None:
+async def test_reopening_reads_the_usage_of_quotas_again() -> None:
     in_use = Resources(launches=0)
 
     async def usage() -> Resources:
@@ -232,7 +232,7 @@ async def test_opening_again_asks_anew_what_is_in_use() -> None:
     pipeline = Pipeline([task])
     async with pipeline:
         await quota.reserve(Resources.parse(1, 0))
-    in_use = Resources(launches=0)  # whatever it was has ended, and nobody was there to see it
+    in_use = Resources(launches=0)  # the job has ended while the pipeline was closed
     async with pipeline:
         await pipeline.update_only_launch()
 
@@ -240,7 +240,7 @@ async def test_opening_again_asks_anew_what_is_in_use() -> None:
 
 
 class Bare(Task):
-    """What the documentation asks of a task: two methods, of which one returns nothing here."""
+    """A task with only the two documented methods, one of which returns nothing here."""
 
     def __init__(self, name: str, source: InProcessMetadataRepository) -> None:
         super().__init__(name)
@@ -249,13 +249,13 @@ class Bare(Task):
         self.link("out", self.out, is_output=True, inhibits_start=True)
 
     async def update(self) -> bool:  # type: ignore[empty-body]
-        """Return None, as is easily forgotten."""
+        """Return None, as authors may by mistake."""
 
     async def launch(self, job: str) -> None:
         await self.out.dump(job, job)
 
 
-async def test_the_two_documented_methods_make_a_task() -> None:
+async def test_the_two_documented_methods_are_enough_for_a_task() -> None:
     first, second = Bare("first", jobs("a", "b")), Bare("second", jobs())
     second.links.pop("source")
     second.links.pop("out")

@@ -1,4 +1,4 @@
-"""A job whose end could not be recorded is refused before it begins (T9)."""
+"""A job whose outcome could not be recorded is refused before it starts (T9)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def source(*names: str) -> Dotted:
 
 
 class Bodies:
-    """Makes tasks whose bodies note for which jobs they ran."""
+    """Creates tasks whose functions record the jobs for which they ran."""
 
     def __init__(self) -> None:
         self.ran: list[str] = []
@@ -93,7 +93,7 @@ def bodies() -> Iterator[Bodies]:
 
 
 @pytest.mark.parametrize("kind", ["function", "executor", "third_party"])
-async def test_a_job_that_done_cannot_have_is_refused_and_the_others_go_on(
+async def test_a_job_that_is_not_valid_in_done_is_refused_and_the_others_go_on(
     kind: str, bodies: Bodies, caplog: pytest.LogCaptureFixture
 ) -> None:
     task = getattr(bodies, kind)(InProcessMetadataRepository())
@@ -136,7 +136,7 @@ async def test_many_refused_jobs_are_one_line_and_new_ones_another(
     assert "1 ready jobs are refused, 'new.one'" in told[1]
 
 
-async def test_a_refused_job_that_is_gone_is_forgotten(bodies: Bodies) -> None:
+async def test_a_refused_job_that_disappears_is_forgotten(bodies: Bodies) -> None:
     jobs = source("b.c")
     task = bodies.function(InProcessMetadataRepository())
     task.link("source", jobs, is_input=True)
@@ -146,14 +146,14 @@ async def test_a_refused_job_that_is_gone_is_forgotten(bodies: Bodies) -> None:
         assert (await pipeline.run(poll=0.01)).given_up == {}
 
 
-async def test_a_quota_lets_no_refused_job_in_the_way(bodies: Bodies) -> None:
+async def test_a_refused_job_takes_nothing_from_a_quota(bodies: Bodies) -> None:
     task = Detached("t", source("a.b", "c"), concurrency=1)
     async with Pipeline([task]) as pipeline:
         await pipeline.update()
         assert task.launches == ["c"]
 
 
-async def test_an_executor_takes_every_job_that_its_done_takes(bodies: Bodies) -> None:
+async def test_an_executor_accepts_every_job_that_is_valid_in_its_done(bodies: Bodies) -> None:
     task = bodies.executor(Dotted())
     task.link("source", source("a.b"), is_input=True)
     async with Pipeline([task]) as pipeline:

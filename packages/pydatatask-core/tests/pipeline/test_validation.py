@@ -1,4 +1,4 @@
-"""What is checked, made and warned of when a pipeline opens, and who may open it."""
+"""Checks, creation of repositories, warnings and locks when a pipeline opens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Validated(InProcessMetadataRepository):
-    """A repository that counts its validations, or fails them."""
+    """A repository that counts its validations, or raises in them."""
 
     def __init__(self, problem: Exception | None = None) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Validated(InProcessMetadataRepository):
         return "a third party may return anything"
 
 
-async def test_a_place_that_cannot_be_identified_is_a_problem_and_inspection_goes_on() -> None:
+async def test_a_location_that_cannot_be_identified_is_a_problem_and_inspection_goes_on() -> None:
     problem = StoreError("find", "done", "the client's callable raised")
 
     class Nowhere(InProcessMetadataRepository):
@@ -60,7 +60,7 @@ async def test_a_place_that_cannot_be_identified_is_a_problem_and_inspection_goe
         await pipeline.open("one")
 
 
-async def test_several_problems_are_told_at_once_and_the_session_is_closed_again() -> None:
+async def test_several_problems_are_reported_at_once_and_the_session_is_closed() -> None:
     closed: list[str] = []
     session = Session()
 
@@ -75,7 +75,7 @@ async def test_several_problems_are_told_at_once_and_the_session_is_closed_again
     ]
     pipeline = Pipeline(tasks, session)
 
-    with pytest.raises(PipelineConfigurationError, match="2 things are wrong") as caught:
+    with pytest.raises(PipelineConfigurationError, match="the pipeline has 2 errors") as caught:
         await pipeline.open()
 
     assert str(caught.value).count("could not make in") == 2
@@ -83,14 +83,14 @@ async def test_several_problems_are_told_at_once_and_the_session_is_closed_again
     assert not session.is_open
 
 
-async def test_one_problem_is_raised_as_it_is() -> None:
+async def test_a_single_problem_is_raised_unchanged() -> None:
     problem = StoreError("make", "x", "no space")
     with pytest.raises(StoreError) as caught:
         await Pipeline([InProcessSyncTask("t", Validated(problem), func=quiet)]).open()
     assert caught.value is problem
 
 
-async def test_tasks_and_what_they_write_are_validated_once_for_each_opening() -> None:
+async def test_tasks_and_their_written_repositories_are_validated_once_per_opening() -> None:
     validated: list[str] = []
 
     class Noting(Detached):
@@ -129,13 +129,13 @@ def waiting_task(
 
 
 async def warned(caplog: pytest.LogCaptureFixture, *tasks: Task) -> list[str]:
-    """Give the warnings of a standstill."""
+    """Return the warnings about a deadlock."""
     caplog.clear()
     async with Pipeline(tasks):
         return [r.getMessage() for r in caplog.records if "by hand" in r.getMessage()]
 
 
-async def test_tasks_that_wait_for_each_other_are_warned_of(
+async def test_tasks_that_wait_for_each_other_cause_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     one, two, three = (InProcessMetadataRepository() for _ in range(3))
@@ -149,23 +149,25 @@ async def test_tasks_that_wait_for_each_other_are_warned_of(
     assert await warned(caplog, there, back, after) == []
 
 
-async def test_tasks_that_are_plugged_into_each_other_are_warned_of(
+async def test_tasks_that_are_plugged_into_each_other_cause_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The views of ``done`` that each sees of the other are looked through."""
+    """The dependencies are found through views of ``done``."""
     one, two = (InProcessSyncTask(n, InProcessMetadataRepository(), func=quiet) for n in "ab")
     one.plug(two)
     two.plug(one)
     assert [text[:7] for text in await warned(caplog, one, two)] == ["a and b"]
 
 
-async def test_a_task_that_waits_for_itself_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_task_that_waits_for_itself_causes_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     own = InProcessMetadataRepository()
     told = await warned(caplog, waiting_task("own", own, own))
-    assert [text[:32] for text in told] == ["own: it requires what only it wr"]
+    assert [text[:32] for text in told] == ["own: it requires output that onl"]
 
 
-async def test_a_task_whose_upstream_is_not_in_the_pipeline_is_warned_of(
+async def test_a_task_whose_upstream_is_not_in_the_pipeline_causes_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     done = jobs()
@@ -187,7 +189,7 @@ async def test_a_task_whose_upstream_is_not_in_the_pipeline_is_warned_of(
     assert await told(second) == []
 
 
-async def test_a_circle_that_somebody_else_feeds_is_not_warned_of(
+async def test_a_cycle_with_an_outside_input_causes_no_warning(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     one, two, outside = (InProcessMetadataRepository() for _ in range(3))
@@ -204,7 +206,7 @@ async def test_a_circle_that_somebody_else_feeds_is_not_warned_of(
     assert await warned(caplog, there, back) == []
 
 
-async def test_a_circle_whose_repository_cannot_be_listed_is_not_warned_of(
+async def test_a_cycle_whose_repository_cannot_be_listed_causes_no_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Broken(InProcessMetadataRepository):
@@ -216,14 +218,14 @@ async def test_a_circle_whose_repository_cannot_be_listed_is_not_warned_of(
     assert await warned(caplog, waiting_task("own", own, own)) == []
 
 
-async def test_a_task_that_nothing_marks_as_done_is_warned_of(
+async def test_a_task_whose_jobs_nothing_marks_as_done_causes_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     task = Detached("t", jobs("a"))
     task.links.pop("done")
     async with Pipeline([task]):
         pass
-    assert "t: nothing that outlives a job" in caplog.text
+    assert "t: no record that outlives a job" in caplog.text
 
 
 # -- classes of third parties ------------------------------------------------------------------
@@ -231,7 +233,7 @@ async def test_a_task_that_nothing_marks_as_done_is_warned_of(
 
 @dataclass
 class Values(Repository):
-    """A repository of the three documented methods, equal by value and so without a hash."""
+    """A repository with the three documented methods, without a hash because it defines ==."""
 
     names: list[str] = field(default_factory=list)
 
@@ -247,7 +249,7 @@ class Values(Repository):
 
 
 class Either(Repository):
-    """A combinator that knows nothing of listings and candidates."""
+    """A view that does not implement listings and candidates."""
 
     def __init__(self, *below: Repository) -> None:
         self.below = below
@@ -265,7 +267,7 @@ class Either(Repository):
             await repo.delete(job)
 
 
-async def test_repositories_of_the_documented_methods_drive_a_pipeline() -> None:
+async def test_repositories_with_only_the_documented_methods_work_in_a_pipeline() -> None:
     ran: list[str] = []
 
     async def body(job: str, source: Any) -> None:
@@ -281,25 +283,25 @@ async def test_repositories_of_the_documented_methods_drive_a_pipeline() -> None
     assert sorted(ran) == ["a['A', 'A']", "b['B', 'B']"]
 
 
-def test_a_repository_without_a_hash_cannot_be_a_node_and_the_error_says_what_to_do() -> None:
+def test_a_repository_without_a_hash_cannot_be_a_node_and_the_error_has_the_remedy() -> None:
     task = function_task("t", quiet)
     task.link("source", Values(["a"]), is_input=True)
     with pytest.raises(PipelineConfigurationError, match=r"dataclass\(eq=False\)"):
         Pipeline([task]).graph()
 
 
-def test_a_task_without_a_hash_is_refused_and_the_error_says_what_to_do() -> None:
+def test_a_task_without_a_hash_is_refused_and_the_error_has_the_remedy() -> None:
     class Equal(Detached):
         def __eq__(self, other: object) -> bool:
             return True
 
         __hash__ = None  # type: ignore[assignment]
 
-    with pytest.raises(PipelineConfigurationError, match=r"task t cannot be told from others"):
+    with pytest.raises(PipelineConfigurationError, match=r"task t cannot be identified"):
         Pipeline([Equal("t", jobs())])
 
 
-# -- who drives --------------------------------------------------------------------------------
+# -- locks -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -316,7 +318,7 @@ def stored(name: str, folder: Path) -> Task:
 
 
 @pytest.mark.usefixtures("_private_locks")
-async def test_two_pipelines_that_share_a_task_are_kept_apart_and_others_are_not(
+async def test_two_pipelines_with_a_common_task_exclude_each_other_and_others_do_not(
     tmp_path: Path,
 ) -> None:
     shared = tmp_path / "shared"
@@ -330,7 +332,7 @@ async def test_two_pipelines_that_share_a_task_are_kept_apart_and_others_are_not
 
 
 @pytest.mark.usefixtures("_private_locks")
-async def test_an_opening_that_fails_leaves_no_lock(tmp_path: Path) -> None:
+async def test_a_failed_opening_leaves_no_lock(tmp_path: Path) -> None:
     broken = stored("t", tmp_path / "done")
     broken.link("out", Validated(StoreError("make", "x", "no space")), is_output=True)
     with pytest.raises(StoreError):
@@ -341,7 +343,9 @@ async def test_an_opening_that_fails_leaves_no_lock(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_private_locks")
-async def test_a_fork_neither_holds_nor_gives_up_what_its_parent_drives(tmp_path: Path) -> None:
+async def test_a_forked_process_neither_holds_nor_releases_the_lock_of_its_parent(
+    tmp_path: Path,
+) -> None:
     pipeline = Pipeline([stored("t", tmp_path / "done")])
     await pipeline.open()
     lock = pipeline._lock
@@ -359,11 +363,11 @@ async def test_a_fork_neither_holds_nor_gives_up_what_its_parent_drives(tmp_path
     await pipeline.close()
 
 
-async def test_a_place_for_locks_that_cannot_be_made_says_what_to_do(
+async def test_if_the_folder_for_locks_cannot_be_created_the_error_has_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
     monkeypatch.setattr(InProcessMetadataRepository, "identity", "on a server")
-    with pytest.raises(PipelineLockedError, match=r"cannot be made: .*set TMPDIR"):
+    with pytest.raises(PipelineLockedError, match=r"cannot be created: .*set TMPDIR"):
         await Pipeline([function_task("t", quiet, jobs("a"))]).open()

@@ -1,4 +1,4 @@
-"""How the tests of the pipeline wait."""
+"""Functions with which the tests of the pipeline wait."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 FAR = 3600.0
-"""A poll interval that no test lives to see."""
+"""A poll interval in seconds that no test reaches."""
 
 
 async def settled() -> None:
-    """Let everything go on that waits for nothing."""
+    """Run the event loop until all tasks that can proceed have done so."""
     for _ in range(100):
         await asyncio.sleep(0)
 
 
 async def a_while() -> None:
-    """Give what should not happen the time to happen."""
+    """Sleep long enough for an unwanted event to happen."""
     await asyncio.sleep(0.05)
 
 

@@ -322,5 +322,5 @@ async def test_a_manifest_rejected_for_many_jobs_is_reported_once_and_counted(
     messages = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert "is not accepted" in messages[0]
     assert "The rendered template is" in messages[0]
-    assert "20 jobs could not be launched for one reason" in messages[-1]
+    assert "20 jobs could not be launched for the same reason" in messages[-1]
     assert len(messages) <= 6

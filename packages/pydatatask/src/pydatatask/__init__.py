@@ -1,8 +1,7 @@
 """Build data pipelines that do not restrict where data lives or where work runs.
 
-The documented names of every pydatatask package, in one place and without any logic of its own:
-``pydatatask.X`` and ``pydatatask.<module>.X`` are the classes of the packages that hold them,
-loaded when they are first used.
+All documented names of the pydatatask packages in one namespace: ``pydatatask.X`` and
+``pydatatask.<module>.X`` are the classes of the packages that define them, loaded on first use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What type checkers take ``pydatatask.main`` for: the module, and the function.
+"""The type of ``pydatatask.main`` for type checkers: a module that is also a function.
 
-Nothing imports this at run time.
+This module is not imported at run time.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["CallableMain"]
 
 
 class CallableMain:
-    """The module ``pydatatask.main``, which may be called."""
+    """The module ``pydatatask.main``, which is callable."""
 
     App = pydatatask_cli.App
     CommandLineError = pydatatask_cli.CommandLineError
@@ -37,4 +37,4 @@ class CallableMain:
     update = staticmethod(pydatatask_cli.update)
 
     def __call__(self, pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:
-        """Parse ``sys.argv`` and do what it asks of a pipeline."""
+        """Parse ``sys.argv`` and run the command on a pipeline."""

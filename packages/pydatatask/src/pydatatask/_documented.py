@@ -1,7 +1,7 @@
-"""How the modules of this package come by their names: from the core, the command line, backends.
+"""Resolution of the names of this package's modules, from the core, the command line and backends.
 
-A name stands once where it is defined; what is listed here is only what has to be known of a
-backend that is not installed.
+Each name is listed once, where it is defined. Only the names of backends are listed here as well,
+because a backend may not be installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "documented_names"]
 
-# The extra that installs a backend: its documented names, and the module that has each.
+# By extra: the documented names of the backend, each with the module that exports it.
 BACKENDS: dict[str, dict[str, str]] = {
     "docker": {"DockerRepository": "repository"},
     "kube": {
@@ -43,15 +43,15 @@ def documented_names(
     singles: Mapping[str, str] | None = None,
     modules: Iterable[str] = (),
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Make ``__getattr__`` and ``__dir__`` for a documented module; the first gives ``__all__``.
+    """Return ``__getattr__`` and ``__dir__`` for a documented module; the former has ``__all__``.
 
-    Backends' names are added: to a module those that are documented there, to the package all. To
-    use one whose backend is not installed raises :class:`MissingBackendError`, as an ImportError
-    or an AttributeError, whichever belongs to the way in which it was asked for.
+    The names of backends are added: to a module those that are documented in it, to the package
+    all. The use of a name whose backend is not installed raises :class:`MissingBackendError`, as an
+    ImportError for an import, otherwise as an AttributeError.
 
-    :param namespace: the module's ``globals()``, which keeps what was loaded.
+    :param namespace: the module's ``globals()``, which caches the loaded names.
     :param homes: the modules all of whose public names are documented here.
-    :param singles: other names, and which module has each.
+    :param singles: other names, with the module of each.
     :param modules: submodules that are attributes without having been imported.
     """
     module = namespace["__name__"]
@@ -73,7 +73,7 @@ def documented_names(
             value = from_backend(module, name, extras[name], sys._getframe(1))
         elif name in sources:
             value = getattr(importlib.import_module(sources[name]), name)
-        elif name.startswith("__"):  # asked of every module, and of none that is behind this one
+        elif name.startswith("__"):  # such names are never defined elsewhere
             raise unknown_attribute(namespace, name)
         else:
             value = from_homes(name)
@@ -89,7 +89,7 @@ def documented_names(
     def public() -> list[str]:
         from importlib.util import find_spec
 
-        # Without those of absent backends, so that `import *` works and `help` goes through.
+        # Without the names of missing backends, so that `import *` and `help` work.
         sources_of_name = {extra for extra in extras.values() if find_spec(f"pydatatask_{extra}")}
         result = {name for name, extra in extras.items() if extra in sources_of_name} | {*sources}
         for home in map(importlib.import_module, homes):
@@ -104,7 +104,7 @@ def documented_names(
 
 
 def from_backend(module: str, name: str, extra: str, asking: FrameType) -> Any:
-    """Load a backend's name for a module, or say what installs it."""
+    """Return a name of a backend, or raise MissingBackendError with the command to install it."""
     try:
         return getattr(importlib.import_module(f"pydatatask_{extra}"), name)
     except ModuleNotFoundError as e:
@@ -119,9 +119,9 @@ def from_backend(module: str, name: str, extra: str, asking: FrameType) -> Any:
 
 
 def asks_by_import(asking: FrameType) -> bool:
-    """Tell whether a frame stands at ``from module import name``.
+    """Return whether a frame executes ``from module import name``.
 
-    Python turns an AttributeError into a sentence of its own there, and ours would be lost.
+    There, Python replaces the message of an AttributeError by its own.
     """
     import opcode
 

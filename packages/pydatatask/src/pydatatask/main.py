@@ -1,7 +1,7 @@
-"""The administration interface of a pipeline, and each of its commands as a function.
+"""The command line of a pipeline, and each of its commands as a function.
 
-The script that you write ends with ``pydatatask.main(pipeline)``, which is short for
-``pydatatask.main.main(pipeline)``: this module may be called.
+A script ends with ``pydatatask.main(pipeline)``, which is short for
+``pydatatask.main.main(pipeline)``: this module is callable.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ else:
 
 
 class CallableModule(ModuleType):
-    """A module that is called as its function of the same name is."""
+    """A module that is callable like its function of the same name."""
 
     def __call__(self, pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:
-        """Parse ``sys.argv`` and do what it asks of a pipeline; see ``main``."""
+        """Parse ``sys.argv`` and run the command on a pipeline; see ``main``."""
         self.main(pipeline, instrument)
 
 

@@ -1,4 +1,4 @@
-"""Pod managers: the connection to a Kubernetes cluster that tasks share."""
+"""Pod managers: shared connections to a Kubernetes cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Process managers: where, and how, processes run."""
+"""Process managers: backends that run processes on some machine."""
 
 from __future__ import annotations
 

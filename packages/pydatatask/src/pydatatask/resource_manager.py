@@ -1,4 +1,4 @@
-"""Quantities of CPU, memory and launches, and quotas of them."""
+"""Amounts of CPU, memory and launches, and quotas of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Streams, and what else is used throughout."""
+"""Streams and other shared utilities."""
 
 from __future__ import annotations
 

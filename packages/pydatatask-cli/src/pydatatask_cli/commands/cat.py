@@ -1,4 +1,4 @@
-"""``cat``: a value."""
+"""``cat``: print a value."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["cat_data", "command"]
 
 
 async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = False) -> None:
-    """Print a value to standard output: a blob as its bytes are, metadata as YAML.
+    """Print a value to standard output: a blob unchanged, metadata as YAML.
 
     On a terminal, control characters of the value are escaped.
 
     :param pipeline: an open pipeline.
-    :param data: which repository, as ``task.link``.
-    :param job: which job.
+    :param data: the repository, as ``task.link``.
+    :param job: the job.
     :param as_json: whether to print metadata as JSON.
     :raises CommandLineError: if there is no such repository, or its values cannot be printed.
     :raises JobNotFoundError: if it has no such job.
@@ -40,7 +40,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
     metadata = isinstance(repo, MetadataRepository | View)
     if isinstance(repo, BlobRepository) and not (as_json and metadata):
         if as_json:
-            raise CommandLineError(f"{data} holds bytes, which are no JSON; leave out --json")
+            raise CommandLineError(f"{data} holds bytes, which JSON cannot represent; omit --json")
         out = Output()
         async with await repo.open(job, "rb") as stream:
             while block := await stream.read(CHUNK_BYTES):
@@ -65,7 +65,7 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
     except UnsupportedValueError as e:
         raise CommandLineError(
             f"the value of job {job!r} in {data} cannot be printed as YAML: {e.problem}; "
-            "--json shows it as text"
+            "use --json to print it with its unsupported types as strings"
         ) from None
     out = Output()
     await out.write(text)
@@ -85,10 +85,10 @@ async def cat_data(pipeline: Pipeline, data: str, job: str, *, as_json: bool = F
 @click.argument("job", shell_complete=complete_job)
 @pass_app
 def command(app: App, as_json: bool, data: str, job: str) -> None:
-    """Print data from a repository.
+    """Print a value from a repository.
 
-    DATA is `TASK.LINK`. A blob is printed as it is, byte for byte and however large; metadata as
-    YAML, or as JSON by --json (times in ISO 8601, bytes in base64, types of the store as text).
+    DATA is `TASK.LINK`. A blob is printed unchanged, whatever its size; metadata is printed as
+    YAML, or as JSON with --json (times in ISO 8601, bytes in base64, types of the store as text).
     On a terminal, control characters and bytes that are not UTF-8 are escaped.
     """
     app.run(lambda pipeline: cat_data(pipeline, data, job, as_json=as_json), data=[data])

@@ -1,4 +1,4 @@
-"""``completion``: what a shell has to know to complete."""
+"""``completion``: print the completion script of a shell."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ VARIABLE = "_PYDATATASK_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that has a shell complete the console program `pydatatask`.
+    """Print the shell script for command completion of the program `pydatatask`.
 
-    It completes commands, tasks, links and job names of the pipeline that is given by -p or
-    PYDATATASK_PIPELINE. In bash: eval "$(pydatatask completion bash)"; the same in zsh; in fish:
+    It completes commands, tasks, links and jobs of the pipeline given by -p or
+    PYDATATASK_PIPELINE. In bash and zsh: eval "$(pydatatask completion bash)" (or zsh); in fish:
     pydatatask completion fish | source.
     """
     kind = get_completion_class(shell)
     if kind is None:
-        raise CommandLineError(f"there is no completion for {shell}")
+        raise CommandLineError(f"completion is not available for {shell}")
     output.print_line(kind(ctx.find_root().command, {}, PROGRAM, VARIABLE).source())

@@ -1,4 +1,4 @@
-"""``explain``: why a job is ready or not."""
+"""``explain``: print why a job is ready or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MEANING = {"all": "all of:", "any": "any of:", "not": "not:"}
 
 
 async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> dict[str, Any]:
-    """Find out why a job is ready for a task, or not.
+    """Return why a job is ready for a task, or not, as data for JSON.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
@@ -40,7 +40,7 @@ async def collect_explanation(pipeline: Pipeline, task_name: str, job: str) -> d
         "job": job,
         "ready": ready,
         "held": held,
-        "find_deciding_facts": [_fact(leaf) for leaf in blamed],
+        "blame": [_fact(leaf) for leaf in blamed],
         "one_is_enough": sufficient,
         "tree": root.as_dict(),
     }
@@ -71,7 +71,7 @@ async def print_explanation(
         f"job {job} is {'ready' if explanation['ready'] else 'not ready'} for {task_name}"
     )
     if explanation["held"]:
-        output.print_line(f"it is not launched, since {explanation['held']}")
+        output.print_line(f"it is not launched because {explanation['held']}")
     if not explanation["ready"]:
         _print_blame(explanation)
     for child in explanation["tree"]["children"]:
@@ -79,15 +79,15 @@ async def print_explanation(
 
 
 def _print_blame(explanation: dict[str, Any]) -> None:
-    if not explanation["find_deciding_facts"]:
+    if not explanation["blame"]:
         output.print_line("no change of any repository would make it ready")
         return
-    several = len(explanation["find_deciding_facts"]) > 1
+    several = len(explanation["blame"]) > 1
     if explanation["one_is_enough"]:
         output.print_line("because" + (" (one of these has to change)" if several else "") + ":")
     else:
         output.print_line("because (all of these have to change):")
-    for fact in explanation["find_deciding_facts"]:
+    for fact in explanation["blame"]:
         output.print_line(f"  {fact}")
     output.print_line("in full:")
 
@@ -108,14 +108,15 @@ def _print_tree(node: dict[str, Any], depth: int) -> None:
 @click.argument("job", shell_complete=complete_job)
 @pass_app
 def command(app: App, as_json: bool, task: str, job: str) -> None:
-    """Say why a job is ready for a task, or is not.
+    """Explain why a job is ready for a task, or is not.
 
-    First the verdict, then what is to blame for it, then all that it follows from: which
-    repositories have the job and which do not, down to the ones that store something. A job that
-    is ready and yet not launched is held by a quota, or its task is disabled; that is said, too.
+    The verdict comes first, then the facts that decide it, then the complete derivation: which
+    repositories have the job and which do not, down to the repositories that store something. If
+    a ready job is not launched because of a quota, or because its task is disabled, that is
+    printed, too.
 
     With --json: {"task": TASK, "job": JOB, "ready": BOOL, "held": REASON or null, "blame":
-    [SENTENCE], "one_is_enough": whether one of them alone would change the verdict, "tree":
+    [SENTENCE], "one_is_enough": whether a change of one of them is enough, "tree":
     {"kind": "all", "any", "not" or "leaf", "label": TEXT, "holds": BOOL, "repository": TEXT,
     "job": JOB, "children": [...]}}.
     """

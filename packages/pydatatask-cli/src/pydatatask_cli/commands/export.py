@@ -1,4 +1,4 @@
-"""``export``: all values of a repository as files."""
+"""``export``: write all values of a repository to files."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["command", "export_data"]
 
 
 async def export_data(pipeline: Pipeline, data: str, folder: Path) -> tuple[int, list[str]]:
-    """Write all values of a repository into a folder: blobs as they are, metadata as YAML.
+    """Write all values of a repository to a folder: blobs unchanged, metadata as YAML.
 
-    A file appears when it is whole, and replaces one of its name. A value that cannot be read, or
-    that YAML cannot hold, does not keep the others from being written.
+    A file appears when it is complete, and replaces a file of the same name. If a value cannot be
+    read, or YAML cannot represent it, the other values are still written.
 
     :param pipeline: an open pipeline.
-    :param data: which repository, as ``task.link``.
-    :param folder: the folder, which is made if need be.
-    :return: the number of values written, and an error for each that could not be.
+    :param data: the repository, as ``task.link``.
+    :param folder: the folder, which is created if it is missing.
+    :return: the number of values written, and an error for each value that could not be written.
     :raises CommandLineError: if there is no such repository, or its values cannot be written.
     """
     from pydatatask_core.errors import MalformedValueError, UnsupportedValueError
@@ -82,12 +82,12 @@ def _extension(repo: Repository) -> str:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @pass_app
 def command(app: App, data: str, folder: Path) -> None:
-    """Write all values of a repository into a folder.
+    """Write all values of a repository to a folder.
 
-    A file for each job, named by it: a blob as it is, metadata as YAML. `inject DATA --from FOLDER`
-    is the way back. A value that cannot be written as YAML is an error, after the others were
-    written.
+    Each job becomes a file with its name: a blob unchanged, metadata as YAML. `inject DATA --from
+    FOLDER` is the reverse. If a value cannot be written as YAML, the others are still written, and
+    the exit status is 1.
     """
     count, errors = app.run(lambda pipeline: export_data(pipeline, data, folder), data=[data])
-    output.print_info(f"{count} values of {data} are in {folder}")
+    output.print_info(f"{count} values of {data} were written to {folder}")
     output.print_errors_and_exit(errors)

@@ -1,4 +1,4 @@
-"""``failed``: which jobs failed, and why."""
+"""``failed``: print which jobs failed, and why."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TAILS = ("stderr_tail", "stdout_tail", "traceback")
 async def collect_failed(
     pipeline: Pipeline, task_name: str | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Find the jobs that have failed.
+    """Return the jobs that have failed.
 
     :param pipeline: an open pipeline.
     :param task_name: the task; all by default.
@@ -57,13 +57,13 @@ async def print_failed(
     lines: int = 5,
     as_json: bool = False,
 ) -> None:
-    """Print which jobs have failed, why, when, and the last that they wrote.
+    """Print which jobs have failed, when and why, with the last lines of their output.
 
     :param pipeline: an open pipeline.
     :param task_name: the task; all by default.
-    :param lines: how many lines of what they wrote to print.
+    :param lines: the maximum number of lines of output per job.
     :param as_json: whether to print JSON instead.
-    :raises ExitStatus: if a record cannot be read; the failures of others have been printed.
+    :raises ExitStatus: if a record cannot be read, after the other failures were printed.
     """
     failures, errors = await collect_failed(pipeline, task_name)
     if as_json:
@@ -89,7 +89,7 @@ def _print_lines(failures: list[dict[str, Any]], lines: int) -> None:
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
-    help="How many lines of what they wrote to show.",
+    help="The maximum number of lines of output per job.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("task", required=False, shell_complete=complete_task)
@@ -97,9 +97,9 @@ def _print_lines(failures: list[dict[str, Any]], lines: int) -> None:
 def command(app: App, lines: int, as_json: bool, task: str | None) -> None:
     """Show which jobs failed, when, and why.
 
-    A line `TASK JOB DATE TIME REASON` each, and below it, indented, the last that the job wrote,
-    or where its function raised. A record that cannot be read is an error, after the others were
-    shown; `retry TASK JOB` takes it away.
+    Prints a line `TASK JOB DATE TIME REASON` for each job, followed by the last lines of its
+    output, or of the traceback of its function, indented. If a record cannot be read, the others
+    are still shown, and the exit status is 1; `retry TASK JOB` deletes the record.
 
     With --json: {"failed": [{"task": TASK, "job": JOB, "reason": TEXT, "end_time": TIME or null,
     "tail": TEXT}]}.

@@ -1,4 +1,4 @@
-"""``fuse``: the repositories as folders and files."""
+"""``fuse``: mount the repositories as a file system."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ def _import_library() -> Any:
         import mfusepy  # type: ignore[import-untyped]
     except ImportError as e:
         raise CommandLineError(
-            "mounting needs mfusepy: `pip install pydatatask[fuse]` installs it"
+            "mounting needs mfusepy; install it with `pip install pydatatask[fuse]`"
         ) from e
     except OSError as e:
         raise CommandLineError(
-            "mounting needs the library libfuse, which is not on this machine: `apt install "
-            "libfuse3-3 fuse3` or its like installs it"
+            "mounting needs the library libfuse, which is not installed; install it, for example "
+            "with `apt install libfuse3-3 fuse3`"
         ) from e
     return mfusepy
 
 
 async def mount(pipeline: Pipeline, mountpoint: Path) -> None:
-    """Show the repositories as folders and files until it is unmounted, or this is cancelled.
+    """Mount the repositories as folders and files until unmounted or cancelled.
 
     :param pipeline: an open pipeline.
     :param mountpoint: an existing folder.
-    :raises CommandLineError: if FUSE is not to be had here, or refuses.
+    :raises CommandLineError: if FUSE is not installed, or fails.
     """
     library = _import_library()
     mountpoint = await asyncio.to_thread(mountpoint.absolute)
     if not await asyncio.to_thread(mountpoint.is_dir):
-        raise CommandLineError(f"{mountpoint} is no folder; make it first")
+        raise CommandLineError(f"{mountpoint} is not a folder; create it first")
     from pydatatask_cli.fuse_operations import RepositoryFiles
 
     files = RepositoryFiles(pipeline, asyncio.get_running_loop())
@@ -60,7 +60,7 @@ async def mount(pipeline: Pipeline, mountpoint: Path) -> None:
     try:
         await asyncio.shield(serving)
     except RuntimeError as e:
-        raise CommandLineError(f"{mountpoint} could not be mounted: FUSE says {e}") from e
+        raise CommandLineError(f"{mountpoint} could not be mounted; FUSE reported {e}") from e
     except asyncio.CancelledError:
         await asyncio.to_thread(_unmount, mountpoint)
         await serving
@@ -75,7 +75,7 @@ def _unmount(mountpoint: Path) -> None:
             )
             if done.returncode == 0:
                 return
-    print_info(f"{mountpoint} could not be unmounted; `umount {mountpoint}` as root does it")
+    print_info(f"{mountpoint} could not be unmounted; run `umount {mountpoint}` as root")
 
 
 async def _mount_until_signal(pipeline: Pipeline, mountpoint: Path) -> None:
@@ -100,11 +100,12 @@ async def _mount_until_signal(pipeline: Pipeline, mountpoint: Path) -> None:
 @click.argument("mountpoint", type=click.Path(path_type=Path))
 @pass_app
 def command(app: App, mountpoint: Path) -> None:
-    """Mount the repositories as folders and files.
+    """Mount the repositories as a file system.
 
-    Each task is a folder, in it each link, in it each job a file, named by the job: a blob as it
-    is, metadata as YAML. Files can be read, written and deleted; what is written appears in the
-    repository when the file is closed. Until it is unmounted (umount, fusermount3 -u) or Ctrl-C.
+    Each task is a folder of links, each link is a folder of jobs, and each job is a file: a blob
+    unchanged, metadata as YAML. Files can be read, written and deleted; a written file appears in
+    the repository when it is closed. The command runs until the file system is unmounted (umount,
+    fusermount3 -u), or until Ctrl-C.
 
     It needs the extra: pip install pydatatask[fuse], and the library libfuse.
     """

@@ -1,4 +1,4 @@
-"""``graph``: the pipeline as a picture."""
+"""``graph``: print the dependency graph."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["collect_graph", "command", "print_graph"]
 
 
 async def collect_graph(pipeline: Pipeline, counts: bool = False) -> dict[str, Any]:
-    """Give the nodes and edges of the dependency graph.
+    """Return the nodes and edges of the dependency graph.
 
     :param pipeline: an open pipeline.
     :param counts: whether to count the jobs in each repository.
@@ -89,7 +89,7 @@ async def print_graph(pipeline: Pipeline, form: str = "mermaid", *, counts: bool
 
     :param pipeline: an open pipeline.
     :param form: ``mermaid``, ``dot`` or ``json``.
-    :param counts: whether to show how many jobs are in each repository.
+    :param counts: whether to show the number of jobs in each repository.
     """
     _FORMATS[form](await collect_graph(pipeline, counts))
 
@@ -100,14 +100,15 @@ async def print_graph(pipeline: Pipeline, form: str = "mermaid", *, counts: bool
 @click.option(
     "--format", "form", type=click.Choice(["mermaid", "dot"]), default="mermaid", show_default=True
 )
-@click.option("--counts", is_flag=True, help="Show how many jobs are in each repository.")
+@click.option("--counts", is_flag=True, help="Show the number of jobs in each repository.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_app
 def command(app: App, form: str, counts: bool, as_json: bool) -> None:
     """Draw the pipeline, for Mermaid or Graphviz.
 
-    Tasks are boxes; a repository is named by a link to it. An arrow leads from what a task waits
-    for to the task, from the task to what it writes, and from a repository to a view of it.
+    Tasks are boxes; a repository has the name of a link to it. Arrows lead to a task from the
+    repositories it waits for, from a task to the repositories it writes, and from a repository to
+    its views.
 
     With --json: {"nodes": [{"id": ID, "kind": "task" or "repository", "label": TEXT, "repository":
     TEXT, "count": NUMBER}], "edges": [{"from": ID, "to": ID, "link": LINK}]}.

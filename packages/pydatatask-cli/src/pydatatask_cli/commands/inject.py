@@ -1,4 +1,4 @@
-"""``inject``: a value by hand."""
+"""``inject``: write a value by hand."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 __all__ = ["command", "inject_data", "inject_folder", "put"]
 
 _MAX_NAMES = 5
-"""Links that a message names at most."""
+"""The maximum number of links in a message."""
 
 
 async def inject_data(
     pipeline: Pipeline, data: str, job: str, *, file: str | PathLike[str] | None = None
 ) -> None:
-    """Put a value into a repository: bytes as they are, metadata as YAML or JSON.
+    """Write a value into a repository: bytes unchanged, metadata from YAML or JSON.
 
-    What fails, or is interrupted, leaves nothing.
+    After an error or interruption, nothing is written.
 
     :param pipeline: an open pipeline.
-    :param data: which repository, as ``task.link``.
-    :param job: which job.
-    :param file: where to read; standard input by default.
-    :raises CommandLineError: if there is no such repository, or nothing can be put into it.
-    :raises MalformedValueError: if metadata does not parse, naming line and column.
+    :param data: the repository, as ``task.link``.
+    :param job: the job.
+    :param file: the file to read; standard input by default.
+    :raises CommandLineError: if there is no such repository, or it cannot be written.
+    :raises MalformedValueError: if metadata does not parse; it names line and column.
     """
     source_stream = find_data(pipeline, data)
     source_stream.repo.check_job_id(job)
@@ -50,12 +50,12 @@ async def inject_data(
 
 
 async def put(repo: Repository, data: str, job: str, source: FileInput) -> None:
-    """Put what a stream has into a repository.
+    """Write the content of a stream into a repository.
 
-    :param repo: the repository, which is created if need be.
-    :param data: what it is called.
-    :param job: the key.
-    :param source: the bytes.
+    :param repo: the repository, which is created if it is missing.
+    :param data: its name.
+    :param job: the job.
+    :param source: the stream.
     """
     from pydatatask_core.repository import BlobRepository, MetadataRepository
 
@@ -85,20 +85,20 @@ async def inject_folder(
     encode: bool = False,
     follow_links: bool = False,
 ) -> list[str]:
-    """Put each file of a folder into a repository, under its name without the extension.
+    """Write each file of a folder into a repository, under its name without the extension.
 
-    Hidden files are passed over, and so are symbolic links, which a note on standard error names.
-    All names are checked before anything is written.
+    Hidden files are skipped; so are symbolic links, which are listed on standard error. All names
+    are checked before anything is written.
 
     :param pipeline: an open pipeline.
-    :param data: which repository, as ``task.link``.
+    :param data: the repository, as ``task.link``.
     :param folder: the folder.
-    :param encode: whether the jobs are what ``encode_job_id`` makes of the names, all of them, so
-        that no two become one.
+    :param encode: whether to convert all names to job ids with ``encode_job_id``, so that no two
+        names result in the same job.
     :param follow_links: whether a symbolic link counts as the file that it leads to.
     :return: the jobs.
-    :raises CommandLineError: if two files mean one job.
-    :raises InvalidJobIdError: if a file's name is no job id.
+    :raises CommandLineError: if two files result in the same job.
+    :raises InvalidJobIdError: if a file's name is not a valid job id.
     """
     from pydatatask_core.repository import encode_job_id
 
@@ -108,12 +108,12 @@ async def inject_folder(
     if links:
         names = ", ".join(repr(path.name) for path in links[:_MAX_NAMES])
         more = f" and {len(links) - _MAX_NAMES} more" if len(links) > _MAX_NAMES else ""
-        print_info(f"symbolic links are passed over: {names}{more}; --follow-links follows them")
+        print_info(f"symbolic links were skipped: {names}{more}; --follow-links includes them")
     for path in paths:
         job = encode_job_id(path.stem) if encode else path.stem
         repo.check_job_id(job)
         if job in files:
-            raise CommandLineError(f"{files[job]} and {path} mean one job, {job!r}")
+            raise CommandLineError(f"{files[job]} and {path} result in the same job, {job!r}")
         files[job] = path
     for job, path in files.items():
         async with FileInput(path, follow_links=follow_links) as source:
@@ -122,7 +122,7 @@ async def inject_folder(
 
 
 def _files_in(folder: Path, follow_links: bool) -> tuple[list[Path], list[Path]]:
-    """Return the files of a folder that are not hidden, sorted, and the links that do not count."""
+    """Return the visible files of a folder, sorted, and the symbolic links that are skipped."""
     shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     links = [] if follow_links else [path for path in shown if path.is_symlink()]
     left_out = set(links)
@@ -150,17 +150,17 @@ def _files_in(folder: Path, follow_links: bool) -> tuple[list[Path], list[Path]]
     "--from",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Put each file of this folder in, under its name without the extension.",
+    help="Write each file of this folder, under its name without the extension.",
 )
 @click.option(
     "--encode",
     is_flag=True,
-    help="With --from: make job ids of all names, as pydatatask.encode_job_id() does.",
+    help="With --from: convert all names to job ids, as pydatatask.encode_job_id() does.",
 )
 @click.option(
     "--follow-links",
     is_flag=True,
-    help="With --from: put in the files that symbolic links lead to. By default they are left out.",
+    help="With --from: include the files that symbolic links lead to. By default they are skipped.",
 )
 @click.argument("data", shell_complete=complete_data)
 @click.argument("job", required=False, shell_complete=complete_job)
@@ -174,29 +174,29 @@ def command(
     data: str,
     job: str | None,
 ) -> None:
-    """Put data into a repository.
+    """Write a value into a repository.
 
-    DATA is `TASK.LINK`. The value comes from standard input: a blob as it is, byte for byte and
-    however large; metadata as YAML, of which JSON is a part. It appears when it is whole: what
-    fails, or is interrupted, leaves nothing.
+    DATA is `TASK.LINK`. The value is read from standard input: a blob unchanged, whatever its
+    size; metadata as YAML, which includes JSON. The value appears when it is complete: after an
+    error or interruption, nothing is written.
     """
     check_outlives_process(find_data(app.pipeline, data).repo, data)
     if folder is not None:
         if job is not None or file is not None:
-            raise click.UsageError("--from names the jobs itself: leave out JOB and --file")
+            raise click.UsageError("--from takes the jobs from the file names: omit JOB and --file")
         source = folder
         options = {"encode": encode, "follow_links": follow_links}
         done = app.run(
             lambda pipeline: inject_folder(pipeline, data, source, **options), data=[data]
         )
         print_info(
-            f"{len(done)} {'value was' if len(done) == 1 else 'values were'} put into {data}"
+            f"{len(done)} {'value was' if len(done) == 1 else 'values were'} written into {data}"
         )
         return
     if encode or follow_links:
         option = "--encode" if encode else "--follow-links"
-        raise click.UsageError(f"{option} goes with --from FOLDER")
+        raise click.UsageError(f"{option} requires --from FOLDER")
     if job is None:
-        raise click.UsageError("name the job, or give --from FOLDER")
+        raise click.UsageError("add the name of the job, or --from FOLDER")
     name = job
     app.run(lambda pipeline: inject_data(pipeline, data, name, file=file), data=[data])

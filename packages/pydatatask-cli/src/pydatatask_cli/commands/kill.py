@@ -1,4 +1,4 @@
-"""``kill``: ending a job that is live."""
+"""``kill``: stop a live job."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = ["command", "kill"]
 
 
 async def kill(pipeline: Pipeline, task_name: str, job: str) -> None:
-    """End a job that is live.
+    """Stop a live job.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
     :param job: the job.
-    :raises CommandLineError: if it is not live, or nothing but its driver can end it.
+    :raises CommandLineError: if it is not live, or only its driver can stop it.
     """
     task: Any = find_task(pipeline, task_name)
     task.ready.check_job_id(job)
     if not hasattr(task, "kill"):
         raise CommandLineError(
-            f"jobs of {task_name} run inside the process that drives them; end that one"
+            f"jobs of {task_name} run in the process that drives them; stop that process"
         )
-    # Whether there was anything to end; a task that cannot tell gives None.
+    # `kill` returns whether there was anything to stop, or None if the task cannot know.
     if await task.kill(job) is False:
         raise CommandLineError(f"job {job!r} of {task_name} is not live")
 
@@ -42,8 +42,9 @@ async def kill(pipeline: Pipeline, task_name: str, job: str) -> None:
 @click.argument("job", shell_complete=complete_job)
 @pass_app
 def command(app: App, task: str, job: str) -> None:
-    """End a job that is live.
+    """Stop a live job.
 
-    It is asked to end, and killed if it does not. It counts as failed; `retry` has it run again.
+    The job is asked to exit, and killed if it does not. It counts as failed; `retry` makes it run
+    again.
     """
     app.run(lambda pipeline: kill(pipeline, task, job), "one", tasks=[task])

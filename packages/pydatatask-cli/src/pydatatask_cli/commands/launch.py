@@ -1,4 +1,4 @@
-"""``launch``: one job by hand."""
+"""``launch``: launch one job by hand."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ __all__ = ["command", "launch"]
 async def launch(
     pipeline: Pipeline, task_name: str, job: str, sync: bool, meta: bool, force: bool
 ) -> RunSummary:
-    """Launch a job of a task; one that would end with this process is run to its recorded end.
+    """Launch a job of a task; wait for its recorded end if it would end with this process.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
     :param job: the job.
-    :param sync: whether to run it in this process, to its end.
-    :param meta: whether to note how it ends, so that it is not launched again.
-    :param force: whether to launch it although it is not ready.
+    :param sync: whether to run it to its end in this process.
+    :param meta: whether to record its outcome, so that it is not launched again.
+    :param force: whether to launch it even if it is not ready.
     :raises CommandLineError: if there is no such task, or the job is not ready and ``force`` is
         not set.
     """
     task = find_task(pipeline, task_name)
     if not force and not await _ready(pipeline, task_name, job):
         raise CommandLineError(
-            f"job {job!r} is not ready for {task_name}: `explain {task_name} {job}` says why, "
-            "`launch --force` launches it all the same"
+            f"job {job!r} is not ready for {task_name}; `explain {task_name} {job}` shows why, "
+            "`launch --force` launches it anyway"
         )
     pipeline.settings(synchronous=sync, metadata=meta)
     await task.launch(job)
@@ -44,7 +44,7 @@ async def launch(
 
 
 async def _ready(pipeline: Pipeline, task_name: str, job: str) -> bool:
-    """Look up this one job, which costs no listing."""
+    """Return whether one job is ready, without listing repositories."""
     task = pipeline.tasks[task_name]
     for live_jobs in task.live_repositories:
         if await live_jobs.contains(job):
@@ -60,10 +60,10 @@ async def _ready(pipeline: Pipeline, task_name: str, job: str) -> bool:
         "launch -f --sync count book1",
     ),
 )
-@click.option("-f", "--force", is_flag=True, help="Launch it although it is not ready.")
-@click.option("--sync", is_flag=True, help="Run it in this process, to its end.")
+@click.option("-f", "--force", is_flag=True, help="Launch the job even if it is not ready.")
+@click.option("--sync", is_flag=True, help="Run the job to its end in this process.")
 @click.option(
-    "--meta/--no-meta", default=True, show_default=True, help="Whether to note how it ends."
+    "--meta/--no-meta", default=True, show_default=True, help="Whether to record the outcome."
 )
 @click.argument("task", shell_complete=complete_task)
 @click.argument("job", shell_complete=complete_job)
@@ -71,9 +71,9 @@ async def _ready(pipeline: Pipeline, task_name: str, job: str) -> bool:
 def command(app: App, force: bool, sync: bool, meta: bool, task: str, job: str) -> None:
     """Start a task for a job by hand.
 
-    Only what this one task needs is opened, so that it works beside a running pipeline. A job that
-    is not ready is refused, unless -f is given. A function, or a job of an executor, ends with this
-    process, so it is run to its end as with --sync, further attempts included. Exits with 1 if the
+    Only the resources of this task are opened, so that it works while the pipeline runs. A job
+    that is not ready is refused, unless -f is given. Functions and jobs of executors end with this
+    process, so they are run to their end, retries included, as with --sync. Exits with 1 if the
     job has failed by then.
     """
     summary = app.run(

@@ -1,4 +1,4 @@
-"""``logs``: what a job wrote."""
+"""``logs``: print the output of a job."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
 __all__ = ["command", "print_logs"]
 
 _TAILS = {"stdout": "stdout_tail", "stderr": "stderr_tail", "traceback": "traceback"}
-"""The name of each stream, and what has the end of it in a record."""
+"""The key of a record that has the end of each stream."""
 
 
 async def print_logs(
     pipeline: Pipeline, task_name: str, job: str, *, follow: bool = False, raw: bool = False
 ) -> None:
-    """Print the output of a job: of a job that runs, the output until now.
+    """Print the output of a job; of a running job, the output so far.
 
-    Of a job that has ended and wrote more than one stream, each has a heading. On a terminal,
-    control characters are escaped; to a pipe or a file they are written as they are.
+    If an ended job wrote more than one stream, each has a heading. On a terminal,
+    control characters are escaped; to a pipe or a file they are written unchanged.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
     :param job: the job.
     :param follow: whether to go on until the job has ended.
-    :param raw: whether a terminal gets control characters as they are.
-    :raises CommandLineError: if there is no such task, or nothing is known of what it wrote.
+    :param raw: whether to write control characters unchanged to a terminal, too.
+    :raises CommandLineError: if there is no such task, or no record of the job.
     """
     task = find_task(pipeline, task_name)
     task.ready.check_job_id(job)
@@ -56,11 +56,11 @@ async def print_logs(
     await out.close()
     if not written:
         if not await _is_known(task, job):
-            raise CommandLineError(f"nothing is known of what job {job!r} of {task_name} wrote")
+            raise CommandLineError(f"no output or record of job {job!r} of {task_name} was found")
         if await _is_live(task, job):
             print_info(f"job {job!r} of {task_name} is live and has written nothing yet")
         else:
-            print_info(f"job {job!r} of {task_name} wrote nothing that was kept")
+            print_info(f"no output of job {job!r} of {task_name} was kept")
 
 
 async def _read(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
@@ -93,16 +93,16 @@ def _published(task: Task) -> Sequence[BlobRepository]:
 
 
 def _live(task: Task, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
-    """Read what a job has written, where it runs."""
+    """Yield the output of a running job from where it runs."""
     from pydatatask_core.task import LoggingTask
 
     if not isinstance(task, LoggingTask):
-        raise CommandLineError(f"{task.name} keeps nothing to be read while a job runs")
+        raise CommandLineError(f"the output of {task.name} cannot be read while a job runs")
     return task.stream_logs(job, follow=follow)
 
 
 async def _ended(task: Task, job: str, stack: AsyncExitStack) -> AsyncGenerator[bytes, None]:
-    """Read the streams of a job that has ended, each with a heading if there are several."""
+    """Yield the streams of an ended job, with headings if there are several."""
     streams = await _open_ended(task, job, stack)
     beginnings = {name: await stream.read(CHUNK_BYTES) for name, stream in streams.items()}
     tails = await _tails(task, job, streams.keys())
@@ -141,7 +141,7 @@ async def _open_ended(task: Task, job: str, stack: AsyncExitStack) -> dict[str, 
 
 
 async def _tails(task: Task, job: str, opened: Collection[str]) -> dict[str, bytes]:
-    """Return the ends of the streams of which nothing else is left, as the record has them."""
+    """Return the ends of streams from the record, for streams that cannot be read in full."""
     tails: dict[str, bytes] = {}
     for repo in outcome_repositories(task):
         record = await repo.info(job)
@@ -154,21 +154,20 @@ async def _tails(task: Task, job: str, opened: Collection[str]) -> dict[str, byt
 
 @click.command("logs", cls=Command, examples=("logs convert book1", "logs -f convert book1"))
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-@click.option("--raw", is_flag=True, help="Escape nothing, also on a terminal.")
+@click.option("--raw", is_flag=True, help="Escape nothing, even on a terminal.")
 @click.argument("task", shell_complete=complete_task)
 @click.argument("job", shell_complete=complete_job)
 @pass_app
 def command(app: App, follow: bool, raw: bool, task: str, job: str) -> None:
-    """Print what a job wrote.
+    """Print the output of a job.
 
-    Of a job that has ended, its standard output and error, or the logs of its pod, where they are
-    linked; else the end of them that its record has, or the traceback of a function. Of a process
-    that failed, all of the output that is held back. If there are several streams, each has a
-    heading. Of a process or pod that runs, what it has written until now, and with -f what it goes
-    on to write.
+    Of an ended job: its standard output and error, or the logs of its pod, if they are linked;
+    otherwise the end of them from its record, or the traceback of a function. Of a failed process
+    whose output is held back: all of it. If there are several streams, each has a heading. Of a
+    running process or pod: the output so far, and with -f all further output.
 
-    On a terminal, control characters and bytes that are not UTF-8 are escaped, since a
-    terminal takes some of them as commands. --raw writes all as it is, with the colours of a job
-    that you trust. A pipe or a file gets all as it is in any case.
+    On a terminal, control characters and bytes that are not UTF-8 are escaped because a terminal
+    executes some of them. --raw writes everything unchanged, including the colours of a job that
+    you trust. To a pipe or a file, everything is written unchanged.
     """
     app.run(lambda pipeline: print_logs(pipeline, task, job, follow=follow, raw=raw), tasks=[task])

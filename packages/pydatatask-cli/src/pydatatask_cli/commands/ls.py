@@ -1,4 +1,4 @@
-"""``ls``: the jobs of repositories."""
+"""``ls``: list the jobs of repositories."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["command", "list_data", "select_jobs"]
 
 
 async def select_jobs(pipeline: Pipeline, data: Sequence[str]) -> list[str]:
-    """Give the jobs that an expression stands for, sorted.
+    """Return the jobs of an expression, sorted.
 
     :param pipeline: an open pipeline.
-    :param data: the words of the expression, which may be divided at any blank.
-    :raises ExpressionError: if it does not parse, or names something that does not exist.
+    :param data: the words of the expression, which may be split at any space.
+    :raises ExpressionError: if it does not parse, or uses a name that does not exist.
     """
     from pydatatask_core.repository.snapshot import Snapshot
 
@@ -43,12 +43,12 @@ def _joined(data: Sequence[str]) -> str:
 
 
 async def list_data(pipeline: Pipeline, data: Sequence[str], *, as_json: bool = False) -> None:
-    """Print the jobs that an expression over repositories stands for, sorted, one a line.
+    """Print the jobs of an expression over repositories, sorted, one per line.
 
     :param pipeline: an open pipeline.
     :param data: the words of the expression.
     :param as_json: whether to print JSON instead.
-    :raises ExpressionError: if it does not parse, or names something that does not exist.
+    :raises ExpressionError: if it does not parse, or uses a name that does not exist.
     """
     jobs = await select_jobs(pipeline, data)
     if as_json:
@@ -75,8 +75,8 @@ def command(app: App, as_json: bool, data: tuple[str, ...]) -> None:
     """List the jobs of repositories, or of an expression of them.
 
     An expression consists of names `TASK.LINK`, the operators & (in both), | (in either), - (in
-    the first only), ^ (in one only) and parentheses; - binds most tightly, then &, ^ and |. Mind
-    that a shell wants & | ( ) in quotes. One job a line, sorted.
+    the first only), ^ (in one only) and parentheses; - binds most tightly, then &, ^ and |. In a
+    shell, & | ( ) need quotes. One job per line, sorted.
 
     With --json: {"jobs": [JOB]}.
     """

@@ -1,4 +1,4 @@
-"""``plan``: what the next round would launch."""
+"""``plan``: show the launches of the next round."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["collect_plan", "command", "print_plan"]
 
 
 async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
-    """Find out what the next round would launch, and what would hold back the rest.
+    """Return the jobs that the next round would launch, and those that would have to wait.
 
     :param pipeline: an open pipeline.
     """
@@ -32,7 +32,7 @@ async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
     for task in pipeline.tasks.values():
         try:
             ready += [(task, job) for job in sorted(await pipeline.gather_ready_jobs(task))]
-        except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
+        except Exception as e:  # noqa: BLE001 - printed with the results of the other tasks
             unknown.append({"task": task.name, "error": describe(e)})
     if pipeline.priority is not None:
         ready, refused = await _sort_by_priority(ready, pipeline.priority)
@@ -50,7 +50,7 @@ async def collect_plan(pipeline: Pipeline) -> dict[str, Any]:
 async def _sort_by_priority(
     ready: list[tuple[Task, str]], priority: Callable[[str, str], int]
 ) -> tuple[list[tuple[Task, str]], list[tuple[Task, str, str]]]:
-    """Sort jobs by priority, and set those apart of which that raises, with the reason."""
+    """Sort jobs by priority; return separately, with the error, those for which it raises."""
     from pydatatask_core.repository.job_functions import call_for_job
 
     priorities: dict[tuple[Task, str], int] = {}
@@ -65,11 +65,11 @@ async def _sort_by_priority(
 
 
 async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
-    """Print what the next round would launch, and what would hold back the rest.
+    """Print the jobs that the next round would launch, and those that would have to wait.
 
     :param pipeline: an open pipeline.
     :param as_json: whether to print JSON instead.
-    :raises ExitStatus: if a repository could not be listed; the rest has been printed.
+    :raises ExitStatus: if a repository could not be listed, after the rest was printed.
     """
     plan = await collect_plan(pipeline)
     if as_json:
@@ -88,7 +88,7 @@ async def print_plan(pipeline: Pipeline, *, as_json: bool = False) -> None:
 
 
 def _group_errors(waiting: list[dict[str, str]]) -> Iterator[tuple[dict[str, str], int]]:
-    """Iterate the jobs that wait, those which one error keeps as the first and their number."""
+    """Yield waiting jobs; of those with the same error, the first with the number of others."""
     from pydatatask_core.pipeline.launch_errors import reason_of
 
     groups: dict[object, list[dict[str, str]]] = {}
@@ -104,13 +104,13 @@ def _group_errors(waiting: list[dict[str, str]]) -> Iterator[tuple[dict[str, str
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_app
 def command(app: App, as_json: bool) -> None:
-    """Show what the next round would launch, and launch nothing.
+    """Show the launches of the next round without launching.
 
-    A line `launch TASK JOB` each, by priority, and a line `wait TASK JOB REASON` for a job that is
-    ready and would be held back by a quota, the concurrency of its task, or since that is
-    disabled. Jobs that one error keeps from being launched are a line for the first of them, and
-    one with the number of the others. What a third party's task takes of a quota is foreseen if it
-    says so (`Task.requested_resources`).
+    Prints a line `launch TASK JOB` for each job, by priority, and a line `wait TASK JOB REASON` for
+    a ready job that would wait because of a quota, the concurrency of its task, or because the task
+    is disabled. If an error prevents the launch of several jobs, there is a line for the first of
+    them and a line with the number of the others. The quotas that a third party's task uses are
+    included if it implements `Task.requested_resources`.
 
     With --json: {"launch": [{"task": TASK, "job": JOB}], "wait": [{"task": TASK, "job": JOB,
     "reason": TEXT}], "unknown": [{"task": TASK, "error": TEXT}], whose repositories could not be

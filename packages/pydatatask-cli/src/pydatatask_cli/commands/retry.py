@@ -1,4 +1,4 @@
-"""``retry``: having jobs run again."""
+"""``retry``: reset ended jobs so that they run again."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ __all__ = ["command", "retry"]
 async def retry(
     pipeline: Pipeline, task_name: str, job: Sequence[str] = (), *, failed: bool = False
 ) -> list[str]:
-    """Take away exactly what keeps ended jobs from being launched again.
+    """Delete exactly the records and outputs that prevent ended jobs from being launched again.
 
     :param pipeline: an open pipeline.
     :param task_name: the task.
     :param job: the jobs.
-    :param failed: whether to take those that have failed as well.
+    :param failed: whether to include all jobs that have failed.
     :return: the jobs that can run again now.
-    :raises CommandLineError: if a job is live, or the task has left nothing of it; then nothing
-        was taken away.
+    :raises CommandLineError: if a job is live, or has no record or output; then nothing is
+        deleted.
     """
     names, errors = await _retry(pipeline, task_name, job, failed)
     for error in errors:
@@ -52,23 +52,23 @@ async def _retry(
     links = completion_links(task)
     if not links:
         raise CommandLineError(
-            f"nothing that {task_name} writes keeps a job of it from being launched again"
+            f"no output or record of {task_name} prevents its jobs from being launched again"
         )
     for link, repo in links.items():
         check_deletable(repo, f"{task_name}.{link}")
     for name in job:
         task.ready.check_job_id(name)
     if leftovers := await _live_jobs(task) & {*jobs, *job}:
-        await task.clean_up(leftovers)  # of those that have ended: they look live otherwise
+        await task.clean_up(leftovers)  # ended jobs that still look live
     live_jobs = await _live_jobs(task)
     for name in job:
         await _check(task, name, live_jobs)
-    # What runs, or is being recorded, is left to its driver.
+    # Jobs that run or are being recorded are left to their driver.
     names = [name for name in dict.fromkeys([*job, *jobs]) if name not in live_jobs]
     await task.clean_up(set(names))
     outcomes = list(outcome_repositories(task))
     for name in names:
-        # What tells of the end goes last: until then, nothing is launched.
+        # Records of the outcome are deleted last: until then, no job is launched.
         for repo in sorted(links.values(), key=lambda repo: repo in outcomes):
             await repo.delete(name)
     return names, errors
@@ -81,30 +81,30 @@ async def _live_jobs(task: Task) -> set[str]:
 async def _check(task: Task, job: str, live_jobs: Collection[str]) -> None:
     if job in live_jobs:
         raise CommandLineError(
-            f"job {job!r} of {task.name} is live; `kill {task.name} {job}` ends it"
+            f"job {job!r} of {task.name} is live; stop it with `kill {task.name} {job}`"
         )
     if not any([await repo.contains(job) for repo in completion_links(task).values()]):
         raise CommandLineError(
-            f"job {job!r} of {task.name} has not ended, so there is nothing to take away; "
-            f"`explain {task.name} {job}` says why it does not run"
+            f"job {job!r} of {task.name} has not ended, so there is nothing to delete; "
+            f"`explain {task.name} {job}` shows why it does not run"
         )
 
 
 @click.command("retry", cls=Command, examples=("retry count book1 book2", "retry count --failed"))
-@click.option("--failed", is_flag=True, help="All jobs that have failed.")
+@click.option("--failed", is_flag=True, help="Include all jobs that have failed.")
 @click.argument("task", shell_complete=complete_task)
 @click.argument("job", nargs=-1, shell_complete=complete_job)
 @pass_app
 def command(app: App, failed: bool, task: str, job: tuple[str, ...]) -> None:
-    """Have ended jobs run again.
+    """Reset ended jobs so that they run again.
 
-    What is taken away is exactly what keeps them from it: the record of their end, and outputs if
-    they inhibit. What later tasks made of them stays; `rm -r` deletes that. Prints the jobs, one a
-    line; they run when the pipeline does. With --failed, a record that cannot be read is an error,
-    after the others were taken away; naming its job takes it away, too.
+    Deletes exactly what prevents their launch: the record of their outcome, and outputs that
+    inhibit it. Results of later tasks are kept; `rm -r` deletes those. Prints the jobs, one per
+    line; they run when the pipeline runs. If a record cannot be read with --failed, the other
+    records are still deleted, and the exit status is 1; name the job to delete its record, too.
     """
     if not job and not failed:
-        raise click.UsageError("name jobs, or give --failed")
+        raise click.UsageError("add the names of jobs, or --failed")
     names, errors = app.run(lambda pipeline: _retry(pipeline, task, job, failed), tasks=[task])
     for name in names:
         output.print_line(name)

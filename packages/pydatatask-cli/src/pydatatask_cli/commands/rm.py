@@ -1,4 +1,4 @@
-"""``rm``: deleting values, and what was made of them."""
+"""``rm``: delete values, and the values that depend on them."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ ALL_JOBS = "__all__"
 
 
 class Removal(NamedTuple):
-    """Jobs that are to be deleted from a repository."""
+    """Jobs to delete from one repository."""
 
     names: list[str]
-    """What the repository is linked as."""
+    """The names of the repository's links."""
 
     repo: Repository
     jobs: list[str]
 
     killer: Task | None
-    """The task to end the jobs by first, if these are records of live jobs."""
+    """The task that has to stop the jobs first, if these are records of live jobs."""
 
     recorders: list[Task]
-    """The tasks that have put there how jobs ended, or what they wrote."""
+    """The tasks that record outcomes or output of jobs there."""
 
 
 async def plan_removal(
     pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str]
 ) -> list[Removal]:
-    """Find out what there is to delete.
+    """Return the values to delete.
 
     :param pipeline: an open pipeline.
-    :param data: which repository, as ``task.link``.
+    :param data: the repository, as ``task.link``.
     :param recursive: whether to delete the jobs from everything that depends on it, too.
-    :param job: the jobs; ``__all__`` for all that are there.
+    :param job: the jobs; ``__all__`` for all jobs in the repository.
     :raises CommandLineError: if deleting from the repository has no effect.
     """
     start = find_data(pipeline, data).repo
@@ -74,13 +74,13 @@ async def plan_removal(
                 [t for t in pipeline.tasks.values() if repo in _recording_repositories(t)],
             )
         )
-    # Records of live jobs go first: what runs would only write again what is deleted meanwhile.
+    # Records of live jobs go first: running jobs could otherwise write deleted values again.
     plan.sort(key=lambda removal: removal.killer is None)
     return [removal for removal in plan if removal.jobs]
 
 
 def _downstream(pipeline: Pipeline, start: Repository) -> Iterable[Repository]:
-    """Iterate the repositories that hold data of their own and depend on one, nearest first."""
+    """Yield the repositories with data of their own that depend on one, nearest first."""
     from pydatatask_core.repository import Repository
     from pydatatask_core.repository.snapshot import View
 
@@ -114,12 +114,12 @@ def _find_killer(pipeline: Pipeline, repo: Repository) -> Task | None:
 
 
 async def delete_data(pipeline: Pipeline, data: str, recursive: bool, job: Sequence[str]) -> None:
-    """Delete jobs from a repository; those that are not there count as deleted.
+    """Delete jobs from a repository; missing jobs count as deleted.
 
     :param pipeline: an open pipeline.
-    :param data: which repository, as ``task.link``.
+    :param data: the repository, as ``task.link``.
     :param recursive: whether to delete them from everything that depends on it, too.
-    :param job: the jobs; ``__all__`` for all that are there.
+    :param job: the jobs; ``__all__`` for all jobs in the repository.
     """
     await _remove(await plan_removal(pipeline, data, recursive, job))
 
@@ -135,13 +135,13 @@ async def _remove(plan: list[Removal]) -> None:
 
 
 async def _kill(task: Any, job: str) -> None:
-    """End a job of which the record is deleted next, if that says what to end."""
+    """Stop a job whose record is deleted next, if the record identifies it."""
     from pydatatask_core.errors import ForeignRecordError
 
     try:
         await task.kill(job)
     except ForeignRecordError as e:
-        output.print_info(f"nothing is ended, only the record is deleted: {e}")
+        output.print_info(f"no job is stopped, only the record is deleted: {e}")
 
 
 def _show(plan: list[Removal]) -> None:
@@ -150,7 +150,7 @@ def _show(plan: list[Removal]) -> None:
 
 
 def _confirm(question: str) -> None:
-    """Ask; Ctrl-C ends it at once, which the loop cannot see to while it is held up by this."""
+    """Ask for confirmation; Ctrl-C aborts at once although the prompt blocks the event loop."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         click.confirm(question, abort=True, err=True)
@@ -188,9 +188,9 @@ async def _ask_and_delete(
         "rm -r --dry-run count.texts __all__",
     ),
 )
-@click.option("-r", "--recursive", is_flag=True, help="Delete what depends on it as well.")
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", "-n", is_flag=True, help="Only show what would be deleted.")
+@click.option("-r", "--recursive", is_flag=True, help="Delete everything that depends on it, too.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--dry-run", "-n", is_flag=True, help="Only show the values to delete.")
 @click.argument("data", shell_complete=complete_data)
 @click.argument("job", nargs=-1, required=True, shell_complete=complete_job)
 @pass_app
@@ -199,11 +199,11 @@ def command(
 ) -> None:
     """Delete data from the pipeline.
 
-    DATA is `TASK.LINK`; `__all__` stands for all jobs in it. With -r, the jobs of these names are
-    deleted from everything that depends on it as well: what the tasks after it wrote, and what
-    they noted. On a terminal, -r shows what that is and asks first. Jobs that run are killed.
+    DATA is `TASK.LINK`; `__all__` means all jobs in it. With -r, the jobs are also deleted from
+    everything that depends on it: outputs and records of later tasks. On a terminal, -r lists the
+    values and asks for confirmation. Running jobs are killed.
 
-    Shown is, a line each, `TASK.LINK JOB...`.
+    Each line of the list is `TASK.LINK JOB...`.
     """
     check_outlives_process(find_data(app.pipeline, data).repo, data)
     ask = recursive and not yes and sys.stdin.isatty() and sys.stdout.isatty()

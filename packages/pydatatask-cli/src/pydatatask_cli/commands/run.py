@@ -1,4 +1,4 @@
-"""``run``: rounds until everything is quiet."""
+"""``run``: run rounds until the pipeline is quiet."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ async def run(
     *,
     poll: float = 1.0,
 ) -> RunSummary:
-    """Run updates in a loop until everything is quiet, and show how far things are.
+    """Run updates in a loop until everything is quiet, and show the progress.
 
     :param pipeline: an open pipeline.
     :param forever: whether to go on when it is quiet.
-    :param launch_once: whether to launch only what is ready at the beginning.
-    :param timeout: after how many seconds to give up; what runs is left running.
-    :param poll: how many seconds to wait between rounds in which nothing happens.
-    :raises TimeoutError: if the time is up.
+    :param launch_once: whether to launch only the jobs that are ready at the beginning.
+    :param timeout: maximum duration in seconds; jobs that run elsewhere are left running.
+    :param poll: seconds between rounds in which nothing happens.
+    :raises TimeoutError: if the timeout expires.
     """
     from pydatatask_cli.progress import progress_display
 
@@ -54,21 +54,21 @@ async def run(
             raise
         except TimeoutError as e:
             raise TimeoutError(
-                f"the pipeline is not quiet after {timeout:g} s; what runs is left running"
+                f"the pipeline is not quiet after {timeout:g} s; running jobs are left running"
                 if timeout is not None
                 else str(e)
             ) from e
 
 
 def _print_surviving_jobs(pipeline: Pipeline) -> None:
-    """Say which jobs do not end with this process; those that can be killed from another one."""
+    """Print the tasks with jobs that outlive this process, which can be killed from another."""
     surviving = [
         f"{task.name} {len(task.running)}"
         for task in pipeline.tasks.values()
         if task.running and hasattr(task, "kill")
     ]
     if surviving:
-        print_info(f"jobs that go on, and are taken up by the next run: {', '.join(surviving)}")
+        print_info(f"jobs that go on, and that the next run will adopt: {', '.join(surviving)}")
 
 
 @click.command(
@@ -82,13 +82,13 @@ def _print_surviving_jobs(pipeline: Pipeline) -> None:
 )
 @click.option("--forever", is_flag=True, help="Go on when everything is quiet.")
 @click.option(
-    "--launch-once", is_flag=True, help="Launch only what is ready now, and wait for its end."
+    "--launch-once", is_flag=True, help="Launch only jobs that are ready now; wait for their end."
 )
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up after this time; what runs is left running.",
+    help="Stop after this time; running jobs are left running.",
 )
 @click.option(
     "--poll",
@@ -96,7 +96,7 @@ def _print_surviving_jobs(pipeline: Pipeline) -> None:
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait between rounds in which nothing happens.",
+    help="Pause between rounds in which nothing happens.",
 )
 @click.option("--ok-failures", is_flag=True, help="Exit with 0 even if jobs have failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
@@ -112,10 +112,10 @@ def command(
 ) -> None:
     """Run updates in a loop until everything is quiet.
 
-    On a terminal it shows how far each task is, else a line now and then. At the end it names the
-    jobs that failed in this run, and exits with 1 if there are any. Jobs that earlier runs recorded
-    as successes although they lack an output are named as well. Ctrl-C stops it: what runs
-    elsewhere goes on, and the next run takes it up again.
+    Shows the progress of each task, on a terminal as a table, otherwise as periodic lines. At the
+    end it lists the jobs that failed in this run, and exits with 1 if there are any. It also lists
+    jobs that earlier runs recorded as successes although they lack an output. Ctrl-C stops it: jobs
+    that run elsewhere go on, and the next run adopts them.
 
     With --json: {"launched": {TASK: NUMBER}, "failed": {TASK: [JOB]}, "given_up": {TASK: [JOB]},
     "seconds": NUMBER, "done_without_output": {TASK: {LINK: [JOB]}}, only if there are any}.

@@ -1,4 +1,4 @@
-"""``shell``: Python with the pipeline open."""
+"""``shell``: run Python with the pipeline open."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["command", "shell"]
 
 
 def shell(pipeline: Pipeline) -> None:
-    """Open a pipeline, and let the user look into it from an interactive Python.
+    """Open a pipeline, and run an interactive Python console with it.
 
-    IPython is used if it is installed, else the console of the standard library. In both, ``await``
-    works at the prompt and tasks run in the background. What comes through a pipe or from a file is
-    run without a prompt, up to the first error. To be called outside of any event loop.
+    IPython is used if it is installed, otherwise the console of the standard library. In both,
+    ``await`` works at the prompt and tasks run in the background. Input from a pipe or a file is
+    run without a prompt, up to the first error. Call it outside of any event loop.
 
     :param pipeline: the pipeline, not opened.
-    :raises ExitStatus: if what came through a pipe has failed.
+    :raises ExitStatus: if a statement from a pipe or file failed.
     """
     if not sys.stdin.isatty():
         from pydatatask_cli.piped_console import run_console
@@ -48,9 +48,10 @@ def shell(pipeline: Pipeline) -> None:
 def command(app: App) -> None:
     """Launch an interactive shell to interrogate the pipeline.
 
-    `pipeline` is the open pipeline, and each task has its name where that is one of Python. `await`
-    works at the prompt, as in `await pipeline.update()` or `await count.links["done"].repo.keys()`.
-    With IPython installed (pip install pydatatask[shell]) it is IPython. From a pipe it takes the
-    statements of a script, shows what they give, and ends at the first that fails.
+    `pipeline` is the open pipeline; each task whose name is a Python identifier is a variable.
+    `await` works at the prompt, as in `await pipeline.update()` or `await
+    count.links["done"].repo.keys()`. It is IPython if that is installed (pip install
+    pydatatask[shell]). Statements from a pipe run without a prompt; values of expressions are
+    printed, and the first error ends the command.
     """
     shell(app.pipeline)

@@ -1,4 +1,4 @@
-"""``status``: how many jobs are in each repository."""
+"""``status``: print the number of jobs in each repository."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["collect_status", "command", "print_status", "status_table"]
 
 
 async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
-    """Count the jobs of each linked repository, which is listed once however often it is linked.
+    """Count the jobs of each linked repository; list each repository only once.
 
     :param pipeline: an open pipeline.
-    :param all_repos: whether to count those that are neither input nor status nor output, too.
+    :param all_repos: whether to include links that are neither input nor status nor output.
     """
     from pydatatask_core.pipeline.output_audit import find_done_without_output
     from pydatatask_core.repository.snapshot import Snapshot, leaves
@@ -48,7 +48,7 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
             entry: dict[str, Any] = {"name": name, "kind": kind, "count": None}
             try:
                 entry["count"] = len(await snapshot.keys(link.repo))
-            except Exception as e:  # noqa: BLE001 - what is wrong with one is shown beside the rest
+            except Exception as e:  # noqa: BLE001 - shown with the other counts
                 entry["error"] = str(e)
             shown.append(entry)
         described: dict[str, Any] = {"name": task.name, "disabled": task.disabled, "links": shown}
@@ -59,12 +59,12 @@ async def collect_status(pipeline: Pipeline, all_repos: bool) -> dict[str, Any]:
 
 
 async def print_status(pipeline: Pipeline, all_repos: bool, *, as_json: bool = False) -> None:
-    """Print how many jobs are in each repository: a table on a terminal, else plain lines.
+    """Print the number of jobs in each repository: a table on a terminal, otherwise plain lines.
 
     :param pipeline: an open pipeline.
-    :param all_repos: whether to show those that are neither input nor status nor output, too.
+    :param all_repos: whether to include links that are neither input nor status nor output.
     :param as_json: whether to print JSON instead.
-    :raises ExitStatus: if a repository could not be listed; the rest has been printed.
+    :raises ExitStatus: if a repository could not be listed, after the rest was printed.
     """
     status = await collect_status(pipeline, all_repos)
     if as_json:
@@ -96,7 +96,7 @@ def _print_plain(status: dict[str, Any]) -> None:
 
 
 def status_table(status: dict[str, Any]) -> RenderableType:
-    """Make the table for a terminal."""
+    """Return the table for a terminal."""
     from rich.text import Text
 
     colours = {"input": "cyan", "status": "yellow", "output": "green"}
@@ -122,32 +122,31 @@ def status_table(status: dict[str, Any]) -> RenderableType:
         "status -a --json",
     ),
 )
-@click.option(
-    "-a", "--all", "all_repos", is_flag=True, help="Show links that are of no kind as well."
-)
+@click.option("-a", "--all", "all_repos", is_flag=True, help="Include links that have no kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--watch", is_flag=True, help="Show it anew all the time, until interrupted.")
+@click.option("--watch", is_flag=True, help="Repeat until interrupted.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="How often to look with --watch.",
+    help="Interval of --watch.",
 )
 @pass_app
 def command(app: App, all_repos: bool, as_json: bool, watch: bool, every: float) -> None:
     """View the pipeline's status.
 
-    For each task, how many jobs are in its inputs, its status and its outputs. To a pipe: the
-    name of the task on a line, a line `TASK.LINK COUNT` for each link, and a blank line; `?`
-    stands for a repository that could not be listed. At the end a line `done without output:
-    TASK.LINK COUNT: JOBS` for each output that jobs lack although they are recorded as successes.
+    For each task, prints the number of jobs in its inputs, its status links and its outputs. To a
+    pipe: a line with the name of the task, a line `TASK.LINK COUNT` for each link, and a blank
+    line; `?` means that a repository could not be listed. At the end there is a line `done without
+    output: TASK.LINK COUNT: JOBS` for each output that jobs lack although they are recorded as
+    successes.
 
     With --json: {"tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name": LINK, "kind":
     "input", "status", "output" or "other", "count": NUMBER or null, "error": only if null}],
     "done_without_output": {LINK: [JOB]}, only if there are any}]};
-    with --watch as well, one such object a line.
+    with --watch as well, one such object per line.
     """
     if watch:
         from pydatatask_cli.status_watch import watch_status

@@ -1,4 +1,4 @@
-"""``trace``: in which repositories a job is."""
+"""``trace``: print which repositories contain a job."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["collect_trace", "command", "print_trace"]
 
 
 async def collect_trace(pipeline: Pipeline, all_repos: bool, job: Sequence[str]) -> dict[str, Any]:
-    """Find out which of some jobs are in each linked repository.
+    """Return which of several jobs are in each linked repository.
 
     :param pipeline: an open pipeline.
-    :param all_repos: whether to look at those that are neither input nor status nor output, too.
+    :param all_repos: whether to include links that are neither input nor status nor output.
     :param job: the jobs.
     """
     jobs = list(dict.fromkeys(job))
 
     async def present(repo: Repository) -> tuple[list[str], list[str]]:
-        """Find the jobs that a repository has, and the errors of those that cannot be looked up."""
+        """Return the jobs that a repository has, and errors for jobs that cannot be looked up."""
         result = await asyncio.gather(*(repo.contains(n) for n in jobs), return_exceptions=True)
         task_links = [name for name, has in zip(jobs, result, strict=True) if has is True]
         failed = [(n, e) for n, e in zip(jobs, result, strict=True) if isinstance(e, BaseException)]
@@ -58,13 +58,13 @@ async def collect_trace(pipeline: Pipeline, all_repos: bool, job: Sequence[str])
 async def print_trace(
     pipeline: Pipeline, all_repos: bool, job: Sequence[str], *, as_json: bool = False
 ) -> None:
-    """Print in which repositories jobs are: a table on a terminal, else plain lines.
+    """Print which repositories contain jobs: a table on a terminal, otherwise plain lines.
 
     :param pipeline: an open pipeline.
-    :param all_repos: whether to show those that are neither input nor status nor output, too.
+    :param all_repos: whether to include links that are neither input nor status nor output.
     :param job: the jobs.
     :param as_json: whether to print JSON instead.
-    :raises ExitStatus: if a job could not be looked up somewhere; the rest has been printed.
+    :raises ExitStatus: if a lookup failed, after the rest was printed.
     """
     result = await collect_trace(pipeline, all_repos, job)
     if as_json:
@@ -113,17 +113,16 @@ def _print_table(result: dict[str, Any]) -> None:
         "trace -a book1 book2",
     ),
 )
-@click.option(
-    "-a", "--all", "all_repos", is_flag=True, help="Show links that are of no kind as well."
-)
+@click.option("-a", "--all", "all_repos", is_flag=True, help="Include links that have no kind.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.argument("job", nargs=-1, required=True, shell_complete=complete_job)
 @pass_app
 def command(app: App, all_repos: bool, as_json: bool, job: tuple[str, ...]) -> None:
     """Track a job's progress through the pipeline.
 
-    For each task, which of the jobs are in its inputs, its status and its outputs. To a pipe: the
-    name of the task on a line, a line `TASK.LINK JOB...` for each link, and a blank line.
+    For each task, prints which of the jobs are in its inputs, its status links and its outputs. To
+    a pipe: a line with the name of the task, a line `TASK.LINK JOB...` for each link, and a blank
+    line.
 
     With --json: {"jobs": [JOB], "tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name":
     LINK, "kind": as for status, "jobs": [JOB], "errors": [TEXT], only if there are any}]}]}.

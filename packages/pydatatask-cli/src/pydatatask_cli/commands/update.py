@@ -1,4 +1,4 @@
-"""``update``: one round."""
+"""``update``: run one round."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["command", "update"]
 
 
 async def update(pipeline: Pipeline) -> RunSummary:
-    """Perform one round: look after what runs, then launch what is ready.
+    """Run one round: reap ended jobs, then launch ready jobs.
 
-    Jobs that would end with this process are carried through to their recorded end.
+    Jobs that would end with this process are run to their recorded end.
 
     :param pipeline: an open pipeline.
     """
@@ -32,13 +32,12 @@ async def update(pipeline: Pipeline) -> RunSummary:
 @click.option("--ok-failures", is_flag=True, help="Exit with 0 even if jobs have failed.")
 @pass_app
 def command(app: App, ok_failures: bool) -> None:
-    """Keep the pipeline in motion: one round.
+    """Run one round of the pipeline.
 
-    What has ended is reaped, then what is ready is launched. For a pipeline that is kept in motion
-    by cron, for instance; `run` does this until nothing is left to do. Functions and jobs of
-    executors end with this process, so it waits for their ends, further attempts included;
-    processes and pods go on by themselves. Exits with 1 if jobs have failed, or if part of the
-    round could not be done, such as a listing.
+    Reaps ended jobs, then launches ready jobs; for a pipeline that is driven by cron, for instance.
+    `run` repeats this until nothing is left to do. Functions and jobs of executors end with this
+    process, so it waits for their end, retries included; processes and pods go on by themselves.
+    Exits with 1 if jobs have failed, or if a part of the round failed, such as a listing.
     """
     errors = _Errors()
     logger = logging.getLogger("pydatatask")
@@ -52,7 +51,7 @@ def command(app: App, ok_failures: bool) -> None:
 
 
 class _Errors(logging.Handler):
-    """Notes whether an error is logged: a round goes on after one, and does what it can."""
+    """Records whether an error is logged, because a round goes on after an error."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

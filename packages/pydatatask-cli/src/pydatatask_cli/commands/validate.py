@@ -1,4 +1,4 @@
-"""``validate``: whether a pipeline is put together well."""
+"""``validate``: check a pipeline."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
     for repo in repos.values():
         try:
             await repo.keys()
-        except Exception as e:  # noqa: BLE001 - all that is wrong is told
+        except Exception as e:  # noqa: BLE001 - all errors are printed
             errors.append(describe(e))
     for error in dict.fromkeys(errors):
         output.print_error(error)
@@ -41,7 +41,7 @@ async def _report(pipeline: Pipeline, warnings: _Warnings) -> None:
 
 
 class _Warnings(logging.Handler):
-    """Counts what is warned of."""
+    """Counts warnings."""
 
     count = 0
 
@@ -52,10 +52,11 @@ class _Warnings(logging.Handler):
 @click.command("validate", cls=Command, examples=("validate",))
 @pass_app
 def command(app: App) -> None:
-    """Open the pipeline, look at all of it, and launch nothing.
+    """Check the pipeline and its repositories without launching.
 
-    What is wrong is told, with a non-zero exit status; what is allowed and hardly meant is warned
-    of, and so are jobs that are done without one of their outputs. Nothing is created.
+    Errors are printed, and the exit status is not 0 then. Warnings are printed for configurations
+    that are valid but probably not intended, and for jobs that are done without one of their
+    outputs. Nothing is created.
     """
     logger, warnings = logging.getLogger("pydatatask"), _Warnings(logging.WARNING)
     logger.addHandler(warnings)

@@ -1,7 +1,7 @@
-"""Pipelines: which jobs are ready, in which order they are launched, and the loop around it.
+"""Pipelines: the order in which ready jobs are launched, and the loop of ``Pipeline.run``.
 
-Readiness, backlog, holds and graph decide without I/O (the listing apart); the loop is thin.
-Nothing here knows a kind of task or repository.
+Readiness (apart from listing repositories), backlog, launch guard and graph decide without I/O;
+the loop is thin. This package depends on no particular kind of task or repository.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which job comes next. Pure: no I/O, no clock, no loop."""
+"""The order of ready jobs. Pure: no I/O, no clock, no loop."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ Priority = Callable[[str, str], int]
 
 
 class Backlog:
-    """The jobs that were found ready, in the order in which they are to be launched.
+    """The ready jobs, in the order in which they should be launched.
 
-    With priorities, a job comes only after every job of a higher one has been scheduled (that is:
-    its launch has returned or raised). A task that is *held*, since a quota is used up or it has
-    as many jobs as it may, keeps back only jobs of the same task or the same quota.
+    With priorities, a job is offered only after every job of a higher priority has been scheduled,
+    that is, after its launch has returned or raised. If a quota of a task is exhausted or the task
+    has reached its concurrency limit, only jobs of the same task or the same quota are held back.
 
-    :param priority: gives the priority of a task's name and a job; larger numbers come first.
-    :param on_error: called with a task, a job and an error in the place of offering a job of which
-        ``priority`` raises.
+    :param priority: function of a task's name and a job; jobs with larger numbers come first.
+    :param on_error: called with a task, a job and an error if ``priority`` raises for the job,
+        which is then not offered.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class Backlog:
         self._priority = priority
         self._on_error = on_error
         self._queues: dict[Task, deque[str]] = {}
-        # With priorities only: of what waits, and of what was taken and is being scheduled.
+        # Only with priorities: those of waiting jobs, and those of jobs that are being scheduled.
         self._priorities: dict[Task, dict[str, int]] = {}
         self._scheduling: dict[Task, dict[str, int]] = {}
         self.refused: set[Task] = set()
-        """The tasks of which a job was refused, so that no other is worth trying for now."""
+        """The tasks with a refused job; no other job of theirs is tried for now."""
         self.full: set[Task] = set()
-        """The tasks that have as many jobs as they may."""
+        """The tasks that have reached their concurrency limit."""
 
     def replace(self, ready: Mapping[Task, Iterable[str]]) -> None:
-        """Take what a new round found in the place of what is left of the last one.
+        """Replace the remaining jobs of the last round by those of a new round.
 
-        :param ready: the jobs of each task that was asked for; of others, what waits stays.
+        :param ready: the ready jobs of each task; waiting jobs of tasks not in it are kept.
         """
         for task, jobs in ready.items():
             if not jobs:
@@ -62,7 +62,7 @@ class Backlog:
             self._queues[task] = deque(queue)
 
     def _compute_priorities(self, task: Task, jobs: list[str]) -> dict[str, int]:
-        """Find the priorities of jobs, and refuse those of which that raises."""
+        """Return the priorities of jobs, without those for which ``priority`` raises."""
         priorities: dict[str, int] = {}
         for job in jobs:
             try:
@@ -82,21 +82,23 @@ class Backlog:
         priority = self._priority(task.name, job)
         if not isinstance(priority, int | float):
             raise PipelineConfigurationError(
-                f"priority({task.name!r}, {job!r}) has to give a number, and gave {priority!r}"
+                f"priority({task.name!r}, {job!r}) has to return a number, not {priority!r}"
             )
         return priority
 
     def has_next(self, task: Task) -> bool:
-        """Tell whether the turn of a job of the task has come.
+        """Return whether a job of the task may be launched next.
 
-        :param task: whose job.
+        :param task: the task.
         """
         return self._eligible_queue(task) is not None
 
     def take(self, task: Task) -> str | None:
-        """Take the task's next job if its turn has come; tell of its end by :meth:`mark_scheduled`.
+        """Remove and return the task's next job, or None if none may be launched next.
 
-        :param task: whose job.
+        The caller reports the end of its launch with :meth:`mark_scheduled`.
+
+        :param task: the task.
         """
         queue = self._eligible_queue(task)
         if queue is None:
@@ -107,7 +109,7 @@ class Backlog:
         return job
 
     def _eligible_queue(self, task: Task) -> deque[str] | None:
-        """Give the queue of the task if the turn of its first job has come."""
+        """Return the queue of the task if its first job may be launched next."""
         queue = self._queues.get(task)
         if not queue or task in self.refused or task in self.full:
             return None
@@ -116,7 +118,7 @@ class Backlog:
         return None
 
     def _must_wait(self, task: Task, priority: int) -> bool:
-        """Tell whether a job of a higher priority has to be scheduled before one of this task."""
+        """Return whether a job of a higher priority has to be scheduled before one of this task."""
         for other, scheduling in self._scheduling.items():
             if any(p > priority for p in scheduling.values()) and self._blocks(other, task):
                 return True
@@ -134,12 +136,12 @@ class Backlog:
         )
 
     def mark_scheduled(self, task: Task, job: str) -> None:
-        """Say that the launch of a job that was taken has returned or raised."""
+        """Record that the launch of a job from :meth:`take` has returned or raised."""
         if self._scheduling:
             self._scheduling.get(task, {}).pop(job, None)
 
     def requeue(self, task: Task, job: str) -> None:
-        """Put a job whose launch was refused back where it was."""
+        """Put a job whose launch was refused back to the head of the queue."""
         if self._priority is not None:
             taken = self._scheduling.get(task, {}).pop(job, None)
             priorities = self._priorities.setdefault(task, {})
@@ -152,21 +154,21 @@ class Backlog:
         self._queues.setdefault(task, deque()).appendleft(job)
 
     def count(self, task: Task) -> int:
-        """Count the jobs of a task that wait."""
+        """Return the number of waiting jobs of a task."""
         return len(self._queues.get(task, ()))
 
     def tasks(self) -> list[Task]:
-        """List the tasks that have jobs waiting."""
+        """Return the tasks that have waiting jobs."""
         return [task for task, queue in self._queues.items() if queue]
 
     def retain(self, tasks: Collection[Task]) -> None:
-        """Forget the waiting jobs of all other tasks.
+        """Remove the waiting jobs of all other tasks.
 
-        :param tasks: the tasks whose jobs go on waiting.
+        :param tasks: the tasks whose jobs are kept.
         """
         self._queues = {task: queue for task, queue in self._queues.items() if task in tasks}
 
     def clear(self) -> None:
-        """Forget what waits, and what was taken: who launches it may never tell of its end."""
+        """Remove all jobs, including those from :meth:`take`, whose end may never be reported."""
         self._queues = {}
         self._scheduling = {}

@@ -1,4 +1,4 @@
-"""Finding links that write to one place, where one would overwrite what the other stores."""
+"""Detection of links that write to one location, where one would overwrite another's data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("pydatatask.pipeline")
 
 
 class LinkTarget(NamedTuple):
-    """A repository that a link leads to, itself or through views."""
+    """A repository that a link leads to, directly or through views."""
 
     task: Task
     name: str
@@ -51,13 +51,12 @@ class LinkTarget(NamedTuple):
 
 
 def find_collisions(tasks: Sequence[Task]) -> list[Exception]:
-    """Find the links that must not lead to one place. This blocks.
+    """Return an error for each location that several links lead to although they must not.
 
-    These are two links of one task that it writes to, a status link beside a link that is required
-    for start, and a status link of one task beside a link that another task writes to.
+    These are two links to which one task writes; a status link and a link required for start of one
+    task; and a status link of one task and a link to which another task writes. This blocks.
 
     :param tasks: the tasks of the pipeline.
-    :return: an error for each place.
     """
     errors: list[Exception] = []
     for group in _group_by_location(_link_targets(tasks)):
@@ -84,10 +83,10 @@ def find_collisions(tasks: Sequence[Task]) -> list[Exception]:
 
 
 async def prepare_shared_outputs(tasks: Sequence[Task]) -> SharedOutputs | None:
-    """Let the tasks know which places they share, and which of their places ignore case.
+    """Set on each task which of its locations ignore case, and return the shared locations.
 
     :param tasks: the tasks of the pipeline.
-    :return: the places that they share, if there are any.
+    :return: the locations that several tasks write to, or None.
     """
     targets = await asyncio.to_thread(_link_targets, tasks)
     for task in tasks:
@@ -106,7 +105,7 @@ async def prepare_shared_outputs(tasks: Sequence[Task]) -> SharedOutputs | None:
 
 
 def _shared_outputs(targets: Iterable[LinkTarget]) -> list[list[LinkTarget]]:
-    """Find the outputs of several tasks that lead to one place."""
+    """Return the outputs of several tasks that lead to one location, by location."""
     groups = _group_by_location(
         target for target in targets if target.link.is_output and not target.task.disabled
     )
@@ -114,7 +113,7 @@ def _shared_outputs(targets: Iterable[LinkTarget]) -> list[list[LinkTarget]]:
 
 
 def warn_of_shared_outputs(tasks: Sequence[Task]) -> None:
-    """Warn where the jobs of one link look like another's. This blocks.
+    """Log a warning for links whose jobs may be mistaken for those of another link. This blocks.
 
     :param tasks: the tasks of the pipeline.
     """
@@ -122,8 +121,8 @@ def warn_of_shared_outputs(tasks: Sequence[Task]) -> None:
     for group in _shared_outputs(active):
         if not all(target.link.shared for target in group):
             log.warning(
-                "%s write to one repository, %r; the jobs of the one look like the other's. If "
-                "that is intended, link it with shared=True in each of these tasks",
+                "%s write to one repository, %r; the jobs of one task look like jobs of the other. "
+                "If that is intended, link it with shared=True in each of these tasks",
                 " and ".join(map(str, group)),
                 group[0].repo,
             )
@@ -136,7 +135,7 @@ def warn_of_shared_outputs(tasks: Sequence[Task]) -> None:
 
 
 def _link_targets(tasks: Iterable[Task]) -> list[LinkTarget]:
-    known: dict[int, Location] = {}  # by object: several links often lead to one
+    known: dict[int, Location] = {}  # by id: several links often share a repository
     targets = []
     for task in tasks:
         for name, link in task.links.items():
@@ -150,7 +149,7 @@ def _link_targets(tasks: Iterable[Task]) -> list[LinkTarget]:
 
 
 def _group_by_location(targets: Iterable[LinkTarget]) -> list[list[LinkTarget]]:
-    """Group targets by place; those that are alone in theirs are left out."""
+    """Group targets by location; omit targets that are alone in theirs."""
     by_store: defaultdict[Hashable, list[list[LinkTarget]]] = defaultdict(list)
     for target in targets:
         groups = by_store[target.location.store]
@@ -164,7 +163,7 @@ def _group_by_location(targets: Iterable[LinkTarget]) -> list[list[LinkTarget]]:
 
 
 def _colliding_links(own: list[LinkTarget]) -> list[str]:
-    """Name those links of one task that must not lead to the same place."""
+    """Return the names of one task's links that must not lead to the same location."""
     written = {target.name for target in own if target.writes}
     status = {target.name for target in own if target.is_status}
     required = {
@@ -181,19 +180,19 @@ def _colliding_links(own: list[LinkTarget]) -> list[str]:
 
 def _describe_collision_in_task(task: Task, names: list[str], repo: Repository) -> str:
     return (
-        f"{task.name}: the links {_join(names)} lead to one place, {repo!r}, so what one of them "
-        "stores would be overwritten or deleted by the other; give each a place of its own, such "
-        "as another folder, extension, prefix or collection"
+        f"{task.name}: the links {_join(names)} lead to one location, {repo!r}, so each of them "
+        "would overwrite or delete the data of the other; give each its own location, such as "
+        "another folder, extension, prefix or collection"
     )
 
 
 def _describe_collision_of_tasks(status: list[LinkTarget], written: list[LinkTarget]) -> str:
     kind = "is a status link" if len(status) == 1 else "are status links"
     return (
-        f"{_join(list(map(str, written)))} lead to one place, {written[0].repo!r}, and "
+        f"{_join(list(map(str, written)))} lead to one location, {written[0].repo!r}, and "
         f"{_join(list(map(str, status)))} {kind}, "
-        "which no other task may write to, because the tasks would take each other's jobs for "
-        "their own; give each a place of its own, such as another folder, extension, prefix or "
+        "which no other task may write to, because each task would mistake the other's jobs for "
+        "its own; give each its own location, such as another folder, extension, prefix or "
         "collection"
     )
 
@@ -203,7 +202,7 @@ def _join(names: list[str]) -> str:
 
 
 def _overlapping_pairs(targets: list[LinkTarget]) -> Iterator[tuple[LinkTarget, LinkTarget]]:
-    """Iterate pairs of targets in one store, or where one's store is in the other's, once each."""
+    """Yield each pair of targets whose stores are the same or one inside the other, once."""
     by_store: defaultdict[Hashable, list[LinkTarget]] = defaultdict(list)
     for target in targets:
         by_store[target.location.store].append(target)
@@ -218,20 +217,20 @@ def _overlapping_pairs(targets: list[LinkTarget]) -> Iterator[tuple[LinkTarget, 
 
 
 def _describe_overlap(one: LinkTarget, other: LinkTarget) -> str | None:
-    """Describe what one target lists of the other's, if anything."""
+    """Return a description of the entries of one target that the other lists too, or None."""
     if not (one.writes or other.writes) or is_same_location(one.location, other.location):
         return None
     if one.location.store == other.location.store:
         jobs = shared_entry(one.repo, other.repo)
         return jobs and (
-            f"{one} and {other} share entries of one place: job {jobs[0]!r} of {one.repo!r} is "
-            f"also job {jobs[1]!r} of {other.repo!r}; give each a place of its own"
+            f"{one} and {other} share entries: job {jobs[0]!r} of {one.repo!r} is "
+            f"also job {jobs[1]!r} of {other.repo!r}; give each its own location"
         )
     name = dict(other.location.parents)[one.location.store]
     job = one.location.job_in(name)
     if job is None or not one.repo.is_valid_job_id(job):
         return None
     return (
-        f"the place of {other}, {other.repo!r}, is listed as job {job!r} of {one}, {one.repo!r}; "
-        "put one of them elsewhere"
+        f"the location of {other}, {other.repo!r}, is listed as job {job!r} of {one}, "
+        f"{one.repo!r}; move one of them elsewhere"
     )

@@ -1,4 +1,4 @@
-"""Finding tasks that never begin, because they wait for each other or for an absent task."""
+"""Detection of tasks that can never start, because they wait for each other or a missing task."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["find_absent_upstream", "find_deadlock"]
 
 
 async def find_deadlock(tasks: Sequence[Task]) -> list[Task]:
-    """Give the tasks that require what only they write, one for the other, while that is empty.
+    """Return the tasks that wait for each other: each requires output that only they write.
 
-    Those that only wait for one of these are not among them. A repository is asked for its jobs
-    only where it could be the one that keeps such tasks.
+    Tasks that only wait for one of these are not included. A repository is listed only if it can
+    be the cause.
 
     :param tasks: the tasks of the pipeline.
     """
@@ -43,12 +43,13 @@ async def find_deadlock(tasks: Sequence[Task]) -> list[Task]:
 
 
 async def find_absent_upstream(tasks: Sequence[Task]) -> list[tuple[Task, Linked]]:
-    """Find tasks that are plugged behind one that the pipeline lacks and that has never run.
+    """Return tasks plugged behind a task that is not in the pipeline and has no results yet.
 
-    A task of the pipeline that writes to one of the same places stands for the absent one.
+    If another task of the pipeline writes to one of the same repositories, it replaces the missing
+    task.
 
     :param tasks: the tasks of the pipeline.
-    :return: pairs of a task and the task that is absent.
+    :return: pairs of a task and the missing task.
     """
     written = {_store_key(repo) for task in tasks for repo in _written_repositories(task)}
     absent = []
@@ -63,14 +64,14 @@ async def find_absent_upstream(tasks: Sequence[Task]) -> list[tuple[Task, Linked
 
 
 class _Reachability:
-    """Who writes what, and what may come of that.
+    """The writers of each repository, and the tasks that can start.
 
     :param tasks: the tasks of the pipeline.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.nonempty: set[object] = set()
-        """The places that have a job already."""
+        """The repositories that contain a job already, by store key."""
         self._tasks = tasks
         self._startable: list[Task] = []
         self._writers: dict[object, list[Task]] = {}
@@ -80,7 +81,7 @@ class _Reachability:
                     self._writers.setdefault(_store_key(link.repo), []).append(task)
 
     def find_stuck(self) -> list[Task]:
-        """Give the tasks none of whose jobs can ever be ready."""
+        """Return the tasks of which no job can ever be ready."""
         self._startable, rest = [], list(self._tasks)
         while more := [task for task in rest if self._may_start(task)]:
             self._startable += more
@@ -88,13 +89,13 @@ class _Reachability:
         return rest
 
     def _may_start(self, task: Task) -> bool:
-        # Of what is only launched by hand, or has a rule of its own, nothing is known.
+        # Tasks that are launched by hand, or have a readiness rule of their own, cannot be judged.
         if task.disabled or not task.default_ready:
             return True
         return all(map(self.accepts_job_id, task.required_for_start.values()))
 
     def accepts_job_id(self, repo: Repository) -> bool:
-        """Tell whether there may ever be a job in a repository.
+        """Return whether a repository can ever contain a job.
 
         :param repo: the repository.
         """
@@ -110,10 +111,10 @@ class _Reachability:
         )
 
     def waits_for_itself(self, task: Task, among: Sequence[Task]) -> bool:
-        """Tell whether a task waits for what comes of its own jobs alone.
+        """Return whether a task waits for output that depends on its own jobs.
 
         :param task: the task.
-        :param among: the tasks that cannot begin.
+        :param among: the tasks that cannot start.
         """
         seen: list[Task] = []
         frontier = [task]
@@ -155,5 +156,5 @@ async def _has_any(repo: Repository) -> bool:
         async for _ in repo:
             return True
     except PydatataskError:
-        return True  # nobody knows, and the first round will say what is wrong
+        return True  # unknown; the first round will report the error
     return False

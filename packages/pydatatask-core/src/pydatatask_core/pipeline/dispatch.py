@@ -1,4 +1,4 @@
-"""Launching what is ready: several tasks and jobs at once, in order of priority."""
+"""Launching of ready jobs: several tasks and jobs concurrently, in order of priority."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ __all__ = ["Dispatcher", "noop"]
 log = logging.getLogger("pydatatask.pipeline")
 
 MAX_CONCURRENT_LAUNCHES = 16
-"""How many launches of one task are under way at once where launching does not run the job."""
+"""The maximum number of concurrent launches of a task whose jobs do not run in the launch."""
 
 MAX_SLICE_SECONDS = 0.005
-"""Seconds for which jobs that never wait may keep the event loop from everything else."""
+"""Seconds for which jobs that never wait may block the event loop."""
 
 SHUTDOWN_TIMEOUT_SECONDS = 0.5
-"""Seconds that launches under way get when the loop is left, and again when they are cancelled."""
+"""Seconds that pending launches get when the loop ends, and again after they are cancelled."""
 
 _NO_JOBS: frozenset[str] = frozenset()
 
 
 class Dispatcher:
-    """Launches the jobs of a backlog by a few workers for each task.
+    """Launches the jobs of a backlog with a few workers per task.
 
-    :param priority: gives the priority of a task's name and a job.
-    :param holds: which jobs are not to be launched for now.
+    :param priority: function of a task's name and a job.
+    :param guard: decides which ready jobs must not be launched for now.
     """
 
     def __init__(self, priority: Priority | None, guard: LaunchGuard) -> None:
         self.backlog = Backlog(priority, guard.failed)
         self._launched: defaultdict[str, int] = defaultdict(int)
         self.polled_launches = 0
-        """How many launches there were of tasks that have to be polled for what becomes of it."""
+        """The number of launches of tasks whose jobs have to be polled."""
         self.notify: Callable[[bool], None] = noop
-        """Called when something about launches has changed, so that others may have their turn,
-        with whether that may have made more jobs ready."""
+        """Called after launches have changed something, so that waiting jobs are reconsidered; its
+        argument says whether more jobs may have become ready."""
         self._prioritized = priority is not None
         self._guard = guard
         self._workers: dict[Task, set[asyncio.Task[None]]] = {}
@@ -69,10 +69,10 @@ class Dispatcher:
     # -- rounds ----------------------------------------------------------------------------------
 
     def begin_listing(self, tasks: Iterable[Task]) -> None:
-        """Note what runs, so that what ends or starts during the listing is not launched again.
+        """Record the running jobs; jobs that end or start during the listing must not be repeated.
 
-        A job that was begun before may enter its task's live repository after that was listed,
-        and one that ends may leave it, with all traces, before the rest is.
+        A job that starts during the listing may enter the task's live repository after that was
+        listed, and a job that ends may leave it before the other repositories are listed.
         """
         self._running_at_listing = {
             task: task.running | self._launching.get(task, _NO_JOBS) for task in tasks
@@ -82,9 +82,9 @@ class Dispatcher:
         self._guard.watch(tasks)
 
     def set_ready(self, results: Mapping[Task, ReadyJobs | None]) -> None:
-        """Take the jobs that a round found in the place of what is left of the last one.
+        """Replace the remaining jobs of the last round by those of a new round.
 
-        :param results: what is known of each task, or None where nothing is.
+        :param results: the ready jobs of each task, or None if they are unknown.
         """
         launched = self._launched_since_listing or {}
         ready: dict[Task, AbstractSet[str]] = {}
@@ -93,7 +93,7 @@ class Dispatcher:
                 self._guard.unknown(task)
                 ready[task] = _NO_JOBS
                 continue
-            # Of one that has begun to wait meanwhile, the listing may be older than its record.
+            # If a job began to wait during the listing, the listing may be older than its record.
             waiting = self._waiting_at_listing.get(task, _NO_JOBS) & task.waiting
             if missing := waiting - result.live:
                 task.note_missing(missing)
@@ -113,9 +113,9 @@ class Dispatcher:
         self.backlog.replace(ready)
 
     def release(self, tasks: Iterable[Task] | None = None) -> None:
-        """Try again where a quota had no room.
+        """Retry tasks whose jobs were refused because a quota was exhausted.
 
-        :param tasks: which tasks; all by default.
+        :param tasks: the tasks; all by default.
         """
         if tasks is None:
             self.backlog.refused.clear()
@@ -125,11 +125,11 @@ class Dispatcher:
     # -- work ------------------------------------------------------------------------------------
 
     def start_workers(self, tasks: Iterable[Task], start_counts: bool = True) -> None:
-        """Put workers to what waits.
+        """Start workers for the waiting jobs.
 
-        :param tasks: the tasks to look after.
-        :param start_is_enough: whether a job that completes in its launch counts as scheduled
-            when it is started, so that one that hangs holds up only itself.
+        :param tasks: the tasks to launch jobs of.
+        :param start_counts: whether a job that completes in its launch counts as scheduled when it
+            starts, so that a hanging job delays no other.
         """
         self._start_counts = start_counts
         self._stopped = False
@@ -152,16 +152,16 @@ class Dispatcher:
 
     @property
     def launched(self) -> Counter[str]:
-        """How many jobs of each task were launched."""
+        """The number of launched jobs by task."""
         return Counter(self._launched)
 
     @property
     def busy(self) -> bool:
-        """Whether any launch is under way."""
+        """True if any launch is pending."""
         return any(self._workers.values())
 
     async def drain(self, tasks: Iterable[Task]) -> None:
-        """Launch until nothing more can be, and wait for every launch to return."""
+        """Launch jobs until no more can be launched, and wait for all launches to return."""
         try:
             self.start_workers(tasks, start_counts=False)
             while self.busy:
@@ -173,7 +173,7 @@ class Dispatcher:
             raise
 
     async def close(self) -> None:
-        """Stop launching at once. Launches under way get a moment, running functions end."""
+        """Stop launching. Pending launches may finish within a timeout; functions are cancelled."""
         self._stopped = True
         self.backlog.clear()
         closing: set[asyncio.Task[None]] = set()
@@ -187,7 +187,7 @@ class Dispatcher:
             await cancel_with_timeout(late, SHUTDOWN_TIMEOUT_SECONDS)
 
     async def _run_worker(self, task: Task) -> None:
-        """Launch one job after the other, until none is left or a quota is used up."""
+        """Launch one job after another, until none is left or a quota is exhausted."""
         launching = self._launching.setdefault(task, set())
         completes = task.completes_in_launch
         worker = asyncio.current_task()
@@ -195,7 +195,7 @@ class Dispatcher:
         while (job := self._take(task)) is not None:
             timer = task.retry_timers.get(job)
             launching.add(job)
-            cancelled = worker.cancelling()  # a TaskGroup of a third party may have left it raised
+            cancelled = worker.cancelling()  # a TaskGroup may have left it raised
             try:
                 await self._launch(task, job, launching)
             except LaunchRefusedError:
@@ -207,9 +207,9 @@ class Dispatcher:
             except BaseException as e:
                 if isinstance(e, asyncio.CancelledError) and worker.cancelling() > cancelled:
                     raise
-                self._guard.failed(task, job, e)  # that something inside was cancelled, as well
+                self._guard.failed(task, job, e)  # also if only something inside was cancelled
             else:
-                self._launched[task.name] += 1  # in a Counter: 5 % of a job that does nothing
+                self._launched[task.name] += 1  # a Counter would cost 5 % of an empty job
                 if self._guard.watched or not task.event_driven:
                     self._note_launched(task, job)
             finally:
@@ -235,7 +235,7 @@ class Dispatcher:
     def _on_worker_done(self, task: Task, worker: asyncio.Task[None]) -> None:
         self._workers[task].discard(worker)
         log_failure(worker)
-        if not self._workers[task]:  # the last launch may have been all that was going on
+        if not self._workers[task]:  # the run may have waited for this launch alone
             self.notify(False)
 
     def _note_launched(self, task: Task, job: str) -> None:
@@ -248,7 +248,7 @@ class Dispatcher:
 
     def _requeue(self, task: Task, job: str) -> None:
         self.backlog.refused.add(task)
-        if job in task.running:  # it waits for another attempt, so no round offers it
+        if job in task.running:  # waits for a retry: not in the listing
             task.due_retries.appendleft(job)
             return
         if self._launched_since_listing is not None and task in self._launched_since_listing:
@@ -278,7 +278,7 @@ class Dispatcher:
         return bool(task.due_retries) or self.backlog.has_next(task)
 
     def _update_full(self, task: Task) -> bool:
-        """Note whether a quota is used up, or the task has as many jobs as it may."""
+        """Record and return whether a quota is exhausted or the concurrency limit reached."""
         if task.completes_in_launch:
             return False
         if task.launch_capacity() == 0:
@@ -291,9 +291,9 @@ class Dispatcher:
         return full
 
     def _count_active(self, task: Task) -> int:
-        """Count the jobs that the task has now, except those that only wait.
+        """Return the number of the task's active jobs.
 
-        They wait for another attempt, or have ended and their outputs are being looked for.
+        Jobs that wait for a retry, and ended jobs whose outputs are being checked, do not count.
         """
         jobs = (
             task.running | self._launching.get(task, _NO_JOBS) | self._live_jobs.get(task, _NO_JOBS)
@@ -302,7 +302,7 @@ class Dispatcher:
 
 
 def noop(_: bool) -> None:
-    """Tell nobody, while there is no loop that attends to what launches change."""
+    """Do nothing; stands for the loop while none runs."""
 
 
 def _max_workers(task: Task, waiting: int) -> int:

@@ -22,13 +22,14 @@ __all__ = ["build_graph", "dependants"]
 
 
 def build_graph(tasks: Iterable[Task]) -> DiGraph[Node]:
-    """Make the graph of tasks and repositories.
+    """Return the graph of tasks and repositories.
 
     Nodes are the tasks and repositories themselves, with ``kind`` ("task" or "repository") and
-    ``name`` as attributes. An edge leads from what a task waits for to the task, and from the task
-    to what it writes; it carries ``link`` (the link's name) and the link's dispositions; where
-    several links lead the same way, the first one's name and what any of them says. An edge
-    between repositories, with ``derived`` true, leads to a repository that is a view of the other.
+    ``name`` as attributes. An edge leads to a task from each repository it waits for, and from a
+    task to each repository it writes; it has ``link`` (the link's name) and the link's dispositions
+    as attributes. Where several links connect the same nodes in the same direction, the edge has
+    the name of the first one and each disposition that any of them has. An edge between
+    repositories, with ``derived`` true, leads from a repository to a view of it.
 
     :param tasks: the tasks of the pipeline.
     :raises PipelineConfigurationError: if a repository cannot be a node.
@@ -61,7 +62,7 @@ def _add_link(graph: DiGraph[Node], start: Node, end: Node, name: str, link: Lin
 def _add_repository(graph: DiGraph[Node], repo: Repository) -> None:
     if type(repo).__hash__ is None:
         raise PipelineConfigurationError(
-            f"{repo!r} cannot be a node of a graph, since its class defines == and no hash; a "
+            f"{repo!r} cannot be a node of a graph because its class defines == without a hash; a "
             "dataclass that is a repository needs @dataclass(eq=False)"
         )
     if repo in graph:
@@ -74,13 +75,13 @@ def _add_repository(graph: DiGraph[Node], repo: Repository) -> None:
 
 
 def dependants(graph: DiGraph[Node], node: Node, recursive: bool) -> Iterator[Node]:
-    """Iterate what depends on a node, the nearest first, each once.
+    """Yield the nodes that depend on a node, the nearest first, each once.
 
-    Views of a repository are looked through: what depends on a view depends on it.
+    Nodes that depend on a view of a repository depend on the repository.
 
     :param graph: the graph of the pipeline.
-    :param node: where to begin.
-    :param recursive: whether to go on to what depends on those.
+    :param node: the node to start from.
+    :param recursive: whether to include indirect dependants.
     :raises KeyError: if the node is not part of the pipeline.
     """
     if node not in graph:

@@ -1,4 +1,4 @@
-"""Launch errors, each logged once: at its first job, then with the number of jobs that have it."""
+"""Launch errors, logged once per reason: for its first job, later with the number of jobs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ log = logging.getLogger("pydatatask.pipeline")
 _WORD = re.compile(r"[\w-]+")
 _JOB_PLACEHOLDER = "\0"
 _MIN_JOB_PREFIX_CHARS = 16
-"""How many characters at the beginning of a job id are certainly that id, cut off."""
+"""A word of at least this many characters with which a job id begins is that id, truncated."""
 
 
 def reason_of(error: BaseException | str, job: str) -> str:
-    """Return the part of an error that is the same for every job with this reason.
+    """Return the part of an error that is the same for every job that fails for this reason.
 
     :param error: the error, or its message.
-    :param job: the job that it is about.
+    :param job: the failed job.
     """
     message = error.summary if isinstance(error, TemplateError) else str(error)
     text = message if isinstance(error, str) else f"{type(error).__name__}: {message}"
     cause = None if isinstance(error, str) else error
     while cause is not None:
         if isinstance(cause, OSError) and isinstance(cause.filename, str):
-            text = text.replace(cause.filename, "")  # which may be of a random name
+            text = text.replace(cause.filename, "")  # may be a random name
         cause = cause.__cause__
     if re.fullmatch(r"\w+", job) is None:
         text = text.replace(job, _JOB_PLACEHOLDER)
@@ -42,7 +42,7 @@ def reason_of(error: BaseException | str, job: str) -> str:
 
 
 def _mentions_job(word: str, job: str) -> bool:
-    """Return whether a word is a job or, as the name of a pod, is made of one."""
+    """Return whether a word is a job, or contains it as a pod's name does."""
     parts = word.lower().split("-")
     return any(
         part == job or (len(part) >= _MIN_JOB_PREFIX_CHARS and job.startswith(part))
@@ -56,11 +56,11 @@ class _Reason:
         self.text = text
         self.jobs: set[str] = set()
         self.logged_count = 1
-        """How many jobs the log knows of."""
+        """The number of jobs in the last log message."""
 
 
 class LaunchErrors:
-    """The launch errors of the jobs of one task.
+    """The launch errors of one task.
 
     :param task: the name of the task.
     """
@@ -73,11 +73,11 @@ class LaunchErrors:
     def add(
         self, job: str, error: BaseException, delay: float | None, *, with_traceback: bool
     ) -> None:
-        """Note why a job could not be launched, and log it if no other job has that reason.
+        """Record a launch error; log it as an error if it is the first for its reason.
 
         :param job: the job.
-        :param error: the reason.
-        :param delay: after how many seconds it is tried again; None if it is not.
+        :param error: the error.
+        :param delay: seconds until the next attempt; None for no retry.
         :param with_traceback: whether to log the traceback.
         """
         key = reason_of(error, job)
@@ -99,7 +99,7 @@ class LaunchErrors:
         )
 
     def forget(self, jobs: Collection[str]) -> None:
-        """Forget jobs that were launched, or are no longer ready.
+        """Forget jobs that were launched or are no longer ready.
 
         :param jobs: the jobs.
         """
@@ -111,16 +111,16 @@ class LaunchErrors:
                     del self._reasons[key]
 
     def report(self, *, growth: int = 1) -> None:
-        """Log how many jobs have a reason, if there are more of them than the log knows of.
+        """Log the number of jobs for each reason, if it has grown since the last message.
 
-        :param growth: how many times as many there have to be.
+        :param growth: the factor by which it must have grown.
         """
         for reason in self._reasons.values():
             count = len(reason.jobs)
             if count > reason.logged_count and count >= growth * reason.logged_count:
                 reason.logged_count = count
                 log.error(
-                    "%s: %d jobs could not be launched for one reason, %s for one: %s",
+                    "%s: %d jobs could not be launched for the same reason; the first is %s: %s",
                     *(self._task, count, reason.first_job, reason.text),
                     extra={"task": self._task, "jobs": count},
                 )

@@ -1,4 +1,4 @@
-"""Jobs that are ready and yet not to be launched for now."""
+"""Ready jobs that must not be launched for now."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ class _TaskState:
 
 
 class LaunchGuard:
-    """Keeps a run from spinning on jobs whose launch fails, or which nothing marks as done.
+    """Prevents endless relaunching of jobs whose launch fails or that nothing marks as done.
 
-    :param clock: gives seconds that only grow.
+    :param clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self.watched: dict[Task, _TaskState] = {}
-        """What is known of a task; without an entry its launches need not be told of."""
+        """The state of each task whose launches must be reported to this guard."""
         self._checked: dict[Task, AbstractSet[str]] = {}
         self._unrecordable_errors: dict[Task, LaunchErrors] = {}
         self._unrecordable: dict[Task, AbstractSet[str]] = {}
 
     def watch(self, tasks: Iterable[Task]) -> None:
-        """Watch those of the tasks whose ended jobs nothing marks.
+        """Watch the tasks whose ended jobs nothing marks as done.
 
         :param tasks: the tasks of the pipeline.
         """
@@ -68,7 +68,7 @@ class LaunchGuard:
                 self.watched.setdefault(task, _TaskState(task.name)).unmarked = True
 
     def launched(self, task: Task, job: str) -> None:
-        """Note that a job was launched."""
+        """Record that a job was launched."""
         state = self.watched.get(task)
         if state is not None:
             if state.failed.pop(job, None) is not None:
@@ -77,10 +77,10 @@ class LaunchGuard:
                 state.launched.add(job)
 
     def failed(self, task: Task, job: str, error: BaseException) -> None:
-        """Note that the launch of a job raised; it is tried again, less and less often.
+        """Record that the launch of a job raised; it is retried with increasing delays.
 
-        A job that cannot be recorded is not. An error that several jobs have, a broken executor for
-        instance, is logged once, and then with the number of jobs by :meth:`report`.
+        A job that cannot be recorded is not retried. An error that several jobs share, a broken
+        executor for instance, is logged once, and then with the number of jobs by :meth:`report`.
         """
         if isinstance(error, UnrecordableJobError):
             self._unrecordable[task] = self._unrecordable.get(task, _NO_JOBS) | {job}
@@ -97,9 +97,9 @@ class LaunchGuard:
         state.errors.add(job, error, delay, with_traceback=not permanent)
 
     def report(self, *, growth: int = 1) -> None:
-        """Log how many jobs have one launch error; see :meth:`LaunchErrors.report`.
+        """Log the number of jobs for each launch error; see :meth:`LaunchErrors.report`.
 
-        :param growth: how many times as many as were logged last there have to be.
+        :param growth: the factor by which a number must have grown since it was logged last.
         """
         for errors in (
             *(state.errors for state in self.watched.values()),
@@ -110,11 +110,11 @@ class LaunchGuard:
     def allowed(
         self, task: Task, jobs: AbstractSet[str], live_jobs: AbstractSet[str]
     ) -> AbstractSet[str]:
-        """Give those of the ready jobs that may be launched now.
+        """Return those of the ready jobs that may be launched now.
 
-        :param task: whose jobs.
-        :param jobs: the jobs that are ready and have no instance.
-        :param live_jobs: the jobs that have one.
+        :param task: the task.
+        :param jobs: the jobs that are ready and not live.
+        :param live_jobs: the live jobs.
         """
         unrecordable = self._find_unrecordable(task, jobs, live_jobs)
         if unrecordable:
@@ -122,7 +122,7 @@ class LaunchGuard:
         state = self.watched.get(task)
         if state is None:
             return jobs
-        state.launched &= jobs | live_jobs  # what was not ready in between is no repetition
+        state.launched &= jobs | live_jobs  # a job that was not ready in between is not repeated
         obsolete = [job for job in state.failed if job not in jobs and job not in live_jobs]
         for job in obsolete:
             del state.failed[job]
@@ -133,8 +133,8 @@ class LaunchGuard:
             state.repeated |= repeated
             log.error(
                 "%s: %d jobs have ended and are ready again at once, %r for one; they are not "
-                "launched again in this run. Link a repository that inhibits start and that the "
-                "task writes, such as `done`",
+                "launched again in this run. Link a repository that inhibits start and to which "
+                "the task writes, such as `done`",
                 task.name,
                 len(repeated),
                 min(repeated),
@@ -149,7 +149,7 @@ class LaunchGuard:
     def _find_unrecordable(
         self, task: Task, jobs: AbstractSet[str], live_jobs: AbstractSet[str]
     ) -> AbstractSet[str]:
-        """Return the ready jobs whose end could not be recorded; they are told once."""
+        """Return the ready jobs whose outcome could not be recorded, and log each once."""
         new = jobs - self._checked.get(task, _NO_JOBS)
         self._checked[task] = jobs
         known = self._unrecordable.get(task, _NO_JOBS)
@@ -175,18 +175,18 @@ class LaunchGuard:
         return known
 
     def unknown(self, task: Task) -> None:
-        """Note that nothing is known of a task, so that no time is of any use to try it again."""
+        """Record that the readiness of a task is unknown, so that it has no retry time."""
         if task in self.watched:
             self.watched[task].retry_at = None
 
     def seconds_until_retry(self) -> float | None:
-        """Give the seconds until the next job whose launch failed is tried again, if any."""
+        """Return the seconds until the next retry of a failed launch, or None."""
         times = [state.retry_at for state in self.watched.values() if state.retry_at is not None]
         return max(0.0, min(times) - self._clock()) if times else None
 
     @property
     def has_pending_retries(self) -> bool:
-        """Whether a job waits whose launch did not fail often enough yet to give it up."""
+        """True if a job whose launch failed is still within the number of attempts."""
         return any(
             failed.count < _MAX_FAILURES
             for state in self.watched.values()
@@ -194,7 +194,7 @@ class LaunchGuard:
         )
 
     def abandoned(self) -> dict[str, list[str]]:
-        """Give the jobs of each task that could not be launched, or not again."""
+        """Return the ready jobs, by task, that could not be launched or not launched again."""
         abandoned: dict[Task, AbstractSet[str]] = dict(self._unrecordable)
         for task, state in self.watched.items():
             abandoned[task] = state.repeated | state.failed.keys() | abandoned.get(task, _NO_JOBS)
@@ -202,7 +202,7 @@ class LaunchGuard:
 
 
 def marks_ended_jobs(task: Task) -> bool:
-    """Tell whether something that outlives a job keeps it from being launched again."""
+    """Return whether a record that outlives a job prevents another launch of it."""
     return (
         task.default_ready
         and task.metadata

@@ -1,4 +1,4 @@
-"""Keeping two drivers of one pipeline on one machine apart."""
+"""Locks that prevent two drivers of one pipeline on one machine."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class _HeldLocks:
         self.mutex = threading.Lock()
 
     def close_in_fork(self) -> None:
-        """Close what a forked process inherits: a worker must not keep the lock of its driver."""
+        """Close inherited descriptors after a fork: a worker must not hold its driver's lock."""
         for descriptor in self.descriptors.values():
             os.close(descriptor)
         self.descriptors = {}
-        self.mutex = threading.Lock()  # another thread of the parent may hold that
+        self.mutex = threading.Lock()  # another thread of the parent may hold the old one
 
 
 _held_locks = _HeldLocks()
@@ -56,19 +56,19 @@ os.register_at_fork(after_in_child=_held_locks.close_in_fork)
 
 
 class DriverLock:
-    """Locks the tasks of a pipeline whose state outlives the process.
+    """Locks for the tasks of a pipeline whose state outlives the process.
 
-    The lock of a task is a file in each folder where its state is: the folders of ``done``,
+    The lock of a task is a file in each folder that contains its state: the folders of ``done``,
     ``pids`` and the like, or of its outputs if no such link is in files. Any process that
     reaches the folder finds it, by any path, as any user, from any container on this machine.
-    State that is nowhere in files is locked by a file in the user's folder for temporary files, or
+    If no state is in files, the lock is a file in the user's folder for temporary files, or
     in the user's home if another user has taken the name of that folder. A lock file can be opened
-    only by users who may write to its folder, so that no other can hold it.
+    only by users with write access to its folder, so that no other user can hold the lock.
 
-    It is ``flock`` that locks: the lock ends with the process, however that ends. A lock file is
-    removed when the lock is released; one that a killed process has left locks nothing.
+    The lock is an ``flock``: it ends with the process, however that ends. A lock file is removed
+    when the lock is released; a file left by a killed process locks nothing.
 
-    :param tasks: the tasks that are to be driven.
+    :param tasks: the tasks to lock.
     """
 
     def __init__(self, tasks: Iterable[Task]) -> None:
@@ -76,9 +76,9 @@ class DriverLock:
         self._files: dict[_FileId, Path] = {}
 
     def acquire(self) -> None:
-        """Acquire all the locks, or none. This blocks for as long as a file system may.
+        """Acquire all locks, or none. This blocks as long as a file system call may.
 
-        :raises PipelineLockedError: if another driver has one of the tasks.
+        :raises PipelineLockedError: if another driver holds the lock of a task.
         """
         try:
             for task in self._tasks:
@@ -94,14 +94,14 @@ class DriverLock:
             with contextlib.suppress(OSError):
                 os.makedirs(folder, exist_ok=True)
             if not os.access(folder, os.W_OK | os.X_OK):
-                continue  # nothing can be recorded there: the repository says so when it opens
+                continue  # not writable: the repository raises when it opens
             try:
                 self._acquire_file(folder / lock_name(_digest(task.name)[:16]), task)
             except OSError as e:
                 needs_temporary_lock = True
                 log.warning(
-                    "%s: %s cannot be locked (%s), so drivers are kept apart only if they are of "
-                    "one user on one machine with one TMPDIR",
+                    "%s: %s cannot be locked (%s), so other drivers are detected only if they run "
+                    "as the same user on the same machine with the same TMPDIR",
                     *(task.name, folder, describe(e)),
                     extra={"task": task.name},
                 )
@@ -111,10 +111,10 @@ class DriverLock:
                 self._acquire_file(folder / f"{key}.lock", task)
 
     def _acquire_file(self, path: Path, task: Task) -> None:
-        """Lock a file, which is made if need be.
+        """Lock a file, and create it if it is missing.
 
-        :raises PipelineLockedError: if another driver has it, or it is not ours to open.
-        :raises OSError: if nothing can be locked there.
+        :raises PipelineLockedError: if another driver holds the lock, or this user may not open it.
+        :raises OSError: if the folder does not support locks.
         """
         with _held_locks.mutex:
             while True:
@@ -126,13 +126,13 @@ class DriverLock:
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     file = _file_id(os.fstat(descriptor))
-                    if not _is_current(path, file):  # its holder released it, and has removed it
+                    if not _is_current(path, file):  # its holder released and removed it
                         os.close(descriptor)
                         continue
                 except BlockingIOError:
                     owner = os.pread(descriptor, 4096, 0).decode(errors="replace").strip()
                     os.close(descriptor)
-                    raise _locked_error(task, owner or "another process") from None  # it says all
+                    raise _locked_error(task, owner or "another process") from None
                 except BaseException:
                     os.close(descriptor)
                     raise
@@ -144,7 +144,7 @@ class DriverLock:
             os.pwrite(descriptor, f"{_describe_process()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Release the locks. A forked process has none to release."""
+        """Release the locks. In a forked process this does nothing."""
         with _held_locks.mutex:
             for file, path in self._files.items():
                 descriptor = _held_locks.descriptors.pop(file, None)
@@ -158,7 +158,7 @@ class DriverLock:
 
 
 def _open(path: Path, task: Task) -> int:
-    """Open a lock file, or make it for all who may write to its folder."""
+    """Open a lock file; create it for users with write access to its folder if it is missing."""
     flags = os.O_CLOEXEC | os.O_NOFOLLOW
     while True:
         try:
@@ -168,8 +168,8 @@ def _open(path: Path, task: Task) -> int:
                 return os.open(path, os.O_RDONLY | flags)
             except PermissionError as e:
                 raise PipelineLockedError(
-                    f"task {task.name}: {path}, which keeps drivers apart, cannot be opened by "
-                    "this user; remove it if no driver runs, or make it readable"
+                    f"task {task.name}: the lock file {path} cannot be opened by this user; remove "
+                    "it if no driver runs, or make it readable"
                 ) from e
         except FileNotFoundError:
             with contextlib.suppress(FileExistsError):
@@ -179,7 +179,7 @@ def _open(path: Path, task: Task) -> int:
 
 
 def _share_with_group(descriptor: int, folder: Path) -> None:
-    """Let the users who may write to its folder open a lock file, and no others."""
+    """Allow only the users with write access to the folder to open a lock file."""
     with contextlib.suppress(OSError):
         status = os.stat(folder)
         mode = 0o600
@@ -188,7 +188,7 @@ def _share_with_group(descriptor: int, folder: Path) -> None:
             mode |= 0o060
         if status.st_mode & stat.S_IWOTH:
             mode |= 0o006
-        if os.geteuid() == 0:  # the owner may be the next to drive, if this process is killed
+        if os.geteuid() == 0:  # the owner may run the next driver
             os.fchown(descriptor, status.st_uid, -1)
         os.fchmod(descriptor, mode)
 
@@ -211,26 +211,26 @@ def _describe_process() -> str:
 def _locked_error(task: Task, owner: str) -> PipelineLockedError:
     return PipelineLockedError(
         f"task {task.name} is driven already, by {owner}; two drivers at once would run every job "
-        "twice. End the other one, or make the pipeline with exclusive=False if you know better"
+        "twice. Stop the other driver, or create the pipeline with exclusive=False if it is safe"
     )
 
 
 def _state_folders(task: Task) -> list[Path]:
-    """Find the folders whose lock files keep drivers of a task apart; none if it has no files."""
+    """Return the folders for the lock files of a task; none if its state is not in files."""
     links = task.links.values()
     status = _folders(link for link in links if link.is_status)
     return status or _folders(link for link in links if link.is_output)
 
 
 def _folders(links: Iterable[Link]) -> list[Path]:
-    """Find the folders of the links that are in files, each once, in one order for all drivers."""
+    """Return the folders of links that are in files, each once, in one order for all drivers."""
     leaves = [leaf for link in links for leaf in _written_leaves(link.repo)]
     folders = [leaf.basedir for leaf in leaves if isinstance(leaf, FileRepositoryBase)]
     return [Path(path) for path in sorted({os.path.realpath(folder) for folder in folders})]
 
 
 def _temporary_lock_name(task: Task) -> str | None:
-    """Name a task by where its state lives; None if that ends with the process."""
+    """Return a lock name made from the location of a task's state, or None if it is in memory."""
     identities = sorted(
         {
             leaf.identity
@@ -258,13 +258,13 @@ def _written_leaves(repo: Repository) -> Iterable[Repository]:
 
 
 def _own_folders() -> list[Path]:
-    """Return the folders of this user in which state that is nowhere in files is locked.
+    """Return this user's folders for the locks of state that is not in files.
 
-    The second of them is there only if the name of the first was once taken by another user. It
-    is then used beside the first, so that a driver which found the first one taken, and one which
-    did not, still exclude each other.
+    The second folder exists only if the name of the first was once taken by another user. It is
+    then used in addition to the first, so that a driver that found the first folder taken and a
+    driver that did not still exclude each other.
 
-    :raises PipelineLockedError: if there is no folder that can be trusted.
+    :raises PipelineLockedError: if no folder is safe.
     """
     first = os.path.join(tempfile.gettempdir(), f"pydatatask-locks-{os.getuid()}")
     second = state_folder("locks")
@@ -272,17 +272,17 @@ def _own_folders() -> list[Path]:
     if problem is None:
         beside = second is not None and is_own_folder(second)
         return [Path(first), *([Path(second)] if second is not None and beside else [])]
-    ours = _is_of_this_user(first) and not is_own_folder(first)  # for the user to mend
+    ours = _is_of_this_user(first) and not is_own_folder(first)  # the user can correct this
     if second is not None and not ours and _make_own(second) is None:
         return [Path(second)]
     raise PipelineLockedError(
-        f"{first}, where drivers are kept apart, {problem}, so no lock can be trusted there; "
-        "remove it, set TMPDIR to another folder, or make the pipeline with exclusive=False"
+        f"{first}, the folder for lock files, {problem}, so locks in it are not safe; "
+        "remove it, set TMPDIR to another folder, or create the pipeline with exclusive=False"
     )
 
 
 def _make_own(folder: str) -> str | None:
-    """Make a folder of this user if it is missing, and return what is wrong with it."""
+    """Create a folder of this user if it is missing; return its problem, or None if it is safe."""
     try:
         os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -292,7 +292,7 @@ def _make_own(folder: str) -> str | None:
         problem = parent_problem(folder)
         return problem and f"is not safe: {problem}"
     except OSError as e:
-        return f"cannot be made: {describe(e)}"
+        return f"cannot be created: {describe(e)}"
 
 
 def _is_of_this_user(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Finding jobs of earlier runs that are done without one of their outputs."""
+"""Detection of jobs of earlier runs that are done without one of their outputs."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ __all__ = ["find_done_without_output", "warn_of_done_without_output"]
 log = logging.getLogger("pydatatask.pipeline")
 
 READ_BATCH_SIZE = 64
-"""How many records are read at a time in search of one that is a success."""
+"""The number of records that are read at a time in search of a success."""
 
 MAX_JOBS_SHOWN = 20
-"""How many jobs a warning names."""
+"""The maximum number of jobs in a warning."""
 
 
 async def find_done_without_output(
     tasks: Iterable[Task], snapshot: Snapshot | None = None
 ) -> dict[str, dict[str, list[str]]]:
-    """Find the jobs that are recorded as successes and lack an output that is not optional.
+    """Return the jobs that are recorded as successes but lack an output that is not optional.
 
-    Keys decide first; values are read only of the jobs that they leave. A job that wrote other
-    keys to an output (fan-out) does not lack it. What cannot be read is left out.
+    Keys are compared first; values are read only for the remaining jobs. A job that wrote other
+    keys to an output (fan-out) does not lack it. Repositories that cannot be read are skipped.
 
     :param tasks: the tasks.
-    :param snapshot: the keys that are listed already.
+    :param snapshot: keys that are listed already.
     :return: the jobs by task and link.
     """
     snapshot = Snapshot() if snapshot is None else snapshot
@@ -55,7 +55,7 @@ async def find_done_without_output(
 
 
 async def warn_of_done_without_output(tasks: Iterable[Task]) -> None:
-    """Warn of the jobs that are recorded as successes and lack an output that is not optional.
+    """Log a warning for jobs recorded as successes that lack an output that is not optional.
 
     :param tasks: the tasks.
     """
@@ -64,7 +64,7 @@ async def warn_of_done_without_output(tasks: Iterable[Task]) -> None:
             rest = f" and {len(jobs) - MAX_JOBS_SHOWN} more" if len(jobs) > MAX_JOBS_SHOWN else ""
             log.warning(
                 "%s: %d jobs are done without output `%s`: %s%s; `retry` runs them again, and "
-                "optional=True of the link allows it",
+                "optional=True on the link permits it",
                 *(task, len(jobs), name, " ".join(jobs[:MAX_JOBS_SHOWN]), rest),
                 extra={"task": task, "jobs": len(jobs)},
             )
@@ -80,14 +80,14 @@ async def _jobs_without_output(
     written = await snapshot.keys(repo)
     jobs: AbstractSet[str] = done - written - task.running
     if not jobs or not done & written:
-        return frozenset()  # where no job has its own key, all of them wrote other keys
+        return frozenset()  # if no job has its own key, all wrote other keys
     jobs = await _successes(task, jobs, snapshot)
     for record in records:
         values, _ = await read_many(record, list(jobs))
         jobs = {job for job, value in values.items() if name not in _fan_out(value)}
     if not jobs or not await _any_success(task, done & written, snapshot):
         return frozenset()
-    # One that ended while the listings were made has written its output before it was done.
+    # A job that ended during the listings has written its output before its record.
     return jobs - await repo.keys()
 
 
@@ -97,7 +97,7 @@ def _fan_out(record: object) -> Collection[object]:
 
 
 async def _successes(task: Task, jobs: AbstractSet[str], snapshot: Snapshot) -> AbstractSet[str]:
-    """Return the jobs that all records of a task call a success; verdicts are remembered."""
+    """Return the jobs that all records of a task count as successes; the snapshot caches these."""
     for view in task.outcome_views:
         await snapshot.candidates(view)
         jobs = await snapshot.select(view, jobs)

@@ -1,4 +1,4 @@
-"""The pipeline: tasks, a session, and the rounds that keep them in motion."""
+"""The pipeline: tasks, a session, and the rounds that launch and reap jobs."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ log = logging.getLogger("pydatatask.pipeline")
 
 
 class Pipeline:
-    """An unordered collection of tasks, and what it takes to keep them in motion.
+    """An unordered collection of tasks, and the operations that run them.
 
-    Which task follows which is implied by the repositories that they share.
+    The order of tasks follows from the repositories that they share.
 
     :param tasks: the tasks which make up this pipeline.
     :param session: the session to open while this pipeline is active; an empty one by default.
-    :param resources: any resource managers in use besides those that the tasks name themselves.
-    :param priority: gives an integer priority for a task's name and a job. No job is scheduled
-        unless all with a larger number have been.
+    :param resources: any resource managers in use besides those that the tasks use themselves.
+    :param priority: function that returns an integer priority for a task's name and a job. A job is
+        scheduled only after all jobs with a larger number.
     :param on_failure: called with a task's name, a job and its record when a job has failed and
-        is not tried again; sync or async.
+        is not retried; sync or async.
     :param exclusive: whether to refuse to open while another process on this machine drives one
         of the tasks.
-    :raises PipelineConfigurationError: if something is no task, or two tasks have one name.
+    :raises PipelineConfigurationError: if an item is not a task, or two tasks have the same name.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Pipeline:
         on_failure: FailureHook | None = None,
         exclusive: bool = True,
     ) -> None:
-        # Here, so that to name the class costs little.
+        # Local imports, so that importing the class is cheap.
         from pydatatask_core.session import Session
 
         from .scheduler import Scheduler
@@ -83,7 +83,7 @@ class Pipeline:
         self.exclusive = exclusive
         self.mode: OpenMode = "drive"
         self.problems: list[Exception] = []
-        """What was found to be wrong when it was opened to be inspected."""
+        """The errors found while opening with mode ``inspect``."""
         self._resources = list(resources)
         self._open = False
         self._lock: DriverLock | None = None
@@ -92,7 +92,7 @@ class Pipeline:
 
     @property
     def resources(self) -> list[ResourceManager]:
-        """Every quota that the pipeline was given, or that one of its tasks draws on."""
+        """All quotas that were passed to the pipeline or that its tasks use."""
         quotas = {id(quota): quota for quota in self._resources}
         for task in self.tasks.values():
             quotas.update({id(quota): quota for quota in task.quotas})
@@ -114,18 +114,18 @@ class Pipeline:
     async def open(self, mode: OpenMode = "drive", only: Iterable[str] | None = None) -> None:
         """Open the pipeline and its session; entering ``async with pipeline`` does so as well.
 
-        :param mode: what for. ``drive`` is to launch and reap; ``inspect`` only looks: it creates
-            nothing, and what is wrong with a task keeps nobody from looking at the others, but is
-            noted in :attr:`problems`; ``one`` is to launch one job by hand.
-        :param only: the names of the tasks to open it for, with no more of the session than these
-            need; all by default.
-        :raises PipelineError: if it is open already, or has no task of a name in ``only``.
+        :param mode: ``drive`` to launch and reap jobs; ``inspect`` to read only: nothing is
+            created, and the errors of a task are collected in :attr:`problems`, so that the other
+            tasks can still be inspected; ``one`` to launch one job by hand.
+        :param only: the names of the tasks to open the pipeline for, with only the session
+            resources that these need; all by default.
+        :raises PipelineError: if it is open already, or has no task with a name in ``only``.
         :raises PipelineLockedError: if another process drives it.
         """
         if self._open:
             raise PipelineError("the pipeline is open already; close it before opening it again")
         if mode not in ("drive", "inspect", "one"):
-            raise ValueError(f"a pipeline is opened to 'drive', 'inspect' or 'one', not {mode!r}")
+            raise ValueError(f"mode has to be 'drive', 'inspect' or 'one', not {mode!r}")
         from pydatatask_core.utils import run_to_completion
 
         from .collisions import prepare_shared_outputs
@@ -142,7 +142,7 @@ class Pipeline:
             needed = None if only is None else needed_resources(self.session, tasks)
             await self.session.open(only=needed)
             if mode == "drive" and self.exclusive:
-                # Only now does a repository on a server know where its data lives.
+                # Repositories on a server have an identity only after the session has opened.
                 self._lock = DriverLock(tasks)
                 await run_to_completion(asyncio.to_thread(self._lock.acquire))
             for task in tasks:
@@ -167,12 +167,12 @@ class Pipeline:
     async def close(self) -> None:
         """Close the pipeline and its session; leaving ``async with pipeline`` does so as well.
 
-        What runs elsewhere goes on; functions that run in this process are cancelled.
+        Jobs that run elsewhere go on; functions that run in this process are cancelled.
         """
         if not self._open:
             return
         scheduler = self._scheduler
-        async with AsyncExitStack() as stack:  # each step, whatever becomes of those before it
+        async with AsyncExitStack() as stack:  # each step runs, even if an earlier one raises
             stack.push_async_callback(self._unlock)
             stack.push_async_callback(self.session.close)
             for task in scheduler.tasks:
@@ -182,7 +182,7 @@ class Pipeline:
             stack.callback(setattr, self, "_open", False)
             if scheduler.current_run is not None:
                 scheduler.current_run.fail(
-                    PipelineNotOpenError("the pipeline was closed while it was run")
+                    PipelineNotOpenError("the pipeline was closed during its run")
                 )
             await scheduler.close()
 
@@ -213,10 +213,10 @@ class Pipeline:
 
     @contextmanager
     def _exclusive_call(self, name: str) -> Iterator[Scheduler]:
-        """Keep out others who would launch what this one is about to launch."""
+        """Raise if another call that launches jobs is in progress; else block such calls."""
         self._require_open()
         if self._active_call == "run":
-            raise PipelineError(f"{name}() is of no use now: the pipeline is being run already")
+            raise PipelineError(f"{name}() is not possible during run(), which launches all jobs")
         if self._active_call is not None:
             raise PipelineError(f"{name}() has to wait until {self._active_call}() has returned")
         self._active_call = name
@@ -266,15 +266,15 @@ class Pipeline:
         """Collect all jobs that are ready to be launched for a given task.
 
         :param task: a task of this pipeline.
-        :raises PipelineError: if it is none of this pipeline.
+        :raises PipelineError: if it is not a task of this pipeline.
         :raises PydatataskError: if a repository that it depends on cannot be listed.
         """
         from .readiness import Readiness
 
         self._require_open()
         if task not in self.tasks.values():
-            raise PipelineError(f"{task!r} is no task of this pipeline, which has {self!r}")
-        before = set(task.running)  # one that ends meanwhile may have been seen nowhere
+            raise PipelineError(f"{task!r} is not a task of this pipeline, which is {self!r}")
+        before = set(task.running)  # a job that ends meanwhile may be in no listing
         return set((await Readiness().find_ready(task)).jobs - before - task.running)
 
     async def run(
@@ -286,21 +286,21 @@ class Pipeline:
         poll: float = 1.0,
         progress: Callable[[Progress], None] | None = None,
     ) -> RunSummary:
-        """Keep the pipeline in motion until it is quiet.
+        """Run the pipeline until it is quiet.
 
-        It is quiet when no job is live, none was launched, and nothing is unknown. What ends in
-        this process or under our eyes is acted upon at once; ``poll`` is only for stores that
-        change behind our back. Cancellation stops launching at once and leaves work that runs
-        elsewhere running.
+        It is quiet when no job is live, none was launched, and no listing failed. The end of a job
+        in this process, or of one that it watches, is handled at once; ``poll`` is only for stores
+        that other programs change. Cancellation stops launching at once; jobs that run elsewhere go
+        on.
 
         :param forever: whether to go on when it is quiet.
-        :param launch_once: whether to launch only what is ready at the beginning, and then to
-            wait for its end.
-        :param timeout: after how many seconds to give up; what runs is left running.
-        :param poll: how many seconds to wait between rounds in which nothing happens; it waits at
-            least as long as the last round took.
-        :param progress: called after every step with how far things are.
-        :raises TimeoutError: if the time is up.
+        :param launch_once: whether to launch only the jobs that are ready at the beginning, and
+            then wait for their end.
+        :param timeout: maximum duration in seconds; jobs that run elsewhere are left running.
+        :param poll: seconds between rounds in which nothing happens; the actual pause is at least
+            as long as the last round.
+        :param progress: called with the progress after every step.
+        :raises TimeoutError: if the timeout expires.
         """
         if poll <= 0:
             raise ValueError(f"poll has to be a number of seconds above 0, not {poll!r}")
@@ -311,33 +311,33 @@ class Pipeline:
     async def complete_local_jobs(self) -> RunSummary:
         """Wait until every job that ends with this process has ended and is recorded.
 
-        These are functions and jobs of executors. They get the attempts that ``retries`` gives
-        them; nothing is launched that no round has found ready. Call it after :meth:`update` or
-        ``Task.launch`` if the process is to end after that.
+        These are functions and jobs of executors. They are retried as ``retries`` permits; only
+        jobs that a round has already found ready are launched. Call it after :meth:`update` or
+        ``Task.launch`` if the process is to exit after that.
 
-        :return: what happened since then, and the jobs that have failed since the pipeline was
-            opened or :meth:`run` began.
+        :return: the jobs launched by this call, and the jobs that have failed since the pipeline
+            was opened or :meth:`run` began.
         """
         with self._exclusive_call("complete_local_jobs") as scheduler:
             return await scheduler.complete_local(self.resources)
 
-    # -- what tasks tell -------------------------------------------------------------------------
+    # -- callbacks of tasks ----------------------------------------------------------------------
 
     @property
     def looping(self) -> bool:
-        """Whether :meth:`run` is at work."""
+        """True while :meth:`run` is in progress."""
         return self._scheduler.current_run is not None
 
     def wake(self, task: Task) -> None:
-        """Note that something of a task has ended."""
+        """Request an update of a task after one of its jobs has ended."""
         self._scheduler.wake(task)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
-        """Run something beside the loop until the pipeline closes, which cancels it."""
+        """Start a background task, which is cancelled when the pipeline closes."""
         self._scheduler.background.spawn(coroutine, name)
 
     async def failed(self, task: Task, job: str, record: Mapping[str, Any]) -> None:
-        """Note that a job has failed and is not tried again."""
+        """Record and log that a job has failed and is not retried; call ``on_failure``."""
         message = record.get("exception") or record.get("reason") or "see its record"
         log.warning(
             "%s: job %s failed: %s", task.name, job, message, extra={"task": task.name, "job": job}
@@ -364,10 +364,10 @@ class Pipeline:
         return build_graph(self.tasks.values())
 
     def dependants(self, node: Repository | Task, recursive: bool) -> Iterable[Repository | Task]:
-        """Iterate what depends on a node of the dependency graph.
+        """Iterate over the nodes that depend on a node of the dependency graph.
 
         :param node: the starting point of the graph traversal.
-        :param recursive: whether to go on to what depends on the direct dependants.
+        :param recursive: whether to include the dependants of dependants.
         """
         from .graph import dependants
 

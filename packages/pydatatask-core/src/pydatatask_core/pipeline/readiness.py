@@ -1,4 +1,4 @@
-"""Which jobs are ready, from one listing of each repository a round."""
+"""Ready jobs, computed from one listing of each repository per round."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _NO_JOBS: frozenset[str] = frozenset()
 
 
 class ReadyJobs(NamedTuple):
-    """What a round found out about a task."""
+    """The result of a round for one task."""
 
     jobs: AbstractSet[str]
     """The jobs that are ready and not live."""
 
     live: AbstractSet[str]
-    """The jobs that are live, as far as repositories show it."""
+    """The jobs that repositories show as live."""
 
 
 class Readiness:
-    """Finds the ready jobs of tasks, and remembers them while no listing changes."""
+    """Finds the ready jobs of tasks, and caches them while no listing changes."""
 
     def __init__(self) -> None:
         self._cache: dict[Task, tuple[list[AbstractSet[str]], ReadyJobs]] = {}
         self._logged_failures: dict[Task, str] = {}
 
     async def gather(self, tasks: Sequence[Task]) -> dict[Task, ReadyJobs | None]:
-        """Give the ready jobs of each task, or None if a repository it needs could not be listed.
+        """Return the ready jobs of each task, or None if a repository it needs cannot be listed.
 
-        What runs is listed before what is done. A job leaves the one only after it has entered
-        the other, so in this order it is seen in at least one of them.
+        Repositories of live jobs are listed before records. A job leaves the former only after it
+        has entered the latter, so in this order it is seen in at least one of them.
 
-        :param tasks: the tasks to ask for.
+        :param tasks: the tasks.
         """
         snapshot = await _take_snapshot(tasks)
         results: dict[Task, ReadyJobs | None] = {}
@@ -59,22 +59,22 @@ class Readiness:
                 results[task] = await self._ready(task, snapshot)
                 if self._logged_failures.pop(task, None):
                     log.info("%s: its repositories can be listed again", task.name)
-            except Exception as e:  # noqa: BLE001 - told below; the other tasks go on
+            except Exception as e:  # noqa: BLE001 - logged below; the other tasks go on
                 results[task] = None
                 self._log_failure(task, e)
         return results
 
     async def find_ready(self, task: Task) -> ReadyJobs:
-        """Give the ready jobs of one task.
+        """Return the ready jobs of one task.
 
-        :param task: the task to ask for.
-        :raises Exception: whatever kept a repository it needs from being listed.
+        :param task: the task.
+        :raises Exception: the error of a repository that cannot be listed.
         """
         return await self._ready(task, await _take_snapshot([task]))
 
     async def _ready(self, task: Task, snapshot: Snapshot) -> ReadyJobs:
         repo, shows_live = task.ready, task.live_repositories
-        # Each of them, whether it matters or not: one that fails makes the task unknown.
+        # List all of them, even those without effect: if one fails, the task is unknown.
         listings = [await snapshot.keys(leaf) for leaf in (*_live_leaves(task), *leaves(repo))]
         cached = self._cache.get(task)
         if (
@@ -97,7 +97,7 @@ class Readiness:
         if self._logged_failures.get(task) != message:
             self._logged_failures[task] = message
             log.error(
-                "%s: nothing is launched while its repositories cannot be listed: %s",
+                "%s: no job is launched while its repositories cannot be listed: %s",
                 task.name,
                 error,
                 extra={"task": task.name},
@@ -119,7 +119,7 @@ def _is_unchanged(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> b
 
 
 async def _take_snapshot(tasks: Sequence[Task]) -> Snapshot:
-    """List what tasks depend on: what shows live jobs first, then the rest."""
+    """List the repositories that tasks depend on: those of live jobs first, then the rest."""
     snapshot = Snapshot()
     await _list_all(snapshot, (repo for task in tasks for repo in _live_leaves(task)))
     await _list_all(snapshot, (repo for task in tasks for repo in leaves(task.ready)))
@@ -128,7 +128,7 @@ async def _take_snapshot(tasks: Sequence[Task]) -> Snapshot:
 
 async def _list_all(snapshot: Snapshot, repos: Iterable[Repository]) -> None:
     distinct = {id(repo): repo for repo in repos}
-    # A failure is remembered by the listing, for every task that needs this repository.
+    # The snapshot remembers a failure, for every task that needs this repository.
     await asyncio.gather(
         *(snapshot.keys(repo) for repo in distinct.values()), return_exceptions=True
     )

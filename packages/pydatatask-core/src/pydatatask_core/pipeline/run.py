@@ -1,4 +1,4 @@
-"""The loop behind ``Pipeline.run``: rounds when there is news, and not more often than pays."""
+"""The loop of ``Pipeline.run``, which makes rounds after events and limits their share of time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["PipelineRun", "Progress", "RunSummary"]
 
 ROUND_PAUSE_FACTOR = 4.0
-"""A round is followed by at least this many times its own length without one, while jobs run."""
+"""While jobs run, a round is followed by a pause of at least this many times its duration."""
 
 UPDATE_TIMEOUT_SECONDS = 1.0
 """Seconds that a round waits for updates; a task whose update takes longer is left out of it."""
@@ -26,61 +26,62 @@ UPDATE_TIMEOUT_SECONDS = 1.0
 
 @dataclass
 class RunSummary:
-    """What a run did."""
+    """The results of a run."""
 
     launched: dict[str, int] = field(default_factory=dict)
-    """How many jobs of each task were launched."""
+    """The number of launched jobs by task."""
 
     failed: dict[str, list[str]] = field(default_factory=dict)
     """The jobs of each task that have failed in this run."""
 
     given_up: dict[str, list[str]] = field(default_factory=dict)
-    """The jobs of each task that are ready and could not be launched, or not again.
+    """The jobs of each task that are ready but could not be launched, or not launched again.
 
-    Also those with a record that names something which does not belong to the job.
+    This includes jobs with a record that refers to something that does not belong to the job.
     """
 
     seconds: float = 0.0
-    """How long the run took."""
+    """The duration of the run in seconds."""
 
 
 @dataclass
 class Progress:
-    """How far a run is."""
+    """The progress of a run."""
 
     waiting: dict[str, int]
-    """How many jobs of each task are ready and wait."""
+    """The number of ready jobs that wait, by task."""
 
     running: dict[str, int]
-    """How many jobs of each task this process knows to be running."""
+    """The number of jobs that this process knows to be running, by task."""
 
     launched: dict[str, int]
-    """How many jobs of each task were launched in this run."""
+    """The number of jobs launched in this run, by task."""
 
     failed: dict[str, int]
-    """How many jobs of each task have failed in this run."""
+    """The number of jobs that have failed in this run, by task."""
 
     adopted: dict[str, int] = field(default_factory=dict)
-    """How many jobs of each task an earlier run had launched that were live when this one began."""
+    """The number of jobs of earlier runs that were live when this run began, by task."""
 
 
 class PipelineRun:
     """One run of a pipeline.
 
-    A *round* updates every task and lists every repository. Between rounds what ended is reaped
-    and what is still in the backlog is launched, which costs no listing. A round follows when
-    something has ended, after a pause in proportion to what a round costs; at once when nothing
-    is left to do; and after the poll interval in any case, or after as long as a round takes.
+    A *round* updates every task and lists every repository. Between rounds, ended jobs are reaped
+    and jobs from the backlog are launched, which needs no listing. The next round follows after a
+    job has ended, with a pause in proportion to the duration of a round; at once if nothing is
+    left to do; and in any case after the poll interval or the duration of a round, if that is
+    longer.
 
-    :param scheduler: what is to be kept in motion.
+    :param scheduler: the scheduler of the open pipeline.
     :param quotas: the quotas that launches are subject to.
     :param forever: whether to go on when it is quiet.
-    :param launch_once: whether to launch only what the first listing shows.
-    :param poll: how many seconds to wait between rounds in which nothing happens; at least as
-        many as the last round took.
-    :param progress: called after every step with how far things are.
-    :param only: the tasks to attend to, for which no repository is listed: only what was found
-        ready before is launched. All tasks, and whatever gets ready, by default.
+    :param launch_once: whether to launch only the jobs of the first listing.
+    :param poll: seconds between rounds in which nothing happens; at least the duration of the
+        last round is used.
+    :param progress: called with the progress after every step.
+    :param only: the tasks to process without listing repositories: only jobs found ready before
+        are launched. By default all tasks, with listings.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class PipelineRun:
         self._adopted = {task.name: len(task.running) for task in self._tasks}
 
     async def run(self) -> RunSummary:
-        """Go on until the pipeline is quiet, or for ever."""
+        """Run rounds until the pipeline is quiet, or forever."""
         start = time.monotonic()
         try:
             await self._run_rounds()
@@ -142,7 +143,7 @@ class PipelineRun:
             await self._between_rounds(time.monotonic() - began)
 
     async def _plan(self, updated: dict[Task, bool | None]) -> bool:
-        """Find what there is to launch, and tell whether anything remains unknown."""
+        """Find the jobs to launch; return whether the readiness of any task is unknown."""
         if not self._tasks_to_plan:
             return False
         late = [task for task in self._tasks_to_plan if updated[task] is None]
@@ -181,7 +182,7 @@ class PipelineRun:
             await self._process_wakeup()
 
     async def _wait(self, seconds: float) -> None:
-        """Wait until something happens, or the window of a launch has passed."""
+        """Wait for an event, the next release of a quota, or a timeout."""
         releases = [quota.next_release() for quota in self._quotas]
         release = min((r for r in releases if r is not None), default=None)
         release_first = release is not None and release <= seconds
@@ -189,10 +190,10 @@ class PipelineRun:
             async with asyncio.timeout(release if release_first else seconds):
                 await self._wakeup.wait()
         except TimeoutError:
-            self._quota_released |= release_first  # a quota may have got room at that very moment
+            self._quota_released |= release_first  # a quota may have been released now
 
     async def _process_wakeup(self) -> None:
-        """Reap what has ended, and launch what there is room for now."""
+        """Reap ended jobs, and launch jobs for which there is room now."""
         self._raise_error()
         self._wakeup.clear()
         tasks, self._woken = self._woken, set()
@@ -203,26 +204,26 @@ class PipelineRun:
         self._dispatcher.start_workers(self._tasks)
         self._report()
 
-    # -- what the loop is told -------------------------------------------------------------------
+    # -- events ----------------------------------------------------------------------------------
 
     def notify(self, request_round: bool) -> None:
-        """Attend to what waits, and make a round soon if there is news."""
+        """Wake the loop, and request a round if more jobs may be ready."""
         if request_round:
             self._round_requested = True
         self._wakeup.set()
 
     def wake(self, task: Task) -> None:
-        """Note that something of a task has ended."""
+        """Request an update of a task after one of its jobs has ended."""
         self._woken.add(task)
         self.notify(True)
 
     def on_quota_released(self) -> None:
-        """Note that a quota has got room."""
+        """Retry refused jobs after a quota was released."""
         self._quota_released = True
         self.notify(False)
 
     def fail(self, error: BaseException) -> None:
-        """End the run with an error."""
+        """Make the run raise an error."""
         self._error = error
         self.notify(True)
 
@@ -230,7 +231,7 @@ class PipelineRun:
         if self._error is not None:
             raise self._error
 
-    # -- what it tells ---------------------------------------------------------------------------
+    # -- reports ---------------------------------------------------------------------------------
 
     def _report(self) -> None:
         if self._progress is not None:

@@ -1,4 +1,4 @@
-"""What is known and under way while a pipeline is open."""
+"""The state of an open pipeline: dispatcher, updates, background tasks and the current run."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _POLL_INTERVAL_SECONDS = 1.0
 
 
 class Scheduler:
-    """The two phases of a round, and whatever they have to remember from one to the next.
+    """The two phases of a round, and their state between rounds.
 
     :param tasks: the tasks for which the pipeline was opened.
-    :param priority: gives the priority of a task's name and a job.
+    :param priority: function of a task's name and a job.
     """
 
     def __init__(self, tasks: Sequence[Task], priority: Priority | None) -> None:
@@ -42,31 +42,31 @@ class Scheduler:
         self.background = BackgroundTasks()
         self.current_run: PipelineRun | None = None
         self.failures: dict[str, list[str]] = {}
-        """The jobs of each task that have failed for good since the last run began."""
+        """The jobs of each task that have failed without a retry since the last run began."""
         self._readiness = Readiness()
         self._updates = Updates(self._on_late_update)
 
     @property
     def enabled(self) -> list[Task]:
-        """The tasks that are to be looked after."""
+        """The tasks that are not disabled."""
         return [task for task in self.tasks if not task.disabled]
 
     async def update(
         self, tasks: Iterable[Task], timeout: float | None = None
     ) -> dict[Task, bool | None]:
-        """Update tasks side by side, and tell which are active; see :class:`Updates`."""
+        """Update tasks concurrently and return which are active; see :class:`Updates`."""
         return await self._updates.update(tasks, timeout)
 
     async def refresh(self, tasks: Iterable[Task], timeout: float) -> None:
-        """Update tasks of which something has just ended."""
+        """Update tasks of which a job has just ended."""
         await self._updates.refresh(tasks, timeout)
 
     async def plan(self, tasks: Sequence[Task], skipped: Iterable[Task] = ()) -> set[Task]:
-        """List what tasks depend on and offer what is ready to be launched.
+        """List the repositories that tasks depend on, and replace the backlog by the ready jobs.
 
         :param tasks: the tasks.
-        :param skipped: tasks of which is known without listing that nothing can be.
-        :return: the tasks of which nothing is known.
+        :param skipped: tasks to treat as unknown without listing their repositories.
+        :return: the tasks whose ready jobs are unknown.
         """
         self.dispatcher.begin_listing(tasks)
         ready = await self._readiness.gather(tasks)
@@ -75,7 +75,7 @@ class Scheduler:
         return {task for task, ready_jobs in ready.items() if ready_jobs is None}
 
     async def launch(self) -> None:
-        """Launch what was offered, until nothing more can be."""
+        """Launch jobs of the backlog until no more can be launched."""
         try:
             await self.dispatcher.drain(self.enabled)
         finally:
@@ -83,21 +83,21 @@ class Scheduler:
 
     @property
     def launched(self) -> int:
-        """How many jobs were launched since the pipeline was opened."""
+        """The number of jobs launched since the pipeline was opened."""
         return self.dispatcher.launched.total()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether any job is ready to be launched, or will be tried again."""
+        """True if any job is ready to be launched, or will be retried."""
         due = any(task.due_retries for task in self.tasks)
         return due or self.guard.has_pending_retries or bool(self.dispatcher.backlog.tasks())
 
     async def stop(self) -> None:
-        """Stop launching and updating, at once as far as that is possible."""
+        """Stop launching and updating; pending launches and updates get a limited time."""
         await asyncio.gather(self.dispatcher.close(), self._updates.close())
 
     async def close(self) -> None:
-        """End whatever is under way."""
+        """Stop all workers, updates and background tasks."""
         await self.stop()
         await self.background.close()
 
@@ -109,7 +109,7 @@ class Scheduler:
         poll: float,
         progress: Callable[[Progress], None] | None,
     ) -> RunSummary:
-        """Have a loop attend to whatever changes; see :class:`PipelineRun` for the parameters."""
+        """Run a loop until it is quiet; see :class:`PipelineRun` for the parameters."""
         self.failures = {}
         return await self._run_to_end(
             PipelineRun(self, quotas, forever, launch_once, poll, progress)
@@ -129,8 +129,8 @@ class Scheduler:
     async def _run_to_end(self, run: PipelineRun) -> RunSummary:
         """Run a loop in an asyncio task of its own, and end it if the caller is cancelled.
 
-        A TaskGroup of a third party's store that fails may swallow a cancellation, and leaves the
-        count of the task that waits for it raised, before Python 3.13. Neither is to keep a timeout
+        Before Python 3.13, a failing TaskGroup in a third party's store may swallow a cancellation
+        and leave the cancellation count of the waiting task raised. Neither must prevent a timeout
         or Ctrl-C from working.
         """
         self.current_run = run
@@ -148,18 +148,18 @@ class Scheduler:
         return running.result()
 
     def record_failure(self, task: Task, job: str) -> None:
-        """Note that a job has failed for good."""
+        """Record that a job has failed and is not retried."""
         self.failures.setdefault(task.name, []).append(job)
 
-    # -- what tasks and quotas tell the loop -----------------------------------------------------
+    # -- events of tasks and quotas --------------------------------------------------------------
 
     def wake(self, task: Task) -> None:
-        """Note that something of a task has ended."""
+        """Request an update of a task after one of its jobs has ended."""
         if self.current_run is not None:
             self.current_run.wake(task)
 
     def on_quota_released(self) -> None:
-        """Note that a quota has got room."""
+        """Retry refused jobs after a quota was released."""
         if self.current_run is not None:
             self.current_run.on_quota_released()
 

@@ -1,4 +1,4 @@
-"""Which resources of a session a few tasks need."""
+"""The session resources that a set of tasks needs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["needed_resources"]
 
 
 def needed_resources(session: Session, tasks: Iterable[Task]) -> list[Callable[[], Any]]:
-    """Find the resources that tasks, their bodies and their repositories refer to.
+    """Return the resources that tasks, their functions and their repositories refer to.
 
-    Resources that those call in turn are opened by the session, which notices.
+    Resources that depend on others are opened by the session, which resolves that itself.
 
     :param session: the session that has the resources.
-    :param tasks: the tasks that are to work.
+    :param tasks: the tasks to open the session for.
     """
     known = {id(resource): resource for resource in session.resources}
     modules = {resource.__module__ for resource in session.resources}
@@ -43,7 +43,7 @@ def needed_resources(session: Session, tasks: Iterable[Task]) -> list[Callable[[
 
 
 def _references(obj: object) -> Iterator[object]:
-    """Iterate what an object holds as attributes, or a function as variables."""
+    """Yield the objects that an object holds as attributes, or a function as variables."""
     if isinstance(obj, FunctionType):
         variables = inspect.getclosurevars(obj)
         yield from (*variables.nonlocals.values(), *variables.globals.values())

@@ -1,4 +1,4 @@
-"""What is refused when a pipeline is made."""
+"""Checks of the tasks of a new pipeline."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["check_tasks"]
 
 
 def check_tasks(tasks: Iterable[Task]) -> list[Task]:
-    """Refuse what is no task, and two tasks of one name.
+    """Return the tasks as a list, after a check that they are tasks with distinct names.
 
-    :param tasks: what the pipeline was given.
-    :raises PipelineConfigurationError: naming the culprit.
+    :param tasks: the tasks passed to the pipeline.
+    :raises PipelineConfigurationError: if they are not; it names the task.
     """
     try:
         checked = list(tasks)
     except TypeError as e:
         raise PipelineConfigurationError(
-            f"a pipeline is made of tasks, in a list for instance, not of {tasks!r}"
+            f"tasks has to be a list or another iterable of tasks, not {tasks!r}"
         ) from e
     for task in checked:
         if not isinstance(task, Task):
-            raise PipelineConfigurationError(f"a pipeline is made of tasks, and {task!r} is none")
+            raise PipelineConfigurationError(f"{task!r} is not a task; a pipeline needs tasks")
         if type(task).__hash__ is None:
             raise PipelineConfigurationError(
-                f"task {task.name} cannot be told from others, since its class defines == and no "
+                f"task {task.name} cannot be identified because its class defines == without a "
                 "hash; a dataclass that is a task needs @dataclass(eq=False)"
             )
     for name, times in Counter(task.name for task in checked).items():
         if times > 1:
             raise PipelineConfigurationError(
-                f"{times} tasks are named {name!r}; give each a name of its own"
+                f"{times} tasks are named {name!r}; give each its own name"
             )
     return checked

@@ -1,4 +1,4 @@
-"""The update phase: every task looks after its jobs, and one that hangs holds up only itself."""
+"""The update phase: all tasks update their jobs concurrently; a hanging task delays no other."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ __all__ = ["Updates"]
 log = logging.getLogger("pydatatask.pipeline")
 
 SHUTDOWN_TIMEOUT_SECONDS = 1.0
-"""Seconds that updates under way get to end when the loop is left."""
+"""Seconds that pending updates get to finish when the loop ends."""
 
 
 class Updates:
-    """Runs the updates of tasks side by side.
+    """Runs the updates of tasks concurrently.
 
-    One that takes longer than a round waits for goes on, and its task has no other meanwhile.
+    An update that takes longer than the timeout of a round goes on; its task gets no other update
+    until it has finished.
 
-    :param on_late: called with a task when such an update has ended, and with whether the task was
-        to be updated again meanwhile.
+    :param on_late: called when such an update has finished, with the task and whether another
+        update was requested meanwhile.
     """
 
     def __init__(self, on_late: Callable[[Task, bool], None]) -> None:
@@ -37,10 +38,10 @@ class Updates:
         self._requested_again: set[Task] = set()
 
     async def update(self, tasks: Iterable[Task], timeout: float | None) -> dict[Task, bool | None]:
-        """Update tasks, and tell of each whether it is active, or None if it takes too long.
+        """Update tasks and return whether each is active, or None if its update takes too long.
 
-        :param tasks: the tasks; of those whose update was late the result is taken.
-        :param patience: how many seconds to wait; None is to wait for all, late ones included.
+        :param tasks: the tasks; the result of a late update that has finished is used.
+        :param timeout: maximum wait in seconds; None to wait for all updates, late ones included.
         """
         tasks = list(tasks)
         started = [self._start(task) for task in tasks if task not in self._pending]
@@ -49,10 +50,10 @@ class Updates:
         return {task: self._result(task) for task in tasks}
 
     async def refresh(self, tasks: Iterable[Task], timeout: float) -> None:
-        """Update tasks of which something has just ended.
+        """Update tasks of which a job has just ended.
 
         :param tasks: the tasks.
-        :param patience: how many seconds to wait.
+        :param timeout: maximum wait in seconds.
         """
         started = {}
         for task in tasks:
@@ -77,7 +78,7 @@ class Updates:
             return update.cancelled() or update.result()
         if task not in self._overdue:
             self._overdue.add(task)
-            log.info("%s: its update takes long; the others go on without it", task.name)
+            log.info("%s: its update takes long; the other tasks go on without it", task.name)
             update.add_done_callback(lambda _: self._report_late(task))
         return None
 
@@ -93,7 +94,7 @@ class Updates:
             await asyncio.wait(waiting, timeout=timeout)
 
     async def close(self) -> None:
-        """Cancel what is under way and wait for its end, though not for ever."""
+        """Cancel pending updates and wait until they finish, for a limited time."""
         pending, self._pending = self._pending, {}
         self._requested_again.clear()
         await cancel_with_timeout(pending.values(), SHUTDOWN_TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""What is looked at, made, and warned of when a pipeline opens."""
+"""Checks, creation of repositories, and warnings when a pipeline opens."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ log = logging.getLogger("pydatatask.pipeline")
 
 
 async def find_problems(tasks: Sequence[Task], create: bool) -> list[Exception]:
-    """Validate every task, and every repository that is written to, which creates it.
+    """Validate all tasks and all repositories that they write to; return the errors.
 
-    A repository that is only read is left alone: what is not there yet is empty until it appears.
+    Validation creates missing repositories. A repository that is only read is not validated: if it
+    does not exist yet, it counts as empty until it appears.
 
     :param tasks: the tasks of the pipeline.
-    :param create: whether anything may be created.
-    :return: what is wrong.
+    :param create: whether repositories may be created.
     """
     problems: list[Exception] = []
     try:
@@ -39,7 +39,7 @@ async def find_problems(tasks: Sequence[Task], create: bool) -> list[Exception]:
     except Exception as e:  # noqa: BLE001 - a client's callable may raise anything
         problems.append(e)
     if problems and create:
-        return problems  # to validate a task may change what its links hold
+        return problems  # validating a task may change its repositories
     checks: list[Awaitable[None]] = []
     if create:
         checks += [repo.validate() for repo in _written_repositories(tasks)]
@@ -53,22 +53,22 @@ async def find_problems(tasks: Sequence[Task], create: bool) -> list[Exception]:
 
 
 def raise_problems(problems: Sequence[Exception]) -> None:
-    """Raise what was found to be wrong, if anything was.
+    """Raise the errors that were found, if any.
 
-    :param problems: what was found.
-    :raises Exception: the one thing that is wrong, or a PipelineConfigurationError of several.
+    :param problems: the errors.
+    :raises Exception: the only error, or a PipelineConfigurationError that lists several.
     """
     if len(problems) == 1:
         raise problems[0]
     if problems:
         listed = "".join(f"\n- {describe(problem)}" for problem in problems)
         raise PipelineConfigurationError(
-            f"{len(problems)} things are wrong with the pipeline:{listed}"
+            f"the pipeline has {len(problems)} errors:{listed}"
         ) from ExceptionGroup("validation", problems)
 
 
 def _written_repositories(tasks: Sequence[Task]) -> list[Repository]:
-    """Give each repository that a task may write to; a link without disposition says nothing."""
+    """Return the repositories that tasks may write to; links without a disposition count."""
     written: dict[int, Repository] = {}
     for task in tasks:
         for link in task.links.values():
@@ -79,7 +79,7 @@ def _written_repositories(tasks: Sequence[Task]) -> list[Repository]:
 
 
 async def log_config_warnings(tasks: Sequence[Task]) -> None:
-    """Warn of what is allowed and hardly meant.
+    """Log warnings for configurations that are valid but probably not intended.
 
     :param tasks: the tasks of the pipeline.
     """
@@ -93,15 +93,15 @@ async def log_config_warnings(tasks: Sequence[Task]) -> None:
             continue
         if task.default_ready and not task.required_for_start:
             log.warning(
-                "%s: no link is required for start, so no job of it will ever be ready; it can "
-                "only be launched by hand",
+                "%s: no link is required for start, so none of its jobs will ever be ready; they "
+                "can only be launched by hand",
                 task.name,
                 extra=extra,
             )
         elif not marks_ended_jobs(task):
             log.warning(
-                "%s: nothing that outlives a job keeps it from being ready again; link a "
-                "repository that inhibits start and that the task writes, such as `done`",
+                "%s: no record that outlives a job prevents it from being ready again; link a "
+                "repository that inhibits start and to which the task writes, such as `done`",
                 task.name,
                 extra=extra,
             )
@@ -126,10 +126,9 @@ async def _warn_of_deadlock(tasks: Sequence[Task]) -> None:
     names = [task.name for task in await find_deadlock(tasks)]
     if names:
         log.warning(
-            "%s: %s, and nothing of that is there; no job will ever be ready before you put one "
-            "there by hand",
+            "%s: %s, and that is empty; no job will ever be ready until you add one by hand",
             " and ".join(names),
-            "it requires what only it writes"
+            "it requires output that only it writes"
             if len(names) == 1
-            else "they wait for each other, since they require what only they write",
+            else "they wait for each other because each requires output that only they write",
         )

@@ -180,7 +180,7 @@ async def test_only_jobs_with_an_unsafe_value_are_rejected(
     first, *_, last = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert "because quoting is 'strict'. The value for job '" in first
     assert "'b; c'" in first or "'$(c)'" in first
-    assert "2 jobs could not be launched for one reason" in last
+    assert "2 jobs could not be launched for the same reason" in last
 
 
 def test_an_unknown_check_is_rejected_and_the_valid_ones_are_named(lab: Lab) -> None:
