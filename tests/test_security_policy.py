@@ -1,4 +1,4 @@
-"""The security policy promises what tests hold, and names these tests."""
+"""The tests that the security policy and the documentation name as evidence exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 POLICY = ROOT / ".github" / "SECURITY.md"
-REFERENCE = re.compile(r"`((?:packages/[\w-]+/)?tests/[\w/]+\.py)(?:::(\w+))?`")
+RECOVERY = ROOT / "docs" / "recovery.md"
+REFERENCE = re.compile(r"`((?:packages/[\w-]+/)?(?:tests|src)/[\w/]+\.py)(?:::(\w+))?`")
 BORDERS = {
     "Job to driver",
     "Store to driver",
@@ -46,7 +47,18 @@ def test_every_promise_names_tests_that_exist(promise: str) -> None:
 
     assert named, f"no test is named for: {promise}"
     for path, name in named:
-        assert (ROOT / path).is_file(), path
-        if name:
-            definition = rf"^(?:async )?def {name}\("
-            assert re.search(definition, (ROOT / path).read_text(), re.MULTILINE), name
+        assert _exists(path, name), (path, name)
+
+
+@pytest.mark.parametrize(("path", "name"), REFERENCE.findall(RECOVERY.read_text()))
+def test_the_page_on_recovery_names_tests_that_exist(path: str, name: str) -> None:
+    assert _exists(path, name)
+
+
+def _exists(path: str, name: str) -> bool:
+    """Check that a file exists and defines a function, of a module or a class, if one is named."""
+    file = ROOT / path
+    return file.is_file() and (
+        not name
+        or re.search(rf"^ *(?:async )?def {name}\(", file.read_text(), re.MULTILINE) is not None
+    )

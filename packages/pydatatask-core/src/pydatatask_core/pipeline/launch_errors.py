@@ -99,7 +99,7 @@ class LaunchErrors:
         )
 
     def forget(self, jobs: Collection[str]) -> None:
-        """Forget jobs that were launched or are no longer ready.
+        """Discard the errors of jobs that were launched or are no longer ready.
 
         :param jobs: the jobs.
         """

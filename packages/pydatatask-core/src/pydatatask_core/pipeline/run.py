@@ -223,7 +223,7 @@ class PipelineRun:
         self.notify(False)
 
     def fail(self, error: BaseException) -> None:
-        """Make the run raise an error."""
+        """End the run with an error."""
         self._error = error
         self.notify(True)
 

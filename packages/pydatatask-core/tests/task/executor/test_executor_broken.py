@@ -210,7 +210,9 @@ async def test_workers_that_cannot_import_the_function_fail_no_jobs_and_stop_the
 async def test_a_factory_that_does_not_return_an_executor_is_rejected_when_it_is_called() -> None:
     stage = in_memory(lambda: 5, bodies.copy)
 
-    with pytest.raises(TaskConfigurationError, match="callable returned 5, which is not an executor"):
+    with pytest.raises(
+        TaskConfigurationError, match="callable returned 5, which is not an executor"
+    ):
         await run(stage)
 
 

@@ -321,7 +321,9 @@ def test_a_function_of_the_main_script_is_rejected_if_workers_do_not_import_the_
 
     assert ended.stdout == ""
     assert "the body of work, __main__.work, cannot be passed" in ended.stderr
-    assert "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
+    assert (
+        "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
+    )
 
 
 def test_a_function_of_an_interactive_session_is_rejected_if_it_cannot_be_imported(
@@ -330,7 +332,9 @@ def test_a_function_of_an_interactive_session_is_rejected_if_it_cannot_be_import
     ended = run_script(tmp_path, "-", "spawn")
 
     assert ended.stdout == ""
-    assert "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
+    assert (
+        "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
+    )
 
 
 def test_a_task_accepts_its_function_as_argument_or_by_decoration(tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ async def test_any_other_value_is_rejected_with_its_line_and_the_remedy(
     with pytest.raises(TemplateError) as caught:
         await script(source)
     message = str(caught.value)
-    assert message.startswith("task: its template prints a value that the shell may interpret as code")
+    assert message.startswith(
+        "task: its template prints a value that the shell may interpret as code"
+    )
     assert f"`{place}`" in message
     assert "`{{ ... | quote }}`" in message
     assert "The value for job 'job1' is " in message

@@ -150,9 +150,7 @@ async def test_with_bash_no_warning_is_logged(lab: Lab, caplog: pytest.LogCaptur
 async def test_a_pipe_closed_by_its_reader_is_explained(lab: Lab) -> None:
     record = await record_of(lab, "yes | head -n 1")
     assert record["return_code"] == 141
-    assert record["reason"].startswith(
-        "killed by SIGPIPE (exit status 141): a command wrote to a"
-    )
+    assert record["reason"].startswith("killed by SIGPIPE (exit status 141): a command wrote to a")
     assert "`|| [ $? = 141 ]`" in record["reason"]
 
 

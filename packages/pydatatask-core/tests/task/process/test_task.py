@@ -353,7 +353,9 @@ def test_invalid_options_are_rejected(lab: Lab, wrong: dict[str, Any], message: 
 
 
 async def test_a_request_above_the_quota_is_rejected_at_opening(lab: Lab) -> None:
-    with pytest.raises(TaskConfigurationError, match="ever be launched, because one takes 5 CPU, 1"):
+    with pytest.raises(
+        TaskConfigurationError, match="ever be launched, because one takes 5 CPU, 1"
+    ):
         await lab.run(lab.task("true", job_resources=Resources.parse(5, 1)))
 
 
