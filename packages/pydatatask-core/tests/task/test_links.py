@@ -213,9 +213,9 @@ def test_only_tasks_can_be_plugged() -> None:
 def test_duplicate_task_names_and_objects_that_are_not_tasks_are_rejected() -> None:
     with pytest.raises(PipelineConfigurationError, match=r"2 tasks are named 'x'"):
         Pipeline([Plain("x"), Plain("x")])
-    with pytest.raises(PipelineConfigurationError, match="is none"):
+    with pytest.raises(PipelineConfigurationError, match="is not a task"):
         Pipeline([Plain("x"), repo()])  # type: ignore[list-item]
-    with pytest.raises(PipelineConfigurationError, match="made of tasks"):
+    with pytest.raises(PipelineConfigurationError, match="iterable of tasks"):
         Pipeline(None)  # type: ignore[arg-type]
     with pytest.raises(PipelineConfigurationError, match="session has to be a Session"):
         Pipeline([], "session")  # type: ignore[arg-type]
