@@ -368,6 +368,7 @@ async def test_if_the_folder_for_locks_cannot_be_created_the_error_has_the_remed
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file"))
+    monkeypatch.setattr("pydatatask_core.pipeline.lock.state_folder", lambda name: None)
     monkeypatch.setattr(InProcessMetadataRepository, "identity", "on a server")
     with pytest.raises(PipelineLockedError, match=r"cannot be created: .*set TMPDIR"):
         await Pipeline([function_task("t", quiet, jobs("a"))]).open()
