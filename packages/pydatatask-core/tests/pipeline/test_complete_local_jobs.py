@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pydatatask_core import InProcessMetadataRepository, InProcessSyncTask, Pipeline, Retries
-from pydatatask_core.errors import StoreConnectionError
+from pydatatask_core.errors import LaunchRefusedError, StoreConnectionError
 
 from .fakes import Detached, function_task, jobs
 from .waits import FAR
@@ -54,6 +54,31 @@ async def test_jobs_that_outlive_the_process_are_not_waited_for() -> None:
         assert task.launches == ["a"]
 
     assert summary.failed == {}
+
+
+class RefusedOnce(Detached):
+    """A task that has no room at its first launch and is not notified of free room later."""
+
+    ends_with_process = True
+
+    async def launch(self, job: str) -> None:
+        self.attempts += 1
+        if self.attempts == 1:
+            raise LaunchRefusedError(self.name, job, "workers")
+        self.launches.append(job)
+        await self.done.dump(job, {"success": True})
+
+
+async def test_a_refused_job_is_launched_without_a_notification_of_free_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("pydatatask_core.pipeline.scheduler._POLL_INTERVAL_SECONDS", 0.01)
+    task = RefusedOnce("t", jobs("a"))
+    async with Pipeline([task]) as pipeline:
+        await pipeline.update()
+        await asyncio.wait_for(pipeline.complete_local_jobs(), 30)
+
+    assert task.launches == ["a"]
 
 
 class Down(InProcessMetadataRepository):

@@ -145,6 +145,8 @@ class PipelineRun:
     async def _plan(self, updated: dict[Task, bool | None]) -> bool:
         """Find the jobs to launch; return whether the readiness of any task is unknown."""
         if not self._tasks_to_plan:
+            # A refusal may follow the notification of the room that would have lifted it.
+            self._dispatcher.release()
             return False
         late = [task for task in self._tasks_to_plan if updated[task] is None]
         tasks = [task for task in self._tasks_to_plan if updated[task] is not None]
