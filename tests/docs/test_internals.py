@@ -1,4 +1,4 @@
-"""The page about the internals names only files and functions that exist, and all phases and flags."""
+"""The page about the internals names existing files and functions, and all phases and flags."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def sources() -> list[Path]:
 
 @cache
 def tree(name: str) -> ast.Module:
-    (path,) = ROOT.glob(f"packages/*/src/{name}")
-    return ast.parse(path.read_text(encoding="utf-8"))
+    paths = list(ROOT.glob(f"packages/*/src/{name}"))
+    assert len(paths) == 1, f"there is no {name} below packages/*/src"
+    return ast.parse(paths[0].read_text(encoding="utf-8"))
 
 
 def names_in(node: ast.AST) -> set[str]:
