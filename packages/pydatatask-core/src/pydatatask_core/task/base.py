@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
@@ -298,6 +299,18 @@ class Task(Linked, ABC):
         if job in self.retry_timers:
             self.retry_timers[job].cancel()
         self.retry_timers[job] = asyncio.get_running_loop().call_later(delay, ready_again)
+
+    def cancel_retry(self, job: str) -> None:
+        """Cancel the retry of a job, also one whose delay is over and that waits for room.
+
+        :param job: the job; one that waits for no retry is ignored.
+        """
+        self._waiting.discard(job)
+        timer = self.retry_timers.pop(job, None)
+        if timer is not None:
+            timer.cancel()
+        with contextlib.suppress(ValueError):
+            self.due_retries.remove(job)
 
     async def launch_due_retries(self) -> None:
         """Launch the jobs whose retry delay is over until the quota is exhausted.

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from processes.lab import until
 
-from pydatatask_core import Retries
+from pydatatask_core import ResourceManager, Resources, Retries
 from pydatatask_core.proc_manager.local import inspect as examining
 from pydatatask_core.proc_manager.protocol.identity import read_uptime
 from pydatatask_core.task.process import tracker as jobs
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from processes.lab import Lab
 
     from pydatatask_core.proc_manager.process import LaunchSpec, ProcessRun
@@ -165,6 +167,39 @@ async def test_a_job_waiting_for_its_next_attempt_can_be_killed(lab: Lab) -> Non
     assert (record["killed"], record["attempt"]) == (True, 2)
     assert not task.running
     assert lab.empty()
+
+
+async def test_a_job_whose_due_retry_waits_for_room_does_not_run_after_it_is_killed(
+    lab: Lab,
+) -> None:
+    await lab.add("a")
+    lab.quota = ResourceManager(Resources.parse(1, 1))
+    task = lab.task("echo {{ job }} >>LOG; false", retries=Retries(1, delay=3600))
+
+    def waits_for(jobs: set[str]) -> Callable[[], Awaitable[bool]]:
+        async def waits() -> bool:
+            return task.waiting == jobs
+
+        return waits
+
+    async def is_refused() -> bool:
+        return list(task.due_retries) == ["a"]
+
+    async with lab.pipeline(task) as pipeline:
+        running = asyncio.create_task(pipeline.run(forever=True, poll=0.05))
+        await until(waits_for({"a"}))
+        assert await lab.quota.reserve(Resources.parse(1, 1)) is None
+        task.retry_later("a", 0)
+        await until(is_refused)
+        assert await task.kill("a")
+        await lab.quota.relinquish(Resources.parse(1, 1))
+        await lab.add("b")
+        await until(waits_for({"b"}))
+        running.cancel()
+        await asyncio.wait({running})
+
+    assert lab.lines() == ["a", "b"]
+    assert (await lab.done.info("a"))["killed"] is True
 
 
 async def test_a_job_that_fails_while_it_is_killed_is_not_retried(lab: Lab) -> None:

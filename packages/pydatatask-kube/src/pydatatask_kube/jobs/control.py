@@ -98,7 +98,7 @@ class KubeControl(KubeTaskConfig, ABC):
     async def forget_retry(self, job: str) -> None:
         tracked = self._tracker.jobs.get(job)
         if tracked is not None and tracked.phase is Phase.WAITING:
-            self._waiting.discard(job)
+            self.cancel_retry(job)
             await self._tracker.complete(tracked, None)
 
     async def clean_up(self, jobs: Collection[str]) -> None:
@@ -120,7 +120,7 @@ class KubeControl(KubeTaskConfig, ABC):
         while not tracked.finished.is_set():
             await tracked.launched.wait()
             if tracked.phase is Phase.WAITING or tracked.waits_for_name:
-                self._waiting.discard(job)
+                self.cancel_retry(job)
                 await self._tracker.cancel(tracked)
             elif tracked.phase is Phase.RUNNING:
                 tracked.grace = None if grace is None else max(0, round(grace))

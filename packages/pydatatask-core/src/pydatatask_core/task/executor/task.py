@@ -281,9 +281,7 @@ class ExecutorTask(FunctionTask):
         submission = self._by_job.get(job)
         if submission is None:
             if job in self._waiting:
-                self._waiting.discard(job)
-                if job in self.due_retries:
-                    self.due_retries.remove(job)
+                self.cancel_retry(job)
                 await self._results.cancel_waiting(job)
             return
         submission.cancelled = True

@@ -368,7 +368,7 @@ class ProcessTask(ProcessConfig):
         tracked.is_final_attempt = True
         while not tracked.finished.is_set():
             if tracked.phase is Phase.WAITING:
-                self._waiting.discard(job)
+                self.cancel_retry(job)
                 tracked.cancelled, tracked.not_before = True, 0.0
                 self._tracker.set_phase(tracked, Phase.EXITED)
             elif tracked.phase is not Phase.EXITED:
