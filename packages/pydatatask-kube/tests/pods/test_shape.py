@@ -211,7 +211,7 @@ async def test_the_value_that_changes_the_shape_is_named_among_others() -> None:
     with pytest.raises(TemplateError) as caught:
         await container("      args: [{{ y }},\n        {{ x }},\n        {{ y }}]\n", x="a, b")
     assert "line 8, in `{{ x }}`; print" in str(caught.value)
-    assert "The value is 'a, b'. Filled in it reads" in str(caught.value)
+    assert "The value is 'a, b'. The rendered template is" in str(caught.value)
 
 
 async def test_a_task_may_print_fragments_of_yaml_if_it_says_so(server: ApiServer) -> None:

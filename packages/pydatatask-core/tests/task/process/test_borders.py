@@ -341,4 +341,4 @@ def test_a_directory_whose_permissions_prevent_access_is_an_error() -> None:
         told = subprocess.run(program, capture_output=True, text=True, check=False)
         for name in os.listdir(folder):
             os.chmod(f"{folder}/{name}", 0o700)
-    assert told.stdout.count("forbid") == 2, told
+    assert told.stdout.count("deny") == 2, told
