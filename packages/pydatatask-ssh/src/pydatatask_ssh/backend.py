@@ -12,7 +12,6 @@ import asyncssh
 from pydatatask_core.proc_manager import STDOUT, ProcessBackend, ProcessState, ProcessStatus
 from pydatatask_core.proc_manager.backend import LOST_TIMEOUT_SECONDS
 from pydatatask_core.proc_manager.process import TAIL_BYTES, Leftover, Output
-from pydatatask_core.proc_manager.protocol.identity import parse_identity
 from pydatatask_core.proc_manager.protocol.run_directory import (
     BEGUN,
     NOT_A_RUN_DIRECTORY,
@@ -233,7 +232,7 @@ class SSHBackend(ProcessBackend):
     async def _stop(self, remote: RemoteHost, path: str, reason: str, force: bool) -> bool:
         note = f"note {shell_join(self.manager.basedir, path, reason)}"
         observation, _ = await self._observe(remote, path)
-        identity = parse_identity(observation.status)
+        identity = observation.identity
         if identity is None:
             # Not started yet: revoke it. A process that starts meanwhile is stopped next time.
             return bool(

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .base import _StderrIsStdout
+    from .local.journal import Entry
     from .local.pidfd import PidFd
-    from .local.supervised import Supervised
-    from .protocol.journal import Entry
+    from .local.supervised import SupervisedJob
 
 __all__ = [
     "MAX_INLINE_BYTES",
@@ -86,8 +86,9 @@ class ProcessRun:
     host: str
     handle: str | None = None
     note_path: Path | None = None
-    directory_token: str | None = None
-    """The name of a file that distinguishes the directory from a later one of the same name."""
+    script_time: int = 0
+    """The modification time of its script in nanoseconds, which distinguishes the directory from a
+    later one of the same name."""
     held: Path | None = None
     """The archive directory, which may contain hard links to the streams of this run."""
     is_held: bool = False
@@ -96,14 +97,12 @@ class ProcessRun:
     """The journal entry of the run, if this process wrote it."""
     created: bool = False
     """True if this process created the directory, so that no token is needed to identify it."""
-    supervised: Supervised | None = None
+    supervised: SupervisedJob | None = None
     """The handle of the supervised job, if this process started it."""
     pidfd: PidFd | None = None
     """The pidfd of the process, if an earlier driver started it."""
     stop_reason: str | None = None
     """The reason why the run was terminated, if only this process knows it."""
-    has_started: bool | None = None
-    """Whether the script was started, if this process knows; the directory may not show it."""
     release_host: Callable[[], object] | None = None
     """Releases the resources reserved on the host, if several hosts share the jobs."""
     unconfirmed_since: float | None = None
@@ -122,6 +121,7 @@ class LaunchSpec:
     :param stderr: whether to keep its stderr, or ``STDOUT``.
     :param shell: the command line of the interpreter for a script without a ``#!`` line; None for
         the default of the manager.
+    :param detach: whether the processes that the script leaves behind continue after its end.
     """
 
     script: bytes
@@ -131,6 +131,7 @@ class LaunchSpec:
     stdout: bool = False
     stderr: bool | _StderrIsStdout = False
     shell: tuple[str, ...] | None = None
+    detach: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,12 @@ class ProcessStatus:
 
     note: str | None = None
     """The note that is carried from one attempt of the job to the next."""
+
+    usage: tuple[float, float, int] | None = None
+    """The user and system CPU seconds and the maximum resident memory in KiB, if known."""
+
+    ended_processes: int = 0
+    """The number of processes that the job left behind and that were ended."""
 
     outputs: dict[str, Output] = field(default_factory=dict)
     """The requested streams that exist, by name."""

@@ -8,7 +8,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager.protocol.run_directory import NOT_BEGUN
+
+from .supervisor import NOT_BEGUN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

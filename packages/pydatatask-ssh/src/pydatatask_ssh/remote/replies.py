@@ -35,7 +35,7 @@ def parse_observation(lines: Iterable[str], path: str, boot_id: str) -> Observat
         elif kind in "YR":
             observation.started = kind == "Y"
         elif kind == "S":
-            observation.status = rest.encode("utf-8", "surrogateescape")
+            observation.parse_status(rest.encode("utf-8", "surrogateescape"))
         elif kind == "L":
             observation.is_alive = True
         elif kind == "A":
@@ -45,7 +45,7 @@ def parse_observation(lines: Iterable[str], path: str, boot_id: str) -> Observat
     if not observation.exists and observation.is_alive:
         observation.problem = f"its run directory {path!r} is gone"
     elif not observation.exists:
-        observation.status = b""
+        observation.parse_status(b"")
     return observation
 
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import shlex
 
-from pydatatask_core.proc_manager.protocol.run_directory import BEGUN, STATUS, SUPERVISOR
+from pydatatask_core.proc_manager.protocol.run_directory import BEGUN, STATUS
 from pydatatask_core.proc_manager.protocol.status import STOP_PREFIX
 
 from .shell_file_functions import FILE_FUNCTIONS, JOURNAL, MAX_CONTROL_BYTES
+from .supervisor import SUPERVISOR
 
 __all__ = ["FUNCTIONS", "REPORTER", "REPORTING_SUPERVISOR", "shell_join"]
 
@@ -39,10 +40,10 @@ trap '{
 """
     + SUPERVISOR
 )
-"""The supervisor of the core, which also appends a line to a file when it exits.
+"""The supervisor, which also appends a line to a file when it exits.
 
 The line consists of its exit status, the uptime of the machine in seconds, and a word. The first
-two arguments are the file and the word; the arguments of the core's supervisor follow.
+two arguments are the file and the word; the arguments of the supervisor follow.
 """
 
 FUNCTIONS = f"""\

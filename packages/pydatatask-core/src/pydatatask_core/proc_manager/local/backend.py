@@ -10,6 +10,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.backend import LOST_TIMEOUT_SECONDS, ProcessBackend
 from pydatatask_core.proc_manager.base import STDOUT
 from pydatatask_core.proc_manager.process import (
@@ -19,20 +20,16 @@ from pydatatask_core.proc_manager.process import (
     ProcessStatus,
     RunExistsError,
 )
-from pydatatask_core.proc_manager.protocol.identity import Identity, parse_identity
-from pydatatask_core.proc_manager.protocol.journal import JOURNAL, find_orphans, make_entry
+from pydatatask_core.proc_manager.protocol.identity import Identity
 from pydatatask_core.proc_manager.protocol.run_directory import (
+    GRACE_SECONDS,
     SCRIPT,
-    STATUS,
     STDERR,
     STDIN,
     STDOUT_FILE,
-    TOKEN_PREFIX,
     command_line,
     is_leftover,
-    order,
     original_name,
-    parse_status,
 )
 from pydatatask_core.proc_manager.shell import strict_shell
 from pydatatask_core.utils import in_thread
@@ -40,19 +37,20 @@ from pydatatask_core.utils.files import remove_tree
 
 from .files import LocalReadStream, LocalWriteStream, manager_errors
 from .inspect import OpenRun, inspect, read_outputs, read_tail
-from .pidfd import PidFd, reap_zombie
+from .journal import JOURNAL, create_entry, find_orphans
+from .pidfd import PidFd
 from .private_folder import remove_leftovers, remove_run_directory
 from .run_files import RunDirectory, RunFileError
-from .spawn import setsid_path
+from .supervisors import check_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from pydatatask_core.proc_manager.process import Leftover
-    from pydatatask_core.proc_manager.protocol.journal import Entry
     from pydatatask_core.utils import AReadStream, AWriteStream
 
+    from .journal import Entry
     from .manager import LocalLinuxManager
 
 __all__ = ["LocalBackend"]
@@ -83,44 +81,49 @@ class LocalBackend(ProcessBackend):
         await self.manager.validate()
 
     async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
-        run.entry, run.directory_token = await in_thread(self._make, str(run.directory), spec)
+        run.entry, run.script_time = await in_thread(self._create, str(run.directory), spec)
         run.created = True
 
-    def _make(self, place: str, spec: LaunchSpec) -> tuple[Entry, str]:
-        with manager_errors(f"create the run directory {place!r}"):
+    def _create(self, path: str, spec: LaunchSpec) -> tuple[Entry, int]:
+        with manager_errors(f"create the run directory {path!r}"):
             try:
-                os.mkdir(place, 0o700)
+                os.mkdir(path, 0o700)
             except FileExistsError as e:
-                raise RunExistsError(f"the run directory {place!r} exists already") from e
+                raise RunExistsError(f"the run directory {path!r} exists already") from e
             except FileNotFoundError:
                 self.manager.prepare()  # its parents may have been removed as well
-                os.makedirs(os.path.dirname(place), 0o700, exist_ok=True)
-                return self._make(place, spec)
+                os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+                return self._create(path, spec)
             try:
-                with RunDirectory(place) as directory:
-                    entry = make_entry(place, directory.status)
-                    mark = f"{TOKEN_PREFIX}{os.urandom(8).hex()}{entry.mark}"
-                    directory.create(mark, b"")
+                with RunDirectory(path) as directory:
                     directory.create(SCRIPT, spec.script or b"\n", 0o700)
                     if spec.stdin is not None:
                         directory.create(STDIN, spec.stdin)
+                    written = os.stat(SCRIPT, dir_fd=directory.fd).st_mtime_ns
+                    origin = str(self.manager.origin)
+                    return create_entry(path, directory.status.st_ino, origin), written
             except BaseException:
-                remove_tree(place)
+                remove_tree(path)
                 raise
-            return entry, mark
 
     async def start(self, run: ProcessRun, spec: LaunchSpec) -> None:
-        place, boot_id = str(run.directory), str(await self.manager.find_origin())
-        script = os.path.join(place, SCRIPT)
+        path, entry = str(run.directory), run.entry
+        script = os.path.join(path, SCRIPT)
         shell = spec.shell or self.configured_shell or await self.manager.find_shell()
-        command = [setsid_path(), *command_line(spec.script, script, shell)]
-        status = STATUS if run.entry is None else run.entry.path
-        words = order(
-            place, run.directory_token or SCRIPT, boot_id, command, _streams(spec), status
-        )
-        environ = {**os.environ, **spec.environ}
+        command = command_line(spec.script, script, shell)
+        check_program(command, spec.environ)
+        if entry is None:
+            raise ProcessManagerError(f"the run directory {path!r} was not created by this process")
         with manager_errors(f"start {script!r}"):
-            run.supervised = await self.manager.supervisors.run(place, environ, words)
+            run.supervised = await self.manager.supervisors.start_job(
+                path,
+                command,
+                spec.environ,
+                (os.fsencode(path), entry.inode, run.script_time),
+                (os.fsencode(entry.folder), os.fsencode(entry.name)),
+                _streams(spec),
+                None if spec.detach else GRACE_SECONDS,
+            )
 
     def watch(self, run: ProcessRun, on_exit: Callable[[], None]) -> Callable[[], None] | None:
         # The watch may continue from an earlier pipeline of this process.
@@ -150,29 +153,34 @@ class LocalBackend(ProcessBackend):
 
     def _may_have_ended(self, run: ProcessRun) -> bool:
         if run.supervised is not None:
-            return run.supervised.is_over()
-        with OpenRun.opened(str(run.directory)) as place:
-            return inspect(place, self.manager).state is not ProcessState.RUNNING
+            return run.supervised.is_over
+        with OpenRun.opened(str(run.directory)) as opened:
+            return inspect(opened, self.manager).state is not ProcessState.RUNNING
 
     async def inspect(
         self, run: ProcessRun, outputs: Iterable[str] = (), *, fence: bool = True
     ) -> ProcessStatus:
-        return await in_thread(self._report, run, tuple(outputs), fence)
+        return await in_thread(self._inspect, run, tuple(outputs), fence)
 
-    def _report(self, run: ProcessRun, outputs: tuple[str, ...], fence: bool) -> ProcessStatus:
-        path = str(run.directory)
-        starting = _supervised(run)
+    def _inspect(self, run: ProcessRun, outputs: tuple[str, ...], fence: bool) -> ProcessStatus:
+        path, job = str(run.directory), run.supervised
+        if job is not None and job.is_over and job.report is None:
+            job = run.supervised = None  # its supervisor was killed
         with (
             manager_errors(f"inspect the run directory {path!r}"),
-            OpenRun.opened(path, run.entry) as place,
+            OpenRun.opened(path, run.entry) as opened,
         ):
-            run.entry = place.entry
+            run.entry = opened.entry
+            has_started = None
+            if job is not None and job.report is not None:
+                has_started = job.report.return_code is not None
+            is_starting = job is not None and not job.is_over
             status = inspect(
-                place, self.manager, fence=fence and not starting, has_started=run.has_started
+                opened, self.manager, fence=fence and not is_starting, has_started=has_started
             )
-            if starting and status.state is ProcessState.CREATED:
+            if is_starting and status.state is ProcessState.CREATED:
                 status.state = ProcessState.RUNNING  # the supervisor will start it
-            elif run.has_started is False and status.state is ProcessState.MISSING:
+            elif has_started is False and status.state is ProcessState.MISSING:
                 status.state = ProcessState.NEVER_STARTED  # even if the directory is gone
             if status.state is ProcessState.RUNNING:
                 self._find(run, status)
@@ -180,16 +188,11 @@ class LocalBackend(ProcessBackend):
                     self._end_without_directory(run, status)
             elif status.state is not ProcessState.CREATED:
                 nothing = status.state in (ProcessState.NEVER_STARTED, ProcessState.MISSING)
-                read_outputs(place, status, () if nothing else outputs, run.note_path, run.held)
-                if run.has_started is None and place.entry is not None:  # else it has been reaped
-                    reap_zombie(status.handle)
+                read_outputs(opened, status, () if nothing else outputs, run.note_path, run.held)
         return status
 
     def _find(self, run: ProcessRun, status: ProcessStatus) -> None:
-        """Open a descriptor of the process, for the next call of :meth:`watch`.
-
-        A descriptor of the supervisor would not do: its driver may assign it more jobs.
-        """
+        """Open a descriptor of the process, for the next call of :meth:`watch`."""
         if run.supervised is None and run.pidfd is None:
             identity = Identity.parse(status.handle or "")
             apart = identity is not None and self.manager.origin.is_elsewhere(identity.origin)
@@ -234,27 +237,26 @@ class LocalBackend(ProcessBackend):
         return await in_thread(self._stop, str(run.directory), reason, force)
 
     def _stop(self, path: str, reason: str, force: bool) -> bool:
-        with manager_errors(f"terminate the job in {path!r}"), OpenRun.opened(path) as place:
-            status, _ = place.read_status()
-            identity = parse_identity(status)
-            if identity is None:
-                # Not started yet: revoke it. A process that starts meanwhile is stopped next time.
-                with contextlib.suppress(FileNotFoundError):
-                    place.save_stop_reason(reason)
-                return place.revoke()
-            if parse_status(status) is not None and not identity.process.is_alive():
+        with manager_errors(f"terminate the job in {path!r}"), OpenRun.opened(path) as opened:
+            content, entry = opened.read_entry(), opened.entry
+            if entry is None:
                 return False
-            self.manager.check_is_local(identity, path)
-            if not place.is_alive(identity, self.manager):
+            if content.identity is None:
+                # Not started yet: revoke it. A process that starts meanwhile is stopped next time.
+                if content.is_ready:
+                    entry.save_stop_reason(reason)
+                return entry.revoke()
+            if content.return_code is not None:
+                return False
+            self.manager.check_is_local(content.identity, path)
+            if not opened.is_alive(content, self.manager):
                 return False
             # A full disk must not prevent the termination.
             with contextlib.suppress(OSError):
-                place.save_stop_reason(reason)
-            if force:
-                return self.manager.signal(identity, signal.SIGKILL)
-            told = self.manager.signal(identity, signal.SIGTERM)
-            self.manager.signal(identity, signal.SIGCONT)  # a suspended process ignores SIGTERM
-            return told
+                entry.save_stop_reason(reason)
+            return self.manager.signal(
+                content.identity, signal.SIGKILL if force else signal.SIGTERM
+            )
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
         return await in_thread(self._remove, run)
@@ -265,7 +267,7 @@ class LocalBackend(ProcessBackend):
             same = False
             if run.entry is not None:
                 with contextlib.suppress(FileNotFoundError):
-                    same = run.entry.was_made_with(os.lstat(place))
+                    same = run.entry.inode == os.lstat(place).st_ino
                 run.entry.discard()
             return remove_run_directory(place, created=run.created and same)
 
@@ -276,7 +278,7 @@ class LocalBackend(ProcessBackend):
     def _remove_leftovers(self, folder: str) -> list[Leftover]:
         for entry in find_orphans(folder):
             with contextlib.suppress(RunFileError):
-                identity = parse_identity(entry.read()[0])
+                identity = entry.read().identity
                 if identity is None or not self.manager.is_alive(identity):
                     entry.discard()
         return remove_leftovers(folder)
@@ -358,19 +360,12 @@ class LocalBackend(ProcessBackend):
             directory.replace(name, memo.encode())
 
 
-def _supervised(run: ProcessRun) -> bool:
-    """Return whether a supervisor of this process still runs the job; otherwise note its status."""
-    if run.supervised is not None and run.supervised.is_over():
-        if run.supervised.status is not None:
-            run.has_started = run.supervised.status == 0
-        run.supervised = None
-    return run.supervised is not None
-
-
-def _streams(spec: LaunchSpec) -> tuple[str, str, str | None]:
+def _streams(spec: LaunchSpec) -> tuple[bytes | None, bytes | None, bytes | None, bool]:
     """Return the files of the standard streams of a run, relative to its directory."""
-    stdin = STDIN if spec.has_stdin else os.devnull
-    stdout = STDOUT_FILE if spec.stdout else os.devnull
-    if spec.stderr is STDOUT:
-        return stdin, stdout, None
-    return stdin, stdout, STDERR if spec.stderr else os.devnull
+    joined = spec.stderr is STDOUT
+    return (
+        STDIN.encode() if spec.has_stdin else None,
+        STDOUT_FILE.encode() if spec.stdout else None,
+        STDERR.encode() if spec.stderr and not joined else None,
+        joined,
+    )

@@ -1,10 +1,7 @@
 """The status of a run on this machine. Everything here blocks.
 
-The journal holds the identity of the process of a run and its exit status. In the run directory,
-only the marker ``.begun`` and the streams are read, and nothing that a job can put there is
-followed, waited for, or trusted as an identity. A run directory of an earlier release has no
-journal; its status file counts if the kernel confirms that the process was started in that
-directory.
+The journal holds the process of a run and its exit status. In the run directory, only the streams
+are read, and nothing that a job can put there is followed, waited for, or trusted.
 """
 
 from __future__ import annotations
@@ -12,16 +9,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydatatask_core.proc_manager.process import MAX_INLINE_BYTES, TAIL_BYTES, Output, ProcessState
-from pydatatask_core.proc_manager.protocol.identity import parse_identity, read_uptime
-from pydatatask_core.proc_manager.protocol.journal import find_entry
-from pydatatask_core.proc_manager.protocol.run_directory import BEGUN, STATUS, parse_status
-from pydatatask_core.proc_manager.protocol.status import STOP_PREFIX, Observation, classify
+from pydatatask_core.proc_manager.protocol.identity import read_uptime
+from pydatatask_core.proc_manager.protocol.status import Observation, classify
 
-from .run_files import RunDirectory, RunFileError, kind_error
+from .journal import EntryContent, find_entry
+from .run_files import RunDirectory, RunFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,13 +24,11 @@ if TYPE_CHECKING:
 
     from pydatatask_core.proc_manager.process import ProcessStatus
     from pydatatask_core.proc_manager.protocol.identity import Identity
-    from pydatatask_core.proc_manager.protocol.journal import Entry
 
+    from .journal import Entry
     from .manager import LocalLinuxManager
 
 __all__ = ["OpenRun", "inspect", "read_identity", "read_outputs", "read_tail"]
-
-_RESERVED = b"\n"
 
 
 class OpenRun(NamedTuple):
@@ -43,7 +36,7 @@ class OpenRun(NamedTuple):
 
     :param path: the path of the run directory.
     :param directory: the run directory, if it is the one that was created for the run.
-    :param entry: the journal entry; None if the run is of an earlier release or was not created.
+    :param entry: the journal entry; None if the run was not created.
     :param problem: the reason why an existing run directory cannot be used.
     """
 
@@ -68,7 +61,7 @@ class OpenRun(NamedTuple):
         except RunFileError as e:
             problem = str(e)
         try:
-            if known is None or directory is None or not known.was_made_with(directory.status):
+            if known is None or directory is None or known.inode != directory.status.st_ino:
                 known, is_own = find_entry(path, directory)
                 if directory is not None and not is_own:
                     directory.close()
@@ -91,62 +84,28 @@ class OpenRun(NamedTuple):
             raise RunFileError(self.problem)
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.path)
 
-    def read_status(self) -> tuple[bytes, float]:
-        """Read the status file and its modification time.
+    def read_entry(self) -> EntryContent:
+        """Read the entry of the run in the journal.
 
         :raises RunFileError: if it is not a regular file any more.
         """
-        if self.entry is not None:
-            return self.entry.read()
-        content = None if self.directory is None else self.directory.read(STATUS)
-        return content or (b"", 0.0)
+        return EntryContent() if self.entry is None else self.entry.read()
 
-    def has_begun(self) -> bool | None:
-        """Return whether the process has become the script; None if that is not decided yet.
+    def is_alive(self, content: EntryContent, manager: LocalLinuxManager) -> bool:
+        """Return whether the job of a run is running, or its supervisor is about to write its end.
 
-        :raises RunFileError: if the marker is not a regular file any more.
-        """
-        mode = None if self.directory is None else self.directory.mode(BEGUN)
-        if mode is None:
-            return None
-        if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-            raise kind_error(BEGUN, mode)
-        return not stat.S_ISDIR(mode)
+        A process that has exited is reaped after its exit status is written.
 
-    def is_alive(self, identity: Identity, manager: LocalLinuxManager) -> bool:
-        """Return whether the process of the run or its supervisor is alive.
-
-        :param identity: the process that the status names.
+        :param content: its entry, without an exit status.
         :param manager: the manager of the run.
         """
-        apart = manager.origin.is_elsewhere(identity.origin)
-        if apart and self.directory is None and self.problem is None:
-            return False  # the user removed its directory to declare it gone for good
-        if not manager.is_alive(identity):
-            return False
-        if self.entry is not None or apart:
-            return True
-        return self.directory is not None and identity.is_tied_to(self.directory.status)
-
-    def revoke(self) -> bool:
-        """Ensure that a run that was not started never will be; return whether that succeeded."""
-        if self.directory is None:
-            return False
-        try:
-            self.directory.make_directory(BEGUN)
-        except (FileExistsError, FileNotFoundError):
-            return False
-        return True
-
-    def save_stop_reason(self, reason: str) -> None:
-        """Save the reason why the run is terminated. The first reason is kept.
-
-        :param reason: one line.
-        """
-        if self.entry is not None:
-            self.entry.save_stop_reason(reason)
-        elif self.directory is not None:  # an earlier release's; never write to the first line
-            self.directory.append(STATUS, b"\n" + STOP_PREFIX + reason.encode() + b"\n")
+        if content.identity is not None:
+            apart = manager.origin.is_elsewhere(content.identity.origin)
+            if apart and self.directory is None and self.problem is None:
+                return False  # the user removed its directory to declare it gone for good
+            return manager.is_alive(content.identity)
+        # It is being started.
+        return content.supervisor is not None and content.supervisor.exists()
 
 
 def inspect(
@@ -169,7 +128,7 @@ def inspect(
     status = classify(observation)
     if status.state is not ProcessState.CREATED or not fence:
         return status
-    if opened.revoke():
+    if opened.entry is not None and opened.entry.revoke():
         status.state = ProcessState.NEVER_STARTED
         return status
     with OpenRun.opened(opened.path) as again:
@@ -180,33 +139,25 @@ def _observe(opened: OpenRun, manager: LocalLinuxManager) -> Observation:
     observation = Observation(opened.path, manager.boot_id, problem=opened.problem)
     observation.exists = opened.directory is not None
     try:
-        # This is read first: if the script has begun, its status is complete.
-        observation.started = opened.has_begun()
-    except RunFileError as e:
-        observation.started, observation.problem = True, str(e)
-    try:
-        observation.status, observation.status_mtime = opened.read_status()
-        identity = parse_identity(observation.status)
-        if identity is not None and parse_status(observation.status) is not None:
-            # The supervisor never writes the status of a process that is alive.
-            observation.is_alive = identity.process.is_alive() and opened.is_alive(
-                identity, manager
-            )
+        content = opened.read_entry()
+        if content.is_started and content.return_code is None:
+            observation.is_alive = opened.is_alive(content, manager)
             if observation.is_alive:
-                observation.status = _RESERVED + observation.status.partition(b"\n")[2]
-        elif identity is not None:
-            observation.is_alive = opened.is_alive(identity, manager)
-        if observation.is_alive:
-            observation.uptime_seconds = read_uptime()
-        elif parse_status(observation.status) is None:
-            observation.status, observation.status_mtime = opened.read_status()  # the final status
+                observation.uptime_seconds = read_uptime()
+            else:
+                content = opened.read_entry()  # the final status
     except RunFileError as e:
         observation.problem = str(e)
-    if not observation.exists and observation.problem is None:
-        if observation.is_alive:
-            observation.problem = f"its run directory {opened.path!r} is gone"
-        else:
-            observation.status = b""
+        return observation
+    observation.started = True if content.is_started else None if content.is_ready else False
+    observation.identity, observation.stop_reason = content.identity, content.stop_reason
+    observation.status_mtime = content.modified
+    observation.usage = content.usage
+    observation.ended_processes = content.ended_processes
+    if not observation.exists and observation.problem is None and observation.is_alive:
+        observation.problem = f"its run directory {opened.path!r} is gone"
+    elif observation.exists or observation.problem is not None:
+        observation.return_code = content.return_code
     return observation
 
 
@@ -256,7 +207,7 @@ def read_identity(path: str) -> Identity | None:
     :param path: the directory of the run.
     """
     with OpenRun.opened(path) as opened:
-        return parse_identity(opened.read_status()[0])
+        return opened.read_entry().identity
 
 
 def read_tail(fd: int, length: int) -> bytes:

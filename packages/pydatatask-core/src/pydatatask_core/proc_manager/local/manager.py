@@ -11,25 +11,25 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import ProcessManagerError
-from pydatatask_core.proc_manager.base import AbstractProcessManager, OpenMode
+from pydatatask_core.errors import ProcessManagerError, describe
+from pydatatask_core.proc_manager.base import STDOUT, AbstractProcessManager, OpenMode
 from pydatatask_core.proc_manager.protocol.identity import (
     BOOT_ID,
     Identity,
     Origin,
-    parse_identity,
+    Process,
     read_boot_id,
 )
-from pydatatask_core.proc_manager.protocol.run_directory import safe_name
+from pydatatask_core.proc_manager.protocol.run_directory import RESERVED_STATUS, safe_name
 from pydatatask_core.proc_manager.shell import parse_shell, strict_shell
 from pydatatask_core.utils import AReadText, AWriteText, in_thread
 from pydatatask_core.utils.files import remove_tree
 
 from .files import LocalReadStream, LocalWriteStream, manager_errors
-from .pidfd import reap_child
 from .private_folder import prepare_private_folder
 from .root_folder import DEFAULT_ROOT, choose_root
-from .spawn import reserve_status, setsid_path, spawn_supervisor
+from .supervisor.procfs import signal_session
+from .supervisors import Supervisors, check_program
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pydatatask_core.proc_manager.base import _StderrIsStdout
 
     from .backend import LocalBackend
-    from .supervisors import Supervisors
 
 __all__ = ["LocalLinuxManager"]
 
@@ -91,7 +90,6 @@ class LocalLinuxManager(AbstractProcessManager):
         self._private = f"{safe_name(app)}-{os.geteuid()}"
         self._backend: LocalBackend | None = None
         self._supervisors: dict[AbstractEventLoop, Supervisors] = {}
-        self._children: dict[str, int] = {}
 
     @property
     def local_path(self) -> Path:
@@ -136,7 +134,6 @@ class LocalLinuxManager(AbstractProcessManager):
                 "local processes need a /proc that shows the process ids of this pid namespace, "
                 "not those of another one: mount one (as `unshare --mount-proc` does)"
             )
-        setsid_path()
         self._default_shell = _find_shell()
         try:
             self._prepare_folder()
@@ -155,8 +152,6 @@ class LocalLinuxManager(AbstractProcessManager):
     @property
     def supervisors(self) -> Supervisors:
         """The supervisors of this process for the running loop."""
-        from .supervisors import Supervisors
-
         loop = asyncio.get_running_loop()
         result = self._supervisors.get(loop)
         if result is None or not result.is_usable:
@@ -170,18 +165,16 @@ class LocalLinuxManager(AbstractProcessManager):
         return await asyncio.to_thread(self._live_handles, list(hint))
 
     def _live_handles(self, handles: list[str]) -> set[str]:
-        for handle, pid in list(self._children.items()):
-            if reap_child(pid)[0]:
-                self._children.pop(handle, None)
         result = {handle: Identity.parse(handle) for handle in handles}
         return {
             handle for handle, identity in result.items() if identity and self.is_alive(identity)
         }
 
     def is_alive(self, identity: Identity) -> bool:
-        """Return whether a process or its supervisor is alive; this blocks briefly.
+        """Return whether a process is alive, or its exit status is not written yet.
 
-        Processes of other machines and pid namespaces count as alive, because they may be.
+        This blocks briefly. Processes of other machines and pid namespaces count as alive, because
+        they may be.
 
         :param identity: the process.
         """
@@ -190,7 +183,7 @@ class LocalLinuxManager(AbstractProcessManager):
             return True
         if identity.boot != self.boot_id:
             return False
-        return identity.supervisor_is_alive() or identity.process.is_alive()
+        return identity.process.exists()  # its status is written before it is reaped
 
     @property
     def boot_id(self) -> str:
@@ -251,82 +244,41 @@ class LocalLinuxManager(AbstractProcessManager):
         stdout: str | None,
         stderr: str | _StderrIsStdout | None,
     ) -> str:
-        streams = (stdin, stdout, stderr)
-        return await in_thread(self._spawn, args, environ, cwd, return_code, streams)
-
-    def _spawn(
-        self,
-        args: list[str],
-        environ: dict[str, str],
-        cwd: str,
-        return_code: str,
-        streams: tuple[str | None, str | None, str | _StderrIsStdout | None],
-    ) -> str:
-        problem = f"could not launch {args[0]!r} in {cwd!r}"
-        reading, writing = os.pipe()
+        action = f"launch {args[0]!r} in {cwd!r}"
+        check_program(args, environ)
+        cwd = os.path.normpath(os.path.join(os.getcwd(), cwd))
         try:
-            with manager_errors(f"launch {args[0]!r} in {cwd!r}"):
-                if os.path.lexists(return_code):
-                    os.unlink(return_code)
-                reserve_status(return_code)
-                pid = spawn_supervisor(
-                    args,
-                    environ,
-                    cwd,
-                    return_code,
-                    *streams,
-                    journal="/dev/fd/3",
-                    begun=os.devnull,
-                    boot_id=str(self.origin),
-                    journal_fd=writing,
-                )
+            fds = await in_thread(_prepare_program, action, cwd, return_code, stdin, stdout, stderr)
+            try:
+                with manager_errors(action):
+                    pid, start, supervisor = await self.supervisors.start_program(
+                        args, environ, fds, cwd, os.path.join(cwd, return_code)
+                    )
+            finally:
+                for fd in fds:
+                    os.close(fd)
         except FileNotFoundError as e:
-            os.close(reading)
-            raise ProcessManagerError(f"{problem}: {e.strerror}, {e.filename!r}") from e
-        except BaseException:
-            os.close(reading)
-            raise
-        finally:
-            os.close(writing)
-        with open(reading, "rb", buffering=0) as stream:
-            journal = b""
-            while journal.count(b"\n") < 3 and (more := stream.read(4096)):  # noqa: PLR2004
-                journal += more
-        identity = parse_identity(journal)
-        if identity is None:
-            os.waitpid(pid, 0)
-            raise ProcessManagerError(f"{problem}: its supervisor exited before it started")
-        self._children[str(identity)] = pid
-        return str(identity)
+            raise ProcessManagerError(f"could not {action}: {describe(e)}") from e
+        return str(Identity(Process(pid, start), supervisor, await self.find_origin()))
 
     async def kill(self, pid: str) -> None:
-        """Kill the process and its whole process group."""
+        """Kill the process and all other processes of its session."""
         identity = Identity.parse(pid)
         if identity is not None:
             await asyncio.to_thread(self.signal, identity, signal.SIGKILL)
 
     def signal(self, identity: Identity, number: signal.Signals) -> bool:
-        """Send a signal to a process and its whole process group; this blocks briefly.
+        """Send a signal to a process and all other processes of its session; this blocks briefly.
 
         :param identity: the process.
         :param number: the signal.
-        :return: whether the process or its group existed.
+        :return: whether one of them was alive.
         """
-        # The id of the group is not reused while its leader is alive, or a zombie that the
+        # The id of the session is not reused while its leader is alive, or a zombie that the
         # supervisor has not waited for.
         if self.origin.is_elsewhere(identity.origin) or identity.boot != self.boot_id:
             return False
-        if not identity.may_be_signalled():
-            return False
-        pid = identity.process.pid
-        try:
-            os.killpg(pid, number)
-        except ProcessLookupError:
-            # The process has not created its own group yet, or it has just exited.
-            if not identity.process.is_alive():
-                return False
-            os.kill(pid, number)
-        return True
+        return identity.may_be_signalled() and signal_session(identity.process.pid, number) > 0
 
     async def open(self, path: Path, mode: OpenMode) -> Any:
         if mode not in ("r", "rb", "w", "wb"):
@@ -347,6 +299,40 @@ class LocalLinuxManager(AbstractProcessManager):
 
     def __repr__(self) -> str:
         return f"LocalLinuxManager({self.app!r}, {str(self._chosen_path or self._given_path)!r})"
+
+
+def _prepare_program(
+    action: str,
+    cwd: str,
+    status: str,
+    stdin: str | None,
+    stdout: str | None,
+    stderr: str | _StderrIsStdout | None,
+) -> list[int]:
+    """Reserve the file for the exit status of a program, and open its standard streams."""
+    fds: list[int] = []
+    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        with manager_errors(action):
+            path = os.path.join(cwd, status)
+            if os.path.lexists(path):
+                os.unlink(path)
+            write = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            fds.append(os.open(path, write, 0o600))
+            os.write(fds[0], RESERVED_STATUS)
+            os.close(fds.pop())
+            fds.append(os.open(os.path.join(cwd, stdin or os.devnull), os.O_RDONLY | os.O_CLOEXEC))
+            fds.append(os.open(os.path.join(cwd, stdout or os.devnull), append, 0o600))
+            if stderr is STDOUT:
+                fds.append(os.dup(fds[1]))
+            else:
+                name = stderr if isinstance(stderr, str) else os.devnull
+                fds.append(os.open(os.path.join(cwd, name), append, 0o600))
+    except BaseException:
+        for fd in fds:
+            os.close(fd)
+        raise
+    return fds
 
 
 def _find_shell() -> tuple[str, ...]:

@@ -6,12 +6,10 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from pydatatask_core.proc_manager.protocol.identity import Identity
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PidFd", "reap_child", "reap_zombie"]
+__all__ = ["PidFd", "reap_child"]
 
 
 class PidFd:
@@ -66,16 +64,6 @@ class PidFd:
 
     def __del__(self) -> None:
         self.close()
-
-
-def reap_zombie(handle: str | None) -> None:
-    """Reap a supervisor that has exited, if it is a child of this process.
-
-    :param handle: the handle of its job; an earlier pipeline of this process may have started it.
-    """
-    identity = None if handle is None else Identity.parse(handle)
-    if identity is not None and identity.supervisor_is_zombie():
-        reap_child(identity.supervisor)
 
 
 def reap_child(pid: int, *, wait: bool = False) -> tuple[bool, int | None]:

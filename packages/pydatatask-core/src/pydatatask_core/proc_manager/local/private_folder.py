@@ -9,7 +9,6 @@ import stat
 from pydatatask_core.errors import ProcessManagerError, describe
 from pydatatask_core.proc_manager.process import Leftover
 from pydatatask_core.proc_manager.protocol.run_directory import (
-    BEGUN,
     NOT_A_RUN_DIRECTORY,
     is_leftover,
     is_run_file,
@@ -198,12 +197,7 @@ def _find_foreign_file(path: str) -> str | None:
     """Return why a directory is not considered a run directory; None if it is, or is gone."""
     try:
         with RunDirectory(path) as directory:
-            # A directory of this name may have been created by an inspection of this one.
-            result = [
-                name
-                for name in directory.names()
-                if name != BEGUN or not stat.S_ISDIR(directory.mode(name) or 0)
-            ]
+            result = directory.names()
     except (FileNotFoundError, RunFileError):
         return None
     except OSError as e:

@@ -3,57 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
-
-from .pidfd import reap_child
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Supervised"]
+__all__ = ["ExitReport", "SupervisedJob"]
 
 
-class Supervised:
+class ExitReport(NamedTuple):
+    """The report of a supervisor on the end of a job."""
+
+    return_code: int | None
+    """The exit status; None if the script was not started."""
+
+    end_time: float = 0.0
+    """The time of the end, in seconds since the epoch."""
+
+    process: tuple[int, int] | None = None
+    """The process id, and the start time in clock ticks since the boot."""
+
+    usage: tuple[float, float, int] | None = None
+    """The user and system CPU seconds and the maximum resident memory in KiB."""
+
+    ended_processes: int = 0
+    """The number of processes that the job left behind and that were ended."""
+
+    problem: str | None = None
+    """The reason why the script was not started."""
+
+
+class SupervisedJob:
     """A job that is run by a supervisor of this process."""
 
     def __init__(self) -> None:
-        self.status: int | None = None
-        """The exit status of the supervisor for this job, if it is over and the status is known."""
-        self.unheard: int | None = None
-        """The process id of the supervisor, if its messages are not read."""
-        self._over = False
+        self.report: ExitReport | None = None
+        """The report on its end; None before, and if its supervisor was killed."""
+        self.is_over = False
+        """True if the job is over, or its supervisor was killed."""
         self._watchers: list[Callable[[], None]] = []
 
-    def is_over(self) -> bool:
-        """Return whether the supervisor has finished with the job, or has died."""
-        if not self._over and self.unheard is not None:
-            self._over, self.status = reap_child(self.unheard)
-        return self._over
-
-    def watch(self, ended: Callable[[], None]) -> Callable[[], None] | None:
+    def watch(self, on_end: Callable[[], None]) -> Callable[[], None]:
         """Register a callback that the running loop calls when the job is over.
 
-        :param ended: the callback.
-        :return: a function that unregisters it; None if the caller has to poll.
+        :param on_end: the callback.
+        :return: a function that unregisters it.
         """
-        if self.unheard is not None:
-            return None
-        if self._over:
-            return asyncio.get_running_loop().call_soon(ended).cancel
-        self._watchers.append(ended)
+        if self.is_over:
+            return asyncio.get_running_loop().call_soon(on_end).cancel
+        self._watchers.append(on_end)
 
         def stop() -> None:
-            if ended in self._watchers:
-                self._watchers.remove(ended)
+            if on_end in self._watchers:
+                self._watchers.remove(on_end)
 
         return stop
 
-    def end(self, status: int | None) -> None:
+    def end(self, report: ExitReport | None) -> None:
         """Record that the job is over, and notify the watchers.
 
-        :param status: the exit status of the supervisor for this job.
+        :param report: the report of the supervisor; None if it was killed.
         """
-        self._over, self.status = True, status
+        self.is_over, self.report = True, report
         watchers, self._watchers = self._watchers, []
-        for ended in watchers:
-            ended()
+        for on_end in watchers:
+            on_end()

@@ -1,256 +1,199 @@
-"""The pool of supervisors of one driver, each of which runs one job after another.
-
-Starting a program costs more than everything else that is done for a small job, so a supervisor
-that finishes a job is assigned the next one instead of being replaced. It runs one job at a time:
-killing it loses the exit status of that job and nothing else. A supervisor that could not write a
-status exits; therefore, if a supervisor is alive and its job has no status, the job is running. The
-supervisors exit with the driver; busy ones finish their job first.
-"""
+"""The supervisor programs of this process for one event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import resource
-import signal
-import socket
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydatatask_core.proc_manager.protocol.run_directory import KEPT_SUPERVISOR
+from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.utils import in_thread
 
-from .pidfd import reap_child
-from .spawn import spawn_kept_supervisor
-from .supervised import Supervised
+from .attributes import read_attributes
+from .pair import SupervisorPair
+from .supervisor.program import JOB_REQUEST, SPAWN_REQUEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-__all__ = ["Supervisors"]
+    from .attributes import Attributes
+    from .supervised import SupervisedJob
 
-MOST_IDLE = 32
-"""The maximum number of idle supervisors."""
+__all__ = ["Supervisors", "check_program"]
 
-_BLOCK = 4096
+T = TypeVar("T")
 
-_LONGEST = 65536
-"""The maximum size of an order in bytes, which fits into the buffer of an empty socket."""
-
-
-def most_heard() -> int:
-    """Return the maximum number of supervisors whose messages are read.
-
-    Each takes a file descriptor; the other half of the limit is for the rest of the driver.
-    """
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2
-
-
-class _Supervisor:
-    """A supervisor of this process.
-
-    :param environ: all environment variables of it and of its jobs.
-    """
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.place = ""
-        """The directory of its current job."""
-        self.job: Supervised | None = None
-        self.pid: int | None = None
-
-    def begin(self) -> None:
-        """Start the supervisor; this blocks.
-
-        :raises OSError: if it cannot be started.
-        """
-        self.connection, theirs = map(_Connection, socket.socketpair())
-        with theirs:
-            self.pid = spawn_kept_supervisor(self.environ, theirs.fileno())
-        self.connection.sendall(KEPT_SUPERVISOR.encode())
-        self.connection.setblocking(False)
-
-    def give(self, order: bytes) -> bool:
-        """Assign a job to an idle supervisor; return whether it may have accepted it.
-
-        :param order: the job command.
-        """
-        try:
-            self.connection.sendall(order)
-        except (BrokenPipeError, ConnectionResetError):
-            return False  # it was killed
-        return True
-
-    def hear(self) -> str | None:
-        """Read its messages, one status per line; None if it has exited."""
-        try:
-            return self.connection.recv(_BLOCK).decode() or None
-        except BlockingIOError:
-            return ""
-        except OSError:
-            return None
-
-    def reap(self) -> int | None:
-        """Wait for a supervisor that is about to exit, and return its exit status, if known."""
-        return None if self.pid is None else reap_child(self.pid, wait=True)[1]
-
-    def end(self) -> None:
-        """Stop an idle supervisor and reap it."""
-        if self.pid is None:
-            return
-        self.connection.close()
-        if not reap_child(self.pid)[0]:  # otherwise its process id may have been reused
-            os.kill(self.pid, signal.SIGKILL)
-            self.reap()
-
-
-class _Connection(socket.socket):
-    """A socket that is closed when it is garbage collected, and in every fork of this process.
-
-    :param made: the socket to take over.
-    """
-
-    def __init__(self, made: socket.socket) -> None:
-        super().__init__(fileno=made.detach())
-        _connections.add(self)
-
-    def __del__(self) -> None:
-        self.close()
-
-
-_connections: weakref.WeakSet[_Connection] = weakref.WeakSet()
-
-
-def _close_all() -> None:
-    """Close all connections in a fork, where they would delay the end-of-file of the parent's."""
-    for connection in list(_connections):
-        connection.close()
-
-
-os.register_at_fork(after_in_child=_close_all)
+_MAX_ATTEMPTS = 5
 
 
 class Supervisors:
-    """The supervisors of this process for the running loop.
+    """The supervisor programs of this process for the running loop.
 
-    Jobs inherit the limits, umask and priority that this process has when a supervisor is started.
+    There is one at a time. It gets no more jobs once one of its two processes was killed, or if an
+    attribute of this process has changed that it cannot change for a job; then another one is
+    started, and it ends with its last job.
     """
 
     def __init__(self) -> None:
         self._owner = os.getpid()
         self._loop = asyncio.get_running_loop()
-        self._idle: list[_Supervisor] = []
-        self._busy: dict[str, _Supervisor] = {}
+        self._pairs: list[SupervisorPair] = []
+        self._starting = asyncio.Lock()
+        self._by_directory: dict[str, SupervisedJob] = {}
 
     @property
     def is_usable(self) -> bool:
         """True in the process that started the supervisors, false in a fork of it."""
         return self._owner == os.getpid()
 
-    def find(self, place: str) -> Supervised | None:
+    @property
+    def pairs(self) -> Sequence[SupervisorPair]:
+        """The programs, the current one last."""
+        return self._pairs
+
+    def find(self, directory: str) -> SupervisedJob | None:
         """Return the job in a directory, if one of the supervisors runs it.
 
-        :param place: the directory.
+        :param directory: the directory.
         """
-        supervisor = self._busy.get(place)
-        return None if supervisor is None else supervisor.job
+        return self._by_directory.get(directory)
 
-    async def run(self, place: str, environ: Mapping[str, str], order: str) -> Supervised:
-        """Run a job on an idle supervisor, or on a new one.
+    async def start_job(
+        self, directory: str, args: Sequence[str], environ: Mapping[str, str], *details: Any
+    ) -> SupervisedJob:
+        """Start the job of a run directory.
 
-        :param place: the directory of the job.
-        :param environ: all its environment variables.
-        :param order: the job command, see ``protocol.run_directory``.
-        :raises OSError: if no supervisor can be started, or the command is too long.
+        :param directory: the directory.
+        :param args: the command line.
+        :param environ: the variables to add to those of this process.
+        :param details: the other arguments of ``Supervisor.start_job``, without the number.
+        :raises OSError: if no supervisor can be started.
         """
-        words = os.fsencode(order)
-        if len(words) > _LONGEST:
-            raise OSError(errno.E2BIG, os.strerror(errno.E2BIG), place)
-        while True:
-            supervisor = self._take(environ) or await self._begin(environ)
-            job = supervisor.job = Supervised()
-            supervisor.place = place
-            self._busy[place] = supervisor
-            if supervisor.give(words):
-                if len(self._busy) > most_heard():
-                    self._let_go(supervisor)
-                return job
-            self._lose(supervisor)
+        place, journal, streams, grace = details
 
-    def _take(self, environ: Mapping[str, str]) -> _Supervisor | None:
-        for number in reversed(range(len(self._idle))):
-            if self._idle[number].environ == environ:
-                return self._idle.pop(number)
-        return None
+        async def start(pair: SupervisorPair, program: tuple[Any, ...]) -> SupervisedJob:
+            return await pair.start_job(JOB_REQUEST, place, journal, program, streams, grace)
 
-    async def _begin(self, environ: Mapping[str, str]) -> _Supervisor:
-        supervisor = _Supervisor(environ)
-        try:
-            await in_thread(supervisor.begin)
-        except BaseException:
-            supervisor.end()
-            raise
-        # The reader must not keep this object alive.
-        self._loop.add_reader(supervisor.connection, _attend, weakref.ref(self), supervisor)
-        return supervisor
+        job = await self._request(args, environ, start)
+        self._by_directory[directory] = job
+        job.watch(lambda: self._forget(directory, job))
+        return job
 
-    def attend(self, supervisor: _Supervisor) -> None:
-        """Process the messages of a supervisor.
+    def _forget(self, directory: str, job: SupervisedJob) -> None:
+        if self._by_directory.get(directory) is job:
+            del self._by_directory[directory]
 
-        :param supervisor: one of these supervisors.
+    async def start_program(
+        self,
+        args: Sequence[str],
+        environ: Mapping[str, str],
+        fds: Sequence[int],
+        cwd: str,
+        status: str,
+    ) -> tuple[int, int, int]:
+        """Start a program outside of a run directory.
+
+        :param args: its command line.
+        :param environ: the variables to add to those of this process.
+        :param fds: its standard streams.
+        :param cwd: its working directory.
+        :param status: the file for its exit status.
+        :return: its process id, its start time, and the process id of its supervisor.
+        :raises OSError: if it cannot be started.
         """
-        told = supervisor.hear()
-        if told is None:
-            self._lose(supervisor)
-        elif told.endswith("\n") and supervisor.job is not None:
-            self._idle.append(supervisor)
-            self._end(supervisor, int(told))
-            if len(self._idle) > MOST_IDLE:
-                self._lose(self._idle[0])
 
-    def _lose(self, supervisor: _Supervisor) -> None:
-        """Drop a supervisor that has exited or is idle."""
-        self._loop.remove_reader(supervisor.connection)
-        if supervisor in self._idle:
-            self._idle.remove(supervisor)
-            supervisor.end()
+        async def start(pair: SupervisorPair, program: tuple[Any, ...]) -> tuple[int, int, int]:
+            paths = os.fsencode(cwd), os.fsencode(status)
+            pid, start_time, _ = await pair.start_program(SPAWN_REQUEST, fds, *paths, program)
+            return pid, start_time, pair.inner_pid
+
+        return await self._request(args, environ, start)
+
+    async def _request(
+        self, args: Sequence[str], environ: Mapping[str, str], start: Callable[..., Awaitable[T]]
+    ) -> T:
+        """Send a request to the current supervisor; replace it if it was killed."""
+        for attempt in range(_MAX_ATTEMPTS):
+            attributes = read_attributes()
+            pair = await self._current(attributes)
+            program = pair.describe_program(args, environ, attributes)
+            try:
+                return await start(pair, program)
+            except (BrokenPipeError, ConnectionResetError):
+                if attempt == _MAX_ATTEMPTS - 1:
+                    raise
+                pair.is_retired = True
+        raise AssertionError("unreachable")
+
+    async def _current(self, attributes: Attributes) -> SupervisorPair:
+        if self._pairs and self._pairs[-1].is_usable(attributes):
+            return self._pairs[-1]
+        async with self._starting:
+            if self._pairs and self._pairs[-1].is_usable(attributes):
+                return self._pairs[-1]
+            pair = await in_thread(SupervisorPair, attributes)
+            for other in list(self._pairs):
+                other.is_retired = True
+                self._close_if_idle(other)
+            self._pairs.append(pair)
+            # The reader must not keep this object alive.
+            self._loop.add_reader(pair.connection, _receive, weakref.ref(self), pair)
+            return pair
+
+    def receive(self, pair: SupervisorPair) -> None:
+        """Process the reports of a supervisor.
+
+        :param pair: the supervisor.
+        """
+        if not pair.receive():
+            self._loop.remove_reader(pair.connection)
+            self._pairs.remove(pair)
+            pair.connection.close()
         else:
-            supervisor.connection.close()
-            self._end(supervisor, supervisor.reap())
+            self._close_if_idle(pair)
 
-    def _let_go(self, supervisor: _Supervisor) -> None:
-        """Stop monitoring a busy supervisor, which exits after its current job."""
-        self._loop.remove_reader(supervisor.connection)
-        supervisor.connection.close()
-        del self._busy[supervisor.place]
-        if supervisor.job is not None:
-            supervisor.job.unheard = supervisor.pid
-
-    def _end(self, supervisor: _Supervisor, status: int | None) -> None:
-        job, supervisor.job = supervisor.job, None
-        if self._busy.get(supervisor.place) is supervisor:
-            del self._busy[supervisor.place]
-        if job is not None:
-            job.end(status)
+    def _close_if_idle(self, pair: SupervisorPair) -> None:
+        if pair.is_retired and not pair.jobs:
+            self._loop.remove_reader(pair.connection)
+            self._pairs.remove(pair)
+            pair.close()
 
     def close(self) -> None:
-        """Stop all supervisors; busy ones exit after their current job."""
-        loop, all_ = self._loop, [*self._idle, *self._busy.values()]
-        self._idle, self._busy = [], {}
+        """Close the connections; supervisors with jobs end with their last job."""
+        loop, pairs = self._loop, self._pairs
+        self._pairs = []
         if not self.is_usable:
-            for supervisor in all_:
-                supervisor.connection.close()  # nothing else: a fork shares the loop's selector
+            for pair in pairs:
+                pair.connection.close()  # nothing else: a fork shares the loop's selector
         elif loop.is_closed() or _is_running(loop):
-            _close(loop, all_)
+            _close(loop, pairs)
         else:
             try:
-                loop.call_soon_threadsafe(_close, loop, all_)
+                loop.call_soon_threadsafe(_close, loop, pairs)
             except RuntimeError:  # the loop was closed in the meantime
-                _close(loop, all_)
+                _close(loop, pairs)
 
     def __del__(self) -> None:
         self.close()
+
+
+def check_program(args: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Check that a program can be started with these arguments.
+
+    :param args: its command line.
+    :param environ: the environment variables to set.
+    :raises ProcessManagerError: if one of them is not valid.
+    """
+    for word in args:
+        if "\0" in word:
+            raise ProcessManagerError(f"the argument {word!r} contains a null character; remove it")
+    for name, value in environ.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise ProcessManagerError(
+                f"the environment variable {name!r} cannot be set to {value!r}: a name must not be "
+                "empty or contain `=`, and neither may contain a null character"
+            )
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
@@ -260,17 +203,14 @@ def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
-def _close(loop: asyncio.AbstractEventLoop, supervisors: list[_Supervisor]) -> None:
-    for supervisor in supervisors:
+def _close(loop: asyncio.AbstractEventLoop, pairs: list[SupervisorPair]) -> None:
+    for pair in pairs:
         if not loop.is_closed():
-            loop.remove_reader(supervisor.connection)
-        if supervisor.job is None:
-            supervisor.end()
-        else:
-            supervisor.connection.close()
+            loop.remove_reader(pair.connection)
+        pair.close()
 
 
-def _attend(supervisors: weakref.ref[Supervisors], supervisor: _Supervisor) -> None:
-    found = supervisors()
-    if found is not None:
-        found.attend(supervisor)
+def _receive(supervisors: weakref.ref[Supervisors], pair: SupervisorPair) -> None:
+    owner = supervisors()
+    if owner is not None:
+        owner.receive(pair)

@@ -65,6 +65,11 @@ class Process(NamedTuple):
         """
         return max(0.0, uptime - self.start / TICKS_PER_SECOND)
 
+    def exists(self) -> bool:
+        """Return whether the process is alive, or has exited and its parent has not reaped it."""
+        result = _read_stat(self.pid)
+        return result is not None and result.start == self.start
+
     def is_alive(self) -> bool:
         """Return whether the process is alive; a zombie is not."""
         result = _read_stat(self.pid)
@@ -158,46 +163,13 @@ class Identity(NamedTuple):
     def may_be_signalled(self) -> bool:
         """Return whether the process id still refers to the process of the job.
 
-        The process may be a zombie, because its id is not reused until its parent, the supervisor,
-        reaps it. It leads a session, unless it is still a child that is about to become the script.
+        The process may be a zombie, because its id is not reused until the supervisor reaps it. It
+        leads a session, whose id is not reused either.
         """
         result = _read_stat(self.process.pid)
         if result is None or result.pid <= 1 or result.start != self.process.start:
             return False
-        return result.pid == result.session or result.parent == self.supervisor
-
-    def is_tied_to(self, directory: os.stat_result) -> bool:
-        """Return whether the kernel confirms that the process was started in a run directory.
-
-        A status file in the directory proves nothing, because the job can write it.
-
-        :param directory: the status of the run directory.
-        """
-        if not self.may_be_signalled():
-            return False
-        if self.supervisor_is_alive():
-            result = _read_stat(self.process.pid)
-            child = result is not None and result.parent == self.supervisor
-            return child and _works_in(self.supervisor, directory)
-        return _works_in(self.process.pid, directory)
-
-    def supervisor_is_alive(self) -> bool:
-        """Return whether the supervisor is alive.
-
-        It is the process with its id that is not younger than its child: processes that get the
-        same id later are younger.
-        """
-        result = self._supervisor()
-        return result is not None and result.state not in _EXITED_STATES
-
-    def supervisor_is_zombie(self) -> bool:
-        """Return whether the supervisor has exited and its parent has not reaped it yet."""
-        result = self._supervisor()
-        return result is not None and result.state == b"Z"
-
-    def _supervisor(self) -> _Stat | None:
-        result = _read_stat(self.supervisor)
-        return result if result is not None and result.start <= self.process.start else None
+        return result.pid == result.session
 
 
 def _read_stat(pid: int) -> _Stat | None:
@@ -208,16 +180,6 @@ def _read_stat(pid: int) -> _Stat | None:
         if e.errno in (errno.ENOENT, errno.ESRCH):
             return None
         raise
-
-
-def _works_in(pid: int, directory: os.stat_result) -> bool:
-    """Return whether a process of this user has a directory as its working directory."""
-    try:
-        return os.stat(f"/proc/{pid}").st_uid == os.geteuid() and os.path.samestat(
-            os.stat(f"/proc/{pid}/cwd"), directory
-        )
-    except OSError:
-        return False
 
 
 def _parse_stat(line: bytes) -> _Stat | None:

@@ -38,6 +38,9 @@ class BackendLaws:
     when the driver dies.
     """
 
+    kill_supervisor = "kill -KILL $PPID"
+    """The shell command with which a job kills its supervisor, so that its exit status is lost."""
+
     async def test_a_status_has_the_exit_code_and_the_outputs(self, manager: Any) -> None:
         """T2: one status contains everything that is known about the process."""
         backend, run = manager.backend, new_run(manager)
@@ -265,7 +268,7 @@ class BackendLaws:
     async def test_a_process_without_supervisor_is_lost_once_it_exits(self, manager: Any) -> None:
         """T1, T2: it counts as running as long as it lives."""
         backend, run = atomic_backend(manager), new_run(manager)
-        spec = LaunchSpec(f"kill -KILL $PPID; echo killed; {SPIN}".encode(), {}, stdout=True)
+        spec = LaunchSpec(f"{self.kill_supervisor}; echo killed; {SPIN}".encode(), {}, stdout=True)
         await backend.create(run, spec)
         await backend.start(run, spec)
         await line_of(backend, manager, run)

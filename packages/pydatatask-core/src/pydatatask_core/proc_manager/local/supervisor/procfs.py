@@ -1,0 +1,83 @@
+"""Processes as the kernel lists them in ``/proc`` (proc(5))."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+__all__ = [
+    "list_children",
+    "read_session",
+    "read_start_time",
+    "signal_session",
+    "working_directory",
+]
+
+_EXITED_STATES = (b"Z", b"X", b"x")
+
+
+def _read_stat(pid: int | str) -> list[bytes]:
+    """Return the fields of a process after its id and its name; the first one is the state."""
+    with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+        return file.read(4096).rpartition(b") ")[2].split()
+
+
+def read_start_time(pid: int | str) -> int:
+    """Return the start time of a process in clock ticks since the boot.
+
+    :param pid: its process id, or ``self``.
+    :raises OSError: if it does not exist.
+    """
+    return int(_read_stat(pid)[19])
+
+
+def read_session(pid: int, *, exited: bool = False) -> int | None:
+    """Return the session of a process; None if it does not exist.
+
+    :param pid: its process id.
+    :param exited: whether to return it for a process that has exited and was not reaped.
+    """
+    try:
+        fields = _read_stat(pid)
+    except OSError:
+        return None
+    return int(fields[3]) if exited or fields[0] not in _EXITED_STATES else None
+
+
+def list_children() -> set[int] | None:
+    """Return the process ids of all children of this process; None if the kernel lists none."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:
+            return set(map(int, file.readall().split()))
+    except OSError:
+        return None
+
+
+def working_directory(pid: int) -> int | None:
+    """Return the inode of the working directory of a process, if it is known.
+
+    :param pid: its process id.
+    """
+    try:
+        return os.stat(f"/proc/{pid}/cwd").st_ino
+    except OSError:
+        return None
+
+
+def signal_session(session: int, number: int) -> int:
+    """Send a signal to all processes of a session; return their number.
+
+    :param session: the process id of its leader, which was not reaped, so that no other session has
+        this id.
+    :param number: the signal.
+    """
+    count = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit() and read_session(int(name)) == session:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(name), number)
+                count += 1
+                if number == signal.SIGTERM:
+                    os.kill(int(name), signal.SIGCONT)  # a suspended process ignores SIGTERM
+    return count
