@@ -153,8 +153,13 @@ class FileRepositoryBase(Repository, ABC):
         self.check_job_id(job)
         return Path(self._find(job))
 
+    def _path(self, job: str) -> str:
+        """Return the path of a valid job, without the cost of a path object."""
+        if type(self).fullpath is FileRepositoryBase.fullpath:
+            return self._find(job)
+        return str(self.fullpath(job))
+
     def _find(self, job: str) -> str:
-        """Return the path of a valid job."""
         try:
             return self._folder.find(job)
         except AmbiguousName as e:
