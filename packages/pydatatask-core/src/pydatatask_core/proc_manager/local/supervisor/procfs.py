@@ -7,6 +7,7 @@ import os
 import signal
 
 __all__ = [
+    "find_leader",
     "list_children",
     "read_session",
     "read_start_time",
@@ -52,6 +53,18 @@ def list_children() -> set[int] | None:
             return set(map(int, file.readall().split()))
     except OSError:
         return None
+
+
+def find_leader(inode: int) -> int | None:
+    """Return the leader of a session that works in a directory, if there is one.
+
+    :param inode: the inode of the directory.
+    """
+    for name in os.listdir("/proc"):
+        if name.isdigit() and read_session(int(name)) == int(name):
+            if working_directory(int(name)) == inode:
+                return int(name)
+    return None
 
 
 def working_directory(pid: int) -> int | None:
