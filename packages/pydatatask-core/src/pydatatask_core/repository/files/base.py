@@ -153,12 +153,6 @@ class FileRepositoryBase(Repository, ABC):
         self.check_job_id(job)
         return Path(self._find(job))
 
-    def _path(self, job: str) -> str:
-        """Return the path of a valid job, without the cost of a path object."""
-        if type(self).fullpath is FileRepositoryBase.fullpath:
-            return self._find(job)
-        return str(self.fullpath(job))
-
     def _find(self, job: str) -> str:
         try:
             return self._folder.find(job)
@@ -231,7 +225,9 @@ class FileRepositoryBase(Repository, ABC):
 
     def _path(self, job: str) -> str:
         with self._errors("look for", job):
-            return str(self.fullpath(job))
+            # A path object costs more than the operation on the file.
+            plain = type(self).fullpath is FileRepositoryBase.fullpath
+            return self._find(job) if plain else str(self.fullpath(job))
 
     def _is_missing(self) -> bool:
         with self._errors("look for the folder"):

@@ -61,9 +61,9 @@ def find_leader(inode: int) -> int | None:
     :param inode: the inode of the directory.
     """
     for name in os.listdir("/proc"):
-        if name.isdigit() and read_session(int(name)) == int(name):
-            if working_directory(int(name)) == inode:
-                return int(name)
+        pid = int(name) if name.isdigit() else 0
+        if pid and read_session(pid) == pid and working_directory(pid) == inode:
+            return pid
     return None
 
 
