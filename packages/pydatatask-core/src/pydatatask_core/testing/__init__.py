@@ -49,6 +49,7 @@ pytest.register_assert_rewrite(
             "processes.manager",
             "repositories.publication",
             "processes.backend",
+            "processes.recovery",
             "repositories.operation",
         )
     )
