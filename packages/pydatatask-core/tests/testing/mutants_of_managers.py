@@ -10,6 +10,7 @@ from typing import Any
 from processes.plain import PlainManager
 
 from pydatatask_core.proc_manager import STDOUT
+from pydatatask_core.testing.processes.backend import end_of_process
 
 from .harness import Mutants
 
@@ -129,8 +130,7 @@ class StoresASuccessOfAKilledProcess(Changing):
 
     async def kill(self, pid: str) -> None:
         await super().kill(pid)
-        while pid in self._live:
-            await asyncio.sleep(0.01)
+        await end_of_process(self, pid)
         await asyncio.to_thread(self.status.write_text, "0")
 
 
