@@ -21,6 +21,7 @@ from pydatatask_core.errors import PipelineError
 from pydatatask_core.pipeline.run import PipelineRun
 
 from .fakes import Broken, Counting, Detached, function_task, jobs, quiet
+from .waits import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,6 +77,25 @@ async def test_a_hanging_function_delays_only_its_own_job() -> None:
         summary = await run
 
     assert summary.launched == {"first": 51, "second": 51}
+
+
+async def test_a_job_that_becomes_ready_while_a_function_hangs_runs_beside_it() -> None:
+    """P6: a function that hangs is a bad job as well."""
+    started, ran = asyncio.Event(), asyncio.Event()
+    source = jobs("hangs")
+
+    async def body(job: str) -> None:
+        if job == "hangs":
+            started.set()
+            await asyncio.Event().wait()
+        ran.set()
+
+    async with Pipeline([function_task("task", body, source)]) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.01))
+        await started.wait()
+        await source.dump("late", None)
+        await ran.wait()
+        await cancelled(run)
 
 
 async def test_while_jobs_run_and_nothing_ends_no_round_is_made() -> None:
