@@ -135,7 +135,7 @@ class SubmitsAgain(Executor):
         await super().launch(job)
 
 
-@breaks("T1", *INSTANCES)
+@breaks("T1", "concurrent_launches_start_a_job_once")
 class LaunchesInARandomDirectory(Process):
     async def launch(self, job: str) -> None:
         self._tracker.jobs.pop(job, None)
@@ -320,6 +320,14 @@ class TakesEveryEndForSuccess(Faultless):
             await dump(job, {**data, "success": True})
 
         lab.done.dump = dump_success  # type: ignore[method-assign] # that is the fault
+
+
+@breaks_for_each_kind("T6", "a_failed_job_does_not_start_the_next_task")
+class PassesFailedJobsOn:
+    def gated(self, name: str) -> Repository:
+        links: Any = self.links  # type: ignore[attr-defined] # it is mixed into a task
+        repo: Repository = links[name].repo
+        return repo
 
 
 @breaks_for_each_kind("T6", "a_job_without_its_output_has_failed")

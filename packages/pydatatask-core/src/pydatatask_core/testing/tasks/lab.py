@@ -33,21 +33,21 @@ if [ "$action" = wait ]; then
     while [ ! -e go ] && [ $n -lt 9999 ]; do sleep 0.02; n=$((n + 1)); done
 fi
 if [ "$action" = flaky ] && [ "$(grep -cxF "$job" started)" = 1 ]; then action=fail; fi
-if [ "$action" = fail ]; then exit 1; fi
 if [ "$action" != silent ]; then
     echo 'whole output' >"$job.tmp"
     mv "$job.tmp" "out/$job"
 fi
+if [ "$action" = fail ]; then exit 1; fi
 """
 
 
 class TaskLab:
     """A folder that outlives drivers.
 
-    A job does the action that is the content of its input: ``succeed``, ``fail``, ``silent`` (it
-    ends without its output), ``flaky`` (its first attempt fails), or ``wait`` (it succeeds once
-    :meth:`release` was called). :attr:`script` and :meth:`perform` implement the actions; a job has
-    to run one of them.
+    A job does the action that is the content of its input: ``succeed``, ``fail`` (after it has
+    written its output), ``silent`` (it ends without its output), ``flaky`` (its first attempt
+    fails), or ``wait`` (it succeeds once :meth:`release` was called). :attr:`script` and
+    :meth:`perform` implement the actions; a job has to run one of them.
 
     :param root: the folder.
     :param death: the death of the driver that uses this object.
@@ -102,10 +102,10 @@ class TaskLab:
         action = await asyncio.to_thread(self._begin, job)
         if action == "wait":
             await self._released()
-        if action == "fail":
-            raise RuntimeError(f"the action of job {job!r} is to fail")
         if action != "silent":
             await asyncio.to_thread(self._publish, job)
+        if action == "fail":
+            raise RuntimeError(f"the action of job {job!r} is to fail")
 
     def _begin(self, job: str) -> str:
         """Note the start of a job, and return its action."""
@@ -200,13 +200,13 @@ class TaskLab:
 class Driver:
     """An open pipeline with the tested task."""
 
-    lab: TaskLab
     task: Task
     pipeline: Pipeline
+    run_timeout_seconds: float
 
     async def run(self) -> None:
         """Run the pipeline until it is quiet."""
-        await self.pipeline.run(poll=0.05, timeout=60)
+        await self.pipeline.run(poll=0.05, timeout=self.run_timeout_seconds)
 
     async def rounds(self, count: int = 3) -> None:
         """Perform some rounds, step by step.
