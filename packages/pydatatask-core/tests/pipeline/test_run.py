@@ -31,6 +31,7 @@ FAR = 3600.0
 
 
 async def test_every_job_passes_a_chain_of_tasks_once_without_polling() -> None:
+    """P3: the end of each job starts the next one."""
     ran: list[str] = []
 
     def body(name: str) -> Any:
@@ -186,6 +187,7 @@ async def test_the_timeout_raises_and_leaves_jobs_running() -> None:
 
 
 async def test_cancelling_ends_within_a_second_and_closes_the_session_in_reverse() -> None:
+    """T7: a hanging function does not delay it."""
     started, closed = asyncio.Event(), list[str]()
     session = Session()
 
@@ -232,6 +234,7 @@ async def test_cancelling_ends_within_a_second_and_closes_the_session_in_reverse
 
 
 async def test_jobs_held_back_by_a_quota_are_launched_as_soon_as_there_is_room() -> None:
+    """P3: without waiting for a poll."""
     quota = ResourceManager(Resources.parse(1, 1))
     launched = asyncio.Event()
 

@@ -89,7 +89,7 @@ class DyingFiles(FileRepository):
         self.death = death
 
     async def open(self, job: str, mode: Literal["r", "rb", "w", "wb"] = "r") -> Any:
-        stream = await super().open(job, mode)
+        stream: Any = await super().open(job, mode)
         if mode in ("w", "wb"):
             close = stream.close
 
