@@ -141,7 +141,7 @@ class TaskLab:
                 await stream.write(f"{action}\n")
 
     def release(self) -> None:
-        """Let the waiting jobs go on."""
+        """Resume the waiting jobs."""
         (self.root / "go").touch()
 
     def starts(self, job: str | None = None) -> int:
