@@ -107,7 +107,7 @@ async def _run(instance: Any, function: Callable[..., Any], arguments: dict[str,
         if name != "self" and name not in given:
             given[name] = await getattr(instance, f"make_{name}")()
     # The timeout lets the other mutants run if the fault is an operation that never ends.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await function(instance, **given)
 
 

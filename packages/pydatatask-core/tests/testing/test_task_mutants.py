@@ -14,6 +14,8 @@ from .harness import Mutant, failures, functions_of, law_of
 from .mutants_of_tasks import KINDS, MUTANTS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydatatask_core import Task
 
 
@@ -21,24 +23,35 @@ class OverTask(TaskContract):
     """The contract, applied to a class of task."""
 
     kind: Any
+    labs: list[TaskLab]
     root: Path
 
     async def make_lab(self) -> TaskLab:
-        return TaskLab(Path(tempfile.mkdtemp(dir=self.root)))
+        self.labs.append(TaskLab(Path(tempfile.mkdtemp(dir=self.root))))
+        return self.labs[-1]
 
     def make_task(self, lab: TaskLab, **options: Any) -> Task:
         task: Task = self.kind(lab, **options)
         return task
 
 
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """Return settings for the labs of a test, and resume their jobs when the test ends."""
+    labs: list[TaskLab] = []
+    yield {"root": tmp_path, "labs": labs}
+    for lab in labs:
+        lab.release()
+
+
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_task_without_a_fault_passes(kind: Any, tmp_path: Path) -> None:
-    assert await failures(OverTask, kind, root=tmp_path, **kind.settings) == {}
+async def test_a_task_without_a_fault_passes(kind: Any, place: dict[str, Any]) -> None:
+    assert await failures(OverTask, kind, **place, **kind.settings) == {}
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.kind.__name__)
-async def test_the_suite_detects_the_fault(mutant: Mutant, tmp_path: Path) -> None:
-    settings = {"root": tmp_path, "run_timeout_seconds": 3.0, **mutant.settings}
+async def test_the_suite_detects_the_fault(mutant: Mutant, place: dict[str, Any]) -> None:
+    settings = {**place, "run_timeout_seconds": 3.0, **mutant.settings}
     found = await failures(OverTask, mutant.kind, mutant.caught_by, **settings)
     assert found.keys() == mutant.caught_by
 

@@ -17,7 +17,7 @@ from .lab import OUTPUT, Driver, TaskLab, until
 from .stores import Death
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from pydatatask_core.task import Task
@@ -50,9 +50,11 @@ class TaskContract:
     """The maximum duration of one run of the pipeline until it is quiet."""
 
     @pytest.fixture
-    def lab(self, tmp_path: Path) -> TaskLab:
-        """Return the lab of a test."""
-        return TaskLab(tmp_path)
+    def lab(self, tmp_path: Path) -> Iterator[TaskLab]:
+        """Return the lab of a test, and resume the jobs that still wait when the test ends."""
+        lab = TaskLab(tmp_path)
+        yield lab
+        lab.release()
 
     def make_task(self, lab: TaskLab, **options: Any) -> Task:
         """Create the task with the name ``task``, as a new driver does.
