@@ -139,7 +139,8 @@ class Pipeline:
         self.mode = mode
         self._scheduler = Scheduler(tasks, self.priority)
         try:
-            needed = None if only is None else needed_resources(self.session, tasks)
+            used = [obj for task in tasks for obj in task.references()]
+            needed = None if only is None else needed_resources(self.session, used)
             await self.session.open(only=needed)
             if mode == "drive" and self.exclusive:
                 # Repositories on a server have an identity only after the session has opened.
