@@ -151,9 +151,8 @@ class Pipeline:
             for quota in self.resources:
                 quota.add_listener(self._scheduler.on_quota_released)
                 await quota.flush()
-            shared = (
-                await prepare_shared_outputs(tasks) if mode == "drive" else None
-            )  # before jobs are found
+            # Before jobs are found:
+            shared = await prepare_shared_outputs(tasks) if mode == "drive" else None
             self.problems = await find_problems(tasks, create=mode != "inspect")
             if mode != "inspect":
                 raise_problems(self.problems)
