@@ -291,14 +291,11 @@ class Dispatcher:
         return full
 
     def _count_active(self, task: Task) -> int:
-        """Return the number of the task's active jobs.
-
-        Jobs that wait for a retry, and ended jobs whose outputs are being checked, do not count.
-        """
+        """Return the number of the task's jobs that use a slot of its ``concurrency``."""
         jobs = (
             task.running | self._launching.get(task, _NO_JOBS) | self._live_jobs.get(task, _NO_JOBS)
         )
-        return len(jobs - task.waiting - task.output_check.checking)
+        return len(jobs - task.idle)
 
 
 def noop(_: bool) -> None:

@@ -123,7 +123,7 @@ async def test_the_directory_of_a_finished_job_is_removed(lab: Lab) -> None:
     await lab.quiet(task)
     (directory := lab.root / "elsewhere").mkdir()
     await lab.add("b")
-    place = task.new_run("b").directory
+    place = task.runs.new("b").directory
     shutil.copytree(directory, place)
     (place / ".status").write_text("      0\nboot\n1 (sh) R" + " 1" * 30 + "\n")
     other = lab.again().task(SCRIPT, stdout=lab.out)
@@ -134,7 +134,7 @@ async def test_the_directory_of_a_finished_job_is_removed(lab: Lab) -> None:
 
 def not_begun(lab: Lab, task: ProcessTask, status: bytes | None) -> Path:
     """Create the directory of a process that died, or hit a full disk, before the script began."""
-    place = task.new_run("a").directory
+    place = task.runs.new("a").directory
     place.mkdir(parents=True)
     (place / ".script").write_text(SCRIPT)
     if status is not None:
@@ -153,7 +153,7 @@ async def test_a_job_that_could_not_begin_on_a_full_disk_is_started_again(
     await lab.add("a")
     lab.go.touch()
     task = lab.task("echo ran >>LOG", stdout=lab.out)
-    await task.load_namespace()
+    await task.runs.load_namespace()
     place = not_begun(lab, task, status)
     if recorded:
         await lab.pids.validate()
@@ -236,7 +236,7 @@ async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_r
             await pipeline.update()
         assert task.running == {"a"}
         with pytest.raises(ProcessManagerError, match="can only be terminated from there"):
-            await task.backend.terminate(task.new_run("a"), "killed", force=True)
+            await task.backend.terminate(task.runs.new("a"), "killed", force=True)
         assert not await lab.done.contains("a")
         told = [r.getMessage() for r in caplog.records if "is left alone" in r.getMessage()]
         assert len(told) == 1

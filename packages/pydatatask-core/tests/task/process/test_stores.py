@@ -14,7 +14,7 @@ from processes.lab import until
 
 from pydatatask_core import FileRepository, InProcessBlobRepository, YamlMetadataFileRepository
 from pydatatask_core.errors import ProcessManagerError, StoreConnectionError
-from pydatatask_core.task.process import task as process
+from pydatatask_core.task.detached import task as detached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,7 @@ async def _as_many(count: Callable[[], int], number: int) -> bool:
 async def test_launching_stops_while_outcomes_cannot_be_recorded(
     lab: Lab, mood: Moody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "MAX_PENDING_RECORDS", 3)
+    monkeypatch.setattr(detached, "MAX_PENDING_RECORDS", 3)
     await lab.add(*(f"job{number:02d}" for number in range(20)))
     mood.gate.clear()
     task = lab.task("echo ran >>LOG")
