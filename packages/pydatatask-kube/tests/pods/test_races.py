@@ -205,19 +205,27 @@ class FailingOnce(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
-async def test_a_retry_is_still_due_if_it_could_not_be_recorded_as_killed(
-    server: ApiServer,
+@pytest.mark.parametrize("name_is_free", [True, False])
+async def test_a_kill_of_a_waiting_job_is_recorded_although_the_store_fails_at_first(
+    server: ApiServer, name_is_free: bool
 ) -> None:
     driven = Driven(server, "job", done=(done := FailingOnce()), retries=Retries(2, delay=60))
-    server.on_create = lambda pod: server.finish(pod, code=1)
+
+    def fail(pod: Any) -> None:
+        server.finish(pod, code=1)
+        if not name_is_free:
+            server.hold(pod)
+
+    server.on_create = fail
     async with driven.open():
         await driven.task.launch("job")
-        await until(lambda: driven.task.waiting == {"job"})
-        with pytest.raises(OSError, match="out of order"):
-            await driven.task.kill("job")
-        assert driven.task.waiting == {"job"}
-        assert await driven.task.kill("job")
-    assert done.data["job"]["killed"] is True
+        tracked = driven.task._tracker.jobs["job"]
+        await until(lambda: tracked.awaits_retry and not tracked.recording)
+        assert await asyncio.wait_for(driven.task.kill("job"), 30)
+        assert done.failed
+        assert not driven.task.running
+    assert (done.data["job"]["killed"], done.data["job"]["attempt"]) == (True, 1)
+    assert server.created["job"] == 1
 
 
 class Gated(InProcessMetadataRepository):

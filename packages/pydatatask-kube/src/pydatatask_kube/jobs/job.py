@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task.detached.tracker import Phase, TrackedJob
 from pydatatask_kube.cluster.pod_state import is_terminated
 from pydatatask_kube.pod_names import ATTEMPT_ANNOTATION, name_of, uid_of
@@ -30,8 +29,6 @@ class PodJob(TrackedJob):
     """Whether that pod has been deleted."""
     known_since: float = 0.0
     """The monotonic time at which the pod was known to exist."""
-    attempt: int = 1
-    request: Resources = field(default_factory=lambda: Resources(launches=0))
     adopted: bool = False
     """Whether its pod was found instead of created."""
     outcome: PodOutcome | None = None
@@ -42,8 +39,6 @@ class PodJob(TrackedJob):
     """The logs that could not be read, and the reason."""
     grace: int | None = None
     """The grace period in seconds for deleting its pod; by default that of the pod."""
-    record: dict[str, Any] | None = None
-    """The record of its outcome, once it is written."""
     retry_delay: float | None = None
     """Seconds between the deletion of its pod and the next attempt; None without a retry."""
     failed_record: dict[str, Any] | None = None
@@ -53,8 +48,6 @@ class PodJob(TrackedJob):
     """Set when no container of its pod runs any longer."""
     deleted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its pod has been deleted."""
-    launched: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set unless it is being launched."""
 
     @property
     def name(self) -> str:
@@ -67,6 +60,26 @@ class PodJob(TrackedJob):
         """The uid of its pod, which must exist."""
         assert self.pod is not None
         return uid_of(self.pod)
+
+    @property
+    def maybe_started(self) -> bool:
+        return self.pod is not None and not self.gone
+
+    @property
+    def is_retry(self) -> bool:
+        return self.attempt > 1
+
+    @property
+    def has_stopped(self) -> bool:
+        return self.pod is None or self.is_terminated
+
+    @property
+    def awaits_retry(self) -> bool:
+        return self.phase is Phase.WAITING or self.waits_for_name
+
+    def cancel(self) -> None:
+        TrackedJob.cancel(self)  # super() refers to the class before @dataclass added slots
+        self.retry_delay = None
 
     @property
     def waits_for_name(self) -> bool:
@@ -101,6 +114,7 @@ class PodJob(TrackedJob):
         """Reset all state of an attempt, whose pod has been deleted."""
         self.pod, self.gone, self.adopted = None, False, False
         self.outcome = self.record = self.retry_delay = None
+        self.decided = False
         self.deleted.clear()
         self.stopped.clear()
         self.failures = self.log_failures = 0
@@ -110,7 +124,3 @@ class PodJob(TrackedJob):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-
-    def finish(self) -> None:
-        TrackedJob.finish(self)  # super() refers to the class before @dataclass added slots
-        self.launched.set()

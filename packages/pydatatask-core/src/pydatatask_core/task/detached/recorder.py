@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from .task import DetachedTask
 
-__all__ = ["KILLED", "MAX_CONCURRENT_RECORDS", "Outcome", "OutcomeRecorder", "time_fields"]
+__all__ = [
+    "FINAL_FLAGS",
+    "KILLED",
+    "MAX_CONCURRENT_RECORDS",
+    "Outcome",
+    "OutcomeRecorder",
+    "time_fields",
+]
 
 log = logging.getLogger("pydatatask.task")
 
@@ -28,7 +35,7 @@ MAX_CONCURRENT_RECORDS = 16
 KILLED = "killed on request"
 """The reason in the record of a job that was killed."""
 
-_FINAL_FLAGS = frozenset({"lost", "killed"})
+FINAL_FLAGS = frozenset({"lost", "killed"})
 """The flags of failures that are not retried: a lost job may still be running."""
 
 
@@ -151,7 +158,7 @@ class OutcomeRecorder(ABC, Generic[J, O]):
         if record["success"]:
             await self.check_success(tracked, outcome)
         is_final = outcome.is_final or tracked.is_final_attempt or tracked.cancelled
-        if not (record["success"] or is_final or record.keys() & _FINAL_FLAGS):
+        if not (record["success"] or is_final or record.keys() & FINAL_FLAGS):
             delay = task.retries.wait_after(tracked.attempt)
             if delay is not None:
                 log.info(
