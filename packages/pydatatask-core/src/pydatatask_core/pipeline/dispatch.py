@@ -133,11 +133,12 @@ class Dispatcher:
         """
         self._start_counts = start_counts
         self._stopped = False
-        tasks = list(tasks)
-        for task in tasks:
-            self._update_full(task)
-        for task in tasks:
-            if not self._can_take(task):
+        pending = list(tasks)
+        if not self._prioritized:  # otherwise tasks without waiting jobs may delay others
+            pending = [task for task in pending if task.due_retries or self.backlog.count(task)]
+        full = {task for task in pending if self._update_full(task)}
+        for task in pending:
+            if task in full or not self._can_take(task):
                 continue
             waiting = self.backlog.count(task) + len(task.due_retries)
             workers = self._workers.setdefault(task, set())
@@ -273,7 +274,7 @@ class Dispatcher:
         return job
 
     def _can_take(self, task: Task) -> bool:
-        if self._stopped or task in self.backlog.refused or self._update_full(task):
+        if self._stopped or task in self.backlog.refused:
             return False
         return bool(task.due_retries) or self.backlog.has_next(task)
 

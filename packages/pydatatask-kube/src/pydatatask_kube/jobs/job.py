@@ -25,6 +25,10 @@ class PodJob(TrackedJob):
 
     pod: dict[str, Any] | None = None
     """The last known state of its pod; None before the pod is created."""
+    name: str = ""
+    """The name of that pod."""
+    uid: str = ""
+    """The uid of that pod."""
     gone: bool = False
     """Whether that pod has been deleted."""
     known_since: float = 0.0
@@ -50,28 +54,12 @@ class PodJob(TrackedJob):
     """Set when its pod has been deleted."""
 
     @property
-    def name(self) -> str:
-        """The name of its pod, which must exist."""
-        assert self.pod is not None
-        return name_of(self.pod)
-
-    @property
-    def uid(self) -> str:
-        """The uid of its pod, which must exist."""
-        assert self.pod is not None
-        return uid_of(self.pod)
-
-    @property
     def maybe_started(self) -> bool:
         return self.pod is not None and not self.gone
 
     @property
     def is_retry(self) -> bool:
         return self.attempt > 1
-
-    @property
-    def has_stopped(self) -> bool:
-        return self.pod is None or self.is_terminated
 
     @property
     def awaits_retry(self) -> bool:
@@ -86,33 +74,30 @@ class PodJob(TrackedJob):
         """True if a retry waits until the name of its terminating pod is free."""
         return self.phase is Phase.TERMINATING and self.retry_delay is not None
 
-    @property
-    def is_terminated(self) -> bool:
-        """True if no container of its pod runs any longer."""
-        return self.gone or (self.pod is not None and is_terminated(self.pod))
-
     def update_pod(self, pod: dict[str, Any], gone: bool) -> None:
         """Set the state of its pod.
 
         :param pod: the pod, or its last known state.
         :param gone: whether it has been deleted.
         """
-        if self.pod is not None and self.uid != uid_of(pod):
+        uid = uid_of(pod)
+        if self.pod is not None and self.uid != uid:
             self.deleted.clear()  # this was set by an earlier pod of the same name
             self.stopped.clear()
-        self.pod = pod
+        self.pod, self.name, self.uid = pod, name_of(pod), uid
         attempt = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT_ANNOTATION) or "")
         if attempt.isdecimal():
             self.attempt = max(1, int(attempt))
         self.gone = gone
+        self.has_stopped = gone or is_terminated(pod)
         if gone:
             self.deleted.set()
-        if self.is_terminated:
+        if self.has_stopped:
             self.stopped.set()
 
     def reset(self) -> None:
         """Reset all state of an attempt, whose pod has been deleted."""
-        self.pod, self.gone, self.adopted = None, False, False
+        self.pod, self.gone, self.adopted, self.has_stopped = None, False, False, True
         self.outcome = self.record = self.retry_delay = None
         self.decided = False
         self.deleted.clear()

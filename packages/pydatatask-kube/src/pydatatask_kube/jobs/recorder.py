@@ -65,7 +65,7 @@ class PodRecorder(OutcomeRecorder[PodJob, Outcome]):
 
     async def reschedule(self, tracked: PodJob, outcome: Outcome, delay: float) -> bool:
         tracked.failed_record, tracked.retry_delay = outcome.record, delay
-        tracked.decided = True  # :meth:`retry` follows when the pod is deleted
+        tracked.decided = True  # :meth:`_retry` follows when the pod is deleted
         return True
 
     async def write_outputs(self, tracked: PodJob, outcome: Outcome) -> None:
@@ -89,8 +89,10 @@ class PodRecorder(OutcomeRecorder[PodJob, Outcome]):
         await self._tracker.release_quota(tracked)
         if tracked.retry_delay is None:
             await super().finish(tracked)
+        else:
+            self._tracker.spawn(self._retry(tracked), tracked)
 
-    async def retry(self, tracked: PodJob) -> None:
+    async def _retry(self, tracked: PodJob) -> None:
         """Launch a job again when the name of its pod is free, unless it is killed before that.
 
         :param tracked: the job.

@@ -64,11 +64,6 @@ class PodTracker(JobTracker[PodJob]):
                     self.on_pod(tracked.pod if pod is None else pod, gone=pod is None)
         return self.terminating.expects_deletions
 
-    async def try_to_record(self, tracked: PodJob) -> None:
-        await super().try_to_record(tracked)
-        if tracked.waits_for_name:
-            await self.recorder.retry(tracked)
-
     @property
     def is_listening(self) -> bool:
         """True if it listens to the watch."""

@@ -64,6 +64,8 @@ class TrackedJob:
     """The record of its outcome, once it is written."""
     decided: bool = field(default=False, kw_only=True)
     """True if its outcome is recorded, or will not be: its remains have only to be deleted."""
+    has_stopped: bool = field(default=True, kw_only=True)
+    """False if it is known to be running although its outcome is known."""
     launched: asyncio.Event = field(default_factory=asyncio.Event, kw_only=True)
     """Set unless it is being launched."""
     finished: asyncio.Event = field(default_factory=asyncio.Event, kw_only=True)
@@ -78,11 +80,6 @@ class TrackedJob:
     def is_retry(self) -> bool:
         """True if it waits again after a launch that failed, instead of being forgotten."""
         raise NotImplementedError
-
-    @property
-    def has_stopped(self) -> bool:
-        """True if it does not run any longer, as far as is known."""
-        return True
 
     @property
     def awaits_retry(self) -> bool:

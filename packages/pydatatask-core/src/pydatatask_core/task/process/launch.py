@@ -19,6 +19,7 @@ from pydatatask_core.task.template import read_values
 from pydatatask_core.utils import async_copyfile
 
 if TYPE_CHECKING:
+    from pydatatask_core.proc_manager.backend import ProcessBackend
     from pydatatask_core.proc_manager.process import ProcessRun
     from pydatatask_core.utils import AReadStream
 
@@ -75,9 +76,9 @@ class Launcher:
     async def _launch(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
         spec, rest = await self._prepare_spec(tracked.job)
         backend = self.task.backend
-        run = tracked.run = self._reserve_host(tracked.job)
+        run = tracked.run = self._reserve_host(backend, tracked.job)
         try:
-            if not await self._create_directory(tracked, spec, tracker):
+            if not await self._create_directory(backend, tracked, spec, tracker):
                 return
             if tracked.retry_at is not None and not await self.task.pids.contains(tracked.job):
                 # Check after creating the directory: `kill` deletes the record, then looks for one.
@@ -110,9 +111,9 @@ class Launcher:
         if run.handle is not None:
             await tracker.save_handle(tracked)
 
-    def _reserve_host(self, job: str) -> ProcessRun:
+    def _reserve_host(self, backend: ProcessBackend, job: str) -> ProcessRun:
         """Choose a machine, if the jobs run on several, and reserve room for the job on it."""
-        task, backend = self.task, self.task.backend
+        task = self.task
         host = backend.choose_host(task.job_resources)
         if not isinstance(host, str):
             raise LaunchRefusedError(task.name, job, host)
@@ -143,13 +144,16 @@ class Launcher:
         return spec, rest
 
     async def _create_directory(
-        self, tracked: ProcessJob, spec: LaunchSpec, tracker: ProcessTracker
+        self,
+        backend: ProcessBackend,
+        tracked: ProcessJob,
+        spec: LaunchSpec,
+        tracker: ProcessTracker,
     ) -> bool:
         """Create the directory; return False if a process is already running in it.
 
         An existing directory is that of a driver that died, or that of another process.
         """
-        backend = self.task.backend
         for _ in range(_MAX_ATTEMPTS):
             try:
                 await backend.create(tracked.run, spec)

@@ -50,12 +50,15 @@ class RunDirectories:
         :param job: the job.
         :param host: the machine, if the jobs run on several.
         """
-        backend = self._task.backend
-        path = self._folders.get((backend, kind, host))
-        if path is None:
-            path = backend.basedir(host) / self._task.name / self._namespace / kind
-            self._folders[(backend, kind, host)] = path
-        return path if job is None else path / safe_name(job)
+        folder = self._folder(self._task.backend, kind, host)
+        return folder if job is None else folder / safe_name(job)
+
+    def _folder(self, backend: ProcessBackend, kind: str, host: str | None) -> Path:
+        folder = self._folders.get((backend, kind, host))
+        if folder is None:
+            folder = backend.basedir(host) / self._task.name / self._namespace / kind
+            self._folders[(backend, kind, host)] = folder
+        return folder
 
     def new(self, job: str, host: str | None = None) -> ProcessRun:
         """Create the run directory object for a new run of a job.
@@ -67,13 +70,13 @@ class RunDirectories:
 
         backend = self._task.backend
         name = safe_name(job)
-        directory = self.path("runs", host=host) / name
+        directory = self._folder(backend, "runs", host) / name
         if not backend.atomic_create:
             import secrets
 
             directory = directory.with_name(f"{name}.{secrets.token_hex(_RANDOM_BYTES)}")
-        note = None if self._task.done is None else self.path("attempts", host=host) / name
-        held = self.path("failed", host=host) / name
+        note = None if self._task.done is None else self._folder(backend, "attempts", host) / name
+        held = self._folder(backend, "failed", host) / name
         return ProcessRun(
             directory, backend.host if host is None else host, note_path=note, held=held
         )
