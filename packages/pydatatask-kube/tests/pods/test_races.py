@@ -195,6 +195,34 @@ async def test_waiting_for_a_watch_that_ends_is_an_error() -> None:
     await informer.close()
 
 
+async def test_a_pod_that_is_deleted_while_it_is_launched_releases_its_quota(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        create, created = driven.podman.create, asyncio.Event()
+
+        async def create_slowly(manifest: dict[str, Any]) -> dict[str, Any]:
+            pod = await create(manifest)
+            await created.wait()
+            return pod
+
+        driven.podman.create = create_slowly  # type: ignore[method-assign]
+        launch = asyncio.create_task(driven.task.launch("job"))
+        await until(lambda: driven.podman.informer.pods("task"))
+        [pod] = await driven.task.live.pods()
+        delete = asyncio.create_task(driven.task.delete(pod))
+        await until(lambda: server.counts["get"])
+        created.set()
+        await launch
+        await asyncio.wait_for(delete, 20)
+        assert not driven.task.running
+        usage = driven.quota.usage()
+        assert usage is not None
+        assert not usage.cpu
+    assert driven.record("job") is None
+
+
 class FailingOnce(InProcessMetadataRepository):
     failed = False
 

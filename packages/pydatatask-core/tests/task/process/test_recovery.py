@@ -344,3 +344,26 @@ async def test_a_finished_job_is_not_recorded_twice(lab: Lab) -> None:
     task._tracker.record_exited([live])
     await task._tracker.wait_recorded()
     assert (await lab.done.info("a"))["success"] is True
+
+
+async def test_a_live_process_whose_record_says_that_it_waits_is_recorded_at_its_end(
+    lab: Lab,
+) -> None:
+    await lab.add("a")
+    task = lab.task(SCRIPT, stdout=lab.out, retries=Retries(2, delay=3600))
+    await task.launch("a")
+    await lab.running(task, "a")
+    task.attach(None)
+    record = await lab.pids.info("a")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await lab.pids.dump("a", record | {"retry_time": later, "reason": "exit status 1"})
+
+    lab = lab.again()
+    task = lab.task(SCRIPT, stdout=lab.out, retries=Retries(2, delay=3600))
+    async with lab.pipeline(task) as pipeline:
+        assert "retry_time" not in await lab.pids.info("a")
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert (await lab.done.info("a"))["success"] is True
+    assert lab.lines() == ["ran"]
+    assert lab.empty()
