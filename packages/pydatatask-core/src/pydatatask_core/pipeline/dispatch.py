@@ -133,12 +133,11 @@ class Dispatcher:
         """
         self._start_counts = start_counts
         self._stopped = False
-        pending = list(tasks)
-        if not self._prioritized:  # otherwise tasks without waiting jobs may delay others
-            pending = [task for task in pending if task.due_retries or self.backlog.count(task)]
-        full = {task for task in pending if self._update_full(task)}
-        for task in pending:
-            if task in full or not self._can_take(task):
+        tasks = list(tasks)
+        for task in tasks:
+            self._update_full(task)
+        for task in tasks:
+            if not self._can_take(task):
                 continue
             waiting = self.backlog.count(task) + len(task.due_retries)
             workers = self._workers.setdefault(task, set())
@@ -274,7 +273,7 @@ class Dispatcher:
         return job
 
     def _can_take(self, task: Task) -> bool:
-        if self._stopped or task in self.backlog.refused:
+        if self._stopped or task in self.backlog.refused or self._update_full(task):
             return False
         return bool(task.due_retries) or self.backlog.has_next(task)
 
@@ -282,6 +281,8 @@ class Dispatcher:
         """Record and return whether a quota is exhausted or the concurrency limit reached."""
         if task.completes_in_launch:
             return False
+        if not (self._prioritized or task.due_retries or self.backlog.count(task)):
+            return False  # only with priorities, a task without waiting jobs may delay others
         if task.launch_capacity() == 0:
             self.backlog.refused.add(task)
             return True

@@ -243,7 +243,6 @@ class JobTracker(ABC, Generic[J]):
         self.set_phase(tracked, Phase.WAITING)
         if not self.task.synchronous:  # else the caller of `launch` waits for the retry
             self.task.retry_later(tracked.job, delay)
-            self.task.wake()  # while it waits, another job may use its slot of `concurrency`
 
     async def complete(self, tracked: J, record: Mapping[str, Any] | None) -> None:
         """Stop tracking a job, and report its failure.
@@ -280,14 +279,18 @@ class JobTracker(ABC, Generic[J]):
         self.stopped.discard(tracked.job)
 
     async def release_quota(self, tracked: J) -> None:
-        """Release a job's share of the quota, if it is held, so that another job is launched.
+        """Release a job's share of the quota, and its slot of ``concurrency``, for another job.
 
         :param tracked: the job, which has stopped.
         """
+        is_known = tracked.job in self.stopped
+        if not tracked.finished.is_set():
+            self.stopped.add(tracked.job)
         if tracked.holds_quota:
             tracked.holds_quota = False
-            self.stopped.add(tracked.job)
             await self.task.quota.relinquish(tracked.request.without_launches())
+        elif not is_known:  # it was found after its end
+            self.task.wake()
 
     # -- recording -------------------------------------------------------------------------------
 
