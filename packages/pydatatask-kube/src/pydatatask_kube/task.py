@@ -252,7 +252,8 @@ class KubeTask(DetachedTask[PodJob]):
 
         :raises PodManagerError: if they could not be listed.
         """
-        await self._tracker.adopt()
+        if not self._tracker.adopted:
+            await self._tracker.adopt()
 
     async def find(self, job: str) -> list[dict[str, Any]]:
         """Return the pods of a job: at most one, unless another client creates more.

@@ -211,8 +211,18 @@ async def test_a_pod_that_is_deleted_while_it_is_launched_releases_its_quota(
         launch = asyncio.create_task(driven.task.launch("job"))
         await until(lambda: driven.podman.informer.pods("task"))
         [pod] = await driven.task.live.pods()
+        launched, waits = driven.task._tracker.jobs["job"].launched, asyncio.Event()
+        wait = launched.wait
+
+        async def note_and_wait() -> Any:
+            waits.set()
+            return await wait()
+
+        launched.wait = note_and_wait  # type: ignore[method-assign, assignment]
         delete = asyncio.create_task(driven.task.delete(pod))
-        await until(lambda: server.counts["get"])
+        waiting = asyncio.create_task(waits.wait())
+        await asyncio.wait({delete, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
         created.set()
         await launch
         await asyncio.wait_for(delete, 20)

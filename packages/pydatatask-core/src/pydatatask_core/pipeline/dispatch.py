@@ -273,9 +273,10 @@ class Dispatcher:
         return job
 
     def _can_take(self, task: Task) -> bool:
-        if self._stopped or task in self.backlog.refused or self._update_full(task):
+        if self._stopped or task in self.backlog.refused:
             return False
-        return bool(task.due_retries) or self.backlog.has_next(task)
+        has_job = bool(task.due_retries) or self.backlog.has_next(task)
+        return has_job and not self._update_full(task)
 
     def _update_full(self, task: Task) -> bool:
         """Record and return whether a quota is exhausted or the concurrency limit reached."""

@@ -83,6 +83,7 @@ class PodTracker(JobTracker[PodJob]):
         self.listen()
         if self._informer is not None:
             await self._informer.wait_synced()
+        self.adopted = True
 
     # -- events of the watch ---------------------------------------------------------------------
 

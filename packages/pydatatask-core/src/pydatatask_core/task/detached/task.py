@@ -177,7 +177,8 @@ class DetachedTask(Task, ABC, Generic[J]):
         polled.
         """
         tracker = self._tracker
-        await tracker.adopt()
+        if not tracker.adopted:
+            await tracker.adopt()
         jobs = list(tracker.jobs.values())
         expects_changes = await tracker.poll(jobs)
         if not jobs:
@@ -198,7 +199,8 @@ class DetachedTask(Task, ABC, Generic[J]):
         """
         tracker = self._tracker
         self.check_recordable(job)
-        await tracker.adopt()
+        if not tracker.adopted:
+            await tracker.adopt()
         if job not in tracker.jobs:
             await tracker.check_launch(job)
         tracked = tracker.jobs.get(job)
@@ -267,7 +269,8 @@ class DetachedTask(Task, ABC, Generic[J]):
         :return: whether the job was live.
         """
         tracker = self._tracker
-        await tracker.adopt()
+        if not tracker.adopted:
+            await tracker.adopt()
         tracked = tracker.jobs.get(job)
         if tracked is None:
             return await self._kill_untracked(job, grace)

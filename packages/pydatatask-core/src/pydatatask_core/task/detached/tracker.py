@@ -128,6 +128,8 @@ class JobTracker(ABC, Generic[J]):
     def __init__(self, task: DetachedTask[J]) -> None:
         self.task = task
         self.jobs: dict[str, J] = {}
+        self.adopted = False
+        """Whether the jobs of an earlier driver are known, so that :meth:`adopt` does nothing."""
         self.stopped: set[str] = set()
         """The tracked jobs that have stopped running, and are not launched again yet."""
         self.quarantined: dict[str, ForeignRecordError] = {}
@@ -157,7 +159,7 @@ class JobTracker(ABC, Generic[J]):
 
     @abstractmethod
     async def adopt(self) -> None:
-        """Find the jobs of an earlier driver; only once, and only if this process drives them."""
+        """Find the jobs of an earlier driver, if this process drives them, and set `adopted`."""
 
     async def check_launch(self, job: str) -> None:
         """Raise an error if a job that is not tracked must not be launched.

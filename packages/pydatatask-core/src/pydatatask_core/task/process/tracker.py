@@ -48,7 +48,6 @@ class ProcessTracker(JobTracker[ProcessJob]):
         self.leftovers = Leftovers(task)
         self.output_archive = OutputArchive(task)
         self.recorder = ProcessRecorder(task, self)
-        self._adopted = False
         self._adopt_lock = asyncio.Lock()
         self._last_poll_error: str | None = None
 
@@ -64,14 +63,12 @@ class ProcessTracker(JobTracker[ProcessJob]):
         return ProcessJob(job, request=self.task.job_resources)
 
     async def adopt(self) -> None:
-        if self._adopted:
-            return
         async with self._adopt_lock:
-            if not self._adopted:
+            if not self.adopted:
                 await self.task.runs.load_namespace()
                 if self.task.drives:
                     await adopt(self.task, self)
-                self._adopted = True
+                self.adopted = True
 
     async def check_launch(self, job: str) -> None:
         """Raise an error if a job that is not tracked must not be launched.
