@@ -91,7 +91,7 @@ class ProcessRecorder(OutcomeRecorder[ProcessJob, ProcessOutcome]):
             status,
             task.streams.published,
             datetime.now(UTC),
-            strict=task.uses_default_shell,
+            strict=bool(status.return_code) and task.uses_default_shell,
         )
         tracked.has_note = status.note is not None
         return ProcessOutcome(record, is_final=is_stuck, status=status, is_stuck=is_stuck)
