@@ -86,19 +86,20 @@ class LaunchGuard:
             self._unrecordable[task] = self._unrecordable.get(task, _NO_JOBS) | {job}
             errors = self._unrecordable_errors.setdefault(task, LaunchErrors(task.name))
             errors.add(job, error, None, with_traceback=False)
-            return None
-        state = self.watched.setdefault(task, _TaskState(task.name))
-        permanent = isinstance(error, TemplateError | TaskConfigurationError)
+            return
         if job in task.running:  # it may run nevertheless, or the task repeats the launch itself
-            state.errors.add(job, error, None, with_traceback=not permanent)
-            return self.launched(task, job)
+            watched = self.watched.setdefault(task, _TaskState(task.name))
+            watched.errors.add(job, error, None, with_traceback=True)
+            self.launched(task, job)
+            return
+        state = self.watched.setdefault(task, _TaskState(task.name))
         failed = state.failed.setdefault(job, _FailedLaunch())
+        permanent = isinstance(error, TemplateError | TaskConfigurationError)
         failed.count = max(failed.count + 1, _MAX_FAILURES if permanent else 0)
         delay = min(_INITIAL_BACKOFF_SECONDS * 2 ** min(failed.count - 1, 10), _MAX_BACKOFF_SECONDS)
         failed.retry_at = self._clock() + delay
         state.retry_at = min(state.retry_at or failed.retry_at, failed.retry_at)
         state.errors.add(job, error, delay, with_traceback=not permanent)
-        return None
 
     def report(self, *, growth: int = 1) -> None:
         """Log the number of jobs for each launch error; see :meth:`LaunchErrors.report`.
