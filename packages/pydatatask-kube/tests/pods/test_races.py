@@ -218,7 +218,7 @@ async def test_a_pod_that_is_deleted_while_it_is_launched_releases_its_quota(
             waits.set()
             return await wait()
 
-        launched.wait = note_and_wait  # type: ignore[method-assign, assignment]
+        launched.wait = note_and_wait  # type: ignore[method-assign]
         delete = asyncio.create_task(driven.task.delete(pod))
         waiting = asyncio.create_task(waits.wait())
         await asyncio.wait({delete, waiting}, return_when=asyncio.FIRST_COMPLETED)

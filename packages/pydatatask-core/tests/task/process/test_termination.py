@@ -331,10 +331,10 @@ async def test_a_kill_waits_as_long_as_the_verdict_on_a_job_that_ended_by_itself
     looked = asyncio.Event()
     contains = other.pids.contains
 
-    async def note(job: str) -> bool:
+    async def note(item: str) -> bool:
         if not kill.done():
             looked.set()
-        return await contains(job)
+        return await contains(item)
 
     other.pids.contains = note  # type: ignore[method-assign]
     for _ in range(3):  # each look begins after the grace has passed

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pydatatask_core.utils import AReadStream
 
     from .job import ProcessJob
+    from .launch import Launcher
     from .tracker import ProcessTracker
 
 __all__ = ["ProcessTask"]
@@ -108,6 +109,8 @@ class ProcessTask(DetachedTask["ProcessJob"]):
     """
 
     _tracker: ProcessTracker
+    _launcher: Launcher
+    _backend: ProcessBackend | None = None
 
     def __init__(
         self,
@@ -146,7 +149,6 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         )
         check_resources(name, manager, resource_manager, job_resources)
         self._manager = manager
-        self._backend: ProcessBackend | None = None
         self.resource_manager = resource_manager
         self.job_resources = job_resources
         self.template = TaskTemplate(template, name, checked_quoting(name, quoting))
@@ -160,9 +162,6 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         self.streams = Streams(self, stdout, stderr, publish_failed)
         self.runs = RunDirectories(self)
         self._link_all()
-        from .launch import Launcher
-
-        self._launcher = Launcher(self)
         self._start_tracking()
 
     def _link_all(self) -> None:
@@ -251,8 +250,10 @@ class ProcessTask(DetachedTask["ProcessJob"]):
     # -- opening ---------------------------------------------------------------------------------
 
     def _create_tracker(self) -> ProcessTracker:
+        from .launch import Launcher
         from .tracker import ProcessTracker
 
+        self._launcher = Launcher(self)
         return ProcessTracker(self)
 
     async def validate(self) -> None:
