@@ -275,14 +275,17 @@ class Dispatcher:
         return job
 
     def _can_take(self, task: Task) -> bool:
-        if self._stopped or task in self.backlog.refused or self._update_full(task):
+        if self._stopped or task in self.backlog.refused:
             return False
-        return bool(task.due_retries) or self.backlog.has_next(task)
+        has_job = bool(task.due_retries) or self.backlog.has_next(task)
+        return has_job and not self._update_full(task)
 
     def _update_full(self, task: Task) -> bool:
         """Record and return whether a quota is exhausted or the concurrency limit reached."""
         if task.completes_in_launch:
             return False
+        if not (self._prioritized or task.due_retries or self.backlog.count(task)):
+            return False  # only with priorities, a task without waiting jobs may delay others
         if task.launch_capacity() == 0:
             self.backlog.refused.add(task)
             return True
@@ -293,14 +296,11 @@ class Dispatcher:
         return full
 
     def _count_active(self, task: Task) -> int:
-        """Return the number of the task's active jobs.
-
-        Jobs that wait for a retry, and ended jobs whose outputs are being checked, do not count.
-        """
+        """Return the number of the task's jobs that use a slot of its ``concurrency``."""
         jobs = (
             task.running | self._launching.get(task, _NO_JOBS) | self._live_jobs.get(task, _NO_JOBS)
         )
-        return len(jobs - task.waiting - task.output_check.checking)
+        return len(jobs - task.idle)
 
 
 def noop(_: bool) -> None:

@@ -87,6 +87,11 @@ class LaunchGuard:
             errors = self._unrecordable_errors.setdefault(task, LaunchErrors(task.name))
             errors.add(job, error, None, with_traceback=False)
             return
+        if job in task.running:  # it may run nevertheless, or the task repeats the launch itself
+            watched = self.watched.setdefault(task, _TaskState(task.name))
+            watched.errors.add(job, error, None, with_traceback=True)
+            self.launched(task, job)
+            return
         state = self.watched.setdefault(task, _TaskState(task.name))
         failed = state.failed.setdefault(job, _FailedLaunch())
         permanent = isinstance(error, TemplateError | TaskConfigurationError)

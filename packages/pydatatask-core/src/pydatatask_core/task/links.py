@@ -38,6 +38,7 @@ class Linked:
         self._max_plain_length = -1
         """The length up to which every alphanumeric id is recordable; -1 if not known yet."""
         self._required_outputs: dict[str, Repository] | None = None
+        self._live_repositories: list[Repository] | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
         self.upstream_tasks: list[Linked] = []
         """The tasks that are plugged into this one."""
@@ -139,7 +140,7 @@ class Linked:
             optional=optional,
         )
         self._default_ready = None
-        self._required_outputs = None
+        self._required_outputs = self._live_repositories = None
         self._max_plain_length = -1
 
     def plug(
@@ -323,7 +324,11 @@ class Linked:
     @property
     def live_repositories(self) -> list[Repository]:
         """The linked repositories that hold the jobs that run now."""
-        return [link.repo for link in self.links.values() if link.shows_live_jobs]
+        if self._live_repositories is None:
+            self._live_repositories = [
+                link.repo for link in self.links.values() if link.shows_live_jobs
+            ]
+        return self._live_repositories
 
 
 def _check_name(name: object) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.proc_manager.process import ProcessState
+from pydatatask_core.task.detached.recorder import time_fields
 from pydatatask_core.utils import signal_name
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
 
     from .job import ProcessJob
 
-__all__ = ["KILLED", "describe_outcome", "describe_timeout"]
-
-KILLED = "killed on request"
+__all__ = ["describe_outcome", "describe_timeout"]
 
 _TIMED_OUT = "timed out"
 
@@ -66,9 +65,7 @@ def describe_outcome(
     record: dict[str, Any] = {
         "success": False,
         "return_code": code,
-        "start_time": start,
-        "end_time": end,
-        "duration": round((end - start).total_seconds(), 6),
+        **time_fields(start, end),
         "attempt": tracked.total_attempts,
         "host": tracked.run.host,
         "handle": status.handle or str(tracked.run.directory),
