@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from pydatatask_core.utils.contexts import async_context
 
 from .base import Repository
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from typing import BinaryIO, TextIO
@@ -28,6 +28,8 @@ class BlobRepository(Repository, ABC):
     A value becomes visible as a whole when its stream is closed, and not before. Leaving ``async
     with`` by an exception, or ``await stream.abort()``, leaves the repository unchanged.
     """
+
+    _DEFAULTS_BUILT_ON: ClassVar[Mapping[str, tuple[str, ...]]] = {"local_file": ("open",)}
 
     @overload
     async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...

@@ -103,12 +103,6 @@ class FileRepositoryBase(Repository, ABC):
         self._max_job_id_bytes = min(NAME_MAX, longest) - len(os.fsencode(extension))
         self._last_listing: tuple[Stamp | None, frozenset[str]] = _NO_LISTING
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Reset the inherited ``info_many`` if a subclass overrides ``info``."""
-        super().__init_subclass__(**kwargs)
-        if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
-            cls.info_many = Repository.info_many  # type: ignore[method-assign]
-
     def check_job_id(self, job: str) -> None:
         super().check_job_id(job)
         if len(job) > self._max_job_id_bytes or len(os.fsencode(job)) > self._max_job_id_bytes:

@@ -39,12 +39,6 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
     _KIND: ClassVar[EntryKind] = EntryKind.FILE
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Use ``open`` to read and write local files if a subclass overrides it."""
-        super().__init_subclass__(**kwargs)
-        if "open" in cls.__dict__ and "local_file" not in cls.__dict__:
-            cls.local_file = BlobRepository.local_file  # type: ignore[method-assign]
-
     @overload
     async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
     @overload
