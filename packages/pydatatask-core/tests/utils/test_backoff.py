@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from pydatatask_core.utils import Backoff
 
 
@@ -23,11 +20,3 @@ def test_the_delay_doubles_up_to_the_maximum_and_starts_again_after_a_reset() ->
     assert backoff.failures == 4
     backoff.reset()
     assert backoff.next_delay() == 0.5
-
-
-@given(st.floats(0.001, 10), st.floats(0.001, 1000), st.floats(1.0, 4.0))
-def test_delays_never_decrease(first: float, maximum: float, factor: float) -> None:
-    backoff = Backoff(first, maximum, factor)
-    delays = [backoff.next_delay() for _ in range(100)]
-    assert delays == sorted(delays)
-    assert max(delays) <= maximum

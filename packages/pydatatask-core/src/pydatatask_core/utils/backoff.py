@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 __all__ = ["Backoff"]
 
 _MAX_EXPONENT = 64
 """Larger exponents would overflow, long after the maximum delay is reached."""
 
 
-@dataclass(slots=True)
 class Backoff:
     """The delays between attempts, each a multiple of the previous one, up to a maximum.
 
@@ -20,10 +17,13 @@ class Backoff:
     :param failures: the number of consecutive failures so far.
     """
 
-    first: float
-    maximum: float
-    factor: float = 2.0
-    failures: int = 0
+    def __init__(
+        self, first: float, maximum: float, factor: float = 2.0, failures: int = 0
+    ) -> None:
+        self.first = first
+        self.maximum = maximum
+        self.factor = factor
+        self.failures = failures
 
     def next_delay(self) -> float:
         """Count a failure, and return the delay before the next attempt in seconds."""
