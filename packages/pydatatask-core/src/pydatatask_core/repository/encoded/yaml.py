@@ -5,8 +5,12 @@ from __future__ import annotations
 from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .base import MAX_BYTES, EncodedMetadataRepository
-from .encoded_file import EncodedFileRepository
+from pydatatask_core.repository.blob import BlobRepository
+from pydatatask_core.repository.files.file import FileRepository
+from pydatatask_core.repository.metadata import MetadataRepository
+
+from . import base
+from .base import MAX_BYTES, check_max_bytes
 
 if TYPE_CHECKING:
     import os
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["YamlMetadataFileRepository", "YamlMetadataRepository"]
 
 
-class YamlMetadataRepository(EncodedMetadataRepository, ABC):
+class YamlMetadataRepository(BlobRepository, MetadataRepository, ABC):
     """A metadata repository based on a blob repository.
 
     When info is accessed, it will **load the target file into memory**, parse it as YAML, and
@@ -26,6 +30,14 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
     programming languages, duplicate keys in a mapping, aliases that expand to more than a million
     values, and more than 500 levels are errors.
     """
+
+    max_bytes: int = MAX_BYTES
+    """The maximum size of a value in bytes of text; a larger one is neither read nor written."""
+
+    info = base.info
+    info_many = base.info_many
+    info_all = base.info_all
+    dump = base.dump
 
     @staticmethod
     def _encode(data: Any) -> bytes:
@@ -40,7 +52,7 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
         return codec.decode(data)
 
 
-class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
+class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
     """A metadata repository based on a file blob repository.
 
     :param filename: the folder.
@@ -64,10 +76,6 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
         follow_links: bool = True,
     ) -> None:
         super().__init__(
-            filename,
-            extension,
-            case_insensitive,
-            durable=durable,
-            max_bytes=max_bytes,
-            follow_links=follow_links,
+            filename, extension, case_insensitive, durable=durable, follow_links=follow_links
         )
+        self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
