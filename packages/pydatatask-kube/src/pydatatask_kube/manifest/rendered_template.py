@@ -25,7 +25,7 @@ class RenderedTemplate:
     :param owner: the name of the task.
     :param job: the job.
     :param text: the rendered text.
-    :param masked: returns the redacted text; None if there is nothing to redact.
+    :param redacted: returns the redacted text; None if there is nothing to redact.
     :param describe_line: returns the expressions in a line of the template, for messages.
     """
 

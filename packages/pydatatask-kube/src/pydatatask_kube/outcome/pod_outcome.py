@@ -26,7 +26,7 @@ class PodOutcome:
     :param reason: the reason of the failure.
     :param kind: the kind of failure, which becomes a flag of the record.
     :param container: the container that caused the failure, if any.
-    :param stays: whether the pod still exists and must be stopped.
+    :param still_exists: whether the pod still exists and must be stopped.
     :param missing_outputs: the names of the links to required outputs that a successful pod did not
         write.
     """
@@ -47,7 +47,7 @@ class PodOutcome:
 def killed(still_exists: bool = False) -> PodOutcome:
     """Return the outcome of a pod that was killed on request.
 
-    :param stays: whether the pod still exists and must be stopped.
+    :param still_exists: whether the pod still exists and must be stopped.
     """
     return PodOutcome(reason="killed on request", kind=KILLED, still_exists=still_exists)
 
@@ -56,7 +56,7 @@ def lost(details: str, still_exists: bool = False) -> PodOutcome:
     """Return the outcome of a pod whose fate is unknown.
 
     :param details: a description of the evidence.
-    :param stays: whether the pod still exists and must be stopped.
+    :param still_exists: whether the pod still exists and must be stopped.
     """
     return PodOutcome(reason=f"lost: {details}", kind="lost", still_exists=still_exists)
 
