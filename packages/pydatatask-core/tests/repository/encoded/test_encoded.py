@@ -123,7 +123,7 @@ async def test_many_values_are_read_in_batches(tmp_path: Path, kind: FileKind) -
     repo = kind(tmp_path)
     jobs = [f"job{number}" for number in range(450)]
     for job in jobs:
-        repo.fullpath(job).write_bytes(repo._encode({"my name": job}))
+        repo.fullpath(job).write_bytes(repo._codec().encode({"my name": job}))
     assert await repo.info_all() == {job: {"my name": job} for job in jobs}
     assert list(await repo.info_many([*jobs, "absent"])) == [*jobs, "absent"]
 

@@ -28,6 +28,13 @@ MAX_BYTES = 64 * 1024 * 1024
 """Default limit of the size of a value, in bytes of text."""
 
 
+class Codec(Protocol):
+    """A text format of the values of the data model; see ``codecs``."""
+
+    def encode(self, data: Any) -> bytes: ...
+    def decode(self, data: bytes) -> Any: ...
+
+
 class EncodedRepository(Protocol):
     """A blob repository whose values are encoded metadata."""
 
@@ -42,12 +49,7 @@ class EncodedRepository(Protocol):
     def _describe_location(self, job: str) -> str: ...
 
     @staticmethod
-    def _encode(data: Any) -> bytes:
-        """Encode a value of the data model as text; see ``codecs``."""
-
-    @staticmethod
-    def _decode(data: bytes) -> Any:
-        """Decode a value from text; see ``codecs``."""
+    def _codec() -> Codec: ...
 
 
 async def info(self: EncodedRepository, job: str) -> Any:
@@ -85,14 +87,14 @@ def _parse(repo: EncodedRepository, job: str, data: bytes) -> Any:
     try:
         if len(data) > repo.max_bytes:
             raise DecodeError(f"it has more bytes than max_bytes={repo.max_bytes:,}")
-        return repo._decode(data)
+        return repo._codec().decode(data)
     except DecodeError as e:
         location = repo._describe_location(job)
         raise MalformedValueError(job, repo, f"{location}, {e}" if location else str(e)) from e
 
 
 def _serialize(repo: EncodedRepository, job: str, data: Any) -> bytes:
-    encoded = encode_checked(job, repo, data, repo._encode)
+    encoded = encode_checked(job, repo, data, repo._codec().encode)
     if len(encoded) > repo.max_bytes:
         problem = f"it takes {len(encoded):,} bytes, more than max_bytes={repo.max_bytes:,}"
         raise UnsupportedValueError(job, repo, problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydatatask_core.repository.blob import BlobRepository
 from pydatatask_core.repository.files.file import FileRepository
@@ -41,27 +41,16 @@ class JsonMetadataRepository(BlobRepository, MetadataRepository, ABC):
     dump = base.dump
 
     @staticmethod
-    def _encode(data: Any) -> bytes:
-        from .codecs import json_codec as codec
+    def _codec() -> base.Codec:
+        from .codecs import json_codec  # imported late, when a value is read or written
 
-        return codec.encode(data)
-
-    @staticmethod
-    def _decode(data: bytes) -> Any:
-        from .codecs import json_codec as codec
-
-        return codec.decode(data)
+        return json_codec
 
 
 class JsonMetadataFileRepository(JsonMetadataRepository, FileRepository):
     """A metadata repository based on a file blob repository.
 
-    :param filename: the folder.
-    :param extension: the suffix of the file names after the job id, including the dot.
-    :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
-    :param durable: whether written values, and deletions, survive a power failure.
-    :param max_bytes: the maximum size of a file; a larger one is neither read nor written.
-    :param follow_links: whether symbolic links are followed; see :class:`FileRepositoryBase`.
+    The parameters are those of :class:`YamlMetadataFileRepository`.
     """
 
     _DEFAULT_EXTENSION: ClassVar[str] = ".json"

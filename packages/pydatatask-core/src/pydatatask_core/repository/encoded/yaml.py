@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydatatask_core.repository.blob import BlobRepository
 from pydatatask_core.repository.files.file import FileRepository
@@ -40,16 +40,10 @@ class YamlMetadataRepository(BlobRepository, MetadataRepository, ABC):
     dump = base.dump
 
     @staticmethod
-    def _encode(data: Any) -> bytes:
-        from .codecs import yaml_codec as codec
+    def _codec() -> base.Codec:
+        from .codecs import yaml_codec  # imported late, when a value is read or written
 
-        return codec.encode(data)
-
-    @staticmethod
-    def _decode(data: bytes) -> Any:
-        from .codecs import yaml_codec as codec
-
-        return codec.decode(data)
+        return yaml_codec
 
 
 class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
