@@ -61,8 +61,8 @@ class Limits:
 class Classification:
     """The classification of a pod at one time.
 
-    :param ending: the outcome of the pod; None if it has not ended.
-    :param again: seconds after which to classify it again even if no event arrives.
+    :param outcome: the outcome of the pod; None if it has not ended.
+    :param recheck_seconds: seconds after which to classify it again even if no event arrives.
     """
 
     outcome: PodOutcome | None = None

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydatatask_core.errors import TaskConfigurationError, describe
 from pydatatask_core.repository.files.base import FileRepositoryBase
-from pydatatask_core.repository.snapshot import View
+from pydatatask_core.repository.snapshot import stores
 from pydatatask_core.task.function import FunctionTask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pydatatask_core.repository.base import Repository
 
-__all__ = ["BoundFunction", "Reference", "deserialize", "serialize", "stores"]
+__all__ = ["BoundFunction", "Reference", "deserialize", "serialize"]
 
 _PROTOCOL = 4  # readable by workers with any supported Python version
 
@@ -88,15 +88,6 @@ def deserialize(payload: bytes) -> BoundFunction:
     if isinstance(func, Reference):
         func = func.resolve()
     return BoundFunction(func, links)
-
-
-def stores(repo: Repository) -> Iterator[Repository]:
-    """Iterate over the repositories that hold the data of a view, or the repository itself."""
-    if isinstance(repo, View):
-        for child in repo.children.values():
-            yield from stores(child)
-    else:
-        yield repo
 
 
 def _portable_function(task: str, func: Callable[..., Any], main: bool) -> Any:

@@ -1,6 +1,7 @@
-"""The encoding of flat mappings as YAML, such as the records of jobs, without PyYAML.
+"""YAML, with PyYAML only if it is needed.
 
-PyYAML takes ten times as long for them, and they are most of what a pipeline writes.
+Flat mappings, such as the records of jobs, are encoded here: PyYAML takes ten times as long for
+them, and they are most of what a pipeline writes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-__all__ = ["encode_flat"]
+__all__ = ["decode", "encode", "encode_flat"]
 
 _MAX_INT = 1 << 63
 _MAX_KEY_LENGTH = 100
@@ -21,6 +22,28 @@ _PLAIN = re.compile(r"(?:[A-Za-z/]|[0-9](?=[^/]*/))[A-Za-z0-9_./-]*(?: [A-Za-z0-
 No number and no time contains a slash."""
 
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+
+
+def encode(data: Any) -> bytes:
+    """Encode a value of the data model as a YAML document; see ``yaml_codec.encode``.
+
+    :param data: the value.
+    """
+    if (lines := encode_flat(data)) is not None:
+        return lines
+    from . import yaml_codec
+
+    return yaml_codec.encode(data)
+
+
+def decode(data: bytes) -> Any:
+    """Decode a YAML document; see ``yaml_loader.decode``.
+
+    :param data: the document.
+    """
+    from . import yaml_codec
+
+    return yaml_codec.decode(data)
 
 
 def encode_flat(data: Any) -> bytes | None:
