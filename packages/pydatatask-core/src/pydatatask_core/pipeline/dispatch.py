@@ -137,18 +137,31 @@ class Dispatcher:
         for task in tasks:
             self._update_full(task)
         for task in tasks:
-            if not self._can_take(task):
-                continue
-            waiting = self.backlog.count(task) + len(task.due_retries)
-            workers = self._workers.setdefault(task, set())
-            more = min(waiting, _max_workers(task, waiting)) - len(workers)
-            free = task.launch_capacity()
-            for _ in range(more if free is None else min(more, free)):
-                worker = asyncio.create_task(
-                    self._run_worker(task), name=f"pydatatask launch {task.name}"
-                )
-                workers.add(worker)
-                worker.add_done_callback(partial(self._on_worker_done, task))
+            if self._start_worker(task):
+                # The others begin after the first step of this one, which launches all jobs if
+                # no launch has to wait, as in a thread pool.
+                asyncio.get_running_loop().call_soon(self._start_other_workers, task)
+
+    def _start_other_workers(self, task: Task) -> None:
+        while self._start_worker(task):
+            pass
+
+    def _start_worker(self, task: Task) -> bool:
+        """Start another worker if there are jobs for it, and return whether it was started."""
+        if not self._can_take(task):
+            return False
+        workers = self._workers.setdefault(task, set())
+        without_job = len(workers) - len(self._launching.get(task, _NO_JOBS))
+        waiting = self.backlog.count(task) + len(task.due_retries)
+        free = task.launch_capacity()
+        if without_job >= (waiting if free is None else min(waiting, free)):
+            return False
+        if len(workers) >= _max_workers(task, len(workers) + waiting):
+            return False
+        worker = asyncio.create_task(self._run_worker(task), name=f"pydatatask launch {task.name}")
+        workers.add(worker)
+        worker.add_done_callback(partial(self._on_worker_done, task))
+        return True
 
     @property
     def launched(self) -> Counter[str]:
@@ -305,7 +318,7 @@ def noop(_: bool) -> None:
     """Do nothing; stands for the loop while none runs."""
 
 
-def _max_workers(task: Task, waiting: int) -> int:
+def _max_workers(task: Task, unlimited: int) -> int:
     if task.completes_in_launch:
-        return task.concurrency or waiting
+        return task.concurrency or unlimited
     return min(task.concurrency or MAX_CONCURRENT_LAUNCHES, MAX_CONCURRENT_LAUNCHES)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TaskConfigurationError, TaskError, describe
 from pydatatask_core.repository.files.base import FileRepositoryBase
 from pydatatask_core.repository.snapshot import View
-from pydatatask_core.utils import run_to_completion
+from pydatatask_core.utils import in_thread
 
 from .portal import LoopPortal
 from .proxies import make_proxy
@@ -68,21 +68,18 @@ class ExecutorAdapter:
         self._source = source
         self._body = body
         self._executor: Executor | None = None
+        self.max_submitted = DEFAULT_MAX_SUBMITTED
+        """The maximum number of submitted jobs: enough for all workers to be busy."""
         self._new_work_item: Callable[[JobScope], WorkItem] | None = None
         self._portal: LoopPortal | None = None
         self._lock = asyncio.Lock()
-
-    @property
-    def max_submitted(self) -> int:
-        """The maximum number of submitted jobs: enough for all workers to be busy."""
-        workers = getattr(self._executor, "_max_workers", None)
-        return 2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
 
     def forget(self) -> None:
         """Drop the executor; functions in threads can use no repository from now on."""
         if self._portal is not None:
             self._portal.close()
         self._executor = self._new_work_item = self._portal = None
+        self.max_submitted = DEFAULT_MAX_SUBMITTED
         self._lock = asyncio.Lock()
 
     async def prepare(self, instead_of: Executor | None = None) -> Executor:
@@ -97,6 +94,10 @@ class ExecutorAdapter:
                 candidate = self._find_executor()
                 if candidate is not executor:
                     self._new_work_item = await self._work_item_factory(candidate)
+                workers = getattr(candidate, "_max_workers", None)
+                self.max_submitted = (
+                    2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
+                )
                 self._executor = executor = candidate
             return executor
 
@@ -133,8 +134,10 @@ class ExecutorAdapter:
         in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, View)
         return repo if in_files else make_proxy(self._portal, repo)
 
-    def work_item(self, scope: JobScope) -> WorkItem:
-        """Create the work item for the job of a scope; call ``prepare`` first."""
+    async def work_item(self, scope: JobScope) -> WorkItem:
+        """Create the work item for the job of a scope."""
+        if self._new_work_item is None:
+            await self.prepare()
         assert self._new_work_item is not None
         return self._new_work_item(scope)
 
@@ -147,7 +150,7 @@ class ExecutorAdapter:
         :param on_submitted: called with the future, in any thread.
         :raises TaskConfigurationError: if the executor accepts no more jobs, now or ever.
         """
-        executor = await self.prepare()
+        executor = self._executor or await self.prepare()
         try:
             await self._hand_over(executor, work_item, on_submitted)
         except Exception as e:
@@ -168,7 +171,7 @@ class ExecutorAdapter:
         if isinstance(executor, ThreadPoolExecutor):
             hand_over()
         else:  # it may start processes, or send a request to a scheduler
-            await run_to_completion(asyncio.to_thread(hand_over))
+            await in_thread(hand_over)
 
     def _refused(self, executor: Executor, error: Exception) -> TaskError:
         kind = type(executor).__name__

@@ -62,8 +62,17 @@ class ResultRecorder:
     async def record_finished(self) -> None:
         """Record every ended job, or schedule its retry."""
         async with self._lock:
-            writers = min(MAX_CONCURRENT_WRITES, len(self._submissions.finished))
-            await run_concurrently(self._record_some() for _ in range(writers))
+            self._submissions.collect()
+            if self._submissions.finished:
+                await run_concurrently((self._record_some(), self._record_rest()))
+
+    async def _record_rest(self) -> None:
+        """Write further records concurrently if the first one has to wait for its store.
+
+        A store in memory takes all of them before this begins.
+        """
+        writers = min(MAX_CONCURRENT_WRITES, len(self._submissions.finished))
+        await run_concurrently(self._record_some() for _ in range(writers))
 
     async def _record_some(self) -> None:
         finished = self._submissions.finished

@@ -198,25 +198,27 @@ class ExecutorTask(FunctionTask):
         self._enter_loop()
         if job in self._by_job:
             raise TaskError(f"{self.name}: job {job!r} is running already")
-        unusable = self._results.unusable
-        if unusable is None and self._is_full and job not in self._waiting:
+        if self.launch_capacity() == 0 and job not in self._waiting:
             raise LaunchRefusedError(self.name, job, f"{self.name}'s executor")
         self._waiting.discard(job)
-        if unusable is not None:
-            raise TaskConfigurationError(unusable)
+        if self._results.unusable is not None:
+            raise TaskConfigurationError(self._results.unusable)
         submission = await self._submit(job)
         while self.synchronous and await self._finish(submission):
             submission = await self._submit(job)
 
-    @property
-    def _is_full(self) -> bool:
-        """True if the pipeline should wait; launches without a pipeline are not limited."""
-        return (
-            self.concurrency is None
-            and self.runtime is not None
-            and self.runtime.mode == "drive"
-            and len(self._by_job) - len(self.output_check.checking) >= self._adapter.max_submitted
-        )
+    def launch_capacity(self) -> int | None:
+        """Return the number of jobs that the executor accepts at once beyond the submitted ones.
+
+        :return: None if ``concurrency`` or the caller limits the number of jobs, or if a launch
+            has to raise an error.
+        """
+        if self.concurrency is not None or self.runtime is None or self.runtime.mode != "drive":
+            return None
+        if self._results.unusable is not None:
+            return None
+        submitted = len(self._by_job) - len(self.output_check.checking)
+        return max(0, self._adapter.max_submitted - submitted)
 
     async def _submit(self, job: str) -> Submission:
         # Registered before the first await, so that the job is not launched twice.
@@ -227,8 +229,7 @@ class ExecutorTask(FunctionTask):
         try:
             if self.shared_outputs is not None:
                 await self.shared_outputs.prepare(self, job)
-            await self._adapter.prepare()
-            submission.work_item = self._adapter.work_item(submission.scope)
+            submission.work_item = await self._adapter.work_item(submission.scope)
             await self._adapter.submit(
                 submission.work_item, partial(self._submissions.on_submitted, submission)
             )
