@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.job_scope import JobScope
 
+    from .submission import Submission
+
 __all__ = ["ExecutorAdapter", "ExecutorSource", "is_executor"]
 
 ExecutorSource = Executor | Callable[[], Executor]
@@ -134,40 +136,34 @@ class ExecutorAdapter:
         in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, View)
         return repo if in_files else make_proxy(self._portal, repo)
 
-    async def work_item(self, scope: JobScope) -> WorkItem:
-        """Create the work item for the job of a scope."""
-        if self._new_work_item is None:
-            await self.prepare()
-        assert self._new_work_item is not None
-        return self._new_work_item(scope)
-
     async def submit(
-        self, work_item: WorkItem, on_submitted: Callable[[Future[JobResult]], None]
+        self,
+        submission: Submission,
+        on_submitted: Callable[[Submission, Future[JobResult]], None],
     ) -> None:
-        """Submit a work item to the executor.
+        """Submit a job to the executor.
 
-        :param work_item: the work item.
-        :param on_submitted: called with the future, in any thread.
+        :param submission: the job; its work item is created here.
+        :param on_submitted: called with the submission and its future, in any thread.
         :raises TaskConfigurationError: if the executor accepts no more jobs, now or ever.
         """
         executor = self._executor or await self.prepare()
-        try:
-            await self._hand_over(executor, work_item, on_submitted)
-        except Exception as e:
-            another = await self.prepare(instead_of=executor)
-            if another is executor:
-                raise self._refused(executor, e) from e
-            await self._hand_over(another, work_item, on_submitted)
+        assert self._new_work_item is not None
+        work_item = submission.work_item = self._new_work_item(submission.scope)
 
-    async def _hand_over(
-        self,
-        executor: Executor,
-        work_item: WorkItem,
-        on_submitted: Callable[[Future[JobResult]], None],
-    ) -> None:
         def hand_over() -> None:
-            on_submitted(executor.submit(run, work_item))
+            on_submitted(submission, executor.submit(run, work_item))
 
+        try:
+            await self._call(executor, hand_over)
+        except Exception as e:
+            refusing, executor = executor, await self.prepare(instead_of=executor)
+            if executor is refusing:
+                raise self._refused(executor, e) from e
+            await self._call(executor, hand_over)
+
+    async def _call(self, executor: Executor, hand_over: Callable[[], None]) -> None:
+        """Call a function that submits to an executor."""
         if isinstance(executor, ThreadPoolExecutor):
             hand_over()
         else:  # it may start processes, or send a request to a scheduler

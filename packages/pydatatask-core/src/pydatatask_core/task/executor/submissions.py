@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -57,11 +57,12 @@ class Submissions:
         future.add_done_callback(partial(self._on_done, submission))
 
     def _on_done(self, submission: Submission, future: Future[JobResult]) -> None:
-        if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
-            # A broken executor fails all its jobs one after the other, whether started or not.
-            # Those still queued at the first failure have not started.
-            for other in list(self.by_job.values()):
-                other.never_started = other.never_started or other.is_pending
+        with suppress(CancelledError):
+            if isinstance(future.exception(), BrokenExecutor):
+                # A broken executor fails all its jobs one after the other, whether started or not.
+                # Those still queued at the first failure have not started.
+                for other in list(self.by_job.values()):
+                    other.never_started = other.never_started or other.is_pending
         self._unnoticed.append(submission)
         if self._loop is not None and not self._notice_scheduled:
             self._notice_scheduled = True  # before scheduling, so that no end waits for another one

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError, TaskError
@@ -229,12 +228,10 @@ class ExecutorTask(FunctionTask):
         try:
             if self.shared_outputs is not None:
                 await self.shared_outputs.prepare(self, job)
-            submission.work_item = await self._adapter.work_item(submission.scope)
-            await self._adapter.submit(
-                submission.work_item, partial(self._submissions.on_submitted, submission)
-            )
+            await self._adapter.submit(submission, self._submissions.on_submitted)
         finally:
-            if submission.future is None:
+            # A job that has ended may be recorded and forgotten by now.
+            if submission.future is None and not submission.ended.is_set():
                 del self._by_job[job]
         if submission.cancelled:
             await asyncio.to_thread(submission.stop)

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydatatask_core.errors import describe
@@ -291,4 +291,7 @@ _thread_state = _ThreadState()
 
 
 def worker_id() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{_hostname()}:{os.getpid()}"
+
+
+_hostname = cache(socket.gethostname)
