@@ -21,7 +21,7 @@ def nothing(job: str) -> None:
 
 
 def _loky() -> Executor:
-    from loky import get_reusable_executor
+    from loky import get_reusable_executor  # type: ignore[import-untyped] # no type information
 
     executor: Executor = get_reusable_executor(WORKERS, timeout=None)
     return executor
@@ -31,7 +31,9 @@ def _loky() -> Executor:
 def _dask() -> Iterator[Executor]:
     from distributed import Client
 
-    with Client(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(  # type: ignore[no-untyped-call] # incomplete types
+        n_workers=WORKERS, threads_per_worker=1, dashboard_address=None
+    ) as client:
         yield client.get_executor()
 
 

@@ -21,6 +21,8 @@ from .serialization import BoundFunction, serialize
 from .worker import JobResult, LocalWorkItem, PickledWorkItem, WorkItem, run
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.job_scope import JobScope
 
@@ -122,9 +124,7 @@ class ExecutorAdapter:
                 self._portal = LoopPortal(asyncio.get_running_loop())
             links = {name: self._repository_for_thread(repo) for name, repo in body.links.items()}
             return partial(LocalWorkItem, body=BoundFunction(body.func, links))
-        payload = await asyncio.to_thread(
-            lambda: serialize(self._task, body, main=_workers_load_main(executor))
-        )
+        payload = await asyncio.to_thread(_serialize_for, executor, self._task, body)
         return partial(PickledWorkItem, payload=payload)
 
     def _repository_for_thread(self, repo: Repository) -> Any:
@@ -180,12 +180,17 @@ class ExecutorAdapter:
         return TaskError(f"{self._task}: its {kind} did not accept a job: {describe(error)}")
 
 
-def _workers_load_main(executor: Executor) -> bool:
-    """Return whether the workers of an executor can find functions defined in the main script."""
+def _serialize_for(executor: Executor, task: str, body: BoundFunction) -> bytes:
     from concurrent.futures import ProcessPoolExecutor
 
-    if not isinstance(executor, ProcessPoolExecutor):
-        return False
+    if isinstance(executor, ProcessPoolExecutor):
+        return serialize(task, body, main=_workers_load_main(executor))
+    # By value, as loky and Dask serialize functions that are passed to them directly.
+    return serialize(task, body, main=False, by_value=True)
+
+
+def _workers_load_main(executor: ProcessPoolExecutor) -> bool:
+    """Return whether the workers of a process pool find functions defined in the main script."""
     context = getattr(executor, "_mp_context", None)
     if context is not None and context.get_start_method() == "fork":
         return True
