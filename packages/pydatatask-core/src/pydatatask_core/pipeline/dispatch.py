@@ -15,7 +15,7 @@ from .background_tasks import cancel_with_timeout, log_failure
 from .backlog import Backlog, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.task.base import Task
@@ -122,6 +122,14 @@ class Dispatcher:
         else:
             self.backlog.refused.difference_update(tasks)
 
+    def has_jobs_for_all(self, tasks: Collection[Task]) -> bool:
+        """Return whether each task has waiting jobs, so that a listing would not help any of them.
+
+        :param tasks: the tasks. With priorities the result is False, because a listing may find a
+            job that has to be launched before the waiting ones.
+        """
+        return not self._prioritized and bool(tasks) and all(map(self.backlog.count, tasks))
+
     # -- work ------------------------------------------------------------------------------------
 
     def start_workers(self, tasks: Iterable[Task], start_counts: bool = True) -> None:
@@ -133,16 +141,19 @@ class Dispatcher:
         """
         self._start_counts = start_counts
         self._stopped = False
+        self._slice_end = monotonic() + MAX_SLICE_SECONDS
         tasks = list(tasks)
         for task in tasks:
             self._update_full(task)
         for task in tasks:
-            if self._start_worker(task):
+            if task.completes_in_launch:
+                self._start_all_workers(task)
+            elif self._start_worker(task):
                 # The others begin after the first step of this one, which launches all jobs if
                 # no launch has to wait, as in a thread pool.
-                asyncio.get_running_loop().call_soon(self._start_other_workers, task)
+                asyncio.get_running_loop().call_soon(self._start_all_workers, task)
 
-    def _start_other_workers(self, task: Task) -> None:
+    def _start_all_workers(self, task: Task) -> None:
         while self._start_worker(task):
             pass
 

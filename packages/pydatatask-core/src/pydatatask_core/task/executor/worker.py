@@ -213,7 +213,7 @@ def _call(body: BoundFunction, scope: JobScope, stop: CancelRequest | None) -> N
     if stop is not None:
         stop.begin(None)
     result = context.run(body.func, scope.job, **body.links)
-    if inspect.isawaitable(result):
+    if result is not None and inspect.isawaitable(result):
         _thread_state.loop.run(lambda: finish(result), stop, context)
     scope.check_awaited(body.links)
     return None
