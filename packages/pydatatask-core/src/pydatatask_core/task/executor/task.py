@@ -49,11 +49,12 @@ class ExecutorTask(FunctionTask):
     pipeline's event loop. Therefore pass all repositories to the function as links, and do not
     access them in another way.
 
-    *Other processes.* With any other executor (``ProcessPoolExecutor``, loky, Dask's
-    ``Client.get_executor()``) the function is passed by reference, so it has to be at the top level
-    of a module that the workers can import. Repositories are pickled, so they may consist of
-    nothing but the location of their data, as those in files do. Opening the pipeline fails if
-    something cannot be passed to the workers, and names it.
+    *Other processes.* A ``ProcessPoolExecutor`` receives the function by reference, so it has to be
+    at the top level of the main script or of a module that the workers can import. With any other
+    executor (loky, Dask's ``Client.get_executor()``) a function that cannot be imported is passed
+    by value, if cloudpickle is installed. Repositories are pickled, so they may consist of nothing
+    but the location of their data, as those in files do. Opening the pipeline fails if something
+    cannot be passed to the workers, and names it.
 
     *Failures.* An exception of the function is stored in ``done`` with its traceback. If a worker
     dies, the jobs that may have been running in it have failed. If a worker cannot find the
