@@ -104,7 +104,8 @@ def test_a_decorated_function_of_the_main_script_runs_in_every_kind_of_process(
 
     ended = run_script(tmp_path, str(script), method)
 
-    assert (ended.stdout, ended.stderr) == ("True 2\n", "")
+    # Dask warns on stderr of workers that end slowly.
+    assert (ended.stdout, ended.returncode) == ("True 2\n", 0), ended.stderr
 
 
 def test_a_function_of_an_interactive_session_runs_in_loky(tmp_path: Path) -> None:
