@@ -46,9 +46,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .error_text import describe as describe
-from .error_text import excerpt as excerpt
-from .error_text import type_name as type_name
+from .error_text import describe as describe  # noqa: PLC0414 - exported, not a public error
+from .error_text import excerpt as excerpt  # noqa: PLC0414 - exported, not a public error
+from .error_text import type_name as type_name  # noqa: PLC0414 - exported, not a public error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
