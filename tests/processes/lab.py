@@ -15,6 +15,7 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.proc_manager import ProcessState
+from pydatatask_core.proc_manager.local.supervisor.entry import Fields, blank_entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -147,6 +148,20 @@ class Lab:
             return bool(self.lines())
 
         await until(any_line)
+
+
+def rewrite_entry(path: Path, **changes: str) -> None:
+    """Change fields of an entry of the journal.
+
+    :param path: the entry.
+    :param changes: the new values, by the names of the attributes of ``Fields``.
+    """
+    fields = vars(Fields(path.read_bytes()))
+    assert changes.keys() <= fields.keys()
+    fields.update({name: value.encode() for name, value in changes.items()})
+    widths = [len(line) for line in blank_entry("").split(b"\n")]
+    lines = [text.rjust(width) for text, width in zip(fields.values(), widths, strict=False)]
+    path.write_bytes(b"\n".join(lines) + b"\n")
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
