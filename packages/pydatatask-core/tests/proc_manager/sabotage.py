@@ -43,12 +43,12 @@ def counted(function):
     return method
 
 class Counted(socket.socket):
-    recvmsg = counted(socket.socket.recvmsg)
-    send = counted(socket.socket.send)
+    pass
 
-socket.socket = Counted
 for name in NAMES:
-    setattr(os, name, counted(getattr(os, name)))
+    owner = Counted if name in ("recvmsg", "send") else os
+    setattr(owner, name, counted(getattr(owner, name)))
+socket.socket = Counted
 
 from supervisor.program import main
 main()
@@ -56,7 +56,7 @@ main()
 
 _NAMES = (
     *("open", "rename", "pwrite", "unlink", "fchdir", "dup", "write"),
-    *("posix_spawn", "waitid", "wait4", "waitpid", "read"),
+    *("posix_spawn", "waitid", "wait4", "waitpid", "read", "recvmsg", "send"),
 )
 
 
@@ -70,10 +70,17 @@ class Sabotage:
     :param at: the number of the point, counted from 1.
     :param victim: ``inner`` or ``outer``.
     :param signal: the signal.
+    :param names: the functions.
     """
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, folder: Path, at: int, victim: str, signal: int
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        folder: Path,
+        at: int,
+        victim: str,
+        signal: int,
+        names: tuple[str, ...] = _NAMES,
     ) -> None:
         self._flag = folder / "reached"
         settings = {
@@ -81,7 +88,7 @@ class Sabotage:
             "FLAG": str(self._flag),
             "VICTIM": victim,
             "SIGNAL": int(signal),
-            "NAMES": _NAMES,
+            "NAMES": names,
         }
         code = "".join(f"{name} = {value!r}\n" for name, value in settings.items()) + _CODE
         monkeypatch.setattr(pair, "_CODE", code)
