@@ -17,7 +17,7 @@ from .owner import OwnerTask
 from .signals import signal_name
 from .streams import AAbortable, AReadStream, AWriteStream, ReadStream, WriteStream
 from .text import AReadText, AWriteText
-from .threads import in_thread
+from .threads import in_thread, run_blocking
 from .writer import AtomicWriter
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "cancel_and_wait",
     "in_thread",
     "roundrobin",
+    "run_blocking",
     "run_concurrently",
     "run_to_completion",
     "signal_name",

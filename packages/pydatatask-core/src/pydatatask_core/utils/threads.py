@@ -1,4 +1,4 @@
-"""Cheap execution of short blocking calls outside of the event loop."""
+"""Cheap execution of short blocking calls, outside of the event loop or in slices of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextvars
 import logging
 import os
 import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -17,7 +18,7 @@ from pydatatask_core.errors import describe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["in_thread"]
+__all__ = ["in_thread", "run_blocking"]
 
 log = logging.getLogger("pydatatask.utils")
 
@@ -52,6 +53,36 @@ async def in_thread(function: Callable[P, T], *args: P.args, **options: P.kwargs
         pool = _pools[loop] = _ThreadPool()
     pool.submit(call)
     return await call.wait()  # type: ignore[no-any-return] # from the function
+
+
+_MAX_SLICE_SECONDS = 0.005
+"""Seconds for which quick calls may block the event loop before it handles other events."""
+
+
+async def run_blocking(
+    is_quick: bool, function: Callable[P, T], *args: P.args, **options: P.kwargs
+) -> T:
+    """Call a function that blocks briefly in this thread if it is quick, or else in another one.
+
+    A system call for a small file on a local disk takes less time than handing it to a thread.
+
+    :param is_quick: whether the call takes well below a millisecond as a rule.
+    :param function: the function.
+    """
+    if not is_quick:
+        return await in_thread(function, *args, **options)
+    loop = asyncio.get_running_loop()
+    began = _slices.get(loop)
+    if began is None:
+        _slices[loop] = time.monotonic()
+        loop.call_soon(_slices.pop, loop, None)
+    elif time.monotonic() - began > _MAX_SLICE_SECONDS:
+        await asyncio.sleep(0)
+    return function(*args, **options)
+
+
+_slices: WeakKeyDictionary[asyncio.AbstractEventLoop, float] = WeakKeyDictionary()
+"""The time of the first quick call in the present iteration of each loop."""
 
 
 class _ThreadCall:

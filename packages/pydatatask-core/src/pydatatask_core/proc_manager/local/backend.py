@@ -14,6 +14,7 @@ from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager.backend import LOST_TIMEOUT_SECONDS, ProcessBackend
 from pydatatask_core.proc_manager.base import STDOUT
 from pydatatask_core.proc_manager.process import (
+    MAX_INLINE_BYTES,
     LaunchSpec,
     ProcessRun,
     ProcessState,
@@ -23,6 +24,7 @@ from pydatatask_core.proc_manager.process import (
 from pydatatask_core.proc_manager.protocol.identity import Identity
 from pydatatask_core.proc_manager.protocol.run_directory import (
     GRACE_SECONDS,
+    RUN_FILES,
     SCRIPT,
     STDERR,
     STDIN,
@@ -32,11 +34,11 @@ from pydatatask_core.proc_manager.protocol.run_directory import (
     original_name,
 )
 from pydatatask_core.proc_manager.shell import strict_shell
-from pydatatask_core.utils import in_thread
+from pydatatask_core.utils import in_thread, run_blocking
 from pydatatask_core.utils.files import remove_tree
 
 from .files import LocalReadStream, LocalWriteStream, manager_errors
-from .inspect import OpenRun, inspect, read_outputs, read_tail
+from .inspect import OpenRun, describe_report, inspect, read_outputs, read_tail
 from .journal import JOURNAL, create_entry, find_orphans
 from .pidfd import PidFd
 from .private_folder import remove_leftovers, remove_run_directory
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
 __all__ = ["LocalBackend"]
 
 log = logging.getLogger("pydatatask.proc_manager")
+
+_RUN_FILES = frozenset(RUN_FILES)
 
 _MOMENT = 0.01
 """Seconds between checks for the status of a process that has just exited."""
@@ -81,7 +85,10 @@ class LocalBackend(ProcessBackend):
         await self.manager.validate()
 
     async def create(self, run: ProcessRun, spec: LaunchSpec) -> None:
-        run.entry, run.script_time = await in_thread(self._create, str(run.directory), spec)
+        is_quick = self.manager.is_quick and len(spec.stdin or b"") <= MAX_INLINE_BYTES
+        run.entry, run.script_time = await run_blocking(
+            is_quick, self._create, str(run.directory), spec
+        )
         run.created = True
 
     def _create(self, path: str, spec: LaunchSpec) -> tuple[Entry, int]:
@@ -160,7 +167,7 @@ class LocalBackend(ProcessBackend):
     async def inspect(
         self, run: ProcessRun, outputs: Iterable[str] = (), *, fence: bool = True
     ) -> ProcessStatus:
-        return await in_thread(self._inspect, run, tuple(outputs), fence)
+        return await run_blocking(self.manager.is_quick, self._inspect, run, tuple(outputs), fence)
 
     def _inspect(self, run: ProcessRun, outputs: tuple[str, ...], fence: bool) -> ProcessStatus:
         path, job = str(run.directory), run.supervised
@@ -171,17 +178,11 @@ class LocalBackend(ProcessBackend):
             OpenRun.opened(path, run.entry) as opened,
         ):
             run.entry = opened.entry
-            has_started = None
-            if job is not None and job.report is not None:
-                has_started = job.report.return_code is not None
-            is_starting = job is not None and not job.is_over
-            status = inspect(
-                opened, self.manager, fence=fence and not is_starting, has_started=has_started
-            )
-            if is_starting and status.state is ProcessState.CREATED:
-                status.state = ProcessState.RUNNING  # the supervisor will start it
-            elif has_started is False and status.state is ProcessState.MISSING:
-                status.state = ProcessState.NEVER_STARTED  # even if the directory is gone
+            report = None if job is None else job.report
+            if report is not None and report.return_code is not None and opened.is_known:
+                status = describe_report(opened, report, self.manager.origin)
+            else:
+                status = self._inspect_journal(run, opened, fence)
             if status.state is ProcessState.RUNNING:
                 self._find(run, status)
                 if status.problem is not None:
@@ -189,6 +190,21 @@ class LocalBackend(ProcessBackend):
             elif status.state is not ProcessState.CREATED:
                 nothing = status.state in (ProcessState.NEVER_STARTED, ProcessState.MISSING)
                 read_outputs(opened, status, () if nothing else outputs, run.note_path, run.held)
+        return status
+
+    def _inspect_journal(self, run: ProcessRun, opened: OpenRun, fence: bool) -> ProcessStatus:
+        """Return the status of a run whose supervisor has not reported its exit status."""
+        job, has_started = run.supervised, None
+        if job is not None and job.report is not None:
+            has_started = job.report.return_code is not None
+        is_starting = job is not None and not job.is_over
+        status = inspect(
+            opened, self.manager, fence=fence and not is_starting, has_started=has_started
+        )
+        if is_starting and status.state is ProcessState.CREATED:
+            status.state = ProcessState.RUNNING  # the supervisor will start it
+        elif has_started is False and status.state is ProcessState.MISSING:
+            status.state = ProcessState.NEVER_STARTED  # even if the directory is gone
         return status
 
     def _find(self, run: ProcessRun, status: ProcessStatus) -> None:
@@ -259,7 +275,31 @@ class LocalBackend(ProcessBackend):
             )
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
+        if self.manager.is_quick and await run_blocking(True, self._remove_small, run):
+            return None
         return await in_thread(self._remove, run)
+
+    def _remove_small(self, run: ProcessRun) -> bool:
+        """Remove a run directory that contains only files of this project, if that is easy.
+
+        :return: whether it was removed; otherwise something of it may remain.
+        """
+        entry = run.entry
+        if entry is None or not run.created:
+            return False
+        path = str(run.directory)
+        try:
+            with RunDirectory(path) as directory:
+                names = directory.names()
+                if directory.status.st_ino != entry.inode or not _RUN_FILES.issuperset(names):
+                    return False
+                entry.discard()
+                for name in names:
+                    directory.remove(name)
+            os.rmdir(path)
+        except (OSError, ProcessManagerError):
+            return False  # the general way reports the reason
+        return True
 
     def _remove(self, run: ProcessRun) -> Leftover | None:
         place = str(run.directory)

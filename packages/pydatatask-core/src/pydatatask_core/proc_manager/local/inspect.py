@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydatatask_core.proc_manager.process import MAX_INLINE_BYTES, TAIL_BYTES, Output, ProcessState
-from pydatatask_core.proc_manager.protocol.identity import read_uptime
+from pydatatask_core.proc_manager.protocol.identity import Identity, Process, read_uptime
 from pydatatask_core.proc_manager.protocol.status import Observation, classify
 
 from .journal import EntryContent, find_entry
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydatatask_core.proc_manager.process import ProcessStatus
-    from pydatatask_core.proc_manager.protocol.identity import Identity
+    from pydatatask_core.proc_manager.protocol.identity import Origin
 
     from .journal import Entry
     from .manager import LocalLinuxManager
+    from .supervised import ExitReport
 
 __all__ = ["OpenRun", "inspect", "read_identity", "read_outputs", "read_tail"]
 
@@ -72,6 +73,11 @@ class OpenRun(NamedTuple):
             if directory is not None:
                 directory.close()
 
+    @property
+    def is_known(self) -> bool:
+        """True if the run directory is the one that was created with the entry."""
+        return self.directory is not None and self.entry is not None
+
     def require(self) -> RunDirectory:
         """Return the run directory.
 
@@ -106,6 +112,23 @@ class OpenRun(NamedTuple):
             return manager.is_alive(content.identity)
         # It is being started.
         return content.supervisor is not None and content.supervisor.exists()
+
+
+def describe_report(opened: OpenRun, report: ExitReport, origin: Origin) -> ProcessStatus:
+    """Return the status of a run whose supervisor has reported its exit status.
+
+    :param opened: its directory and its entry.
+    :param report: the report.
+    :param origin: the origin of this process.
+    """
+    assert opened.entry is not None
+    observation = Observation(opened.path, origin.boot, return_code=report.return_code)
+    observation.status_mtime = report.end_time
+    if report.process is not None:
+        observation.identity = Identity(Process(*report.process), report.supervisor, origin)
+    observation.usage, observation.ended_processes = report.usage, report.ended_processes
+    observation.stop_reason = opened.entry.read_stop_reason()
+    return classify(observation)
 
 
 def inspect(

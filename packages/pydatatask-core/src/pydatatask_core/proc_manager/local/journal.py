@@ -97,11 +97,21 @@ class Entry(NamedTuple):
                 content = folder.read(self.name)
                 if content is None:
                     return EntryContent(is_ready=is_ready)
-                stop = folder.read(self.name + _STOP_SUFFIX)
         except FileNotFoundError:
             return EntryContent()
-        reason = None if stop is None else stop[0].decode(errors="replace").strip()
+        reason = self.read_stop_reason()
         return _parse_content(parse_entry(content[0]), content[1], reason)
+
+    def read_stop_reason(self) -> str | None:
+        """Read the reason why the process was terminated, if it was.
+
+        :raises RunFileError: if the file is not a regular file any more.
+        """
+        if not os.path.lexists(f"{self.folder}/{self.name}{_STOP_SUFFIX}"):
+            return None
+        with RunDirectory(self.folder) as folder:
+            stop = folder.read(self.name + _STOP_SUFFIX)
+        return None if stop is None else stop[0].decode(errors="replace").strip()
 
     def revoke(self) -> bool:
         """Ensure that a job that was not started never will be; return whether that succeeded."""
@@ -166,8 +176,10 @@ def create_entry(path: str, inode: int, origin: str) -> Entry:
     for again in (True, False):
         try:
             with RunDirectory(entry.folder) as folder:
-                for name in (entry.ticket, entry.name, entry.name + _STOP_SUFFIX):
-                    folder.remove(name)  # of an earlier directory with the same inode number
+                # Of an earlier directory with the same inode number, which was removed by hand.
+                folder.remove(entry.name)
+                folder.remove(entry.name + _STOP_SUFFIX)
+                folder.remove(entry.ticket)
                 folder.create(entry.ticket, blank_entry(origin))
             break
         except FileNotFoundError:

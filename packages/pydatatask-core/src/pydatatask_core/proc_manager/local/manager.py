@@ -23,6 +23,7 @@ from pydatatask_core.proc_manager.protocol.identity import (
 from pydatatask_core.proc_manager.protocol.run_directory import RESERVED_STATUS, safe_name
 from pydatatask_core.proc_manager.shell import parse_shell, strict_shell
 from pydatatask_core.utils import AReadText, AWriteText, in_thread
+from pydatatask_core.utils.file_systems import is_local
 from pydatatask_core.utils.files import remove_tree
 
 from .files import LocalReadStream, LocalWriteStream, manager_errors
@@ -78,6 +79,8 @@ class LocalLinuxManager(AbstractProcessManager):
         self._given_path = Path(local_path).absolute()
         self._chosen_path: Path | None = None
         self._prepared = False
+        self.is_quick = False
+        """True if operations on small files in :attr:`basedir` take well below a millisecond."""
         self._boot_id_path = boot_id
         self._boot_id: str | None = None
         self._origin: Origin | None = None
@@ -144,6 +147,7 @@ class LocalLinuxManager(AbstractProcessManager):
                 raise
             self._prepare_folder()  # another user has taken the chosen one in the meantime
         self._prepared = True
+        self.is_quick = is_local(str(self.basedir))
 
     def _prepare_folder(self) -> None:
         shared = self.local_path == self._given_path
@@ -246,9 +250,10 @@ class LocalLinuxManager(AbstractProcessManager):
     ) -> str:
         action = f"launch {args[0]!r} in {cwd!r}"
         check_program(args, environ)
-        cwd = os.path.normpath(os.path.join(os.getcwd(), cwd))
         try:
-            fds = await in_thread(_prepare_program, action, cwd, return_code, stdin, stdout, stderr)
+            cwd, fds = await in_thread(
+                _prepare_program, action, cwd, return_code, stdin, stdout, stderr
+            )
             try:
                 with manager_errors(action):
                     pid, start, supervisor = await self.supervisors.start_program(
@@ -308,9 +313,13 @@ def _prepare_program(
     stdin: str | None,
     stdout: str | None,
     stderr: str | _StderrIsStdout | None,
-) -> list[int]:
-    """Reserve the file for the exit status of a program, and open its standard streams."""
+) -> tuple[str, list[int]]:
+    """Reserve the file for the exit status of a program, and open its standard streams.
+
+    :return: the absolute path of its working directory, and the descriptors of the streams.
+    """
     fds: list[int] = []
+    cwd = os.path.abspath(cwd)
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
         with manager_errors(action):
@@ -332,7 +341,7 @@ def _prepare_program(
         for fd in fds:
             os.close(fd)
         raise
-    return fds
+    return cwd, fds
 
 
 def _find_shell() -> tuple[str, ...]:

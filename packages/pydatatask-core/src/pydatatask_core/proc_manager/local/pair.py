@@ -95,17 +95,13 @@ class SupervisorPair:
         :param environ: the variables to add to those of this process.
         :param attributes: the attributes of this process.
         """
-        wanted = dict(attributes.environ)
-        wanted.update({os.fsencode(name): os.fsencode(value) for name, value in environ.items()})
-        variables = {
-            name: value for name, value in wanted.items() if self.environ.get(name) != value
-        }
-        removed = [name for name in self.environ if name not in wanted]
-        limits = [
-            (number, limit)
-            for number, limit in attributes.limits.items()
-            if self.limits[number] != limit
-        ]
+        added = {os.fsencode(name): os.fsencode(value) for name, value in environ.items()}
+        variables, removed = added, list[bytes]()
+        if attributes.environ != self.environ:
+            changed = attributes.environ.items() - self.environ.items()
+            variables = dict(changed) | added
+            removed = [*(self.environ.keys() - attributes.environ.keys() - added.keys())]
+        limits = [*(attributes.limits.items() - self.limits.items())]
         arguments = [os.fsencode(word) for word in args]
         return arguments, variables, removed, attributes.umask, limits, attributes.ignored
 
@@ -210,8 +206,9 @@ class SupervisorPair:
             if started is not None and not started.done():
                 started.set_result((details[1], details[2]))
             return
-        report = ExitReport(*details)
-        if details[0] is None:
+        if details[0] is not None:
+            report = ExitReport(*details, supervisor=self.outer_pid)
+        else:
             report = ExitReport(None, problem=details[2])
             if started is not None and not started.done():
                 started.set_exception(OSError(details[1], details[2]))

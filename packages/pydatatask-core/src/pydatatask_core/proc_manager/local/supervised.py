@@ -32,6 +32,9 @@ class ExitReport(NamedTuple):
     problem: str | None = None
     """The reason why the script was not started."""
 
+    supervisor: int = 0
+    """The process id of the outer process of the supervisor."""
+
 
 class SupervisedJob:
     """A job that is run by a supervisor of this process."""

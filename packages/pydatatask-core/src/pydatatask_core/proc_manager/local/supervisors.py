@@ -106,7 +106,7 @@ class Supervisors:
         async def start(pair: SupervisorPair, program: tuple[Any, ...]) -> tuple[int, int, int]:
             paths = os.fsencode(cwd), os.fsencode(status)
             pid, start_time, _ = await pair.start_program(SPAWN_REQUEST, fds, *paths, program)
-            return pid, start_time, pair.inner_pid
+            return pid, start_time, pair.outer_pid
 
         return await self._request(args, environ, start)
 

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.repository.files.file import FileRepository
-from pydatatask_core.utils import in_thread
+from pydatatask_core.utils import run_blocking
 
 from .base import MAX_BYTES, EncodedMetadataRepository, check_max_bytes
 
@@ -68,7 +68,7 @@ class EncodedFileRepository(EncodedMetadataRepository, FileRepository, ABC):
 
     async def dump(self, job: str, data: Any) -> None:
         self.check_job_id(job)
-        await in_thread(self._store, job, data)
+        await run_blocking(self._is_quick, self._store, job, data)
 
     def _load(self, job: str) -> Any:
         from pydatatask_core.repository.files.fs.regular_files import read_regular

@@ -102,6 +102,8 @@ class FileRepositoryBase(Repository, ABC):
         longest = PATH_MAX - len(os.fsencode(self._raw_basedir)) - len(temporary_name(""))
         self._max_job_id_bytes = min(NAME_MAX, longest) - len(os.fsencode(extension))
         self._last_listing: tuple[Stamp | None, frozenset[str]] = _NO_LISTING
+        self._is_quick = False
+        """True if writing a small value takes well below a millisecond as a rule."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Reset the inherited ``info_many`` if a subclass overrides ``info``."""
@@ -146,11 +148,15 @@ class FileRepositoryBase(Repository, ABC):
 
         :param job: the key; it need not exist.
         """
-        self.check_job_id(job)
-        try:
-            from pathlib import Path
+        from pathlib import Path
 
-            return Path(self._folder.find(job))
+        self.check_job_id(job)
+        return Path(self._find(job))
+
+    def _find(self, job: str) -> str:
+        """Return the path of a valid job."""
+        try:
+            return self._folder.find(job)
         except AmbiguousName as e:
             names = " and ".join(repr(os.path.basename(path)) for path in e.paths)
             raise AmbiguousJobError(
@@ -266,6 +272,8 @@ class FileRepositoryBase(Repository, ABC):
         return keys
 
     def _validate(self) -> None:
+        from pydatatask_core.utils.file_systems import is_local
+
         from .fs.folder_setup import prepare_folder
         from .fs.locking import remove_stale
 
@@ -281,6 +289,7 @@ class FileRepositoryBase(Repository, ABC):
             )
         with self._errors("sweep"):
             removed_count = remove_stale(str(self.basedir), self._is_entry_name)
+        self._is_quick = not (self.durable or self.case_insensitive) and is_local(str(self.basedir))
         if removed_count:
             log.info("%r: removed %d unfinished values of dead writers", self, removed_count)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 from pydatatask_core.errors import JobNotFoundError
 from pydatatask_core.repository.blob import BlobMode, BlobRepository, check_mode
 from pydatatask_core.repository.job_scope import current_scope
-from pydatatask_core.utils import AReadText, AWriteText, in_thread
+from pydatatask_core.utils import AReadText, AWriteText, in_thread, run_blocking
 from pydatatask_core.utils.contexts import async_context
 
 from .base import FileRepositoryBase
@@ -63,7 +63,10 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
         file = self._new_file(job)
         target = FileWriteStream(
-            file, partial(self._publish, job, file), partial(self._errors, "write", job)
+            file,
+            partial(self._publish, job, file),
+            partial(self._errors, "write", job),
+            is_quick=self._is_quick,
         )
         return AWriteText(target) if mode == "w" else target
 
@@ -94,7 +97,7 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
-        await in_thread(self._delete, job)
+        await run_blocking(self._is_quick, self._delete, job)
 
     def _open_to_read(self, job: str) -> FileReadStream:
         from .fs.streams import FileReadStream
@@ -139,20 +142,20 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
     def _write_path(self, job: str) -> str:
         # The spelling to replace is determined on publication; the folder is the same.
-        return self._folder.plain_path(job) if self.case_insensitive else str(self.fullpath(job))
+        return self._folder.plain_path(job)
 
     def _publish(self, job: str, file: AtomicFile, data: bytes | bytearray) -> None:
         if not self.case_insensitive:
             file.commit(data)
             return
         with self._folder.write_lock():
-            file.commit(data, path=str(self.fullpath(job)))
+            file.commit(data, path=self._find(job))
 
     def _delete(self, job: str) -> None:
         from .fs.atomic_file import sync_folder
         from .fs.removal import remove_file
 
         with self._errors("delete", job), self._folder.write_lock():
-            path = self.fullpath(job)
-            if remove_file(str(path), self._kind) and self.durable:
-                sync_folder(str(path.parent))
+            path = self._find(job)
+            if remove_file(path, self._kind) and self.durable:
+                sync_folder(os.path.dirname(path))

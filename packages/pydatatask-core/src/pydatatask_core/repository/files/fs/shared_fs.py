@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from .stamp import type_of_device
+from pydatatask_core.utils.file_systems import type_of_device
 
 __all__ = ["VISIBILITY_DELAY_SECONDS", "is_shared", "is_shared_type"]
 

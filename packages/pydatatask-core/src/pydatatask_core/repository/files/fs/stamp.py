@@ -10,16 +10,14 @@ from __future__ import annotations
 import os
 import time
 
-__all__ = ["Stamp", "detects_changes", "read_stamp", "type_of_device"]
+from pydatatask_core.utils.file_systems import is_local_device
 
-MOUNTS = "/proc/self/mountinfo"
+__all__ = ["Stamp", "detects_changes", "read_stamp"]
 
 Stamp = tuple[int, int, int, int]
 
 _TICK_NS = 100_000_000
 """More than the resolution of file system timestamps, which is at most a hundredth of a second."""
-
-_LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs"})
 
 
 def read_stamp(folder: str) -> Stamp | None:
@@ -34,22 +32,4 @@ def read_stamp(folder: str) -> Stamp | None:
 def detects_changes(stamp: Stamp) -> bool:
     """Return True if any change after this stamp, just taken, results in a different stamp."""
     device, _, modified, changed = stamp
-    return time.time_ns() - max(modified, changed) > _TICK_NS and type_of_device(device) in _LOCAL
-
-
-def type_of_device(device: int) -> str | None:
-    """Return the type of a mounted file system in the kernel's notation; None if it is not listed.
-
-    :param device: the device number (``st_dev`` of ``os.stat``).
-    """
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:
-            for mount in mounts:
-                # proc_pid_mountinfo(5): device, root, ... " - " type of the file system ...
-                place, _, kind = mount.partition(" - ")
-                if place.split(" ", 3)[2] == number:
-                    return kind.split(" ", 1)[0]
-    except OSError:
-        pass  # not Linux
-    return None
+    return time.time_ns() - max(modified, changed) > _TICK_NS and is_local_device(device)
