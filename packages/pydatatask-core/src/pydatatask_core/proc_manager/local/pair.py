@@ -74,7 +74,9 @@ class SupervisorPair:
                 f"the supervisor of local processes did not start: `{sys.executable} -I -S` must "
                 "be able to run a program of the Python standard library"
             )
-        _, self.inner_pid = marshal.loads(packet)
+        number, *details = marshal.loads(packet)
+        self.is_retired = number == TAKEN_OVER  # after this request
+        self.inner_pid = self.outer_pid if self.is_retired else details[0]
         self.connection.setblocking(False)
 
     def is_usable(self, attributes: Attributes) -> bool:
