@@ -68,7 +68,7 @@ class Chaos:
 
         Only one of the two is ever attacked, so no job counts as attacked.
         """
-        if self.dice.random() < 0.5:  # noqa: PLR2004
+        if self.dice.random() < 0.5:
             self.continue_suspended()
         directories = self.world.directories()
         identity = _identity(self.dice.choice(directories)) if directories else None

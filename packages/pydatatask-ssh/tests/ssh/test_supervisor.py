@@ -9,7 +9,6 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from pydatatask_ssh.remote.supervisor import NOT_BEGUN, SUPERVISOR
 
 from pydatatask_core.proc_manager.protocol.identity import parse_identity
 from pydatatask_core.proc_manager.protocol.run_directory import (
@@ -18,6 +17,7 @@ from pydatatask_core.proc_manager.protocol.run_directory import (
     STATUS,
     parse_status,
 )
+from pydatatask_ssh.remote.supervisor import NOT_BEGUN, SUPERVISOR
 
 if TYPE_CHECKING:
     from pathlib import Path
