@@ -82,6 +82,7 @@ class Supervisor:
         self.jobs = Jobs(self.report)
         self.notes = Notes()
         self._connection = socket.socket(fileno=SOCKET_FD)
+        self._connection.set_inheritable(False)
         self._connection.setblocking(False)
         self._is_connected = True
         self._unsent: list[bytes] = []
