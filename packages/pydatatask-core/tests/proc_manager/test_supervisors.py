@@ -59,6 +59,11 @@ async def is_running(manager: LocalLinuxManager, run: ProcessRun) -> bool:
     return status.state is ProcessState.RUNNING
 
 
+async def is_identified(manager: LocalLinuxManager, run: ProcessRun) -> bool:
+    """Return whether the process of a run is in the journal."""
+    return (await manager.backend.inspect(run, fence=False)).handle is not None
+
+
 async def over(run: ProcessRun) -> None:
     """Wait until the supervisor of this process has finished with a run."""
 
@@ -98,7 +103,7 @@ async def test_a_supervisor_that_cannot_start_is_an_error_that_names_the_interpr
 ) -> None:
     monkeypatch.setattr(pair, "_CODE", "import sys; sys.exit(1)")
     await lab.add("a")
-    with pytest.raises(ProcessManagerError, match="did not start: `.*python.* -I -S` must be able"):
+    with pytest.raises(ProcessManagerError, match=r"did not start: `.*python.* -I -S` must"):
         await lab.task(TELL).launch("a")
 
 
@@ -366,7 +371,7 @@ async def test_a_status_that_a_supervisor_of_another_driver_writes_late_is_await
         run, spec := LaunchSpec(b"while [ ! -e go ]; do sleep 0.02; done", {})
     )
     await manager.backend.start(run, spec)
-    await until(lambda: is_running(other, found))
+    await until(lambda: is_identified(other, found))
     ended = asyncio.Event()
     assert other.backend.watch(found, ended.set)
     inner = manager.supervisors.pairs[-1].inner_pid
@@ -447,11 +452,11 @@ async def test_jobs_run_once_descriptors_are_available_again(
 ) -> None:
     made, times = socket.socketpair, list[int]()
 
-    def refuse_once() -> Any:
+    def refuse_once(*args: Any) -> Any:
         times.append(1)
         if len(times) == 1:
             raise OSError(24, "Too many open files")
-        return made()
+        return made(*args)
 
     monkeypatch.setattr("socket.socketpair", refuse_once)
     await lab.add("a")
