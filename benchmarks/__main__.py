@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from cases import CASES
 from harness.case import OURS, Case
-from harness.machine import describe_machine
+from harness.machine import describe_machine, file_system
 from harness.report import as_json, as_markdown, from_json
 from harness.table import Run, Table
 from harness.turns import Pace, do_case
@@ -35,6 +36,13 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         help="run only pydatatask and contestants whose names contain this text; can be repeated",
+    )
+    made.add_argument(
+        "--folder",
+        action="append",
+        type=Path,
+        help="measure cases that depend on the file system in this folder; can be repeated, for "
+        "example with a folder on a disk and /dev/shm; default: the folder for temporary files",
     )
     made.add_argument(
         "--out", type=Path, help="folder for the results; none by default with --quick"
@@ -57,9 +65,26 @@ def measure(name: str, options: argparse.Namespace) -> Run:
     sizes = case.quick if options.quick else case.sizes
     if options.most is not None:
         sizes = [size for size in sizes if size.items <= options.most]
-    run = Run(describe_machine(), shlex.join(["./dev", "bench", *sys.argv[1:]]))
-    do_case(case, sizes, pace, run)
+    temporary = Path(tempfile.gettempdir())
+    folders = (options.folder or [temporary]) if case.file_systems else [temporary]
+    types = [file_system(folder) for folder in folders]
+    machine = describe_machine(files_on=", ".join(types))
+    run = Run(machine, shlex.join(["./dev", "bench", *sys.argv[1:]]))
+    for folder, files_on in zip(folders, types, strict=True):
+        named = [replace(size, files_on=files_on) for size in sizes] if case.file_systems else sizes
+        do_case(case, named, pace, run, folder)
     return run
+
+
+def check_folders(folders: list[Path]) -> None:
+    """Exit with an error if a folder is missing, or on the same type of file system as another."""
+    known: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            parser().error(f"--folder {folder} is not a folder")
+        other = known.setdefault(file_system(folder), folder)
+        if other is not folder:
+            parser().error(f"--folder {other} and {folder} are both on {file_system(folder)}")
 
 
 def write(name: str, run: Run, folder: Path) -> None:
@@ -79,6 +104,7 @@ def main() -> int:
     unknown = [name for name in options.case if name not in CASES]
     if unknown:
         parser().error(f"unknown case {unknown[0]!r}; choose from {', '.join(CASES)}")
+    check_folders(options.folder or [])
     folder = options.out or (None if options.quick else HERE)
     tables = []
     for name in options.case or CASES:

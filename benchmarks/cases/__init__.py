@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .chain import CHAIN
+from .drivers import LARGE_DRIVER, MEMORY
 from .latency import LATENCY
 from .mongo import MONGO
 from .pods import PODS
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES"]
 
-_ALL = (CHAIN, SCRIPTS, NOTHING, LATENCY, IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH, PODS)
+_ALL = (
+    *(CHAIN, SCRIPTS, NOTHING, LATENCY, MEMORY, LARGE_DRIVER),
+    *(IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH, PODS),
+)
 CASES: dict[str, Case] = {case.name: case for case in _ALL}
 """All cases by name, in the order of their execution."""

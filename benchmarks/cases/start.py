@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.case import OURS, PEAK, PROGRAMS, SECONDS, Case, Contestant, Figure, Size, Target
+from harness.case import CPU, OURS, PEAK, PROGRAMS, SECONDS, Case, Contestant, Figure, Size, Target
 
 from .scripts import files_done
 
@@ -70,7 +70,7 @@ COMMAND = Case(
     ],
     sizes=[Size(100)],
     quick=[Size(100)],
-    figures=[SECONDS, Figure("cpu", "processor, s"), PEAK],
+    figures=[SECONDS, CPU, PEAK],
     note="The whole process; the ratio is relative to `status` of pydatatask.",
     prepare=files_done,
     shared=True,

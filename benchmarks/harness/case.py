@@ -13,7 +13,20 @@ if TYPE_CHECKING:
 
     from .table import Table
 
-__all__ = ["OURS", "PROGRAMS", "Case", "Contestant", "Figure", "Size", "Target", "program", "shell"]
+__all__ = [
+    "CPU",
+    "OURS",
+    "PEAK",
+    "PROGRAMS",
+    "SECONDS",
+    "Case",
+    "Contestant",
+    "Figure",
+    "Size",
+    "Target",
+    "program",
+    "shell",
+]
 
 OURS = "pydatatask"
 """Name of the contestant to which all others are compared."""
@@ -27,14 +40,18 @@ class Size:
 
     :param items: the number of items.
     :param at_once: the number of items processed concurrently; 0 if unspecified.
+    :param files_on: the type of the file system of the working directory, if the case depends on
+        it.
     """
 
     items: int
     at_once: int = 0
+    files_on: str = ""
 
     def __str__(self) -> str:
         at_once = f", {self.at_once} at a time" if self.at_once else ""
-        return f"{self.items:,}{at_once}"
+        files_on = f", {self.files_on}" if self.files_on else ""
+        return f"{self.items:,}{at_once}{files_on}"
 
 
 @dataclass(frozen=True)
@@ -42,8 +59,8 @@ class Figure:
     """A measured quantity.
 
     :param key: its name in the output of a program. Without a figure of that name in the output,
-        ``seconds`` is the time of the whole process, and ``peak`` the maximum memory of the process
-        or of any child.
+        ``seconds`` is the time of the whole process, ``cpu`` the processor time of the process and
+        of all its descendants, and ``peak`` the memory of the largest of them.
     :param title: the title of its column, with the unit.
     :param scale: the factor that converts the value to that unit.
     :param digits: the number of decimal places.
@@ -56,6 +73,7 @@ class Figure:
 
 
 SECONDS = Figure("seconds", "seconds")
+CPU = Figure("cpu", "processor time, s")
 PEAK = Figure("peak", "peak MiB", 2.0**-20, 0)
 
 
@@ -124,12 +142,16 @@ class Case:
     :param contestants: the contestants, ours first.
     :param sizes: the sizes of the work.
     :param quick: the sizes for ``--quick``.
-    :param figures: the measured quantities; ratios are computed from the first.
+    :param figures: the measured quantities.
+    :param compared: the number of figures, from the first, for which the report has a column of
+        ratios.
     :param targets: the targets.
     :param note: an explanation for readers of the results.
     :param rounds: the number of measurements per contestant, in turns.
     :param prepare: creates the initial state in a folder; not measured.
     :param shared: whether all contestants use the same folder, because none of them changes it.
+    :param file_systems: whether the result depends on the file system, so that the case is measured
+        in each of the folders of the command line.
     :param service: runs the servers for one size, and yields environment variables that describe
         them.
     """
@@ -140,11 +162,13 @@ class Case:
     sizes: Sequence[Size]
     quick: Sequence[Size]
     figures: Sequence[Figure] = (SECONDS, PEAK)
+    compared: int = 1
     targets: Sequence[Target] = ()
     note: str = ""
     rounds: int = 5
     prepare: Callable[[Path, Size], None] | None = None
     shared: bool = False
+    file_systems: bool = False
     service: Callable[[], AbstractContextManager[Mapping[str, str]]] = _no_service
 
 

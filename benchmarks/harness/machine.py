@@ -6,23 +6,25 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["describe_machine"]
+__all__ = ["describe_machine", "file_system"]
 
 
-def describe_machine() -> dict[str, str]:
-    """Return the properties of the machine, its load, and the measured version and commit."""
+def describe_machine(files_on: str) -> dict[str, str]:
+    """Return the properties of the machine, its load, and the measured version and commit.
+
+    :param files_on: the types of the file systems of the working directories.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{os.cpu_count()} x {_processor()}",
         "memory": f"{memory / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "files on": _file_system(tempfile.gettempdir()),
+        "files on": files_on,
         "python": platform.python_version(),
         "pydatatask": metadata.version("pydatatask-core"),
         "commit": _commit(),
@@ -39,10 +41,10 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def _file_system(folder: str) -> str:
+def file_system(folder: Path) -> str:
     """Return the type of the file system of a folder."""
     kinds = dict(line.split()[1:3] for line in Path("/proc/self/mounts").read_text().splitlines())
-    above = [str(Path(folder).resolve()), *map(str, Path(folder).resolve().parents)]
+    above = [str(folder.resolve()), *map(str, folder.resolve().parents)]
     return next((kinds[place] for place in above if place in kinds), "unknown")
 
 

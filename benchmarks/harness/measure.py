@@ -6,18 +6,19 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
-import threading
-import time
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from .case import Contestant, Size
 
 __all__ = ["ContestantFailedError", "TooSlowError", "measure"]
+
+REAPER = Path(__file__).with_name("reaper.py")
 
 
 class ContestantFailedError(Exception):
@@ -38,9 +39,9 @@ def measure(
 ) -> dict[str, float]:
     """Run a contestant once, and return its figures.
 
-    The figures are ``seconds`` of the whole process, ``cpu`` seconds, and ``peak`` bytes of
-    resident memory of the process or of any child that it waited for. If the last line of the
-    output is a JSON object, it is merged into the figures.
+    The figures are ``seconds`` until the process exits, ``cpu`` seconds of the process and of all
+    its descendants, even of those that outlive it, and ``peak`` bytes of resident memory of the
+    largest of them. If the last line of the output is a JSON object, it is merged into the figures.
 
     :param contestant: the contestant to run.
     :param size: the amount of work.
@@ -48,7 +49,7 @@ def measure(
     :param folder: the working directory.
     :param environ: additional environment variables.
     :param limit: the time limit in seconds.
-    :raises ContestantFailedError: if the contestant fails.
+    :raises ContestantFailedError: if the contestant fails, or leaves processes running.
     :raises TooSlowError: if the contestant exceeds the time limit.
     """
     command = [str(python) if part == "{python}" else part for part in contestant.command(size)]
@@ -64,37 +65,52 @@ def measure(
 def _timed(
     command: list[str], folder: Path, environ: Mapping[str, str], output: IO[bytes], limit: float
 ) -> dict[str, float]:
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        start_new_session=True,
-    )
-    late = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
-    late.start()
+    report, report_end = os.pipe()
+    with open(report, "rb") as reports:
+        try:
+            # Isolated and without site-packages, so that it is small and starts fast.
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(REAPER), str(report_end), *command],
+                cwd=folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[report_end],
+            )
+        finally:
+            os.close(report_end)
+        _wait(process, limit)
+        told = reports.read()
+    if not told:
+        raise ContestantFailedError(f"the reaper failed: {_end_of(output)}")
+    figures: dict[str, Any] = json.loads(told)
+    if code := figures.pop("code"):
+        raise ContestantFailedError(f"exit status {code}: {_end_of(output)}")
+    if remaining := figures.pop("remaining"):
+        raise ContestantFailedError(f"processes remain after its end: {remaining}")
+    return figures
+
+
+def _wait(process: subprocess.Popen[bytes], limit: float) -> None:
+    """Wait for a process, and kill its group if it takes too long.
+
+    :raises TooSlowError: if it takes too long.
+    """
     try:
-        # Unlike Popen.wait(), wait4() also returns the resource usage of the process and its
-        # children.
-        _, status, used = os.wait4(process.pid, 0)
-    except BaseException:
+        process.wait(limit)
+    except BaseException as e:
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(e, subprocess.TimeoutExpired):
+            raise TooSlowError from e
         raise
-    finally:
-        late.cancel()
-    seconds = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode == -signal.SIGKILL and seconds >= limit:
-        raise TooSlowError
-    if process.returncode:
-        output.seek(0)
-        told = output.read().decode(errors="replace").strip()[-2000:]
-        raise ContestantFailedError(f"exit status {process.returncode}: {told}")
-    cpu = used.ru_utime + used.ru_stime
-    return {"seconds": seconds, "cpu": cpu, "peak": used.ru_maxrss * 1024.0}
+
+
+def _end_of(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read().decode(errors="replace").strip()[-2000:]
 
 
 def _printed(text: str) -> dict[str, float]:

@@ -24,7 +24,7 @@ HOW_TO_READ = (
     "Each figure is the median of several rounds, in which the contestants take turns, each in a "
     "fresh process, with the minimum and the maximum in parentheses. A ratio is relative to "
     "pydatatask in the same round: above 1, pydatatask is better. Peak memory is that of the "
-    "largest process; values below that of the harness (about 20 MiB) cannot be distinguished. If "
+    "largest process; values below that of the harness (12 to 20 MiB) cannot be distinguished. If "
     "a case was measured in several runs, each row shows the number of its run. A load of more "
     "than about 1 at the start means that the machine was busy with something else; then only the "
     "ratios are meaningful."
@@ -53,6 +53,7 @@ def _run_as_json(run: Run) -> dict[str, Any]:
             {
                 "items": size.items,
                 "at_once": size.at_once,
+                "files_on": size.files_on,
                 "rounds": run.rounds.get(size, {}),
                 "remarks": run.remarks.get(size, {}),
             }
@@ -77,7 +78,7 @@ def from_json(text: str, cases: Mapping[str, Case]) -> dict[str, Table]:
 def _run_from_json(told: Mapping[str, Any]) -> Run:
     run = Run(told["machine"], told["command"])
     for part in told["sizes"]:
-        size = Size(part["items"], part["at_once"])
+        size = Size(part["items"], part["at_once"], part["files_on"])
         run.rounds[size].update(part["rounds"])
         run.remarks[size].update(part["remarks"])
     return run
@@ -117,12 +118,15 @@ def _size_as_markdown(table: Table, size: Size) -> Iterator[str]:
     several = len(table.runs) > 1
     figures = [f for f in case.figures if any(table.figure(size, n, f.key) for n in measured)]
     yield from (f"### {case.name}, {size}", "")
-    heads = [*(figure.title for figure in figures), "ratio", "rounds", *["run"] * several]
+    compared = [figure for figure in case.figures[: case.compared] if figure in figures]
+    ratios = ["ratio", *(f"ratio: {figure.title}" for figure in compared[1:])]
+    heads = [*(figure.title for figure in figures), *ratios, "rounds", *["run"] * several]
     yield f"| | {' | '.join(heads)} |"
     yield f"|---|{'--:|' * len(heads)}"
     for name, run in found.items():
         cells = [_cell(table.figure(size, name, figure.key), figure) for figure in figures]
-        cells += [_ratio(table, size, name, case), str(len(run.rounds[size][name]))]
+        cells += [_ratio(table, size, name, figure) for figure in compared]
+        cells += [str(len(run.rounds[size][name]))]
         cells += [str(table.runs.index(run) + 1)] * several
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
@@ -131,10 +135,10 @@ def _size_as_markdown(table: Table, size: Size) -> Iterator[str]:
         yield from (f"Not measured: {'; '.join(remarks)}.", "")
 
 
-def _ratio(table: Table, size: Size, name: str, case: Case) -> str:
+def _ratio(table: Table, size: Size, name: str, figure: Figure) -> str:
     if name == OURS:
         return "1"
-    spread = table.ratio(size, name, case.figures[0].key)
+    spread = table.ratio(size, name, figure.key)
     if spread is None:
         return ""
     return f"{spread.median:.2f} ({spread.least:.2f}..{spread.most:.2f})"

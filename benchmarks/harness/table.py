@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -151,7 +151,11 @@ class Table:
     def sizes(self) -> list[Size]:
         """Return the sizes with figures or remarks, smallest first."""
         known = {size for run in self.runs for size in run.sizes()}
-        return sorted(known, key=lambda size: (size.items, size.at_once))
+        return sorted(known, key=lambda size: (size.items, size.at_once, size.files_on))
+
+    def on_file_systems(self, size: Size) -> list[Size]:
+        """Return the same size on each file system on which it was measured."""
+        return [known for known in self.sizes() if replace(known, files_on=size.files_on) == size]
 
     def verdicts(self) -> list[str]:
         """Return a line for each measured target: whether it was met, and its value."""

@@ -38,22 +38,23 @@ class Pace:
     budget: float
 
 
-def do_case(case: Case, sizes: Sequence[Size], pace: Pace, run: Run) -> None:
-    """Measure a case.
+def do_case(case: Case, sizes: Sequence[Size], pace: Pace, run: Run, parent: Path) -> None:
+    """Measure a case in a folder.
 
     :param case: the case.
     :param sizes: the sizes to measure.
     :param pace: the limits of the measurement.
     :param run: the run to which the figures are added.
+    :param parent: the folder in which the working directories are created.
     """
     pythons, out = _found(case)
     for size in sizes:
         try:
             with (
-                _folder(case, size) if case.shared else nullcontext() as shared,
+                _folder(case, size, parent) if case.shared else nullcontext() as shared,
                 case.service() as environ,
             ):
-                _do_size(_Turns(case, run, size, pace, pythons, shared, environ), out)
+                _do_size(_Turns(case, run, size, pace, pythons, parent, shared, environ), out)
         except UnavailableError as e:
             print(f"{case.name} is skipped: {e}", file=sys.stderr)
 
@@ -65,6 +66,7 @@ class _Turns:
     size: Size
     pace: Pace
     pythons: dict[str, Path]
+    parent: Path
     shared: Path | None
     environ: Mapping[str, str]
 
@@ -98,7 +100,7 @@ def _do_size(turns: _Turns, out: dict[str, str]) -> None:
 def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
     """Measure one contestant once, and return a remark if it failed, else None."""
     case, size, python = turns.case, turns.size, turns.pythons[contestant.name]
-    with nullcontext(turns.shared) if turns.shared else _folder(case, size) as folder:
+    with nullcontext(turns.shared) if turns.shared else _folder(case, size, turns.parent) as folder:
         try:
             if contestant.before is not None and (first or not case.shared):
                 before = replace(contestant, command=contestant.before)
@@ -114,9 +116,9 @@ def _turn(turns: _Turns, contestant: Contestant, first: bool) -> str | None:
 
 
 @contextmanager
-def _folder(case: Case, size: Size) -> Iterator[Path]:
+def _folder(case: Case, size: Size, parent: Path) -> Iterator[Path]:
     """Create a folder with the initial state of the work, and remove it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="pydatatask-bench-"))
+    folder = Path(tempfile.mkdtemp(prefix="pydatatask-bench-", dir=parent))
     try:
         if case.prepare is not None:
             case.prepare(folder, size)

@@ -1,6 +1,7 @@
 """A chain of process tasks, each dependent on the previous one; for this version and 0.4.7.
 
-Usage: latency_pydatatask.py STEPS
+Usage: latency_pydatatask.py STEPS [default-shell]; without ``default-shell`` the scripts are run by
+``sh``, as those of the peers.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from whole_run import run_to_the_end
 
 import pydatatask
 
-SCRIPT = "date +%s%N\ndate +%s%N\n"
+DEFAULT_SHELL_SCRIPT = "date +%s%N\ndate +%s%N\n"
+SCRIPT = f"#!/bin/sh\n{DEFAULT_SHELL_SCRIPT}"
 
 
-def chain(steps: int) -> pydatatask.Pipeline:
+def chain(steps: int, script: str) -> pydatatask.Pipeline:
     """Create the pipeline."""
     manager = pydatatask.LocalLinuxManager("bench", Path("running").resolve())
     quota = pydatatask.ResourceManager(pydatatask.Resources.parse(2, "64Gi", 1_000_000))
@@ -30,7 +32,7 @@ def chain(steps: int) -> pydatatask.Pipeline:
             quota,
             pydatatask.Resources.parse(1, "1Mi"),
             pydatatask.YamlMetadataFileRepository(f"pids/{number}"),
-            SCRIPT,
+            script,
             done=done,
             stdout=pydatatask.FileRepository(f"out/{number}", ".txt"),
         )
@@ -45,5 +47,5 @@ def chain(steps: int) -> pydatatask.Pipeline:
 
 
 count = int(sys.argv[1])
-run_to_the_end(chain(count))
+run_to_the_end(chain(count, DEFAULT_SHELL_SCRIPT if "default-shell" in sys.argv else SCRIPT))
 tell([Path("out", str(number), "job.txt") for number in range(count)])

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    for name in ("case", "report", "table"):
-        importlib.import_module(f"harness.{name}")
-    yield sys.modules["harness"]
-    for name in [name for name in sys.modules if name.partition(".")[0] == "harness"]:
-        del sys.modules[name]
 
 
 @pytest.fixture
@@ -109,3 +92,30 @@ def test_loaded_results_produce_the_same_page(harness: Any, table: Any) -> None:
     assert "| peer | 8.000 (2.000..12.000) | 3.00 (2.00..4.00) | 3 | 1 |" in page
     assert "Not measured: absent: there is no such program." in page
     assert harness.report.from_json(text, {}) == {}
+
+
+def test_figures_of_two_file_systems_are_kept_apart(harness: Any, table: Any) -> None:
+    size = table.case.sizes[0]
+    run = another_run(harness, table)
+    for files_on, seconds in (("ext4", 3.0), ("tmpfs", 2.0)):
+        run.rounds[replace(size, files_on=files_on)]["pydatatask"].append({"seconds": seconds})
+    table.add(run)
+    case = table.case
+    again = harness.report.from_json(harness.report.as_json([table]), {"work": case})["work"]
+    measured = again.on_file_systems(size)
+    assert [known.files_on for known in measured] == ["", "ext4", "tmpfs"]
+    assert [again.middle(known, "pydatatask", "seconds") for known in measured] == [2.0, 3.0, 2.0]
+    assert again.on_file_systems(replace(size, at_once=2)) == []
+    assert "### work, 10, tmpfs" in harness.report.as_markdown([again])
+
+
+def test_each_compared_figure_has_a_column_of_ratios(harness: Any, table: Any) -> None:
+    figures = [harness.case.SECONDS, harness.case.CPU]
+    case = replace(table.case, figures=figures, compared=2, targets=())
+    run = harness.table.Run({}, "./dev bench")
+    run.rounds[case.sizes[0]]["pydatatask"].append({"seconds": 1.0, "cpu": 2.0})
+    run.rounds[case.sizes[0]]["peer"].append({"seconds": 3.0, "cpu": 8.0})
+    page = harness.report.as_markdown([harness.table.Table(case, run)])
+    assert "| ratio | ratio: processor time, s | rounds |" in page
+    assert "| pydatatask | 1.000 | 2.000 | 1 | 1 | 1 |" in page
+    assert "| peer | 3.000 | 8.000 | 3.00 (3.00..3.00) | 4.00 (4.00..4.00) | 1 |" in page

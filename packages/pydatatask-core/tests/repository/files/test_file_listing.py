@@ -18,6 +18,7 @@ from pydatatask_core.repository import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.repository.files.fs import stamp
+from pydatatask_core.utils import file_systems
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,7 +287,7 @@ async def test_a_recent_change_is_not_trusted_for_caching(tmp_path: Path) -> Non
 async def test_a_folder_on_a_remote_file_system_is_always_listed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stamp, "_LOCAL", frozenset())
+    monkeypatch.setattr(file_systems, "_LOCAL_TYPES", frozenset())
     repo = FileRepository(tmp_path)
     touch(tmp_path / "a")
     settle(tmp_path)

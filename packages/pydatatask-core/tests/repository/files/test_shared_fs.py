@@ -13,8 +13,8 @@ from pydatatask_core import (
     RelatedItemRepository,
     YamlMetadataFileRepository,
 )
-from pydatatask_core.repository.files.fs import stamp
 from pydatatask_core.repository.files.fs.shared_fs import is_shared, is_shared_type
+from pydatatask_core.utils import file_systems
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         number = f"{os.major(device)}:{os.minor(device)}"
         lines += LINE.format(number=number, point="/a\\040b", kind=kind)
         (tmp_path / "mountinfo").write_text(lines)
-        monkeypatch.setattr(stamp, "MOUNTS", str(tmp_path / "mountinfo"))
+        monkeypatch.setattr(file_systems, "MOUNTS", str(tmp_path / "mountinfo"))
 
     return mount
 
@@ -67,7 +67,7 @@ def test_file_systems_of_the_kernel_are_known_by_their_type() -> None:
 def test_without_a_mount_table_no_folder_is_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stamp, "MOUNTS", str(tmp_path / "absent"))
+    monkeypatch.setattr(file_systems, "MOUNTS", str(tmp_path / "absent"))
     assert not is_shared(str(tmp_path))
 
 

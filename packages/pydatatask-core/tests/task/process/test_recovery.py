@@ -136,7 +136,7 @@ async def test_the_directory_of_a_finished_job_is_removed(lab: Lab) -> None:
 TICKETS = {
     "no ticket": None,
     "ticket": {},
-    "ticket that a supervisor has written to": {"pair": "7.7 1 10.0 700"},
+    "ticket that a supervisor has written to": {"pair": "7.7 8.8 1 10.0 700"},
 }
 
 
@@ -196,7 +196,7 @@ async def test_an_unrelated_process_with_the_same_pid_is_not_mistaken_for_the_jo
     await status_written(status)
     # As if the process ids had wrapped around and this process had got both of the job's.
     same = f"{os.getpid()}.5"
-    rewrite_entry(status, status="", usage="", pair=f"{same} 1 None 5", process=same)
+    rewrite_entry(status, status="", usage="", pair=f"{same} {same} 1 None 5", process=same)
     record = await finish(lab, task)
     assert record["lost"] is True
     assert lab.empty()

@@ -17,6 +17,7 @@ from pydatatask_core.proc_manager.protocol.status import Observation, classify
 
 from .journal import EntryContent, find_entry
 from .run_files import RunDirectory, RunFileError
+from .supervisor.procfs import find_leader, read_start_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,7 +112,17 @@ class OpenRun(NamedTuple):
                 return False  # the user removed its directory to declare it gone for good
             return manager.is_alive(content.identity)
         # It is being started.
-        return content.supervisor is not None and content.supervisor.exists()
+        return any(process.is_alive() for process in content.supervisors)
+
+    def find_process(self) -> None:
+        """Find the process of a job whose supervisor was killed before it wrote the process."""
+        if self.directory is None or self.entry is None:
+            return
+        inode = self.directory.status.st_ino
+        pid = find_leader(inode)
+        with contextlib.suppress(OSError):  # it has exited meanwhile
+            if pid is not None:
+                self.entry.save_process(pid, read_start_time(pid))
 
 
 def describe_report(opened: OpenRun, report: ExitReport, origin: Origin) -> ProcessStatus:
@@ -165,6 +176,10 @@ def _observe(opened: OpenRun, manager: LocalLinuxManager) -> Observation:
         content = opened.read_entry()
         if content.is_started and content.return_code is None:
             observation.is_alive = opened.is_alive(content, manager)
+            if not observation.is_alive and content.identity is None:
+                opened.find_process()
+                content = opened.read_entry()
+                observation.is_alive = opened.is_alive(content, manager)
             if observation.is_alive:
                 observation.uptime_seconds = read_uptime()
             else:

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydatatask_core.proc_manager.protocol.identity import Identity, Origin, Process
 
 from .run_files import RunDirectory
-from .supervisor.entry import TICKET_SUFFIX, Fields, blank_entry, parse_entry
+from .supervisor.entry import (
+    ENTRY_FLAGS,
+    TICKET_SUFFIX,
+    Fields,
+    blank_entry,
+    parse_entry,
+    write_process,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +49,8 @@ class EntryContent(NamedTuple):
     identity: Identity | None = None
     """The process of the job, once it has one."""
 
-    supervisor: Process | None = None
-    """The outer process of the supervisor that runs the job."""
+    supervisors: tuple[Process, ...] = ()
+    """The processes of the supervisor that runs the job, the outer one first."""
 
     usage: tuple[float, float, int] | None = None
     """The user and system CPU seconds and the maximum resident memory in KiB, once it has ended."""
@@ -113,6 +120,18 @@ class Entry(NamedTuple):
             stop = folder.read(self.name + _STOP_SUFFIX)
         return None if stop is None else stop[0].decode(errors="replace").strip()
 
+    def save_process(self, pid: int, start: int) -> None:
+        """Write the process of the job, whose supervisor was killed before it could.
+
+        :param pid: its process id.
+        :param start: its start time in clock ticks since the boot.
+        """
+        fd = os.open(f"{self.folder}/{self.name}", ENTRY_FLAGS)
+        try:
+            write_process(fd, pid, start)
+        finally:
+            os.close(fd)
+
     def revoke(self) -> bool:
         """Ensure that a job that was not started never will be; return whether that succeeded."""
         try:
@@ -138,18 +157,19 @@ class Entry(NamedTuple):
 
 def _parse_content(fields: Fields, modified: float, stop_reason: str | None) -> EntryContent:
     """Return the content of an entry; a field that is not valid counts as not written."""
-    pid, start = _numbers(fields.process, b".", 2) or (0, 0)
-    supervisor = _numbers(fields.pair.partition(b" ")[0], b".", 2)
+    process = _parse_process(fields.process)
+    pair = [_parse_process(part) for part in fields.pair.split()[:2]]
+    supervisors = tuple(process for process in pair if process is not None)
     origin = Origin.parse(fields.origin.decode(errors="replace"))
     usage = fields.usage.split()
     with contextlib.suppress(ValueError, IndexError):
         return EntryContent(
             is_started=True,
             return_code=int(fields.status) if fields.status else None,
-            identity=Identity(Process(pid, start), supervisor[0], origin)
-            if pid > 1 and supervisor
+            identity=Identity(process, supervisors[0].pid, origin)
+            if process is not None and supervisors
             else None,
-            supervisor=Process(*supervisor) if supervisor else None,
+            supervisors=supervisors,
             usage=(float(usage[0]), float(usage[1]), int(usage[2])) if usage else None,
             ended_processes=int(usage[3]) if usage else 0,
             modified=modified,
@@ -158,11 +178,9 @@ def _parse_content(fields: Fields, modified: float, stop_reason: str | None) -> 
     return EntryContent(is_started=True, modified=modified, stop_reason=stop_reason)
 
 
-def _numbers(text: bytes, separator: bytes, count: int) -> tuple[int, int] | None:
-    parts = text.split(separator)
-    if len(parts) != count or not all(part.isdigit() for part in parts):
-        return None
-    return int(parts[0]), int(parts[1])
+def _parse_process(text: bytes) -> Process | None:
+    pid, _, start = text.partition(b".")
+    return Process(int(pid), int(start)) if pid.isdigit() and start.isdigit() else None
 
 
 def create_entry(path: str, inode: int, origin: str) -> Entry:

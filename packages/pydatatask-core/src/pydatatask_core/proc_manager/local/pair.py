@@ -209,7 +209,7 @@ class SupervisorPair:
                 started.set_result((details[1], details[2]))
             return
         if details[0] is not None:
-            report = ExitReport(*details, supervisor=self.outer_pid)
+            report = ExitReport(*details)._replace(supervisor=self.outer_pid)
         else:
             report = ExitReport(None, problem=details[2])
             if started is not None and not started.done():

@@ -85,9 +85,9 @@ def classify(observation: Observation) -> ProcessStatus:
         )
     elif observation.started:
         reason = "its supervisor was killed, so its exit status is unknown"
-        if identity is None:
+        if identity is None and observation.status_mtime is None:
             reason = f"its status file is missing from its run directory {observation.path!r}"
-        elif identity.boot != observation.boot_id:
+        elif identity is not None and identity.boot != observation.boot_id:
             reason = "the machine was restarted while it ran"
         status = ProcessStatus(ProcessState.LOST, reason=reason)
     else:

@@ -154,7 +154,6 @@ class FileRepositoryBase(Repository, ABC):
         return Path(self._find(job))
 
     def _find(self, job: str) -> str:
-        """Return the path of a valid job."""
         try:
             return self._folder.find(job)
         except AmbiguousName as e:
@@ -226,7 +225,9 @@ class FileRepositoryBase(Repository, ABC):
 
     def _path(self, job: str) -> str:
         with self._errors("look for", job):
-            return str(self.fullpath(job))
+            # A path object costs more than the operation on the file.
+            plain = type(self).fullpath is FileRepositoryBase.fullpath
+            return self._find(job) if plain else str(self.fullpath(job))
 
     def _is_missing(self) -> bool:
         with self._errors("look for the folder"):

@@ -142,20 +142,20 @@ class FileRepository(FileRepositoryBase, BlobRepository):
 
     def _write_path(self, job: str) -> str:
         # The spelling to replace is determined on publication; the folder is the same.
-        return self._folder.plain_path(job)
+        return self._folder.plain_path(job) if self.case_insensitive else self._path(job)
 
     def _publish(self, job: str, file: AtomicFile, data: bytes | bytearray) -> None:
         if not self.case_insensitive:
             file.commit(data)
             return
         with self._folder.write_lock():
-            file.commit(data, path=self._find(job))
+            file.commit(data, path=self._path(job))
 
     def _delete(self, job: str) -> None:
         from .fs.atomic_file import sync_folder
         from .fs.removal import remove_file
 
         with self._errors("delete", job), self._folder.write_lock():
-            path = self._find(job)
+            path = self._path(job)
             if remove_file(path, self._kind) and self.durable:
                 sync_folder(os.path.dirname(path))

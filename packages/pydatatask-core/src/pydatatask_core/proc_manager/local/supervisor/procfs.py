@@ -8,6 +8,7 @@ import signal
 import time
 
 __all__ = [
+    "find_leader",
     "list_children",
     "read_clock",
     "read_session",
@@ -60,6 +61,18 @@ def list_children() -> set[int] | None:
             return set(map(int, file.readall().split()))
     except OSError:
         return None
+
+
+def find_leader(inode: int) -> int | None:
+    """Return the leader of a session that works in a directory, if there is one.
+
+    :param inode: the inode of the directory.
+    """
+    for name in os.listdir("/proc"):
+        pid = int(name) if name.isdigit() else 0
+        if pid and read_session(pid) == pid and working_directory(pid) == inode:
+            return pid
+    return None
 
 
 def working_directory(pid: int) -> int | None:

@@ -78,7 +78,7 @@ class Supervisor:
     """
 
     def __init__(self, pair: bytes) -> None:
-        self.pair = pair
+        self.pair = self.me = pair
         self.jobs = Jobs(self.report)
         self.notes = Notes()
         self._connection = socket.socket(fileno=SOCKET_FD)
@@ -233,7 +233,7 @@ class Supervisor:
         ticket = name + TICKET_SUFFIX.encode()
         entry = os.open(ticket, ENTRY_FLAGS, dir_fd=folder)
         try:
-            write_pair(entry, self.pair, number, grace, read_clock())
+            write_pair(entry, self.pair, self.me, number, grace, read_clock())
             os.rename(ticket, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             os.close(entry)
@@ -325,6 +325,7 @@ def main() -> None:
     inner = os.fork()
     if not inner:
         _become_subreaper()
+        supervisor.me = b"%d.%d" % (os.getpid(), read_start_time("self"))
         supervisor.report(STARTED, os.getpid())
         supervisor.serve()
         return

@@ -114,10 +114,10 @@ def _read_entry(path: bytes, pair: bytes) -> tuple[int | None, Job | None]:
         fields = parse_entry(os.read(fd, _ENTRY_BYTES))
     finally:
         os.close(fd)
-    supervisor, _, details = fields.pair.partition(b" ")
-    if supervisor != pair or fields.status:
+    supervisor = fields.pair.split()
+    if supervisor[:1] != [pair] or fields.status:
         return None, None
-    number, grace, decided = details.split(b" ")
+    number, grace, decided = supervisor[2:]
     job = Job(int(number), path, None if grace == b"None" else float(grace))
     job.start = int(decided)
     pid, _, start = fields.process.partition(b".")
