@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.utils import in_thread
 
 from .pidfd import reap_child
 from .supervised import ExitReport, SupervisedJob
@@ -152,7 +153,7 @@ class SupervisorPair:
         content = -1
         try:
             if len(data) > MAX_PACKET_BYTES:
-                content = _store(data)
+                content = await in_thread(_store, data)
                 data, fds = b"", (content, *fds)
             while True:
                 try:
