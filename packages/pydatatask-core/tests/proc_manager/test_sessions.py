@@ -108,7 +108,8 @@ async def test_processes_that_a_job_leaves_behind_are_ended_before_it_is_over(
     assert (status.state, status.return_code) == (ProcessState.EXITED, ENDS[end])
     [left] = processes(lab)
     assert is_gone(left)
-    assert status.ended_processes >= 1
+    if background != BACKGROUND["that is suspended"]:  # the kernel hangs up on orphans
+        assert status.ended_processes >= 1
 
 
 @pytest.mark.usefixtures("endless")

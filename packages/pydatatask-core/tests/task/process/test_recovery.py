@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes.lab import rewrite_entry, until
+from processes.lab import make_ticket, rewrite_entry, until
 
 from pydatatask_core import LocalLinuxManager, Retries
 from pydatatask_core.errors import ProcessManagerError, TaskError
-from pydatatask_core.proc_manager.local.journal import create_entry
 from pydatatask_core.proc_manager.local.supervisor.entry import Fields
 from pydatatask_core.proc_manager.protocol.run_directory import parse_status
 
@@ -153,8 +152,7 @@ async def test_a_job_that_was_created_and_not_started_is_started_again(
     place.mkdir(parents=True)
     (place / ".script").write_text(SCRIPT)
     if ticket is not None:
-        entry = create_entry(str(place), place.stat().st_ino, "boot")
-        rewrite_entry(Path(entry.folder, entry.ticket), **ticket)
+        await make_ticket(place, **ticket)
     if recorded:
         await lab.pids.validate()
         await lab.pids.dump("a", {"handle": str(place), "attempt": 1})
