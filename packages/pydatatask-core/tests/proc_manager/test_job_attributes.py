@@ -27,7 +27,7 @@ limits = {name: resource.getrlimit(getattr(resource, name)) for name in ("RLIMIT
     "RLIMIT_CORE", "RLIMIT_FSIZE")}
 print(json.dumps({
     "umask": int(status["Umask"], 8),
-    "ignored": [n for n in range(1, 32) if ignored >> n - 1 & 1],
+    "ignored": [n for n in range(1, 13) if ignored >> n - 1 & 1],  # Python itself ignores 13 and 25
     "limits": limits,
     "nice": os.getpriority(os.PRIO_PROCESS, 0),
     "cpus": sorted(os.sched_getaffinity(0)),
