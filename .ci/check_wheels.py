@@ -64,11 +64,11 @@ for dist in distributions():
 if "pydatatask" in ours:
     import pydatatask
     from pydatatask import *
-    from pydatatask._documented import BACKENDS
-    for extra, names in BACKENDS.items():
-        for name in names:
-            if hasattr(pydatatask, name) != ("pydatatask-" + extra in ours):
-                sys.exit(f"pydatatask.{name} is there without its extra, or missing with it")
+    from pydatatask_core.lazy import read_stub
+    for name, source in read_stub(vars(pydatatask)).items():
+        installed = source == "." or source.replace("_", "-") in ours
+        if hasattr(pydatatask, name) != installed:
+            sys.exit(f"pydatatask.{name} is there without its extra, or missing with it")
 print(json.dumps(ours))
 """
 

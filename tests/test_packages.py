@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pydatatask._documented import BACKENDS
+import pydatatask
+from pydatatask_core.lazy import read_stub
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(path.parent for path in ROOT.glob("packages/*/pyproject.toml"))
@@ -18,6 +19,12 @@ NAMES = [folder.name for folder in FOLDERS]
 MODULES = [name.replace("-", "_") for name in NAMES]
 BACKEND_NAMES = sorted(
     set(NAMES) - {"pydatatask", "pydatatask-cli", "pydatatask-core"}, key=NAMES.index
+)
+STUBS = sorted(
+    path.relative_to(folder / "src")
+    for folder in FOLDERS
+    for path in folder.glob("src/**/*.pyi")
+    if path.with_suffix(".py").is_file()  # otherwise only type checkers read it
 )
 PAGES = sorted(
     [
@@ -65,13 +72,32 @@ def test_every_backend_is_an_extra_and_all_includes_each() -> None:
 
 
 @pytest.mark.parametrize("name", BACKEND_NAMES)
-def test_the_names_that_a_backend_exports_are_documented(name: str) -> None:
+def test_the_meta_package_and_a_module_of_it_have_every_name_of_a_backend(
+    name: str,
+) -> None:
     backend = importlib.import_module(name.replace("-", "_"))
-    documented = set(BACKENDS.get(name.removeprefix("pydatatask-"), ()))
-    offered = set(getattr(backend, "__all__", ()))
+    sources = read_stub(vars(pydatatask))
+    documented = {each for each, source in sources.items() if source == backend.__name__}
 
-    assert documented <= offered
-    assert bool(documented) == bool(offered), f"pydatatask documents no name of {name}"
+    assert documented == set(backend.__all__)
+    in_modules = {
+        each
+        for module, source in sources.items()
+        if source == "."
+        for each, package in read_stub(vars(getattr(pydatatask, module))).items()
+        if package == backend.__name__
+    }
+    assert in_modules == documented
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=str)
+def test_every_name_of_a_stub_exists(stub: Path) -> None:
+    parts = [part for part in stub.with_suffix("").parts if part != "__init__"]
+    module = importlib.import_module(".".join(parts))
+
+    assert module.__all__
+    for name in module.__all__:
+        getattr(module, name)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

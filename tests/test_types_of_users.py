@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pydatatask
-from pydatatask._documented import BACKENDS
+from pydatatask_core.lazy import read_stub
 
 pytest.importorskip("mypy", reason="it is part of the development environment")
 pytest.importorskip("pyright", reason="it is part of the development environment")
@@ -47,24 +47,28 @@ MISTAKES = [10, 11, 13, 17, 18]
 @cache
 def documented() -> list[tuple[str, str]]:
     """Return pairs of each documented name and the same name in its defining package."""
-    extras = {name: extra for extra, found in BACKENDS.items() for name in found}
+    backends = {
+        name: source
+        for name, source in read_stub(vars(pydatatask)).items()
+        if source.removeprefix("pydatatask_") not in (".", "core", "cli")
+    }
     pairs = [
-        (f"pydatatask.{name}", home("pydatatask_core", "pydatatask_cli", name, extras))
+        (f"pydatatask.{name}", home("pydatatask_core", "pydatatask_cli", name, backends))
         for name in importlib.import_module("pydatatask").__all__
     ]
     for module in MODULES:
         behind = BEHIND.get(module, f"pydatatask_core.{module}")
         pairs += [
-            (f"pydatatask.{module}.{name}", home(behind, "pydatatask_core", name, extras))
+            (f"pydatatask.{module}.{name}", home(behind, "pydatatask_core", name, backends))
             for name in importlib.import_module(f"pydatatask.{module}").__all__
         ]
     return pairs
 
 
-def home(first: str, second: str, name: str, extras: dict[str, str]) -> str:
+def home(first: str, second: str, name: str, backends: dict[str, str]) -> str:
     """Return a name in its own package: a backend, or the first of two modules that has it."""
-    if name in extras:
-        return f"pydatatask_{extras[name]}.{name}"
+    if name in backends:
+        return f"{backends[name]}.{name}"
     return f"{first if name in importlib.import_module(first).__all__ else second}.{name}"
 
 

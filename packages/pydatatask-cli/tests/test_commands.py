@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from conftest import Program
+
+PROCESSES = Path(__file__).parent / "support" / "processes.py"
 
 
 @pytest.mark.parametrize(
@@ -69,6 +74,81 @@ def test_commands_that_only_read_create_nothing(program: Program) -> None:
         program.output(*words)
 
     assert not (program.folder / "data").exists()
+
+
+READING = [
+    ["status", "-a"],
+    ["ls", "sleep.jobs"],
+    ["cat", "sleep.pids", "a"],
+    ["trace", "a"],
+    ["graph", "--counts"],
+    ["failed"],
+    ["export", "sleep.pids", "folder"],
+]
+
+
+@pytest.mark.parametrize("words", READING, ids=" ".join)
+def test_a_command_that_only_reads_repositories_needs_no_process_manager(
+    program: Program, words: list[str]
+) -> None:
+    script = PROCESSES.read_text()
+    script = script.replace("lambda: HERE", "unreachable").replace(
+        "[sleep, later]", "[sleep], SESSION"
+    )
+    program.script.write_text(script.replace("QUOTA =", UNREACHABLE))
+    program.put("jobs/a")
+    program.put("sleep-pids/a.yaml", "pid: 1")
+
+    program.output(*words)
+
+    assert "the machine is unreachable" in program.refusal("plan")
+
+
+UNREACHABLE = """
+SESSION = pydatatask_core.Session()
+
+@SESSION.resource
+async def unreachable():
+    raise ConnectionError("the machine is unreachable")
+    yield
+
+QUOTA ="""
+
+FILES_TOUCHED = """
+import sys, threading
+import main
+
+files = set()
+
+def count(frame, event, arg):
+    if event == "call" and frame.f_code.co_name != "<module>":
+        files.add(frame.f_code.co_filename)
+
+from pydatatask_cli import make_group
+group = make_group(main.pipeline)
+threading.setprofile(count)
+sys.setprofile(count)
+group.main(["status"], standalone_mode=False)
+sys.setprofile(None)
+print(sum("/src/pydatatask" in name for name in files))
+"""
+MOST_FILES_TOUCHED = 25
+
+
+def test_status_uses_few_files_of_our_packages(program: Program) -> None:
+    program.script.write_text(PROCESSES.read_text())
+    program.put("jobs/a")
+    done = subprocess.run(
+        [sys.executable, "-c", FILES_TOUCHED],
+        cwd=program.folder,
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "sleep.jobs 1" in done.stdout
+    assert 10 < int(done.stdout.split()[-1]) <= MOST_FILES_TOUCHED
 
 
 def test_status_prints_a_line_for_each_link_inputs_first(program: Program) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
@@ -13,7 +14,7 @@ from pydatatask_core.errors import describe
 from .errors import CommandLineError, ExitStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 
     from pydatatask_core.pipeline import Pipeline
     from pydatatask_core.task.runtime import OpenMode
@@ -56,7 +57,7 @@ class App:
     def run(
         self,
         action: Callable[[Pipeline], Awaitable[T]],
-        mode: OpenMode = "inspect",
+        mode: OpenMode | Literal["read"] = "inspect",
         data: Iterable[str] = (),
         tasks: Iterable[str] = (),
         strict: bool = False,
@@ -64,7 +65,8 @@ class App:
         """Open the pipeline, await an action with it, and close it.
 
         :param action: the function to await.
-        :param mode: the mode to open the pipeline with.
+        :param mode: the mode to open the pipeline with; ``read`` for actions that only use its
+            repositories, so that its tasks are neither opened nor validated.
         :param data: the names of the links that are needed; the pipeline is opened only for these
             and ``tasks``. By default for all tasks.
         :param tasks: the names of the tasks that are needed.
@@ -72,8 +74,6 @@ class App:
             logged as warnings.
         :raises ExitStatus: if a termination signal arrives meanwhile.
         """
-        from pydatatask_core.pipeline.validation import raise_problems
-
         from .lookup import find_data, find_task
         from .output import without_broken_pipes
         from .termination_signals import Termination
@@ -82,32 +82,52 @@ class App:
         only = {find_data(pipeline, name).task.name for name in data}
         only |= {find_task(pipeline, name).name for name in tasks}
 
-        async def opened() -> T:
+        async def perform() -> T:
             with termination.cancel_on_signal():
-                await pipeline.open(mode, sorted(only) or None)
-                try:
-                    if strict:
-                        raise_problems(pipeline.problems)
-                    for problem in pipeline.problems:
-                        log.warning("%s", describe(problem))
+                async with _opened(pipeline, mode, sorted(only) or None, strict):
                     return await action(pipeline)
-                finally:
-                    await pipeline.close()
 
         async def isolated() -> T:
             # A raised cancellation count, as left by a third party's TaskGroup that fails before
             # Python 3.13, must not keep asyncio.run from raising KeyboardInterrupt after Ctrl-C.
-            return await asyncio.create_task(opened(), name="pydatatask command")
+            return await asyncio.create_task(perform(), name="pydatatask command")
 
+        launches = mode in ("drive", "one")
         try:
-            if mode == "inspect":
-                return asyncio.run(isolated())
-            with without_broken_pipes():
+            with without_broken_pipes() if launches else nullcontext():
                 return asyncio.run(isolated())
         except asyncio.CancelledError:
             if termination.signal is None:
                 raise
             raise ExitStatus(termination.status) from None
+
+
+@asynccontextmanager
+async def _opened(
+    pipeline: Pipeline,
+    mode: OpenMode | Literal["read"],
+    only: Collection[str] | None,
+    strict: bool,
+) -> AsyncIterator[None]:
+    """Open the pipeline as for :meth:`App.run`, and close it at the end of the context."""
+    if mode == "read":
+        from pydatatask_core.pipeline.session_resources import open_for_reading
+
+        tasks = [pipeline.tasks[name] for name in only or pipeline.tasks]
+        async with open_for_reading(pipeline, tasks):
+            yield
+        return
+    from pydatatask_core.pipeline.validation import raise_problems
+
+    await pipeline.open(mode, only)
+    try:
+        if strict:
+            raise_problems(pipeline.problems)
+        for problem in pipeline.problems:
+            log.warning("%s", describe(problem))
+        yield
+    finally:
+        await pipeline.close()
 
 
 def pass_app(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -66,7 +66,7 @@ def complete_job(ctx: click.Context, param: click.Parameter, incomplete: str) ->
         return all_jobs
 
     try:
-        jobs = app.run(listed, data=names)
+        jobs = app.run(listed, "read", data=names)
     except Exception:  # noqa: BLE001 - as above
         return []
     shown = (job for job in jobs if job.startswith(incomplete) and escape_controls(job) == job)

@@ -39,6 +39,7 @@ def test_without_priorities_each_task_takes_its_jobs_in_order_of_names() -> None
 
 
 def test_a_lower_priority_waits_until_the_launch_of_the_higher_has_returned() -> None:
+    """P1: also if that launch takes long."""
     a, b = two_tasks()
     backlog = Backlog(by({"high": 2, "low": 1}))
     backlog.replace({a: {"high"}, b: {"low"}})

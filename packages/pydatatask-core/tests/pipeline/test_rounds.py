@@ -20,6 +20,7 @@ from .fakes import Broken, Counting, Detached, Gated, function_task, jobs, quiet
 
 
 async def test_the_error_for_an_unopened_pipeline_has_the_remedy() -> None:
+    """P5: and names the call."""
     pipeline = Pipeline([function_task("t", quiet, jobs("a"))])
 
     for call in (
@@ -34,6 +35,7 @@ async def test_the_error_for_an_unopened_pipeline_has_the_remedy() -> None:
 
 
 async def test_a_pipeline_can_be_opened_again_but_not_twice_at_once() -> None:
+    """P5: the error has the remedy."""
     pipeline = Pipeline([function_task("t", quiet, jobs("a"))])
     async with pipeline as entered:
         assert entered is pipeline
@@ -94,6 +96,7 @@ async def test_after_a_refusal_only_pending_launches_of_the_task_are_attempted()
 
 
 async def test_each_repository_is_listed_once_per_round_however_many_tasks_link_it() -> None:
+    """P2: a snapshot of the round serves all tasks."""
     source = Counting(dict.fromkeys(["a", "b"]))
     tasks = [function_task(f"t{i}", quiet, source) for i in range(3)]
     async with Pipeline(tasks) as pipeline:
@@ -105,6 +108,7 @@ async def test_each_repository_is_listed_once_per_round_however_many_tasks_link_
 
 
 async def test_an_idle_round_reads_no_value() -> None:
+    """P2: values are read only for candidates, and remembered."""
     done = Counting()
     first = function_task("first", quiet, jobs("a", "b"))
     second = function_task("second", quiet)
@@ -232,6 +236,7 @@ async def test_an_update_that_raises_stops_no_other_task(caplog: pytest.LogCaptu
 
 
 async def test_priorities_are_launched_strictly_in_order() -> None:
+    """P1: a lower priority waits for the launches of the higher one."""
     order: list[str] = []
 
     def body(name: str) -> Any:
@@ -295,3 +300,34 @@ async def test_a_job_whose_launch_fails_is_retried_and_then_abandoned(
     assert task.attempts >= 3
     assert summary.given_up == {"t": ["bad"]}
     assert "no such machine" in caplog.text
+
+
+async def test_a_round_updates_every_task_before_it_launches_any_job() -> None:
+    """P1: so that a round launches with the room and the outputs of the jobs that have ended."""
+    calls: list[str] = []
+
+    class Logged(Detached):
+        async def update(self) -> bool:
+            calls.append("update")
+            return await super().update()
+
+        async def launch(self, job: str) -> None:
+            calls.append("launch")
+            await super().launch(job)
+
+    async with Pipeline([Logged("s", jobs("a")), Logged("t", jobs("a"))]) as pipeline:
+        await pipeline.update()
+
+    assert calls == ["update", "update", "launch", "launch"]
+
+
+async def test_quotas_are_found_from_the_tasks() -> None:
+    """P4: once each, also if they are passed to the pipeline as well."""
+    quota, other = (ResourceManager(Resources.parse(1, 1)) for _ in range(2))
+    tasks = [Detached(name, jobs("a"), quota) for name in ("s", "t")]
+    assert Pipeline(tasks).resources == [quota]
+    assert Pipeline(tasks, resources=[other, quota]).resources == [other, quota]
+
+    async with Pipeline(tasks) as pipeline:
+        await pipeline.update()
+    assert sum(len(task.launches) for task in tasks) == 1

@@ -21,6 +21,7 @@ from pydatatask_core.errors import PipelineError
 from pydatatask_core.pipeline.run import PipelineRun
 
 from .fakes import Broken, Counting, Detached, function_task, jobs, quiet
+from .waits import cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ FAR = 3600.0
 
 
 async def test_every_job_passes_a_chain_of_tasks_once_without_polling() -> None:
+    """P3: the end of each job starts the next one."""
     ran: list[str] = []
 
     def body(name: str) -> Any:
@@ -76,6 +78,25 @@ async def test_a_hanging_function_delays_only_its_own_job() -> None:
         summary = await run
 
     assert summary.launched == {"first": 51, "second": 51}
+
+
+async def test_a_job_that_becomes_ready_while_a_function_hangs_runs_beside_it() -> None:
+    """P6: a function that hangs is a bad job as well."""
+    started, ran = asyncio.Event(), asyncio.Event()
+    source = jobs("hangs")
+
+    async def body(job: str) -> None:
+        if job == "hangs":
+            started.set()
+            await asyncio.Event().wait()
+        ran.set()
+
+    async with Pipeline([function_task("task", body, source)]) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=0.01))
+        await started.wait()
+        await source.dump("late", None)
+        await ran.wait()
+        await cancelled(run)
 
 
 async def test_while_jobs_run_and_nothing_ends_no_round_is_made() -> None:
@@ -166,6 +187,7 @@ async def test_the_timeout_raises_and_leaves_jobs_running() -> None:
 
 
 async def test_cancelling_ends_within_a_second_and_closes_the_session_in_reverse() -> None:
+    """T7: a hanging function does not delay it."""
     started, closed = asyncio.Event(), list[str]()
     session = Session()
 
@@ -212,6 +234,7 @@ async def test_cancelling_ends_within_a_second_and_closes_the_session_in_reverse
 
 
 async def test_jobs_held_back_by_a_quota_are_launched_as_soon_as_there_is_room() -> None:
+    """P3: without waiting for a poll."""
     quota = ResourceManager(Resources.parse(1, 1))
     launched = asyncio.Event()
 

@@ -13,7 +13,8 @@ from pydatatask_core import (
     Pipeline,
     Session,
 )
-from pydatatask_core.errors import PipelineError
+from pydatatask_core.errors import PipelineError, SessionError
+from pydatatask_core.pipeline.session_resources import open_for_reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +51,7 @@ def session(opened: list[str]) -> Session:
 
 
 def make(session: Session) -> Pipeline:
-    a, b, c = session.resources
+    a, b, c = session.resources[:3]
 
     async def calls_c(job: str, out: MetadataRepository) -> None:
         await out.dump(job, c())
@@ -103,3 +104,71 @@ async def test_the_error_names_a_task_that_does_not_exist(
         await make(session).open("one", only=["three"])
 
     assert opened == []
+
+
+async def test_reading_opens_only_the_resources_of_repositories(
+    session: Session, opened: list[str]
+) -> None:
+    pipeline = make(session)
+    one, two = pipeline.tasks.values()
+
+    async with open_for_reading(pipeline, [one]):
+        assert opened == ["a"]
+        assert one.runtime is pipeline
+        assert pipeline.mode == "inspect"
+    assert one.runtime is None
+    async with open_for_reading(pipeline, [one, two]):
+        assert opened == ["a", "a", "b"]
+
+    assert not session.is_open
+
+
+async def test_reading_needs_no_resource_that_only_tasks_use(session: Session) -> None:
+    @session.resource
+    async def broken() -> AsyncIterator[str]:
+        raise ConnectionError("the machine of the processes is unreachable")
+        yield "never"
+
+    pipeline = make(session)
+    with pytest.raises(SessionError, match="unreachable"):
+        await pipeline.open("inspect")
+    async with open_for_reading(pipeline, pipeline.tasks.values()):
+        assert await pipeline.tasks["one"].links["out"].repo.keys() == set()
+
+
+async def test_reading_ends_with_the_session_closed_although_the_reader_failed(
+    session: Session,
+) -> None:
+    pipeline = make(session)
+    one = pipeline.tasks["one"]
+
+    async def read() -> None:
+        async with open_for_reading(pipeline, [one]):
+            raise LookupError("the reader failed")
+
+    with pytest.raises(LookupError, match="the reader failed"):
+        await read()
+    assert not session.is_open
+    assert one.runtime is None
+
+
+async def test_a_resource_called_by_a_method_of_a_repository_is_opened(
+    session: Session, opened: list[str]
+) -> None:
+    @session.resource
+    async def client() -> AsyncIterator[str]:
+        opened.append("client")
+        yield "client"
+
+    class Calling(InProcessMetadataRepository):
+        async def keys(self) -> frozenset[str]:
+            return frozenset({client()})
+
+    async def quiet(job: str) -> None:
+        """Refer to nothing."""
+
+    task = InProcessSyncTask("task", InProcessMetadataRepository(), func=quiet)
+    task.link("inp", Calling(), is_input=True)
+    async with open_for_reading(Pipeline([task], session), [task]):
+        assert await task.links["inp"].repo.keys() == {"client"}
+    assert opened == ["client"]

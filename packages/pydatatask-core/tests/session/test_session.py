@@ -132,6 +132,7 @@ async def test_two_resources_of_the_same_name_are_independent(record: Record) ->
 
 
 async def test_a_session_can_be_opened_again_with_new_objects() -> None:
+    """P5: each opening calls the functions of the resources again."""
     session = Session()
 
     @session.resource

@@ -225,6 +225,8 @@ class Panic(BaseException):
 async def test_any_exception_of_a_body_fails_only_its_own_job(
     error: BaseException, text: str
 ) -> None:
+    """P6: even one that normally ends a program."""
+
     async def body(job: str) -> None:
         if job == "a":
             raise error

@@ -1,4 +1,4 @@
-"""Running a suite on a deliberately broken repository, and collecting the failures."""
+"""Running a suite on a deliberately broken implementation, and collecting the failures."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 T = TypeVar("T")
 
 
 class Applied:
-    """A mixin that applies a contract to a class of repository.
+    """A mixin that applies a contract to a class.
 
     The methods replace the fixtures of the same names, so that a contract can run without pytest.
     """
@@ -37,7 +37,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A repository with one fault, the laws that it breaks, and tests that must detect it."""
+    """An implementation with one fault, the laws that it breaks, and tests that must detect it."""
 
     kind: Any
     laws: frozenset[str]
@@ -75,16 +75,21 @@ def law_of(function: Callable[..., Any]) -> str:
     return (function.__doc__ or "").split(":")[0].split(",")[0]
 
 
-async def failures(contract: type, kind: Any, **settings: Any) -> dict[str, BaseException]:
-    """Run a suite on a repository, and return the first failure of each failed test.
+async def failures(
+    contract: type, kind: Any, only: Collection[str] | None = None, **settings: Any
+) -> dict[str, BaseException]:
+    """Run a suite on an implementation, and return the first failure of each failed test.
 
     :param contract: A subclass of a contract and of :class:`Applied`.
-    :param kind: The class of the repository.
+    :param kind: The class of the implementation.
+    :param only: The names of the tests to run; all by default.
     :param settings: Class attributes to set on the contract.
     """
     applied = type(contract.__name__, (contract,), {"kind": kind, **settings})
     found: dict[str, BaseException] = {}
     for name, function in functions_of(applied).items():
+        if only is not None and name not in only:
+            continue
         for arguments in _cases(function):
             try:
                 await _run(applied(), function, arguments)
@@ -102,7 +107,7 @@ async def _run(instance: Any, function: Callable[..., Any], arguments: dict[str,
         if name != "self" and name not in given:
             given[name] = await getattr(instance, f"make_{name}")()
     # The timeout lets the other mutants run if the fault is an operation that never ends.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await function(instance, **given)
 
 
@@ -110,6 +115,8 @@ def _cases(function: Callable[..., Any]) -> Iterator[dict[str, Any]]:
     """Expand the parametrize marks of a test."""
     axes = []
     for mark in getattr(function, "pytestmark", []):
+        if mark.name != "parametrize":
+            continue
         name, values = mark.args
         axes.append([(name, value) for value in values])
     for case in itertools.product(*axes):

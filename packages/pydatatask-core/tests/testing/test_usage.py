@@ -103,6 +103,33 @@ def test_a_law_without_its_requirement_fails(
     )
 
 
+TASK = """
+from pydatatask_core import InProcessSyncTask
+from pydatatask_core.testing import TaskContract
+
+class Forgetful(InProcessSyncTask):
+    async def launch(self, job):
+        pass
+
+class TestForgetful(TaskContract):
+    outlives_driver = has_quota = False
+    run_timeout_seconds = 1.0
+
+    def make_task(self, lab, **options):
+        return Forgetful("task", lab.done, func=lab.perform, **options)
+
+class TestUnfinished(TaskContract):
+    pass
+"""
+
+
+def test_a_fault_of_a_task_fails_its_tests(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(TASK, "end_is_recorded or output_has_failed")
+    outcomes = result.parseoutcomes()
+    assert (outcomes["failed"], outcomes.get("passed")) == (8, None)
+    result.stdout.fnmatch_lines(["TestUnfinished must provide the method `make_task(lab*"])
+
+
 def test_a_missing_dependency_is_named_with_the_command_to_install_it() -> None:
     blocked = "import sys; sys.modules['hypothesis'] = None; import pydatatask_core.testing"
     result = subprocess.run(

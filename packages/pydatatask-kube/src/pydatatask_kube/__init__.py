@@ -10,28 +10,6 @@ outcome is recorded. ``kubernetes_asyncio`` is imported in this package only, an
 imports no pydatatask package except the core.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pydatatask_core.lazy import lazy_names
 
-if TYPE_CHECKING:
-    from .errors import PodManagerError as PodManagerError
-    from .function import KubeFunctionTask as KubeFunctionTask
-    from .live import LiveKubeRepository as LiveKubeRepository
-    from .manager import PodManager as PodManager
-    from .task import KubeTask as KubeTask
-
-__all__ = ["KubeFunctionTask", "KubeTask", "LiveKubeRepository", "PodManager", "PodManagerError"]
-
-_SOURCES = {
-    ".errors": ("PodManagerError",),
-    ".function": ("KubeFunctionTask",),
-    ".live": ("LiveKubeRepository",),
-    ".manager": ("PodManager",),
-    ".task": ("KubeTask",),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
+__getattr__, __dir__ = lazy_names(globals())

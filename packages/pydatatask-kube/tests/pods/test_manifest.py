@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from pydatatask_core.errors import TemplateError
+from pydatatask_core.task.rendered import RenderedText
+from pydatatask_core.task.template import TaskTemplate
 from pydatatask_kube.manifest.pod_manifest import complete, parse
 from pydatatask_kube.manifest.rendered_template import RenderedTemplate
 
+TEMPLATE = TaskTemplate("{{ job }}", "mytask")
 GOOD = """\
 apiVersion: v1
 kind: Pod
@@ -67,7 +70,7 @@ def test_an_invalid_manifest_is_rejected_with_its_text_and_the_line(
     text: str, complaint: str, line: int | None
 ) -> None:
     with pytest.raises(TemplateError) as caught:
-        RenderedTemplate("mytask", "myjob", text).parse()
+        RenderedTemplate("mytask", "myjob", TEMPLATE, RenderedText([text])).parse()
     message = str(caught.value)
     assert message.startswith("mytask: the manifest for job 'myjob'")
     assert complaint in message

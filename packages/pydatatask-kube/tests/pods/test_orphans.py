@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydatatask_core.pipeline import Pipeline
+from pydatatask_core.pipeline.session_resources import open_for_reading
 from pydatatask_core.pipeline.validation import log_config_warnings
 from pydatatask_kube import KubeTask
 
@@ -46,6 +47,16 @@ async def test_strays_are_reported_in_inspection_mode_when_warnings_are_requeste
     assert len(messages) == 1
     assert "1 pods" in messages[0]
     assert server.counts["list"] == 1
+
+
+async def test_live_jobs_are_read_with_one_request_and_without_a_watch(server: ApiServer) -> None:
+    server.add("task", "job")
+    driven = Driven(server, "job")
+    async with open_for_reading(driven.pipeline, [driven.task]):
+        assert await driven.task.links["live"].repo.keys() == {"job"}
+    await driven.podman.close()
+    assert server.counts.total() == server.counts["list"] == 1
+    assert not driven.task.running
 
 
 async def test_a_pod_that_another_client_created_for_a_job_is_tracked(server: ApiServer) -> None:

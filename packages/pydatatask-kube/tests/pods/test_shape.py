@@ -54,7 +54,7 @@ async def container(template: str, **values: Any) -> dict[str, Any]:
     source = TaskTemplate(HEAD + template, "task")
     await source.load()
     text = source.render("job1", {"job": "job1", "y": "y", **values}, values)
-    manifest = RenderedTemplate("task", "job1", text, describe_line=source.describe_line).parse()
+    manifest = RenderedTemplate("task", "job1", source, text).parse()
     assert manifest.keys() == {"apiVersion", "kind", "spec"}
     assert manifest["spec"].keys() == {"containers"}
     result: dict[str, Any] = manifest["spec"]["containers"][0]

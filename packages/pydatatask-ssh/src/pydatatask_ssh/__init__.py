@@ -11,32 +11,6 @@ adoption of a job after a crash. ``asyncssh`` is imported in this package only; 
 the core is imported.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pydatatask_core.lazy import lazy_names
 
-if TYPE_CHECKING:
-    from .connection import SSHConnection as SSHConnection
-    from .connection import ssh_connection as ssh_connection
-    from .errors import SSHConnectionError as SSHConnectionError
-    from .errors import SSHLoginError as SSHLoginError
-    from .manager import SSHLinuxManager as SSHLinuxManager
-
-__all__ = [
-    "SSHConnection",
-    "SSHConnectionError",
-    "SSHLinuxManager",
-    "SSHLoginError",
-    "ssh_connection",
-]
-
-_SOURCES = {
-    ".connection": ("SSHConnection", "ssh_connection"),
-    ".errors": ("SSHConnectionError", "SSHLoginError"),
-    ".manager": ("SSHLinuxManager",),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
+__getattr__, __dir__ = lazy_names(globals())

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 
 class TestSSH(ProcessManagerContract):
+    waits_for_session = False
+
     @pytest.fixture
     async def manager(self, connection: SSHConnection, tmp_path: Path) -> SSHLinuxManager:
         manager = SSHLinuxManager("contract", lambda: connection, tmp_path / "root")

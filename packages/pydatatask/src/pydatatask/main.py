@@ -10,15 +10,14 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from ._documented import documented_names
+from ._lazy import documented_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pydatatask_cli import *
     from pydatatask_core.pipeline import Pipeline
-else:
-    __getattr__, __dir__ = documented_names(globals(), ("pydatatask_cli",))
+
+__getattr__, __dir__ = documented_names(globals())
 
 
 class CallableModule(ModuleType):

@@ -1,12 +1,5 @@
 """Pipelines: unordered collections of tasks, related by the repositories that they share."""
 
-from __future__ import annotations
+from ._lazy import documented_names
 
-from typing import TYPE_CHECKING
-
-from ._documented import documented_names
-
-if TYPE_CHECKING:
-    from pydatatask_core.pipeline import *
-else:
-    __getattr__, __dir__ = documented_names(globals(), ("pydatatask_core.pipeline",))
+__getattr__, __dir__ = documented_names(globals())

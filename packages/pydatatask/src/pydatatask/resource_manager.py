@@ -1,12 +1,5 @@
 """Amounts of CPU, memory and launches, and quotas of them."""
 
-from __future__ import annotations
+from ._lazy import documented_names
 
-from typing import TYPE_CHECKING
-
-from ._documented import documented_names
-
-if TYPE_CHECKING:
-    from pydatatask_core.resource_manager import *
-else:
-    __getattr__, __dir__ = documented_names(globals(), ("pydatatask_core.resource_manager",))
+__getattr__, __dir__ = documented_names(globals())

@@ -1,12 +1,5 @@
 """Sessions: live resources that are opened and closed together."""
 
-from __future__ import annotations
+from ._lazy import documented_names
 
-from typing import TYPE_CHECKING
-
-from ._documented import documented_names
-
-if TYPE_CHECKING:
-    from pydatatask_core.session import *
-else:
-    __getattr__, __dir__ = documented_names(globals(), ("pydatatask_core.session",))
+__getattr__, __dir__ = documented_names(globals())

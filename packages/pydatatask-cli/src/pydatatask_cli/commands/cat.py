@@ -91,4 +91,4 @@ def command(app: App, as_json: bool, data: str, job: str) -> None:
     YAML, or as JSON with --json (times in ISO 8601, bytes in base64, types of the store as text).
     On a terminal, control characters and bytes that are not UTF-8 are escaped.
     """
-    app.run(lambda pipeline: cat_data(pipeline, data, job, as_json=as_json), data=[data])
+    app.run(lambda pipeline: cat_data(pipeline, data, job, as_json=as_json), "read", data=[data])

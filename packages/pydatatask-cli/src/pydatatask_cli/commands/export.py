@@ -88,6 +88,8 @@ def command(app: App, data: str, folder: Path) -> None:
     FOLDER` is the reverse. If a value cannot be written as YAML, the others are still written, and
     the exit status is 1.
     """
-    count, errors = app.run(lambda pipeline: export_data(pipeline, data, folder), data=[data])
+    count, errors = app.run(
+        lambda pipeline: export_data(pipeline, data, folder), "read", data=[data]
+    )
     output.print_info(f"{count} values of {data} were written to {folder}")
     output.print_errors_and_exit(errors)

@@ -106,5 +106,6 @@ def command(app: App, lines: int, as_json: bool, task: str | None) -> None:
     """
     app.run(
         lambda pipeline: print_failed(pipeline, task, lines=lines, as_json=as_json),
+        "read",
         tasks=[] if task is None else [task],
     )

@@ -113,4 +113,5 @@ def command(app: App, form: str, counts: bool, as_json: bool) -> None:
     With --json: {"nodes": [{"id": ID, "kind": "task" or "repository", "label": TEXT, "repository":
     TEXT, "count": NUMBER}], "edges": [{"from": ID, "to": ID, "link": LINK}]}.
     """
-    app.run(lambda pipeline: print_graph(pipeline, "json" if as_json else form, counts=counts))
+    form = "json" if as_json else form
+    app.run(lambda pipeline: print_graph(pipeline, form, counts=counts), "read")

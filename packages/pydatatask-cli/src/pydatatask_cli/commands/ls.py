@@ -82,4 +82,4 @@ def command(app: App, as_json: bool, data: tuple[str, ...]) -> None:
     """
     pipeline = app.pipeline
     names = parse(_joined(data), link_names(pipeline)).names()
-    app.run(lambda opened: list_data(opened, data, as_json=as_json), data=names)
+    app.run(lambda opened: list_data(opened, data, as_json=as_json), "read", data=names)

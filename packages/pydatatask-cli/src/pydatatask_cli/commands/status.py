@@ -151,6 +151,6 @@ def command(app: App, all_repos: bool, as_json: bool, watch: bool, every: float)
     if watch:
         from pydatatask_cli.status_watch import watch_status
 
-        app.run(lambda pipeline: watch_status(pipeline, all_repos, every, as_json=as_json))
+        app.run(lambda pipeline: watch_status(pipeline, all_repos, every, as_json=as_json), "read")
         return
-    app.run(lambda pipeline: print_status(pipeline, all_repos, as_json=as_json))
+    app.run(lambda pipeline: print_status(pipeline, all_repos, as_json=as_json), "read")

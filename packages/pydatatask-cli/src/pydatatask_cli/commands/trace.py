@@ -127,4 +127,4 @@ def command(app: App, all_repos: bool, as_json: bool, job: tuple[str, ...]) -> N
     With --json: {"jobs": [JOB], "tasks": [{"name": TASK, "disabled": BOOL, "links": [{"name":
     LINK, "kind": as for status, "jobs": [JOB], "errors": [TEXT], only if there are any}]}]}.
     """
-    app.run(lambda pipeline: print_trace(pipeline, all_repos, job, as_json=as_json))
+    app.run(lambda pipeline: print_trace(pipeline, all_repos, job, as_json=as_json), "read")

@@ -141,7 +141,9 @@ class Dispatcher:
                 continue
             waiting = self.backlog.count(task) + len(task.due_retries)
             workers = self._workers.setdefault(task, set())
-            more = min(waiting, _max_workers(task, waiting)) - len(workers)
+            # A busy worker may be in a function that never returns, so it takes none of these.
+            busy = len(self._launching.get(task, _NO_JOBS))
+            more = min(waiting + busy, _max_workers(task, waiting + busy)) - len(workers)
             free = task.launch_capacity()
             for _ in range(more if free is None else min(more, free)):
                 worker = asyncio.create_task(
@@ -305,7 +307,7 @@ def noop(_: bool) -> None:
     """Do nothing; stands for the loop while none runs."""
 
 
-def _max_workers(task: Task, waiting: int) -> int:
+def _max_workers(task: Task, unlimited: int) -> int:
     if task.completes_in_launch:
-        return task.concurrency or waiting
+        return task.concurrency or unlimited
     return min(task.concurrency or MAX_CONCURRENT_LAUNCHES, MAX_CONCURRENT_LAUNCHES)

@@ -78,10 +78,10 @@ async def _jobs_without_output(
         return frozenset()
     done = frozenset.intersection(*[frozenset(await snapshot.keys(r)) for r in records])
     written = await snapshot.keys(repo)
-    jobs: AbstractSet[str] = done - written - task.running
+    jobs: AbstractSet[str] = done - written
     if not jobs or not done & written:
         return frozenset()  # if no job has its own key, all wrote other keys
-    jobs = await _successes(task, jobs, snapshot)
+    jobs = await _successes(task, jobs - task.running, snapshot)
     for record in records:
         values, _ = await read_many(record, list(jobs))
         jobs = {job for job, value in values.items() if name not in _fan_out(value)}

@@ -139,7 +139,8 @@ class Pipeline:
         self.mode = mode
         self._scheduler = Scheduler(tasks, self.priority)
         try:
-            needed = None if only is None else needed_resources(self.session, tasks)
+            used = [obj for task in tasks for obj in task.references()]
+            needed = None if only is None else needed_resources(self.session, used)
             await self.session.open(only=needed)
             if mode == "drive" and self.exclusive:
                 # Repositories on a server have an identity only after the session has opened.
@@ -150,9 +151,8 @@ class Pipeline:
             for quota in self.resources:
                 quota.add_listener(self._scheduler.on_quota_released)
                 await quota.flush()
-            shared = (
-                await prepare_shared_outputs(tasks) if mode == "drive" else None
-            )  # before jobs are found
+            # Before jobs are found:
+            shared = await prepare_shared_outputs(tasks) if mode == "drive" else None
             self.problems = await find_problems(tasks, create=mode != "inspect")
             if mode != "inspect":
                 raise_problems(self.problems)

@@ -9,53 +9,6 @@ managers for other machines follow it too.
 This package does not depend on jobs, repositories or tasks.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pydatatask_core.lazy import lazy_names
 
-if TYPE_CHECKING:
-    from .backend import ProcessBackend as ProcessBackend
-    from .base import STDOUT as STDOUT
-    from .base import AbstractProcessManager as AbstractProcessManager
-    from .local.manager import LocalLinuxManager as LocalLinuxManager
-    from .pool import ManagerPool as ManagerPool
-    from .process import LaunchSpec as LaunchSpec
-    from .process import Output as Output
-    from .process import ProcessRun as ProcessRun
-    from .process import ProcessState as ProcessState
-    from .process import ProcessStatus as ProcessStatus
-    from .process import RunExistsError as RunExistsError
-
-__all__ = [
-    "STDOUT",
-    "AbstractProcessManager",
-    "LaunchSpec",
-    "LocalLinuxManager",
-    "ManagerPool",
-    "Output",
-    "ProcessBackend",
-    "ProcessRun",
-    "ProcessState",
-    "ProcessStatus",
-    "RunExistsError",
-]
-
-_SOURCES = {
-    ".base": ("AbstractProcessManager", "STDOUT"),
-    ".local.manager": ("LocalLinuxManager",),
-    ".pool": ("ManagerPool",),
-    ".process": (
-        "Output",
-        "LaunchSpec",
-        "ProcessStatus",
-        "ProcessRun",
-        "RunExistsError",
-        "ProcessState",
-    ),
-    ".backend": ("ProcessBackend",),
-}
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(globals(), _SOURCES)
+__getattr__, __dir__ = lazy_names(globals())

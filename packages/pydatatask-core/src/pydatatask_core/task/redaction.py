@@ -1,19 +1,18 @@
-"""Redaction of secret values in rendered templates and messages."""
+"""Redaction of secret values in messages about a rendered template."""
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    import jinja2
-    from jinja2 import nodes
+    from .rendered import RenderedText
 
-__all__ = ["REDACTED", "Redacted", "iter_strings", "redact", "redact_message"]
+__all__ = ["REDACTED", "find_secrets", "redact_message"]
 
 REDACTED = "<hidden>"
 
@@ -22,109 +21,58 @@ _FRAGMENT_LENGTH = 6
 is redacted only as a whole word, because it may occur in any text by chance."""
 
 
-@dataclass(frozen=True)
-class Redacted:
-    """A text with redacted parts.
+def find_secrets(values: object, rendered: RenderedText | None = None) -> set[str]:
+    """Return the texts that messages about a template must not contain.
 
-    :param text: the text. It has as many lines as the original.
-    :param secrets: the redacted texts.
+    These are the texts and numbers in the secret values, and the rendered template, because any
+    part of it that is not in the template may be derived from them.
+
+    :param values: the secret values.
+    :param rendered: the rendered template, if it could be rendered.
     """
-
-    text: str
-    secrets: Collection[str] = ()
-
-
-def redact(
-    environment: jinja2.Environment, source: str, values: Mapping[str, Any], secret: Collection[str]
-) -> Redacted:
-    """Render a template, and redact every expression that may reveal a secret value.
-
-    These are the expressions that use a secret name, or a name that the template itself defines,
-    which may be derived from one. The text of the template and the branches taken are shown.
-
-    :param environment: an environment that is not used for anything else; it is modified.
-    :param source: the template.
-    :param values: the values of its names.
-    :param secret: the names of secret values.
-    """
-    from jinja2 import nodes
-
-    tree = environment.parse(source)
-    elsewhere = nodes.CallBlock, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends
-    if any(tree.find(kind) is not None for kind in elsewhere):  # their output cannot be traced
-        return Redacted(REDACTED, [environment.from_string(source).render(values)])
-    secrets: list[str] = []
-
-    def redacted(value: object) -> str:
-        text = str(value)
-        secrets.append(text)
-        return re.sub(r"\S.*", REDACTED, text)
-
-    environment.filters[REDACTED] = redacted
-    shown = values.keys() - set(secret) - _defined(tree)
-    for output in tree.find_all(nodes.Output):
-        output.nodes = [
-            node if _names(node) <= shown else _redact_node(node) for node in output.nodes
-        ]
-    for block in tree.find_all(nodes.FilterBlock):
-        if not _names(block.filter) <= shown:
-            block.filter = _redact_node(block.filter)
-    tree.set_environment(environment)
-    return Redacted(environment.from_string(tree).render(values), secrets)
+    texts = {*_strings(values), *((rendered, *rendered.flat()) if rendered else ())}
+    escaped = {repr(text)[1:-1] for text in texts} | {json.dumps(text)[1:-1] for text in texts}
+    return texts | escaped
 
 
-def _redact_node(node: nodes.Expr) -> nodes.Filter:
-    from jinja2 import nodes
-
-    return nodes.Filter(node, REDACTED, [], [], None, None, lineno=node.lineno)
-
-
-def _names(node: nodes.Node) -> set[str]:
-    from jinja2 import nodes
-
-    own = {node.name} if isinstance(node, nodes.Name) else set()
-    return own | {inner.name for inner in node.find_all(nodes.Name)}
-
-
-def _defined(tree: nodes.Template) -> set[str]:
-    from jinja2 import nodes
-
-    macros = {macro.name for macro in tree.find_all(nodes.Macro)}
-    return macros | {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
-
-
-def iter_strings(value: object) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """Iterate over the texts and numbers in a value, at any depth."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from iter_strings(key)
-            yield from iter_strings(inner)
+            yield from _strings(key)
+            yield from _strings(inner)
     elif isinstance(value, list | tuple | set | frozenset):
         for inner in value:
-            yield from iter_strings(inner)
+            yield from _strings(inner)
     elif value is not None and not isinstance(value, bool):
         yield str(value)
 
 
-def redact_message(message: str, redacted: Redacted) -> str:
-    """Redact the secrets of a text, and parts of them, in another program's message.
+def redact_message(message: str, secrets: Iterable[str], public: str) -> str:
+    """Redact secret texts, and parts of them, in another program's message.
 
     :param message: the message.
-    :param redacted: the text. Parts that also occur in it are not redacted.
+    :param secrets: the secret texts.
+    :param public: a text whose parts are not redacted: the template.
     """
     covered = [False] * len(message)
     fragments: set[str] = set()
-    for secrets in redacted.secrets:
-        text = " ".join(secrets.split())  # messages collapse whitespace
+    public = _one_line(public)
+    for text in map(_one_line, secrets):
         fragments.update(
             text[i : i + _FRAGMENT_LENGTH] for i in range(len(text) - _FRAGMENT_LENGTH + 1)
         )
-        if text and len(text) < _FRAGMENT_LENGTH and text not in redacted.text:
+        if text and len(text) < _FRAGMENT_LENGTH and text not in public:
             for inner in re.finditer(rf"(?<!\w){re.escape(text)}(?!\w)", message):
                 covered[inner.start() : inner.end()] = [True] * len(text)
     for start in range(len(message) - _FRAGMENT_LENGTH + 1):
         fragment = message[start : start + _FRAGMENT_LENGTH]
-        if fragment in fragments and fragment not in redacted.text:
+        if fragment in fragments and fragment not in public:
             covered[start : start + _FRAGMENT_LENGTH] = [True] * _FRAGMENT_LENGTH
     runs = groupby(zip(covered, message, strict=True), lambda pair: pair[0])
     return "".join(REDACTED if hides else "".join(c for _, c in run) for hides, run in runs)
+
+
+def _one_line(text: str) -> str:
+    """Return a text with its whitespace collapsed, as messages do."""
+    return " ".join(text.split())

@@ -121,6 +121,18 @@ class RenderedText(str):
         values: list[Any] = [piece for piece in self.flat() if type(piece) in VALUE_TYPES]
         return values
 
+    def template_line(self, line: int) -> int:
+        """Return the template's line of the first value in a line of the text; 0 without one.
+
+        :param line: the number of the line of the text.
+        """
+        end = 1
+        for piece in self.flat():
+            start, end = end, end + piece.count("\n")
+            if start <= line <= end and isinstance(piece, Piece) and type(piece) in VALUE_TYPES:
+                return piece.line
+        return 0
+
     def with_words(self, words: Iterable[str]) -> str:
         """Return the text with its values replaced.
 

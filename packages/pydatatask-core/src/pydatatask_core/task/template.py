@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from .jinja.environment import DataEnvironment
     from .jinja.quotes import QuotingCheck
-    from .redaction import Redacted
     from .rendered import RenderedText
 
 __all__ = ["Quoting", "TaskTemplate", "Template", "plain_names", "read_values"]
@@ -155,7 +154,7 @@ class TaskTemplate:
             await asyncio.to_thread(self._check)
 
     def _check(self) -> None:
-        text = self._read()
+        text = self.text
         names = plain_names(text) if self._delimiters == _DEFAULT_DELIMITERS else None
         if names is None:
             self._load()
@@ -203,7 +202,7 @@ class TaskTemplate:
     def _load(self) -> None:
         with self._loading:  # the first launches run concurrently
             if self._compiled is None:
-                self._compile(self._read())
+                self._compile(self.text)
 
     def _compile(self, text: str) -> None:
         import jinja2
@@ -232,7 +231,9 @@ class TaskTemplate:
 
         return DataEnvironment(self._delimiters)
 
-    def _read(self) -> str:
+    @property
+    def text(self) -> str:
+        """The text of the template, read on first use."""
         if self._text is None:
             from .jinja.source import read_source
 
@@ -301,29 +302,17 @@ class TaskTemplate:
         tags = ", ".join(f"`{tag}`" for first, last, tag in self._tags if first <= line <= last)
         return where + (f", in {tags}" if tags else "")
 
-    def redacted(self, values: Mapping[str, Any], secret: Collection[str]) -> Redacted:
-        """Render the template, with the secret values redacted, so that it may be shown.
-
-        :param values: the values of its names; the template has been rendered with them before.
-        :param secret: the names of secret values.
-        """
-        from .redaction import redact
-
-        return redact(self._environment(), self._read(), values, secret)
-
     def _error(
         self, job: str, error: Exception, known: Iterable[str], secrets: list[Any]
     ) -> TemplateError:
         from jinja2 import UndefinedError
 
-        from .redaction import Redacted, iter_strings, redact_message
+        from .redaction import find_secrets, redact_message
 
         where = self.describe_line(_line(error) or 0)
         undefined = isinstance(error, UndefinedError)
         hint = f"; defined names: {', '.join(sorted(known))}" if undefined else ""
-        problem = redact_message(
-            describe(error), Redacted(self._read(), list(iter_strings(secrets)))
-        )
+        problem = redact_message(describe(error), find_secrets(secrets), self.text)
         return TemplateError(
             f"{self.owner}: {self.label} cannot be rendered for job {job!r}{where}: {problem}{hint}"
         )
@@ -333,7 +322,7 @@ class TaskTemplate:
         """The expressions and statements, with their first and last lines."""
         from .jinja.analysis import find_tags
 
-        return list(find_tags(self._environment(), self._read()))
+        return list(find_tags(self._environment(), self.text))
 
 
 def plain_names(text: str) -> frozenset[str] | None:

@@ -1,4 +1,4 @@
-"""Conformance suites for authors of repositories and process managers.
+"""Conformance suites for authors of repositories, process managers and tasks.
 
 There is one class per kind of implementation. The tests of an implementation are a subclass and a
 fixture::
@@ -49,7 +49,9 @@ pytest.register_assert_rewrite(
             "processes.manager",
             "repositories.publication",
             "processes.backend",
+            "processes.recovery",
             "repositories.operation",
+            "tasks.contract",
         )
     )
 )
@@ -61,6 +63,8 @@ from .repositories.blob import BlobRepositoryContract  # noqa: E402 - see above
 from .repositories.hooks import RepositoryHooks  # noqa: E402
 from .repositories.metadata import MetadataRepositoryContract  # noqa: E402
 from .repositories.values import for_all, metadata_values, same_metadata  # noqa: E402
+from .tasks.contract import TaskContract  # noqa: E402
+from .tasks.lab import TaskLab  # noqa: E402
 
 __all__ = [
     "HOSTILE_NAMES",
@@ -70,6 +74,8 @@ __all__ = [
     "ProcessManagerContract",
     "RepositoryContract",
     "RepositoryHooks",
+    "TaskContract",
+    "TaskLab",
     "for_all",
     "metadata_values",
     "same_metadata",

@@ -40,6 +40,7 @@ def server() -> Iterator[DriverServer]:
 def test_no_kill_loses_or_repeats_a_job(
     tmp_path: Path, server: DriverServer, seed: int, kind: str
 ) -> None:
+    """T4: drivers, supervisors and processes are killed at random."""
     world = World(tmp_path / "world")
     world.populate(JOBS)
     chaos = Chaos(world, random.Random(f"{kind} {seed}"), server)

@@ -159,6 +159,7 @@ async def check(lab: Lab, scenario: dict[str, Any], point: str) -> None:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", SCENARIOS)
 async def test_a_driver_may_die_at_any_point(tmp_path: Path, name: str) -> None:
+    """T4: before and after every request to a store or to the target."""
     scenario, at = SCENARIOS[name], 0
     while True:
         at += 1

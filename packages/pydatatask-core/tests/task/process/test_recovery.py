@@ -188,6 +188,7 @@ async def test_the_removal_of_a_half_removed_directory_is_completed(
 
 
 async def test_an_unrelated_process_with_the_same_pid_is_not_mistaken_for_the_job(lab: Lab) -> None:
+    """T3: the start time distinguishes them."""
     task = await left_running(lab)
     status = lab.status()
     os.killpg(int(Fields(status.read_bytes()).process.partition(b".")[0]), signal.SIGKILL)
@@ -203,6 +204,7 @@ async def test_an_unrelated_process_with_the_same_pid_is_not_mistaken_for_the_jo
 async def test_a_process_of_another_boot_is_not_mistaken_for_a_live_one(
     lab: Lab, tmp_path: Path
 ) -> None:
+    """T3: the boot id distinguishes them."""
     await left_running(lab)
     boot = tmp_path / "boot"
     boot.write_text("another\n")

@@ -2,74 +2,93 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pydatatask_core.errors import TemplateError
-from pydatatask_core.task.redaction import Redacted, redact_message
+from pydatatask_core.task.redaction import find_secrets, redact_message
 from pydatatask_core.task.template import TaskTemplate
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SECRET = "Tr0ub4dor&3"
+FORMS = (SECRET, SECRET.upper(), "12345679")
 VALUES: dict[str, Any] = {
     "job": "job1",
     "inp": {"x": "seen"},
     "token": SECRET,
     "all": {"deep": [SECRET]},
+    "pin": 12345678,
     "text": f"first {SECRET}\n  second {SECRET}\n",
 }
 
 
-async def _masked(source: str) -> Redacted:
+async def _secrets(source: str) -> tuple[str, set[str]]:
+    """Return a rendered template, and the texts that messages about it must not contain."""
     template = TaskTemplate(f"{source}\n", "task")
     await template.load()
-    assert template.render("job1", VALUES, VALUES)  # rendering succeeds
-    return template.redacted(VALUES, {"token", "all", "text"})
+    rendered = template.render("job1", VALUES, VALUES)
+    return rendered, find_secrets([VALUES[name] for name in ("token", "all", "text")], rendered)
 
 
+@pytest.mark.parametrize("quote", [str, repr, json.dumps])
 @pytest.mark.parametrize(
-    ("source", "shown"),
+    "source",
     [
-        ("a: {{ job }} {{ inp.x | upper }} {{ 1 + 1 }}", "a: job1 SEEN 2"),
-        ("a: {{ token }}-{{ job }}", "a: <hidden>-job1"),
-        ("{{ token | upper | reverse }}", "<hidden>"),
-        ("{{ all.deep[0] }} {{ all }}", "<hidden> <hidden>"),
-        ("{{ job ~ token }}", "<hidden>"),
-        ("{{ job | replace('job', token) }}", "<hidden>"),
-        ("{{ inp.x if token else job }}", "<hidden>"),
-        ("{% set job = token %}{{ job }}", "<hidden>"),
-        ("{% set x %}{{ token }}{% endset %}{{ x }}", "<hidden>"),
-        ("{% for c in token[:2] %}{{ c }} {% endfor %}", "<hidden> <hidden> "),
-        ("{% with inp = all %}{{ inp }}{% endwith %}", "<hidden>"),
-        ("{% macro m(x) %}-{{ x }}-{% endmacro %}{{ m(token) }}", "<hidden>"),
-        ("{% filter upper %}a {{ token }}{% endfilter %}", "A <HIDDEN>"),
-        ("{% filter replace('a', token) %}a{% endfilter %}", "<hidden>"),
-        ("{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}{{ token }}{% endcall %}", ""),
-        ("{% if token %}yes{% endif %}", "yes"),
-        ("a: |\n  {{ text }}b: {{ job }}", "a: |\n  <hidden>\n  <hidden>\nb: job1"),
+        "a: {{ token }}-{{ job }}",
+        "{{ token | upper | reverse }}",
+        "{{ all.deep[0] }} {{ all }}",
+        "{{ job ~ token }}",
+        "{{ job | replace('job', token) }}",
+        "{{ token if token else job }}",
+        "{% set job = token %}{{ job }}",
+        "{% set x %}{{ token }}{% endset %}{{ x }}",
+        "{% for c in token | reverse %}{{ c }}{% endfor %}",
+        "{% for c in token %}{{ c }} {% endfor %}",
+        "{% with inp = all %}{{ inp }}{% endwith %}",
+        "{% macro m(x) %}-{{ x }}-{% endmacro %}{{ m(token) }}",
+        "{% filter upper %}a {{ token }}{% endfilter %}",
+        "{% filter replace('a', token) %}a{% endfilter %}",
+        "{% macro m() %}{{ caller() }}{% endmacro %}{% call m() %}{{ token }}{% endcall %}",
+        "{{ token | raw }}",
+        "{{ text | tojson }}",
+        "{{ pin + 1 }}",
+        "a: |\n  {{ text }}b: {{ job }}",
     ],
 )
-async def test_expressions_that_may_reveal_a_secret_are_masked_and_the_rest_is_shown(
-    source: str, shown: str
+async def test_a_message_that_repeats_the_rendered_text_reveals_no_secret(
+    source: str, quote: Callable[[str], str]
 ) -> None:
-    redacted = await _masked(source)
-    assert redacted.text == (f"{shown}\n" if shown else "<hidden>")
-    assert not any(SECRET[i : i + 3] in redacted.text for i in range(len(SECRET) - 2))
+    rendered, secrets = await _secrets(source)
+    message = redact_message(f"not valid: {quote(str.__str__(rendered))} (line 1)", secrets, source)
+    assert message.startswith("not valid:")
+    assert "<hidden>" in message
+    assert message.endswith("(line 1)")
+    for form in (
+        SECRET,
+        SECRET.upper(),
+        SECRET[::-1],
+        SECRET[::-1].upper(),
+        str(VALUES["pin"] + 1),
+    ):
+        assert not any(form[i : i + 3] in message for i in range(len(form) - 2)), message
 
 
 async def test_messages_of_other_code_reveal_no_part_of_a_secret() -> None:
-    redacted = await _masked("a: {{ token | upper }}\nb: {{ token[:2] }}\ncontainers: x")
-    told = redact_message(
-        "containers: no 'TR0UB4DOR&3', nor '...UB4DOR&3' nor 'Tr' nor Trap", redacted
+    source = "a: {{ token | upper }}\nb: {{ token[:2] }}\ncontainers: x"
+    _, secrets = await _secrets(source)
+    message = "containers: no 'TR0UB4DOR&3', nor '...UB4DOR&3' nor 'Tr' nor Trap"
+    assert redact_message(message, secrets, source) == (
+        "containers: no '<hidden>', nor '...<hidden>' nor '<hidden>' nor Trap"
     )
-    assert told == "containers: no '<hidden>', nor '...<hidden>' nor '<hidden>' nor Trap"
 
 
-def test_parts_of_a_secret_that_are_public_anyway_are_not_masked() -> None:
-    redacted = Redacted("containers: <hidden>", ["my-containers"])
-    assert (
-        redact_message("containers are my-containers", redacted) == "containers are <hidden>iners"
-    )
+def test_parts_of_a_secret_that_are_in_the_template_are_not_redacted() -> None:
+    message = redact_message("containers are my-containers", ["my-containers"], "containers: x")
+    assert message == "containers are <hidden>iners"
 
 
 @pytest.mark.parametrize(

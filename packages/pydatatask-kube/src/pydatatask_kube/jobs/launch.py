@@ -8,7 +8,6 @@ import sys
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import (
@@ -17,6 +16,7 @@ from pydatatask_core.errors import (
     TaskConfigurationError,
     TaskError,
 )
+from pydatatask_core.task.redaction import find_secrets
 from pydatatask_core.task.template import read_values
 from pydatatask_kube.cluster.pod_state import is_terminated
 from pydatatask_kube.errors import PodManagerError
@@ -141,9 +141,8 @@ class Launcher:
         # The task's own names are not secret, even if env has values for them.
         secret = task.env.keys() & values.keys() - _OWN_NAMES
         text = template.render(job, values, {*links, *names}, secret)
-        redacted = partial(template.redacted, values, secret) if secret else None
-        checked = str.__str__(text) if task.unsafe_templates else text
-        return RenderedTemplate(task.name, job, checked, redacted, template.describe_line)
+        secrets = find_secrets([values[name] for name in secret], text) if secret else None
+        return RenderedTemplate(task.name, job, template, text, secrets, task.unsafe_templates)
 
     # -- creation --------------------------------------------------------------------------------
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import TemplateError, excerpt
-from pydatatask_core.task.redaction import REDACTED, Redacted, redact_message
+from pydatatask_core.task.redaction import REDACTED, redact_message
 
 from .pod_manifest import ManifestError, ShapeError, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Collection
+
+    from pydatatask_core.task.rendered import RenderedText
+    from pydatatask_core.task.template import TaskTemplate
 
 __all__ = ["RenderedTemplate"]
 
@@ -20,20 +23,23 @@ _MAX_LINES_SHOWN = 60
 
 @dataclass(frozen=True)
 class RenderedTemplate:
-    """A rendered template that can be shown with the values from ``env`` redacted.
+    """A rendered template, and the errors about it, which contain no values of ``env``.
 
     :param owner: the name of the task.
     :param job: the job.
-    :param text: the rendered text.
-    :param masked: returns the redacted text; None if there is nothing to redact.
-    :param describe_line: returns the expressions in a line of the template, for messages.
+    :param template: the template.
+    :param text: the rendered text. Messages show it, or the template if ``secrets`` is given.
+    :param secrets: the texts that messages must not contain; None if the template uses no value of
+        ``env``.
+    :param unsafe: whether values may change the shape of the manifest.
     """
 
     owner: str
     job: str
-    text: str
-    redacted: Callable[[], Redacted] | None = None
-    describe_line: Callable[[int], str] | None = None
+    template: TaskTemplate
+    text: RenderedText
+    secrets: Collection[str] | None = None
+    unsafe: bool = False
 
     def parse(self) -> dict[str, Any]:
         """Parse the manifest of a pod.
@@ -42,30 +48,33 @@ class RenderedTemplate:
             changes its shape, with the value.
         """
         try:
-            return parse(self.text)
+            return parse(str.__str__(self.text) if self.unsafe else self.text)
         except ManifestError as e:
             error = e
-        if isinstance(error, ShapeError):
-            raise self._misshapen(error)
         # Raised outside of the handler, because the causes contain the text too.
-        where = "" if error.line is None else f", line {error.line}"
-        raise TemplateError(
-            f"{self._subject} {self._predicate(error)}{where}",
-            f". The rendered template is:\n{_number_lines(self._redacted_text.text, error.line)}",
-        )
+        raise self._misshapen(error) if isinstance(error, ShapeError) else self._invalid(error)
+
+    def _invalid(self, error: ManifestError) -> TemplateError:
+        where, origin = "", None
+        if error.line is not None:
+            where = f", line {error.line}"
+            origin = self.text.template_line(error.line)
+            if self.secrets is not None:
+                where = self.template.describe_line(origin) or f"{where} of the rendered template"
+        problem = self.redact_message(error.problem)
+        return TemplateError(f"{self._subject} {problem}{where}", self._shown(error.line, origin))
 
     def _misshapen(self, error: ShapeError) -> TemplateError:
-        value, redacted = error.value, self._redacted_text
-        where = told = ""
+        value, where, told, line = error.value, "", "", None
         if value is not None:
-            where = self.describe_line(value.line) if self.describe_line is not None else ""
-            secret = self.redacted is not None and value not in redacted.text
-            told = f". The value is {REDACTED if secret else excerpt(value)}"
+            line = value.line
+            where = self.template.describe_line(line)
+            told = f". The value is {excerpt(value) if self.secrets is None else REDACTED}"
         return TemplateError(
             f"{self._subject} {error.problem}{where}; print the value with `| tojson`, without "
             "quotes around it, or with `| raw` if it is meant as YAML (the task's "
             "unsafe_templates=True allows all values to be)",
-            f"{told}. The rendered template is:\n{_number_lines(redacted.text, None)}",
+            told + self._shown(None, line),
         )
 
     def rejection(self, problem: str) -> TemplateError:
@@ -75,40 +84,31 @@ class RenderedTemplate:
 
         :param problem: the message of the rejection.
         """
-        shown = self._redacted_text
-        return TemplateError(
-            f"{self._subject} is not accepted: {redact_message(problem, shown)}",
-            f". The rendered template is:\n{shown.text}",
-        )
+        message = f"{self._subject} is not accepted: {self.redact_message(problem)}"
+        return TemplateError(message, self._shown(None, None))
 
     def redact_message(self, message: str) -> str:
         """Return a message of another program with the secret values redacted.
 
         :param message: the message.
         """
-        return redact_message(message, self._redacted_text)
+        if self.secrets is None:
+            return message
+        return redact_message(message, self.secrets, f"{self.template.text} {self.job}")
 
     @property
     def _subject(self) -> str:
         return f"{self.owner}: the manifest for job {self.job!r}"
 
-    @property
-    def _redacted_text(self) -> Redacted:
-        if self.redacted is None:
-            return Redacted(self.text)
-        try:
-            return self.redacted()
-        except Exception:  # noqa: BLE001 - a template may fail in any way on redacted values
-            return Redacted(REDACTED, [self.text])
+    def _shown(self, line: int | None, origin: int | None) -> str:
+        """Return the rendered template, or the template itself if a value in it is secret.
 
-    def _predicate(self, error: ManifestError) -> str:
-        """Return the problem if the redacted text has it too, else a general predicate."""
-        try:
-            parse(self._redacted_text.text)
-        except ManifestError as e:
-            if e.problem == error.problem:
-                return error.problem
-        return "is not valid, because of a value that a key of env inserted"
+        :param line: the line to mark in the rendered template.
+        :param origin: the line to mark in the template.
+        """
+        if self.secrets is None:
+            return f". The rendered template is:\n{_number_lines(self.text, line)}"
+        return f". The template is:\n{_number_lines(self.template.text, origin)}"
 
 
 def _number_lines(text: str, line: int | None) -> str:

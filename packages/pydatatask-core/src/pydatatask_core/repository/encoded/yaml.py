@@ -6,6 +6,7 @@ from abc import ABC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .base import MAX_BYTES, EncodedMetadataRepository
+from .codecs.flat import encode_flat
 from .encoded_file import EncodedFileRepository
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
 
     @staticmethod
     def _encode(data: Any) -> bytes:
+        if (lines := encode_flat(data)) is not None:
+            return lines
         from .codecs import yaml_codec as codec
 
         return codec.encode(data)

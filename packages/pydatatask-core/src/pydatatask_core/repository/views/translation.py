@@ -44,9 +44,7 @@ def translate_job_argument(
     """
     signature = inspect.signature(method)
 
-    async def bind_translated(
-        repo: RelatedItemRepository, args: Any, kwargs: Any
-    ) -> inspect.BoundArguments:
+    async def bind_translated(args: Any, kwargs: Any) -> inspect.BoundArguments:
         bound = signature.bind(*args, **kwargs)
         if parameter in bound.arguments:
             bound.arguments[parameter] = await repo.require_translation(bound.arguments[parameter])
@@ -54,21 +52,21 @@ def translate_job_argument(
 
     @functools.wraps(method)
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        bound = await bind_translated(repo, args, kwargs)
+        bound = await bind_translated(args, kwargs)
         async for value in method(*bound.args, **bound.kwargs):
             yield value
 
     @functools.wraps(method)
     @async_context
     async def manage(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        bound = await bind_translated(repo, args, kwargs)
+        bound = await bind_translated(args, kwargs)
         async with method(*bound.args, **bound.kwargs) as value:
             yield value
 
     @observed
     @functools.wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        bound = await bind_translated(repo, args, kwargs)
+        bound = await bind_translated(args, kwargs)
         return await method(*bound.args, **bound.kwargs)
 
     @functools.wraps(method)

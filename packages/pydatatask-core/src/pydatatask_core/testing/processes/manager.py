@@ -11,6 +11,7 @@ from pydatatask_core.proc_manager import STDOUT
 from pydatatask_core.testing.repositories.queries import failure_of
 
 from .backend import BackendLaws, end_of_process
+from .recovery import RecoveryLaws
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ HOSTILE_TEXT = (
 )
 
 
-class ProcessManagerContract(BackendLaws):
+class ProcessManagerContract(BackendLaws, RecoveryLaws):
     """Laws of any process manager and of its ``backend``.
 
     Override the fixture ``manager``: it returns a manager for a target with a POSIX shell, whose

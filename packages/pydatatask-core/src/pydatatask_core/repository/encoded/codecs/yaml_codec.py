@@ -6,7 +6,6 @@ Decoding is in :mod:`.yaml_loader`, encoding here.
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -36,8 +35,6 @@ def encode(data: Any) -> bytes:
     :raises UnicodeEncodeError: if a string in it is not valid Unicode.
     :raises RecursionError: if it is nested too deeply.
     """
-    if (lines := _encode_flat(data)) is not None:
-        return lines
     stream = BytesIO()
     dumper = _dumper()(stream, encoding="utf-8", allow_unicode=True, width=1_000_000_000)
     try:
@@ -47,60 +44,6 @@ def encode(data: Any) -> bytes:
     finally:
         dumper.dispose()
     return stream.getvalue()
-
-
-_PLAIN = re.compile(r"(?:[A-Za-z/]|[0-9](?=[^/]*/))[A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*")
-"""Text that needs no quotes in any version of YAML, unless it is one of the words below.
-
-No number and no time contains a slash."""
-
-_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-
-
-def _encode_flat(data: Any) -> bytes | None:
-    """Encode a mapping of simple names to simple scalars, as the records of jobs are.
-
-    The result is that of PyYAML in a twentieth of the time.
-
-    :param data: the value.
-    :return: None if it is anything else.
-    """
-    if type(data) is not dict or not data:
-        return None
-    lines = []
-    for key, value in data.items():
-        if type(key) is not str or not _is_plain(key):
-            return None
-        kind = type(value)
-        if kind is str and _is_plain(value):
-            text = value
-        elif kind is bool:
-            text = "true" if value else "false"
-        elif value is None:
-            text = "null"
-        elif kind is int and -_MAX_INT < value < _MAX_INT:
-            text = str(value)
-        elif kind is float and 1e-4 < abs(value) < 1e15:  # noqa: PLR2004 - repr without exponent
-            text = repr(value)
-        elif kind is datetime:
-            text = value.isoformat(" ")
-        else:
-            return None
-        lines.append(f"{key}: {text}\n")
-    return "".join(lines).encode()
-
-
-def _is_plain(text: str) -> bool:
-    return (
-        len(text) < _MAX_PLAIN_LENGTH
-        and _PLAIN.fullmatch(text) is not None
-        and text.lower() not in _WORDS
-    )
-
-
-_MAX_INT = 1 << 63
-_MAX_PLAIN_LENGTH = 100
-"""The maximum length of a key that libyaml writes in one line is 128."""
 
 
 # Replaces PyYAML's own recursion, which uses three frames per level and twice the time. An object

@@ -1,25 +1,12 @@
-"""The type of ``pydatatask.main`` for type checkers: a module that is also a function.
+"""The type of ``pydatatask.main`` for type checkers: a module that is also a function."""
 
-This module is not imported at run time.
-"""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pydatatask_cli
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pydatatask_core.pipeline import Pipeline
-
-__all__ = ["CallableMain"]
-
+from pydatatask_core.pipeline import Pipeline
 
 class CallableMain:
-    """The module ``pydatatask.main``, which is callable."""
-
     App = pydatatask_cli.App
     CommandLineError = pydatatask_cli.CommandLineError
     cat_data = staticmethod(pydatatask_cli.cat_data)
@@ -36,5 +23,6 @@ class CallableMain:
     shell = staticmethod(pydatatask_cli.shell)
     update = staticmethod(pydatatask_cli.update)
 
-    def __call__(self, pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) -> None:
-        """Parse ``sys.argv`` and run the command on a pipeline."""
+    def __call__(
+        self, pipeline: Pipeline, instrument: Callable[[Any], None] | None = None
+    ) -> None: ...

@@ -1,0 +1,15 @@
+from .app import App as App
+from .app import pass_app as pass_app
+from .commands.cat import cat_data as cat_data
+from .commands.inject import inject_data as inject_data
+from .commands.launch import launch as launch
+from .commands.ls import list_data as list_data
+from .commands.rm import delete_data as delete_data
+from .commands.run import run as run
+from .commands.shell import shell as shell
+from .commands.status import print_status as print_status
+from .commands.trace import print_trace as print_trace
+from .commands.update import update as update
+from .entry import main as main
+from .errors import CommandLineError as CommandLineError
+from .group import make_group as make_group

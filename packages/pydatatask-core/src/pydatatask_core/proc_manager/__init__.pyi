@@ -1,0 +1,11 @@
+from .backend import ProcessBackend as ProcessBackend
+from .base import STDOUT as STDOUT
+from .base import AbstractProcessManager as AbstractProcessManager
+from .local.manager import LocalLinuxManager as LocalLinuxManager
+from .pool import ManagerPool as ManagerPool
+from .process import LaunchSpec as LaunchSpec
+from .process import Output as Output
+from .process import ProcessRun as ProcessRun
+from .process import ProcessState as ProcessState
+from .process import ProcessStatus as ProcessStatus
+from .process import RunExistsError as RunExistsError

@@ -1,0 +1,1 @@
+from pydatatask_cli.commands.fuse import mount as mount

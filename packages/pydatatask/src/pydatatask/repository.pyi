@@ -1,0 +1,9 @@
+from pydatatask_core.repository import *
+from pydatatask_core.task import ExecutorLiveRepo as ExecutorLiveRepo
+from pydatatask_docker import DockerRepository as DockerRepository
+from pydatatask_kube import LiveKubeRepository as LiveKubeRepository
+from pydatatask_mongo import MongoMetadataRepository as MongoMetadataRepository
+from pydatatask_s3 import S3BucketInfo as S3BucketInfo
+from pydatatask_s3 import S3BucketRepository as S3BucketRepository
+from pydatatask_s3 import YamlMetadataS3Repository as YamlMetadataS3Repository
+from pydatatask_s3 import s3_client as s3_client

@@ -1,0 +1,1 @@
+from pydatatask_core.resource_manager import *
