@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core import (
@@ -15,10 +16,11 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.proc_manager import ProcessState
+from pydatatask_core.proc_manager.local.journal import create_entry
+from pydatatask_core.proc_manager.local.supervisor.entry import Fields, blank_entry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from pydatatask_core import AbstractProcessManager, RunSummary
 
@@ -147,6 +149,41 @@ class Lab:
             return bool(self.lines())
 
         await until(any_line)
+
+
+async def make_entry(place: Path, **changes: str) -> Path:
+    """Create the journal entry of a run directory whose job was started; return its path.
+
+    :param place: the run directory.
+    :param changes: the fields that are not blank, as in :func:`rewrite_entry`.
+    """
+    ticket = await make_ticket(place, **changes)
+    return ticket.rename(ticket.with_name(ticket.name.partition(",")[0]))
+
+
+async def make_ticket(place: Path, **changes: str) -> Path:
+    """Create the journal entry of a run directory whose job was not started; return its path.
+
+    :param place: the run directory.
+    :param changes: the fields that are not blank, as in :func:`rewrite_entry`.
+    """
+    entry = await asyncio.to_thread(create_entry, str(place), place.stat().st_ino, "boot")
+    rewrite_entry(path := Path(entry.folder, entry.ticket), **changes)
+    return path
+
+
+def rewrite_entry(path: Path, **changes: str) -> None:
+    """Change fields of an entry of the journal.
+
+    :param path: the entry.
+    :param changes: the new values, by the names of the attributes of ``Fields``.
+    """
+    fields = vars(Fields(path.read_bytes()))
+    assert changes.keys() <= fields.keys()
+    fields.update({name: value.encode() for name, value in changes.items()})
+    widths = [len(line) for line in blank_entry("").split(b"\n")]
+    lines = [text.rjust(width) for text, width in zip(fields.values(), widths, strict=False)]
+    path.write_bytes(b"\n".join(lines) + b"\n")
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

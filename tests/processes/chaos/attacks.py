@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,10 @@ class Chaos:
         """The stage and job of each attacked process."""
         self.filled = False
         """True if the file system was full at some time."""
+        self.hits: Counter[tuple[str, str]] = Counter()
+        """The number of attacks on supervisors, by role and signal."""
+        self._roles: dict[int, str] = {}
+        self._suspended: list[int] = []
 
     def attack(self) -> None:
         """Attack a random process, if any exists."""
@@ -49,14 +54,39 @@ class Chaos:
         directory = self.dice.choice(directories)
         identity = _identity(directory)
         self._note(directory)
-        how = self.dice.choice([kill_supervisor, kill_process, kill_group, shutil_rmtree])
+        how = self.dice.choice([kill_supervisors, kill_process, kill_group, shutil_rmtree])
         how(directory)
-        if how is kill_supervisor and identity is not None:
+        if how is kill_supervisors and identity is not None:
             # The supervisor may have started another job that has not written its identity yet.
             for other in self.world.directories():
                 found = _identity(other)
                 if found is None or found.supervisor == identity.supervisor:
                     self._note(other)
+
+    def attack_supervisor(self) -> None:
+        """Kill, suspend or continue one of the two supervisors of a random process.
+
+        Only one of the two is ever attacked, so no job counts as attacked.
+        """
+        if self.dice.random() < 0.5:
+            self.continue_suspended()
+        directories = self.world.directories()
+        identity = _identity(self.dice.choice(directories)) if directories else None
+        if identity is None:
+            return
+        members = supervisors_of(identity.supervisor)
+        role = self._roles.setdefault(identity.supervisor, self.dice.choice(["inner", "outer"]))
+        if role in members:
+            number = self.dice.choice([signal.SIGKILL, signal.SIGSTOP])
+            _kill(os.kill, members[role], number)
+            if number == signal.SIGSTOP:
+                self._suspended.append(members[role])
+            self.hits[role, number.name] += 1
+
+    def continue_suspended(self) -> None:
+        """Continue the supervisors that are suspended."""
+        while self._suspended:
+            _kill(os.kill, self._suspended.pop(), signal.SIGCONT)
 
     def _note(self, directory: Path) -> None:
         self.attacked.add((directory.parents[2].name, directory.name))
@@ -88,6 +118,7 @@ class Chaos:
             driver.kill()
             if (result := driver.result()) is not None:
                 assert "error" not in result, result["error"]
+        self.continue_suspended()
         driver = self.server.start(self.world, "result", 0)
         while driver.lives():
             time.sleep(0.02)
@@ -182,11 +213,30 @@ def tiny_disk(place: Path) -> Iterator[bool]:
             subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def kill_supervisor(directory: Path) -> None:
-    """Kill the supervisor of a process."""
+def supervisors_of(outer: int) -> dict[str, int]:
+    """Return the living processes of a supervisor, by their role.
+
+    :param outer: the process id of the outer one, which is the id of their session.
+    """
+    members = {}
+    for path in Path("/proc").glob("[1-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent, _, session = path.read_text().rpartition(") ")[2].split()[:4]
+            pid = int(path.parent.name)
+            if int(session) == outer and state != "Z":
+                if pid == outer:
+                    members["outer"] = pid
+                elif int(parent) == outer or "outer" not in members:
+                    members["inner"] = pid
+    return members
+
+
+def kill_supervisors(directory: Path) -> None:
+    """Kill both supervisors of a process."""
     identity = _identity(directory)
-    if identity is not None and identity.supervisor_is_alive():
-        _kill(os.kill, identity.supervisor)
+    if identity is not None:
+        for pid in supervisors_of(identity.supervisor).values():
+            _kill(os.kill, pid)
 
 
 def kill_process(directory: Path) -> None:
@@ -215,6 +265,6 @@ def _identity(directory: Path) -> Any:
         return None
 
 
-def _kill(how: Callable[[int, int], None], pid: int) -> None:
+def _kill(how: Callable[[int, int], None], pid: int, number: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        how(pid, signal.SIGKILL)
+        how(pid, number)

@@ -1,4 +1,4 @@
-"""The supervisors of a driver, each of which runs one job after another."""
+"""The supervisor programs of a driver, and their relation to its loops, threads and forks."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ import pytest
 from processes.lab import Lab, until
 
 from pydatatask_core import LocalLinuxManager, ResourceManager, Resources
+from pydatatask_core.errors import ProcessManagerError
 from pydatatask_core.proc_manager import LaunchSpec, ProcessRun, ProcessState
-from pydatatask_core.proc_manager.local import supervisors
+from pydatatask_core.proc_manager.local import pair
 from pydatatask_core.proc_manager.local.backend import LocalBackend
-from pydatatask_core.proc_manager.local.inspect import read_identity
-from pydatatask_core.proc_manager.local.spawn import spawn_kept_supervisor
 from pydatatask_core.proc_manager.protocol.run_directory import STDOUT_FILE
+
+from .sabotage import is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 
 TELL = "echo {{ job }} $PPID >>LOG"
-"""A script that writes the process id of its supervisor."""
+"""A script that writes the process id of its supervisor, the inner process."""
 
 
 def told(lab: Lab) -> dict[str, int]:
@@ -52,24 +53,22 @@ async def two_managers(folder: Path) -> tuple[LocalLinuxManager, LocalLinuxManag
     return manager, other
 
 
-async def supervisor_of(run: ProcessRun) -> int:
-    """Return the supervisor of a run that has begun."""
-    identity = await asyncio.to_thread(read_identity, str(run.directory))
-    assert identity is not None
-    return identity.supervisor
-
-
 async def is_running(manager: LocalLinuxManager, run: ProcessRun) -> bool:
     """Return whether a run has begun, and is not known to be over."""
     status = await manager.backend.inspect(run, fence=False)
     return status.state is ProcessState.RUNNING
 
 
+async def is_identified(manager: LocalLinuxManager, run: ProcessRun) -> bool:
+    """Return whether the process of a run is in the journal."""
+    return (await manager.backend.inspect(run, fence=False)).handle is not None
+
+
 async def over(run: ProcessRun) -> None:
     """Wait until the supervisor of this process has finished with a run."""
 
     async def is_over() -> bool:
-        return bool(run.supervised and run.supervised.is_over())
+        return bool(run.supervised and run.supervised.is_over)
 
     await until(is_over)
 
@@ -89,88 +88,80 @@ def start_differently(
     monkeypatch.setattr(LocalBackend, "start", changed)
 
 
-async def test_one_supervisor_runs_one_job_after_another(lab: Lab) -> None:
+async def test_one_supervisor_runs_all_jobs(lab: Lab) -> None:
     jobs = [f"job{number}" for number in range(6)]
     await lab.add(*jobs)
-    lab.quota = ResourceManager(Resources.parse(1, 1))
+    lab.quota = ResourceManager(Resources.parse(3, 3))
     await lab.run(lab.task(TELL))
     assert told(lab).keys() == set(jobs)
     assert len(set(told(lab).values())) == 1
     assert lab.empty()
 
 
-async def test_each_concurrent_job_has_its_own_supervisor(lab: Lab) -> None:
-    jobs = ["a", "b", "c", "d"]
-    await lab.add(*jobs)
-    task = lab.task("WAIT; " + TELL)
-    async with lab.pipeline(task) as pipeline:
-        await pipeline.update()
-        await lab.running(task, *jobs)
-        lab.go.touch()
-        await pipeline.run(poll=0.05)
-    assert len(set(told(lab).values())) == 4
-
-
-async def test_killing_a_supervisor_loses_the_status_of_one_job(lab: Lab) -> None:
-    await lab.add("a", "b", "c")
-    lab.quota = ResourceManager(Resources.parse(1, 1))
-    await lab.run(lab.task("[ {{ job }} = b ] && kill -KILL $PPID; " + TELL))
-    records = await lab.done.info_all()
-    assert {job for job, record in records.items() if not record["success"]} == {"b"}
-    assert "supervisor was killed" in records["b"]["reason"]
-    assert told(lab).keys() == {"a", "b", "c"}
-    assert lab.empty()
-
-
-async def test_an_idle_supervisor_that_was_killed_is_replaced(lab: Lab) -> None:
-    task = lab.task(TELL)
+async def test_a_supervisor_that_cannot_start_is_an_error_that_names_the_interpreter(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair, "_CODE", "import sys; sys.exit(1)")
     await lab.add("a")
-    await lab.run(task)
-    first = told(lab)["a"]
-    os.kill(first, signal.SIGKILL)
-    await lab.add("b", "c", "d", "e", "f")
-    await lab.run(task)
-    assert told(lab).keys() == {"a", "b", "c", "d", "e", "f"}
-    assert list(told(lab).values()).count(first) == 1
-    assert all(record["success"] for record in (await lab.done.info_all()).values())
-    assert gone(first), "it was not reaped"
+    with pytest.raises(ProcessManagerError, match=r"did not start: `.*python.* -I -S` must"):
+        await lab.task(TELL).launch("a")
+
+
+async def test_an_interpreter_that_is_unknown_is_an_error(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "")
+    await lab.add("a")
+    with pytest.raises(ProcessManagerError, match=r"sys\.executable is not set"):
+        await lab.task(TELL).launch("a")
 
 
 async def test_a_job_assigned_to_a_supervisor_that_is_then_killed_runs_nevertheless(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The supervisor never reads the command, and only the directory shows that it was lost."""
-    task = lab.task(TELL)
-    await lab.add("a")
-    await lab.run(task)
-
-    async def freeze(_: Path) -> None:
-        os.kill(told(lab)["a"], signal.SIGSTOP)
-
-    start_differently(monkeypatch, freeze)
-    await lab.add("b")
+    """The supervisor never reads the request, and only the journal shows that it was lost."""
+    task = lab.task("echo {{ job }} $PPID >>LOG")
     async with lab.pipeline(task) as pipeline:
+        await lab.add("a")
+        await pipeline.run(poll=0.05)
+        outer, inner = await asyncio.to_thread(pair_of, lab)
+
+        async def freeze(_: Path) -> None:
+            os.kill(inner, signal.SIGSTOP)
+
+        start_differently(monkeypatch, freeze)
+        await lab.add("b")
         await pipeline.update()
-        os.kill(told(lab)["a"], signal.SIGKILL)
+        os.kill(inner, signal.SIGKILL)
+        os.kill(outer, signal.SIGKILL)
         await pipeline.run(poll=0.05)
     assert told(lab).keys() == {"a", "b"}
     assert (await lab.done.info("b"))["attempt"] == 1
     assert lab.empty()
 
 
+def pair_of(lab: Lab) -> tuple[int, int]:
+    """Return the outer and the inner process of the current supervisor of this process."""
+    manager: Any = lab.manager
+    [supervisors] = manager._supervisors.values()
+    current = supervisors.pairs[-1]
+    return current.outer_pid, current.inner_pid
+
+
 async def test_jobs_get_the_current_environment_of_the_driver(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lab.add("a")
-    task = lab.task('echo "$CHANGING|$ODD|${pdt_result-unset}" >>LOG')
+    task = lab.task('echo "$CHANGING|${ODD-}" >>LOG')
     monkeypatch.setenv("CHANGING", "before")
     monkeypatch.setitem(os.environb, b"ODD", b"\xff")
     await lab.run(task)
     monkeypatch.setenv("CHANGING", "after")
-    for _ in range(2):  # the second one on the same supervisor
+    monkeypatch.delenv("ODD")
+    for _ in range(2):
         await lab.done.delete("a")
         await lab.run(task)
-    assert lab.log.read_bytes() == b"before|\xff|unset\n" + 2 * b"after|\xff|unset\n"
+    assert lab.log.read_bytes() == b"before|\xff\n" + 2 * b"after|\n"
 
 
 def test_a_manager_serves_one_loop_after_another(tmp_path: Path) -> None:
@@ -186,7 +177,11 @@ def test_a_manager_serves_one_loop_after_another(tmp_path: Path) -> None:
         asyncio.run(lab.add(job))
         asyncio.run(run())
     assert told(lab).keys() == {"a", "b"}
-    assert gone(told(lab)["a"]), "its loop is closed, and it is still alive"
+
+    async def ended() -> bool:
+        return await asyncio.to_thread(gone, told(lab)["a"])
+
+    asyncio.run(until(ended))  # its loop is closed
 
 
 def test_a_manager_serves_two_loops_at_the_same_time(tmp_path: Path) -> None:
@@ -266,19 +261,28 @@ asyncio.run(main())
     assert lab.empty()
 
 
-async def test_a_job_inherits_nothing_of_its_supervisor(lab: Lab) -> None:
+async def test_a_job_inherits_nothing_of_the_driver_and_its_supervisor(lab: Lab) -> None:
     """It has other open files, signal handlers, session and process group."""
-    lab.quota = ResourceManager(Resources.parse(1, 1))
+    reading, writing = os.pipe()
+    os.set_inheritable(writing, True)
+    os.dup2(writing, 900)
     await lab.add("a", "b")
-    script = "ls /proc/self/fd; grep SigIgn /proc/self/status; grep SigCgt /proc/$$/status; "
-    await lab.run(lab.task(script + "ps -o pgid=,sid= -p $$; echo $$", stdout=lab.out))
+    script = (
+        "ls /proc/self/fd; grep -E 'Sig(Ign|Blk)' /proc/self/status; grep SigCgt /proc/$$/status; "
+    )
+    try:
+        await lab.run(lab.task(script + "ps -o pgid=,sid= -p $$; echo $$", stdout=lab.out))
+    finally:
+        for fd in (reading, writing, 900):
+            os.close(fd)
     for job in ("a", "b"):
         words = (await lab.text(lab.out, job)).split()
         assert words[:4] == ["0", "1", "2", "3"]  # the last one is the directory that ls reads
-        ignored, caught = int(words[5], 16), int(words[7], 16)
+        blocked, ignored, caught = (int(words[n], 16) for n in (5, 7, 9))
+        assert blocked == 0
         assert not ignored & (1 << 31) - 1
         assert not caught & sum(1 << number - 1 for number in (signal.SIGHUP, signal.SIGTERM))
-        group, session, process = words[8:]
+        group, session, process = words[10:]
         assert group == session == process
 
 
@@ -302,55 +306,16 @@ async def test_all_watchers_of_a_job_are_notified_of_its_exit(tmp_path: Path) ->
     assert told == [0, 2]
 
 
-async def test_the_number_of_idle_supervisors_is_limited(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisors, "MOST_IDLE", 2)
-    jobs = [f"job{number}" for number in range(6)]
-    await lab.add(*jobs)
-    lab.quota = ResourceManager(Resources.parse(6, 6))
-    task = lab.task("WAIT; " + TELL)
-    async with lab.pipeline(task) as pipeline:
-        await pipeline.update()
-        await lab.running(task, *jobs)
-        lab.go.touch()
-        await pipeline.run(poll=0.05)
-    assert len(set(told(lab).values())) == 6
-    assert sum(not gone(process) for process in told(lab).values()) == 2
-
-
-async def test_jobs_run_and_are_polled_if_descriptors_are_scarce(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisors, "most_heard", lambda: 2)
-    jobs = [f"job{number}" for number in range(6)]
-    await lab.add(*jobs)
-    lab.quota = ResourceManager(Resources.parse(6, 6))
-    task = lab.task("[ {{ job }} = job5 ] && kill -KILL $PPID; WAIT; " + TELL)
-    opened = len(os.listdir("/proc/self/fd"))
-    async with lab.pipeline(task) as pipeline:
-        await pipeline.update()
-        await lab.running(task, *jobs)
-        assert len(os.listdir("/proc/self/fd")) < opened + len(jobs)
-        lab.go.touch()
-        await pipeline.run(poll=0.05, timeout=50)
-    assert told(lab).keys() == set(jobs)
-    assert {record["attempt"] for record in (await lab.done.info_all()).values()} == {1}
-    left = sum(not gone(process) for process in told(lab).values())
-    assert left in (1, 2), "the monitored ones, unless one of them was killed"
-    assert lab.empty()
-
-
 async def test_supervisors_exit_when_their_manager_is_collected(lab: Lab) -> None:
     await lab.add("a")
     await lab.run(lab.task(TELL))
-    process = told(lab)["a"]
-    assert not gone(process)
+    pids = await asyncio.to_thread(pair_of, lab)
+    assert not any(map(is_gone, pids))
     del lab.manager, lab.quota  # the resource manager refers to its users
 
     async def collected() -> bool:
         gc.collect()
-        return gone(process)
+        return all(map(is_gone, pids))
 
     await until(collected)
 
@@ -372,7 +337,7 @@ async def test_a_job_whose_directory_is_removed_before_its_start_is_launched_aga
 async def test_a_late_supervisor_does_not_touch_the_next_directory_of_that_name(
     tmp_path: Path,
 ) -> None:
-    """T1: the next driver has removed the directory in its command."""
+    """T1: the next driver has removed the directory in its request."""
     log = tmp_path / "log"
     manager, other = await two_managers(tmp_path)
     plans = [LaunchSpec(f"echo {name} >>{log}".encode(), {}) for name in ("first", "late", "next")]
@@ -380,14 +345,14 @@ async def test_a_late_supervisor_does_not_touch_the_next_directory_of_that_name(
     await manager.backend.create(process_runs[0], plans[0])
     await manager.backend.start(process_runs[0], plans[0])
     await over(process_runs[0])
-    supervisor = await supervisor_of(process_runs[0])
-    os.kill(supervisor, signal.SIGSTOP)
+    inner = manager.supervisors.pairs[-1].inner_pid
+    os.kill(inner, signal.SIGSTOP)
     await manager.backend.create(process_runs[1], plans[1])
     await manager.backend.start(process_runs[1], plans[1])
     assert (await other.backend.inspect(process_runs[2])).state is ProcessState.NEVER_STARTED
     await other.backend.remove(process_runs[2])
     await other.backend.create(process_runs[2], plans[2])
-    os.kill(supervisor, signal.SIGCONT)
+    os.kill(inner, signal.SIGCONT)
     await over(process_runs[1])
     assert (await other.backend.inspect(process_runs[2], fence=False)).state is ProcessState.CREATED
     await other.backend.start(process_runs[2], plans[2])
@@ -399,24 +364,24 @@ async def test_a_late_supervisor_does_not_touch_the_next_directory_of_that_name(
 async def test_a_status_that_a_supervisor_of_another_driver_writes_late_is_awaited(
     tmp_path: Path,
 ) -> None:
-    """P3: the supervisor does not exit with the job, so its exit cannot be awaited."""
+    """P3: the process has exited, and the supervisor has not written the status yet."""
     manager, other = await two_managers(tmp_path)
     run, found = (ProcessRun(manager.basedir / "a", "host") for _ in range(2))
     await manager.backend.create(
         run, spec := LaunchSpec(b"while [ ! -e go ]; do sleep 0.02; done", {})
     )
     await manager.backend.start(run, spec)
-    await until(lambda: is_running(other, found))
+    await until(lambda: is_identified(other, found))
     ended = asyncio.Event()
     assert other.backend.watch(found, ended.set)
-    supervisor = await supervisor_of(run)
-    os.kill(supervisor, signal.SIGSTOP)
+    inner = manager.supervisors.pairs[-1].inner_pid
+    os.kill(inner, signal.SIGSTOP)
     (run.directory / "go").touch()
     await ended.wait()
     assert await is_running(other, found)
     ended.clear()
     assert other.backend.watch(found, ended.set)
-    os.kill(supervisor, signal.SIGCONT)
+    os.kill(inner, signal.SIGCONT)
     await ended.wait()
     await over(run)
     assert (await other.backend.inspect(found)).return_code == 0
@@ -455,24 +420,26 @@ async def test_a_fork_does_not_interfere_with_the_driver(lab: Lab) -> None:
     assert all(record["success"] for record in (await lab.done.info_all()).values())
 
 
-async def test_a_surviving_fork_does_not_hide_the_exit_of_a_supervisor(
+async def test_a_surviving_fork_does_not_hide_the_end_of_a_supervisor(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T2: the fork may be a worker of a process pool, forked while a supervisor is started."""
     children = list[int]()
+    start = pair._start
 
-    def fork_and_spawn(environ: Any, connection: int) -> int:
+    def fork_and_start(connection: int, environ: Any) -> int:
         child = os.fork()
         if child == 0:
             signal.pause()
             os._exit(0)
         children.append(child)
-        return spawn_kept_supervisor(environ, connection)
+        return start(connection, environ)
 
-    monkeypatch.setattr(supervisors, "spawn_kept_supervisor", fork_and_spawn)
+    monkeypatch.setattr(pair, "_start", fork_and_start)
     await lab.add("a")
+    both = "read -r _ _ _ outer _ </proc/$PPID/stat; kill -KILL $outer $PPID"
     try:
-        await lab.run(lab.task(TELL + "; kill -KILL $PPID"), timeout=50)
+        await lab.run(lab.task(f"{TELL}; {both}"), timeout=50)
     finally:
         for child in children:
             os.kill(child, signal.SIGKILL)
@@ -485,11 +452,11 @@ async def test_jobs_run_once_descriptors_are_available_again(
 ) -> None:
     made, times = socket.socketpair, list[int]()
 
-    def refuse_once() -> Any:
+    def refuse_once(*args: Any) -> Any:
         times.append(1)
         if len(times) == 1:
             raise OSError(24, "Too many open files")
-        return made()
+        return made(*args)
 
     monkeypatch.setattr("socket.socketpair", refuse_once)
     await lab.add("a")

@@ -26,7 +26,7 @@ MAX_BLOCKED_TICKS = 50
 _TICK_SECONDS = 0.02
 
 STREAMS = (".stdout", ".stderr")
-FILES = (".script", ".stdin", ".stdout", ".stderr", ".status", ".begun", ".made")
+FILES = (".script", ".stdin", ".stdout", ".stderr", ".status", ".begun")
 
 
 class Attack(NamedTuple):
@@ -55,7 +55,7 @@ class Canary:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         line = Path(f"/proc/{self.process.pid}/stat").read_text().strip()
         self.status = f"{0:7d}\n{boot}\n{line}\n"
-        for name in (".begun", ".script", ".stderr", ".made-0"):
+        for name in (".begun", ".script", ".stderr"):
             (self.folder / name).write_text(SECRET)
         (self.folder / ".status").write_text(self.status)
         self._before = self._look()
@@ -149,8 +149,6 @@ def carry_out(attack: Attack, place: Path, canary: Canary, dice: random.Random) 
         ATTACKS_ON_DIRECTORY[attack.how](place, canary)
         return
     path = place / attack.name
-    if attack.name == ".made":
-        path = next(place.glob(".made-*"), path)
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     ATTACKS[attack.how](path, canary, dice)

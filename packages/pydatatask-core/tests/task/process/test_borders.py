@@ -15,7 +15,6 @@ import pytest
 from processes.lab import until
 
 from pydatatask_core.proc_manager.local.run_files import RunDirectory, RunFileError
-from pydatatask_core.proc_manager.protocol.journal import JOURNAL
 
 from .hostile import ATTACKS, REFUSED, SECRET, Attack, Canary, carry_out, never_blocked
 
@@ -68,7 +67,7 @@ async def test_a_hard_link_or_a_file_of_another_user_in_place_of_stdout_publishe
     assert await lab.out.keys() == set()
 
 
-@pytest.mark.parametrize("name", [".stdout", ".status", ".stderr", ".begun"])
+@pytest.mark.parametrize("name", [".stdout", ".status", ".stderr"])
 async def test_a_fifo_blocks_neither_the_driver_nor_other_jobs(lab: Lab, name: str) -> None:
     await lab.add("a", "b")
     script = f"[ {{{{ job }}}} = b ] || {{ rm -rf {name}; mkfifo {name}; }}; echo x"
@@ -76,7 +75,7 @@ async def test_a_fifo_blocks_neither_the_driver_nor_other_jobs(lab: Lab, name: s
         await lab.run(lab.task(script, stdout=lab.out))
     records = await lab.done.info_all()
     assert records["b"]["success"] is True
-    refused = name in (".stdout", ".stderr", ".begun")
+    refused = name in (".stdout", ".stderr")
     assert records["a"]["success"] is not refused
     if refused:
         assert f"`{name}` {NO_REGULAR_FILE} (it is a FIFO)" in records["a"]["reason"]
@@ -231,52 +230,6 @@ async def test_a_job_whose_directory_is_gone_is_terminated_and_lost(
     record = await adopted(lab, canary, shutil.rmtree)
     assert record["lost"] is True
     assert "is gone" in record["reason"]
-
-
-# -- run directories of earlier releases -----------------------------------------------------------
-
-
-def without_journal(lab: Lab) -> Path:
-    """Convert the only run directory to the format of an earlier release."""
-    [place], status = lab.directories(), lab.status().read_bytes()
-    shutil.rmtree(place.parent / JOURNAL)
-    (place / ".status").write_bytes(status)
-    [mark] = place.glob(".made-*")
-    mark.rename(place / ".made-0123456789abcdef")
-    return place
-
-
-async def test_a_job_of_an_earlier_release_is_adopted_and_can_be_killed(lab: Lab) -> None:
-    await lab.add("a")
-    task = lab.task("echo ran >>LOG; WAIT")
-    await task.launch("a")
-    await lab.logged()
-    task.attach(None)
-    without_journal(lab)
-    lab.quota = lab.again().quota
-    second = lab.task("echo again >>LOG")
-    async with lab.pipeline(second):
-        assert second.running == {"a"}
-        assert await second.kill("a", grace=5.0)
-    assert (await lab.done.info("a"))["killed"] is True
-    assert lab.lines() == ["ran"]
-    assert lab.empty()
-
-
-async def test_a_status_of_an_earlier_release_is_ignored_if_it_names_another_process(
-    lab: Lab, canary: Canary
-) -> None:
-    await lab.add("a")
-    task = lab.task("echo ran >>LOG; WAIT", timeout=0.1)
-    await task.launch("a")
-    await lab.logged()
-    task.attach(None)
-    (without_journal(lab) / ".status").write_text(f"{'':7}{canary.status[7:]}")
-    lab.go.touch()
-    lab.quota = lab.again().quota
-    await lab.run(lab.task("echo again >>LOG", timeout=0.1))
-    assert (await lab.done.info("a"))["lost"] is True
-    canary.check(lab.root)
 
 
 # -- files -----------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ def server() -> Iterator[DriverServer]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUNDS))
-@pytest.mark.parametrize("kind", ["drivers", "processes", "disk"])
+@pytest.mark.parametrize("kind", ["drivers", "processes", "supervisors", "disk"])
 def test_no_kill_loses_or_repeats_a_job(
     tmp_path: Path, server: DriverServer, seed: int, kind: str
 ) -> None:
@@ -51,5 +51,6 @@ def test_no_kill_loses_or_repeats_a_job(
             result = chaos.live(DRIVERS, [chaos.fill])
             check(world, chaos, result)
     else:
-        result = chaos.live(DRIVERS, [chaos.attack] if kind == "processes" else [])
+        events = {"processes": [chaos.attack], "supervisors": [chaos.attack_supervisor]}
+        result = chaos.live(DRIVERS, events.get(kind, []))
         check(world, chaos, result)

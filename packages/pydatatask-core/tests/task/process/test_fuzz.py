@@ -172,7 +172,7 @@ def check_record(attack: Attack, record: Any) -> None:
     elif attack.name == ".":
         assert record["success"] is False, told
         assert "its run directory" in record["reason"], told
-    elif attack.name in (".script", ".stdin", ".status", ".made"):
+    elif attack.name in (".script", ".stdin", ".status", ".begun"):
         assert record["success"] is True, told
 
 

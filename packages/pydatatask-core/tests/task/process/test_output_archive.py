@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import make_entry
 from processes.plain import PlainManager
 
 from pydatatask_core import STDOUT, YamlMetadataFileRepository
@@ -275,7 +276,8 @@ async def test_archived_output_survives_an_interrupted_removal_of_the_run_direct
     (place,) = (lab.root / "processes").glob("*/*/*/failed/a")
     rest = place.parents[1] / "runs" / "a"
     rest.mkdir()
-    (rest / ".begun").touch()
+    (rest / ".script").touch()
+    await make_entry(rest)
     (rest / ".stderr").write_text("why\n" * 2000)
     async with lab.pipeline(lab.again().task("true", stdout=lab.out)):
         assert lab.held() == {"a": {".stdout": "x\n", ".stderr": "why\n" * 2000}}

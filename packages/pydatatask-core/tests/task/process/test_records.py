@@ -47,7 +47,6 @@ def like_a_run_of(process: subprocess.Popen[bytes], folder: Path) -> None:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     stat = Path(f"/proc/{process.pid}/stat").read_text()
     (folder / ".status").write_text(f"{' ' * 7}\n{boot}{stat}")
-    (folder / ".begun").touch()
     (folder / ".script").touch()
 
 
@@ -151,7 +150,7 @@ async def test_a_record_alone_causes_no_kill(
 
 async def test_a_record_without_the_directory_publishes_nothing(lab: Lab, thesis: Path) -> None:
     (thesis / ".status").write_text("      0\nboot\n1 (sh) R" + " 1" * 30 + "\n")
-    (thesis / ".begun").touch()
+    (thesis / ".script").touch()
     (thesis / ".stdout").write_text("secret")
     (thesis / ".stderr").touch()
     await recorded(lab, "a", {"handle": str(thesis)})

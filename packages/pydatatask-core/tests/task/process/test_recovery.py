@@ -8,18 +8,18 @@ import os
 import shutil
 import signal
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes.lab import until
+from processes.lab import make_ticket, rewrite_entry, until
 
 from pydatatask_core import LocalLinuxManager, Retries
 from pydatatask_core.errors import ProcessManagerError, TaskError
+from pydatatask_core.proc_manager.local.supervisor.entry import Fields
 from pydatatask_core.proc_manager.protocol.run_directory import parse_status
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from processes.lab import Lab
 
     from pydatatask_core import ProcessTask
@@ -125,36 +125,34 @@ async def test_the_directory_of_a_finished_job_is_removed(lab: Lab) -> None:
     await lab.add("b")
     place = task.runs.new("b").directory
     shutil.copytree(directory, place)
-    (place / ".status").write_text("      0\nboot\n1 (sh) R" + " 1" * 30 + "\n")
+    (place / ".script").write_text(SCRIPT)
     other = lab.again().task(SCRIPT, stdout=lab.out)
     await other.validate()
     assert lab.directories() == []
     assert not other.running
 
 
-def not_begun(lab: Lab, task: ProcessTask, status: bytes | None) -> Path:
-    """Create the directory of a process that died, or hit a full disk, before the script began."""
-    place = task.runs.new("a").directory
-    place.mkdir(parents=True)
-    (place / ".script").write_text(SCRIPT)
-    if status is not None:
-        (place / ".status").write_bytes(status)
-    return place
-
-
-DEAD = b"       \nboot\n1 (sh) R" + b" 1" * 30 + b"\n"
+TICKETS = {
+    "no ticket": None,
+    "ticket": {},
+    "ticket that a supervisor has written to": {"pair": "7.7 8.8 1 10.0 700"},
+}
 
 
 @pytest.mark.parametrize("recorded", [True, False])
-@pytest.mark.parametrize("status", [None, b"", b"       \nbo", DEAD])
-async def test_a_job_that_could_not_begin_on_a_full_disk_is_started_again(
-    lab: Lab, status: bytes | None, recorded: bool
+@pytest.mark.parametrize("ticket", TICKETS.values(), ids=TICKETS)
+async def test_a_job_that_was_created_and_not_started_is_started_again(
+    lab: Lab, ticket: dict[str, str] | None, recorded: bool
 ) -> None:
     await lab.add("a")
     lab.go.touch()
     task = lab.task("echo ran >>LOG", stdout=lab.out)
     await task.runs.load_namespace()
-    place = not_begun(lab, task, status)
+    place = task.runs.new("a").directory
+    place.mkdir(parents=True)
+    (place / ".script").write_text(SCRIPT)
+    if ticket is not None:
+        await make_ticket(place, **ticket)
     if recorded:
         await lab.pids.validate()
         await lab.pids.dump("a", {"handle": str(place), "attempt": 1})
@@ -167,7 +165,7 @@ async def test_a_job_that_could_not_begin_on_a_full_disk_is_started_again(
     assert lab.empty()
 
 
-@pytest.mark.parametrize("gone", [".begun", ".script", ".stderr", ".stdout"])
+@pytest.mark.parametrize("gone", [".script", ".stderr", ".stdout"])
 @pytest.mark.parametrize("order", [1, -1])
 async def test_the_removal_of_a_half_removed_directory_is_completed(
     lab: Lab, gone: str, order: int
@@ -193,14 +191,11 @@ async def test_an_unrelated_process_with_the_same_pid_is_not_mistaken_for_the_jo
     """T3: the start time distinguishes them."""
     task = await left_running(lab)
     status = lab.status()
-    lines = status.read_text().split("\n")
-    fields = lines[2].split(" ")
-    os.killpg(int(fields[0]), signal.SIGKILL)
+    os.killpg(int(Fields(status.read_bytes()).process.partition(b".")[0]), signal.SIGKILL)
     await status_written(status)
-    # As if the process IDs had wrapped around and this process had got both of the job's.
-    fields[0] = fields[3] = str(os.getpid())
-    fields[21] = "5"
-    status.write_text("\n".join([" " * 7, lines[1], " ".join(fields), ""]))
+    # As if the process ids had wrapped around and this process had got both of the job's.
+    same = f"{os.getpid()}.5"
+    rewrite_entry(status, status="", usage="", pair=f"{same} {same} 1 None 5", process=same)
     record = await finish(lab, task)
     assert record["lost"] is True
     assert lab.empty()
@@ -228,10 +223,9 @@ async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_r
 ) -> None:
     task = await left_running(lab)
     status = lab.status()
-    lines = status.read_text().split("\n")
-    boot, machine, namespace = lines[1].split("/")
-    lines[1] = place.format(boot=boot, machine=machine, namespace=namespace)
-    status.write_text("\n".join(lines))
+    boot, machine, namespace = Fields(status.read_bytes()).origin.decode().split("/")
+    origin = place.format(boot=boot, machine=machine, namespace=namespace)
+    rewrite_entry(status, origin=origin)
 
     async with lab.pipeline(task) as pipeline:
         for _ in range(3):

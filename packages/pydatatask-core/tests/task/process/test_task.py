@@ -43,9 +43,23 @@ async def test_a_killed_script_is_recorded_with_the_signal(lab: Lab) -> None:
     assert record["reason"] == "killed by SIGKILL (exit status 137)"
 
 
-async def test_a_job_whose_supervisor_is_killed_is_lost(lab: Lab) -> None:
+@pytest.mark.parametrize(
+    "victim", ["pid=$PPID", "read -r _ _ _ pid _ </proc/$PPID/stat"], ids=["inner", "outer"]
+)
+async def test_a_job_with_one_of_its_two_supervisors_killed_is_not_lost(
+    lab: Lab, victim: str
+) -> None:
     await lab.add("a")
-    await lab.run(lab.task("echo ran >>LOG; kill -KILL $PPID", stdout=lab.out))
+    await lab.run(lab.task(f"echo ran >>LOG; {victim}; kill -KILL $pid; exit 3"))
+    assert (await lab.done.info("a"))["return_code"] == 3
+    assert lab.lines() == ["ran"]
+    assert lab.empty()
+
+
+async def test_a_job_whose_supervisors_are_both_killed_is_lost(lab: Lab) -> None:
+    await lab.add("a")
+    both = "read -r _ _ _ outer _ </proc/$PPID/stat; kill -KILL $outer $PPID"
+    await lab.run(lab.task(f"echo ran >>LOG; {both}", stdout=lab.out))
     record = await lab.done.info("a")
     assert record["success"] is False
     assert record["lost"] is True

@@ -13,6 +13,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.utils import in_thread
 
 from .pidfd import reap_child
 from .supervised import ExitReport, SupervisedJob
@@ -74,7 +75,9 @@ class SupervisorPair:
                 f"the supervisor of local processes did not start: `{sys.executable} -I -S` must "
                 "be able to run a program of the Python standard library"
             )
-        _, self.inner_pid = marshal.loads(packet)
+        number, *details = marshal.loads(packet)
+        self.is_retired = number == TAKEN_OVER  # after this request
+        self.inner_pid = self.outer_pid if self.is_retired else details[0]
         self.connection.setblocking(False)
 
     def is_usable(self, attributes: Attributes) -> bool:
@@ -150,7 +153,7 @@ class SupervisorPair:
         content = -1
         try:
             if len(data) > MAX_PACKET_BYTES:
-                content = _store(data)
+                content = await in_thread(_store, data)
                 data, fds = b"", (content, *fds)
             while True:
                 try:

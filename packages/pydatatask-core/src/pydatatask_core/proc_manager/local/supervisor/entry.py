@@ -7,8 +7,8 @@ does not need space on the disk. A field is filled with blanks until it is writt
 line 1   the exit status
 line 2   user and system CPU seconds, the maximum resident memory in KiB, and the number of
          processes that the job left behind and that were ended
-line 3   the outer and the inner process of the supervisor, the number of the job, and its grace
-         period
+line 3   the outer and the inner process of the supervisor, the number of the job, its grace period,
+         and the time of the decision to run it, in clock ticks since the boot
 line 4   the process of the job: its process id and its start time in clock ticks since the boot
 line 5   the boot, the machine and the pid namespace (``Origin``)
 =======  =======================================================================================
@@ -89,7 +89,9 @@ def write_usage(entry: int, usage: tuple[float, float, int], ended: int) -> None
     os.pwrite(entry, text.rjust(_WIDTHS[1]), _USAGE_OFFSET)
 
 
-def write_pair(entry: int, pair: bytes, inner: bytes, number: int, grace: float | None) -> None:
+def write_pair(
+    entry: int, pair: bytes, inner: bytes, number: int, grace: float | None, now: int
+) -> None:
     """Write the supervisor of the job.
 
     :param entry: a descriptor of the entry.
@@ -97,8 +99,9 @@ def write_pair(entry: int, pair: bytes, inner: bytes, number: int, grace: float 
     :param inner: those of its inner process.
     :param number: the number of the job.
     :param grace: the grace period of the processes that the job leaves behind, if it has one.
+    :param now: the time in clock ticks since the boot.
     """
-    text = b"%s %s %d %s" % (pair, inner, number, repr(grace).encode())
+    text = b"%s %s %d %s %d" % (pair, inner, number, repr(grace).encode(), now)
     os.pwrite(entry, text.rjust(_WIDTHS[2]), _PAIR_OFFSET)
 
 

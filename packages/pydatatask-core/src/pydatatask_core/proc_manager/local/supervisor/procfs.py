@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 
 __all__ = [
     "find_leader",
     "list_children",
+    "read_clock",
     "read_session",
     "read_start_time",
     "signal_session",
     "working_directory",
 ]
 
+_TICKS_PER_SECOND = 100
 _EXITED_STATES = (b"Z", b"X", b"x")
 
 
@@ -31,6 +34,11 @@ def read_start_time(pid: int | str) -> int:
     :raises OSError: if it does not exist.
     """
     return int(_read_stat(pid)[19])
+
+
+def read_clock() -> int:
+    """Return the time in clock ticks since the boot, as in the start times of processes."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * _TICKS_PER_SECOND)
 
 
 def read_session(pid: int, *, exited: bool = False) -> int | None:

@@ -30,7 +30,7 @@ from typing import Any
 
 from .entry import ENTRY_FLAGS, TICKET_SUFFIX, write_pair, write_process, write_status
 from .jobs import Job, Jobs
-from .procfs import read_start_time
+from .procfs import read_clock, read_start_time
 from .recovery import Notes, take_over
 from .spawn import Program, Streams, open_streams, spawn
 
@@ -82,6 +82,7 @@ class Supervisor:
         self.jobs = Jobs(self.report)
         self.notes = Notes()
         self._connection = socket.socket(fileno=SOCKET_FD)
+        self._connection.set_inheritable(False)
         self._connection.setblocking(False)
         self._is_connected = True
         self._unsent: list[bytes] = []
@@ -232,7 +233,7 @@ class Supervisor:
         ticket = name + TICKET_SUFFIX.encode()
         entry = os.open(ticket, ENTRY_FLAGS, dir_fd=folder)
         try:
-            write_pair(entry, self.pair, self.me, number, grace)
+            write_pair(entry, self.pair, self.me, number, grace, read_clock())
             os.rename(ticket, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             os.close(entry)

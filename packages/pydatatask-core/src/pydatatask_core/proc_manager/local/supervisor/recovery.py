@@ -6,6 +6,7 @@ import contextlib
 import errno
 import marshal
 import os
+import time
 from typing import TYPE_CHECKING
 
 from .entry import ENTRY_FLAGS, parse_entry, write_process
@@ -21,6 +22,7 @@ __all__ = ["Notes", "take_over"]
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTRY_BYTES = 4096
+_POLL_INTERVAL_SECONDS = 0.001
 
 
 class Notes:
@@ -115,8 +117,9 @@ def _read_entry(path: bytes, pair: bytes) -> tuple[int | None, Job | None]:
     supervisor = fields.pair.split()
     if supervisor[:1] != [pair] or fields.status:
         return None, None
-    number, grace = supervisor[2:]
+    number, grace, decided = supervisor[2:]
     job = Job(int(number), path, None if grace == b"None" else float(grace))
+    job.start = int(decided)
     pid, _, start = fields.process.partition(b".")
     if not start:
         return None, job
@@ -127,10 +130,16 @@ def _read_entry(path: bytes, pair: bytes) -> tuple[int | None, Job | None]:
 def _find_process(job: Job, children: set[int]) -> list[int]:
     """Return the process of the job that the inner process was starting when it was killed.
 
-    :param job: the job; the path of its entry ends with the inode of its directory.
+    :param job: the job, with the time of its decision as its start; the path of its entry ends with
+        the inode of its directory.
     :param children: the children that are not known to belong to other jobs.
     :return: several processes if it cannot be decided.
     """
     inode = int(job.path.rpartition(b"@")[2])
-    leaders = [pid for pid in children if read_session(pid, exited=True) == pid]
+    own = os.getsid(0)
+    while any(read_session(pid) == own for pid in children):
+        time.sleep(_POLL_INTERVAL_SECONDS)  # the process is between its fork and setsid(2)
+    # Older ones are programs that have left the sessions of earlier jobs.
+    recent = [pid for pid in children if read_start_time(pid) >= job.start]
+    leaders = [pid for pid in recent if read_session(pid, exited=True) == pid]
     return [pid for pid in leaders if working_directory(pid) == inode] or leaders
