@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.proc_manager.pool import ManagerPool
 
-__all__ = ["check_environ", "check_manager", "check_resources", "parsed_shell"]
+__all__ = ["check_environ", "check_flag", "check_manager", "check_resources", "parsed_shell"]
 
 
 def check_resources(name: str, manager: object, quota: object, resources: object) -> None:
@@ -37,6 +37,19 @@ def check_resources(name: str, manager: object, quota: object, resources: object
             f"{name}: resource_manager has to be a ResourceManager and job_resources "
             f"Resources, not {quota!r} and {resources!r}"
         )
+
+
+def check_flag(name: str, parameter: str, value: object) -> bool:
+    """Return a flag, or raise if it is not one.
+
+    :param name: the name of the task.
+    :param parameter: the name of the argument.
+    :param value: the argument.
+    :raises TaskConfigurationError: if it has another type.
+    """
+    if not isinstance(value, bool):
+        raise TaskConfigurationError(f"{name}: {parameter} has to be True or False, not {value!r}")
+    return value
 
 
 def check_manager(

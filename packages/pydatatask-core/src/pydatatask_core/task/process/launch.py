@@ -140,6 +140,7 @@ class Launcher:
             stdout=task.streams.stdout,
             stderr=task.streams.stderr,
             shell=task.shell,
+            detach=task.detach,
         )
         return spec, rest
 

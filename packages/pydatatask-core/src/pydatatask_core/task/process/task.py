@@ -17,7 +17,7 @@ from pydatatask_core.task.detached.task import DetachedTask
 from pydatatask_core.task.durations import checked_quoting, parse_seconds
 from pydatatask_core.task.template import TaskTemplate, plain_names
 
-from .config import check_environ, check_manager, check_resources, parsed_shell
+from .config import check_environ, check_flag, check_manager, check_resources, parsed_shell
 from .runs import RunDirectories
 from .streams import Streams
 
@@ -74,7 +74,9 @@ class ProcessTask(DetachedTask["ProcessJob"]):
     :param done: a metadata repository for the outcome of each job. Linked as "done" with
         ``is_status``, ``inhibits_start``, ``required_for_output``. It holds ``success``,
         ``return_code``, ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``,
-        ``host`` and ``handle``; after a failure also ``reason``, and ``signal``, ``lost``,
+        ``host`` and ``handle``; on the local machine also ``user_time`` and ``system_time`` (CPU
+        seconds), ``peak_memory`` (bytes of the largest process), and ``ended_processes``, the
+        number of processes that the script left behind and that were ended; after a failure also ``reason``, and ``signal``, ``lost``,
         ``timed_out``, ``killed`` or ``missing_outputs`` if that applies. ``stderr_tail`` is the
         last 4 KiB of its stderr (``stdout_tail`` if they are interleaved), always after a failure,
         and after a success if stderr is not published; ``stdout_tail`` is the last 64 KiB of a
@@ -103,6 +105,10 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         are neither quoted (``| quote``) nor declared as code (``| raw``) nor a plain word
         (``[A-Za-z0-9_./:=@%+,-]+``). "warn" reports the first one, "strict" refuses such jobs with
         a :class:`TemplateError`, "off" disables the check.
+    :param detach: whether processes that a script leaves behind may go on after its end. By
+        default, a job on the local machine is over when all processes of its session are: they have
+        ten seconds after the end of the script, are then asked to exit, and killed ten seconds
+        later. A process that has called ``setsid`` is in another session.
 
     Without ``done``, the outputs of a job inhibit its start, so that stderr is held back like
     stdout.
@@ -136,6 +142,7 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         publish_failed: bool | None = None,
         keep_failed: timedelta | float = timedelta(days=30),
         quoting: Quoting = "warn",
+        detach: bool = False,
     ) -> None:
         super().__init__(
             name,
@@ -155,6 +162,7 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         self.environ = check_environ(name, environ)
         self.timeout = parse_seconds(name, "timeout", timeout)
         self.shell = parsed_shell(name, shell)
+        self.detach = check_flag(name, "detach", detach)
         self.keep_failed = parse_seconds(name, "keep_failed", keep_failed) or 0.0
         self.pids = pids
         self.stdin = stdin
