@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
 __all__ = ["decode", "encode", "encode_flat"]
@@ -69,8 +70,10 @@ def encode_flat(data: Any) -> bytes | None:
             text = "null"
         elif kind is int and -_MAX_INT < value < _MAX_INT:
             text = str(value)
-        elif kind is float and 1e-4 < abs(value) < 1e15:  # noqa: PLR2004 - repr without exponent
+        elif kind is float and isfinite(value):
             text = repr(value)
+            if "e" in text and "." not in text:
+                text = text.replace("e", ".0e")  # otherwise YAML 1.1 reads a string
         elif kind is datetime:
             text = value.isoformat(" ")
         else:
