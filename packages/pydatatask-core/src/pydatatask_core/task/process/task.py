@@ -76,8 +76,9 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         ``return_code``, ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``,
         ``host`` and ``handle``; on the local machine also ``user_time`` and ``system_time`` (CPU
         seconds), ``peak_memory`` (bytes of the largest process), and ``ended_processes``, the
-        number of processes that the script left behind and that were ended; after a failure also ``reason``, and ``signal``, ``lost``,
-        ``timed_out``, ``killed`` or ``missing_outputs`` if that applies. ``stderr_tail`` is the
+        number of processes that the script left behind and that were ended. After a failure it
+        also holds ``reason``, and ``signal``, ``lost``, ``timed_out``, ``killed`` or
+        ``missing_outputs`` if that applies. ``stderr_tail`` is the
         last 4 KiB of its stderr (``stdout_tail`` if they are interleaved), always after a failure,
         and after a success if stderr is not published; ``stdout_tail`` is the last 64 KiB of a
         stdout that is held back.
