@@ -169,7 +169,9 @@ async def test_an_environment_of_500_kib_reaches_the_job(
     for number in range(5):
         monkeypatch.setenv(f"LONG_{number}", "x" * 100 * 1024)
     await lab.add("a")
-    await lab.run(lab.task("env | grep -c '^LONG_.*xxxx' | tee -a LOG; env | wc -c", stdout=lab.out))
+    await lab.run(
+        lab.task("env | grep -c '^LONG_.*xxxx' | tee -a LOG; env | wc -c", stdout=lab.out)
+    )
     count, size = map(int, (await lab.text(lab.out)).split())
     assert count == 5
     assert size > 500 * 1024
