@@ -427,13 +427,13 @@ async def test_a_surviving_fork_does_not_hide_the_end_of_a_supervisor(
     children = list[int]()
     start = pair._start
 
-    def fork_and_start(connection: int, environ: Any) -> int:
+    def fork_and_start(connection: int, attributes: Any) -> int:
         child = os.fork()
         if child == 0:
             signal.pause()
             os._exit(0)
         children.append(child)
-        return start(connection, environ)
+        return start(connection, attributes)
 
     monkeypatch.setattr(pair, "_start", fork_and_start)
     await lab.add("a")

@@ -26,6 +26,10 @@ class Attributes(NamedTuple):
     """The ignored signals."""
     limits: dict[int, tuple[int, int]]
     """The soft and hard limits, by resource."""
+    nice: int
+    """The nice value of the calling thread; Linux has one for each thread."""
+    cpus: list[int]
+    """The CPUs on which the calling thread may run."""
     fixed: tuple[object, ...]
     """The attributes that a supervisor cannot change for a job."""
 
@@ -35,10 +39,10 @@ def read_attributes() -> Attributes:
     limits = {number: resource.getrlimit(number) for number in _LIMITS}
     hard = tuple(limit for _, limit in limits.values())
     nice = os.getpriority(os.PRIO_PROCESS, 0)
-    cpus = frozenset(os.sched_getaffinity(0))
+    cpus = sorted(os.sched_getaffinity(0))
     umask, ignored = _read_status()
-    identity = (os.geteuid(), os.getegid())
-    return Attributes(_environ(), umask, ignored, limits, (hard, nice, cpus, identity))
+    fixed = (hard, nice, cpus, os.geteuid(), os.getegid())
+    return Attributes(_environ(), umask, ignored, limits, nice, cpus, fixed)
 
 
 def _environ() -> dict[bytes, bytes]:

@@ -59,7 +59,7 @@ class SupervisorPair:
             _Connection, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         )
         with theirs:
-            self.outer_pid = _start(theirs.fileno(), attributes.environ)
+            self.outer_pid = _start(theirs.fileno(), attributes)
         self._await_start()
 
     def _await_start(self) -> None:
@@ -239,7 +239,7 @@ class SupervisorPair:
             reap_child(self.outer_pid, wait=True)
 
 
-def _start(connection: int, environ: dict[bytes, bytes]) -> int:
+def _start(connection: int, attributes: Attributes) -> int:
     """Start the program in a session of its own, and return the process id of the outer process."""
     for pid in list(_unreaped):
         if reap_child(pid)[0]:
@@ -251,7 +251,8 @@ def _start(connection: int, environ: dict[bytes, bytes]) -> int:
         )
     options = ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
     folder = os.path.dirname(os.path.abspath(__file__))
-    settings = _store(marshal.dumps(environ))
+    environ = attributes.environ
+    settings = _store(marshal.dumps((environ, attributes.nice, attributes.cpus)))
     try:
         null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in range(3)]
         # The first two may have the numbers of the last two.

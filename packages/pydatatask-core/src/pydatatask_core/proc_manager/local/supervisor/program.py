@@ -49,7 +49,7 @@ SOCKET_FD = 3
 """The descriptor of the socket on which the program receives requests and sends reports."""
 
 ENVIRON_FD = 4
-"""The descriptor of the file with the environment of the driver."""
+"""The descriptor of the file with the environment, nice value and CPUs of the driver."""
 
 MAX_PACKET_BYTES = 1 << 15
 """The maximum size of a packet; longer contents are sent as a file."""
@@ -86,8 +86,14 @@ class Supervisor:
         self._connection.setblocking(False)
         self._is_connected = True
         self._unsent: list[bytes] = []
-        self._environ: dict[bytes, bytes] = marshal.loads(_read_all(ENVIRON_FD))
+        self._environ: dict[bytes, bytes]
+        self._environ, nice, cpus = marshal.loads(_read_all(ENVIRON_FD))
         os.close(ENVIRON_FD)
+        # Those that this process has inherited belong to the thread that started it.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, nice)
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, cpus)
         self._folders: set[bytes] = set()
 
     def serve(self) -> None:
