@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .chain import CHAIN
 from .drivers import LARGE_DRIVER, MEMORY
+from .executors import EXECUTORS
 from .latency import LATENCY
 from .mongo import MONGO
 from .pods import PODS
@@ -21,7 +22,7 @@ __all__ = ["CASES"]
 
 _ALL = (
     *(CHAIN, SCRIPTS, NOTHING, LATENCY, MEMORY, LARGE_DRIVER),
-    *(IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH, PODS),
+    *(IMPORT, COMMAND, S3_SMALL, S3_LARGE, MONGO, SSH, PODS, EXECUTORS),
 )
 CASES: dict[str, Case] = {case.name: case for case in _ALL}
 """All cases by name, in the order of their execution."""

@@ -126,7 +126,7 @@ class Lab:
     async def running(self, task: ProcessTask, *names: str) -> None:
         """Wait until the scripts of the jobs are running."""
         for name in names:
-            run = task.new_run(name)
+            run = task.runs.new(name)
 
             async def lives() -> bool:
                 status = await task.backend.inspect(run, fence=False)  # noqa: B023

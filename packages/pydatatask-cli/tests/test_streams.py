@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,6 +39,32 @@ def test_an_interrupted_inject_leaves_nothing_and_exits_130(program: Program) ->
 
 def _left(folder: Path) -> list[str]:
     return sorted(os.listdir(folder)) if folder.is_dir() else []
+
+
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize("words", ["run", "update", "status", "rm count.done a"])
+def test_a_closed_standard_stream_is_like_a_null_file(
+    program: Program, words: str, closed: str
+) -> None:
+    program.put("texts/a.txt", "one two")
+    command = f"exec {shlex.join(program.command())} {words} {closed}"
+
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=program.folder,
+        env=program.environment,
+        capture_output=True,
+        check=False,
+        timeout=50,
+    )
+
+    assert done.returncode == 0, done
+    assert b"Traceback" not in done.stdout + done.stderr
+    if words in ("run", "update"):
+        assert _left(program.folder / "data" / "done") == ["a.yaml"]
 
 
 def test_a_reader_that_closes_its_pipe_causes_no_error(program: Program) -> None:

@@ -40,6 +40,7 @@ def test_an_error_survives_pickling_and_copying(kind: Any) -> None:
         assert again.args == error.args
         assert vars(again) == vars(error)
         assert getattr(again, "errno", None) == getattr(error, "errno", None)
+        assert errors.describe(again) == str(error)
 
 
 def test_the_hierarchy_is_as_documented() -> None:

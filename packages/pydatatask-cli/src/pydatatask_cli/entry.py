@@ -26,8 +26,10 @@ def main(pipeline: Pipeline, instrument: Callable[[Any], None] | None = None) ->
     :raises PipelineError: if an event loop is running in this thread.
     """
     from .error_boundary import interruptible
+    from .standard_streams import open_standard_streams
 
     _refuse_running_loop()
+    open_standard_streams()
     with interruptible():
         group = _make_group(pipeline)
         if instrument is not None:
@@ -76,7 +78,9 @@ def _make_group(pipeline: Pipeline) -> PipelineGroup:
 def console_script() -> None:
     """Parse ``sys.argv``, load the pipeline that it names, and run the command."""
     from .error_boundary import interruptible
+    from .standard_streams import open_standard_streams
 
+    open_standard_streams()
     with interruptible():
         from .group import make_group
 

@@ -46,6 +46,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .error_text import describe as describe  # noqa: PLC0414 - exported, not a public error
+from .error_text import excerpt as excerpt  # noqa: PLC0414 - exported, not a public error
+from .error_text import type_name as type_name  # noqa: PLC0414 - exported, not a public error
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -85,9 +89,6 @@ __all__ = [
     "UnrecordableJobError",
     "UnsupportedValueError",
 ]
-
-
-_MAX_SHOWN_CHARACTERS = 160
 
 
 def _unpickle_error(
@@ -299,10 +300,9 @@ class UnrecordableJobError(TaskError, InvalidJobIdError):
     def __init__(self, task: str, job: str, problems: Sequence[tuple[str, object, str]]) -> None:
         rules = "; ".join(f"{name}, {repo!r}: {rule}" for name, repo, rule in problems)
         super(InvalidJobIdError, self).__init__(
-            f"{task}: job {excerpt(job)} is not launched, because its outcome cannot be "
-            "recorded in "
-            f"{rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job id), "
-            "or use repositories of a class that allows this name"
+            f"{task}: job {excerpt(job)} is not launched, because its outcome cannot be recorded "
+            f"in {rules}. Rename the job (pydatatask.encode_job_id() turns any text into a job "
+            "id), or use repositories of a class that allows this name"
         )
         self.job = job
         self.rule = rules
@@ -397,40 +397,3 @@ class MissingBackendAttributeError(MissingBackendError, AttributeError):
 
     A separate class, because no class can derive from both ImportError and AttributeError.
     """
-
-
-def excerpt(value: object) -> str:
-    """Return the representation of a value for a message, truncated if it is long.
-
-    :param value: any value; if its ``repr`` raises, its type is shown.
-    """
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - repr of an integer of thousands of digits raises
-        return f"a value of type {type(value).__qualname__}"
-    if len(text) > _MAX_SHOWN_CHARACTERS:
-        return f"{text[:_MAX_SHOWN_CHARACTERS]}... ({len(text)} characters)"
-    return text
-
-
-def type_name(error: BaseException) -> str:
-    """Return the name of an exception's type, even if its metaclass overrides ``__name__``."""
-    name: str = vars(type)["__name__"].__get__(type(error))
-    return name
-
-
-def describe(cause: object) -> str:
-    """Return the text of a foreign exception, or its type if the text is empty.
-
-    This never raises, even if the ``__str__`` of the exception does.
-    """
-    if not isinstance(cause, BaseException):
-        return str(cause)
-    try:
-        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, PydatataskError):
-            return f"{cause.strerror}: {cause.filename!r}" if cause.filename else cause.strerror
-        return str(cause) or type_name(cause)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as e:  # noqa: BLE001 - the described exception matters more than this one
-        return f"(no text: its __str__ raised {type_name(e)})"

@@ -226,7 +226,7 @@ async def test_a_process_that_ended_without_a_driver_overwrites_no_other_task(
     await lab.running(left, "a")
     left.attach(None)
     lab.go.touch()
-    run = left.new_run("a")
+    run = left.runs.new("a")
 
     async def has_ended() -> bool:
         return (await left.backend.inspect(run, fence=False)).state is ProcessState.EXITED

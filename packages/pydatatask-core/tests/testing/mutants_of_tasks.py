@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pydatatask_core import (
     ExecutorTask,
     InProcessSyncTask,
@@ -139,10 +141,10 @@ class SubmitsAgain(Executor):
 class LaunchesInARandomDirectory(Process):
     async def launch(self, job: str) -> None:
         self._tracker.jobs.pop(job, None)
-        await super().launch(job)
-
-    def new_run(self, job: str, host: str | None = None) -> Any:
-        return super().new_run(f"{job}{uuid.uuid4().hex}", host)
+        new = self.runs.new
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.runs, "new", lambda job, host: new(f"{job}{uuid.uuid4().hex}", host))
+            await super().launch(job)
 
 
 @breaks(

@@ -37,7 +37,7 @@ class Authorization:
     The credentials are those of the client. They are read each time that they are needed, so they
     may change.
 
-    :param channel: the transport of requests to the registry and its token server.
+    :param transport: the transport of requests to the registry and its token server.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -66,7 +66,7 @@ class Authorization:
     ) -> str | None:
         """Return another header after the registry rejected one, or None if there is no other.
 
-        :param answer: the response, with the challenges of the registry.
+        :param response: the response, with the challenges of the registry.
         :param actions: the actions that the request needs.
         :param refused: the rejected header.
         """

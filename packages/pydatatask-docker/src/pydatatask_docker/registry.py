@@ -31,7 +31,7 @@ RETRY_DELAYS_SECONDS = (0.05, 0.1, 0.2, 0.4)
 class Registry:
     """A repository of a registry, accessed by authorized requests.
 
-    :param channel: the transport of the requests.
+    :param transport: the transport of the requests.
     """
 
     def __init__(self, transport: Transport) -> None:

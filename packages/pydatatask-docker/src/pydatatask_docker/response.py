@@ -59,7 +59,7 @@ async def _read_body(response: ClientResponse) -> bytes:
 class RequestRefused(Exception):
     """An error response of a registry.
 
-    :param answer: the response.
+    :param response: the response.
     """
 
     def __init__(self, response: RegistryResponse) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from pydatatask_core.errors import TaskError
-from pydatatask_core.task.function import FunctionTask, describe_failure
+from pydatatask_core.task.function import FunctionBody, FunctionTask, describe_failure
 
 from .task import KubeTask
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["KubeFunctionTask"]
 
 
-class KubeFunctionTask(KubeTask, FunctionTask):
+class KubeFunctionTask(KubeTask):
     """A task which runs a python function on a kubernetes cluster.
 
     Requires a pod template which will execute a python script calling ``pydatatask.main``. This
@@ -148,10 +148,17 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         self.func_done = func_done
         if func_done is not None:
             self.link_outcomes("func_done", func_done)
-        self.func = None if func is None else self._check_body(func)
+        self._function = FunctionBody(self)
+        self.func = None if func is None else self._function.checked(func)
+
+    def __call__(self, func: Callable[..., Any]) -> Self:
+        """Set the function as the body of this task, so that the task works as a decorator."""
+        self._function.check_missing(self.func, func)
+        self.func = self._function.checked(func)
+        return self
 
     async def validate(self) -> None:
-        self.bind_links()
+        self._function.bind_links(self.func)
         await super().validate()
 
     async def launch(self, job: str) -> None:
@@ -163,8 +170,10 @@ class KubeFunctionTask(KubeTask, FunctionTask):
             return await super().launch(job)
         self.check_recordable(job)
         start = datetime.now(UTC)
-        scope = self.new_scope(job)
-        failed = await self.run_body(scope, self.bind_links())
+        links = self._function.bind_links(self.func)
+        assert self.func is not None
+        scope = self._function.new_scope(job)
+        failed = await self._function.run(self.func, scope, links)
         record: dict[str, Any] = {
             "success": failed is None,
             "start_time": start,
@@ -202,3 +211,6 @@ class KubeFunctionTask(KubeTask, FunctionTask):
         else:
             return
         self.outcome_view("func_done").record_verdict(job, success)
+
+
+FunctionTask.register(KubeFunctionTask)  # it has a body, too, and one ancestor less

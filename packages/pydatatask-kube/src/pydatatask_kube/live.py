@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from kubernetes_asyncio.client import V1Pod
 
-    from .jobs.config import KubeTaskConfig
+    from .task import KubeTask
 
     T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class LiveKubeRepository(Repository):
     CHARSET_START_END = string.ascii_letters + string.digits
     MAX_JOB_ID_LENGTH = MAX_LABEL
 
-    def __init__(self, task: KubeTaskConfig) -> None:
+    def __init__(self, task: KubeTask) -> None:
         self.task = task
         self._last: tuple[frozenset[str], frozenset[str], frozenset[str]] | None = None
 

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydatatask_core.errors import LaunchRefusedError, TaskError
-from pydatatask_core.task.detached.tracker import Phase
+from pydatatask_core.errors import TaskConfigurationError, TaskError
+from pydatatask_core.task.detached.phase import Phase
+from pydatatask_core.task.detached.task import DetachedTask
+from pydatatask_core.task.durations import parse_seconds
+from pydatatask_core.task.template import TaskTemplate
 
-from .jobs.control import KubeControl
+from .cluster.orphans import describe_orphans
+from .cluster.pod_state import is_terminated
+from .jobs.config import check_env, check_managers
 from .jobs.job import PodJob
 from .jobs.launch import Launcher
-from .jobs.terminating_pods import POLL_INTERVAL_SECONDS
+from .jobs.log_reader import read_logs
+from .jobs.termination import KILL_GRACE_SECONDS, delete_foreign_pod, kill_foreign_pod
 from .jobs.tracker import PodTracker
 from .jobs.usage import usage_of
+from .live import LiveKubeRepository
+from .outcome.classifier import Limits
+from .pod_names import check_label, job_of, labels, name_of, uid_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from collections.abc import Set as AbstractSet
+    import os
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 
     from kubernetes_asyncio.client import V1Pod
 
-    from pydatatask_core.resource_manager import Resources
-    from pydatatask_core.task.runtime import Runtime
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.blob import BlobRepository
+    from pydatatask_core.repository.metadata import MetadataRepository
+    from pydatatask_core.resource_manager import ResourceManager, Resources
+    from pydatatask_core.task.retries import Retries
+    from pydatatask_core.task.template import Template
+
+    from .manager import PodManager
 
 __all__ = ["KubeTask"]
 
-log = logging.getLogger("pydatatask.task")
 
-MAX_PENDING_RECORDS = 64
-"""Nothing is launched while the outcomes of this many jobs are waiting to be recorded."""
-
-
-class KubeTask(KubeControl):
+class KubeTask(DetachedTask[PodJob]):
     """A task which runs a kubernetes pod.
 
     Will automatically link a :class:`LiveKubeRepository` as "live" with ``inhibits_start``,
@@ -92,23 +99,93 @@ class KubeTask(KubeControl):
     link is present with ``inhibits_start``. Only ``done`` records which jobs have failed.
     """
 
-    event_driven = True
+    poll_interval_seconds = 0.5
 
     checks_outputs_in_pod: ClassVar[bool] = False
     """Whether the pod itself checks the required outputs of its job, and fails without them."""
 
-    def _create_collaborators(self) -> None:
+    _tracker: PodTracker
+
+    def __init__(
+        self,
+        name: str,
+        podman: Callable[[], PodManager],
+        resources: ResourceManager,
+        template: str | os.PathLike[str] | Template,
+        logs: BlobRepository | None,
+        done: MetadataRepository | None,
+        window: timedelta | float = timedelta(seconds=60),
+        timeout: timedelta | float | None = None,
+        env: Mapping[str, Any] | None = None,
+        ready: Repository | None = None,
+        *,
+        pending_timeout: timedelta | float | None = None,
+        retries: int | Retries = 0,
+        concurrency: int | None = None,
+        disabled: bool = False,
+        unsafe_templates: bool = False,
+    ) -> None:
+        super().__init__(
+            name,
+            ready,
+            disabled,
+            quota=resources,
+            window=window,
+            done=done,
+            retries=retries,
+            concurrency=concurrency,
+        )
+        check_label("the name of a task of pods", name)
+        check_managers(name, podman, resources)
+        self._podman = podman
+        self._open_podman: PodManager | None = None
+        self.resources = resources
+        self.template = TaskTemplate(template, name)
+        self.unsafe_templates = unsafe_templates
+        self.env = check_env(name, env)
+        self.limits = Limits(
+            parse_seconds(name, "pending_timeout", pending_timeout),
+            parse_seconds(name, "timeout", timeout),
+        )
+        self.logs = logs
+        self.live = LiveKubeRepository(self)
+        self.link("live", self.live, is_status=True, inhibits_start=True, inhibits_output=True)
+        if logs is not None:
+            self.link_blobs(
+                "logs", logs, is_status=True, inhibits_start=True, required_for_output=True
+            )
+        if done is not None:
+            self.link_outcomes("done", done)
         self._launcher = Launcher(self)
-        self._tracker = PodTracker(self)
-        self.resources.register(self._usage, window=self.window)
+        self._start_tracking()
 
     # -- opening ---------------------------------------------------------------------------------
 
-    def attach(self, runtime: Runtime | None) -> None:
-        super().attach(runtime)
-        self._tracker.close()
+    def _create_tracker(self) -> PodTracker:
+        return PodTracker(self)
+
+    def _forget_connection(self) -> None:
         self._open_podman = None
-        self._tracker = PodTracker(self)
+
+    @property
+    def podman(self) -> PodManager:
+        """The pod manager instance for this task.
+
+        :raises SessionError: if the manager is provided by an unopened session.
+        """
+        if self._open_podman is not None:
+            return self._open_podman
+        from .manager import PodManager
+
+        podman = self._podman()
+        if not isinstance(podman, PodManager):
+            raise TaskConfigurationError(
+                f"{self.name}: its podman, {self._podman!r}, returned {podman!r}, which is not a "
+                "PodManager"
+            )
+        if self.runtime is not None:  # the session is open for as long as the runtime
+            self._open_podman = podman
+        return podman
 
     async def validate(self) -> None:
         """Check the configuration and the cluster, and find the pods of an earlier driver.
@@ -126,32 +203,16 @@ class KubeTask(KubeControl):
         self.template.require_known(("job", "task", "argv0", *self.env), self.links)
         await self._tracker.adopt()
 
+    # -- launching -------------------------------------------------------------------------------
+
     async def _usage(self) -> Resources:
-        """Return the resources that this task's pods use, and the number of recent launches."""
         return await usage_of(self, self._tracker)
 
     async def requested_resources(self, job: str) -> Resources | None:
         return await self._launcher.requested_resources(job)
 
-    # -- rounds ----------------------------------------------------------------------------------
-
-    @property
-    def running(self) -> AbstractSet[str]:
-        return self._tracker.jobs.keys()
-
-    async def update(self) -> bool:
-        """Retry the actions that had to wait; endings of pods arrive from the watch."""
-        tracker = self._tracker
-        await tracker.adopt()
-        tracked, terminating = list(tracker.jobs.values()), tracker.terminating.expects_deletions
-        if not tracked:
-            return terminating  # wait for these pods before the next update
-        tracker.record_exited(tracked)
-        if self.runtime is None:
-            await self.launch_due_retries()
-        if self.runtime is None or not self.runtime.looping:
-            await tracker.wait_recorded()
-        return True
+    async def _launch(self, tracked: PodJob) -> None:
+        await self._launcher.launch(tracked, self._tracker)
 
     async def launch(self, job: str) -> None:
         """Launch a job; in synchronous mode, wait until it has ended.
@@ -162,66 +223,66 @@ class KubeTask(KubeControl):
         :raises TaskError: if the job is running already.
         :raises PodManagerError: if the pod could not be created.
         """
-        tracker = self._tracker
-        self.check_recordable(job)
-        await tracker.adopt()
-        tracked = tracker.jobs.get(job)
-        if tracked is None:
-            tracked = tracker.jobs[job] = PodJob(job)
-        elif tracked.phase is Phase.WAITING:
-            self._waiting.discard(job)
-            tracker.set_phase(tracked, Phase.LAUNCHING)
-        else:
-            raise TaskError(f"{self.name}: job {job!r} is running already")
-        await self._start(tracked)
-        if self.synchronous:
-            await self._complete(tracked)
-        elif not self.drives:
-            tracker.untrack(tracked)  # the driver tracks it
+        await super().launch(job)
+        if not self.synchronous and not self.drives:
+            tracked = self._tracker.jobs.get(job)
+            if tracked is not None:
+                self._tracker.untrack(tracked)  # the driver tracks it
 
-    async def _start(self, tracked: PodJob) -> None:
-        tracker = self._tracker
-        try:
-            if tracker.pending_records >= MAX_PENDING_RECORDS:
-                raise LaunchRefusedError(self.name, tracked.job, "unrecorded job outcomes")
-            await self._launcher.launch(tracked, tracker)
-        except LaunchRefusedError:
-            if tracked.attempt > 1:
-                tracker.set_phase(tracked, Phase.WAITING)
-                self._waiting.add(tracked.job)
-            else:
-                tracker.on_launch_failed(tracked)
-            raise
-        except BaseException:
-            if tracked.attempt > 1:
-                tracker.schedule_retry(tracked, tracked.next_delay(1.0))
-            else:
-                tracker.on_launch_failed(tracked)
-            raise
-        tracker.watch(tracked)
+    # -- inspection ------------------------------------------------------------------------------
 
-    async def _complete(self, tracked: PodJob) -> None:
-        """Track a job until it has finished, as a pipeline does otherwise."""
-        tracker = self._tracker
-        while not tracked.finished.is_set():
-            if not self.drives and tracked.pod is not None and not tracked.gone:
-                pod = await self.podman.get(tracked.name)
-                tracker.on_pod(tracked.pod if pod is None else pod, gone=pod is None)
-            tracker.record_exited([tracked])
-            if tracked.phase is Phase.WAITING and time.monotonic() >= tracked.not_before:
-                with contextlib.suppress(LaunchRefusedError):
-                    return await self.launch(tracked.job)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(tracked.finished.wait(), POLL_INTERVAL_SECONDS)
+    @property
+    def log_repositories(self) -> Sequence[BlobRepository]:
+        return () if self.logs is None else (self.logs,)
 
-    async def settled(self, job: str, record: Mapping[str, Any]) -> None:
-        """Handle the outcome of a job that will not be retried; a hook for subclasses.
+    async def config_warnings(self) -> Iterable[str]:
+        if not self.is_inspecting or self.name != min(self.podman.inspected_tasks):
+            return ()  # the watch reports them, or another task does
+        podman = self.podman
+        message = describe_orphans(await podman.find(), podman.inspected_tasks, podman.where)
+        return () if message is None else (message,)
 
-        It is called before the pod is deleted, and again if it or a later step fails.
+    @property
+    def is_inspecting(self) -> bool:
+        """True if the pipeline was opened for inspection only."""
+        return self.runtime is not None and self.runtime.mode == "inspect"
+
+    async def load_pods(self) -> None:
+        """Wait until the pods are known, if this process drives the task.
+
+        :raises PodManagerError: if they could not be listed.
+        """
+        if not self._tracker.adopted:
+            await self._tracker.adopt()
+
+    async def find(self, job: str) -> list[dict[str, Any]]:
+        """Return the pods of a job: at most one, unless another client creates more.
 
         :param job: the job.
-        :param record: the record of its outcome.
+        :raises PodManagerError: if they could not be listed.
         """
+        await self._tracker.adopt()
+        pods = await self.podman.find(self.name, job)
+        tracked = self._tracker.jobs.get(job)
+        if tracked is not None:
+            await tracked.launched.wait()
+            if tracked.pod is not None and not tracked.gone and tracked.pod not in pods:
+                pods.append(tracked.pod)  # just created, and not reported by the watch yet
+        return pods
+
+    def stream_logs(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        return read_logs(self, job, follow)
+
+    async def is_recorded(self, pod: dict[str, Any]) -> bool:
+        """Return whether the outcome of exactly this pod is recorded.
+
+        :param pod: a pod of this task, as JSON.
+        """
+        job = job_of(pod)
+        if self.done is None or job is None:
+            return False
+        record = await self.done.info(job)
+        return isinstance(record, dict) and record.get("uid") == uid_of(pod)
 
     # -- ending jobs early -----------------------------------------------------------------------
 
@@ -246,15 +307,45 @@ class KubeTask(KubeControl):
         if raw is not None and raw["metadata"]["uid"] == pod.metadata.uid:
             await self.discard(raw)
 
-    async def kill(self, job: str, *, grace: float | None = None) -> bool:
-        """Kill a job that has a pod or waits for a retry; it counts as failed.
+    async def discard(self, pod: dict[str, Any]) -> None:
+        """Kill a pod, given as JSON, without marking its job as complete.
 
-        If this process drives the task, return after the outcome is recorded, as ``killed``.
-        Otherwise return when the pod has ended; the driver records it, now or when it next runs.
+        :param pod: the pod.
+        """
+        expected_labels = labels(self.podman.app, self.name, str(job_of(pod)))
+        if not expected_labels.items() <= (pod["metadata"].get("labels") or {}).items():
+            raise TaskError(
+                f"{self.name}: the pod {pod['metadata']['name']!r} does not belong to this task"
+            )
+        await self._tracker.adopt()
+        tracked = self._tracker.jobs.get(expected_labels["job"])
+        if tracked is not None:
+            await tracked.launched.wait()  # a launch counts the quota of its pod when it returns
+        if (
+            tracked is not None
+            and not tracked.finished.is_set()
+            and tracked.pod is not None
+            and tracked.uid == pod["metadata"]["uid"]
+        ):
+            await self._tracker.discard(tracked, KILL_GRACE_SECONDS)
+        else:
+            await delete_foreign_pod(self, pod)
+
+    async def forget_retry(self, job: str) -> None:
+        """Cancel the retry of a job that waits for one.
 
         :param job: the job.
-        :param grace: seconds between the signal to end and the kill of its containers; by default
-            the grace period of the pod.
-        :return: whether there was a job to kill.
         """
-        return await self.kill_job(job, grace)
+        tracked = self._tracker.jobs.get(job)
+        if tracked is not None and tracked.phase is Phase.WAITING:
+            self.cancel_retry(job)
+            await self._tracker.complete(tracked, None)
+
+    async def clean_up(self, jobs: Collection[str]) -> None:
+        for pod in await self.podman.find(self.name):
+            if job_of(pod) in jobs and is_terminated(pod) and await self.is_recorded(pod):
+                await self.podman.remove(name_of(pod), uid_of(pod))
+
+    async def _kill_untracked(self, job: str, grace: float | None) -> bool:
+        self.live.check_job_id(job)
+        return not self.drives and await kill_foreign_pod(self, job)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pydatatask_core.task.detached.recorder import FINAL_FLAGS
 from pydatatask_kube.outcome.classifier import (
     IMAGE_TIMEOUT_SECONDS,
     LOST_TIMEOUT_SECONDS,
@@ -298,7 +299,7 @@ def test_a_pod_that_may_still_run_is_never_retried_automatically(kind: str, retr
     known = FAILURES["its node gone" if kind == "lost" else "deleted before it ran"]
     ending = classify(known[0], known[1], NOW, LIMITS).outcome
     assert ending is not None
-    assert ending.is_retryable is retried
+    assert (ending.kind not in FINAL_FLAGS) is retried
 
 
 def test_a_record_contains_node_times_and_the_outcome_of_each_container() -> None:

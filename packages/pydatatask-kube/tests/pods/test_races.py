@@ -195,6 +195,44 @@ async def test_waiting_for_a_watch_that_ends_is_an_error() -> None:
     await informer.close()
 
 
+async def test_a_pod_that_is_deleted_while_it_is_launched_releases_its_quota(
+    server: ApiServer,
+) -> None:
+    driven = Driven(server, "job")
+    async with driven.open():
+        create, created = driven.podman.create, asyncio.Event()
+
+        async def create_slowly(manifest: dict[str, Any]) -> dict[str, Any]:
+            pod = await create(manifest)
+            await created.wait()
+            return pod
+
+        driven.podman.create = create_slowly  # type: ignore[method-assign]
+        launch = asyncio.create_task(driven.task.launch("job"))
+        await until(lambda: driven.podman.informer.pods("task"))
+        [pod] = await driven.task.live.pods()
+        launched, waits = driven.task._tracker.jobs["job"].launched, asyncio.Event()
+        wait = launched.wait
+
+        async def note_and_wait() -> Any:
+            waits.set()
+            return await wait()
+
+        launched.wait = note_and_wait  # type: ignore[method-assign]
+        delete = asyncio.create_task(driven.task.delete(pod))
+        waiting = asyncio.create_task(waits.wait())
+        await asyncio.wait({delete, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        created.set()
+        await launch
+        await asyncio.wait_for(delete, 20)
+        assert not driven.task.running
+        usage = driven.quota.usage()
+        assert usage is not None
+        assert not usage.cpu
+    assert driven.record("job") is None
+
+
 class FailingOnce(InProcessMetadataRepository):
     failed = False
 
@@ -205,19 +243,27 @@ class FailingOnce(InProcessMetadataRepository):
         await super().dump(job, data)
 
 
-async def test_a_retry_is_still_due_if_it_could_not_be_recorded_as_killed(
-    server: ApiServer,
+@pytest.mark.parametrize("name_is_free", [True, False])
+async def test_a_kill_of_a_waiting_job_is_recorded_although_the_store_fails_at_first(
+    server: ApiServer, name_is_free: bool
 ) -> None:
     driven = Driven(server, "job", done=(done := FailingOnce()), retries=Retries(2, delay=60))
-    server.on_create = lambda pod: server.finish(pod, code=1)
+
+    def fail(pod: Any) -> None:
+        server.finish(pod, code=1)
+        if not name_is_free:
+            server.hold(pod)
+
+    server.on_create = fail
     async with driven.open():
         await driven.task.launch("job")
-        await until(lambda: driven.task.waiting == {"job"})
-        with pytest.raises(OSError, match="out of order"):
-            await driven.task.kill("job")
-        assert driven.task.waiting == {"job"}
-        assert await driven.task.kill("job")
-    assert done.data["job"]["killed"] is True
+        tracked = driven.task._tracker.jobs["job"]
+        await until(lambda: tracked.awaits_retry and not tracked.recording)
+        assert await asyncio.wait_for(driven.task.kill("job"), 30)
+        assert done.failed
+        assert not driven.task.running
+    assert (done.data["job"]["killed"], done.data["job"]["attempt"]) == (True, 1)
+    assert server.created["job"] == 1
 
 
 class Gated(InProcessMetadataRepository):

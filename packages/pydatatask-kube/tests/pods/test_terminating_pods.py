@@ -10,7 +10,7 @@ import pytest
 
 from pydatatask_core.repository import InProcessMetadataRepository
 from pydatatask_core.task import Retries
-from pydatatask_kube.jobs.recorder import MAX_CONCURRENT_RECORDS
+from pydatatask_core.task.detached.recorder import MAX_CONCURRENT_RECORDS
 from pydatatask_kube.pod_names import name_of, uid_of
 
 from .driven_task import Driven, until

@@ -46,8 +46,8 @@ def to_document(job: str, value: Any, *, ferretdb_compatible: bool = False) -> d
 
     :param job: the job, which becomes ``_id``.
     :param value: a value of the metadata data model.
-    :param careful: whether to avoid values that FerretDB 1 does not support: lists in lists,
-        non-finite floats, negative zeros and some keys.
+    :param ferretdb_compatible: whether to avoid values that FerretDB 1 does not support: lists in
+        lists, non-finite floats, negative zeros and some keys.
     """
     encoder = _Encoder(ferretdb_compatible)
     if type(value) is not dict or not _has_texts_for_keys(value):

@@ -30,7 +30,7 @@ def needs_escape(key: str, *, at_top: bool, ferretdb_compatible: bool) -> bool:
 
     :param key: the key.
     :param at_top: whether it is a key of the document itself, beside ``_id``.
-    :param careful: whether to escape keys that FerretDB 1 does not support.
+    :param ferretdb_compatible: whether to escape keys that FerretDB 1 does not support.
     """
     never = _NEVER_PLAIN_FERRETDB if ferretdb_compatible else _NEVER_PLAIN
     return never.search(key) is not None or (at_top and key in ("_id", TAG))
@@ -41,7 +41,7 @@ def escape_key(key: str, *, at_top: bool, ferretdb_compatible: bool) -> str:
 
     :param key: any key.
     :param at_top: whether it is a key of the document itself, beside ``_id``.
-    :param careful: whether to escape keys that FerretDB 1 does not support.
+    :param ferretdb_compatible: whether to escape keys that FerretDB 1 does not support.
     """
     pattern = _escaped(at_top, ferretdb_compatible)
     return pattern.sub(lambda match: f"%{ord(match[0]):02X}", key)

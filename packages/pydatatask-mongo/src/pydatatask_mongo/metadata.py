@@ -19,7 +19,7 @@ from pydatatask_core.errors import (
     StoreError,
     StoreTimeoutError,
 )
-from pydatatask_core.repository import MetadataRepository, Repository
+from pydatatask_core.repository import MetadataRepository
 from pydatatask_core.repository.location import Location
 from pydatatask_core.utils import run_to_completion
 
@@ -79,13 +79,6 @@ class MongoMetadataRepository(MetadataRepository):
         self._factory = collection  # a pipeline finds the session resources to open in attributes
         self._provider = CollectionProvider(collection, subcollection)
         self._filter: dict[str, Any] = {}
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Use the default bulk methods in subclasses that override ``info`` or ``info_many``."""
-        super().__init_subclass__(**kwargs)
-        for single, bulk in (("info", "info_many"), ("info_many", "info_all")):
-            if single in cls.__dict__ and bulk not in cls.__dict__:
-                setattr(cls, bulk, getattr(Repository, bulk))
 
     @property
     def collection(self) -> Collection:

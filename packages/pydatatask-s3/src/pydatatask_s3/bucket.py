@@ -175,6 +175,9 @@ class S3BucketRepository(BlobRepository):
     def local_name(self, job: str) -> str:
         return f"{job}{self.suffix}".rpartition("/")[2] or super().local_name(job)
 
+    def _describe_location(self, job: str) -> str:
+        return f"s3://{self.bucket}/{self.object_name(job)}"
+
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
         await run_to_completion(self._delete(self._ref(job)))

@@ -50,7 +50,7 @@ class BucketSetup:
         """Create the bucket if it is missing, check that it is writable, and abort old uploads.
 
         :param probe: the key of a test upload, which is started and aborted.
-        :param is_ours: returns whether the repository writes to a key.
+        :param is_own_key: returns whether the repository writes to a key.
         :raises RepositoryConfigurationError: if the configuration is wrong.
         :raises StoreError: if the store is unreachable or fails.
         """

@@ -95,7 +95,7 @@ def store_errors(repository: Repository, action: str, ref: str) -> Iterator[None
 
     :param repository: the repository that performs the operation.
     :param action: the operation as an infinitive ("read job 'a'").
-    :param place: the URI of the object or bucket.
+    :param ref: the URI of the object or bucket.
     """
     try:
         yield
@@ -113,7 +113,7 @@ def translate_error(
     :param error: the error of the client library.
     :param repository: the repository that performed the operation.
     :param action: the operation as an infinitive.
-    :param place: the URI of the object or bucket.
+    :param ref: the URI of the object or bucket.
     """
     kind, meaning = _meaning(error)
     cause = f"{ref}: {f'{meaning}: ' if meaning else ''}{_error_text(error)}"

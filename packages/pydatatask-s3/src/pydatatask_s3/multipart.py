@@ -53,7 +53,7 @@ def part_size(number: int, first: int) -> int:
 class MultipartUpload:
     """A multipart upload in progress, which sends a few parts at once in background tasks.
 
-    :param place: the object to create.
+    :param ref: the object to create.
     :param content_type: its MIME type.
     """
 

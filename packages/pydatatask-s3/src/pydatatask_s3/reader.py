@@ -56,7 +56,7 @@ class ObjectReader(ReadStream):
     async def open(cls, ref: ObjectRef) -> Self:
         """Request an object.
 
-        :param place: the object.
+        :param ref: the object.
         :raises JobNotFoundError: if it does not exist.
         """
         with ref.errors("read"):

@@ -22,7 +22,7 @@ class ObjectWriter(AtomicWriter[bytes]):
     larger one is uploaded in parts as it is written; only the parts in transit and the one being
     filled are in memory.
 
-    :param place: the object to write.
+    :param ref: the object to write.
     :param content_type: its MIME type.
     :param size: the size of a part in bytes.
     """

@@ -49,6 +49,3 @@ class YamlMetadataS3Repository(YamlMetadataRepository, S3BucketRepository):
             client, bucket, prefix, suffix, mimetype, incluster_endpoint, part_size=part_size
         )
         self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)
-
-    def _describe_location(self, job: str) -> str:
-        return f"s3://{self.bucket}/{self.object_name(job)}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError, describe
+from pydatatask_core.utils import Backoff
 
 from .errors import SSHConnectionError, SSHLoginError, connect_error
 from .host_keys import describe_host_key_problem
@@ -104,7 +105,7 @@ class SSHConnection:
         self._raw: asyncssh.SSHClientConnection | None = None
         self._lock = asyncio.Lock()
         self._failure: ProcessManagerError | None = None
-        self._failures = 0
+        self._backoff = Backoff(*_RETRY_DELAYS_SECONDS)
         self._not_before = 0.0
         self._closed = True
 
@@ -164,19 +165,18 @@ class SSHConnection:
             self._raw = raw
         except ProcessManagerError as e:
             refused = isinstance(e, SSHLoginError)
-            if refused != isinstance(self._failure, SSHLoginError):
-                self._failures = 0
-            first, most = _REFUSED_RETRY_DELAYS_SECONDS if refused else _RETRY_DELAYS_SECONDS
-            delay = min(first * 2 ** min(self._failures, 10), most)
-            self._failures += 1
-            self._failure, self._not_before = e, time.monotonic() + delay
+            if self._failure is None or refused != isinstance(self._failure, SSHLoginError):
+                delays = _REFUSED_RETRY_DELAYS_SECONDS if refused else _RETRY_DELAYS_SECONDS
+                self._backoff = Backoff(*delays)
+            self._failure = e
+            self._not_before = time.monotonic() + self._backoff.next_delay()
         else:
-            if self._failures:
+            if self._failure is not None:
                 log.warning("%s answers again", self.name)
-            self._forget_failures()
+            self._forget_failure()
 
-    def _forget_failures(self) -> None:
-        self._failure, self._failures, self._not_before = None, 0, 0.0
+    def _forget_failure(self) -> None:
+        self._failure, self._not_before = None, 0.0
 
     def _check_open(self) -> None:
         if self._closed:
@@ -203,7 +203,7 @@ class SSHConnection:
     async def __aenter__(self) -> Self:
         self._closed = False
         self._lock = asyncio.Lock()
-        self._forget_failures()
+        self._forget_failure()
         try:
             await self.get()
         except SSHConnectionError as e:

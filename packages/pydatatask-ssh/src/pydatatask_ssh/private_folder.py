@@ -14,7 +14,7 @@ from pydatatask_core.proc_manager.local.private_folder import (
     find_private_folder_problem,
     find_root_problem,
 )
-from pydatatask_core.utils.ownership import MAX_LINKS, component_problem
+from pydatatask_core.utils.ownership import PathWalk, component_problem
 
 from .remote.shell_functions import shell_join
 
@@ -165,27 +165,20 @@ async def _way_to(
     remote: RemoteHost, path: str
 ) -> AsyncGenerator[tuple[str, asyncssh.SFTPAttrs], None]:
     """Yield the directories and links on the path to a file, up to the first missing one."""
-    quoted, names, links = "/", path.split("/")[::-1], 0
-    while names and links <= MAX_LINKS:
-        name = names.pop()
-        if name in ("", "."):
-            continue
-        parent = await _lstat(remote, quoted)
-        if parent is None:
+    walk = PathWalk(path)
+    while (step := walk.next_step()) is not None:
+        directory = await _lstat(remote, walk.directory)
+        if directory is None:
             return
-        yield quoted, parent
-        step = posixpath.dirname(quoted) if name == ".." else posixpath.join(quoted, name)
+        yield walk.directory, directory
         attributes = await _lstat(remote, step)
         if attributes is None:
             return
-        if not stat.S_ISLNK(_mode(attributes)):
-            quoted = step
-            continue
-        links += 1
-        yield step, attributes
-        leads = str(await remote.sftp.readlink(step))
-        quoted = "/" if leads.startswith("/") else quoted
-        names += leads.split("/")[::-1]
+        if stat.S_ISLNK(_mode(attributes)):
+            yield step, attributes
+            walk.follow(str(await remote.sftp.readlink(step)))
+        else:
+            walk.enter(step)
 
 
 async def _lstat(remote: RemoteHost, path: str) -> asyncssh.SFTPAttrs | None:

@@ -203,10 +203,10 @@ async def test_an_error_about_an_answer_names_the_machine_and_the_request(
         lab = new_lab(tmp_path, lambda: connection)
         await lab.manager.backend.validate()
         task = lab.task("true")
-        await task.load_namespace()
+        await task.runs.load_namespace()
         monkeypatch.setattr(RemoteShell, "ask", ask)
         with pytest.raises(ProcessManagerError, match=r"127\.0\.0\.1.*'look' cannot be read"):
-            await lab.manager.backend.inspect(task.new_run("a"))
+            await lab.manager.backend.inspect(task.runs.new("a"))
 
 
 async def test_a_status_with_random_bytes_is_bounded_and_affects_no_other_job(
@@ -220,7 +220,7 @@ async def test_a_status_with_random_bytes_is_bounded_and_affects_no_other_job(
         async with lab.pipeline(task) as pipeline:
             await pipeline.update()
             await lab.running(task, "a", "b")
-            journal = journal_of(task.target_path("runs", "a"))
+            journal = journal_of(task.runs.path("runs", "a"))
             lines = journal.read_bytes().split(b"\n", 1)
             journal.write_bytes(b"\n".join(lines) + b"\x1e=0\n\xff\0\n" * 1000)
             lab.go.touch()

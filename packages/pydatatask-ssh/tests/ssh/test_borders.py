@@ -248,9 +248,9 @@ async def test_a_directory_with_a_forged_status_and_no_journal_causes_no_signal_
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("true", stdout=lab.out, timeout=0.1)
-        await task.load_namespace()
+        await task.runs.load_namespace()
         await lab.manager.backend.validate()
-        place = task.target_path("runs", "a")
+        place = task.runs.path("runs", "a")
         os.makedirs(place)
         shutil.copy(forged, place / ".status")
         (place / ".begun").touch()
@@ -277,7 +277,7 @@ async def test_a_job_of_an_earlier_release_is_found_and_can_be_terminated(
         async with lab.pipeline(task) as pipeline:
             await pipeline.update()
             await lab.logged()
-    place = task.target_path("runs", "a")
+    place = task.runs.path("runs", "a")
     journal_of(place).rename(place / ".status")
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
@@ -296,9 +296,9 @@ async def test_an_old_journal_is_not_used_for_the_next_run(sshd: SSHServer, tmp_
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("echo $$ >>LOG")
-        await task.load_namespace()
+        await task.runs.load_namespace()
         await lab.manager.backend.validate()
-        place = task.target_path("runs", "a")
+        place = task.runs.path("runs", "a")
         (place.parent).mkdir(parents=True)
         journal = lab.manager.basedir / ".journal" / place.relative_to(lab.manager.basedir)
         journal.parent.mkdir(parents=True)

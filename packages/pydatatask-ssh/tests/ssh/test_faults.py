@@ -192,7 +192,7 @@ async def test_another_machine_under_the_same_name_is_left_alone(
             cut(sshd)
             await asyncio.sleep(0)
             with pytest.raises(OSError, match="another machine answers"):
-                await task.backend.inspect(task.new_run("a"))
+                await task.backend.inspect(task.runs.new("a"))
             target.machine = real
             lab.go.touch()
         await well_ended(lab, "a")

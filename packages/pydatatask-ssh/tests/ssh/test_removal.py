@@ -240,9 +240,9 @@ async def test_a_directory_without_the_files_of_a_run_directory_is_not_removed(
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("true")
-        await task.load_namespace()
+        await task.runs.load_namespace()
         await lab.manager.backend.validate()
-        place = task.target_path("runs", "a")
+        place = task.runs.path("runs", "a")
         os.makedirs(place)
         (place / "chapter1.tex").touch()
         async with lab.pipeline(task):
@@ -257,9 +257,9 @@ async def test_a_link_in_place_of_a_run_directory_is_not_followed(
     async with connect(sshd) as connection:
         lab = new_lab(tmp_path, lambda: connection)
         task = lab.task("true", stdout=lab.out, timeout=0.1)
-        await task.load_namespace()
+        await task.runs.load_namespace()
         await lab.manager.backend.validate()
-        place = task.target_path("runs", "a")
+        place = task.runs.path("runs", "a")
         os.makedirs(place.parent)
         place.symlink_to(thesis)
         await lab.add("a")

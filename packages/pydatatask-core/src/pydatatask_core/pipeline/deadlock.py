@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import PydatataskError
-from pydatatask_core.repository.snapshot import View
+from pydatatask_core.repository.snapshot import View, stores
 from pydatatask_core.repository.views.sets import AggregateAndRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
@@ -29,13 +29,12 @@ async def find_deadlock(tasks: Sequence[Task]) -> list[Task]:
     reachability = _Reachability(tasks)
     while stuck := reachability.find_stuck():
         needed = {
-            _store_key(leaf): leaf
+            _store_key(repo): repo
             for task in stuck
-            for repo in task.required_for_start.values()
-            for leaf in _leaves(repo)
-            if not reachability.accepts_job_id(leaf)
+            for repo in stores(*task.required_for_start.values())
+            if not reachability.accepts_job_id(repo)
         }
-        nonempty = {key for key, leaf in needed.items() if await _has_any(leaf)}
+        nonempty = {key for key, repo in needed.items() if await _has_any(repo)}
         if not nonempty:
             return [task for task in stuck if reachability.waits_for_itself(task, stuck)]
         reachability.nonempty |= nonempty
@@ -119,9 +118,9 @@ class _Reachability:
         seen: list[Task] = []
         frontier = [task]
         while frontier:
-            leaves = _leaves(*frontier.pop().required_for_start.values())
+            needed = stores(*frontier.pop().required_for_start.values())
             writers = [
-                writer for leaf in leaves for writer in self._writers.get(_store_key(leaf), ())
+                writer for repo in needed for writer in self._writers.get(_store_key(repo), ())
             ]
             if task in writers:
                 return True
@@ -137,14 +136,6 @@ class _Reachability:
 
 def _written_repositories(task: Linked) -> list[Repository]:
     return [link.repo for link in task.links.values() if link.is_output or link.is_status]
-
-
-def _leaves(*repos: Repository) -> Iterator[Repository]:
-    for repo in repos:
-        if isinstance(repo, View):
-            yield from _leaves(*repo.children.values())
-        else:
-            yield repo
 
 
 def _store_key(repo: Repository) -> object:

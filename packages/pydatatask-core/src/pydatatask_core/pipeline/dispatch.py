@@ -15,7 +15,7 @@ from .background_tasks import cancel_with_timeout, log_failure
 from .backlog import Backlog, Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from pydatatask_core.task.base import Task
@@ -122,6 +122,14 @@ class Dispatcher:
         else:
             self.backlog.refused.difference_update(tasks)
 
+    def has_jobs_for_all(self, tasks: Collection[Task]) -> bool:
+        """Return whether each task has waiting jobs, so that a listing would not help any of them.
+
+        :param tasks: the tasks. With priorities the result is False, because a listing may find a
+            job that has to be launched before the waiting ones.
+        """
+        return not self._prioritized and bool(tasks) and all(map(self.backlog.count, tasks))
+
     # -- work ------------------------------------------------------------------------------------
 
     def start_workers(self, tasks: Iterable[Task], start_counts: bool = True) -> None:
@@ -133,24 +141,38 @@ class Dispatcher:
         """
         self._start_counts = start_counts
         self._stopped = False
+        self._slice_end = monotonic() + MAX_SLICE_SECONDS
         tasks = list(tasks)
         for task in tasks:
             self._update_full(task)
         for task in tasks:
-            if not self._can_take(task):
-                continue
-            waiting = self.backlog.count(task) + len(task.due_retries)
-            workers = self._workers.setdefault(task, set())
-            # A busy worker may be in a function that never returns, so it takes none of these.
-            busy = len(self._launching.get(task, _NO_JOBS))
-            more = min(waiting + busy, _max_workers(task, waiting + busy)) - len(workers)
-            free = task.launch_capacity()
-            for _ in range(more if free is None else min(more, free)):
-                worker = asyncio.create_task(
-                    self._run_worker(task), name=f"pydatatask launch {task.name}"
-                )
-                workers.add(worker)
-                worker.add_done_callback(partial(self._on_worker_done, task))
+            if task.completes_in_launch:
+                self._start_all_workers(task)
+            elif self._start_worker(task):
+                # The others begin after the first step of this one, which launches all jobs if
+                # no launch has to wait, as in a thread pool.
+                asyncio.get_running_loop().call_soon(self._start_all_workers, task)
+
+    def _start_all_workers(self, task: Task) -> None:
+        while self._start_worker(task):
+            pass
+
+    def _start_worker(self, task: Task) -> bool:
+        """Start another worker if there are jobs for it, and return whether it was started."""
+        if not self._can_take(task):
+            return False
+        workers = self._workers.setdefault(task, set())
+        without_job = len(workers) - len(self._launching.get(task, _NO_JOBS))
+        waiting = self.backlog.count(task) + len(task.due_retries)
+        free = task.launch_capacity()
+        if without_job >= (waiting if free is None else min(waiting, free)):
+            return False
+        if len(workers) >= _max_workers(task, len(workers) + waiting):
+            return False
+        worker = asyncio.create_task(self._run_worker(task), name=f"pydatatask launch {task.name}")
+        workers.add(worker)
+        worker.add_done_callback(partial(self._on_worker_done, task))
+        return True
 
     @property
     def launched(self) -> Counter[str]:
@@ -275,14 +297,17 @@ class Dispatcher:
         return job
 
     def _can_take(self, task: Task) -> bool:
-        if self._stopped or task in self.backlog.refused or self._update_full(task):
+        if self._stopped or task in self.backlog.refused:
             return False
-        return bool(task.due_retries) or self.backlog.has_next(task)
+        has_job = bool(task.due_retries) or self.backlog.has_next(task)
+        return has_job and not self._update_full(task)
 
     def _update_full(self, task: Task) -> bool:
         """Record and return whether a quota is exhausted or the concurrency limit reached."""
         if task.completes_in_launch:
             return False
+        if not (self._prioritized or task.due_retries or self.backlog.count(task)):
+            return False  # only with priorities, a task without waiting jobs may delay others
         if task.launch_capacity() == 0:
             self.backlog.refused.add(task)
             return True
@@ -293,14 +318,11 @@ class Dispatcher:
         return full
 
     def _count_active(self, task: Task) -> int:
-        """Return the number of the task's active jobs.
-
-        Jobs that wait for a retry, and ended jobs whose outputs are being checked, do not count.
-        """
+        """Return the number of the task's jobs that use a slot of its ``concurrency``."""
         jobs = (
             task.running | self._launching.get(task, _NO_JOBS) | self._live_jobs.get(task, _NO_JOBS)
         )
-        return len(jobs - task.waiting - task.output_check.checking)
+        return len(jobs - task.idle)
 
 
 def noop(_: bool) -> None:

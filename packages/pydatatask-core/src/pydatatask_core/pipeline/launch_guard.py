@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import TaskConfigurationError, TemplateError, UnrecordableJobError
+from pydatatask_core.utils import Backoff
 
 from .launch_errors import LaunchErrors
 
@@ -30,7 +31,7 @@ _REPORT_GROWTH_FACTOR = 2
 
 class _FailedLaunch:
     def __init__(self) -> None:
-        self.count = 0
+        self.backoff = Backoff(_INITIAL_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS)
         self.retry_at = 0.0
 
 
@@ -87,11 +88,17 @@ class LaunchGuard:
             errors = self._unrecordable_errors.setdefault(task, LaunchErrors(task.name))
             errors.add(job, error, None, with_traceback=False)
             return
+        if job in task.running:  # it may run nevertheless, or the task repeats the launch itself
+            watched = self.watched.setdefault(task, _TaskState(task.name))
+            watched.errors.add(job, error, None, with_traceback=True)
+            self.launched(task, job)
+            return
         state = self.watched.setdefault(task, _TaskState(task.name))
         failed = state.failed.setdefault(job, _FailedLaunch())
         permanent = isinstance(error, TemplateError | TaskConfigurationError)
-        failed.count = max(failed.count + 1, _MAX_FAILURES if permanent else 0)
-        delay = min(_INITIAL_BACKOFF_SECONDS * 2 ** min(failed.count - 1, 10), _MAX_BACKOFF_SECONDS)
+        if permanent:
+            failed.backoff.failures = max(failed.backoff.failures, _MAX_FAILURES - 1)
+        delay = failed.backoff.next_delay()
         failed.retry_at = self._clock() + delay
         state.retry_at = min(state.retry_at or failed.retry_at, failed.retry_at)
         state.errors.add(job, error, delay, with_traceback=not permanent)
@@ -188,7 +195,7 @@ class LaunchGuard:
     def has_pending_retries(self) -> bool:
         """True if a job whose launch failed is still within the number of attempts."""
         return any(
-            failed.count < _MAX_FAILURES
+            failed.backoff.failures < _MAX_FAILURES
             for state in self.watched.values()
             for failed in state.failed.values()
         )

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 from pydatatask_core.errors import PipelineLockedError, describe
 from pydatatask_core.repository.files.base import FileRepositoryBase
 from pydatatask_core.repository.files.fs.temporary_names import lock_name
-from pydatatask_core.repository.snapshot import View
+from pydatatask_core.repository.snapshot import stores
 from pydatatask_core.utils.ownership import is_own_folder, parent_problem, state_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydatatask_core.repository.base import Repository
     from pydatatask_core.task.base import Task
     from pydatatask_core.task.link import Link
 
@@ -224,22 +223,15 @@ def _state_folders(task: Task) -> list[Path]:
 
 def _folders(links: Iterable[Link]) -> list[Path]:
     """Return the folders of links that are in files, each once, in one order for all drivers."""
-    leaves = [leaf for link in links for leaf in _written_leaves(link.repo)]
-    folders = [leaf.basedir for leaf in leaves if isinstance(leaf, FileRepositoryBase)]
+    repos = stores(*(link.repo for link in links))
+    folders = [repo.basedir for repo in repos if isinstance(repo, FileRepositoryBase)]
     return [Path(path) for path in sorted({os.path.realpath(folder) for folder in folders})]
 
 
 def _temporary_lock_name(task: Task) -> str | None:
     """Return a lock name made from the location of a task's state, or None if it is in memory."""
-    identities = sorted(
-        {
-            leaf.identity
-            for link in task.links.values()
-            if link.is_output or link.is_status
-            for leaf in _written_leaves(link.repo)
-            if leaf.identity is not None
-        }
-    )
+    written = [link.repo for link in task.links.values() if link.is_output or link.is_status]
+    identities = sorted({repo.identity for repo in stores(*written) if repo.identity is not None})
     if not identities:
         return None
     return _digest("\0".join([task.name, *identities]))[:32]
@@ -247,14 +239,6 @@ def _temporary_lock_name(task: Task) -> str | None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _written_leaves(repo: Repository) -> Iterable[Repository]:
-    if isinstance(repo, View):
-        for child in repo.children.values():
-            yield from _written_leaves(child)
-    else:
-        yield repo
 
 
 def _own_folders() -> list[Path]:

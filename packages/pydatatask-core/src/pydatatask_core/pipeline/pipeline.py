@@ -126,13 +126,8 @@ class Pipeline:
             raise PipelineError("the pipeline is open already; close it before opening it again")
         if mode not in ("drive", "inspect", "one"):
             raise ValueError(f"mode has to be 'drive', 'inspect' or 'one', not {mode!r}")
-        from pydatatask_core.utils import run_to_completion
-
-        from .collisions import prepare_shared_outputs
-        from .lock import DriverLock
         from .scheduler import Scheduler
         from .session_resources import needed_resources
-        from .validation import find_problems, log_config_warnings, raise_problems
 
         tasks = self._named(self.tasks if only is None else only)
         self._open = True
@@ -142,27 +137,37 @@ class Pipeline:
             used = [obj for task in tasks for obj in task.references()]
             needed = None if only is None else needed_resources(self.session, used)
             await self.session.open(only=needed)
-            if mode == "drive" and self.exclusive:
-                # Repositories on a server have an identity only after the session has opened.
-                self._lock = DriverLock(tasks)
-                await run_to_completion(asyncio.to_thread(self._lock.acquire))
-            for task in tasks:
-                task.attach(self)
-            for quota in self.resources:
-                quota.add_listener(self._scheduler.on_quota_released)
-                await quota.flush()
-            # Before jobs are found:
-            shared = await prepare_shared_outputs(tasks) if mode == "drive" else None
-            self.problems = await find_problems(tasks, create=mode != "inspect")
-            if mode != "inspect":
-                raise_problems(self.problems)
-            if shared is not None:
-                await shared.load()
-            if mode == "drive":
-                await log_config_warnings(tasks)
+            await self._open_tasks(tasks, mode)
         except BaseException:
             await self.close()
             raise
+
+    async def _open_tasks(self, tasks: list[Task], mode: OpenMode) -> None:
+        """Lock, attach and validate the tasks; the session has opened."""
+        from pydatatask_core.utils import run_to_completion
+
+        from .collisions import prepare_shared_outputs
+        from .lock import DriverLock
+        from .validation import find_problems, log_config_warnings, raise_problems
+
+        if mode == "drive" and self.exclusive:
+            # Repositories on a server have an identity only after the session has opened.
+            self._lock = DriverLock(tasks)
+            await run_to_completion(asyncio.to_thread(self._lock.acquire))
+        for task in tasks:
+            task.attach(self)
+        for quota in self.resources:
+            quota.add_listener(self._scheduler.on_quota_released)
+            await quota.flush()
+        # Before jobs are found.
+        shared = await prepare_shared_outputs(tasks) if mode == "drive" else None
+        self.problems = await find_problems(tasks, create=mode != "inspect")
+        if mode != "inspect":
+            raise_problems(self.problems)
+        if shared is not None:
+            await shared.load()
+        if mode == "drive":
+            await log_config_warnings(tasks)
 
     async def close(self) -> None:
         """Close the pipeline and its session; leaving ``async with pipeline`` does so as well.

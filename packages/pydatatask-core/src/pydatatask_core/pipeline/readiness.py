@@ -37,12 +37,22 @@ class ReadyJobs(NamedTuple):
     """The jobs that repositories show as live."""
 
 
+class _Leaves(NamedTuple):
+    """The repositories that determine which jobs of a task are ready, until its links change."""
+
+    ready: Repository
+    live: list[Repository]
+    live_leaves: list[Repository]
+    ready_leaves: list[Repository]
+
+
 class Readiness:
     """Finds the ready jobs of tasks, and caches them while no listing changes."""
 
     def __init__(self) -> None:
         self._cache: dict[Task, tuple[list[AbstractSet[str]], ReadyJobs]] = {}
         self._logged_failures: dict[Task, str] = {}
+        self._leaves: dict[Task, _Leaves] = {}
 
     async def gather(self, tasks: Sequence[Task]) -> dict[Task, ReadyJobs | None]:
         """Return the ready jobs of each task, or None if a repository it needs cannot be listed.
@@ -52,7 +62,7 @@ class Readiness:
 
         :param tasks: the tasks.
         """
-        snapshot = await _take_snapshot(tasks)
+        snapshot = await self._take_snapshot(tasks)
         results: dict[Task, ReadyJobs | None] = {}
         for task in tasks:
             try:
@@ -70,12 +80,12 @@ class Readiness:
         :param task: the task.
         :raises Exception: the error of a repository that cannot be listed.
         """
-        return await self._ready(task, await _take_snapshot([task]))
+        return await self._ready(task, await self._take_snapshot([task]))
 
     async def _ready(self, task: Task, snapshot: Snapshot) -> ReadyJobs:
-        repo, shows_live = task.ready, task.live_repositories
+        repo, shows_live, live_leaves, ready_leaves = self._leaves[task]
         # List all of them, even those without effect: if one fails, the task is unknown.
-        listings = [await snapshot.keys(leaf) for leaf in (*_live_leaves(task), *leaves(repo))]
+        listings = [await snapshot.keys(leaf) for leaf in (*live_leaves, *ready_leaves)]
         cached = self._cache.get(task)
         if (
             cached is not None
@@ -92,6 +102,22 @@ class Readiness:
         self._cache[task] = listings, result
         return result
 
+    async def _take_snapshot(self, tasks: Sequence[Task]) -> Snapshot:
+        """List the repositories that tasks depend on: those of live jobs first, then the rest."""
+        snapshot = Snapshot()
+        found = [self._find_leaves(task) for task in tasks]
+        await _list_all(snapshot, (repo for each in found for repo in each.live_leaves))
+        await _list_all(snapshot, (repo for each in found for repo in each.ready_leaves))
+        return snapshot
+
+    def _find_leaves(self, task: Task) -> _Leaves:
+        ready, live = task.ready, task.live_repositories
+        known = self._leaves.get(task)
+        if known is None or known.ready is not ready or known.live is not live:
+            live_leaves = [leaf for repo in live for leaf in leaves(repo)]
+            self._leaves[task] = known = _Leaves(ready, live, live_leaves, list(leaves(ready)))
+        return known
+
     def _log_failure(self, task: Task, error: Exception) -> None:
         message = str(error)
         if self._logged_failures.get(task) != message:
@@ -104,10 +130,6 @@ class Readiness:
             )
 
 
-def _live_leaves(task: Task) -> Iterable[Repository]:
-    return (leaf for repo in task.live_repositories for leaf in leaves(repo))
-
-
 def _any_volatile(*repos: Repository) -> bool:
     return any(is_view(repo) and repo.volatile for repo in repos)
 
@@ -116,14 +138,6 @@ def _is_unchanged(new: list[AbstractSet[str]], old: list[AbstractSet[str]]) -> b
     return len(new) == len(old) and all(
         n is o and isinstance(n, frozenset) for n, o in zip(new, old, strict=True)
     )
-
-
-async def _take_snapshot(tasks: Sequence[Task]) -> Snapshot:
-    """List the repositories that tasks depend on: those of live jobs first, then the rest."""
-    snapshot = Snapshot()
-    await _list_all(snapshot, (repo for task in tasks for repo in _live_leaves(task)))
-    await _list_all(snapshot, (repo for task in tasks for repo in leaves(task.ready)))
-    return snapshot
 
 
 async def _list_all(snapshot: Snapshot, repos: Iterable[Repository]) -> None:

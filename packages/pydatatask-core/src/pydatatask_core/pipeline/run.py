@@ -69,9 +69,9 @@ class PipelineRun:
 
     A *round* updates every task and lists every repository. Between rounds, ended jobs are reaped
     and jobs from the backlog are launched, which needs no listing. The next round follows after a
-    job has ended, with a pause in proportion to the duration of a round; at once if nothing is
-    left to do; and in any case after the poll interval or the duration of a round, if that is
-    longer.
+    job has ended, with a pause in proportion to the duration of a round, unless every task has jobs
+    in the backlog; at once if nothing is left to do; and in any case after the poll interval or the
+    duration of a round, if that is longer.
 
     :param scheduler: the scheduler of the open pipeline.
     :param quotas: the quotas that launches are subject to.
@@ -174,7 +174,7 @@ class PipelineRun:
             retry_seconds = self._guard.seconds_until_retry() if self._tasks_to_plan else None
             if retry_seconds is not None:
                 due = min(due, now + retry_seconds)
-            if self._round_requested:
+            if self._round_requested and not self._dispatcher.has_jobs_for_all(self._tasks_to_plan):
                 due = min(
                     due, start + ROUND_PAUSE_FACTOR * round_seconds if self._has_work else now
                 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Callable,
         Collection,
         Iterable,
+        Mapping,
     )
     from collections.abc import Set as AbstractSet
 
@@ -59,18 +60,30 @@ class Repository(ABC):
 
     Otherwise :meth:`keys` is called once for many jobs."""
 
+    _DEFAULTS_BUILT_ON: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "keys": ("unfiltered_iter", "filter_jobs", "__aiter__"),
+        "info_many": ("info",),
+        "info_all": ("keys", "info", "info_many"),
+    }
+    """The methods on which the default of another method is built, by the name of the latter.
+
+    A subclass that overrides one of the former, but not the latter, gets the default of the latter,
+    because an inherited one, such as a bulk request, does not call the override."""
+
     _warned_invalid_names = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Reset inherited bulk methods that a subclass's overrides would make wrong.
+        """Reset inherited methods that a subclass's overrides would make wrong.
 
         Also wrap the coroutine methods, so that a job's scope records their calls; see
         ``job_scope``.
         """
         super().__init_subclass__(**kwargs)
-        changed = {"unfiltered_iter", "filter_jobs", "__aiter__"} & cls.__dict__.keys()
-        if changed and "keys" not in cls.__dict__:
-            cls.keys = Repository.keys  # type: ignore[method-assign]
+        for base in cls.__mro__[1:]:
+            for name, basics in vars(base).get("_DEFAULTS_BUILT_ON", {}).items():
+                default = vars(base)[name]
+                if getattr(cls, name) is not default and _is_more_derived(cls, basics, name):
+                    setattr(cls, name, default)
         instrument_methods(cls)
 
     @classmethod
@@ -341,6 +354,15 @@ class Repository(ABC):
     def __repr__(self) -> str:
         """Return the name of the repository for messages; never with a secret."""
         return f"{type(self).__name__}()"
+
+
+def _is_more_derived(cls: type, names: Iterable[str], other: str) -> bool:
+    """Return True if any of the names is overridden by a class that inherits the other name."""
+
+    def distance(name: str) -> int:
+        return next(i for i, base in enumerate(cls.__mro__) if name in vars(base))
+
+    return min(map(distance, names)) < distance(other)
 
 
 instrument_methods(Repository)

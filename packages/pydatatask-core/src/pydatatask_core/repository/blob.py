@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from pydatatask_core.utils.contexts import async_context
 
 from .base import Repository
+from .concurrency import map_concurrently
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from typing import BinaryIO, TextIO
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from pydatatask_core.utils import AReadStream, AReadText, AWriteStream, AWriteText
 
 __all__ = ["BlobMode", "BlobRepository", "check_mode"]
+
+_BLOCK_BYTES = 1024 * 1024
+
+T = TypeVar("T")
 
 BlobMode = Literal["r", "rb", "w", "wb"]
 
@@ -28,6 +34,12 @@ class BlobRepository(Repository, ABC):
     A value becomes visible as a whole when its stream is closed, and not before. Leaving ``async
     with`` by an exception, or ``await stream.abort()``, leaves the repository unchanged.
     """
+
+    _DEFAULTS_BUILT_ON: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "local_file": ("open",),
+        "_read_values": ("open",),
+        "_write_value": ("open",),
+    }
 
     @overload
     async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
@@ -102,6 +114,52 @@ class BlobRepository(Repository, ABC):
         :param job: a valid key.
         """
         return job.replace("/", "_")
+
+    async def _read_values(
+        self, jobs: Collection[str], limit: int, parse: Callable[[str, bytes], T]
+    ) -> dict[str, T]:
+        """Read whole values, and return those that exist, parsed in a thread.
+
+        :param jobs: the keys.
+        :param limit: the maximum number of bytes to read of each value.
+        :param parse: converts the beginning of the value of a job, up to the limit.
+        """
+        values: dict[str, T] = {}
+
+        async def read(job: str) -> None:
+            try:
+                stream = await self.open(job, "rb")
+            except FileNotFoundError:  # the base class of JobNotFoundError
+                return
+            async with stream:
+                data = await _read(stream, limit)
+            values[job] = await asyncio.to_thread(parse, job, data)
+
+        await map_concurrently(jobs, read)
+        return values
+
+    async def _write_value(self, job: str, encode: Callable[[], bytes]) -> None:
+        """Write a whole value.
+
+        :param job: the key.
+        :param encode: returns the value, in a thread.
+        """
+        data = await asyncio.to_thread(encode)
+        async with await self.open(job, "wb") as stream:
+            await stream.write(data)
+
+    def _describe_location(self, job: str) -> str:
+        """Return where in the store a value is, or an empty string if that does not help."""
+        return ""
+
+
+async def _read(stream: AReadStream, size: int) -> bytes:
+    """Read a stream to its end, but at most ``size`` bytes."""
+    blocks = []
+    while size > 0 and (block := await stream.read(min(size, _BLOCK_BYTES))):
+        size -= len(block)
+        blocks.append(block)
+    return b"".join(blocks)
 
 
 def check_mode(mode: str) -> None:

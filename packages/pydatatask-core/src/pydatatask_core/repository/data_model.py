@@ -18,7 +18,6 @@ from pydatatask_core.errors import UnsupportedValueError, excerpt
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from .base import Repository
 
 __all__ = ["MAX_DEPTH", "SCALARS", "copy_metadata", "sorted_members", "to_data_model"]
 
@@ -39,7 +38,7 @@ def _is_pairs(data: list[Any]) -> bool:
 
 
 def to_data_model(
-    job: str, repository: Repository, data: Any, native: AbstractSet[type] = frozenset()
+    job: str, repository: object, data: Any, native: AbstractSet[type] = frozenset()
 ) -> Any:
     """Check a value before it is written; return it with NumPy's numbers converted to Python's.
 

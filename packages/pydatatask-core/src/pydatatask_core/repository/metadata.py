@@ -42,7 +42,7 @@ class MetadataRepository(Repository, ABC):
 
 
 def encode_checked(
-    job: str, repository: Repository, data: Any, encode: Callable[[Any], bytes]
+    job: str, repository: object, data: Any, encode: Callable[[Any], bytes]
 ) -> bytes:
     """Encode a value of the data model as bytes, or raise.
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from collections.abc import Set as AbstractSet
 
-__all__ = ["Snapshot", "View"]
+__all__ = ["Snapshot", "View", "is_view", "leaves", "membership_depends_on_values", "stores"]
 
 
 class Snapshot:
@@ -198,3 +198,17 @@ def leaves(repo: Repository) -> Iterator[Repository]:
         yield from repo.listed_leaves()
     else:
         yield repo
+
+
+def stores(*repos: Repository) -> Iterator[Repository]:
+    """Yield the repositories that hold the data of the given ones; some may occur twice.
+
+    Unlike :func:`leaves`, this includes repositories that need not be listed.
+
+    :param repos: repositories, of which views are replaced by their children.
+    """
+    for repo in repos:
+        if isinstance(repo, View):
+            yield from stores(*repo.children.values())
+        else:
+            yield repo

@@ -38,6 +38,7 @@ class Ledger:
 
     def __init__(self, quota: Resources, clock: Callable[[], float]) -> None:
         self.quota = quota
+        self._limits_launches = quota.limits_launches
         self._clock = clock
         self._used = _NO_RESOURCES
         self._recent: list[tuple[float, int]] = []  # a heap: expiry time, number of launches
@@ -85,7 +86,7 @@ class Ledger:
             for each, taken, limit in parts
             if each
         ]
-        if request.launches and quota.limits_launches:
+        if request.launches and self._limits_launches:
             counts.append((quota.launches - used.launches) // request.launches)
         return max(0, min(counts)) if counts else None
 
@@ -126,7 +127,7 @@ class Ledger:
     def _limited_part(self, request: Resources) -> Resources:
         if request.cpu < 0 or request.mem < 0 or request.launches < 0:
             raise QuantityError(f"{request} is negative, so it cannot be reserved or relinquished")
-        return request if self.quota.limits_launches else request.without_launches()
+        return request if self._limits_launches else request.without_launches()
 
     def _with_recent(self, used: Resources) -> Resources:
         if not self._recent_count:

@@ -273,6 +273,14 @@ class Task(Linked, ABC):
         """The jobs that wait for a retry."""
         return self._waiting
 
+    @property
+    def idle(self) -> AbstractSet[str]:
+        """The jobs of :attr:`running` that use no slot of ``concurrency``.
+
+        These are the jobs that wait for a retry, and ended ones whose outputs are being checked.
+        """
+        return self._waiting | self.output_check.checking
+
     def note_missing(self, jobs: AbstractSet[str]) -> None:
         """Record which waiting jobs were in no repository of live jobs when it was listed.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.repository.base import Repository
 
-__all__ = ["FunctionTask", "FunctionTaskProtocol", "describe_failure"]
+__all__ = ["FunctionBody", "FunctionTask", "FunctionTaskProtocol", "describe_failure"]
 
 MAX_MESSAGE_LENGTH = 4096
 """The maximum number of characters of an exception's text in a record; the first ones are kept."""
@@ -41,6 +41,115 @@ class FunctionTaskProtocol(Protocol):
         """Run the body for one job."""
 
 
+class FunctionBody:
+    """The function that a task runs for each job.
+
+    :param task: the task.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._recent: deque[asyncio.Task[BaseException | None]] = deque(maxlen=MAX_KEPT_TASKS)
+
+    def check_missing(self, current: Callable[..., Any] | None, func: object) -> None:
+        """Check that a task has no body yet.
+
+        :param current: its body.
+        :param func: the function that is to become its body.
+        :raises TaskConfigurationError: if it has one.
+        """
+        if current is not None:
+            raise TaskConfigurationError(
+                f"{self._task.name} has a body already, {_name(current)}; create another task for "
+                f"{_name(func)}"
+            )
+
+    def checked(self, func: Any) -> Callable[..., Any]:
+        """Return a function if it can be the body.
+
+        :param func: the function.
+        :raises TaskConfigurationError: if it is not an ``async def`` function.
+        """
+        called = type(func).__call__ if callable(func) else None
+        if not any(map(inspect.iscoroutinefunction, (inspect.unwrap(func), called))):
+            raise TaskConfigurationError(
+                f"the body of {self._task.name} has to be an `async def` function, not {func!r}"
+            )
+        body: Callable[..., Any] = func
+        return body
+
+    def new_scope(self, job: str) -> JobScope:
+        """Create the scope in which the body runs for one job."""
+        if self._task.shared_outputs is None:
+            return JobScope(self._task.name, job)
+        return JobScope(
+            self._task.name, job, partial(self._task.shared_outputs.claim, self._task, job)
+        )
+
+    def bind_links(self, func: Callable[..., Any] | None) -> dict[str, Repository]:
+        """Return the linked repository of each parameter of the body except the first, the job.
+
+        :raises TaskConfigurationError: if there is no body, or a parameter is not a link.
+        """
+        if func is None:
+            raise TaskConfigurationError(
+                f"{self._task.name} has no body: use the task as a decorator of an `async def` "
+                "function, or pass it as func"
+            )
+        parameters = list(inspect.signature(func).parameters.values())
+        if not parameters or parameters[0].kind not in _POSITIONAL:
+            raise TaskConfigurationError(
+                f"the body of {self._task.name}, {_name(func)}, has to take the job as its first "
+                "parameter"
+            )
+        job = parameters[0]
+        bound: dict[str, Repository] = {}
+        for parameter in parameters[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                bound = {name: link.repo for name, link in self._task.links.items()} | bound
+                if job.kind is job.POSITIONAL_OR_KEYWORD:
+                    bound.pop(job.name, None)  # this parameter receives the job
+            elif parameter.name in self._task.links and parameter.kind in _BY_NAME:
+                bound[parameter.name] = self._task.links[parameter.name].repo
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                continue
+            elif parameter.default is parameter.empty:
+                known = ", ".join(sorted(self._task.links)) or "none"
+                raise TaskConfigurationError(
+                    f"the body of {self._task.name} has a parameter {parameter.name!r}, which is "
+                    f"not a link of the task; its links are: {known}"
+                )
+        return bound
+
+    async def run(
+        self, func: Callable[..., Any], scope: JobScope, links: Mapping[str, Any]
+    ) -> BaseException | None:
+        """Run an async body in its own asyncio task and context.
+
+        Neither a context variable nor a cancellation of one job ever reaches another job.
+
+        :param func: the body.
+        :param scope: the scope of the job; it has ended when this returns.
+        :param links: the keyword arguments of the body.
+        :return: the exception that the body raised; None if it succeeded.
+        :raises asyncio.CancelledError: if the caller is being cancelled and the body did not
+            succeed. The outcome of the job is then unknown.
+        """
+        caller = asyncio.current_task()
+        assert caller is not None
+        before = caller.cancelling()
+        attempt = _run_attempt(func, scope, links)
+        body = asyncio.get_running_loop().create_task(attempt, name=scope.job)
+        self._recent.append(body)
+        try:
+            error = await body
+        except asyncio.CancelledError as e:  # cancelled before it could return its exception
+            error = e
+        if error is not None and caller.cancelling() > before:
+            raise asyncio.CancelledError from error
+        return error
+
+
 class FunctionTask(Task):
     """Base class of tasks with a function as body, whose parameters are matched with links.
 
@@ -51,93 +160,37 @@ class FunctionTask(Task):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._recent: deque[asyncio.Task[BaseException | None]] = deque(maxlen=MAX_KEPT_TASKS)
+        self._function = FunctionBody(self)
 
     def __call__(self: Self, func: Callable[..., Any]) -> Self:
         """Set the function as the body of this task, so that the task works as a decorator."""
-        if self.func is not None:
-            raise TaskConfigurationError(
-                f"{self.name} has a body already, {_name(self.func)}; create another task for "
-                f"{_name(func)}"
-            )
+        self._function.check_missing(self.func, func)
         self.func = self._check_body(func)
         return self
 
     def _check_body(self, func: Any) -> Callable[..., Any]:
-        called = type(func).__call__ if callable(func) else None
-        if not any(map(inspect.iscoroutinefunction, (inspect.unwrap(func), called))):
-            raise TaskConfigurationError(
-                f"the body of {self.name} has to be an `async def` function, not {func!r}"
-            )
-        body: Callable[..., Any] = func
-        return body
+        return self._function.checked(func)
 
     def new_scope(self, job: str) -> JobScope:
         """Create the scope in which the body runs for one job."""
-        if self.shared_outputs is None:
-            return JobScope(self.name, job)
-        return JobScope(self.name, job, partial(self.shared_outputs.claim, self, job))
+        return self._function.new_scope(job)
 
     def bind_links(self) -> dict[str, Repository]:
         """Return the linked repository of each parameter of the body except the first, the job.
 
         :raises TaskConfigurationError: if there is no body, or a parameter is not a link.
         """
-        if self.func is None:
-            raise TaskConfigurationError(
-                f"{self.name} has no body: use the task as a decorator of an `async def` function, "
-                "or pass it as func"
-            )
-        parameters = list(inspect.signature(self.func).parameters.values())
-        if not parameters or parameters[0].kind not in _POSITIONAL:
-            raise TaskConfigurationError(
-                f"the body of {self.name}, {_name(self.func)}, has to take the job as its first "
-                "parameter"
-            )
-        job = parameters[0]
-        bound: dict[str, Repository] = {}
-        for parameter in parameters[1:]:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                bound = {name: link.repo for name, link in self.links.items()} | bound
-                if job.kind is job.POSITIONAL_OR_KEYWORD:
-                    bound.pop(job.name, None)  # this parameter receives the job
-            elif parameter.name in self.links and parameter.kind in _BY_NAME:
-                bound[parameter.name] = self.links[parameter.name].repo
-            elif parameter.kind is parameter.VAR_POSITIONAL:
-                continue
-            elif parameter.default is parameter.empty:
-                known = ", ".join(sorted(self.links)) or "none"
-                raise TaskConfigurationError(
-                    f"the body of {self.name} has a parameter {parameter.name!r}, which is not a "
-                    f"link of the task; its links are: {known}"
-                )
-        return bound
+        return self._function.bind_links(self.func)
 
     async def run_body(self, scope: JobScope, links: Mapping[str, Any]) -> BaseException | None:
-        """Run an async body in its own asyncio task and context.
-
-        Neither a context variable nor a cancellation of one job ever reaches another job.
+        """Run an async body in its own asyncio task and context; see :meth:`FunctionBody.run`.
 
         :param scope: the scope of the job; it has ended when this returns.
         :param links: the keyword arguments of the body.
         :return: the exception that the body raised; None if it succeeded.
-        :raises asyncio.CancelledError: if the caller is being cancelled and the body did not
-            succeed. The outcome of the job is then unknown.
         """
-        caller = asyncio.current_task()
-        assert caller is not None
         assert self.func is not None
-        before = caller.cancelling()
-        attempt = _run_attempt(self.func, scope, links)
-        body = asyncio.get_running_loop().create_task(attempt, name=scope.job)
-        self._recent.append(body)
-        try:
-            error = await body
-        except asyncio.CancelledError as e:  # cancelled before it could return its exception
-            error = e
-        if error is not None and caller.cancelling() > before:
-            raise asyncio.CancelledError from error
-        return error
+        return await self._function.run(self.func, scope, links)
 
 
 async def _run_attempt(

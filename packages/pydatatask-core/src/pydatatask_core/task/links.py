@@ -38,6 +38,7 @@ class Linked:
         self._max_plain_length = -1
         """The length up to which every alphanumeric id is recordable; -1 if not known yet."""
         self._required_outputs: dict[str, Repository] | None = None
+        self._live_repositories: list[Repository] | None = None
         self._outcomes: dict[str, SucceededRepository] = {}
         self.upstream_tasks: list[Linked] = []
         """The tasks that are plugged into this one."""
@@ -98,12 +99,10 @@ class Linked:
         :param is_output: whether the task writes to it.
         :param is_status: whether the task keeps data about the state of its jobs in it.
         :param inhibits_start: whether a job in it is not launched.
-        :param required_for_start: whether a job has to be in it to be launched; defaults to
-            ``is_input``.
-        :param inhibits_output: whether it becomes ``inhibits_start`` in tasks that this one is
-            plugged into.
-        :param required_for_output: whether it becomes ``required_for_start`` in tasks that this
-            one is plugged into; defaults to ``is_output``.
+        :param required_for_start: whether only jobs in it are launched; defaults to ``is_input``.
+        :param inhibits_output: whether it becomes ``inhibits_start`` in tasks plugged after this.
+        :param required_for_output: whether it becomes ``required_for_start`` in tasks plugged
+            after this; defaults to ``is_output``.
         :param shared: whether other tasks write to the same store on purpose. If all links to the
             store set it, opening the pipeline does not warn about the store.
         :param optional: whether a job may succeed without this output. Otherwise a job that ends
@@ -111,19 +110,7 @@ class Linked:
             plugged after this one starts only for jobs that have the output.
         :raises TaskConfigurationError: if the name is taken, or ``repo`` is not a repository.
         """
-        if not isinstance(name, str) or not name:
-            raise TaskConfigurationError(
-                f"{self.name}: the name of a link has to be a string, not {name!r}"
-            )
-        if not isinstance(repo, Repository):
-            raise TaskConfigurationError(
-                f"{self.name}.{name}: only a repository can be linked, not {repo!r}"
-            )
-        if name in self.links:
-            raise TaskConfigurationError(
-                f"{self.name} has a link {name!r} already, to {self.links[name].repo!r}; "
-                f"give the one to {repo!r} another name"
-            )
+        self._check_link(name, repo)
         from .link import Link
 
         self.links[name] = Link(
@@ -138,9 +125,28 @@ class Linked:
             shared=shared,
             optional=optional,
         )
+        self._forget_derived()
+
+    def _forget_derived(self) -> None:
+        """Discard the cached values that depend on the links."""
         self._default_ready = None
-        self._required_outputs = None
+        self._required_outputs = self._live_repositories = None
         self._max_plain_length = -1
+
+    def _check_link(self, name: object, repo: object) -> None:
+        if not isinstance(name, str) or not name:
+            raise TaskConfigurationError(
+                f"{self.name}: the name of a link has to be a string, not {name!r}"
+            )
+        if not isinstance(repo, Repository):
+            raise TaskConfigurationError(
+                f"{self.name}.{name}: only a repository can be linked, not {repo!r}"
+            )
+        if name in self.links:
+            raise TaskConfigurationError(
+                f"{self.name} has a link {name!r} already, to {self.links[name].repo!r}; "
+                f"give the one to {repo!r} another name"
+            )
 
     def plug(
         self,
@@ -170,31 +176,8 @@ class Linked:
         :raises TaskConfigurationError: if a name is taken, ``output_links`` names an unknown link,
             or ``output`` is this task.
         """
-        if not isinstance(output, Linked):
-            raise TaskConfigurationError(f"{self.name}: only a task can be plugged, not {output!r}")
-        if output is self:
-            raise TaskConfigurationError(
-                f"{self.name} is plugged into itself, and would wait for itself to finish"
-            )
-        wanted = None if output_links is None else _check_link_names(output, output_links)
-        plugged: dict[str, tuple[Link, Repository]] = {}
-        for name, link in output.links.items():
-            transfers = meta and (link.required_for_output or link.inhibits_output)
-            if (wanted is not None and name not in wanted) or not (link.is_output or transfers):
-                continue
-            own_name = name if link.is_output else f"{output.name}_{name}"
-            taken = self.links.get(own_name) or plugged.get(own_name, [None])[0]
-            if taken is not None:
-                others = sorted((wanted or output._outcomes.keys()) - {name})
-                raise TaskConfigurationError(
-                    f"plugging {output.name}.{name} into {self.name} needs the link name "
-                    f"{own_name!r}, which {self.name} uses already, for {taken.repo!r}; "
-                    + (
-                        f"plug with output_links={others}, and link {link.repo!r} by another name"
-                        if link.is_output
-                        else "rename that link"
-                    )
-                )
+        for own_name, name in self._names_to_plug(output, output_links, meta).items():
+            link = output.links[name]
             repo = link.repo if failed_counts else output.gated(name)
             if translator is not None:
                 from pydatatask_core.repository.views.related import RelatedItemRepository
@@ -202,8 +185,6 @@ class Linked:
                 repo = RelatedItemRepository(
                     repo, translator, translate_allow_deletes, translate_prefetch_lookup
                 )
-            plugged[own_name] = link, repo
-        for own_name, (link, repo) in plugged.items():
             self.link(
                 own_name,
                 repo,
@@ -214,6 +195,38 @@ class Linked:
         self.upstream_tasks.append(output)
         if failed_counts:
             output.failed_counted_by.append(self.name)
+
+    def _names_to_plug(
+        self, output: Linked, output_links: Iterable[str] | None, meta: bool
+    ) -> dict[str, str]:
+        """Return the links of a task to plug into this one, by their names in this one."""
+        if not isinstance(output, Linked):
+            raise TaskConfigurationError(f"{self.name}: only a task can be plugged, not {output!r}")
+        if output is self:
+            raise TaskConfigurationError(
+                f"{self.name} is plugged into itself, and would wait for itself to finish"
+            )
+        wanted = None if output_links is None else _check_link_names(output, output_links)
+        names: dict[str, str] = {}
+        for name, link in output.links.items():
+            transfers = meta and (link.required_for_output or link.inhibits_output)
+            if (wanted is not None and name not in wanted) or not (link.is_output or transfers):
+                continue
+            own_name = name if link.is_output else f"{output.name}_{name}"
+            if own_name in names or own_name in self.links:
+                taken = output.links[names[own_name]] if own_name in names else self.links[own_name]
+                others = sorted((wanted or output._outcomes.keys()) - {name})
+                raise TaskConfigurationError(
+                    f"plugging {output.name}.{name} into {self.name} needs the link name "
+                    f"{own_name!r}, which {self.name} uses already, for {taken.repo!r}; "
+                    + (
+                        f"plug with output_links={others}, and link {link.repo!r} by another name"
+                        if link.is_output
+                        else "rename that link"
+                    )
+                )
+            names[own_name] = name
+        return names
 
     def gated(self, name: str) -> Repository:
         """Return the repository that a task plugged after this one waits for, for a link.
@@ -323,7 +336,11 @@ class Linked:
     @property
     def live_repositories(self) -> list[Repository]:
         """The linked repositories that hold the jobs that run now."""
-        return [link.repo for link in self.links.values() if link.shows_live_jobs]
+        if self._live_repositories is None:
+            self._live_repositories = [
+                link.repo for link in self.links.values() if link.shows_live_jobs
+            ]
+        return self._live_repositories
 
 
 def _check_name(name: object) -> None:

@@ -7,6 +7,8 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.utils import Backoff
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,7 +40,7 @@ class OutcomeLog:
         self.done = done
         self._succeeded = task.outcome_view(link)
         self.pending: dict[str, Mapping[str, Any]] = {}
-        self._delay = 0.0
+        self._backoff = Backoff(_FIRST_RETRY_DELAY_SECONDS, _MAX_RETRY_DELAY_SECONDS)
         self._retry_at = 0.0
 
     async def record(self, job: str, record: Mapping[str, Any]) -> None:
@@ -67,16 +69,14 @@ class OutcomeLog:
             return
         self.pending.pop(job, None)
         self.pending[job] = record  # moved to the end, so that it does not block the others
-        self._delay = min(
-            max(2 * self._delay, _FIRST_RETRY_DELAY_SECONDS), _MAX_RETRY_DELAY_SECONDS
-        )
-        self._retry_at = time.monotonic() + self._delay
-        asyncio.get_running_loop().call_later(self._delay, self.task.wake)
+        delay = self._backoff.next_delay()
+        self._retry_at = time.monotonic() + delay
+        asyncio.get_running_loop().call_later(delay, self.task.wake)
         log.error(
             "%s: the outcome of job %s could not be recorded and is kept; next try in %.1f s: %s",
             self.task.name,
             job,
-            self._delay,
+            delay,
             error,
             extra={"task": self.task.name, "job": job},
         )
@@ -89,4 +89,4 @@ class OutcomeLog:
                 if job in self.pending:
                     return
         if not self.pending:
-            self._delay = 0.0
+            self._backoff.reset()

@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pydatatask_core.utils import Backoff
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
@@ -118,10 +120,9 @@ class OutputCheck:
         with self._checking(job):
             delays = [await repo.visibility_delay() for repo in missing.values()]
             deadline = time.monotonic() + min(delays, default=0.0)  # one missing output suffices
-            pause = MIN_LOOK_INTERVAL_SECONDS
+            backoff = Backoff(MIN_LOOK_INTERVAL_SECONDS, MAX_LOOK_INTERVAL_SECONDS)
             while missing and (remaining := deadline - time.monotonic()) > 0:
-                await asyncio.sleep(min(pause, remaining))
-                pause = min(2 * pause, MAX_LOOK_INTERVAL_SECONDS)
+                await asyncio.sleep(min(backoff.next_delay(), remaining))
                 missing = await self._find_missing(job, missing)
             return missing
 
@@ -139,16 +140,16 @@ class OutputCheck:
 
         A store that cannot be read is read again with growing delays, without a limit.
         """
-        pause = FIRST_RETRY_DELAY_SECONDS
+        backoff = Backoff(FIRST_RETRY_DELAY_SECONDS, MAX_RETRY_DELAY_SECONDS)
         with self._checking(job):
             while True:
                 try:
                     missing = await self._find_missing(job, outputs)
                     return await self.still_missing(job, missing) if missing else missing
                 except Exception as e:  # noqa: BLE001 - reported, and retried
-                    self._report_error(job, e, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, MAX_RETRY_DELAY_SECONDS)
+                    delay = backoff.next_delay()
+                    self._report_error(job, e, delay)
+                await asyncio.sleep(delay)
 
     @contextmanager
     def _checking(self, job: str) -> Iterator[None]:
@@ -160,14 +161,14 @@ class OutputCheck:
             if outer:
                 self.checking.discard(job)
 
-    def _report_error(self, job: str, error: Exception, pause: float) -> None:
+    def _report_error(self, job: str, error: Exception, delay: float) -> None:
         """Log an error; repetitions of the same error for other jobs only at debug level."""
         last, self._last_error = self._last_error, str(error)
         log.log(
             logging.DEBUG if last == self._last_error else logging.ERROR,
             "%s: job %s has ended, but checking its outputs failed, so that its outcome is not "
             "recorded yet; next try in %.1f s: %s",
-            *(self._task.name, job, pause, error),
+            *(self._task.name, job, delay, error),
             extra={"task": self._task.name, "job": job},
         )
 

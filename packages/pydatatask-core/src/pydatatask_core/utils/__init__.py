@@ -12,6 +12,7 @@ from .asyncio import (
     run_concurrently,
     run_to_completion,
 )
+from .backoff import Backoff
 from .copy import async_copyfile, async_copyfile_str
 from .owner import OwnerTask
 from .signals import signal_name
@@ -27,6 +28,7 @@ __all__ = [
     "AWriteStream",
     "AWriteText",
     "AtomicWriter",
+    "Backoff",
     "OwnerTask",
     "ReadStream",
     "WriteStream",

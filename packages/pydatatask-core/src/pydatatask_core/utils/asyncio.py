@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, TypeVar
 from pydatatask_core.errors import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Collection, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator
     from typing import Any
 
 __all__ = [
     "being_cancelled",
     "cancel_and_wait",
+    "log_failure_after_cancellation",
     "roundrobin",
     "run_concurrently",
     "run_to_completion",
+    "wait_until_done",
 ]
 
 logger = logging.getLogger("pydatatask.utils")
@@ -42,17 +44,37 @@ async def run_to_completion(awaitable: Awaitable[T]) -> T:
     :param awaitable: the operation; it should be short.
     """
     future = asyncio.ensure_future(awaitable)
+    cancellation = await wait_until_done(future)
+    if cancellation is None:
+        return future.result()
+    if not future.cancelled() and (failure := future.exception()) is not None:
+        log_failure_after_cancellation(failure)
+    raise cancellation
+
+
+async def wait_until_done(
+    future: asyncio.Future[Any], on_cancel: Callable[[], object] | None = None
+) -> asyncio.CancelledError | None:
+    """Wait until a future is done, even if the waiting task is cancelled meanwhile.
+
+    :param future: the future, which is not cancelled.
+    :param on_cancel: called for each cancellation of the waiting task.
+    :return: the last cancellation, which the caller has to raise; None if there was none.
+    """
     cancellation: asyncio.CancelledError | None = None
     while not future.done():
         try:
             await asyncio.wait({future})
         except asyncio.CancelledError as error:
             cancellation = error
-    if cancellation is None:
-        return future.result()
-    if not future.cancelled() and (failure := future.exception()) is not None:
-        logger.error("Failed after the task was cancelled: %s", describe(failure), exc_info=failure)
-    raise cancellation
+            if on_cancel is not None:
+                on_cancel()
+    return cancellation
+
+
+def log_failure_after_cancellation(failure: BaseException) -> None:
+    """Log the error of an operation whose caller gets a CancelledError instead."""
+    logger.error("Failed after the task was cancelled: %s", describe(failure), exc_info=failure)
 
 
 async def run_concurrently(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:

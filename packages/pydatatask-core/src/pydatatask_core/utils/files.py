@@ -1,4 +1,4 @@
-"""Removal of directory trees that never crosses into another file system. All calls block.
+"""Complete writes, and removal of directory trees within one file system. All calls block.
 
 A mount point cannot be removed, and the kernel reports this (``EBUSY``) before any other error,
 even if a directory of the same device is mounted there (a bind mount), which has the same
@@ -26,6 +26,7 @@ __all__ = [
     "find_mount_point",
     "remove_tree",
     "unescape_mount_point",
+    "write_all",
 ]
 
 MOUNTINFO = "/proc/self/mountinfo"
@@ -56,6 +57,17 @@ def remove_tree(path: str) -> None:
                 raise
         else:
             return
+
+
+def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    """Write all of the data to a file descriptor; one system call may write only a part.
+
+    :param fd: a descriptor in blocking mode.
+    :param data: the data.
+    """
+    rest = memoryview(data).cast("B")
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def check_no_mounts(path: str) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydatatask_core.errors import describe
 
+from .asyncio import wait_until_done
+
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
@@ -91,12 +93,7 @@ class OwnerTask(Generic[T]):
         task: asyncio.Task[None], cancellation: asyncio.CancelledError | None = None
     ) -> None:
         """Wait until the owner is done; pass cancellations on to it, and raise the last one."""
-        while not task.done():
-            try:
-                await asyncio.wait({task})
-            except asyncio.CancelledError as error:
-                cancellation = error
-                task.cancel()
+        cancellation = await wait_until_done(task, task.cancel) or cancellation
         if cancellation is None:
             return
         if not task.cancelled() and (failure := task.exception()) is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_LINKS",
+    "PathWalk",
     "component_problem",
     "is_own_folder",
     "parent_problem",
@@ -54,30 +55,59 @@ def parent_problem(path: str) -> str | None:
 
 def _way_to(path: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the directories and links that lead to a path, with their status."""
-    here, names, links = "/", path.split("/")[::-1], 0
-    while names:
-        name = names.pop()
-        if name in ("", "."):
-            continue
-        yield here, os.lstat(here)
-        if name == "..":
-            here = os.path.dirname(here)
-            continue
-        step = os.path.join(here, name)
+    walk = PathWalk(path)
+    while (step := walk.next_step()) is not None:
+        yield walk.directory, os.lstat(walk.directory)
         try:
             status = os.lstat(step)
         except FileNotFoundError:
             return
-        if not stat.S_ISLNK(status.st_mode):
-            here = step
-            continue
-        links += 1
-        if links > MAX_LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
-        yield step, status
-        target = os.readlink(step)
-        here = "/" if target.startswith("/") else here
-        names += target.split("/")[::-1]
+        if stat.S_ISLNK(status.st_mode):
+            yield step, status
+            walk.follow(os.readlink(step))
+        else:
+            walk.enter(step)
+
+
+class PathWalk:
+    """The way of the kernel along a path, for a caller that examines the files on it.
+
+    :param path: an absolute path.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.directory = "/"
+        """The directory that contains the next step."""
+        self._names = path.split("/")[::-1]
+        self._links = 0
+
+    def next_step(self) -> str | None:
+        """Return the path of the next file; None at the end, or after :data:`MAX_LINKS` links.
+
+        The caller calls :meth:`enter` or :meth:`follow` for it.
+        """
+        while self._names and self._links <= MAX_LINKS:
+            name = self._names.pop()
+            if name not in ("", "."):
+                return os.path.join(self.directory, name)
+        return None
+
+    def enter(self, step: str) -> None:
+        """Continue in a step that is not a link.
+
+        :param step: the step.
+        """
+        is_parent = os.path.basename(step) == ".."
+        self.directory = os.path.dirname(self.directory) if is_parent else step
+
+    def follow(self, target: str) -> None:
+        """Continue along the target of a link.
+
+        :param target: the content of the link, to which the last step has led.
+        """
+        self._links += 1
+        self.directory = "/" if target.startswith("/") else self.directory
+        self._names += target.split("/")[::-1]
 
 
 def _problem(component: str, status: os.stat_result) -> str | None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-from pydatatask_core.errors import describe
+from .asyncio import log_failure_after_cancellation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,8 +120,7 @@ class _ThreadCall:
         try:
             if cancellation is not None:
                 if error is not None:
-                    message = "Failed after the task was cancelled: %s"
-                    log.error(message, describe(error), exc_info=error)
+                    log_failure_after_cancellation(error)
                 raise cancellation
             if error is not None:
                 raise error

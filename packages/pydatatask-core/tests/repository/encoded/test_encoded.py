@@ -26,7 +26,7 @@ from pydatatask_core.repository import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pydatatask_core.repository.encoded.encoded_file import EncodedFileRepository
+    FileKind = type[YamlMetadataFileRepository | JsonMetadataFileRepository]
 
 FORMATS = pytest.mark.parametrize("kind", [YamlMetadataFileRepository, JsonMetadataFileRepository])
 
@@ -74,9 +74,7 @@ async def test_a_lone_surrogate_is_refused_and_nothing_is_written(
 
 
 @FORMATS
-async def test_an_empty_file_is_not_an_absent_job(
-    tmp_path: Path, kind: type[EncodedFileRepository]
-) -> None:
+async def test_an_empty_file_is_not_an_absent_job(tmp_path: Path, kind: FileKind) -> None:
     """An empty YAML document is None; JSON has no empty document."""
     repo = kind(tmp_path)
     repo.fullpath("job").write_bytes(b"")
@@ -90,9 +88,7 @@ async def test_an_empty_file_is_not_an_absent_job(
 
 
 @FORMATS
-async def test_an_unreadable_file_is_an_error(
-    powerless: Path, kind: type[EncodedFileRepository]
-) -> None:
+async def test_an_unreadable_file_is_an_error(powerless: Path, kind: FileKind) -> None:
     repo = kind(powerless)
     await repo.dump("job", {})
     repo.fullpath("job").chmod(0)
@@ -102,9 +98,7 @@ async def test_an_unreadable_file_is_an_error(
 
 
 @FORMATS
-async def test_a_full_disk_keeps_the_old_value(
-    tiny_disk: Path, kind: type[EncodedFileRepository]
-) -> None:
+async def test_a_full_disk_keeps_the_old_value(tiny_disk: Path, kind: FileKind) -> None:
     repo = kind(tiny_disk)
     await repo.dump("job", {"old": True})
     with pytest.raises(StoreError, match=r"write job 'job'.*No space left"):
@@ -114,9 +108,7 @@ async def test_a_full_disk_keeps_the_old_value(
 
 
 @FORMATS
-async def test_only_regular_files_have_values(
-    tmp_path: Path, kind: type[EncodedFileRepository]
-) -> None:
+async def test_only_regular_files_have_values(tmp_path: Path, kind: FileKind) -> None:
     repo = kind(tmp_path)
     repo.fullpath("folder").mkdir()
     os.mkfifo(repo.fullpath("pipe"))
@@ -127,20 +119,18 @@ async def test_only_regular_files_have_values(
 
 
 @FORMATS
-async def test_many_values_are_read_in_batches(
-    tmp_path: Path, kind: type[EncodedFileRepository]
-) -> None:
+async def test_many_values_are_read_in_batches(tmp_path: Path, kind: FileKind) -> None:
     repo = kind(tmp_path)
     jobs = [f"job{number}" for number in range(450)]
     for job in jobs:
-        repo.fullpath(job).write_bytes(repo._encode({"my name": job}))
+        repo.fullpath(job).write_bytes(repo._codec().encode({"my name": job}))
     assert await repo.info_all() == {job: {"my name": job} for job in jobs}
     assert list(await repo.info_many([*jobs, "absent"])) == [*jobs, "absent"]
 
 
 @FORMATS
 async def test_a_value_that_vanishes_during_a_bulk_read_is_omitted(
-    tmp_path: Path, kind: type[EncodedFileRepository], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, kind: FileKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo = kind(tmp_path)
     await repo.dump("job", {})
@@ -153,9 +143,7 @@ async def test_a_value_that_vanishes_during_a_bulk_read_is_omitted(
 
 
 @FORMATS
-async def test_the_value_can_be_read_and_written_as_a_blob(
-    tmp_path: Path, kind: type[EncodedFileRepository]
-) -> None:
+async def test_the_value_can_be_read_and_written_as_a_blob(tmp_path: Path, kind: FileKind) -> None:
     repo = kind(tmp_path)
     await repo.dump("job", {"a": [1]})
     async with await repo.open("job") as stream:

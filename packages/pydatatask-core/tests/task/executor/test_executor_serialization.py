@@ -7,7 +7,6 @@ import functools
 import multiprocessing
 import os
 import pickle
-import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -246,95 +245,6 @@ async def test_a_body_with_keyword_arguments_receives_all_data_links(
     await stage.run()
 
     assert await stage.out.info("a") == ["done", "gates", "inp", "marks", "out"]
-
-
-SCRIPT = """
-import asyncio, sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-import pydatatask_core as pydatatask
-
-def repository(name):
-    return pydatatask.YamlMetadataFileRepository("FOLDER/" + name, ".yaml")
-
-def executor():
-    if METHOD == "loky":
-        import loky
-        return loky.get_reusable_executor(1)
-    return POOL
-
-METHOD = sys.argv[1]
-done = repository("done")
-
-@pydatatask.ExecutorTask("work", executor, done)
-async def work(job, inp):
-    pass
-
-work.link("inp", repository("inp"), is_input=True)
-
-async def main():
-    await repository("inp").validate()
-    await repository("inp").dump("a", 1)
-    async with pydatatask.Pipeline([work]) as pipeline:
-        await pipeline.run(timeout=50)
-    print((await done.info("a"))["success"])
-
-if __name__ == "__main__":
-    if METHOD == "loky":
-        asyncio.run(main())
-    else:
-        with ProcessPoolExecutor(1, mp_context=get_context(METHOD)) as POOL:
-            asyncio.run(main())
-"""
-
-
-def run_script(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", *command],
-        input=SCRIPT.replace("FOLDER", str(folder)),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=folder,
-    )
-
-
-@pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
-def test_process_pools_find_a_decorated_function_of_the_main_script(
-    tmp_path: Path, method: str
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.replace("FOLDER", str(tmp_path)))
-
-    ended = run_script(tmp_path, str(script), method)
-
-    assert (ended.stdout, ended.stderr) == ("True\n", "")
-
-
-def test_a_function_of_the_main_script_is_rejected_if_workers_do_not_import_the_script(
-    tmp_path: Path,
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.replace("FOLDER", str(tmp_path)))
-
-    ended = run_script(tmp_path, str(script), "loky")
-
-    assert ended.stdout == ""
-    assert "the body of work, __main__.work, cannot be passed" in ended.stderr
-    assert (
-        "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
-    )
-
-
-def test_a_function_of_an_interactive_session_is_rejected_if_it_cannot_be_imported(
-    tmp_path: Path,
-) -> None:
-    ended = run_script(tmp_path, "-", "spawn")
-
-    assert ended.stdout == ""
-    assert (
-        "defined in the script run as `__main__`, which these workers do not load" in ended.stderr
-    )
 
 
 def test_a_task_accepts_its_function_as_argument_or_by_decoration(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pydatatask_core import (
     RelatedItemRepository,
     Repository,
     Session,
+    YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import JobNotFoundError, LocalFileMissingError, NotAwaitedError
 from pydatatask_core.utils import AReadText
@@ -76,7 +77,7 @@ async def test_an_error_in_the_drivers_loop_is_raised_unchanged_in_the_thread(
     assert await in_thread(threads, body, repo=Bound()) == "seen"
 
 
-async def test_a_proxy_uses_its_repository_in_the_drivers_loop_and_looks_the_same(
+async def test_a_proxy_uses_its_repository_in_the_drivers_loop(
     threads: ThreadPoolExecutor,
 ) -> None:
     repo = Bound()
@@ -87,7 +88,7 @@ async def test_a_proxy_uses_its_repository_in_the_drivers_loop_and_looks_the_sam
         await repo.dump("d", [3])
         return {
             "loop": asyncio.get_running_loop() is repo.home,
-            "is": (isinstance(repo, Bound), isinstance(repo, MetadataRepository)),
+            "is": (isinstance(repo, MetadataRepository), isinstance(repo, BlobRepository)),
             "info": await repo.info("b"),
             "keys": await repo.keys(),
             "contains": (await repo.contains("b"), await repo.contains("x")),
@@ -98,7 +99,6 @@ async def test_a_proxy_uses_its_repository_in_the_drivers_loop_and_looks_the_sam
             "attribute": repo.entered is repo.entered,
             "repr": repr(repo),
             "identity": repo.identity,
-            "generator": [n async for n in repo.names()],
             "same": (await repo.other()).plain(2),
             "valid": (repo.is_valid_job_id("x"), repo.is_valid_job_id("../x")),
         }
@@ -107,7 +107,7 @@ async def test_a_proxy_uses_its_repository_in_the_drivers_loop_and_looks_the_sam
 
     assert found == {
         "loop": False,
-        "is": (True, True),
+        "is": (True, False),
         "info": [1],
         "keys": {"b", "c", "d"},
         "contains": (True, False),
@@ -118,7 +118,6 @@ async def test_a_proxy_uses_its_repository_in_the_drivers_loop_and_looks_the_sam
         "attribute": True,
         "repr": "Bound(<3 jobs>)",
         "identity": None,
-        "generator": ["b", "c", "d"],
         "same": 3,
         "valid": (True, False),
     }
@@ -146,23 +145,34 @@ async def test_views_created_in_a_thread_are_proxies_too(
     assert found == (2, {"b"}, {"b", "c"}, {"c"})
 
 
-async def test_context_managers_and_generators_run_in_the_drivers_loop(
+async def test_generators_of_a_repository_are_refused_because_they_belong_to_another_loop(
     threads: ThreadPoolExecutor,
 ) -> None:
-    repo = Bound()
-    await repo.dump("b", 1)
-    await repo.dump("c", 1)
-
     async def body(job: str, repo: Any) -> Any:
-        async with repo.lease(job) as lease:
-            inside = list(repo.entered)
-        async for _ in (names := repo.names()):
-            break
-        await names.aclose()
-        return lease, inside
+        for name in ("names", "lease"):
+            with pytest.raises(TypeError, match=f"{name} of Bound.* `async def` method"):
+                getattr(repo, name)
+        return "seen"
 
-    assert await in_thread(threads, body, repo=repo) == ("A", ["entered"])
-    assert repo.entered == ["entered", "left", "closed"]
+    assert await in_thread(threads, body, repo=Bound()) == "seen"
+
+
+async def test_a_repository_of_blobs_and_metadata_offers_both_in_a_thread(
+    tmp_path: Path, threads: ThreadPoolExecutor
+) -> None:
+    records = YamlMetadataFileRepository(tmp_path / "records")
+    view = RelatedItemRepository(records, InProcessMetadataRepository({"a": "b", "c": "missing"}))
+    await records.validate()
+
+    async def body(job: str, view: Any) -> Any:
+        await view.dump(job, {"n": 1})
+        async with await view.open(job) as text:
+            assert await text.read() == "n: 1\n"
+        assert (await view.is_missing(), str(view.fullpath(job))[-6:]) == (False, "b.yaml")
+        return await view.info(job), isinstance(view, BlobRepository | MetadataRepository)
+
+    assert await in_thread(threads, body, view=view) == ({"n": 1}, True)
+    assert await records.keys() == {"b"}
 
 
 async def test_blobs_are_streamed_both_ways_and_a_failed_writer_publishes_nothing(
@@ -243,6 +253,24 @@ async def test_a_write_in_a_thread_that_is_not_awaited_publishes_nothing(
 
     await in_thread(threads, body, blobs=blobs)
     assert blobs.data == {}
+
+
+async def test_a_call_of_a_proxy_that_is_not_awaited_fails_the_job_and_is_named(
+    threads: ThreadPoolExecutor,
+) -> None:
+    def body(job: str, inp: Any, repo: Any) -> None:
+        inp.dump(job, 2)
+        repo.other()
+
+    stage = in_memory(threads, body)
+    stage.task.link("repo", Bound())
+    await stage.feed("a")
+
+    await stage.run()
+
+    record = await stage.done.info("a")
+    assert "`inp.dump('a')`, `repo.other()` was called but never awaited" in record["exception"]
+    assert await stage.inp.info("a") == 1
 
 
 async def test_file_repositories_are_used_in_the_thread_itself(

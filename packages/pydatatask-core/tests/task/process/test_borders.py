@@ -192,7 +192,7 @@ async def adopted(lab: Lab, canary: Canary, change: Any) -> Any:
 
     await until(both)
     task.attach(None)
-    change(task.new_run("a").directory)
+    change(task.runs.new("a").directory)
     lab.quota = lab.again().quota
     second = lab.task("echo again >>LOG", stdout=lab.out)
     async with lab.pipeline(second) as pipeline:

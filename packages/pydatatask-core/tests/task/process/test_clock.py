@@ -120,7 +120,7 @@ async def test_a_failed_launch_is_retried_within_a_minute(lab: Lab) -> None:
     for attempt in (1, 2, 3, 4):
         job = live.ProcessJob("a", attempt=attempt)
         until = datetime.now(UTC) + 10 * HOUR
-        waits.append(task._tracker._recorder._remaining_wait(job, until))
+        waits.append(task._tracker.recorder._remaining_wait(job, until))
     assert waits == [60, 5, 10, 60]
 
 

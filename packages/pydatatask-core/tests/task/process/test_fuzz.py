@@ -82,7 +82,7 @@ class Round:
     def attack_all(self, task: ProcessTask) -> None:
         """Attack the run directories of all jobs."""
         for job in self.attacks:
-            self.attack(job, task.new_run(job).directory)
+            self.attack(job, task.runs.new(job).directory)
 
     async def all_run(self) -> None:
         """Wait until all jobs are running."""

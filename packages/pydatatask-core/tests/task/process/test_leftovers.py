@@ -15,7 +15,7 @@ from services.obstacles import NOBODY
 from pydatatask_core import Retries
 from pydatatask_core.errors import TaskError
 from pydatatask_core.proc_manager.local.private_folder import remove_leftovers, remove_run_directory
-from pydatatask_core.task.process.recorder import OutcomeRecorder
+from pydatatask_core.task.process.recorder import ProcessRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,16 +113,16 @@ async def stuck(lab: Lab, freeze: Freeze, monkeypatch: pytest.MonkeyPatch) -> Pa
     """Run job "a" to completion with a directory that cannot be renamed; return the directory."""
     await lab.add("a")
     task = lab.task("echo ran >>LOG")
-    await task.load_namespace()
-    place = Path(task.new_run("a").directory)
+    await task.runs.load_namespace()
+    place = Path(task.runs.new("a").directory)
 
-    async def freeze_first(self: OutcomeRecorder, live: Any) -> None:
+    async def freeze_first(self: ProcessRecorder, live: Any) -> None:
         await asyncio.to_thread(freeze, live.run.directory)
         await leave(self, live)
 
-    leave = OutcomeRecorder._remove_recorded
+    leave = ProcessRecorder._remove_recorded
     with monkeypatch.context() as patching:
-        patching.setattr(OutcomeRecorder, "_remove_recorded", freeze_first)
+        patching.setattr(ProcessRecorder, "_remove_recorded", freeze_first)
         await lab.run(task)
     assert lab.directories() == [place]
     return place
@@ -181,7 +181,7 @@ async def test_a_delayed_retry_is_abandoned_by_the_next_driver_if_its_directory_
     await lab.add("a")
     task = lab.task("echo ran >>LOG; chattr +i .; exit 3", retries=Retries(3, delay=3600))
     await task.launch("a")
-    place = task.new_run("a").directory
+    place = task.runs.new("a").directory
     task.attach(None)
     await until_ended(task)
     record = await lab.pids.info("a")
@@ -195,7 +195,7 @@ async def test_a_delayed_retry_is_abandoned_by_the_next_driver_if_its_directory_
 
 
 async def until_ended(task: Any) -> None:
-    run = task.new_run("a")
+    run = task.runs.new("a")
 
     async def ended() -> bool:
         return (await task.backend.inspect(run, fence=False)).return_code is not None

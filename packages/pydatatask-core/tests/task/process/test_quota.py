@@ -242,6 +242,26 @@ async def test_concurrency_limits_the_running_jobs_of_a_task(lab: Lab) -> None:
     assert lab.log.read_text() == "begin\nend\n" * 6
 
 
+async def test_the_next_job_starts_when_a_failed_one_begins_to_wait_for_its_retry(
+    lab: Lab,
+) -> None:
+    await lab.add("a", "b")
+    task = lab.task(
+        "echo {{ job }} >>LOG; [ {{ job }} = b ]", concurrency=1, retries=Retries(1, delay=3600)
+    )
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=3600))
+        await until(lambda: is_recorded(lab, "b"))
+        assert task.waiting == {"a"}
+        run.cancel()
+        await asyncio.wait([run])
+    assert lab.lines() == ["a", "b"]
+
+
+async def is_recorded(lab: Lab, job: str) -> bool:
+    return await lab.done.contains(job)
+
+
 async def test_a_job_waiting_for_its_next_attempt_uses_no_quota(lab: Lab) -> None:
     await lab.add("a", "b")
     lab.quota = ResourceManager(Resources.parse(1, 1))
@@ -279,3 +299,21 @@ async def test_the_attempt_count_continues_after_done_was_deleted(lab: Lab) -> N
     await lab.done.delete("a")
     await lab.run(task)
     assert (await lab.done.info("a"))["attempt"] == 2, "attempts are counted from the last success"
+
+
+async def test_a_job_whose_launch_raised_after_it_took_effect_is_not_given_up(lab: Lab) -> None:
+    await lab.add("a")
+    task = lab.task("echo ran >>LOG")
+    async with lab.pipeline(task) as pipeline:
+        start = task.backend.start
+
+        async def start_and_raise(run: Any, spec: Any) -> None:
+            await start(run, spec)
+            raise OSError("the answer was lost")
+
+        task.backend.start = start_and_raise  # type: ignore[method-assign]
+        summary = await pipeline.run(launch_once=True, poll=3600)
+    assert summary.given_up == {}
+    assert (await lab.done.info("a"))["success"] is True
+    assert lab.lines() == ["ran"]
+    assert lab.empty()

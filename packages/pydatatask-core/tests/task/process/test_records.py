@@ -61,14 +61,14 @@ NAMES: dict[str, Callable[[ProcessTask, Path], Any]] = {
     "a directory elsewhere": lambda task, thesis: str(thesis),
     "a relative path": lambda task, thesis: os.path.relpath(thesis),
     "the folder of the manager": lambda task, thesis: str(task.backend.basedir()),
-    "the folder of all runs": lambda task, thesis: str(task.target_path("runs")),
-    "the run of another job": lambda task, thesis: str(task.target_path("runs", "b")),
-    "below its own directory": lambda task, thesis: str(task.target_path("runs", "a") / "x"),
+    "the folder of all runs": lambda task, thesis: str(task.runs.path("runs")),
+    "the run of another job": lambda task, thesis: str(task.runs.path("runs", "b")),
+    "below its own directory": lambda task, thesis: str(task.runs.path("runs", "a") / "x"),
     "a way out of the folder": lambda task, thesis: (
-        f"{task.target_path('backend')}/../../../../../{thesis.name}"
+        f"{task.runs.path('backend')}/../../../../../{thesis.name}"
     ),
-    "a way around": lambda task, thesis: f"{task.target_path('backend')}/../runs/a",
-    "a neighbour": lambda task, thesis: f"{task.target_path('backend', 'a')}.{'0' * 15}g",
+    "a way around": lambda task, thesis: f"{task.runs.path('backend')}/../runs/a",
+    "a neighbour": lambda task, thesis: f"{task.runs.path('backend', 'a')}.{'0' * 15}g",
     "the root": lambda task, thesis: "/",
     "nothing": lambda task, thesis: "",
     "a number": lambda task, thesis: 42,
@@ -84,7 +84,7 @@ async def test_a_record_that_names_a_foreign_path_is_an_error_of_its_own_job_onl
     if plain:
         lab.manager = PlainManager(lab.root / "processes" / "plain")
     task = lab.task(SCRIPT)
-    await task.load_namespace()
+    await task.runs.load_namespace()
     named = NAMES[name](task, thesis)
     await recorded(lab, "a", {"handle": named, "attempt": 1})
     await lab.add("b", "c")
@@ -194,9 +194,9 @@ async def test_a_record_of_a_host_outside_the_pool_is_an_error_of_its_own_job_on
     here = LocalLinuxManager("lab", lab.root / "processes")
     pool = ManagerPool([(lambda: here, Resources.parse(4, 4))])
     task = lab.task(SCRIPT, manager=lambda: pool)
-    await task.load_namespace()
+    await task.runs.load_namespace()
     for job, host in (("a", "elsewhere"), ("b", 7)):
-        place = task.target_path("runs", job)
+        place = task.runs.path("runs", job)
         await recorded(lab, job, {"handle": str(place), "host": host})
     await lab.add("c")
     summary = await lab.run(task)
@@ -211,16 +211,16 @@ async def test_a_directory_without_the_files_of_a_run_directory_is_not_removed(
 ) -> None:
     """The directory of runs contains a directory of the user that is named like a job."""
     task = lab.task(SCRIPT)
-    await task.load_namespace()
+    await task.runs.load_namespace()
     for job in ("a", "b"):
-        place = task.target_path("runs", job)
+        place = task.runs.path("runs", job)
         place.mkdir(parents=True)
         (place / "chapter1.tex").write_text("x")
-    await recorded(lab, "b", {"handle": str(task.target_path("runs", "b"))})
+    await recorded(lab, "b", {"handle": str(task.runs.path("runs", "b"))})
     await lab.add("a")
     summary = await lab.run(task)
     for job in ("a", "b"):
-        assert (task.target_path("runs", job) / "chapter1.tex").read_text() == "x"
+        assert (task.runs.path("runs", job) / "chapter1.tex").read_text() == "x"
     assert summary.given_up == {"task": ["a"]}
     assert "not contain any file of a run directory" in caplog.text
     assert lab.lines() == []
@@ -239,8 +239,8 @@ async def test_a_link_in_place_of_a_run_directory_is_not_followed(
     like_a_run_of(victim, thesis)
     (thesis / ".stdout").write_text("secret")
     task = lab.task(SCRIPT, stdout=lab.out, timeout=0.1)
-    await task.load_namespace()
-    place = task.target_path("runs", "a")
+    await task.runs.load_namespace()
+    place = task.runs.path("runs", "a")
     place.parent.mkdir(parents=True)
     place.symlink_to(thesis)
     await recorded(lab, "a", {"handle": str(place)})

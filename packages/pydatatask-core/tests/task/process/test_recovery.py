@@ -124,7 +124,7 @@ async def test_the_directory_of_a_finished_job_is_removed(lab: Lab) -> None:
     await lab.quiet(task)
     (directory := lab.root / "elsewhere").mkdir()
     await lab.add("b")
-    place = task.new_run("b").directory
+    place = task.runs.new("b").directory
     shutil.copytree(directory, place)
     (place / ".script").write_text(SCRIPT)
     other = lab.again().task(SCRIPT, stdout=lab.out)
@@ -148,8 +148,8 @@ async def test_a_job_that_was_created_and_not_started_is_started_again(
     await lab.add("a")
     lab.go.touch()
     task = lab.task("echo ran >>LOG", stdout=lab.out)
-    await task.load_namespace()
-    place = task.new_run("a").directory
+    await task.runs.load_namespace()
+    place = task.runs.new("a").directory
     place.mkdir(parents=True)
     (place / ".script").write_text(SCRIPT)
     if ticket is not None:
@@ -233,7 +233,7 @@ async def test_a_process_of_another_machine_or_pid_namespace_is_left_alone_and_r
             await pipeline.update()
         assert task.running == {"a"}
         with pytest.raises(ProcessManagerError, match="can only be terminated from there"):
-            await task.backend.terminate(task.new_run("a"), "killed", force=True)
+            await task.backend.terminate(task.runs.new("a"), "killed", force=True)
         assert not await lab.done.contains("a")
         told = [r.getMessage() for r in caplog.records if "is left alone" in r.getMessage()]
         assert len(told) == 1
@@ -341,3 +341,26 @@ async def test_a_finished_job_is_not_recorded_twice(lab: Lab) -> None:
     task._tracker.record_exited([live])
     await task._tracker.wait_recorded()
     assert (await lab.done.info("a"))["success"] is True
+
+
+async def test_a_live_process_whose_record_says_that_it_waits_is_recorded_at_its_end(
+    lab: Lab,
+) -> None:
+    await lab.add("a")
+    task = lab.task(SCRIPT, stdout=lab.out, retries=Retries(2, delay=3600))
+    await task.launch("a")
+    await lab.running(task, "a")
+    task.attach(None)
+    record = await lab.pids.info("a")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await lab.pids.dump("a", record | {"retry_time": later, "reason": "exit status 1"})
+
+    lab = lab.again()
+    task = lab.task(SCRIPT, stdout=lab.out, retries=Retries(2, delay=3600))
+    async with lab.pipeline(task) as pipeline:
+        assert "retry_time" not in await lab.pids.info("a")
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert (await lab.done.info("a"))["success"] is True
+    assert lab.lines() == ["ran"]
+    assert lab.empty()

@@ -19,7 +19,7 @@ from pydatatask_core import (
 )
 from pydatatask_core.errors import StoreConnectionError, StorePermissionError
 from pydatatask_core.task import required_outputs
-from pydatatask_core.task.process import task as process
+from pydatatask_core.task.detached import task as detached
 
 if TYPE_CHECKING:
     from processes.lab import Lab
@@ -197,7 +197,7 @@ async def test_jobs_waiting_for_an_output_do_not_delay_others(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(required_outputs, "MAX_LOOK_INTERVAL_SECONDS", 0.05)
-    monkeypatch.setattr(process, "MAX_PENDING_RECORDS", 1)
+    monkeypatch.setattr(detached, "MAX_PENDING_RECORDS", 1)
     out = Shared(lab.root / "data")
     script = "test {{ job }} = z && touch $(dirname {{ data }})/a $(dirname {{ data }})/z || true"
     task = await linked(lab, script, out, concurrency=1)

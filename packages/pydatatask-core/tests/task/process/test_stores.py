@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from processes.lab import until
 
-from pydatatask_core import FileRepository, InProcessBlobRepository, YamlMetadataFileRepository
+from pydatatask_core import (
+    FileRepository,
+    InProcessBlobRepository,
+    ResourceManager,
+    Resources,
+    YamlMetadataFileRepository,
+)
 from pydatatask_core.errors import ProcessManagerError, StoreConnectionError
-from pydatatask_core.task.process import task as process
+from pydatatask_core.task.detached import task as detached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +158,7 @@ async def _as_many(count: Callable[[], int], number: int) -> bool:
 async def test_launching_stops_while_outcomes_cannot_be_recorded(
     lab: Lab, mood: Moody, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "MAX_PENDING_RECORDS", 3)
+    monkeypatch.setattr(detached, "MAX_PENDING_RECORDS", 3)
     await lab.add(*(f"job{number:02d}" for number in range(20)))
     mood.gate.clear()
     task = lab.task("echo ran >>LOG")
@@ -170,6 +176,30 @@ async def test_launching_stops_while_outcomes_cannot_be_recorded(
 
 async def pipeline_turn() -> None:
     await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("mood", ["done", "out"], indirect=True)
+@pytest.mark.parametrize("limit", ["quota", "concurrency"])
+async def test_the_next_job_starts_before_the_last_one_is_recorded(
+    lab: Lab, mood: Moody, limit: str
+) -> None:
+    await lab.add("a", "b")
+    options: dict[str, Any] = {"concurrency": 1}
+    if limit == "quota":
+        options = {"quota": ResourceManager(Resources.parse(1, 1))}
+    task = lab.task("echo ran >>LOG; WAIT", stdout=lab.out, **options)
+    mood.gate.clear()
+    async with lab.pipeline(task) as pipeline:
+        run = asyncio.create_task(pipeline.run(poll=3600))
+        await lab.logged()
+        lab.go.touch()
+        await until(lambda: _as_many(lambda: len(lab.lines()), 2))
+        assert await lab.done.keys() == set()
+        assert not run.done()
+        mood.gate.set()
+        await run
+    assert await lab.done.keys() == {"a", "b"}
+    assert lab.empty()
 
 
 async def test_large_outputs_are_copied_in_bounded_memory(lab: Lab) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes.lab import until
 
 from pydatatask_core import (
     STDOUT,
@@ -17,10 +19,9 @@ from pydatatask_core import (
     YamlMetadataFileRepository,
 )
 from pydatatask_core.errors import TaskConfigurationError, TaskError, TemplateError
+from pydatatask_core.proc_manager.local import backend
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from processes.lab import Lab
 
 
@@ -67,6 +68,50 @@ async def test_a_job_whose_supervisors_are_both_killed_is_lost(lab: Lab) -> None
     assert "supervisor was killed" in record["reason"]
     assert lab.lines() == ["ran"]
     assert lab.empty()
+
+
+async def test_a_record_holds_the_resources_that_the_process_has_used(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task("n=0; while [ $n -lt 20000 ]; do n=$((n + 1)); done"))
+    record = await lab.done.info("a")
+    assert 0 < record["user_time"] + record["system_time"] < 60
+    assert 2**19 < record["peak_memory"] < 2**30
+    assert "ended_processes" not in record
+
+
+LEAVES_ONE_BEHIND = "(trap '' TERM; WAIT; echo end >>LOG) & echo $! >>LOG"
+
+
+async def test_processes_left_behind_are_ended_and_counted_in_the_record(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "GRACE_SECONDS", 0.1)
+    await lab.add("a")
+    await lab.run(lab.task(LEAVES_ONE_BEHIND))
+    record = await lab.done.info("a")
+    assert (record["success"], record["return_code"]) == (True, 0)
+    assert record["ended_processes"] >= 1
+    [pid] = lab.lines()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_detached_job_is_over_although_it_leaves_processes_behind(lab: Lab) -> None:
+    await lab.add("a")
+    await lab.run(lab.task(LEAVES_ONE_BEHIND, detach=True))
+    assert (await lab.done.info("a"))["success"] is True
+    [pid] = lab.lines()
+    assert Path(f"/proc/{pid}").exists()
+    lab.go.touch()
+
+    async def ended() -> bool:
+        return "end" in lab.lines()
+
+    await until(ended)
+
+
+async def test_a_flag_of_another_type_is_refused(lab: Lab) -> None:
+    with pytest.raises(TaskConfigurationError, match="detach has to be True or False, not 'yes'"):
+        lab.task("true", detach="yes")
 
 
 async def test_the_end_of_long_error_output_is_kept(lab: Lab) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from processes.lab import until
 
-from pydatatask_core import ResourceManager, Resources, Retries
+from pydatatask_core import FileRepository, ResourceManager, Resources, Retries
 from pydatatask_core.proc_manager.local import inspect as examining
 from pydatatask_core.proc_manager.protocol.identity import read_uptime
+from pydatatask_core.task.process import termination
 from pydatatask_core.task.process import tracker as jobs
 
 if TYPE_CHECKING:
@@ -299,6 +300,52 @@ async def test_a_job_whose_next_attempt_begins_while_it_is_killed_does_not_run(l
     assert lab.lines() == ["tried"]
     assert (await lab.done.info("a"))["killed"] is True
     assert lab.empty()
+
+
+class SlowToAppear(FileRepository):
+    """A repository on a shared file system, where a file may appear late."""
+
+    async def visibility_delay(self) -> float:
+        return 60.0
+
+
+async def test_a_kill_waits_as_long_as_the_verdict_on_a_job_that_ended_by_itself_may_take(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(termination, "RECORD_TIMEOUT_SECONDS", 0.0)
+    await lab.add("a")
+    data = SlowToAppear(lab.root / "data")
+    task = lab.task("true")
+    task.link("data", data, is_output=True)
+    await task.launch("a")
+
+    async def has_ended() -> bool:
+        return bool(await task.backend.exited([task._tracker.jobs["a"].run]))
+
+    await until(has_ended)
+    other = lab.again().task("true", retries=Retries(3, delay=3600))
+    other.link("data", data, is_output=True)
+    looking = lab.pipeline(other)
+    await looking.open("one")
+    kill = asyncio.create_task(other.kill("a", grace=0.0))
+    looked = asyncio.Event()
+    contains = other.pids.contains
+
+    async def note(item: str) -> bool:
+        if not kill.done():
+            looked.set()
+        return await contains(item)
+
+    other.pids.contains = note  # type: ignore[method-assign]
+    for _ in range(3):  # each look begins after the grace has passed
+        await looked.wait()
+        looked.clear()
+    assert not kill.done()
+    await lab.pids.dump("a", (await lab.pids.info("a")) | {"retry_time": datetime.now(UTC)})
+    assert await kill
+    assert (await lab.done.info("a"))["killed"] is True
+    await looking.close()
+    task.attach(None)
 
 
 async def test_the_record_says_that_the_process_group_was_killed(lab: Lab) -> None:

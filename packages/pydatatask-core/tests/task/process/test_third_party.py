@@ -75,8 +75,8 @@ async def test_a_job_whose_identifier_was_not_recorded_is_lost(
     await lab.add("a")
     await lab.pids.validate()
     task = lab.task("echo ran >>LOG")
-    await task.load_namespace()
-    await lab.pids.dump("a", {"handle": str(task.new_run("a").directory), "attempt": 1})
+    await task.runs.load_namespace()
+    await lab.pids.dump("a", {"handle": str(task.runs.new("a").directory), "attempt": 1})
     await lab.run(task)
     assert "may still be running" in (await lab.done.info("a"))["reason"]
     assert lab.lines() == []

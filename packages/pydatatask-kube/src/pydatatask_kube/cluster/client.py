@@ -195,7 +195,7 @@ class Client:
         :param action: the purpose of the request, as an infinitive.
         :param method: the name of a method of ``CoreV1Api``.
         :param args: its arguments.
-        :param silence: the read timeout in seconds if it is not the usual one; 0 disables it.
+        :param read_timeout: the read timeout in seconds if it is not the usual one; 0 disables it.
         :param options: its keyword arguments.
         :raises PodManagerError: if it failed.
         """

@@ -199,13 +199,14 @@ class PodInformer(PodCache):
 
     async def _watch_events(self, version: str) -> str:
         """Process events until the server ends the watch; return the last version."""
+        where = self._source.where
         seconds = int(WATCH_TIMEOUT_SECONDS * random.uniform(0.8, 1.0))
         try:
             async with aclosing(
                 self._source.events(version, seconds, READ_TIMEOUT_SECONDS)
             ) as lines:
                 async for line in lines:
-                    event = parse_event(line, self._source.where)
+                    event = parse_event(line, where)
                     self._clear_failure()
                     version = self._apply_event(event) or version
                     await self._yield_to_loop()

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.resource_manager import Resources
 from pydatatask_core.task.detached.tracker import Phase, TrackedJob
 from pydatatask_kube.cluster.pod_state import is_terminated
 from pydatatask_kube.pod_names import ATTEMPT_ANNOTATION, name_of, uid_of
@@ -26,12 +25,14 @@ class PodJob(TrackedJob):
 
     pod: dict[str, Any] | None = None
     """The last known state of its pod; None before the pod is created."""
+    name: str = ""
+    """The name of that pod."""
+    uid: str = ""
+    """The uid of that pod."""
     gone: bool = False
     """Whether that pod has been deleted."""
     known_since: float = 0.0
     """The monotonic time at which the pod was known to exist."""
-    attempt: int = 1
-    request: Resources = field(default_factory=lambda: Resources(launches=0))
     adopted: bool = False
     """Whether its pod was found instead of created."""
     outcome: PodOutcome | None = None
@@ -42,8 +43,6 @@ class PodJob(TrackedJob):
     """The logs that could not be read, and the reason."""
     grace: int | None = None
     """The grace period in seconds for deleting its pod; by default that of the pod."""
-    record: dict[str, Any] | None = None
-    """The record of its outcome, once it is written."""
     retry_delay: float | None = None
     """Seconds between the deletion of its pod and the next attempt; None without a retry."""
     failed_record: dict[str, Any] | None = None
@@ -53,30 +52,27 @@ class PodJob(TrackedJob):
     """Set when no container of its pod runs any longer."""
     deleted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its pod has been deleted."""
-    launched: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set unless it is being launched."""
 
     @property
-    def name(self) -> str:
-        """The name of its pod, which must exist."""
-        assert self.pod is not None
-        return name_of(self.pod)
+    def maybe_started(self) -> bool:
+        return self.pod is not None and not self.gone
 
     @property
-    def uid(self) -> str:
-        """The uid of its pod, which must exist."""
-        assert self.pod is not None
-        return uid_of(self.pod)
+    def is_retry(self) -> bool:
+        return self.attempt > 1
+
+    @property
+    def awaits_retry(self) -> bool:
+        return self.phase is Phase.WAITING or self.waits_for_name
+
+    def cancel(self) -> None:
+        TrackedJob.cancel(self)  # super() refers to the class before @dataclass added slots
+        self.retry_delay = None
 
     @property
     def waits_for_name(self) -> bool:
         """True if a retry waits until the name of its terminating pod is free."""
         return self.phase is Phase.TERMINATING and self.retry_delay is not None
-
-    @property
-    def is_terminated(self) -> bool:
-        """True if no container of its pod runs any longer."""
-        return self.gone or (self.pod is not None and is_terminated(self.pod))
 
     def update_pod(self, pod: dict[str, Any], gone: bool) -> None:
         """Set the state of its pod.
@@ -84,23 +80,26 @@ class PodJob(TrackedJob):
         :param pod: the pod, or its last known state.
         :param gone: whether it has been deleted.
         """
-        if self.pod is not None and self.uid != uid_of(pod):
+        uid = uid_of(pod)
+        if self.pod is not None and self.uid != uid:
             self.deleted.clear()  # this was set by an earlier pod of the same name
             self.stopped.clear()
-        self.pod = pod
+        self.pod, self.name, self.uid = pod, name_of(pod), uid
         attempt = str((pod["metadata"].get("annotations") or {}).get(ATTEMPT_ANNOTATION) or "")
         if attempt.isdecimal():
             self.attempt = max(1, int(attempt))
         self.gone = gone
+        self.has_stopped = gone or is_terminated(pod)
         if gone:
             self.deleted.set()
-        if self.is_terminated:
+        if self.has_stopped:
             self.stopped.set()
 
     def reset(self) -> None:
         """Reset all state of an attempt, whose pod has been deleted."""
-        self.pod, self.gone, self.adopted = None, False, False
+        self.pod, self.gone, self.adopted, self.has_stopped = None, False, False, True
         self.outcome = self.record = self.retry_delay = None
+        self.decided = False
         self.deleted.clear()
         self.stopped.clear()
         self.failures = self.log_failures = 0
@@ -110,7 +109,3 @@ class PodJob(TrackedJob):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-
-    def finish(self) -> None:
-        TrackedJob.finish(self)  # super() refers to the class before @dataclass added slots
-        self.launched.set()

@@ -89,7 +89,7 @@ class Launcher:
                     raise LaunchRefusedError(task.name, tracked.job, "resources for a pod")
                 prepared = await self._prepare(tracked)
                 refused = await stack.enter_async_context(
-                    task.resources.reservation(prepared.request, window=task.window)
+                    task.quota.reservation(prepared.request, window=task.window)
                 )
                 if refused is not None:
                     self._cached = prepared
@@ -101,7 +101,7 @@ class Launcher:
                 tracked.update_pod(
                     pod, gone=False
                 )  # otherwise the watch has reported a later state
-            tracked.holds_quota = True
+            tracker.hold_quota(tracked)
 
     async def requested_resources(self, job: str) -> Resources:
         """Return the resources that the pod of a job would request.

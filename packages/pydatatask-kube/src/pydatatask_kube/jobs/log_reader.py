@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection
 
     from pydatatask_kube.manager import PodManager
-
-    from .config import KubeTaskConfig
+    from pydatatask_kube.task import KubeTask
 
     Chunks = AsyncGenerator[tuple[str, bytes], None]
     """The name of a container, and a part of its log."""
@@ -36,7 +35,7 @@ _MISSING_STATUSES = (400, 404)
 """HTTP statuses of the API server for a container that has not started, or is deleted."""
 
 
-async def read_logs(task: KubeTaskConfig, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+async def read_logs(task: KubeTask, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
     """Read the logs of a job's pod, each under a heading if it has several containers.
 
     :param task: the task.

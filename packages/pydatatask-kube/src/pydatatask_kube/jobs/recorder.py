@@ -2,158 +2,118 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydatatask_core.task.detached.tracker import Phase
-from pydatatask_kube.outcome.pod_outcome import DISCARDED, without_outputs
+from pydatatask_core.task.detached.phase import Phase
+from pydatatask_core.task.detached.recorder import KILLED, Outcome, OutcomeRecorder
+from pydatatask_kube.outcome.pod_outcome import DISCARDED, KILLED_KIND
 from pydatatask_kube.outcome.record import outcome_record
 
+from .job import PodJob
 from .logs import publish_logs
 
 if TYPE_CHECKING:
-    from pydatatask_kube.outcome.pod_outcome import PodOutcome
+    from collections.abc import Collection
+
     from pydatatask_kube.task import KubeTask
 
-    from .job import PodJob
     from .tracker import PodTracker
 
-__all__ = ["OutcomeRecorder"]
+__all__ = ["PodRecorder"]
 
 log = logging.getLogger("pydatatask.task")
 
-MAX_CONCURRENT_RECORDS = 16
-"""The number of jobs of a task whose outcomes are recorded concurrently."""
 
-
-class OutcomeRecorder:
+class PodRecorder(OutcomeRecorder[PodJob, Outcome]):
     """A recorder of outcomes: it writes the logs, then ``done``, and then deletes the pod.
-
-    Each step can be repeated. While one fails, the pod is kept.
 
     :param task: the task.
     :param tracker: its jobs.
     """
 
-    def __init__(self, task: KubeTask, tracker: PodTracker) -> None:
-        self.task = task
-        self.tracker = tracker
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT_RECORDS)
+    _task: KubeTask
+    _tracker: PodTracker
 
     async def record(self, tracked: PodJob) -> None:
-        """Record the outcome of a job as far as possible.
-
-        :param tracked: the job, whose pod has ended or must be stopped.
-        """
-        if tracked.is_terminated:
-            await self.tracker.release_quota(tracked)
         outcome = tracked.outcome
+        if outcome is not None and not (tracked.decided or tracked.cancelled):
+            async with self._slots:
+                # A decision that was made stands, even if an output appears later.
+                tracked.decided = outcome.kind == DISCARDED or await self._is_recorded(tracked)
+            if outcome.kind == "timed_out" and outcome.still_exists and not tracked.decided:
+                await self._call_handle_timeout(tracked)
+        await super().record(tracked)
+
+    async def _is_recorded(self, tracked: PodJob) -> bool:
+        """Return whether an earlier driver has recorded the outcome of the pod of a job."""
+        pod = tracked.pod
+        return tracked.adopted and pod is not None and await self._task.is_recorded(pod)
+
+    async def find_outcome(self, tracked: PodJob) -> Outcome | None:
+        if tracked.cancelled:
+            assert tracked.failed_record is not None
+            return Outcome({**tracked.failed_record, "reason": KILLED, KILLED_KIND: True})
+        outcome, pod = tracked.outcome, tracked.pod
         assert outcome is not None
-        async with self._slots:
-            decided = await self._is_decided(tracked, outcome)
-        if outcome.kind == "timed_out" and outcome.still_exists and not decided:
-            await self._call_handle_timeout(tracked)
-        if outcome.success and not decided:
-            # Without a slot, because this may take a minute.
-            outcome = await self._check_outputs(tracked, outcome)
-        async with self._slots:
-            if not decided:
-                await self._record_or_retry(tracked, outcome)
-            if not tracked.gone:
-                await self.task.podman.remove(tracked.name, tracked.uid, tracked.grace)
-        # The slot is released before the pod has terminated, so that other jobs need not wait.
-        self.tracker.set_phase(tracked, Phase.TERMINATING)
-        if not tracked.is_terminated:
-            await self.tracker.terminating.wait_terminated(tracked)
-        await self.tracker.release_quota(tracked)
+        assert pod is not None
+        now = self._task.podman.client.clock.now()
+        return Outcome(outcome_record(pod, outcome, tracked.attempt, now))
+
+    async def missing_outputs(self, tracked: PodJob) -> Collection[str]:
+        return () if self._task.checks_outputs_in_pod else await super().missing_outputs(tracked)
+
+    async def reschedule(self, tracked: PodJob, outcome: Outcome, delay: float) -> bool:
+        tracked.failed_record, tracked.retry_delay = outcome.record, delay
+        tracked.decided = True  # :meth:`_retry` follows when the pod is deleted
+        return True
+
+    async def write_outputs(self, tracked: PodJob, outcome: Outcome) -> None:
+        if self._task.logs is None or tracked.cancelled:
+            return
+        if not tracked.logs_saved:  # once: the pod may be deleted by the time this is repeated
+            tracked.logs_problem = await publish_logs(self._task, tracked)
+            tracked.logs_saved = True
+        if tracked.logs_problem is not None:
+            outcome.record["logs_problem"] = tracked.logs_problem
+
+    async def delete_remains(self, tracked: PodJob) -> None:
+        if tracked.pod is not None and not tracked.gone:
+            await self._task.podman.remove(tracked.name, tracked.uid, tracked.grace)
+
+    async def finish(self, tracked: PodJob) -> None:
+        # Without a slot, so that other jobs need not wait until the pod has terminated.
+        self._tracker.set_phase(tracked, Phase.TERMINATING)
+        if not tracked.has_stopped:
+            await self._tracker.terminating.wait_terminated(tracked)
+        await self._tracker.release_quota(tracked)
         if tracked.retry_delay is None:
-            await self.tracker.complete(tracked, tracked.record)
+            await super().finish(tracked)
+        else:
+            self._tracker.spawn(self._retry(tracked), tracked)
 
-    async def _is_decided(self, tracked: PodJob, outcome: PodOutcome) -> bool:
-        """Return whether there is nothing to record, all is recorded, or a retry is due.
-
-        A decision that was made stands, even if an output appears later.
-        """
-        if (
-            tracked.record is not None
-            or tracked.retry_delay is not None
-            or outcome.kind == DISCARDED
-        ):
-            return True
-        return (
-            tracked.adopted and tracked.pod is not None and await self.task.is_recorded(tracked.pod)
-        )
-
-    async def _check_outputs(self, tracked: PodJob, outcome: PodOutcome) -> PodOutcome:
-        """Return the outcome of a job whose pod succeeded, after a check of its outputs."""
-        if self.task.checks_outputs_in_pod:
-            return outcome
-        missing = await self.tracker.missing_outputs(tracked, self.task.log_repositories)
-        return without_outputs(missing) if missing else outcome
-
-    async def retry(self, tracked: PodJob) -> None:
+    async def _retry(self, tracked: PodJob) -> None:
         """Launch a job again when the name of its pod is free, unless it is killed before that.
 
         :param tracked: the job.
         """
         if not tracked.gone:
-            await self.tracker.terminating.wait_deleted(tracked)
-        if (
-            tracked.retry_delay is not None
-            and tracked.waits_for_name
-            and not tracked.finished.is_set()
-        ):
+            await self._tracker.terminating.wait_deleted(tracked)
+        delay = tracked.retry_delay
+        if delay is not None and tracked.waits_for_name and not tracked.finished.is_set():
             tracked.attempt += 1
-            self.tracker.schedule_retry(tracked, tracked.retry_delay)
-            self.task.wake()
-
-    async def _record_or_retry(self, tracked: PodJob, outcome: PodOutcome) -> None:
-        """Write logs and record, unless the job will be retried."""
-        task = self.task
-        assert tracked.pod is not None
-        record = outcome_record(
-            tracked.pod, outcome, tracked.attempt, task.podman.client.clock.now()
-        )
-        delay = task.retries.wait_after(tracked.attempt) if outcome.is_retryable else None
-        if delay is not None:
-            log.info(
-                "%s: job %s failed and is retried in %.1f s: %s",
-                *(task.name, tracked.job, delay, outcome.reason),
-                extra={"task": task.name, "job": tracked.job},
-            )
-            tracked.failed_record, tracked.retry_delay = record, delay
-            return
-        if task.logs is not None:
-            if not tracked.logs_saved:  # once: the pod may be deleted by the time this is repeated
-                tracked.logs_problem = await publish_logs(task, tracked)
-                tracked.logs_saved = True
-            if tracked.logs_problem is not None:
-                record["logs_problem"] = tracked.logs_problem
-        await self.write_record(tracked, record)
-        tracked.record = record
-
-    async def write_record(self, tracked: PodJob, record: dict[str, Any]) -> None:
-        """Record the outcome of a job.
-
-        :param tracked: the job.
-        :param record: the record.
-        """
-        task = self.task
-        if task.done is not None and task.metadata:
-            await task.done.dump(tracked.job, record)
-            task.outcome_view("done").record_verdict(tracked.job, record["success"])
-        await task.settled(tracked.job, record)
+            self._tracker.schedule_retry(tracked, delay)
 
     async def _call_handle_timeout(self, tracked: PodJob) -> None:
         assert tracked.pod is not None
+        task = self._task
         try:
-            pod = await self.task.podman.get(tracked.name)
+            pod = await task.podman.get(tracked.name)
             if pod is not None:
-                await self.task.handle_timeout(self.task.podman.typed(pod))
+                await task.handle_timeout(task.podman.typed(pod))
         except Exception:
             log.exception(
                 "%s: handle_timeout failed for job %s; the job is stopped anyway",
-                *(self.task.name, tracked.job),
-                extra={"task": self.task.name, "job": tracked.job},
+                *(task.name, tracked.job),
+                extra={"task": task.name, "job": tracked.job},
             )

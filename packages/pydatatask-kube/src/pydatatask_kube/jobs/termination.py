@@ -7,13 +7,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_kube.cluster.pod_state import is_terminated
-from pydatatask_kube.outcome.pod_outcome import DISCARDED, KILLED
+from pydatatask_kube.outcome.pod_outcome import DISCARDED, KILLED_KIND
 from pydatatask_kube.pod_names import TERMINATION_REASON, name_of, uid_of
 
 from .terminating_pods import DELETION_TIMEOUT_SECONDS, POLL_INTERVAL_SECONDS
 
 if TYPE_CHECKING:
-    from .config import KubeTaskConfig
+    from pydatatask_kube.task import KubeTask
 
 __all__ = ["KILL_GRACE_SECONDS", "delete_foreign_pod", "kill_foreign_pod"]
 
@@ -21,7 +21,7 @@ KILL_GRACE_SECONDS = 10
 """Grace period of a pod that is discarded, in seconds."""
 
 
-async def delete_foreign_pod(task: KubeTaskConfig, pod: dict[str, Any]) -> None:
+async def delete_foreign_pod(task: KubeTask, pod: dict[str, Any]) -> None:
     """Delete a pod, and mark it so that its driver does not record its outcome.
 
     :param task: the task.
@@ -32,7 +32,7 @@ async def delete_foreign_pod(task: KubeTaskConfig, pod: dict[str, Any]) -> None:
     await _wait(task, pod, until_terminated=False)
 
 
-async def kill_foreign_pod(task: KubeTaskConfig, job: str) -> bool:
+async def kill_foreign_pod(task: KubeTask, job: str) -> bool:
     """Stop the pod of a job, whose driver then records the outcome.
 
     :param task: the task.
@@ -41,7 +41,7 @@ async def kill_foreign_pod(task: KubeTaskConfig, job: str) -> bool:
     """
     pods = [pod for pod in await task.podman.find(task.name, job) if not is_terminated(pod)]
     for pod in pods:
-        change: dict[str, Any] = {"metadata": {"annotations": {TERMINATION_REASON: KILLED}}}
+        change: dict[str, Any] = {"metadata": {"annotations": {TERMINATION_REASON: KILLED_KIND}}}
         started = bool(pod.get("status", {}).get("startTime"))
         if started:  # the kubelet stops it and keeps the pod, so its logs can still be read
             change["spec"] = {"activeDeadlineSeconds": 1}
@@ -52,7 +52,7 @@ async def kill_foreign_pod(task: KubeTaskConfig, job: str) -> bool:
     return bool(pods)
 
 
-async def _wait(task: KubeTaskConfig, pod: dict[str, Any], *, until_terminated: bool) -> None:
+async def _wait(task: KubeTask, pod: dict[str, Any], *, until_terminated: bool) -> None:
     grace = pod.get("spec", {}).get("terminationGracePeriodSeconds") or 0
     deadline = time.monotonic() + grace + DELETION_TIMEOUT_SECONDS
     while time.monotonic() < deadline:

@@ -7,19 +7,20 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.task.detached.tracker import JobTracker, Phase
+from pydatatask_core.task.detached.phase import Phase
+from pydatatask_core.task.detached.tracker import JobTracker
 from pydatatask_kube.cluster.pod_state import is_terminated
 from pydatatask_kube.outcome.classifier import classify
-from pydatatask_kube.outcome.pod_outcome import KILLED
+from pydatatask_kube.outcome.pod_outcome import killed
 from pydatatask_kube.pod_names import job_of, name_of, uid_of
 
 from .job import PodJob
-from .recorder import OutcomeRecorder
+from .recorder import PodRecorder
 from .terminating_pods import TerminatingPods
 from .usage import request_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pydatatask_kube.outcome.pod_outcome import PodOutcome
     from pydatatask_kube.task import KubeTask
@@ -38,11 +39,12 @@ class PodTracker(JobTracker[PodJob]):
     """
 
     task: KubeTask
+    recorder: PodRecorder
 
     def __init__(self, task: KubeTask) -> None:
         super().__init__(task)
         self.terminating = TerminatingPods(task)
-        self._recorder = OutcomeRecorder(task, self)
+        self.recorder = PodRecorder(task, self)
         self._informer: Any = None
 
     def close(self) -> None:
@@ -51,13 +53,16 @@ class PodTracker(JobTracker[PodJob]):
             self._informer = None
         super().close()
 
-    async def record_outcome(self, tracked: PodJob) -> None:
-        await self._recorder.record(tracked)
+    def new_job(self, job: str) -> PodJob:
+        return PodJob(job)
 
-    async def try_to_record(self, tracked: PodJob) -> None:
-        await super().try_to_record(tracked)
-        if tracked.waits_for_name:
-            await self._recorder.retry(tracked)
+    async def poll(self, jobs: Collection[PodJob]) -> bool:
+        if not self.task.drives:
+            for tracked in jobs:
+                if tracked.pod is not None and not tracked.gone:
+                    pod = await self.task.podman.get(tracked.name)
+                    self.on_pod(tracked.pod if pod is None else pod, gone=pod is None)
+        return self.terminating.expects_deletions
 
     @property
     def is_listening(self) -> bool:
@@ -71,13 +76,14 @@ class PodTracker(JobTracker[PodJob]):
             self._informer.subscribe(self.task.name, self)
 
     async def adopt(self) -> None:
-        """Start to track the pods of an earlier driver, if this process drives the task.
+        """Find the pods of an earlier driver, if this process drives the task.
 
         :raises PodManagerError: if they could not be listed.
         """
         self.listen()
         if self._informer is not None:
             await self._informer.wait_synced()
+        self.adopted = True
 
     # -- events of the watch ---------------------------------------------------------------------
 
@@ -131,35 +137,24 @@ class PodTracker(JobTracker[PodJob]):
         tracked.update_pod(pod, gone=False)
         tracked.request = request_of(pod, self.task.name)
         if not is_terminated(pod):
-            tracked.holds_quota = True
+            self.hold_quota(tracked)
             if self.task.podman.informer.synced:  # else the quota is computed later
-                self.spawn(self.task.resources.flush(), tracked)
+                self.spawn(self.task.quota.flush(), tracked)
         self.set_phase(tracked, Phase.RUNNING)
         self.inspect(tracked)
 
-    def on_launch_failed(self, tracked: PodJob) -> None:
-        """Stop tracking a job that was not launched, as far as this process knows.
+    def watch_unexpected(self, tracked: PodJob) -> None:
+        """Track the pod of a job whose launch raised like one that another process created.
 
         :param tracked: the job.
         """
         self.untrack(tracked)
-        if tracked.pod is not None and not tracked.gone:  # the watch may not report this pod again
-            self._track(tracked.job, tracked.pod)
+        assert tracked.pod is not None
+        self._track(tracked.job, tracked.pod)  # the watch may not report this pod again
 
     # -- phases ----------------------------------------------------------------------------------
 
-    def set_phase(self, tracked: PodJob, phase: Phase) -> None:
-        super().set_phase(tracked, phase)
-        if tracked.phase is Phase.LAUNCHING:
-            tracked.launched.clear()
-        else:
-            tracked.launched.set()
-
     def watch(self, tracked: PodJob) -> None:
-        """Track a job whose pod was just created.
-
-        :param tracked: the job.
-        """
         tracked.known_since = time.monotonic()
         self.set_phase(tracked, Phase.RUNNING)
         self.inspect(tracked)
@@ -198,38 +193,14 @@ class PodTracker(JobTracker[PodJob]):
         tracked.reset()
         super().schedule_retry(tracked, delay)
 
-    async def cancel(self, tracked: PodJob) -> None:
-        """Record a job that waits for a retry as killed; if that fails, it keeps waiting.
-
-        :param tracked: the job.
-        """
-        assert tracked.failed_record is not None
-        record = {**tracked.failed_record, "reason": "killed on request", KILLED: True}
-        tracked.recording = True
-        self.set_phase(tracked, Phase.EXITED)  # so that it is not launched in the meantime
-        try:
-            await self._recorder.write_record(tracked, record)
-        except BaseException:
-            tracked.recording = False
-            self.schedule_retry(tracked, max(0.0, tracked.not_before - time.monotonic()))
-            raise
-        await self.complete(tracked, record)
+    async def terminate(self, tracked: PodJob, grace: float | None) -> None:
+        tracked.grace = None if grace is None else max(0, round(grace))
+        self.set_outcome(tracked, killed(still_exists=not tracked.gone))
 
     async def complete(self, tracked: PodJob, record: Mapping[str, Any] | None) -> None:
         if tracked.pod is not None and not tracked.gone:
             self.terminating.add(tracked)
         await super().complete(tracked, record)
-
-    # -- quota -----------------------------------------------------------------------------------
-
-    async def release_quota(self, tracked: PodJob) -> None:
-        """Release a job's share of the quota, unless it has been released already.
-
-        :param tracked: the job, whose pod no longer runs.
-        """
-        if tracked.holds_quota:
-            tracked.holds_quota = False
-            await self.task.resources.relinquish(tracked.request.without_launches())
 
     async def discard(self, tracked: PodJob, grace: int) -> None:
         """Delete the pod of a job and stop tracking it, as if it had never been launched.

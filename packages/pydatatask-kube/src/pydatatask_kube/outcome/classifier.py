@@ -16,7 +16,7 @@ from pydatatask_kube.cluster.pod_state import (
 from pydatatask_kube.pod_names import TERMINATION_REASON
 
 from .failure import classify_failure, ended_by_deletion
-from .pod_outcome import DISCARDED, KILLED, PodOutcome, killed, lost
+from .pod_outcome import DISCARDED, KILLED_KIND, PodOutcome, killed, lost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,8 +61,8 @@ class Limits:
 class Classification:
     """The classification of a pod at one time.
 
-    :param ending: the outcome of the pod; None if it has not ended.
-    :param again: seconds after which to classify it again even if no event arrives.
+    :param outcome: the outcome of the pod; None if it has not ended.
+    :param recheck_seconds: seconds after which to classify it again even if no event arrives.
     """
 
     outcome: PodOutcome | None = None
@@ -86,7 +86,7 @@ def classify(pod: Mapping[str, Any], gone: bool, now: datetime, limits: Limits) 
         return Classification(PodOutcome(success=True))
     if phase in ("Succeeded", "Failed") or gone:
         return Classification(
-            killed() if termination_reason == KILLED else classify_failure(pod, gone)
+            killed() if termination_reason == KILLED_KIND else classify_failure(pod, gone)
         )
     if pod["metadata"].get("deletionTimestamp"):
         return _classify_deleting(pod, now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.task.required_outputs import MISSING_OUTPUTS
+from pydatatask_core.task.detached.recorder import time_fields
 from pydatatask_core.utils import signal_name
 from pydatatask_kube.cluster.pod_state import (
     Container,
@@ -40,14 +40,11 @@ def outcome_record(
     accepted_at = parse_time(pod.get("status", {}).get("startTime"))
     start = first_start(pod) or accepted_at or created_at(pod, now)
     end = now if outcome.still_exists else last_finish(pod) or now
-    exited_successfully = outcome.success or outcome.missing_outputs
-    code = 0 if exited_successfully else outcome.container.exit_code if outcome.container else None
+    code = 0 if outcome.success else outcome.container.exit_code if outcome.container else None
     record: dict[str, Any] = {
         "success": outcome.success,
         "return_code": code,
-        "start_time": start,
-        "end_time": max(start, end),
-        "duration": max(0.0, (end - start).total_seconds()),
+        **time_fields(start, end),
         "attempt": attempt,
         "pod": name_of(pod),
         "uid": uid_of(pod),
@@ -59,8 +56,6 @@ def outcome_record(
         record["containers"] = [_describe(c) for c in containers]
     if not outcome.success:
         record["reason"] = outcome.reason
-        if outcome.missing_outputs:
-            record[MISSING_OUTPUTS] = list(outcome.missing_outputs)
         if outcome.kind is not None:
             record[outcome.kind] = True
         name = signal_name(code) if code else None

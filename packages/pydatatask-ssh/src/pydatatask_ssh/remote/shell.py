@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import asyncssh
 
 from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.utils import Backoff
 from pydatatask_ssh.errors import AnswerError, CommandError, SSHConnectionError
 
 from .answers import Answer
@@ -26,6 +27,9 @@ LOGIN_TIMEOUT_SECONDS = 60.0
 """The maximum time in seconds until a login shell reads its input."""
 
 _MAX_ATTEMPTS = 8
+_RETRY_DELAYS_SECONDS = (0.05, 5.0)
+"""The first and the maximum delay between two attempts to open a channel."""
+
 _MAX_NOISE_BYTES = 4096
 
 
@@ -132,6 +136,7 @@ async def open_channel(
     :param make: creates the channel object.
     :param shell: the shell.
     """
+    backoff = Backoff(*_RETRY_DELAYS_SECONDS)
     for attempt in range(_MAX_ATTEMPTS):
         channel = make()
         try:
@@ -140,7 +145,7 @@ async def open_channel(
             # sshd frees the session slot slightly after the channel closes.
             if attempt == _MAX_ATTEMPTS - 1 or raw.is_closed():
                 raise
-            await asyncio.sleep(0.05 * 2**attempt)
+            await asyncio.sleep(backoff.next_delay())
         else:
             break
     try:

@@ -18,6 +18,7 @@ from pydatatask_core.proc_manager.protocol.identity import Identity, Origin, Pro
 from .run_files import RunDirectory
 from .supervisor.entry import (
     ENTRY_FLAGS,
+    STOP_SUFFIX,
     TICKET_SUFFIX,
     Fields,
     blank_entry,
@@ -32,8 +33,6 @@ __all__ = ["JOURNAL", "Entry", "EntryContent", "create_entry", "find_entry", "fi
 
 JOURNAL = "+journal"
 """The name of the folder, among the run directories."""
-
-_STOP_SUFFIX = ",stop"
 
 
 class EntryContent(NamedTuple):
@@ -114,10 +113,10 @@ class Entry(NamedTuple):
 
         :raises RunFileError: if the file is not a regular file any more.
         """
-        if not os.path.lexists(f"{self.folder}/{self.name}{_STOP_SUFFIX}"):
+        if not os.path.lexists(f"{self.folder}/{self.name}{STOP_SUFFIX}"):
             return None
         with RunDirectory(self.folder) as folder:
-            stop = folder.read(self.name + _STOP_SUFFIX)
+            stop = folder.read(self.name + STOP_SUFFIX)
         return None if stop is None else stop[0].decode(errors="replace").strip()
 
     def save_process(self, pid: int, start: int) -> None:
@@ -146,11 +145,11 @@ class Entry(NamedTuple):
         :param reason: one line.
         """
         with contextlib.suppress(FileExistsError), RunDirectory(self.folder) as folder:
-            folder.create(self.name + _STOP_SUFFIX, reason.encode() + b"\n")
+            folder.create(self.name + STOP_SUFFIX, reason.encode() + b"\n")
 
     def discard(self) -> None:
         """Remove the entry; succeed if it does not exist."""
-        for name in (self.ticket, self.name, self.name + _STOP_SUFFIX):
+        for name in (self.ticket, self.name, self.name + STOP_SUFFIX):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{self.folder}/{name}")
 
@@ -196,7 +195,7 @@ def create_entry(path: str, inode: int, origin: str) -> Entry:
             with RunDirectory(entry.folder) as folder:
                 # Of an earlier directory with the same inode number, which was removed by hand.
                 folder.remove(entry.name)
-                folder.remove(entry.name + _STOP_SUFFIX)
+                folder.remove(entry.name + STOP_SUFFIX)
                 folder.remove(entry.ticket)
                 folder.create(entry.ticket, blank_entry(origin))
             break

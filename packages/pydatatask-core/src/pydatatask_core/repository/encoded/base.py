@@ -1,105 +1,104 @@
-"""Metadata repositories whose values are encoded as text, one blob each."""
+"""Methods of metadata repositories whose values are encoded as text, one blob each.
+
+They are functions, which a class of each format has as its methods, because a common base class
+would be one more between that class and its documented bases.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydatatask_core.errors import (
     MalformedValueError,
     RepositoryConfigurationError,
     UnsupportedValueError,
 )
-from pydatatask_core.repository.base import Repository
-from pydatatask_core.repository.blob import BlobRepository
-from pydatatask_core.repository.metadata import MetadataRepository, encode_checked
+from pydatatask_core.repository.metadata import encode_checked
 
 from .codecs.decode_error import DecodeError
 
 if TYPE_CHECKING:
-    from pydatatask_core.utils import AReadStream
+    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Set as AbstractSet
 
-__all__ = ["MAX_BYTES", "EncodedMetadataRepository", "check_max_bytes"]
+__all__ = ["MAX_BYTES", "check_max_bytes", "dump", "info", "info_all", "info_many"]
 
 MAX_BYTES = 64 * 1024 * 1024
 """Default limit of the size of a value, in bytes of text."""
 
-_BLOCK_BYTES = 1024 * 1024
+
+class Codec(Protocol):
+    """A text format of the values of the data model; see ``codecs``."""
+
+    def encode(self, data: Any) -> bytes: ...
+    def decode(self, data: bytes) -> Any: ...
 
 
-class EncodedMetadataRepository(BlobRepository, MetadataRepository, ABC):
-    """A metadata repository on top of a blob repository, which a subclass has to provide.
+class EncodedRepository(Protocol):
+    """A blob repository whose values are encoded metadata."""
 
-    The value is loaded into memory and decoded by ``info``. The info of a missing job is ``{}``.
+    max_bytes: int
+
+    def check_job_id(self, job: str) -> None: ...
+    async def keys(self) -> AbstractSet[str]: ...
+    async def _read_values(
+        self, jobs: Collection[str], limit: int, parse: Callable[[str, bytes], Any]
+    ) -> dict[str, Any]: ...
+    async def _write_value(self, job: str, encode: Callable[[], bytes]) -> None: ...
+    def _describe_location(self, job: str) -> str: ...
+
+    @staticmethod
+    def _codec() -> Codec: ...
+
+
+async def info(self: EncodedRepository, job: str) -> Any:
+    """Load and decode the value of a job; return ``{}`` if it does not exist.
+
+    :raises MalformedValueError: if it cannot be parsed; the message has the line and column.
     """
-
-    max_bytes: int = MAX_BYTES
-    """The maximum size of a value in bytes of text; a larger one is neither read nor written."""
-
-    @staticmethod
-    @abstractmethod
-    def _encode(data: Any) -> bytes:
-        """Encode a value of the data model as text; see ``codecs``."""
-
-    @staticmethod
-    @abstractmethod
-    def _decode(data: bytes) -> Any:
-        """Decode a value from text; see ``codecs``."""
-
-    async def info(self, job: str) -> Any:
-        """Load and decode the value of a job; return ``{}`` if it does not exist.
-
-        :raises MalformedValueError: if it cannot be parsed; the message has the line and column.
-        """
-        self.check_job_id(job)
-        try:
-            stream = await self.open(job, "rb")
-        except FileNotFoundError:  # the base class of JobNotFoundError
-            return {}
-        async with stream:
-            data = await _read(stream, self.max_bytes + 1)
-        return await asyncio.to_thread(self._parse, job, data)
-
-    # Not the bulk methods of the blob repository, which return other information.
-    info_many = Repository.info_many
-    info_all = Repository.info_all
-
-    async def dump(self, job: str, data: Any) -> None:
-        """Encode and store a value, which must not be changed until this has returned."""
-        self.check_job_id(job)
-        encoded = await asyncio.to_thread(self._serialize, job, data)
-        async with await self.open(job, "wb") as stream:
-            await stream.write(encoded)
-
-    def _describe_location(self, job: str) -> str:
-        """Return where in the store a value is, or an empty string if that does not help."""
-        return ""
-
-    def _parse(self, job: str, data: bytes) -> Any:
-        try:
-            if len(data) > self.max_bytes:
-                raise DecodeError(f"it has more bytes than max_bytes={self.max_bytes:,}")
-            return self._decode(data)
-        except DecodeError as e:
-            location = self._describe_location(job)
-            raise MalformedValueError(job, self, f"{location}, {e}" if location else str(e)) from e
-
-    def _serialize(self, job: str, data: Any) -> bytes:
-        encoded = encode_checked(job, self, data, self._encode)
-        if len(encoded) > self.max_bytes:
-            problem = f"it takes {len(encoded):,} bytes, more than max_bytes={self.max_bytes:,}"
-            raise UnsupportedValueError(job, self, problem)
-        return encoded
+    self.check_job_id(job)
+    return (await _read(self, [job])).get(job, {})
 
 
-async def _read(stream: AReadStream, size: int) -> bytes:
-    """Read a stream to its end, but at most ``size`` bytes."""
-    blocks = []
-    while size > 0 and (block := await stream.read(min(size, _BLOCK_BYTES))):
-        size -= len(block)
-        blocks.append(block)
-    return b"".join(blocks)
+async def info_many(self: EncodedRepository, jobs: Iterable[str]) -> dict[str, Any]:
+    """Load and decode the values of some jobs; ``{}`` for those that do not exist."""
+    wanted = list(jobs)
+    values = await _read(self, wanted)
+    return {job: values.get(job, {}) for job in wanted}
+
+
+async def info_all(self: EncodedRepository) -> dict[str, Any]:
+    """Load and decode all values."""
+    return await _read(self, await self.keys())
+
+
+async def dump(self: EncodedRepository, job: str, data: Any) -> None:
+    """Encode and store a value, which must not be changed until this has returned."""
+    self.check_job_id(job)
+    await self._write_value(job, partial(_serialize, self, job, data))
+
+
+async def _read(repo: EncodedRepository, jobs: Collection[str]) -> dict[str, Any]:
+    return await repo._read_values(jobs, repo.max_bytes + 1, partial(_parse, repo))
+
+
+def _parse(repo: EncodedRepository, job: str, data: bytes) -> Any:
+    try:
+        if len(data) > repo.max_bytes:
+            raise DecodeError(f"it has more bytes than max_bytes={repo.max_bytes:,}")
+        return repo._codec().decode(data)
+    except DecodeError as e:
+        location = repo._describe_location(job)
+        raise MalformedValueError(job, repo, f"{location}, {e}" if location else str(e)) from e
+
+
+def _serialize(repo: EncodedRepository, job: str, data: Any) -> bytes:
+    encoded = encode_checked(job, repo, data, repo._codec().encode)
+    if len(encoded) > repo.max_bytes:
+        problem = f"it takes {len(encoded):,} bytes, more than max_bytes={repo.max_bytes:,}"
+        raise UnsupportedValueError(job, repo, problem)
+    return encoded
 
 
 def check_max_bytes(owner: str, max_bytes: object) -> int:

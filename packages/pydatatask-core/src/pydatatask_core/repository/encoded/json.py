@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from .base import MAX_BYTES, EncodedMetadataRepository
-from .encoded_file import EncodedFileRepository
+from pydatatask_core.repository.blob import BlobRepository
+from pydatatask_core.repository.files.file import FileRepository
+from pydatatask_core.repository.metadata import MetadataRepository
+
+from . import base
+from .base import MAX_BYTES, check_max_bytes
 
 if TYPE_CHECKING:
     import os
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonMetadataFileRepository", "JsonMetadataRepository"]
 
 
-class JsonMetadataRepository(EncodedMetadataRepository, ABC):
+class JsonMetadataRepository(BlobRepository, MetadataRepository, ABC):
     """A metadata repository based on a blob repository, whose values are JSON.
 
     This is a base class, and must be overridden to implement the blob loading portion.
@@ -28,28 +32,25 @@ class JsonMetadataRepository(EncodedMetadataRepository, ABC):
     more dollar sign. Duplicate keys in an object and more than 500 levels are errors.
     """
 
+    max_bytes: int = MAX_BYTES
+    """The maximum size of a value in bytes of text; a larger one is neither read nor written."""
+
+    info = base.info
+    info_many = base.info_many
+    info_all = base.info_all
+    dump = base.dump
+
     @staticmethod
-    def _encode(data: Any) -> bytes:
-        from .codecs import json_codec as codec
+    def _codec() -> base.Codec:
+        from .codecs import json_codec  # imported late, when a value is read or written
 
-        return codec.encode(data)
-
-    @staticmethod
-    def _decode(data: bytes) -> Any:
-        from .codecs import json_codec as codec
-
-        return codec.decode(data)
+        return json_codec
 
 
-class JsonMetadataFileRepository(JsonMetadataRepository, EncodedFileRepository):
+class JsonMetadataFileRepository(JsonMetadataRepository, FileRepository):
     """A metadata repository based on a file blob repository.
 
-    :param filename: the folder.
-    :param extension: the suffix of the file names after the job id, including the dot.
-    :param case_insensitive: whether names match ignoring case; see :class:`FileRepositoryBase`.
-    :param durable: whether written values, and deletions, survive a power failure.
-    :param max_bytes: the maximum size of a file; a larger one is neither read nor written.
-    :param follow_links: whether symbolic links are followed; see :class:`FileRepositoryBase`.
+    The parameters are those of :class:`YamlMetadataFileRepository`.
     """
 
     _DEFAULT_EXTENSION: ClassVar[str] = ".json"
@@ -65,10 +66,6 @@ class JsonMetadataFileRepository(JsonMetadataRepository, EncodedFileRepository):
         follow_links: bool = True,
     ) -> None:
         super().__init__(
-            filename,
-            extension,
-            case_insensitive,
-            durable=durable,
-            max_bytes=max_bytes,
-            follow_links=follow_links,
+            filename, extension, case_insensitive, durable=durable, follow_links=follow_links
         )
+        self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)

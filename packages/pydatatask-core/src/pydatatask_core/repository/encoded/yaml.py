@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from .base import MAX_BYTES, EncodedMetadataRepository
-from .codecs.flat import encode_flat
-from .encoded_file import EncodedFileRepository
+from pydatatask_core.repository.blob import BlobRepository
+from pydatatask_core.repository.files.file import FileRepository
+from pydatatask_core.repository.metadata import MetadataRepository
+
+from . import base
+from .base import MAX_BYTES, check_max_bytes
+from .codecs import flat_yaml
 
 if TYPE_CHECKING:
     import os
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["YamlMetadataFileRepository", "YamlMetadataRepository"]
 
 
-class YamlMetadataRepository(EncodedMetadataRepository, ABC):
+class YamlMetadataRepository(BlobRepository, MetadataRepository, ABC):
     """A metadata repository based on a blob repository.
 
     When info is accessed, it will **load the target file into memory**, parse it as YAML, and
@@ -28,22 +32,20 @@ class YamlMetadataRepository(EncodedMetadataRepository, ABC):
     values, and more than 500 levels are errors.
     """
 
+    max_bytes: int = MAX_BYTES
+    """The maximum size of a value in bytes of text; a larger one is neither read nor written."""
+
+    info = base.info
+    info_many = base.info_many
+    info_all = base.info_all
+    dump = base.dump
+
     @staticmethod
-    def _encode(data: Any) -> bytes:
-        if (lines := encode_flat(data)) is not None:
-            return lines
-        from .codecs import yaml_codec as codec
-
-        return codec.encode(data)
-
-    @staticmethod
-    def _decode(data: bytes) -> Any:
-        from .codecs import yaml_codec as codec
-
-        return codec.decode(data)
+    def _codec() -> base.Codec:
+        return flat_yaml
 
 
-class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
+class YamlMetadataFileRepository(YamlMetadataRepository, FileRepository):
     """A metadata repository based on a file blob repository.
 
     :param filename: the folder.
@@ -67,10 +69,6 @@ class YamlMetadataFileRepository(YamlMetadataRepository, EncodedFileRepository):
         follow_links: bool = True,
     ) -> None:
         super().__init__(
-            filename,
-            extension,
-            case_insensitive,
-            durable=durable,
-            max_bytes=max_bytes,
-            follow_links=follow_links,
+            filename, extension, case_insensitive, durable=durable, follow_links=follow_links
         )
+        self.max_bytes = check_max_bytes(type(self).__name__, max_bytes)

@@ -105,12 +105,6 @@ class FileRepositoryBase(Repository, ABC):
         self._is_quick = False
         """True if writing a small value takes well below a millisecond as a rule."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Reset the inherited ``info_many`` if a subclass overrides ``info``."""
-        super().__init_subclass__(**kwargs)
-        if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
-            cls.info_many = Repository.info_many  # type: ignore[method-assign]
-
     def check_job_id(self, job: str) -> None:
         super().check_job_id(job)
         if len(job) > self._max_job_id_bytes or len(os.fsencode(job)) > self._max_job_id_bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from pydatatask_core.errors import JobNotFoundError
 from pydatatask_core.repository.blob import BlobMode, BlobRepository, check_mode
@@ -17,7 +18,7 @@ from .base import FileRepositoryBase
 from .fs.listing import EntryKind, entry_exists
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
 
     from .fs.atomic_file import AtomicFile
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["FileRepository", "FileRepositoryBase"]
 
 _TEXT_CHUNK_BYTES = 64 * 1024
+
+_BATCH_FILES = 200
+"""Number of values that one thread reads before a cancellation takes effect."""
+
+T = TypeVar("T")
 
 
 class FileRepository(FileRepositoryBase, BlobRepository):
@@ -38,12 +44,6 @@ class FileRepository(FileRepositoryBase, BlobRepository):
     """
 
     _KIND: ClassVar[EntryKind] = EntryKind.FILE
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Use ``open`` to read and write local files if a subclass overrides it."""
-        super().__init_subclass__(**kwargs)
-        if "open" in cls.__dict__ and "local_file" not in cls.__dict__:
-            cls.local_file = BlobRepository.local_file  # type: ignore[method-assign]
 
     @overload
     async def open(self, job: str, mode: Literal["r"] = ...) -> AReadText: ...
@@ -98,6 +98,39 @@ class FileRepository(FileRepositoryBase, BlobRepository):
     async def delete(self, job: str) -> None:
         self.check_job_id(job)
         await run_blocking(self._is_quick, self._delete, job)
+
+    async def _read_values(
+        self, jobs: Iterable[str], limit: int, parse: Callable[[str, bytes], T]
+    ) -> dict[str, T]:
+        queue = iter(jobs)
+        values: dict[str, T] = {}
+        while batch := list(islice(queue, _BATCH_FILES)):
+            values |= await asyncio.to_thread(self._read_batch, batch, limit, parse)
+        return values
+
+    def _read_batch(
+        self, jobs: list[str], limit: int, parse: Callable[[str, bytes], T]
+    ) -> dict[str, T]:
+        from .fs.regular_files import read_regular
+
+        values = {}
+        for job in jobs:
+            with self._errors("read", job):
+                data = read_regular(str(self.fullpath(job)), limit, self._kind)
+            if data is not None:
+                values[job] = parse(job, data)
+        return values
+
+    async def _write_value(self, job: str, encode: Callable[[], bytes]) -> None:
+        await run_blocking(self._is_quick, self._write_file, job, encode)
+
+    def _write_file(self, job: str, encode: Callable[[], bytes]) -> None:
+        data = encode()
+        with self._errors("write", job):
+            self._publish(job, self._new_file(job), data)
+
+    def _describe_location(self, job: str) -> str:
+        return repr(str(self.fullpath(job)))
 
     def _open_to_read(self, job: str) -> FileReadStream:
         from .fs.streams import FileReadStream

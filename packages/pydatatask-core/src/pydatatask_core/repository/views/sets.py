@@ -52,12 +52,6 @@ class _Aggregate(View):
             for name, child in children.items()
         }
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Reset the inherited ``info_many`` if a subclass overrides ``info``."""
-        super().__init_subclass__(**kwargs)
-        if "info" in cls.__dict__ and "info_many" not in cls.__dict__:
-            cls.info_many = Repository.info_many  # type: ignore[method-assign]
-
     @property
     def children(self) -> Mapping[str, Repository]:
         """The repositories of which it is composed, by name."""

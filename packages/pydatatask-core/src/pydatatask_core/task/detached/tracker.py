@@ -11,14 +11,20 @@ import logging
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydatatask_core.resource_manager import Resources
+
+from .phase import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Mapping
 
+    from pydatatask_core.errors import ForeignRecordError
     from pydatatask_core.repository.base import Repository
-    from pydatatask_core.task.base import Task
+
+    from .recorder import OutcomeRecorder
+    from .task import DetachedTask
 
 __all__ = ["MAX_RETRY_DELAY_SECONDS", "JobTracker", "Phase", "TrackedJob"]
 
@@ -27,19 +33,6 @@ log = logging.getLogger("pydatatask.task")
 _FIRST_RETRY_DELAY_SECONDS = 0.5
 MAX_RETRY_DELAY_SECONDS = 60.0
 """The maximum delay before a retry, if no policy specifies another one."""
-
-
-class Phase(Enum):
-    """The phase of a job."""
-
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    EXITED = "ended"
-    """It has ended, or was cancelled, and its outcome is not completely recorded yet."""
-    TERMINATING = "leaving"
-    """Its outcome is recorded, and the resource that ran it is still being deleted."""
-    WAITING = "waiting"
-    """It waits to be launched again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +44,10 @@ class TrackedJob:
 
     job: str
     phase: Phase = field(default=Phase.LAUNCHING, kw_only=True)
+    attempt: int = field(default=1, kw_only=True)
+    """The number of the attempt, counted from 1 at the first launch."""
+    request: Resources = field(default_factory=Resources, kw_only=True)
+    """Its share of the quota."""
     holds_quota: bool = field(default=False, kw_only=True)
     """True if it holds a share of the quota."""
     recording: bool = field(default=False, kw_only=True)
@@ -59,8 +56,43 @@ class TrackedJob:
     """The number of consecutive failures to record its outcome or to start it."""
     not_before: float = field(default=0.0, kw_only=True)
     """The monotonic time before which this is not retried."""
+    is_final_attempt: bool = field(default=False, kw_only=True)
+    """True if a failure of this attempt is final, because the job was killed."""
+    cancelled: bool = field(default=False, kw_only=True)
+    """True if the job was killed while it waited for a retry."""
+    record: dict[str, Any] | None = field(default=None, kw_only=True)
+    """The record of its outcome, once it is written."""
+    decided: bool = field(default=False, kw_only=True)
+    """True if its outcome is recorded, or will not be: its remains have only to be deleted."""
+    has_stopped: bool = field(default=True, kw_only=True)
+    """False if it is known to be running although its outcome is known."""
+    launched: asyncio.Event = field(default_factory=asyncio.Event, kw_only=True)
+    """Set unless it is being launched."""
     finished: asyncio.Event = field(default_factory=asyncio.Event, kw_only=True)
     """Set when the job needs no further handling."""
+
+    @property
+    def maybe_started(self) -> bool:
+        """True if a launch that raised may have started the job."""
+        raise NotImplementedError
+
+    @property
+    def is_retry(self) -> bool:
+        """True if it waits again after a launch that failed, instead of being forgotten."""
+        raise NotImplementedError
+
+    @property
+    def awaits_retry(self) -> bool:
+        """True if it is not running and will be launched again."""
+        return self.phase is Phase.WAITING
+
+    def begin_attempt(self) -> None:
+        """Reset the state of the previous attempt, before the next launch."""
+        self.decided, self.record = False, None
+
+    def cancel(self) -> None:
+        """Replace the retry that it waits for by a record that it was killed."""
+        self.cancelled, self.decided, self.not_before = True, False, 0.0
 
     def next_delay(self, first_delay: float) -> float:
         """Count a failure, and return the delay before the next try in seconds.
@@ -76,6 +108,7 @@ class TrackedJob:
     def finish(self) -> None:
         """Mark the job as needing no further handling."""
         self.stop_watching()
+        self.launched.set()
         self.finished.set()
 
 
@@ -85,12 +118,22 @@ J = TypeVar("J", bound=TrackedJob)
 class JobTracker(ABC, Generic[J]):
     """The unfinished jobs of a task, while one pipeline is open.
 
+    A subclass sets :attr:`recorder`.
+
     :param task: the task.
     """
 
-    def __init__(self, task: Task) -> None:
+    recorder: OutcomeRecorder[J, Any]
+
+    def __init__(self, task: DetachedTask[J]) -> None:
         self.task = task
         self.jobs: dict[str, J] = {}
+        self.adopted = False
+        """Whether the jobs of an earlier driver are known, so that :meth:`adopt` does nothing."""
+        self.stopped: set[str] = set()
+        """The tracked jobs that have stopped running, and are not launched again yet."""
+        self.quarantined: dict[str, ForeignRecordError] = {}
+        """The jobs whose records name something that does not belong to them."""
         self._exited_count = 0
         self._background_tasks: set[asyncio.Task[None]] = set()
         self._recording_count = 0
@@ -105,11 +148,53 @@ class JobTracker(ABC, Generic[J]):
         """
         return self._exited_count - len(self.task.output_check.checking)
 
-    @abstractmethod
-    async def record_outcome(self, tracked: J) -> None:
-        """Record the outcome of a job as far as possible; an exception causes a retry.
+    # -- differences between kinds of jobs -------------------------------------------------------
 
-        :param tracked: the job, which has ended.
+    @abstractmethod
+    def new_job(self, job: str) -> J:
+        """Create the state of a job that is being launched.
+
+        :param job: the job.
+        """
+
+    @abstractmethod
+    async def adopt(self) -> None:
+        """Find the jobs of an earlier driver, if this process drives them, and set `adopted`."""
+
+    async def check_launch(self, job: str) -> None:
+        """Raise an error if a job that is not tracked must not be launched.
+
+        :param job: the job.
+        """
+
+    @abstractmethod
+    async def poll(self, jobs: Collection[J]) -> bool:
+        """Do the periodic work for jobs, such as looking for those that have ended unnoticed.
+
+        :param jobs: the jobs.
+        :return: True if a change is expected although no job may be tracked.
+        """
+
+    @abstractmethod
+    def watch(self, tracked: J) -> None:
+        """Move a job to ``RUNNING``, and record its outcome when it has ended.
+
+        :param tracked: the job.
+        """
+
+    def watch_unexpected(self, tracked: J) -> None:
+        """Watch a job that may run although its launch raised.
+
+        :param tracked: the job.
+        """
+        self.watch(tracked)
+
+    @abstractmethod
+    async def terminate(self, tracked: J, grace: float | None) -> None:
+        """Terminate a running job because a caller asked for it.
+
+        :param tracked: the job.
+        :param grace: the seconds after which it is killed; None for the default.
         """
 
     def close(self) -> None:
@@ -144,6 +229,11 @@ class JobTracker(ABC, Generic[J]):
         if not tracked.finished.is_set():
             self._exited_count += (phase is Phase.EXITED) - (tracked.phase is Phase.EXITED)
             tracked.phase = phase
+            if phase is Phase.LAUNCHING:
+                self.stopped.discard(tracked.job)
+                tracked.launched.clear()
+            else:
+                tracked.launched.set()
 
     def schedule_retry(self, tracked: J, delay: float) -> None:
         """Schedule another launch of a job.
@@ -178,6 +268,31 @@ class JobTracker(ABC, Generic[J]):
         self._exited_count -= tracked.phase is Phase.EXITED
         if self.jobs.get(tracked.job) is tracked:
             del self.jobs[tracked.job]
+            self.stopped.discard(tracked.job)
+
+    # -- quota -----------------------------------------------------------------------------------
+
+    def hold_quota(self, tracked: J) -> None:
+        """Count a job's share of the quota, which a reservation or a report of usage includes.
+
+        :param tracked: the job.
+        """
+        tracked.holds_quota = True
+        self.stopped.discard(tracked.job)
+
+    async def release_quota(self, tracked: J) -> None:
+        """Release a job's share of the quota, and its slot of ``concurrency``, for another job.
+
+        :param tracked: the job, which has stopped.
+        """
+        is_known = tracked.job in self.stopped
+        if not tracked.finished.is_set():
+            self.stopped.add(tracked.job)
+        if tracked.holds_quota:
+            tracked.holds_quota = False
+            await self.task.quota.relinquish(tracked.request.without_launches())
+        elif not is_known:  # it was found after its end
+            self.task.wake()
 
     # -- recording -------------------------------------------------------------------------------
 
@@ -201,7 +316,7 @@ class JobTracker(ABC, Generic[J]):
         :param tracked: the job.
         """
         try:
-            await self.record_outcome(tracked)
+            await self.recorder.record(tracked)
         except Exception as e:  # noqa: BLE001 - logged, and retried
             if tracked.phase is Phase.TERMINATING:
                 self.set_phase(tracked, Phase.EXITED)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydatatask_core.errors import TaskConfigurationError, TaskError, describe
 from pydatatask_core.repository.files.base import FileRepositoryBase
 from pydatatask_core.repository.snapshot import View
-from pydatatask_core.utils import run_to_completion
+from pydatatask_core.utils import in_thread
 
 from .portal import LoopPortal
 from .proxies import make_proxy
@@ -21,8 +21,12 @@ from .serialization import BoundFunction, serialize
 from .worker import JobResult, LocalWorkItem, PickledWorkItem, WorkItem, run
 
 if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
+
     from pydatatask_core.repository.base import Repository
     from pydatatask_core.repository.job_scope import JobScope
+
+    from .submission import Submission
 
 __all__ = ["ExecutorAdapter", "ExecutorSource", "is_executor"]
 
@@ -68,21 +72,18 @@ class ExecutorAdapter:
         self._source = source
         self._body = body
         self._executor: Executor | None = None
+        self.max_submitted = DEFAULT_MAX_SUBMITTED
+        """The maximum number of submitted jobs: enough for all workers to be busy."""
         self._new_work_item: Callable[[JobScope], WorkItem] | None = None
         self._portal: LoopPortal | None = None
         self._lock = asyncio.Lock()
-
-    @property
-    def max_submitted(self) -> int:
-        """The maximum number of submitted jobs: enough for all workers to be busy."""
-        workers = getattr(self._executor, "_max_workers", None)
-        return 2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
 
     def forget(self) -> None:
         """Drop the executor; functions in threads can use no repository from now on."""
         if self._portal is not None:
             self._portal.close()
         self._executor = self._new_work_item = self._portal = None
+        self.max_submitted = DEFAULT_MAX_SUBMITTED
         self._lock = asyncio.Lock()
 
     async def prepare(self, instead_of: Executor | None = None) -> Executor:
@@ -97,6 +98,10 @@ class ExecutorAdapter:
                 candidate = self._find_executor()
                 if candidate is not executor:
                     self._new_work_item = await self._work_item_factory(candidate)
+                workers = getattr(candidate, "_max_workers", None)
+                self.max_submitted = (
+                    2 * workers + SPARE_JOBS if isinstance(workers, int) else DEFAULT_MAX_SUBMITTED
+                )
                 self._executor = executor = candidate
             return executor
 
@@ -119,9 +124,7 @@ class ExecutorAdapter:
                 self._portal = LoopPortal(asyncio.get_running_loop())
             links = {name: self._repository_for_thread(repo) for name, repo in body.links.items()}
             return partial(LocalWorkItem, body=BoundFunction(body.func, links))
-        payload = await asyncio.to_thread(
-            lambda: serialize(self._task, body, main=_workers_load_main(executor))
-        )
+        payload = await asyncio.to_thread(_serialize_for, executor, self._task, body)
         return partial(PickledWorkItem, payload=payload)
 
     def _repository_for_thread(self, repo: Repository) -> Any:
@@ -133,42 +136,38 @@ class ExecutorAdapter:
         in_files = isinstance(repo, FileRepositoryBase) and not isinstance(repo, View)
         return repo if in_files else make_proxy(self._portal, repo)
 
-    def work_item(self, scope: JobScope) -> WorkItem:
-        """Create the work item for the job of a scope; call ``prepare`` first."""
-        assert self._new_work_item is not None
-        return self._new_work_item(scope)
-
     async def submit(
-        self, work_item: WorkItem, on_submitted: Callable[[Future[JobResult]], None]
+        self,
+        submission: Submission,
+        on_submitted: Callable[[Submission, Future[JobResult]], None],
     ) -> None:
-        """Submit a work item to the executor.
+        """Submit a job to the executor.
 
-        :param work_item: the work item.
-        :param on_submitted: called with the future, in any thread.
+        :param submission: the job; its work item is created here.
+        :param on_submitted: called with the submission and its future, in any thread.
         :raises TaskConfigurationError: if the executor accepts no more jobs, now or ever.
         """
-        executor = await self.prepare()
-        try:
-            await self._hand_over(executor, work_item, on_submitted)
-        except Exception as e:
-            another = await self.prepare(instead_of=executor)
-            if another is executor:
-                raise self._refused(executor, e) from e
-            await self._hand_over(another, work_item, on_submitted)
+        executor = self._executor or await self.prepare()
+        assert self._new_work_item is not None
+        work_item = submission.work_item = self._new_work_item(submission.scope)
 
-    async def _hand_over(
-        self,
-        executor: Executor,
-        work_item: WorkItem,
-        on_submitted: Callable[[Future[JobResult]], None],
-    ) -> None:
         def hand_over() -> None:
-            on_submitted(executor.submit(run, work_item))
+            on_submitted(submission, executor.submit(run, work_item))
 
+        try:
+            await self._call(executor, hand_over)
+        except Exception as e:
+            refusing, executor = executor, await self.prepare(instead_of=executor)
+            if executor is refusing:
+                raise self._refused(executor, e) from e
+            await self._call(executor, hand_over)
+
+    async def _call(self, executor: Executor, hand_over: Callable[[], None]) -> None:
+        """Call a function that submits to an executor."""
         if isinstance(executor, ThreadPoolExecutor):
             hand_over()
         else:  # it may start processes, or send a request to a scheduler
-            await run_to_completion(asyncio.to_thread(hand_over))
+            await in_thread(hand_over)
 
     def _refused(self, executor: Executor, error: Exception) -> TaskError:
         kind = type(executor).__name__
@@ -181,12 +180,17 @@ class ExecutorAdapter:
         return TaskError(f"{self._task}: its {kind} did not accept a job: {describe(error)}")
 
 
-def _workers_load_main(executor: Executor) -> bool:
-    """Return whether the workers of an executor can find functions defined in the main script."""
+def _serialize_for(executor: Executor, task: str, body: BoundFunction) -> bytes:
     from concurrent.futures import ProcessPoolExecutor
 
-    if not isinstance(executor, ProcessPoolExecutor):
-        return False
+    if isinstance(executor, ProcessPoolExecutor):
+        return serialize(task, body, main=_workers_load_main(executor))
+    # By value, as loky and Dask serialize functions that are passed to them directly.
+    return serialize(task, body, main=False, by_value=True)
+
+
+def _workers_load_main(executor: ProcessPoolExecutor) -> bool:
+    """Return whether the workers of a process pool find functions defined in the main script."""
     context = getattr(executor, "_mp_context", None)
     if context is not None and context.get_start_method() == "fork":
         return True

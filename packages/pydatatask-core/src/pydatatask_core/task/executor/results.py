@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import OutputConflictError
 from pydatatask_core.repository.job_scope import written_stores
+from pydatatask_core.repository.memory import InProcessMetadataRepository
 from pydatatask_core.task.function import describe_failure
 from pydatatask_core.utils import run_concurrently
 
@@ -41,6 +42,7 @@ class ResultRecorder:
         self._task = task
         self._submissions = submissions
         self._outcome_log = recorder
+        self._in_memory = isinstance(recorder.done, InProcessMetadataRepository)
         self._attempts: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self.unusable: str | None = None
@@ -62,8 +64,12 @@ class ResultRecorder:
     async def record_finished(self) -> None:
         """Record every ended job, or schedule its retry."""
         async with self._lock:
+            self._submissions.collect()
             writers = min(MAX_CONCURRENT_WRITES, len(self._submissions.finished))
-            await run_concurrently(self._record_some() for _ in range(writers))
+            if writers > 1 and not self._in_memory:
+                await run_concurrently(self._record_some() for _ in range(writers))
+            else:  # asyncio tasks would take longer than the writes
+                await self._record_some()
 
     async def _record_some(self) -> None:
         finished = self._submissions.finished

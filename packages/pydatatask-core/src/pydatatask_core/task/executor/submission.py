@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -74,16 +74,17 @@ class Submission:
     def result(self) -> JobResult | None:
         """Return the result, or None if the job is to count as never launched."""
         assert self.future is not None
-        if self.future.cancelled():
+        try:
+            result = self.future.result()
+        except CancelledError:
             if self.abandoned and not self.cancelled:
                 return None
             reason = "cancelled" if self.cancelled else "cancelled by the executor"
             return JobResult(early_end_record(self.submitted_at, reason), self.cancelled)
-        error = self.future.exception()
-        if error is not None:
+        except BaseException as error:  # noqa: BLE001 - of the executor, which goes into the record
             return self._without_result(error)
-        result = self.future.result()
-        self.scope.add_published(result.written, result.own_key)
+        if result.written:
+            self.scope.add_published(result.written, result.own_key)
         if result.unusable is None and not result.record["success"] and self._was_interrupted:
             return None
         if result.cancelled:

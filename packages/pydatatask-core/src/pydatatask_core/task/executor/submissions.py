@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Future
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,11 @@ class Submissions:
     def __init__(self, wake: Callable[[], None]) -> None:
         self.by_job: dict[str, Submission] = {}
         self.finished: deque[Submission] = deque()
+        """The ended submissions that are not recorded yet."""
         self._wake = wake
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._unnoticed: deque[Submission] = deque()
+        self._notice_scheduled = False
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Set the event loop in which ends are handled, and return whether it changed.
@@ -40,8 +44,7 @@ class Submissions:
         if loop is self._loop:
             return False
         self._loop = loop  # set before handling the ends that came without a loop
-        for submission in list(self.finished):
-            submission.ended.set()
+        self.collect()
         return True
 
     def on_submitted(self, submission: Submission, future: Future[JobResult]) -> None:
@@ -54,21 +57,29 @@ class Submissions:
         future.add_done_callback(partial(self._on_done, submission))
 
     def _on_done(self, submission: Submission, future: Future[JobResult]) -> None:
-        if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
-            # A broken executor fails all its jobs one after the other, whether started or not.
-            # Those still queued at the first failure have not started.
-            for other in list(self.by_job.values()):
-                other.never_started = other.never_started or other.is_pending
-        self.finished.append(submission)
-        if self._loop is not None:
-            try:
-                self._loop.call_soon_threadsafe(self._notice, submission)
-            except RuntimeError:  # the loop is closed
-                return
+        with suppress(CancelledError):
+            if isinstance(future.exception(), BrokenExecutor):
+                # A broken executor fails all its jobs one after the other, whether started or not.
+                # Those still queued at the first failure have not started.
+                for other in list(self.by_job.values()):
+                    other.never_started = other.never_started or other.is_pending
+        self._unnoticed.append(submission)
+        if self._loop is not None and not self._notice_scheduled:
+            self._notice_scheduled = True  # before scheduling, so that no end waits for another one
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._notice)
 
-    def _notice(self, submission: Submission) -> None:
-        submission.ended.set()
+    def _notice(self) -> None:
+        self.collect()
         self._wake()
+
+    def collect(self) -> None:
+        """Add the submissions to ``finished`` whose end was reported since the last call."""
+        self._notice_scheduled = False
+        while self._unnoticed:
+            submission = self._unnoticed.popleft()
+            self.finished.append(submission)
+            submission.ended.set()
 
     def reopen(self) -> None:
         """Reset the submissions left from an earlier opening of the pipeline."""

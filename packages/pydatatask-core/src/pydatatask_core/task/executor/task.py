@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.errors import LaunchRefusedError, TaskConfigurationError, TaskError
@@ -50,11 +49,12 @@ class ExecutorTask(FunctionTask):
     pipeline's event loop. Therefore pass all repositories to the function as links, and do not
     access them in another way.
 
-    *Other processes.* With any other executor (``ProcessPoolExecutor``, loky, Dask's
-    ``Client.get_executor()``) the function is passed by reference, so it has to be at the top level
-    of a module that the workers can import. Repositories are pickled, so they may consist of
-    nothing but the location of their data, as those in files do. Opening the pipeline fails if
-    something cannot be passed to the workers, and names it.
+    *Other processes.* A ``ProcessPoolExecutor`` receives the function by reference, so it has to be
+    at the top level of the main script or of a module that the workers can import. With any other
+    executor (loky, Dask's ``Client.get_executor()``) a function that cannot be imported is passed
+    by value, if cloudpickle is installed. Repositories are pickled, so they may consist of nothing
+    but the location of their data, as those in files do. Opening the pipeline fails if something
+    cannot be passed to the workers, and names it.
 
     *Failures.* An exception of the function is stored in ``done`` with its traceback. If a worker
     dies, the jobs that may have been running in it have failed. If a worker cannot find the
@@ -198,25 +198,27 @@ class ExecutorTask(FunctionTask):
         self._enter_loop()
         if job in self._by_job:
             raise TaskError(f"{self.name}: job {job!r} is running already")
-        unusable = self._results.unusable
-        if unusable is None and self._is_full and job not in self._waiting:
+        if self.launch_capacity() == 0 and job not in self._waiting:
             raise LaunchRefusedError(self.name, job, f"{self.name}'s executor")
         self._waiting.discard(job)
-        if unusable is not None:
-            raise TaskConfigurationError(unusable)
+        if self._results.unusable is not None:
+            raise TaskConfigurationError(self._results.unusable)
         submission = await self._submit(job)
         while self.synchronous and await self._finish(submission):
             submission = await self._submit(job)
 
-    @property
-    def _is_full(self) -> bool:
-        """True if the pipeline should wait; launches without a pipeline are not limited."""
-        return (
-            self.concurrency is None
-            and self.runtime is not None
-            and self.runtime.mode == "drive"
-            and len(self._by_job) - len(self.output_check.checking) >= self._adapter.max_submitted
-        )
+    def launch_capacity(self) -> int | None:
+        """Return the number of jobs that the executor accepts at once beyond the submitted ones.
+
+        :return: None if ``concurrency`` or the caller limits the number of jobs, or if a launch
+            has to raise an error.
+        """
+        if self.concurrency is not None or self.runtime is None or self.runtime.mode != "drive":
+            return None
+        if self._results.unusable is not None:
+            return None
+        submitted = len(self._by_job) - len(self.output_check.checking)
+        return max(0, self._adapter.max_submitted - submitted)
 
     async def _submit(self, job: str) -> Submission:
         # Registered before the first await, so that the job is not launched twice.
@@ -227,13 +229,10 @@ class ExecutorTask(FunctionTask):
         try:
             if self.shared_outputs is not None:
                 await self.shared_outputs.prepare(self, job)
-            await self._adapter.prepare()
-            submission.work_item = self._adapter.work_item(submission.scope)
-            await self._adapter.submit(
-                submission.work_item, partial(self._submissions.on_submitted, submission)
-            )
+            await self._adapter.submit(submission, self._submissions.on_submitted)
         finally:
-            if submission.future is None:
+            # A job that has ended may be recorded and forgotten by now.
+            if submission.future is None and not submission.ended.is_set():
                 del self._by_job[job]
         if submission.cancelled:
             await asyncio.to_thread(submission.stop)

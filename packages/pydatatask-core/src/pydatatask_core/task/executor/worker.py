@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydatatask_core.errors import describe
@@ -213,7 +213,7 @@ def _call(body: BoundFunction, scope: JobScope, stop: CancelRequest | None) -> N
     if stop is not None:
         stop.begin(None)
     result = context.run(body.func, scope.job, **body.links)
-    if inspect.isawaitable(result):
+    if result is not None and inspect.isawaitable(result):
         _thread_state.loop.run(lambda: finish(result), stop, context)
     scope.check_awaited(body.links)
     return None
@@ -291,4 +291,7 @@ _thread_state = _ThreadState()
 
 
 def worker_id() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}"
+    return f"{_hostname()}:{os.getpid()}"
+
+
+_hostname = cache(socket.gethostname)

@@ -27,11 +27,9 @@ class ProcessJob(TrackedJob):
 
     :param job: the job.
     :param run: its run directory, once it has one.
-    :param attempt: the number of the attempt, counted from 1 at the first launch.
     """
 
     run: ProcessRun = field(default_factory=lambda: ProcessRun(_NOWHERE, ""))
-    attempt: int = 1
     start_time: datetime = field(default_factory=lambda: datetime.now(UTC))
     started_at: float | None = None
     """The monotonic time at which its process started, if known."""
@@ -39,28 +37,38 @@ class ProcessJob(TrackedJob):
     """The monotonic time at which the end of its process was noticed."""
     retry_at: datetime | None = None
     """The time of its next launch, if its record contains it."""
-    conflict: str | None = None
-    """Why its outputs must not be published, if another task has published them."""
     last_error: str | None = None
     """Why the last attempt failed."""
-    maybe_started: bool = False
-    """True if a process may have started."""
-    is_final_attempt: bool = False
-    """True if a failure of this attempt is final, because the job was killed."""
-    cancelled: bool = False
-    """True if the job was killed while it waited for a retry."""
+    may_have_process: bool = False
+    """True if its launch may have started a process."""
     has_record: bool = False
     """True if it was launched before, so that it has a record already."""
     cleanup_failed: bool = False
     """True if a launch failed and could not be undone."""
     handle_unsaved: bool = False
     """True if its record lacks the handle needed to find the process again."""
+    has_note: bool = False
+    """True if there is a note with the number of its earlier attempts."""
+    keeps_directory: bool = False
+    """True if its run directory has output that could not be held back elsewhere."""
     unwatch: Callable[[], None] | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
     total_attempts: int = 1
     """The number of attempts of all drivers, once it was looked up."""
 
-    def record(self) -> dict[str, Any]:
+    @property
+    def maybe_started(self) -> bool:
+        return self.may_have_process
+
+    @property
+    def is_retry(self) -> bool:
+        return self.has_record or self.cleanup_failed
+
+    def begin_attempt(self) -> None:
+        TrackedJob.begin_attempt(self)  # super() refers to the class before @dataclass added slots
+        self.cleanup_failed = self.may_have_process = False
+
+    def live_record(self) -> dict[str, Any]:
         """Return the ``pids`` record of the job."""
         record: dict[str, Any] = {
             "handle": str(self.run.directory),

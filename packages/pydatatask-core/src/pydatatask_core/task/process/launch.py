@@ -19,6 +19,7 @@ from pydatatask_core.task.template import read_values
 from pydatatask_core.utils import async_copyfile
 
 if TYPE_CHECKING:
+    from pydatatask_core.proc_manager.backend import ProcessBackend
     from pydatatask_core.proc_manager.process import ProcessRun
     from pydatatask_core.utils import AReadStream
 
@@ -50,7 +51,7 @@ class Launcher:
         """Launch a job within the quota.
 
         Values are read and templates rendered only if the quota has room. If this raises, nothing
-        has changed, unless ``maybe_started`` or ``cleanup_failed`` of the job is set.
+        has changed, unless ``may_have_process`` or ``cleanup_failed`` of the job is set.
 
         :param tracked: the job.
         :param tracker: all jobs of the task.
@@ -58,15 +59,13 @@ class Launcher:
         """
         task = self.task
         failure: BaseException | None = None
-        async with task.resource_manager.reservation(
-            task.job_resources, window=task.window
-        ) as refused:
+        async with task.quota.reservation(tracked.request, window=task.window) as refused:
             if refused is not None:
                 raise LaunchRefusedError(task.name, tracked.job, refused)
             try:
                 await self._launch(tracked, tracker)
             except BaseException as e:
-                if not tracked.maybe_started:
+                if not tracked.may_have_process:
                     tracked.release_host()
                     raise
                 failure = e  # a process that may be alive keeps its share of the quota
@@ -77,9 +76,9 @@ class Launcher:
     async def _launch(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
         spec, rest = await self._prepare_spec(tracked.job)
         backend = self.task.backend
-        run = tracked.run = self._reserve_host(tracked.job)
+        run = tracked.run = self._reserve_host(backend, tracked.job)
         try:
-            if not await self._create_directory(tracked, spec, tracker):
+            if not await self._create_directory(backend, tracked, spec, tracker):
                 return
             if tracked.retry_at is not None and not await self.task.pids.contains(tracked.job):
                 # Check after creating the directory: `kill` deletes the record, then looks for one.
@@ -93,32 +92,32 @@ class Launcher:
                 tracked.retry_at = None
                 tracked.start_time = datetime.now(UTC)
                 tracked.started_at, tracked.exit_seen_at = time.monotonic(), None
-                await self.task.pids.dump(tracked.job, tracked.record())
-                tracked.maybe_started = True
+                await self.task.pids.dump(tracked.job, tracked.live_record())
+                tracked.may_have_process = True
                 try:
                     await backend.start(run, spec)
                 except Exception as e:
                     # Only a backend with atomic directories can find out later if it started.
                     refused = isinstance(e, ProcessManagerError) or not backend.atomic_create
-                    tracked.maybe_started = not refused
+                    tracked.may_have_process = not refused
                     raise
             except BaseException:
-                if not tracked.maybe_started:
+                if not tracked.may_have_process:
                     await self._undo(tracked, tracker)
                 raise
         finally:
             if rest is not None:
                 await rest.close()
         if run.handle is not None:
-            await self.save_handle(tracked)
+            await tracker.save_handle(tracked)
 
-    def _reserve_host(self, job: str) -> ProcessRun:
+    def _reserve_host(self, backend: ProcessBackend, job: str) -> ProcessRun:
         """Choose a machine, if the jobs run on several, and reserve room for the job on it."""
-        task, backend = self.task, self.task.backend
+        task = self.task
         host = backend.choose_host(task.job_resources)
         if not isinstance(host, str):
             raise LaunchRefusedError(task.name, job, host)
-        run = task.new_run(job, host)
+        run = task.runs.new(job, host)
         backend.reserve_host(run, task.job_resources)
         return run
 
@@ -133,26 +132,29 @@ class Launcher:
         stdin, rest = None, None
         if task.stdin is not None:
             stdin, rest = await _read_head(await task.stdin.open(job, "rb"))
-        stdout, stderr = task.captured_streams()
         spec = LaunchSpec(
             script=script,
             environ=task.environ,
             stdin=stdin,
             has_stdin=stdin is not None,
-            stdout=stdout,
-            stderr=stderr,
+            stdout=task.streams.stdout,
+            stderr=task.streams.stderr,
             shell=task.shell,
+            detach=task.detach,
         )
         return spec, rest
 
     async def _create_directory(
-        self, tracked: ProcessJob, spec: LaunchSpec, tracker: ProcessTracker
+        self,
+        backend: ProcessBackend,
+        tracked: ProcessJob,
+        spec: LaunchSpec,
+        tracker: ProcessTracker,
     ) -> bool:
         """Create the directory; return False if a process is already running in it.
 
         An existing directory is that of a driver that died, or that of another process.
         """
-        backend = self.task.backend
         for _ in range(_MAX_ATTEMPTS):
             try:
                 await backend.create(tracked.run, spec)
@@ -161,7 +163,7 @@ class Launcher:
                 if status.state is not ProcessState.RUNNING:
                     await self._remove_directory(tracked, tracker)
                     continue
-                if not self.task.is_driver:
+                if not self.task.drives:
                     raise TaskError(
                         f"{self.task.name}: job {tracked.job!r} is running already, "
                         f"in {str(tracked.run.directory)!r}"
@@ -169,11 +171,11 @@ class Launcher:
                 log.warning(
                     "%s: job %s is running already; adopting it", self.task.name, tracked.job
                 )
-                tracked.maybe_started = True
+                tracked.may_have_process = True
                 tracked.restore(await self.task.pids.info(tracked.job))
                 tracked.set_age(status.age_seconds)
                 tracked.retry_at = None
-                await self.task.pids.dump(tracked.job, tracked.record())
+                await self.task.pids.dump(tracked.job, tracked.live_record())
                 return False
             else:
                 return True
@@ -181,23 +183,6 @@ class Launcher:
             f"{self.task.name}: the run directory {str(tracked.run.directory)!r} of job "
             f"{tracked.job!r} reappears after removal; another program uses it"
         )
-
-    async def save_handle(self, tracked: ProcessJob) -> None:
-        """Write the handle of a process to the record, if the process is found only by it.
-
-        :param tracked: the running job; ``handle_unsaved`` is set if the store fails.
-        """
-        try:
-            await self.task.pids.dump(tracked.job, tracked.record())
-            tracked.handle_unsaved = False
-        except Exception:
-            tracked.handle_unsaved = True
-            log.exception(
-                "%s: the process of job %s could not be recorded, and would be lost if this "
-                "process ended now; retrying",
-                self.task.name,
-                tracked.job,
-            )
 
     async def _undo(self, tracked: ProcessJob, tracker: ProcessTracker) -> None:
         """Undo a failed launch."""
@@ -219,7 +204,7 @@ class Launcher:
         """
         if tracked.has_record:
             tracked.retry_at = datetime.now(UTC)
-            await self.task.pids.dump(tracked.job, tracked.record())
+            await self.task.pids.dump(tracked.job, tracked.live_record())
         leftover = await self.task.backend.remove(tracked.run)
         if leftover is None:
             return

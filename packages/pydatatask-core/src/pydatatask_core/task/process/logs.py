@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pydatatask_core.utils import AReadStream
 
-    from .config import ProcessConfig
+    from .task import ProcessTask
 
 __all__ = ["read_streams"]
 
@@ -21,7 +21,7 @@ CHUNK_BYTES = 1 << 20
 _POLL_INTERVAL_SECONDS = 0.25
 
 
-async def read_streams(task: ProcessConfig, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
+async def read_streams(task: ProcessTask, job: str, follow: bool) -> AsyncGenerator[bytes, None]:
     """Yield the output of a job on its target.
 
     :param task: the task.
@@ -31,13 +31,13 @@ async def read_streams(task: ProcessConfig, job: str, follow: bool) -> AsyncGene
     record = await task.pids.info(job)
     if not record or (isinstance(record, dict) and record.get("handle") is None):
         return  # it is just starting, or has just ended
-    await task.load_namespace()
-    run = task.recorded_run(job, record)
+    await task.runs.load_namespace()
+    run = task.runs.recorded(job, record)
     async with AsyncExitStack() as stack:
         streams: dict[str, AReadStream] = {}
         while True:
             is_running = follow and await task.pids.contains(job)
-            for name in task.captured_stream_names:
+            for name in task.streams.captured:
                 if name not in streams:
                     try:
                         streams[name] = await task.backend.open_output(run, name)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydatatask_core.proc_manager.process import ProcessState
+from pydatatask_core.task.detached.recorder import time_fields
 from pydatatask_core.utils import signal_name
 
 if TYPE_CHECKING:
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
 
     from .job import ProcessJob
 
-__all__ = ["KILLED", "describe_outcome", "describe_timeout"]
-
-KILLED = "killed on request"
+__all__ = ["describe_outcome", "describe_timeout"]
 
 _TIMED_OUT = "timed out"
+
+_KIB = 1024
 
 COMMAND_NOT_FOUND = 127
 """The exit status of a shell for a command that it does not find."""
@@ -66,13 +67,12 @@ def describe_outcome(
     record: dict[str, Any] = {
         "success": False,
         "return_code": code,
-        "start_time": start,
-        "end_time": end,
-        "duration": round((end - start).total_seconds(), 6),
+        **time_fields(start, end),
         "attempt": tracked.total_attempts,
         "host": tracked.run.host,
         "handle": status.handle or str(tracked.run.directory),
     }
+    record |= _usage_fields(status)
     if signalled:
         record["signal"] = signalled
     lost = _find_loss(status, expected)
@@ -84,19 +84,31 @@ def describe_outcome(
     elif lost is not None:
         record["lost"] = True
         record["reason"] = f"lost: {lost}"
-    elif signalled:
-        record["reason"] = f"killed by {signalled} (exit status {code})"
-        if signalled == "SIGPIPE":
-            record["reason"] += f": {_BROKEN_PIPE}"
     elif code != 0:
-        record["reason"] = f"exit status {code}"
-        if strict and code == 1:
-            record["reason"] += f" ({_NO_MATCH})"
-        elif strict and code == COMMAND_NOT_FOUND:
-            record["reason"] += f" ({_NO_COMMAND})"
+        record["reason"] = _describe_failure(code, signalled, strict)
     else:
         record["success"] = True
     return record
+
+
+def _describe_failure(code: int | None, signalled: str | None, strict: bool) -> str:
+    """Return the reason of a failure that the exit status shows."""
+    if signalled:
+        reason = f"killed by {signalled} (exit status {code})"
+        return f"{reason}: {_BROKEN_PIPE}" if signalled == "SIGPIPE" else reason
+    hint = {1: _NO_MATCH, COMMAND_NOT_FOUND: _NO_COMMAND}.get(code or 0) if strict else None
+    return f"exit status {code} ({hint})" if hint else f"exit status {code}"
+
+
+def _usage_fields(status: ProcessStatus) -> dict[str, Any]:
+    """Return the resources that a process has used, and the number of processes it left behind."""
+    fields: dict[str, Any] = {}
+    if status.usage is not None:
+        user, system, peak = status.usage
+        fields = {"user_time": user, "system_time": system, "peak_memory": peak * _KIB}
+    if status.ended_processes:
+        fields["ended_processes"] = status.ended_processes
+    return fields
 
 
 def _clamp_end(start: datetime, end: datetime, run_seconds: float | None) -> datetime:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pydatatask_core.proc_manager.process import ProcessStatus
     from pydatatask_core.utils import AReadStream
 
-    from .config import ProcessConfig
     from .job import ProcessJob
     from .task import ProcessTask
 
@@ -31,7 +30,7 @@ log = logging.getLogger("pydatatask.task")
 
 
 def split_streams(
-    task: ProcessConfig, status: ProcessStatus, failed: bool
+    task: ProcessTask, status: ProcessStatus, failed: bool
 ) -> tuple[list[str], list[str]]:
     """Return the streams of an ended job to publish, and those to hold back.
 
@@ -41,25 +40,25 @@ def split_streams(
     :param status: the status of the process, with its streams.
     :param failed: the final verdict on the job.
     """
-    published = [name for name in status.outputs if task.publishes(name, failed)]
+    published = [name for name in status.outputs if task.streams.publishes(name, failed)]
     archived = [
         name
         for name, output in status.outputs.items()
         if failed
         and name not in published
-        and output.size > (0 if name in task.published_streams else TAIL_BYTES)
+        and output.size > (0 if name in task.streams.published else TAIL_BYTES)
     ]
     return published, archived
 
 
-def held_run(task: ProcessConfig, job: str, host: str) -> ProcessRun:
+def held_run(task: ProcessTask, job: str, host: str) -> ProcessRun:
     """Return the run whose directory is that of the held output of a job.
 
     :param task: the task.
     :param job: the job.
     :param host: the machine.
     """
-    return ProcessRun(task.target_path("failed", job, host), host, is_held=True)
+    return ProcessRun(task.runs.path("failed", job, host), host, is_held=True)
 
 
 class OutputArchive:
@@ -80,7 +79,7 @@ class OutputArchive:
                 continue
             try:
                 ages = await backend.list_archives(
-                    self._task.target_path("failed", host=backend.host)
+                    self._task.runs.path("failed", host=backend.host)
                 )
             except ProcessManagerError as e:
                 log.warning("%s: held output cannot be listed: %s", self._task.name, e)
@@ -106,7 +105,7 @@ class OutputArchive:
         if not names:
             return True
         task = self._task
-        folder = task.target_path("failed", tracked.job, tracked.run.host)
+        folder = task.runs.path("failed", tracked.job, tracked.run.host)
         extra = {"task": task.name, "job": tracked.job}
         try:
             await task.backend.archive(tracked.run, names, folder)
@@ -141,7 +140,7 @@ class OutputArchive:
             tracked.job, status
         ):
             return True
-        status = await task.backend.inspect(tracked.run, task.captured_stream_names)
+        status = await task.backend.inspect(tracked.run, task.streams.captured)
         return await self._archive(tracked, split_streams(task, status, failed=True)[1])
 
     async def _failed(self, job: str, status: ProcessStatus) -> bool:
@@ -166,7 +165,7 @@ class OutputArchive:
             self._hosts.pop(job, None)
 
 
-async def clean_up_archive(task: ProcessConfig, jobs: Collection[str]) -> None:
+async def clean_up_archive(task: ProcessTask, jobs: Collection[str]) -> None:
     """Remove the held output of jobs on all machines; a driver may be running or not.
 
     :param task: the task.
@@ -177,14 +176,14 @@ async def clean_up_archive(task: ProcessConfig, jobs: Collection[str]) -> None:
             log.warning("%s: held output stays on %s, which is down", task.name, backend.host)
             continue
         try:
-            ages = await backend.list_archives(task.target_path("failed", host=backend.host))
+            ages = await backend.list_archives(task.runs.path("failed", host=backend.host))
             for job in sorted(jobs if ages is None else ages.keys() & jobs):
                 await backend.remove_archive(held_run(task, job, backend.host))
         except ProcessManagerError as e:
             log.warning("%s: held output is left behind: %s", task.name, e)
 
 
-async def open_logs(task: ProcessConfig, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
+async def open_logs(task: ProcessTask, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
     """Open the streams of an ended job: in the repositories, or where they are held back.
 
     :param task: the task.
@@ -201,22 +200,22 @@ async def open_logs(task: ProcessConfig, job: str) -> AsyncGenerator[tuple[str, 
             hosts = [record["host"]]
     for name in (STDOUT_FILE, STDERR):
         stream: AReadStream | None = None
-        if task.publishes(name, failed):
-            repo = task.published_streams[name]
+        if task.streams.publishes(name, failed):
+            repo = task.streams.published[name]
             stream = await repo.open(job, "rb") if await repo.contains(job) else None
-        elif failed and name in task.captured_stream_names:
+        elif failed and name in task.streams.captured:
             stream = await _open_archived(task, job, name, hosts)
         if stream is not None:
             yield name.removeprefix("."), stream
 
 
 async def _open_archived(
-    task: ProcessConfig, job: str, name: str, hosts: Iterable[str]
+    task: ProcessTask, job: str, name: str, hosts: Iterable[str]
 ) -> AReadStream | None:
     for host in hosts:
         candidates = [held_run(task, job, host)]
         if task.backend.atomic_create:  # it stays there if it could not be held back
-            candidates.append(task.new_run(job, host))
+            candidates.append(task.runs.new(job, host))
         for run in candidates:
             try:
                 return await task.backend.open_output(run, name)

@@ -10,11 +10,12 @@ from pydatatask_core.errors import ForeignRecordError, MalformedValueError
 from pydatatask_core.proc_manager.process import ProcessState
 from pydatatask_core.utils import run_concurrently
 
-from .job import Phase, ProcessJob
+from .job import Phase
 
 if TYPE_CHECKING:
     from pydatatask_core.proc_manager.process import Leftover, ProcessStatus
 
+    from .job import ProcessJob
     from .task import ProcessTask
     from .tracker import ProcessTracker
 
@@ -37,7 +38,7 @@ async def adopt(task: ProcessTask, tracker: ProcessTracker) -> None:
     leftovers: list[Leftover] = []
     for backend in task.backend.hosts:
         if backend.is_up:
-            folder = task.target_path("runs", host=backend.host)
+            folder = task.runs.path("runs", host=backend.host)
             leftovers += await backend.remove_leftovers(folder)
             names_on_host = await backend.list_directories(folder) or ()
             hosts_by_job.update(
@@ -62,7 +63,8 @@ async def _adopt(
     """Continue one job, or remove its directory; return the leftover if that fails."""
     record = await _record(task, job) if recorded else None
     try:
-        tracked = ProcessJob(job, task.recorded_run(job, record, host), has_record=True)
+        tracked = tracker.new_job(job)
+        tracked.run, tracked.has_record = task.runs.recorded(job, record, host), True
     except ForeignRecordError as e:
         tracker.quarantine(job, e)
         return None
@@ -71,6 +73,9 @@ async def _adopt(
         status = await task.backend.inspect(tracked.run)
         if status.state is ProcessState.RUNNING:
             tracked.set_age(status.age_seconds)
+            if tracked.retry_at is not None:  # otherwise its end would be taken for a pending retry
+                tracked.retry_at = None
+                await task.pids.dump(job, tracked.live_record())
         if recorded:
             # Anything else is inspected again, with retries, when the outcome is recorded.
             running = status.state is ProcessState.RUNNING
@@ -96,7 +101,7 @@ async def _restore_record(
     log.warning("%s: job %s runs without a record; writing one", task.name, tracked.job)
     if status.start_time is not None:
         tracked.start_time = datetime.fromtimestamp(status.start_time, UTC)
-    await task.pids.dump(tracked.job, tracked.record())
+    await task.pids.dump(tracked.job, tracked.live_record())
     tracker.track(tracked, Phase.RUNNING)
 
 

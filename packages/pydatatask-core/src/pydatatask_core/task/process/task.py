@@ -5,38 +5,47 @@ Importing the class is cheap: the modules needed to run jobs are imported when a
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
+from contextlib import aclosing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pydatatask_core.errors import (
-    LaunchRefusedError,
-    TaskConfigurationError,
-    TaskError,
-)
-from pydatatask_core.task.template import plain_names
+from pydatatask_core.errors import TaskConfigurationError
+from pydatatask_core.proc_manager.base import AbstractProcessManager
+from pydatatask_core.proc_manager.protocol.run_directory import STDERR
+from pydatatask_core.task.detached.task import DetachedTask
+from pydatatask_core.task.durations import checked_quoting, parse_seconds
+from pydatatask_core.task.template import TaskTemplate, plain_names
 
-from .config import ProcessConfig
+from .config import check_environ, check_flag, check_manager, check_resources, parsed_shell
+from .runs import RunDirectories
+from .streams import Streams
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import os
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
-    from pydatatask_core.resource_manager import Resources
-    from pydatatask_core.task.runtime import Runtime
+    from pydatatask_core.proc_manager.backend import ProcessBackend
+    from pydatatask_core.proc_manager.base import _StderrIsStdout
+    from pydatatask_core.proc_manager.pool import ManagerPool
+    from pydatatask_core.repository.base import Repository
+    from pydatatask_core.repository.blob import BlobRepository
+    from pydatatask_core.repository.metadata import MetadataRepository
+    from pydatatask_core.resource_manager import ResourceManager, Resources
+    from pydatatask_core.task.retries import Retries
+    from pydatatask_core.task.template import Quoting, Template
+    from pydatatask_core.utils import AReadStream
 
     from .job import ProcessJob
+    from .launch import Launcher
+    from .tracker import ProcessTracker
 
 __all__ = ["ProcessTask"]
 
-_POLL_INTERVAL_SECONDS = 0.05
 
-MAX_PENDING_RECORDS = 64
-"""The number of unrecorded outcomes from which on no more jobs are launched."""
-
-
-class ProcessTask(ProcessConfig):
+class ProcessTask(DetachedTask["ProcessJob"]):
     """A task that runs a script.
 
     The interpreter is specified by the shebang. Without one it is ``bash -euo pipefail``, so that a
@@ -65,8 +74,11 @@ class ProcessTask(ProcessConfig):
     :param done: a metadata repository for the outcome of each job. Linked as "done" with
         ``is_status``, ``inhibits_start``, ``required_for_output``. It holds ``success``,
         ``return_code``, ``start_time``, ``end_time``, ``duration`` (seconds), ``attempt``,
-        ``host`` and ``handle``; after a failure also ``reason``, and ``signal``, ``lost``,
-        ``timed_out``, ``killed`` or ``missing_outputs`` if that applies. ``stderr_tail`` is the
+        ``host`` and ``handle``; on the local machine also ``user_time`` and ``system_time`` (CPU
+        seconds), ``peak_memory`` (bytes of the largest process), and ``ended_processes``, the
+        number of processes that the script left behind and that were ended. After a failure it
+        also holds ``reason``, and ``signal``, ``lost``, ``timed_out``, ``killed`` or
+        ``missing_outputs`` if that applies. ``stderr_tail`` is the
         last 4 KiB of its stderr (``stdout_tail`` if they are interleaved), always after a failure,
         and after a success if stderr is not published; ``stdout_tail`` is the last 64 KiB of a
         stdout that is held back.
@@ -94,30 +106,164 @@ class ProcessTask(ProcessConfig):
         are neither quoted (``| quote``) nor declared as code (``| raw``) nor a plain word
         (``[A-Za-z0-9_./:=@%+,-]+``). "warn" reports the first one, "strict" refuses such jobs with
         a :class:`TemplateError`, "off" disables the check.
+    :param detach: whether processes that a script leaves behind may go on after its end. By
+        default, a job on the local machine is over when all processes of its session are: they have
+        ten seconds after the end of the script, are then asked to exit, and killed ten seconds
+        later. A process that has called ``setsid`` is in another session.
 
     Without ``done``, the outputs of a job inhibit its start, so that stderr is held back like
     stdout.
     """
 
-    event_driven = True
+    _tracker: ProcessTracker
+    _launcher: Launcher
+    _backend: ProcessBackend | None = None
 
-    def _create_collaborators(self) -> None:
+    def __init__(
+        self,
+        name: str,
+        manager: Callable[[], AbstractProcessManager | ManagerPool],
+        resource_manager: ResourceManager,
+        job_resources: Resources,
+        pids: MetadataRepository,
+        template: str | os.PathLike[str] | Template,
+        window: timedelta | float = timedelta(seconds=60),
+        environ: Mapping[str, str] | None = None,
+        done: MetadataRepository | None = None,
+        stdin: BlobRepository | None = None,
+        stdout: BlobRepository | None = None,
+        stderr: BlobRepository | _StderrIsStdout | None = None,
+        ready: Repository | None = None,
+        *,
+        timeout: timedelta | float | None = None,
+        retries: int | Retries = 0,
+        concurrency: int | None = None,
+        disabled: bool = False,
+        shell: str | None = None,
+        publish_failed: bool | None = None,
+        keep_failed: timedelta | float = timedelta(days=30),
+        quoting: Quoting = "warn",
+        detach: bool = False,
+    ) -> None:
+        super().__init__(
+            name,
+            ready,
+            disabled,
+            quota=resource_manager,
+            window=window,
+            done=done,
+            retries=retries,
+            concurrency=concurrency,
+        )
+        check_resources(name, manager, resource_manager, job_resources)
+        self._manager = manager
+        self.resource_manager = resource_manager
+        self.job_resources = job_resources
+        self.template = TaskTemplate(template, name, checked_quoting(name, quoting))
+        self.environ = check_environ(name, environ)
+        self.timeout = parse_seconds(name, "timeout", timeout)
+        self.shell = parsed_shell(name, shell)
+        self.detach = check_flag(name, "detach", detach)
+        self.keep_failed = parse_seconds(name, "keep_failed", keep_failed) or 0.0
+        self.pids = pids
+        self.stdin = stdin
+        self.stdout = stdout
+        self.streams = Streams(self, stdout, stderr, publish_failed)
+        self.runs = RunDirectories(self)
+        self._link_all()
+        self._start_tracking()
+
+    def _link_all(self) -> None:
+        self.link("pids", self.pids, is_status=True, inhibits_start=True, inhibits_output=True)
+        if self.done is not None:
+            self.link_outcomes("done", self.done)
+        if self.stdin is not None:
+            self.link_blobs("stdin", self.stdin, is_input=True)
+        alone = self.done is None
+        for name, repo in self.streams.published.items():
+            self.link_blobs(name.removeprefix("."), repo, is_output=True, inhibits_start=alone)
+
+    # -- the target ------------------------------------------------------------------------------
+
+    @property
+    def manager(self) -> AbstractProcessManager:
+        """The process manager for this task.
+
+        :raises SessionError: if the manager comes from a session that is closed.
+        """
+        manager = check_manager(self.name, self._manager)
+        if isinstance(manager, AbstractProcessManager):
+            return manager
+        raise TaskConfigurationError(
+            f"{self.name}: its jobs run on several machines, each with its own manager; use "
+            "`backend`"
+        )
+
+    @property
+    def backend(self) -> ProcessBackend:
+        """The backend that the manager launches jobs with."""
+        if self._backend is not None:
+            return self._backend
+        backend = check_manager(self.name, self._manager).backend
+        if self.runtime is not None:  # its session stays open at least as long
+            self._backend = backend
+        return backend
+
+    def _forget_connection(self) -> None:
+        self._backend = None
+
+    @property
+    def basedir(self) -> Path:
+        """The directory for this task in the target environment."""
+        return self.backend.basedir() / self.name
+
+    @property
+    def uses_default_shell(self) -> bool:
+        """True if scripts run in the default interpreter, unless a template prints a shebang."""
+        chosen = self.shell or next((host.configured_shell for host in self.backend.hosts), None)
+        return chosen is None and not self.template.names_interpreter
+
+    # -- output ----------------------------------------------------------------------------------
+
+    @property
+    def stderr(self) -> BlobRepository | None:
+        """The repository for stderr, or None if it goes to the null device.
+
+        Without one, but with ``done``, the end of stderr is stored in ``done``.
+        """
+        return self.stdout if self.streams.interleaves else self.streams.published.get(STDERR)
+
+    @property
+    def log_repositories(self) -> Sequence[BlobRepository]:
+        return list(self.streams.published.values())
+
+    async def open_logs(self, job: str) -> AsyncGenerator[tuple[str, AReadStream], None]:
+        from .output_archive import open_logs
+
+        await self.runs.load_namespace()
+        async with aclosing(open_logs(self, job)) as streams:
+            async for stream in streams:
+                yield stream
+
+    def stream_logs(self, job: str, *, follow: bool = False) -> AsyncGenerator[bytes, None]:
+        from .logs import read_streams
+
+        return read_streams(self, job, follow)
+
+    async def clean_up(self, jobs: Collection[str]) -> None:
+        from .output_archive import clean_up_archive
+
+        await self.runs.load_namespace()
+        await clean_up_archive(self, jobs)
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    def _create_tracker(self) -> ProcessTracker:
         from .launch import Launcher
         from .tracker import ProcessTracker
 
         self._launcher = Launcher(self)
-        self._tracker = ProcessTracker(self)
-        self.resource_manager.register(self._usage, window=self.window)
-
-    # -- opening ---------------------------------------------------------------------------------
-
-    def attach(self, runtime: Runtime | None) -> None:
-        from .tracker import ProcessTracker
-
-        super().attach(runtime)
-        self._open_manager = None
-        self._tracker.close()
-        self._tracker = ProcessTracker(self)
+        return ProcessTracker(self)
 
     async def validate(self) -> None:
         """Check the configuration and the target, and adopt the jobs of an earlier driver.
@@ -133,21 +279,20 @@ class ProcessTask(ProcessConfig):
                 f"{self.name}: no job can ever be launched, because one takes {self.job_resources} "
                 f"and the quota is {self.resource_manager.quota}"
             )
-        if self.failed_counted_by and not self.publishes_failed:
+        if self.failed_counted_by and not self.streams.publishes_failed:
             raise TaskConfigurationError(
                 f"{self.name}: publish_failed=False keeps the output of failed jobs from "
                 f"{', '.join(self.failed_counted_by)}, which is plugged with failed_counts=True; "
                 "remove one of the two arguments"
             )
         await self.template.check()
-        if self.is_driver and not self.backend.fits(self.job_resources):
+        if self.drives and not self.backend.fits(self.job_resources):
             raise TaskConfigurationError(
                 f"{self.name}: no job can ever be launched, because one takes {self.job_resources} "
                 "and no machine of its pool has such a quota"
             )
         self.template.require_known(("job", "task"), self.links)
-        if self.is_driver:
-            await self.load_namespace()
+        if self.drives:
             await self.backend.validate()
             await self._tracker.adopt()
 
@@ -159,7 +304,7 @@ class ProcessTask(ProcessConfig):
             for key, value in self.environ.items()
             if (plain_names(value) or frozenset()) & names
         ]
-        if not self.is_driver or self.shell is not None or self.template.names_interpreter:
+        if not self.drives or self.shell is not None or self.template.names_interpreter:
             return warnings
         return warnings + [
             f"{backend.host} has no bash, so scripts without a first line `#!` run under `sh -eu`, "
@@ -169,211 +314,55 @@ class ProcessTask(ProcessConfig):
             if backend.is_up and backend.configured_shell is None and await backend.lacks_bash()
         ]
 
+    # -- quota -----------------------------------------------------------------------------------
+
     async def _usage(self) -> Resources:
         """Return the share of the quota that the live jobs take."""
-        from pydatatask_core.repository.concurrency import read_many
         from pydatatask_core.resource_manager import Resources
         from pydatatask_core.resource_manager.quantity import EXACT
 
-        from .job import Phase, ProcessJob
-
-        await self.load_namespace()
-        await self._tracker.adopt()
-        job, window = self.job_resources, self.window.total_seconds()
-        if self.is_driver:
-            begun = (Phase.RUNNING, Phase.EXITED)
-            tracked = [it for it in self._tracker.jobs.values() if it.phase in begun]
-            count = self._tracker.quota_count
-        else:
-            names = await self.pids.keys()
-            records, _ = await read_many(self.pids, names)  # a malformed record counts as live
-            tracked = [ProcessJob(name) for name in names]
-            for one in tracked:
-                one.restore(records.get(one.job))
-                one.set_age(None)
-            count = len(tracked)
-        since = time.monotonic() - window
+        tracked, count = await self._tracker.live_jobs()
+        job, since = self.job_resources, time.monotonic() - self.window.total_seconds()
         recent = sum(one.started_at is not None and one.started_at > since for one in tracked)
         return Resources(
             EXACT.multiply(job.cpu, count), EXACT.multiply(job.mem, count), job.launches * recent
         )
 
     def launch_capacity(self) -> int | None:
-        return self.resource_manager.room(self.job_resources)
+        return self.quota.room(self.job_resources)
 
     async def requested_resources(self, job: str) -> Resources | None:
         return self.job_resources
 
-    # -- rounds ----------------------------------------------------------------------------------
+    # -- launching and killing -------------------------------------------------------------------
 
-    @property
-    def running(self) -> AbstractSet[str]:
-        return self._tracker.jobs.keys()
-
-    @property
-    def quarantined(self) -> AbstractSet[str]:
-        return self._tracker.quarantined.keys()
-
-    async def update(self) -> bool:
-        """Record the jobs that have ended, and retry the operations that failed before.
-
-        In a running loop this does not wait for them. Only jobs without an exit notification are
-        polled.
-        """
-        from .job import Phase
-
-        tracker = self._tracker
-        await self.load_namespace()
-        await tracker.adopt()
-        tracked = list(tracker.jobs.values())
-        if not tracked:
-            return False
-        await tracker.poll_unwatched(tracked)
-        tracker.record_exited(tracked)
-        for one in tracked:
-            if one.handle_unsaved and one.phase is Phase.RUNNING:
-                await self._launcher.save_handle(one)
-        if self.runtime is None:
-            await self.launch_due_retries()
-        if self.runtime is None or not self.runtime.looping:
-            await tracker.wait_recorded()
-        return True
-
-    async def launch(self, job: str) -> None:
-        """Launch a job; in synchronous mode, wait for its end.
-
-        :raises UnrecordableJobError: if its outcome could not be recorded.
-        :raises LaunchRefusedError: if the quota is exhausted, or too many outcomes are unrecorded.
-        :raises TaskError: if the job is running already, or has failed without a record of it.
-        """
-        from .job import Phase, ProcessJob
-
-        tracker = self._tracker
-        self.check_recordable(job)
-        await self.load_namespace()
-        await tracker.adopt()
-        tracked = tracker.jobs.get(job)
-        if tracked is None:
-            if job in tracker.quarantined:
-                await tracker.check_not_quarantined(job)
-            if job in tracker.unrecorded_failures and self.runtime is not None:
-                raise TaskConfigurationError(
-                    f"{self.name}: job {job!r} has failed, and there is no record of that, so it "
-                    "would be launched forever; it is not launched again before the pipeline is "
-                    "reopened. Give the task a `done` repository"
-                )
-            if not self.is_driver and await self.pids.contains(job):
-                raise TaskError(f"{self.name}: job {job!r} is running already, according to pids")
-            tracked = tracker.jobs[job] = ProcessJob(job)
-        elif tracked.phase is Phase.WAITING:
-            tracked.cleanup_failed = tracked.maybe_started = (
-                False  # both refer to the previous attempt
-            )
-            self._waiting.discard(job)
-            tracker.set_phase(tracked, Phase.LAUNCHING)
-        else:
-            raise TaskError(f"{self.name}: job {job!r} is running already")
-        await self._start(tracked)
-        if self.synchronous and not tracked.finished.is_set():
-            await self._run_to_end(tracked)
-
-    async def _start(self, tracked: ProcessJob) -> None:
-        from .job import Phase
+    async def _launch(self, tracked: ProcessJob) -> None:
         from .launch import EndedElsewhereError
 
-        tracker = self._tracker
         try:
-            if tracker.pending_records >= MAX_PENDING_RECORDS:
-                raise LaunchRefusedError(self.name, tracked.job, "unrecorded job outcomes")
-            await self._launcher.launch(tracked, tracker)
-        except EndedElsewhereError:
-            return await self._forget_killed(tracked)
-        except LaunchRefusedError:
-            if tracked.has_record:
-                tracker.set_phase(tracked, Phase.WAITING)
-                self._waiting.add(tracked.job)
-            else:
-                tracker.untrack(tracked)
-            raise
-        except BaseException:
-            if tracked.maybe_started:
-                tracker.watch(tracked)
-            elif tracked.has_record or tracked.cleanup_failed:
-                tracker.schedule_retry(tracked, tracked.next_delay(1.0))
-            else:
-                tracker.untrack(tracked)
-            raise
-        tracker.watch(tracked)
+            await self._launcher.launch(tracked, self._tracker)
+        except EndedElsewhereError:  # stop tracking it; another process killed or removed it
+            record = None if self.done is None else await self.done.info(tracked.job)
+            is_recorded = isinstance(record, dict) and record.get("success") is False
+            await self._tracker.complete(tracked, record if is_recorded else None)
 
-    async def _forget_killed(self, tracked: ProcessJob) -> None:
-        """Stop tracking a job that another process killed or removed while it waited."""
-        record = None if self.done is None else await self.done.info(tracked.job)
-        is_recorded = isinstance(record, dict) and record.get("success") is False
-        await self._tracker.complete(tracked, record if is_recorded else None)
+    async def _kill_untracked(self, job: str, grace: float | None) -> bool:
+        """Kill a job that this process does not track; see :meth:`kill`.
 
-    def note_missing(self, jobs: AbstractSet[str]) -> None:
-        from .job import Phase
-
-        for job in jobs:
-            tracked = self._tracker.jobs.get(job)
-            waits = tracked is not None and tracked.phase is Phase.WAITING
-            if (
-                tracked is not None
-                and waits
-                and tracked.retry_at is not None
-                and job in self.retry_timers
-            ):
-                self.retry_timers[job].cancel()
-                if job not in self.due_retries:
-                    self.due_retries.append(job)  # the launch detects that it was killed
-
-    async def _run_to_end(self, tracked: ProcessJob) -> None:
-        """Wait until a job is finished, and do the work that a pipeline would do otherwise."""
-        from .job import Phase
-
-        while not tracked.finished.is_set():
-            await self._tracker.poll_unwatched([tracked])
-            self._tracker.record_exited([tracked])
-            if tracked.phase is Phase.WAITING and time.monotonic() >= tracked.not_before:
-                with contextlib.suppress(LaunchRefusedError):
-                    return await self.launch(tracked.job)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(tracked.finished.wait(), _POLL_INTERVAL_SECONDS)
-
-    async def kill(self, job: str, *, grace: float | None = None) -> bool:
-        """Terminate a live job, and kill all processes of its group if it does not exit.
-
-        If this process drives the task, this returns when the outcome is recorded, as ``killed``;
-        otherwise when the process has exited, and the driver records it, now or when one starts. A
-        job that waits for a retry is recorded at once, and its driver does not launch it.
-
-        :param job: the job.
-        :param grace: the seconds after which it is killed; ten by default.
-        :return: whether the job was live.
         :raises ForeignRecordError: if its record names anything that does not belong to the job.
         """
-        from .job import Phase
-        from .outcome import KILLED
-        from .termination import GRACE_SECONDS, terminate, terminate_foreign
+        from .termination import terminate_foreign
 
-        grace = GRACE_SECONDS if grace is None else grace
-        await self.load_namespace()
-        await self._tracker.adopt()
-        tracked = self._tracker.jobs.get(job)
-        if tracked is None:
-            await self._tracker.check_not_quarantined(job)
-            return not self.is_driver and await terminate_foreign(
-                self, self._tracker, job, KILLED, grace
-            )
-        tracked.is_final_attempt = True
-        while not tracked.finished.is_set():
-            if tracked.phase is Phase.WAITING:
-                self.cancel_retry(job)
-                tracked.cancelled, tracked.not_before = True, 0.0
-                self._tracker.set_phase(tracked, Phase.EXITED)
-            elif tracked.phase is not Phase.EXITED:
-                await terminate(self, self._tracker, tracked, KILLED, grace)
-            self._tracker.record_exited([tracked])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(tracked.finished.wait(), _POLL_INTERVAL_SECONDS)
-        return True
+        await self._tracker.check_not_quarantined(job)
+        return not self.drives and await terminate_foreign(self, self._tracker, job, grace)
+
+    def note_missing(self, jobs: AbstractSet[str]) -> None:
+        for job in jobs:
+            tracked = self._tracker.jobs.get(job)
+            if tracked is None or not tracked.awaits_retry or tracked.retry_at is None:
+                continue
+            timer = self.retry_timers.get(job)
+            if timer is not None:
+                timer.cancel()
+                if job not in self.due_retries:
+                    self.due_retries.append(job)  # the launch detects that it was killed

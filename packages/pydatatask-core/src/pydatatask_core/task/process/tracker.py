@@ -7,14 +7,16 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.errors import ProcessManagerError, TaskConfigurationError, TaskError
+from pydatatask_core.repository.concurrency import read_many
+from pydatatask_core.task.detached.recorder import KILLED
 from pydatatask_core.task.detached.tracker import JobTracker
 
 from .job import Phase, ProcessJob
 from .leftovers import Leftovers
 from .outcome import describe_timeout
 from .output_archive import OutputArchive
-from .recorder import OutcomeRecorder
+from .recorder import ProcessRecorder
 from .recover import adopt
 from .termination import GRACE_SECONDS, terminate
 
@@ -37,19 +39,15 @@ class ProcessTracker(JobTracker[ProcessJob]):
     """
 
     task: ProcessTask
+    recorder: ProcessRecorder
 
     def __init__(self, task: ProcessTask) -> None:
         super().__init__(task)
-        self.quota_count = 0
-        """The number of processes that hold quota."""
         self.unrecorded_failures: set[str] = set()
         """The failed jobs without a record of their failure."""
-        self.quarantined: dict[str, ForeignRecordError] = {}
-        """The jobs whose records name something that does not belong to them."""
         self.leftovers = Leftovers(task)
         self.output_archive = OutputArchive(task)
-        self._recorder = OutcomeRecorder(task, self)
-        self._adopted = False
+        self.recorder = ProcessRecorder(task, self)
         self._adopt_lock = asyncio.Lock()
         self._last_poll_error: str | None = None
 
@@ -59,24 +57,35 @@ class ProcessTracker(JobTracker[ProcessJob]):
         self.leftovers.close()
         super().close()
 
-    async def record_outcome(self, tracked: ProcessJob) -> None:
-        await self._recorder.record(tracked)
+    # -- launching and adoption ------------------------------------------------------------------
 
-    async def record_killed(self, tracked: ProcessJob) -> None:
-        """Record that a job was killed that has no process of this driver.
-
-        :param tracked: the job, which waits for a retry.
-        """
-        await self._recorder.record_killed(tracked)
+    def new_job(self, job: str) -> ProcessJob:
+        return ProcessJob(job, request=self.task.job_resources)
 
     async def adopt(self) -> None:
-        """Find the jobs of an earlier driver; only once, and only if this process drives them."""
-        if self._adopted or not self.task.is_driver:
-            return
         async with self._adopt_lock:
-            if not self._adopted:
-                await adopt(self.task, self)
-                self._adopted = True
+            if not self.adopted:
+                await self.task.runs.load_namespace()
+                if self.task.drives:
+                    await adopt(self.task, self)
+                self.adopted = True
+
+    async def check_launch(self, job: str) -> None:
+        """Raise an error if a job that is not tracked must not be launched.
+
+        :raises ForeignRecordError: if its record names something that does not belong to it.
+        :raises TaskConfigurationError: if it has failed, and there is no record of that.
+        :raises TaskError: if another process runs it.
+        """
+        await self.check_not_quarantined(job)
+        if job in self.unrecorded_failures and self.task.runtime is not None:
+            raise TaskConfigurationError(
+                f"{self.task.name}: job {job!r} has failed, and there is no record of that, so it "
+                "would be launched forever; it is not launched again before the pipeline is "
+                "reopened. Give the task a `done` repository"
+            )
+        if not self.task.drives and await self.task.pids.contains(job):
+            raise TaskError(f"{self.task.name}: job {job!r} is running already, according to pids")
 
     def quarantine(self, job: str, error: ForeignRecordError) -> None:
         """Leave a job alone because its record names something that does not belong to it.
@@ -93,9 +102,26 @@ class ProcessTracker(JobTracker[ProcessJob]):
         :param job: the job.
         :raises ForeignRecordError: if it does and was not deleted since.
         """
-        if job in self.quarantined and await self.task.pids.contains(job):
+        if job not in self.quarantined:
+            return
+        if await self.task.pids.contains(job):
             raise self.quarantined[job]
-        self.quarantined.pop(job, None)
+        del self.quarantined[job]
+
+    async def live_jobs(self) -> tuple[list[ProcessJob], int]:
+        """Return the jobs whose launches may be recent, and how many hold a share of the quota."""
+        await self.adopt()
+        if self.task.drives:
+            begun = (Phase.RUNNING, Phase.EXITED)
+            jobs = [tracked for tracked in self.jobs.values() if tracked.phase in begun]
+            return jobs, sum(tracked.holds_quota for tracked in self.jobs.values())
+        names = await self.task.pids.keys()
+        records, _ = await read_many(self.task.pids, names)  # a malformed record counts as live
+        jobs = [ProcessJob(name) for name in names]
+        for tracked in jobs:
+            tracked.restore(records.get(tracked.job))
+            tracked.set_age(None)
+        return jobs, len(jobs)
 
     # -- phases ----------------------------------------------------------------------------------
 
@@ -107,17 +133,13 @@ class ProcessTracker(JobTracker[ProcessJob]):
         """
         self.jobs[tracked.job] = tracked
         if phase is Phase.RUNNING:
-            self.hold_quota(tracked)
+            self._hold_all(tracked)
             self.watch(tracked)
         else:
             self.set_phase(tracked, phase)
             self.record_exited([tracked])
 
     def watch(self, tracked: ProcessJob) -> None:
-        """Wait for the end of a job with a live process, which holds its quota.
-
-        :param tracked: the job.
-        """
         self.set_phase(tracked, Phase.RUNNING)
         tracked.stop_watching()
         tracked.unwatch = self.task.backend.watch(tracked.run, lambda: self.on_exit(tracked))
@@ -134,6 +156,10 @@ class ProcessTracker(JobTracker[ProcessJob]):
         if tracked.phase is Phase.RUNNING and self.task.timeout is not None:
             reason = describe_timeout(self.task.timeout)
             self.spawn(terminate(self.task, self, tracked, reason, GRACE_SECONDS), tracked)
+
+    async def terminate(self, tracked: ProcessJob, grace: float | None) -> None:
+        seconds = GRACE_SECONDS if grace is None else grace
+        await terminate(self.task, self, tracked, KILLED, seconds)
 
     def on_exit(self, tracked: ProcessJob) -> None:
         """Handle that the process of a job may have ended.
@@ -155,25 +181,16 @@ class ProcessTracker(JobTracker[ProcessJob]):
             self.unrecorded_failures.add(tracked.job)
         await super().complete(tracked, record)
 
-    def hold_quota(self, tracked: ProcessJob) -> None:
-        """Count a job's share of the quota.
+    # -- quota -----------------------------------------------------------------------------------
 
-        :param tracked: the job.
-        """
-        tracked.holds_quota = True
-        self.quota_count += 1
-        self.task.backend.reserve_host(tracked.run, self.task.job_resources)
+    def _hold_all(self, tracked: ProcessJob) -> None:
+        """Count a job's share of the quota and of its machine, which no launch has reserved."""
+        self.hold_quota(tracked)
+        self.task.backend.reserve_host(tracked.run, tracked.request)
 
     async def release_quota(self, tracked: ProcessJob) -> None:
-        """Release a job's share of the quota, if it is held.
-
-        :param tracked: the job.
-        """
-        if tracked.holds_quota:
-            tracked.holds_quota = False
-            self.quota_count -= 1
-            tracked.release_host()
-            await self.task.resource_manager.relinquish(self.task.job_resources.without_launches())
+        tracked.release_host()
+        await super().release_quota(tracked)
 
     async def reacquire_quota(self, tracked: ProcessJob) -> None:
         """Count a job's share of the quota again, because its process is still alive.
@@ -181,10 +198,34 @@ class ProcessTracker(JobTracker[ProcessJob]):
         :param tracked: the job.
         """
         if not tracked.holds_quota:
-            self.hold_quota(tracked)
-            await self.task.resource_manager.flush()
+            self._hold_all(tracked)
+            await self.task.quota.flush()
 
     # -- rounds ----------------------------------------------------------------------------------
+
+    async def poll(self, jobs: Collection[ProcessJob]) -> bool:
+        await self.poll_unwatched(jobs)
+        for tracked in jobs:
+            if tracked.handle_unsaved and tracked.phase is Phase.RUNNING:
+                await self.save_handle(tracked)
+        return False
+
+    async def save_handle(self, tracked: ProcessJob) -> None:
+        """Write the handle of a process to the record, if the process is found only by it.
+
+        :param tracked: the running job; ``handle_unsaved`` is set if the store fails.
+        """
+        try:
+            await self.task.pids.dump(tracked.job, tracked.live_record())
+            tracked.handle_unsaved = False
+        except Exception:
+            tracked.handle_unsaved = True
+            log.exception(
+                "%s: the process of job %s could not be recorded, and would be lost if this "
+                "process ended now; retrying",
+                self.task.name,
+                tracked.job,
+            )
 
     async def poll_unwatched(self, jobs: Collection[ProcessJob]) -> None:
         """Poll the running jobs that have no exit notification.

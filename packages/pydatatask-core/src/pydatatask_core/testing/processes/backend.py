@@ -29,9 +29,6 @@ class BackendLaws:
     waits_for_session: ClassVar[bool] = True
     """False if a job counts as ended although processes of its session are alive (T8)."""
 
-    kill_supervisor: ClassVar[str] = "kill -KILL $PPID"
-    """The shell command with which a job kills its supervisor, so that its exit status is lost."""
-
     async def test_a_status_has_the_exit_code_and_the_outputs(self, manager: Any) -> None:
         """T2: one status contains everything that is known about the process."""
         backend, run = manager.backend, new_run(manager)

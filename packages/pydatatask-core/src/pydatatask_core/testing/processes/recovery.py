@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -23,6 +23,9 @@ class RecoveryLaws:
 
     They are skipped for other managers, which work but lose their processes when the driver dies.
     """
+
+    kill_supervisor: ClassVar[str] = "kill -KILL $PPID"
+    """The shell command with which a job kills its supervisor, so that its exit status is lost."""
 
     async def test_a_run_directory_is_created_once(self, manager: Any) -> None:
         """T1: of several concurrent attempts, exactly one succeeds."""

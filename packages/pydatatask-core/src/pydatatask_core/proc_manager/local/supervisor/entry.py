@@ -20,6 +20,7 @@ import os
 
 __all__ = [
     "ENTRY_FLAGS",
+    "STOP_SUFFIX",
     "TICKET_SUFFIX",
     "Fields",
     "blank_entry",
@@ -32,6 +33,9 @@ __all__ = [
 
 TICKET_SUFFIX = ",ready"
 """The suffix of the name of an entry whose job was not started."""
+
+STOP_SUFFIX = ",stop"
+"""The suffix of the name of the file with the reason why a driver has terminated a job."""
 
 ENTRY_FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 

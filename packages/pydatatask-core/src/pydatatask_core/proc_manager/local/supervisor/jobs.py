@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from .entry import ENTRY_FLAGS, write_status, write_usage
+from .entry import ENTRY_FLAGS, STOP_SUFFIX, write_status, write_usage
 from .procfs import list_children, read_session, signal_session
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class Job:
         self.end_time = 0.0
         self.deadline = 0.0
         """The monotonic time at which its other processes get the next signal."""
+        self.asked = False
+        """True if its other processes were asked to exit."""
         self.signalled = 0
         """The number of its other processes that got a signal."""
 
@@ -84,6 +86,8 @@ class Jobs:
             job.end_time = time.time()
             if job.grace is not None and self._has_members(result.si_pid):
                 job.deadline = time.monotonic() + job.grace
+                # A driver that terminates a job asks all processes of its session to exit.
+                job.asked = os.path.lexists(job.path + STOP_SUFFIX.encode())
                 self._draining[result.si_pid] = job
             else:
                 self._finish(result.si_pid, job)
@@ -124,11 +128,10 @@ class Jobs:
             if not self._has_members(session):
                 self._finish(session, job)
             elif time.monotonic() >= job.deadline:
-                first = not job.signalled
-                number = signal.SIGTERM if first else signal.SIGKILL
+                number = signal.SIGKILL if job.asked else signal.SIGTERM
                 job.signalled = max(job.signalled, signal_session(session, number))
-                wait = job.grace or 0.0 if first else _KILL_INTERVAL_SECONDS
-                job.deadline = time.monotonic() + wait
+                wait = _KILL_INTERVAL_SECONDS if job.asked else job.grace or 0.0
+                job.deadline, job.asked = time.monotonic() + wait, True
 
     def _finish(self, pid: int, job: Job) -> None:
         """Write the exit status of a job, reap its process, and report the end.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 
+from pydatatask_core.utils.files import write_all
+
 from .finalizers import discard_and_unlock, finalize
 from .locking import try_lock
 from .temporary_names import temporary_name
@@ -76,9 +78,7 @@ class AtomicFile:
         if self._fd < 0:
             self._create()
         for chunk in chunks:
-            rest = memoryview(chunk).cast("B")
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            write_all(self._fd, chunk)
 
     def _create(self) -> None:
         if self._ended:

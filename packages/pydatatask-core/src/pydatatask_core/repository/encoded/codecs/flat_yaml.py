@@ -1,15 +1,17 @@
-"""The encoding of flat mappings as YAML, such as the records of jobs, without PyYAML.
+"""YAML, with PyYAML only if it is needed.
 
-PyYAML takes ten times as long for them, and they are most of what a pipeline writes.
+Flat mappings, such as the records of jobs, are encoded here: PyYAML takes ten times as long for
+them, and they are most of what a pipeline writes.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
+from math import isfinite
 from typing import Any
 
-__all__ = ["encode_flat"]
+__all__ = ["decode", "encode", "encode_flat"]
 
 _MAX_INT = 1 << 63
 _MAX_KEY_LENGTH = 100
@@ -21,6 +23,28 @@ _PLAIN = re.compile(r"(?:[A-Za-z/]|[0-9](?=[^/]*/))[A-Za-z0-9_./-]*(?: [A-Za-z0-
 No number and no time contains a slash."""
 
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+
+
+def encode(data: Any) -> bytes:
+    """Encode a value of the data model as a YAML document; see ``yaml_codec.encode``.
+
+    :param data: the value.
+    """
+    if (lines := encode_flat(data)) is not None:
+        return lines
+    from . import yaml_codec
+
+    return yaml_codec.encode(data)
+
+
+def decode(data: bytes) -> Any:
+    """Decode a YAML document; see ``yaml_loader.decode``.
+
+    :param data: the document.
+    """
+    from . import yaml_codec
+
+    return yaml_codec.decode(data)
 
 
 def encode_flat(data: Any) -> bytes | None:
@@ -46,8 +70,10 @@ def encode_flat(data: Any) -> bytes | None:
             text = "null"
         elif kind is int and -_MAX_INT < value < _MAX_INT:
             text = str(value)
-        elif kind is float and 1e-4 < abs(value) < 1e15:  # noqa: PLR2004 - repr without exponent
+        elif kind is float and isfinite(value):
             text = repr(value)
+            if "e" in text and "." not in text:
+                text = text.replace("e", ".0e")  # otherwise YAML 1.1 reads a string
         elif kind is datetime:
             text = value.isoformat(" ")
         else:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pydatatask_core.repository.encoded.codecs import yaml_codec
-from pydatatask_core.repository.encoded.codecs.flat import encode_flat
+from pydatatask_core.repository.encoded.codecs.flat_yaml import encode_flat
 
 WORDS = ["yes", "Off", "null", "NULL", "~", "y", "1e5", "0x1", "1_0", "2020-01-01", "12:30", "1/2"]
 TEXTS = st.one_of(
