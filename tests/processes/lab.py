@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,7 +168,8 @@ async def make_ticket(place: Path, **changes: str) -> Path:
     :param place: the run directory.
     :param changes: the fields that are not blank, as in :func:`rewrite_entry`.
     """
-    entry = await asyncio.to_thread(create_entry, str(place), place.stat().st_ino, "boot")
+    inode = os.lstat(place).st_ino
+    entry = await asyncio.to_thread(create_entry, str(place), inode, "boot")
     rewrite_entry(path := Path(entry.folder, entry.ticket), **changes)
     return path
 

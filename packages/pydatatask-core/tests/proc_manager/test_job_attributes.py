@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +15,11 @@ from processes.lab import Lab, until
 from pydatatask_core.proc_manager import LocalLinuxManager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-REPORT = """\
-#!%(python)s
+REPORT = (
+    f"#!{sys.executable}\n"
+     """\
 import json, os, resource, signal
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status"))
 ignored = int(status["SigIgn"], 16)
@@ -33,9 +33,10 @@ print(json.dumps({
     "cpus": sorted(os.sched_getaffinity(0)),
     "fds": sorted(os.readlink("/proc/self/fd/" + n) for n in "02"),
     "environ": {n: v for n, v in os.environ.items() if n in (
-        "spark.home", "BASH_FUNC_module%%%%", "OPTIND", "CHANGING", "REMOVED")},
+        "spark.home", "BASH_FUNC_module%%", "OPTIND", "CHANGING", "REMOVED")},
 }))
-""" % {"python": sys.executable}
+"""
+)
 """A script that prints its attributes; Python is the only interpreter that ignores ``OPTIND``."""
 
 DRIVER = """
@@ -184,18 +185,18 @@ async def test_an_environment_of_500_kib_reaches_the_job(
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> Iterator[LocalLinuxManager]:
-    yield LocalLinuxManager("lab", tmp_path / "processes")
+def manager(tmp_path: Path) -> LocalLinuxManager:
+    return LocalLinuxManager("lab", tmp_path / "processes")
 
 
 async def written(path: Path) -> int:
     """Wait for an exit status, and return it."""
 
     async def has_status() -> bool:
-        return bool(path.read_text().strip())
+        return bool((await asyncio.to_thread(path.read_text)).strip())
 
     await until(has_status)
-    return int(path.read_text())
+    return int(await asyncio.to_thread(path.read_text))
 
 
 async def test_a_command_line_of_500_kib_can_be_spawned(
@@ -245,7 +246,7 @@ async def test_a_spawned_program_that_does_not_exist_is_an_error(
 ) -> None:
     from pydatatask_core.errors import ProcessManagerError
 
-    with pytest.raises(ProcessManagerError, match="launch '/no/such/program'.*No such file"):
+    with pytest.raises(ProcessManagerError, match=r"launch '/no/such/program'.*No such file"):
         await manager.spawn(["/no/such/program"], {}, str(tmp_path), "s", None, None, None)
 
 

@@ -141,8 +141,10 @@ async def test_killing_both_supervisors_loses_the_statuses_of_their_jobs_and_no_
     await lab.add(*JOBS)
     async with lab.pipeline(task_of(lab, WAITING)) as pipeline:
         await pipeline.update()
-        for pid in await supervisors(lab):
+        pids = await supervisors(lab)
+        for pid in pids:
             kill(pid, signal.SIGKILL)
+        await until(lambda: asyncio.to_thread(lambda: all(map(is_gone, pids))))
         await lab.add("c")
         await pipeline.update()
         await lines(lab, 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import signal
 import subprocess
@@ -268,4 +267,3 @@ async def test_the_resources_of_a_job_that_ended_without_a_driver_are_known(lab:
     await until(has_usage)
     assert status.usage is not None
     assert 0.01 < status.usage[0] < LONG
-    assert os.path.exists(run.directory)

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +19,8 @@ from pydatatask_core.proc_manager.local.supervisor.entry import Fields
 from pydatatask_core.proc_manager.protocol.run_directory import parse_status
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from processes.lab import Lab
 
     from pydatatask_core import ProcessTask
