@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import blockbuster
 import pytest
+from services.blocking import no_blocking_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,9 +19,5 @@ def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     test detects it. Only calls made by the core count: tests, pytest, hypothesis and the
     conformance suites may block, and quick calls on local file systems.
     """
-    with blockbuster.blockbuster_ctx(
-        scanned_modules=["pydatatask_core"], excluded_modules=["pydatatask_core.testing"]
-    ) as detector:
-        for function in detector.functions.values():
-            function.can_block_in("pydatatask_core/utils/threads.py", {"run_blocking"})
+    with no_blocking_calls():
         yield

@@ -8,11 +8,11 @@ import uuid
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import blockbuster
 import pymongo
 import pytest
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.monitoring import CommandListener
+from services.blocking import no_blocking_calls
 
 from pydatatask_mongo import MongoMetadataRepository
 
@@ -53,10 +53,7 @@ async def close(client: Any) -> None:
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     """Fail a test in which this package, or the core, blocks the event loop."""
-    with blockbuster.blockbuster_ctx(
-        scanned_modules=["pydatatask_core", "pydatatask_mongo"],
-        excluded_modules=["pydatatask_core.testing"],
-    ) as guard:
+    with no_blocking_calls("pydatatask_mongo") as guard:
         # PyMongo checks whether it runs in a container when it connects.
         guard.functions["os.stat"].can_block_in("pymongo/pool_options.py", "get_container_env_info")
         yield

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REPORT = (
     f"#!{sys.executable}\n"
-     """\
+    """\
 import json, os, resource, signal
 status = dict(line.split(":\\t", 1) for line in open("/proc/self/status"))
 ignored = int(status["SigIgn"], 16)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import blockbuster
 import pytest
+from services.blocking import no_blocking_calls
 
 from pydatatask_docker import DockerRepository
 
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     """Fail a test in which this package, or the core, blocks the event loop."""
-    with blockbuster.blockbuster_ctx(
-        scanned_modules=["pydatatask_core", "pydatatask_docker"],
-        excluded_modules=["pydatatask_core.testing"],
-    ) as guard:
+    with no_blocking_calls("pydatatask_docker") as guard:
         # The client checks once whether its credentials store exists.
         guard.functions["os.stat"].can_block_in(
             "docker_registry_client_async/dockerregistryclientasync.py", "_load_credentials"

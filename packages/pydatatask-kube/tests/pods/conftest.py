@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import blockbuster
 import pytest
+from services.blocking import no_blocking_calls
 
 from .api_server import ApiServer, serving
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     """Fail a test in which this package or the core blocks the event loop."""
-    with blockbuster.blockbuster_ctx(
-        scanned_modules=["pydatatask_core", "pydatatask_kube"],
-        excluded_modules=["pydatatask_core.testing"],
-    ):
+    with no_blocking_calls("pydatatask_kube"):
         yield
 
 

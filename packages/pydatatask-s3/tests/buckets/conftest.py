@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import blockbuster
 import pytest
+from services.blocking import no_blocking_calls
 
 from .clients import connected, emptied, new_bucket_name
 
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     """Fail a test in which this package, or the core, blocks the event loop."""
-    with blockbuster.blockbuster_ctx(
-        scanned_modules=["pydatatask_core", "pydatatask_s3"],
-        excluded_modules=["pydatatask_core.testing"],
-    ) as guard:
+    with no_blocking_calls("pydatatask_s3") as guard:
         for function in guard.functions.values():
             # It runs in an event loop of its own, in another thread.
             function.can_block_in("pydatatask_s3/client.py", {"_warm_up"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-import blockbuster
 import pytest
+from services.blocking import no_blocking_calls
 
 from pydatatask_ssh import SSHConnection
 
@@ -23,10 +23,7 @@ _NUMBERS = itertools.count()
 @pytest.fixture(autouse=True)
 def _no_blocking_calls_in_the_loop() -> Iterator[None]:
     """Fail a test in which this package or core blocks the event loop."""
-    with blockbuster.blockbuster_ctx(
-        scanned_modules=["pydatatask_core", "pydatatask_ssh"],
-        excluded_modules=["pydatatask_core.testing"],
-    ):
+    with no_blocking_calls("pydatatask_ssh"):
         yield
 
 

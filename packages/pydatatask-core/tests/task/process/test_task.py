@@ -79,6 +79,10 @@ async def test_a_record_holds_the_resources_that_the_process_has_used(lab: Lab) 
     assert "ended_processes" not in record
 
 
+def exists(pid: str) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
 LEAVES_ONE_BEHIND = "(trap '' TERM; WAIT; echo end >>LOG) & echo $! >>LOG"
 
 
@@ -92,7 +96,7 @@ async def test_processes_left_behind_are_ended_and_counted_in_the_record(
     assert (record["success"], record["return_code"]) == (True, 0)
     assert record["ended_processes"] >= 1
     [pid] = lab.lines()
-    assert not Path(f"/proc/{pid}").exists()
+    assert not exists(pid)
 
 
 async def test_a_detached_job_is_over_although_it_leaves_processes_behind(lab: Lab) -> None:
@@ -100,7 +104,7 @@ async def test_a_detached_job_is_over_although_it_leaves_processes_behind(lab: L
     await lab.run(lab.task(LEAVES_ONE_BEHIND, detach=True))
     assert (await lab.done.info("a"))["success"] is True
     [pid] = lab.lines()
-    assert Path(f"/proc/{pid}").exists()
+    assert exists(pid)
     lab.go.touch()
 
     async def ended() -> bool:
