@@ -56,18 +56,13 @@ class LiveKubeRepository(Repository):
         for job in await self.keys():
             yield job
 
-    @property
-    def _is_tracked(self) -> bool:
-        """True if a pipeline drives the task, so that reading may adopt the pods."""
-        return self.task.drives and self.task.runtime is not None
-
     async def keys(self) -> frozenset[str]:
-        if not self._is_tracked:
+        if not self.task.drives:
             pods_of_task = await self._translate_errors(
                 "list pods", self.task.podman.find(self.task.name)
             )
             jobs = [job for pod in pods_of_task if (job := job_of(pod)) is not None]
-            return frozenset(self.valid_names(jobs)) | self.task.running
+            return frozenset(self.valid_names(jobs))
         informer = self.task.podman.informer
         await self._translate_errors("list pods", self.task.load_pods())
         pods, running = informer.jobs(self.task.name), frozenset(self.task.running)
@@ -79,7 +74,7 @@ class LiveKubeRepository(Repository):
         if not self.is_valid_job_id(item):
             return False
         action = f"look for the pod of job {item!r}"
-        if self._is_tracked:
+        if self.task.drives:
             await self._translate_errors(action, self.task.load_pods())
             return item in await self.keys()
         return bool(await self._translate_errors(action, self.task.find(item)))

@@ -79,8 +79,6 @@ class DetachedTask(Task, ABC, Generic[J]):
     ) -> None:
         super().__init__(name, ready, disabled, retries=retries, concurrency=concurrency)
         self.quota = quota
-        self.drives = True
-        """True if this process is the one that manages all jobs of the task."""
         self.window = parse_window(name, window)
         self.done = done
 
@@ -139,10 +137,14 @@ class DetachedTask(Task, ABC, Generic[J]):
 
     def attach(self, runtime: Runtime | None) -> None:
         super().attach(runtime)
-        self.drives = runtime is None or runtime.mode == "drive"
         self._tracker.close()
         self._forget_connection()
         self._tracker = self._create_tracker()
+
+    @property
+    def drives(self) -> bool:
+        """True if this process is the one that manages all jobs of the task."""
+        return self.runtime is None or self.runtime.mode == "drive"
 
     @property
     def quotas(self) -> tuple[ResourceManager, ...]:
