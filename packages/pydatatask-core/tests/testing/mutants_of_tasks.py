@@ -70,7 +70,7 @@ class Process(Faultless, ProcessTask):
         super().__init__(
             "task",
             lambda: LocalLinuxManager("lab", folder),
-            self.quota(lab),
+            self.make_quota(lab),
             lab.request,
             lab.metadata("pids"),
             lab.script,
@@ -78,7 +78,7 @@ class Process(Faultless, ProcessTask):
             **options,
         )
 
-    def quota(self, lab: TaskLab) -> ResourceManager:
+    def make_quota(self, lab: TaskLab) -> ResourceManager:
         return lab.quota
 
 
@@ -266,7 +266,7 @@ class RecordsTheSuccessFirst(Function):
 
 @breaks("T5", "no_launch_exceeds_the_quota")
 class UsesAQuotaOfItsOwn(Process):
-    def quota(self, lab: TaskLab) -> ResourceManager:
+    def make_quota(self, lab: TaskLab) -> ResourceManager:
         return ResourceManager(Resources.parse(100, 100))
 
 

@@ -24,7 +24,6 @@ from pydatatask_core.proc_manager.process import (
 from pydatatask_core.proc_manager.protocol.identity import Identity
 from pydatatask_core.proc_manager.protocol.run_directory import (
     GRACE_SECONDS,
-    RUN_FILES,
     SCRIPT,
     STDERR,
     STDIN,
@@ -41,7 +40,7 @@ from .files import LocalReadStream, LocalWriteStream, manager_errors
 from .inspect import OpenRun, describe_report, inspect, read_outputs, read_tail
 from .journal import JOURNAL, create_entry, find_orphans
 from .pidfd import PidFd
-from .private_folder import remove_leftovers, remove_run_directory
+from .private_folder import remove_leftovers, remove_run_directory, remove_small_run
 from .run_files import RunDirectory, RunFileError
 from .supervisors import check_program
 
@@ -58,8 +57,6 @@ if TYPE_CHECKING:
 __all__ = ["LocalBackend"]
 
 log = logging.getLogger("pydatatask.proc_manager")
-
-_RUN_FILES = frozenset(RUN_FILES)
 
 _MOMENT = 0.01
 """Seconds between checks for the status of a process that has just exited."""
@@ -275,31 +272,14 @@ class LocalBackend(ProcessBackend):
             )
 
     async def remove(self, run: ProcessRun) -> Leftover | None:
-        if self.manager.is_quick and await run_blocking(True, self._remove_small, run):
+        path, entry = str(run.directory), run.entry
+        if (
+            (entry is not None and run.created)
+            and self.manager.is_quick
+            and await run_blocking(True, remove_small_run, path, entry)
+        ):
             return None
         return await in_thread(self._remove, run)
-
-    def _remove_small(self, run: ProcessRun) -> bool:
-        """Remove a run directory that contains only files of this project, if that is easy.
-
-        :return: whether it was removed; otherwise something of it may remain.
-        """
-        entry = run.entry
-        if entry is None or not run.created:
-            return False
-        path = str(run.directory)
-        try:
-            with RunDirectory(path) as directory:
-                names = directory.names()
-                if directory.status.st_ino != entry.inode or not _RUN_FILES.issuperset(names):
-                    return False
-                entry.discard()
-                for name in names:
-                    directory.remove(name)
-            os.rmdir(path)
-        except (OSError, ProcessManagerError):
-            return False  # the general way reports the reason
-        return True
 
     def _remove(self, run: ProcessRun) -> Leftover | None:
         place = str(run.directory)

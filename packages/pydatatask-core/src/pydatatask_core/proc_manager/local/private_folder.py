@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from pydatatask_core.errors import ProcessManagerError, describe
 from pydatatask_core.proc_manager.process import Leftover
 from pydatatask_core.proc_manager.protocol.run_directory import (
     NOT_A_RUN_DIRECTORY,
+    RUN_FILES,
     is_leftover,
     is_run_file,
     leftover_name,
@@ -20,18 +22,24 @@ from pydatatask_core.utils.ownership import parent_problem
 from .files import manager_errors
 from .run_files import RunDirectory, RunFileError
 
+if TYPE_CHECKING:
+    from .journal import Entry
+
 __all__ = [
     "find_private_folder_problem",
     "find_root_problem",
     "prepare_private_folder",
     "remove_leftovers",
     "remove_run_directory",
+    "remove_small_run",
     "root_trouble",
 ]
 
 _SHARED_MODE = 0o1777
 _PRIVATE_MODE = 0o700
 _PARENT = 0o755
+
+_RUN_FILES = frozenset(RUN_FILES)
 
 
 def prepare_private_folder(root: str, folder: str, *, shared: bool = True) -> None:
@@ -182,6 +190,27 @@ def remove_run_directory(path: str, *, created: bool) -> Leftover | None:
             return Leftover(path, describe(e))
         return Leftover(aside, _find_mount(aside) or describe(e))
     return None
+
+
+def remove_small_run(path: str, entry: Entry) -> bool:
+    """Remove a run directory that contains only files of this project, and its entry.
+
+    :param path: the directory.
+    :param entry: its entry, which this process has created.
+    :return: False if the general way is needed, although something may have been removed.
+    """
+    try:
+        with RunDirectory(path) as directory:
+            names = directory.names()
+            if directory.status.st_ino != entry.inode or not _RUN_FILES.issuperset(names):
+                return False
+            entry.discard()
+            for name in names:
+                directory.remove(name)
+        os.rmdir(path)
+    except (OSError, ProcessManagerError):
+        return False  # the general way reports the reason
+    return True
 
 
 def _find_mount(path: str) -> str | None:
