@@ -479,3 +479,34 @@ async def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     assert await lab.text(lab.out) == "input of a\n"
     assert await lab.text(lab.err) == "bad\n"
     assert told(lab).keys() == {"a"}
+
+
+async def test_jobs_that_wait_for_a_full_socket_are_started_by_another_supervisor(
+    lab: Lab,
+) -> None:
+    """T4: none of them was received by the supervisor that was killed."""
+    jobs = [f"job{number}" for number in range(40)]
+    lab.quota = ResourceManager(Resources.parse(50, 50))
+    await lab.add("first")
+    await lab.run(lab.task(TELL))
+    manager: Any = lab.manager
+    [first] = manager.supervisors.pairs
+    os.kill(first.inner_pid, signal.SIGSTOP)
+    await lab.add(*jobs)
+    # Each request is half as long as a packet may be.
+    task = lab.task(TELL, environ={"PADDING": "x" * (1 << 14)})
+    async with lab.pipeline(task) as pipeline:
+        running = asyncio.create_task(pipeline.run(poll=0.05, timeout=50))
+
+        async def is_full() -> bool:
+            return bool(first._writable)
+
+        await until(is_full)
+        for process in (first.outer_pid, first.inner_pid):
+            os.kill(process, signal.SIGKILL)
+        await running
+    assert sorted(job for job, _ in (line.split() for line in lab.lines())) == sorted(
+        ["first", *jobs]
+    )
+    assert all(record["success"] for record in (await lab.done.info_all()).values())
+    assert lab.empty()

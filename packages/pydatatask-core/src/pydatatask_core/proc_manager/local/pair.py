@@ -120,7 +120,7 @@ class SupervisorPair:
         try:
             await self._send(marshal.dumps((kind, number, *details)), ())
         except BaseException:
-            del self.jobs[number]
+            self.jobs.pop(number, None)
             raise
         return job
 
@@ -228,6 +228,13 @@ class SupervisorPair:
         for started in self._programs.values():
             if not started.done():
                 started.set_exception(ChildProcessError("the supervisor was killed"))
+
+    def refuse_waiting(self) -> None:
+        """Raise an error in the requests that wait until the socket is writable."""
+        waiters, self._writable = self._writable, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(ConnectionResetError("the supervisor was killed"))
 
     def close(self) -> None:
         """Close the connection, so that the program ends when its last job has ended."""

@@ -148,8 +148,10 @@ class Supervisors:
         """
         if not pair.receive():
             self._loop.remove_reader(pair.connection)
+            self._loop.remove_writer(pair.connection)
             self._pairs.remove(pair)
             pair.connection.close()
+            pair.refuse_waiting()
         else:
             self._close_if_idle(pair)
 
