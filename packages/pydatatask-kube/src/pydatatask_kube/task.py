@@ -105,6 +105,7 @@ class KubeTask(DetachedTask[PodJob]):
     """Whether the pod itself checks the required outputs of its job, and fails without them."""
 
     _tracker: PodTracker
+    _open_podman: PodManager | None = None
 
     def __init__(
         self,
@@ -138,10 +139,8 @@ class KubeTask(DetachedTask[PodJob]):
         check_label("the name of a task of pods", name)
         check_managers(name, podman, resources)
         self._podman = podman
-        self._open_podman: PodManager | None = None
         self.resources = resources
-        self.template = TaskTemplate(template, name)
-        self.unsafe_templates = unsafe_templates
+        self.template, self.unsafe_templates = TaskTemplate(template, name), unsafe_templates
         self.env = check_env(name, env)
         self.limits = Limits(
             parse_seconds(name, "pending_timeout", pending_timeout),

@@ -157,17 +157,14 @@ class ProcessTask(DetachedTask["ProcessJob"]):
         )
         check_resources(name, manager, resource_manager, job_resources)
         self._manager = manager
-        self.resource_manager = resource_manager
-        self.job_resources = job_resources
+        self.resource_manager, self.job_resources = resource_manager, job_resources
         self.template = TaskTemplate(template, name, checked_quoting(name, quoting))
         self.environ = check_environ(name, environ)
         self.timeout = parse_seconds(name, "timeout", timeout)
         self.shell = parsed_shell(name, shell)
         self.detach = check_flag(name, "detach", detach)
         self.keep_failed = parse_seconds(name, "keep_failed", keep_failed) or 0.0
-        self.pids = pids
-        self.stdin = stdin
-        self.stdout = stdout
+        self.pids, self.stdin, self.stdout = pids, stdin, stdout
         self.streams = Streams(self, stdout, stderr, publish_failed)
         self.runs = RunDirectories(self)
         self._link_all()
