@@ -64,7 +64,7 @@ def test_a_closed_standard_stream_is_like_a_null_file(
     assert done.returncode == 0, done
     assert b"Traceback" not in done.stdout + done.stderr
     if words in ("run", "update"):
-        assert _left(program.folder / "data" / "word-counts-done") == ["a.yaml"]
+        assert _left(program.folder / "data" / "count-done") == ["a.yaml"]
 
 
 def test_a_reader_that_closes_its_pipe_causes_no_error(program: Program) -> None:

@@ -284,9 +284,12 @@ class RemovesOnlyExistingDirectories(Wrapper):
         return await self.inner.remove(run)
 
 
-@breaks("T8", "a_job_is_over_when_all_processes_of_its_session_are", waits_for_session=True)
+@breaks("T8", "a_job_is_over_when_all_processes_of_its_session_are")
 class WaitsForTheScriptAlone(Wrapper):
     """The end of the script is the end of the job, as for a backend that sees only one process."""
+
+    async def start(self, run: ProcessRun, spec: LaunchSpec) -> None:
+        await self.inner.start(run, dataclasses.replace(spec, detach=True))
 
 
 # -- archives --------------------------------------------------------------------------------------

@@ -12,7 +12,6 @@ import pytest
 from processes.plain import PlainManager
 
 from pydatatask_core import LocalLinuxManager
-from pydatatask_core.proc_manager import ProcessState, ProcessStatus
 from pydatatask_core.testing import ProcessManagerContract
 
 from .harness import Mutant, failures, functions_of, law_of
@@ -22,9 +21,7 @@ from .mutants_of_managers import MUTANTS as MANAGER_MUTANTS
 from .mutants_of_managers import EntersMounts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
-
-    from pydatatask_core.proc_manager import ProcessRun
+    from collections.abc import Iterator
 
 
 class OverManager(ProcessManagerContract):
@@ -61,7 +58,8 @@ class WithBackend:
 class OverBackend(OverManager):
     """The contract, applied to a class of backend of a correct manager."""
 
-    restarts = True
+    restarts = waits_for_session = True
+    kill_supervisor = "read -r _ _ _ outer _ </proc/$PPID/stat; kill -KILL $outer $PPID"
 
     async def make_manager(self) -> Any:
         manager = LocalLinuxManager("mutants", self.root / "processes")
@@ -71,20 +69,6 @@ class OverBackend(OverManager):
     async def restart(self, manager: Any) -> Any:
         inner = LocalLinuxManager(manager.app, manager.local_path)
         return WithBackend(inner, self.kind(inner.backend))
-
-
-class WaitsForTheSession(Wrapper):
-    """A backend for which a run has exited when no process is left in its directory."""
-
-    async def exited(self, process_runs: Collection[ProcessRun]) -> list[ProcessRun]:
-        runs = await self.inner.exited(process_runs)
-        return [run for run in runs if not processes_in(run.directory)]
-
-    async def inspect(self, run: ProcessRun, *arguments: Any, **options: Any) -> ProcessStatus:
-        if processes_in(run.directory):
-            return ProcessStatus(ProcessState.RUNNING)
-        status: ProcessStatus = await self.inner.inspect(run, *arguments, **options)
-        return status
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -135,9 +119,3 @@ def test_the_fault_breaks_the_law_of_its_tests(mutant: Mutant) -> None:
 def test_every_test_of_the_suite_detects_a_fault() -> None:
     caught = {name for _, mutant in CASES for name in mutant.caught_by}
     assert functions_of(ProcessManagerContract).keys() - caught == set()
-
-
-async def test_a_backend_can_wait_for_the_session(root: Path) -> None:
-    (law,) = (mutant.caught_by for mutant in BACKEND_MUTANTS if mutant.laws == {"T8"})
-    settings = {"root": root, "waits_for_session": True}
-    assert await failures(OverBackend, WaitsForTheSession, law, **settings) == {}

@@ -44,29 +44,32 @@ def translate_job_argument(
     """
     signature = inspect.signature(method)
 
-    async def bind_translated(args: Any, kwargs: Any) -> inspect.BoundArguments:
+    async def bind_translated(
+        view: RelatedItemRepository, args: Any, kwargs: Any
+    ) -> inspect.BoundArguments:
         bound = signature.bind(*args, **kwargs)
         if parameter in bound.arguments:
-            bound.arguments[parameter] = await repo.require_translation(bound.arguments[parameter])
+            bound.arguments[parameter] = await view.require_translation(bound.arguments[parameter])
         return bound
 
     @functools.wraps(method)
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        bound = await bind_translated(args, kwargs)
+        bound = await bind_translated(repo, args, kwargs)
         async for value in method(*bound.args, **bound.kwargs):
             yield value
 
     @functools.wraps(method)
     @async_context
     async def manage(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
-        bound = await bind_translated(args, kwargs)
+        bound = await bind_translated(repo, args, kwargs)
         async with method(*bound.args, **bound.kwargs) as value:
             yield value
 
     @observed
     @functools.wraps(method)
     async def call(*args: Any, **kwargs: Any) -> Any:
-        bound = await bind_translated(args, kwargs)
+        # `describe_call` finds the repository in the variables of this function.
+        bound = await bind_translated(repo, args, kwargs)
         return await method(*bound.args, **bound.kwargs)
 
     @functools.wraps(method)

@@ -24,7 +24,7 @@ __all__ = ["Driver", "TaskLab", "until"]
 OUTPUT = "whole output\n"
 
 SCRIPT = """\
-job='{{ job }}'
+job={{ job | quote }}
 cd 'ROOT'
 echo "$job" >>started
 read -r action <"inp/$job"
