@@ -58,8 +58,15 @@ def read_stub(namespace: Mapping[str, Any]) -> dict[str, str]:
     import ast
 
     path = os.path.splitext(namespace["__file__"])[0] + ".pyi"
+    try:
+        stub = namespace["__spec__"].loader.get_data(path)
+    except OSError as e:
+        raise ImportError(
+            f"{path!r}, which lists the names of {namespace['__name__']}, is missing; a program "
+            "that bundles this package has to include its data files *.pyi"
+        ) from e
     sources: dict[str, str] = {}
-    for node in ast.parse(namespace["__spec__"].loader.get_data(path)).body:
+    for node in ast.parse(stub).body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             sources[node.target.id] = "."
         elif isinstance(node, ast.ImportFrom):

@@ -41,7 +41,7 @@ async def open_for_reading(pipeline: Pipeline, tasks: Iterable[Task]) -> AsyncIt
         yield
     finally:
         for task in tasks:
-            task.runtime = None
+            task.attach(None)  # it may have opened connections
         if needed:
             await pipeline.session.close()
 

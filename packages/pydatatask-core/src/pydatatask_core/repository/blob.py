@@ -138,11 +138,14 @@ class BlobRepository(Repository, ABC):
         await map_concurrently(jobs, read)
         return values
 
-    async def _write_value(self, job: str, encode: Callable[[], bytes]) -> None:
+    async def _write_value(
+        self, job: str, encode: Callable[[], bytes], *, is_small: bool = False
+    ) -> None:
         """Write a whole value.
 
         :param job: the key.
         :param encode: returns the value, in a thread.
+        :param is_small: whether encoding and writing it takes well below a millisecond.
         """
         data = await asyncio.to_thread(encode)
         async with await self.open(job, "wb") as stream:

@@ -72,12 +72,13 @@ async def run_blocking(
     if not is_quick:
         return await in_thread(function, *args, **options)
     loop = asyncio.get_running_loop()
-    began = _slices.get(loop)
-    if began is None:
+    while (began := _slices.get(loop)) is not None:
+        if time.monotonic() - began <= _MAX_SLICE_SECONDS:
+            break
+        await asyncio.sleep(0)
+    else:
         _slices[loop] = time.monotonic()
         loop.call_soon(_slices.pop, loop, None)
-    elif time.monotonic() - began > _MAX_SLICE_SECONDS:
-        await asyncio.sleep(0)
     return function(*args, **options)
 
 

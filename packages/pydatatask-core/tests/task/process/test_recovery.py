@@ -15,6 +15,7 @@ from processes.lab import make_ticket, rewrite_entry, until
 
 from pydatatask_core import LocalLinuxManager, Retries
 from pydatatask_core.errors import ProcessManagerError, TaskError
+from pydatatask_core.proc_manager.local.backend import LocalBackend
 from pydatatask_core.proc_manager.local.supervisor.entry import Fields
 from pydatatask_core.proc_manager.protocol.run_directory import parse_status
 
@@ -266,6 +267,36 @@ async def test_a_job_waiting_for_its_next_attempt_is_retried_by_the_next_driver(
     await lab.run(lab.again().task(template, retries=Retries(1, delay=3600)))
     record = await lab.done.info("a")
     assert (record["success"], record["attempt"]) == (True, 2)
+    assert lab.empty()
+
+
+async def test_a_live_job_is_not_taken_for_a_waiting_one_although_it_is_inspected_late(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T1: its record says that it waits for a retry, and its first inspection fails."""
+    task = await left_running(lab, retries=Retries(1, delay=0.01))
+    record = await lab.pids.info("a")
+    await lab.pids.dump("a", {**record, "retry_time": datetime.now(UTC), "reason": "it failed"})
+    inspect, calls = LocalBackend.inspect, list[str]()
+
+    async def fail_once(self: LocalBackend, run: Any, *args: Any, **options: Any) -> Any:
+        calls.append(run.directory.name)
+        if len(calls) == 1:
+            raise ProcessManagerError("unreachable")
+        return await inspect(self, run, *args, **options)
+
+    monkeypatch.setattr(LocalBackend, "inspect", fail_once)
+    async with lab.pipeline(task) as pipeline:
+
+        async def runs() -> bool:
+            await pipeline.update()
+            return len(calls) > 1 and "retry_time" not in await lab.pids.info("a")
+
+        await until(runs)
+        lab.go.touch()
+        await pipeline.run(poll=0.05)
+    assert lab.lines() == ["ran"]
+    assert (await lab.done.info("a"))["success"] is True
     assert lab.empty()
 
 

@@ -36,6 +36,8 @@ class PodRecorder(OutcomeRecorder[PodJob, Outcome]):
     _tracker: PodTracker
 
     async def record(self, tracked: PodJob) -> None:
+        if tracked.has_stopped:
+            await self._tracker.release_quota(tracked)  # before it waits for a slot or a store
         outcome = tracked.outcome
         if outcome is not None and not (tracked.decided or tracked.cancelled):
             async with self._slots:

@@ -121,8 +121,10 @@ class FileRepository(FileRepositoryBase, BlobRepository):
                 values[job] = parse(job, data)
         return values
 
-    async def _write_value(self, job: str, encode: Callable[[], bytes]) -> None:
-        await run_blocking(self._is_quick, self._write_file, job, encode)
+    async def _write_value(
+        self, job: str, encode: Callable[[], bytes], *, is_small: bool = False
+    ) -> None:
+        await run_blocking(is_small and self._is_quick, self._write_file, job, encode)
 
     def _write_file(self, job: str, encode: Callable[[], bytes]) -> None:
         data = encode()

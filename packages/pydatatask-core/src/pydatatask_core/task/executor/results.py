@@ -42,7 +42,7 @@ class ResultRecorder:
         self._task = task
         self._submissions = submissions
         self._outcome_log = recorder
-        self._in_memory = isinstance(recorder.done, InProcessMetadataRepository)
+        self._in_memory = type(recorder.done) is InProcessMetadataRepository
         self._attempts: dict[str, int] = {}
         self._lock = asyncio.Lock()
         self.unusable: str | None = None

@@ -22,6 +22,7 @@ from pydatatask_core.task.detached.tracker import MAX_RETRY_DELAY_SECONDS
 from .job import ProcessJob
 from .outcome import describe_outcome
 from .output_archive import split_streams
+from .recover import save_that_it_runs
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -70,6 +71,7 @@ class ProcessRecorder(OutcomeRecorder[ProcessJob, ProcessOutcome]):
             status = ProcessStatus(ProcessState.LOST, stop_reason=KILLED, note=status.note)
         is_stuck = False
         if status.state is ProcessState.RUNNING:
+            await save_that_it_runs(task, tracked)
             await tracker.reacquire_quota(tracked)
             tracker.watch(tracked)
             return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .task import ProcessTask
     from .tracker import ProcessTracker
 
-__all__ = ["adopt"]
+__all__ = ["adopt", "save_that_it_runs"]
 
 log = logging.getLogger("pydatatask.task")
 
@@ -73,9 +73,7 @@ async def _adopt(
         status = await task.backend.inspect(tracked.run)
         if status.state is ProcessState.RUNNING:
             tracked.set_age(status.age_seconds)
-            if tracked.retry_at is not None:  # otherwise its end would be taken for a pending retry
-                tracked.retry_at = None
-                await task.pids.dump(job, tracked.live_record())
+            await save_that_it_runs(task, tracked)
         if recorded:
             # Anything else is inspected again, with retries, when the outcome is recorded.
             running = status.state is ProcessState.RUNNING
@@ -93,6 +91,19 @@ async def _adopt(
         if recorded:
             tracker.track(tracked, Phase.EXITED)
     return None
+
+
+async def save_that_it_runs(task: ProcessTask, tracked: ProcessJob) -> None:
+    """Update the record of a job that is said to wait for a retry, and whose process is alive.
+
+    Otherwise its end would be taken for that of the previous attempt.
+
+    :param task: the task.
+    :param tracked: the job.
+    """
+    if tracked.retry_at is not None:
+        tracked.retry_at = None
+        await task.pids.dump(tracked.job, tracked.live_record())
 
 
 async def _restore_record(

@@ -53,6 +53,10 @@ class RunDirectories:
         folder = self._folder(self._task.backend, kind, host)
         return folder if job is None else folder / safe_name(job)
 
+    def forget_folders(self) -> None:
+        """Forget the folders of the back ends of an earlier opening."""
+        self._folders.clear()
+
     def _folder(self, backend: ProcessBackend, kind: str, host: str | None) -> Path:
         folder = self._folders.get((backend, kind, host))
         if folder is None:

@@ -208,6 +208,7 @@ class ProcessTask(DetachedTask["ProcessJob"]):
 
     def _forget_connection(self) -> None:
         self._backend = None
+        self.runs.forget_folders()
 
     @property
     def basedir(self) -> Path:
