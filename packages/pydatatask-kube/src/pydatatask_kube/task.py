@@ -183,7 +183,7 @@ class KubeTask(DetachedTask[PodJob]):
                 "PodManager"
             )
         if self.runtime is not None:  # the session is open for as long as the runtime
-            self._open_podman = podman
+            self._open_podman, self.is_connected = podman, True
         return podman
 
     async def validate(self) -> None:

@@ -41,7 +41,9 @@ async def open_for_reading(pipeline: Pipeline, tasks: Iterable[Task]) -> AsyncIt
         yield
     finally:
         for task in tasks:
-            task.attach(None)  # it may have opened connections
+            if task.is_connected:
+                task.attach(None)
+            task.runtime = None
         if needed:
             await pipeline.session.close()
 

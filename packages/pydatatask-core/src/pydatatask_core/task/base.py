@@ -50,6 +50,9 @@ class Task(Linked, ABC):
         default.
     """
 
+    is_connected = False
+    """True if the task keeps a connection until another pipeline is attached to it."""
+
     event_driven: ClassVar[bool] = False
     """True if :meth:`wake` is called whenever a job ends, so that polling finds nothing more."""
 

@@ -181,6 +181,8 @@ class LocalBackend(ProcessBackend):
             else:
                 status = self._inspect_journal(run, opened, fence)
             if status.state is ProcessState.RUNNING:
+                if job is not None and job.is_over:
+                    run.supervised = None  # only the journal shows its end
                 self._find(run, status)
                 if status.problem is not None:
                     self._end_without_directory(run, status)
@@ -257,7 +259,8 @@ class LocalBackend(ProcessBackend):
             if content.identity is None:
                 # Not started yet: revoke it. A process that starts meanwhile is stopped next time.
                 if content.is_ready:
-                    entry.save_stop_reason(reason)
+                    with contextlib.suppress(OSError):  # as below
+                        entry.save_stop_reason(reason)
                 return entry.revoke()
             if content.return_code is not None:
                 return False

@@ -112,14 +112,19 @@ class OpenRun(NamedTuple):
                 return False  # the user removed its directory to declare it gone for good
             return manager.is_alive(content.identity)
         # It is being started.
+        if content.origin is not None and manager.origin.is_elsewhere(content.origin):
+            return self.directory is not None
         return any(process.is_alive() for process in content.supervisors)
 
-    def find_process(self) -> None:
-        """Find the process of a job whose supervisor was killed before it wrote the process."""
-        if self.directory is None or self.entry is None:
+    def find_process(self, content: EntryContent, manager: LocalLinuxManager) -> None:
+        """Find the process of a job whose supervisor was killed before it wrote the process.
+
+        :param content: its entry, without a process.
+        :param manager: the manager of the run.
+        """
+        if self.directory is None or self.entry is None or content.origin != manager.origin:
             return
-        inode = self.directory.status.st_ino
-        pid = find_leader(inode)
+        pid = find_leader(self.directory.status, content.decided)
         with contextlib.suppress(OSError):  # it has exited meanwhile
             if pid is not None:
                 self.entry.save_process(pid, read_start_time(pid))
@@ -177,7 +182,7 @@ def _observe(opened: OpenRun, manager: LocalLinuxManager) -> Observation:
         if content.is_started and content.return_code is None:
             observation.is_alive = opened.is_alive(content, manager)
             if not observation.is_alive and content.identity is None:
-                opened.find_process()
+                opened.find_process(content, manager)
                 content = opened.read_entry()
                 observation.is_alive = opened.is_alive(content, manager)
             if observation.is_alive:

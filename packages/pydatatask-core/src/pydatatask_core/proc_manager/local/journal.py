@@ -51,6 +51,12 @@ class EntryContent(NamedTuple):
     supervisors: tuple[Process, ...] = ()
     """The processes of the supervisor that runs the job, the outer one first."""
 
+    origin: Origin | None = None
+    """The boot, the machine and the pid namespace of the driver that created the entry."""
+
+    decided: int = 0
+    """The time of the decision to run the job, in clock ticks since the boot."""
+
     usage: tuple[float, float, int] | None = None
     """The user and system CPU seconds and the maximum resident memory in KiB, once it has ended."""
 
@@ -88,8 +94,8 @@ class Entry(NamedTuple):
 
     @property
     def exists(self) -> bool:
-        """True if the job has an entry or a ticket."""
-        return any(os.path.lexists(f"{self.folder}/{name}") for name in (self.name, self.ticket))
+        """True if the job has a ticket, or an entry, which a ticket may become in between."""
+        return any(os.path.lexists(f"{self.folder}/{name}") for name in (self.ticket, self.name))
 
     def read(self) -> EntryContent:
         """Read the entry.
@@ -169,6 +175,8 @@ def _parse_content(fields: Fields, modified: float, stop_reason: str | None) -> 
             if process is not None and supervisors
             else None,
             supervisors=supervisors,
+            origin=origin,
+            decided=int(fields.pair.split()[4]) if supervisors else 0,
             usage=(float(usage[0]), float(usage[1]), int(usage[2])) if usage else None,
             ended_processes=int(usage[3]) if usage else 0,
             modified=modified,

@@ -12,7 +12,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from pydatatask_core.errors import ProcessManagerError
+from pydatatask_core.errors import ProcessManagerError, describe
 from pydatatask_core.utils import in_thread
 
 from .pidfd import reap_child
@@ -50,7 +50,7 @@ class SupervisorPair:
         self.is_retired = False
         """True if it gets no more jobs."""
         self.inner_pid = 0
-        self._may_have_jobs = False
+        self._is_reaped = self._may_have_jobs = False
         """True if it may have jobs that are not in `jobs` any more."""
         self._numbers = itertools.count(1)
         self._programs: dict[int, asyncio.Future[tuple[int, int]]] = {}
@@ -87,7 +87,7 @@ class SupervisorPair:
         """
         if self.is_retired or self.fixed != attributes.fixed:
             return False
-        return not reap_child(self.outer_pid)[0]
+        return not self.has_ended()
 
     def describe_program(
         self, args: Sequence[str], environ: Mapping[str, str], attributes: Attributes
@@ -156,6 +156,8 @@ class SupervisorPair:
                 content = await in_thread(_store, data)
                 data, fds = b"", (content, *fds)
             while True:
+                if self.connection.fileno() < 0:
+                    raise ConnectionResetError("the supervisor was killed")
                 try:
                     if fds:
                         socket.send_fds(self.connection, [data], list(fds))
@@ -195,7 +197,9 @@ class SupervisorPair:
                 packet = b""
             if not packet:
                 self._give_up(None)
-                reap_child(self.outer_pid, wait=True)  # it has closed the socket
+                if not self._is_reaped:
+                    reap_child(self.outer_pid, wait=True)  # it has closed the socket
+                    self._is_reaped = True
                 return False
             number, *details = marshal.loads(packet)
             if number == TAKEN_OVER:
@@ -229,7 +233,7 @@ class SupervisorPair:
             if not started.done():
                 started.set_exception(ChildProcessError("the supervisor was killed"))
 
-    def refuse_waiting(self) -> None:
+    def _refuse_waiting(self) -> None:
         """Raise an error in the requests that wait until the socket is writable."""
         waiters, self._writable = self._writable, []
         for waiter in waiters:
@@ -239,11 +243,23 @@ class SupervisorPair:
     def close(self) -> None:
         """Close the connection, so that the program ends when its last job has ended."""
         self.connection.close()
+        self._refuse_waiting()
+        if self.has_ended():
+            return
         if self.jobs or self._may_have_jobs:
             _unreaped.add(self.outer_pid)
-        elif not reap_child(self.outer_pid)[0]:  # otherwise its process id may have been reused
+        else:
             os.kill(self.outer_pid, signal.SIGKILL)  # the inner process ends by itself
             reap_child(self.outer_pid, wait=True)
+            self._is_reaped = True
+
+    def has_ended(self) -> bool:
+        """Return whether the outer process has ended; it is reaped once.
+
+        Afterwards its process id may be that of another child of this process.
+        """
+        self._is_reaped = self._is_reaped or reap_child(self.outer_pid)[0]
+        return self._is_reaped
 
 
 def _start(connection: int, attributes: Attributes) -> int:
@@ -269,15 +285,21 @@ def _start(connection: int, attributes: Attributes) -> int:
                 (os.POSIX_SPAWN_DUP2, sources[0], SOCKET_FD),
                 (os.POSIX_SPAWN_DUP2, sources[1], ENVIRON_FD),
             ]
-            return os.posix_spawn(
-                sys.executable,
-                [sys.executable, *options, "-c", _CODE, folder, _TITLE],
-                environ,
-                file_actions=[*null, *copies],
-                setsid=True,
-                setsigmask=(),
-                setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
-            )
+            try:
+                return os.posix_spawn(
+                    sys.executable,
+                    [sys.executable, *options, "-c", _CODE, folder, _TITLE],
+                    environ,
+                    file_actions=[*null, *copies],
+                    setsid=True,
+                    setsigmask=(),
+                    setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
+                )
+            except OSError as e:
+                raise ProcessManagerError(
+                    f"the supervisor of local processes could not be started with the interpreter "
+                    f"{sys.executable!r}: {describe(e)}"
+                ) from e
         finally:
             for fd in sources:
                 os.close(fd)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+import resource
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PidFd", "reap_child"]
+
+
+_MIN_LIMIT_PER_PIDFD = 4
 
 
 class PidFd:
@@ -18,8 +22,12 @@ class PidFd:
     :param fd: the descriptor, which this object will close.
     """
 
+    _count: ClassVar[int] = 0
+    """The number of open descriptors."""
+
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        PidFd._count += 1
 
     @classmethod
     def of(cls, pid: int, is_alive: Callable[[], bool]) -> PidFd | None:
@@ -30,6 +38,8 @@ class PidFd:
         :return: None if the process is gone, if no descriptor is available, or if the system does
             not support pidfds, so that the caller has to poll.
         """
+        if cls._count >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] // _MIN_LIMIT_PER_PIDFD:
+            return None  # the other descriptors are for the rest of the driver
         try:
             fd = cls(os.pidfd_open(pid))
         except (OSError, AttributeError):
@@ -60,6 +70,7 @@ class PidFd:
         """Close the descriptor; doing so again does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
+            PidFd._count -= 1
             os.close(fd)
 
     def __del__(self) -> None:

@@ -135,10 +135,11 @@ class Supervisors:
             pair = await in_thread(SupervisorPair, attributes)
             for other in list(self._pairs):
                 other.is_retired = True
-                self._close_if_idle(other)
-            self._pairs.append(pair)
+                if not other.jobs:
+                    self._drop(other)
             # The reader must not keep this object alive.
             self._loop.add_reader(pair.connection, _receive, weakref.ref(self), pair)
+            self._pairs.append(pair)
             return pair
 
     def receive(self, pair: SupervisorPair) -> None:
@@ -146,20 +147,14 @@ class Supervisors:
 
         :param pair: the supervisor.
         """
-        if not pair.receive():
-            self._loop.remove_reader(pair.connection)
-            self._loop.remove_writer(pair.connection)
-            self._pairs.remove(pair)
-            pair.connection.close()
-            pair.refuse_waiting()
-        else:
-            self._close_if_idle(pair)
+        is_connected = pair.receive()
+        if not is_connected or (pair.is_retired and not pair.jobs):
+            self._drop(pair)
 
-    def _close_if_idle(self, pair: SupervisorPair) -> None:
-        if pair.is_retired and not pair.jobs:
-            self._loop.remove_reader(pair.connection)
-            self._pairs.remove(pair)
-            pair.close()
+    def _drop(self, pair: SupervisorPair) -> None:
+        """Close the connection to a supervisor that has no jobs of this object any more."""
+        self._pairs.remove(pair)
+        _close(self._loop, [pair])
 
     def close(self) -> None:
         """Close the connections; supervisors with jobs end with their last job."""
@@ -209,6 +204,7 @@ def _close(loop: asyncio.AbstractEventLoop, pairs: list[SupervisorPair]) -> None
     for pair in pairs:
         if not loop.is_closed():
             loop.remove_reader(pair.connection)
+            loop.remove_writer(pair.connection)
         pair.close()
 
 

@@ -139,6 +139,7 @@ class DetachedTask(Task, ABC, Generic[J]):
         super().attach(runtime)
         self._tracker.close()
         self._forget_connection()
+        self.is_connected = False
         self._tracker = self._create_tracker()
 
     @property

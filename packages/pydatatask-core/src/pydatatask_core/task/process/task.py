@@ -203,7 +203,7 @@ class ProcessTask(DetachedTask["ProcessJob"]):
             return self._backend
         backend = check_manager(self.name, self._manager).backend
         if self.runtime is not None:  # its session stays open at least as long
-            self._backend = backend
+            self._backend, self.is_connected = backend, True
         return backend
 
     def _forget_connection(self) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Job", "Jobs"]
 
 _KILL_INTERVAL_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
 _EXITED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 
 
@@ -63,9 +64,8 @@ class Jobs:
         """Children that have left the sessions of their jobs."""
 
     def children(self) -> set[int]:
-        """Return all children; only the jobs if the kernel does not list them."""
-        children = list_children()
-        return set(self.by_pid) if children is None else children
+        """Return all children."""
+        return list_children()
 
     def timeout(self) -> float | None:
         """Return the milliseconds until the next deadline, if there is one."""
@@ -133,15 +133,33 @@ class Jobs:
                 wait = _KILL_INTERVAL_SECONDS if job.asked else job.grace or 0.0
                 job.deadline, job.asked = time.monotonic() + wait, True
 
+    def _write_status(self, job: Job) -> int:
+        """Write the exit status of a job; return a descriptor of its entry, or -1 if it is gone.
+
+        :raises OSError: if it cannot be written now.
+        """
+        try:
+            entry = os.open(job.path, ENTRY_FLAGS)
+        except FileNotFoundError:
+            return -1  # the user has removed the file
+        try:
+            write_status(entry, job.code)
+        except BaseException:
+            os.close(entry)
+            raise
+        return entry
+
     def _finish(self, pid: int, job: Job) -> None:
         """Write the exit status of a job, reap its process, and report the end.
 
         The status is written first, so that a process that is gone has a status.
         """
-        entry = -1
-        with contextlib.suppress(OSError):  # the user has removed the file
-            entry = os.open(job.path, ENTRY_FLAGS)
-            write_status(entry, job.code)
+        try:
+            entry = self._write_status(job)
+        except OSError:  # such as a full disk on a file system that does not overwrite in place
+            self._draining[pid] = job
+            job.deadline = time.monotonic() + _RETRY_SECONDS
+            return
         _, _, used = os.wait4(pid, 0)
         self._draining.pop(pid, None)
         del self.by_pid[pid]

@@ -18,6 +18,8 @@ __all__ = [
 ]
 
 _TICKS_PER_SECOND = 100
+_MAX_START_TICKS = 10 * _TICKS_PER_SECOND
+"""The maximum time between the decision to start a process and its start."""
 _EXITED_STATES = (b"Z", b"X", b"x")
 
 
@@ -54,24 +56,41 @@ def read_session(pid: int, *, exited: bool = False) -> int | None:
     return int(fields[3]) if exited or fields[0] not in _EXITED_STATES else None
 
 
-def list_children() -> set[int] | None:
-    """Return the process ids of all children of this process; None if the kernel lists none."""
+def list_children() -> set[int]:
+    """Return the process ids of all children of this process."""
     try:
         with open(f"/proc/self/task/{os.getpid()}/children", "rb", buffering=0) as file:
             return set(map(int, file.readall().split()))
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        return {int(name) for name in os.listdir("/proc") if name.isdigit() and _is_child(name)}
+
+
+def _is_child(pid: str) -> bool:
+    try:
+        return int(_read_stat(pid)[1]) == os.getpid()
     except OSError:
-        return None
+        return False
 
 
-def find_leader(inode: int) -> int | None:
-    """Return the leader of a session that works in a directory, if there is one.
+def find_leader(directory: os.stat_result, decided: int) -> int | None:
+    """Return the process that a supervisor started in a directory right before it was killed.
 
-    :param inode: the inode of the directory.
+    :param directory: the status of the directory.
+    :param decided: the time of the decision to start it, in clock ticks since the boot.
     """
     for name in os.listdir("/proc"):
         pid = int(name) if name.isdigit() else 0
-        if pid and read_session(pid) == pid and working_directory(pid) == inode:
-            return pid
+        if not pid or read_session(pid) != pid:
+            continue
+        with contextlib.suppress(OSError):
+            delay = read_start_time(pid) - decided
+            path = f"/proc/{pid}"
+            if (
+                0 <= delay <= _MAX_START_TICKS
+                and os.stat(path).st_uid == os.geteuid()
+                and os.path.samestat(os.stat(f"{path}/cwd"), directory)
+            ):
+                return pid
     return None
 
 

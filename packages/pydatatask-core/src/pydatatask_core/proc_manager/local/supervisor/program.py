@@ -63,6 +63,7 @@ _SET_CHILD_SUBREAPER = 36
 """The number of an operation of prctl(2)."""
 
 _MAX_FDS = 4
+_PAUSE_SECONDS = 0.05
 _BLOCK_BYTES = 1 << 16
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -130,11 +131,15 @@ class Supervisor:
         size = socket.CMSG_SPACE(_MAX_FDS * 4)
         while self._is_connected:
             try:
-                data, ancillary, _, _ = self._connection.recvmsg(_BLOCK_BYTES, size)
+                data, ancillary, _, _ = self._connection.recvmsg(
+                    _BLOCK_BYTES, size, socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
-            except OSError:
+            except ConnectionResetError:
                 data, ancillary = b"", []
+            except OSError:  # out of memory or descriptors, for example
+                return time.sleep(_PAUSE_SECONDS)
             fds = [fd for _, _, content in ancillary for fd in memoryview(content).cast("i")]
             try:
                 if fds and not data:
@@ -160,8 +165,10 @@ class Supervisor:
                 del self._unsent[0]
         except BlockingIOError:
             pass
-        except OSError:
+        except (BrokenPipeError, ConnectionResetError):
             self._is_connected = False
+        except OSError:  # out of memory, for example: the report is sent later
+            time.sleep(_PAUSE_SECONDS)
 
     # -- start -----------------------------------------------------------------------------------
 
@@ -216,8 +223,8 @@ class Supervisor:
             if pid is not None:
                 job = Job(number, b"/".join(journal), grace)
                 self.jobs.by_pid[pid] = job
-                job.start = read_start_time(pid)
                 with contextlib.suppress(OSError):  # the job runs nevertheless
+                    job.start = read_start_time(pid)
                     write_process(entry, pid, job.start)
         finally:
             for fd in fds:
@@ -305,12 +312,14 @@ def _read_all(fd: int) -> bytes:
     return os.pread(fd, os.fstat(fd).st_size, 0)
 
 
-def _become_subreaper() -> None:
-    """Become the parent of orphaned descendants, if Python can call prctl(2)."""
+def _become_subreaper() -> bool:
+    """Become the parent of orphaned descendants; return False if Python cannot call prctl(2)."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
         import ctypes
 
-        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        result: int = ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        return result == 0
+    return False
 
 
 def _close_inherited() -> None:
@@ -326,7 +335,7 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
     _close_inherited()
     os.chdir("/")
-    _become_subreaper()
+    adopts = _become_subreaper()
     supervisor = Supervisor(b"%d.%d" % (os.getpid(), read_start_time("self")))
     inner = os.fork()
     if not inner:
@@ -340,5 +349,7 @@ def main() -> None:
         pid, status = os.waitpid(-1, 0)
     if status:
         supervisor.report(TAKEN_OVER)
-        take_over(supervisor.jobs, supervisor.notes, supervisor.pair, supervisor.report)
+        take_over(
+            *(supervisor.jobs, supervisor.notes, supervisor.pair, supervisor.report), adopts=adopts
+        )
         supervisor.serve()

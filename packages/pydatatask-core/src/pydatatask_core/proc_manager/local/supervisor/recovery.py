@@ -23,6 +23,7 @@ __all__ = ["Notes", "take_over"]
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ENTRY_BYTES = 4096
 _POLL_INTERVAL_SECONDS = 0.001
+_MAX_WAIT_SECONDS = 5.0
 
 
 class Notes:
@@ -54,13 +55,16 @@ class Notes:
         return folders, programs
 
 
-def take_over(jobs: Jobs, notes: Notes, pair: bytes, report: Callable[..., None]) -> None:
+def take_over(
+    jobs: Jobs, notes: Notes, pair: bytes, report: Callable[..., None], *, adopts: bool
+) -> None:
     """Find the jobs of an inner process that was killed, which are children of this process now.
 
     :param jobs: receives the jobs.
     :param notes: the notes of the inner process.
     :param pair: the process id and the start time of this process.
     :param report: is called with the report on a job that was not started.
+    :param adopts: whether orphans are sure to become children of this process.
     """
     children = jobs.children()
     folders, programs = notes.read()
@@ -84,7 +88,7 @@ def take_over(jobs: Jobs, notes: Notes, pair: bytes, report: Callable[..., None]
                 write_process(entry, found[0], job.start)
                 os.close(entry)
             jobs.by_pid[found[0]] = job
-        elif not found:
+        elif not found and adopts:
             with contextlib.suppress(OSError):
                 os.unlink(job.path)
             report(job.number, None, errno.ECHILD, "its supervisor was killed")
@@ -94,7 +98,7 @@ def _list_entries(folders: list[bytes]) -> list[bytes]:
     """Return the paths of the entries of journals whose jobs were started."""
     paths: list[bytes] = []
     for folder in set(folders):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             paths += [folder + b"/" + name for name in os.listdir(folder) if b"," not in name]
     return paths
 
@@ -111,9 +115,15 @@ def _read_entry(path: bytes, pair: bytes) -> tuple[int | None, Job | None]:
     except OSError:
         return None, None
     try:
-        fields = parse_entry(os.read(fd, _ENTRY_BYTES))
+        return _parse_job(path, os.read(fd, _ENTRY_BYTES), pair)
+    except (OSError, ValueError):
+        return None, None  # a job has put something else into the folder
     finally:
         os.close(fd)
+
+
+def _parse_job(path: bytes, text: bytes, pair: bytes) -> tuple[int | None, Job | None]:
+    fields = parse_entry(text)
     supervisor = fields.pair.split()
     if supervisor[:1] != [pair] or fields.status:
         return None, None
@@ -137,7 +147,8 @@ def _find_process(job: Job, children: set[int]) -> list[int]:
     """
     inode = int(job.path.rpartition(b"@")[2])
     own = os.getsid(0)
-    while any(read_session(pid) == own for pid in children):
+    deadline = time.monotonic() + _MAX_WAIT_SECONDS
+    while any(read_session(pid) == own for pid in children) and time.monotonic() < deadline:
         time.sleep(_POLL_INTERVAL_SECONDS)  # the process is between its fork and setsid(2)
     # Older ones are programs that have left the sessions of earlier jobs.
     recent = [pid for pid in children if read_start_time(pid) >= job.start]
