@@ -54,7 +54,7 @@ class RunDirectories:
         return folder if job is None else folder / safe_name(job)
 
     def forget_folders(self) -> None:
-        """Forget the folders of the back ends of an earlier opening."""
+        """Discard the folders of the back ends of an earlier opening."""
         self._folders.clear()
 
     def _folder(self, backend: ProcessBackend, kind: str, host: str | None) -> Path:
