@@ -272,3 +272,24 @@ async with lab.pipeline(task) as many:
     records = await lab.done.info_all()
     assert len(records) == len(set(lab.lines())) == len(lab.lines()) == 1500
     assert all(record["success"] and record["attempt"] == 1 for record in records.values())
+
+
+SPAWNED = """
+import asyncio, sys
+sys.path[:] = eval(sys.argv[2])
+from pathlib import Path
+from processes.lab import Lab
+async def main():
+    lab = Lab(Path(sys.argv[1]))
+    await lab.add("a")
+    await lab.run(lab.task("echo ran >>LOG"))
+asyncio.run(main())
+"""
+
+
+def test_a_driver_that_was_started_by_posix_spawn_runs_jobs(tmp_path: Path) -> None:
+    """The C library ignores its internal signals in such a process."""
+    arguments = [sys.executable, "-c", SPAWNED, str(tmp_path), repr(sys.path)]
+    pid = os.posix_spawn(sys.executable, arguments, os.environ, setsigdef=[signal.SIGPIPE])
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert (tmp_path / "log").read_text() == "ran\n"

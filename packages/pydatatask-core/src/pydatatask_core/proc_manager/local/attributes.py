@@ -13,8 +13,11 @@ _LIMITS = tuple(
     sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")})
 )
 
-_NOT_INHERITED = sum(1 << n - 1 for n in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD))
-"""The mask of the signals that Python itself ignores, and of the one that a job needs to wait."""
+_NOT_INHERITED = {signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD}
+"""The signals that Python itself ignores, and the one that a job needs to wait for its children."""
+
+_INHERITED = sorted(signal.valid_signals() - _NOT_INHERITED)
+"""Without the internal signals of the C library, which posix_spawn(3) ignores in a new process."""
 
 
 class Attributes(NamedTuple):
@@ -56,8 +59,8 @@ def _read_status() -> tuple[int, list[int]]:
     with open("/proc/self/status", "rb", buffering=0) as file:
         text = file.readall()
     umask = int(_field(text, b"\nUmask:") or b"022", 8)  # Linux 4.7 or later
-    mask = int(_field(text, b"\nSigIgn:"), 16) & ~_NOT_INHERITED
-    return umask, [n for n in range(1, mask.bit_length() + 1) if mask >> (n - 1) & 1]
+    mask = int(_field(text, b"\nSigIgn:"), 16)
+    return umask, [int(number) for number in _INHERITED if mask >> (number - 1) & 1]
 
 
 def _field(text: bytes, name: bytes) -> bytes:
