@@ -96,8 +96,14 @@ def resolve(
     return content if in_annotation or needs_no_description(target) else None
 
 
+TYPE_ARGUMENTS = {"ProcessJob"}
+"""Internal classes that a public class names only for type checkers, in its bases."""
+
+
 def needs_no_description(target: str) -> bool:
     """Return whether a name is third-party, or in no ``__all__`` of our public modules."""
+    if target in TYPE_ARGUMENTS:
+        return True
     if "." in target and not target.startswith(OURS):
         return True
     last = target.rpartition(".")[2]
