@@ -21,7 +21,7 @@ from pydatatask_core.errors import ProcessManagerError
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ["MAX_CONTROL_BYTES", "RunDirectory", "RunFileError", "kind_error"]
+__all__ = ["MAX_CONTROL_BYTES", "RunDirectory", "RunFileError"]
 
 MAX_CONTROL_BYTES = 4096
 """The maximum number of bytes that are read from a file that is not an output."""
@@ -59,15 +59,6 @@ def file_error(name: str, why: str) -> RunFileError:
     :param why: the reason.
     """
     return RunFileError(f"`{name}` is not a regular file any more ({why})")
-
-
-def kind_error(name: str, mode: int) -> RunFileError:
-    """Return the error of an entry that is not a regular file.
-
-    :param name: the name of the entry.
-    :param mode: its type and permissions.
-    """
-    return file_error(name, f"it is {_KINDS.get(stat.S_IFMT(mode), 'of an unknown kind')}")
 
 
 class RunDirectory:
